@@ -1,0 +1,1 @@
+//! TiDB Cloud on your machine.

@@ -1,0 +1,141 @@
+//! The few HTTP words that the service speaks, independent of who carries them.
+
+/// A request method. Values are upper case, as sent (RFC 9110 section 9.1: methods are case-sensitive).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `HEAD`
+    Head,
+    /// `POST`
+    Post,
+    /// `PUT`
+    Put,
+    /// `PATCH`
+    Patch,
+    /// `DELETE`
+    Delete,
+    /// `OPTIONS`
+    Options,
+    /// Anything else; the service answers it with 405.
+    Other,
+}
+
+impl Method {
+    /// Reads a method name; unknown ones become [`Method::Other`].
+    pub fn parse(name: &str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "PATCH" => Self::Patch,
+            "DELETE" => Self::Delete,
+            "OPTIONS" => Self::Options,
+            _ => Self::Other,
+        }
+    }
+
+    /// The name as sent on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Other => "OTHER",
+        }
+    }
+}
+
+/// Header fields in the order they were added. Names compare without regard to case (RFC 9110 section 5.1).
+#[derive(Clone, Default)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// No fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value of `name`; several fields of one name are joined with `", "` (RFC 9110 section 5.3),
+    /// as the Fetch standard does.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let mut found: Option<String> = None;
+        for (field, value) in &self.0 {
+            if field.eq_ignore_ascii_case(name) {
+                match &mut found {
+                    Some(joined) => {
+                        joined.push_str(", ");
+                        joined.push_str(value);
+                    }
+                    None => found = Some(value.clone()),
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether a field of this name is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(field, _)| field.eq_ignore_ascii_case(name))
+    }
+
+    /// Adds a field, beside others of the same name.
+    pub fn append(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    /// Sets a field, in place of others of the same name.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.0.retain(|(field, _)| !field.eq_ignore_ascii_case(name));
+        self.append(name, value);
+    }
+
+    /// All fields in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// An answer, ours or somebody else's.
+#[derive(Clone)]
+pub struct Response {
+    /// Status code (RFC 9110 section 15).
+    pub status: u16,
+    /// Header fields.
+    pub headers: Headers,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Self {
+        Self { status, headers: Headers::new(), body: Vec::new() }
+    }
+
+    /// An answer with a JSON body.
+    pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        let mut response = Self::empty(status);
+        response.headers.append("content-type", "application/json");
+        response.body = body.into();
+        response
+    }
+
+    /// The same answer with one more header field.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+}

@@ -1,0 +1,21 @@
+//! TiDB Cloud for AI agents: one remote MCP server that runs as a Cloudflare Worker.
+//!
+//! ```text
+//! edge (wasm32 only) -> app -> tools -> { mcp, tidbcloud }
+//! ```
+//!
+//! What is absent, and stays so: nothing outside [`edge`] names `worker`; nothing in [`mcp`] names a
+//! cluster; nothing in [`tidbcloud`] names MCP; no function reads a clock or draws a random number
+//! except through [`platform::Platform`]; no secret can be printed or serialized.
+
+pub mod app;
+pub mod config;
+#[cfg(target_arch = "wasm32")]
+pub mod edge;
+pub mod http;
+pub mod limits;
+pub mod mcp;
+pub mod platform;
+pub mod secret;
+pub mod tidbcloud;
+pub mod tools;

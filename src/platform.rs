@@ -1,0 +1,99 @@
+//! The port: everything the service may ask of the outside world, on one screen.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::{
+    http::{Headers, Method, Response},
+    limits::{Admission, LimitKey, Policy},
+    secret::Secret,
+};
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixMillis(pub u64);
+
+impl UnixMillis {
+    /// The moment `duration` later.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// How long until `later`; zero where it has passed.
+    pub fn until(self, later: Self) -> Duration {
+        Duration::from_millis(later.0.saturating_sub(self.0))
+    }
+}
+
+/// One request to another host. Redirects are never followed: a digest answer signs the exact URI.
+pub struct Outbound {
+    /// Method.
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// Header fields; they may hold secrets.
+    pub headers: Headers,
+    /// The body; `None` sends none.
+    pub body: Option<Vec<u8>>,
+    /// How long headers and body together may take.
+    pub timeout: Duration,
+    /// How many bytes the answer's body may have.
+    pub response_bytes_max: usize,
+}
+
+/// Why an exchange gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// No complete answer in time. The request may have been carried out.
+    Timeout,
+    /// The connection failed, before or after the request was sent; Workers do not say which.
+    Unreachable,
+    /// The body was longer than allowed.
+    TooLarge,
+}
+
+/// The limiter gave no verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimiterFailure {
+    /// It said that it is overloaded: this key is the flood.
+    Overloaded,
+    /// It did not answer in time, or failed.
+    Unavailable,
+}
+
+/// Storage failed; the request can be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageFailure;
+
+/// Everything the service may ask of the outside world.
+///
+/// Implemented by the Worker's edge and by the test world. Adding a method here is an architectural change.
+#[expect(async_fn_in_trait, reason = "the platform is single-threaded: no caller needs `Send`")]
+pub trait Platform {
+    /// Sends one request and reads the whole answer.
+    async fn fetch(&self, request: Outbound) -> Result<Response, FetchError>;
+
+    /// Wall clock. On Workers it advances only across I/O.
+    fn now(&self) -> UnixMillis;
+
+    /// Fills `bytes` with cryptographically strong random ones.
+    fn random(&self, bytes: &mut [u8]);
+
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
+
+    /// Takes `cost` permits from the limit of this key: strongly consistent per key, and every admission is
+    /// persisted before it is answered.
+    async fn admit(&self, key: &LimitKey, policy: Policy, cost: u32) -> Result<Admission, LimiterFailure>;
+
+    /// The server secret of a deployment that has set none: made once, the same for every isolate.
+    async fn kept_secret(&self) -> Result<Secret, StorageFailure>;
+
+    /// A file of the landing page: `GET` of `path` from the static assets. `None` where there is none.
+    async fn asset(&self, path: &str) -> Option<Response>;
+
+    /// Writes one line to the log.
+    fn log(&self, line: &str);
+}
