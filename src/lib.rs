@@ -17,5 +17,6 @@ pub mod limits;
 pub mod mcp;
 pub mod platform;
 pub mod secret;
+pub mod sql;
 pub mod tidbcloud;
 pub mod tools;

@@ -1,0 +1,1 @@
+//! Routes, who is calling, limits; then the protocol.

@@ -1,0 +1,1 @@
+//! The Worker: the only place that names `worker`.

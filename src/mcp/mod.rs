@@ -1,0 +1,3 @@
+//! The Model Context Protocol, both eras, over streamable HTTP. Nothing here names a cluster.
+
+pub mod tools;

@@ -1,0 +1,1 @@
+//! SQL text: what a statement is and does, decided without a server.

@@ -1,0 +1,1 @@
+//! The tools: the only place where the protocol and TiDB Cloud meet.
