@@ -1,1 +1,10 @@
 //! TiDB Cloud on your machine.
+//!
+//! `control::Sandbox` is the core: `(now, request) -> step`, without a clock, randomness or I/O of its own, so that tests
+//! drive it with a clock of theirs. What needs a SQL server is handed out as a [`exchange::SqlTask`] and comes back as a
+//! [`exchange::SqlOutcome`]; `sql::Servers` runs those on real server processes, and `serve` puts both behind HTTP.
+
+pub mod control;
+pub mod exchange;
+pub mod serve;
+pub mod sql;

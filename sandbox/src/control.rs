@@ -1,0 +1,1 @@
+//! The control plane and the gateway in front of everything: pure.

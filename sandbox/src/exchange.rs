@@ -1,0 +1,151 @@
+//! What goes in and out of the core.
+
+/// One request as it arrived.
+#[derive(Clone)]
+pub struct Request {
+    /// Method, upper case.
+    pub method: String,
+    /// Request target as sent: path and query (RFC 9112 section 3.2.1). This is what a digest `uri` must equal.
+    pub target: String,
+    /// Header fields in order.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// The first field of this name, whatever its case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// Header fields in order.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+/// How an answer reaches the client; faults change it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Milliseconds to hold the answer back.
+    pub delay_millis: u64,
+    /// Close the connection after this many bytes of the body; `Some(0)` sends not even a status.
+    pub cut_after: Option<usize>,
+}
+
+/// What is to be done about a request.
+pub enum Step {
+    /// The answer.
+    Answer(Response, Delivery),
+    /// Run this on a SQL server, then call `Sandbox::sql_done`.
+    Sql(SqlTask, Delivery),
+}
+
+/// A cluster or a branch: whatever has a SQL server of its own. The text is the cluster id, or `cluster/branch`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Instance(pub String);
+
+/// What a SQL user may do; each is a real user of the SQL server with just these rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// `role_readonly`
+    ReadOnly,
+    /// `role_readwrite`
+    ReadWrite,
+    /// `role_admin`, and `root`
+    Admin,
+}
+
+/// One authenticated request to `POST /v1beta/sql`.
+#[derive(Clone, Debug)]
+pub struct SqlTask {
+    /// Which server.
+    pub instance: Instance,
+    /// As whom.
+    pub role: Role,
+    /// Full SQL user name, prefix included: what `CURRENT_USER()` should be read as, and whose session it is.
+    pub user: String,
+    /// `TiDB-Database`; empty for none.
+    pub database: String,
+    /// `TiDB-Session` as the client sent it; empty for a new one.
+    pub session: String,
+    /// `TiDB-Isolation-Level`, where given.
+    pub isolation: Option<String>,
+    /// `TiDB-Stateful-Action` (`open` or `close`), where given.
+    pub stateful: Option<String>,
+    /// The `query` of the body.
+    pub query: String,
+}
+
+/// A column of a result.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Column {
+    /// Name as the server gave it; names may repeat.
+    pub name: String,
+    /// One of the gateway's type names, such as `UNSIGNED BIGINT`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether NULL can occur.
+    pub nullable: bool,
+}
+
+/// What the SQL server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SqlOutcome {
+    /// Rows.
+    Rows {
+        /// Columns in order.
+        types: Vec<Column>,
+        /// Cells as text; binary ones as hex without `0x`.
+        rows: Vec<Vec<Option<String>>>,
+        /// Session to answer in `TiDB-Session`; never empty.
+        session: String,
+    },
+    /// A statement without a result set.
+    Done {
+        /// Rows affected.
+        rows_affected: u64,
+        /// Last insert id, in decimal; `0` where none was generated.
+        last_insert_id: String,
+        /// Session to answer in `TiDB-Session`; never empty.
+        session: String,
+    },
+    /// The SQL server refused.
+    Refused {
+        /// MySQL error number.
+        code: u16,
+        /// SQLSTATE, five characters.
+        sqlstate: String,
+        /// Its text.
+        message: String,
+    },
+    /// There is no such session (it ended, or never was).
+    NoSession,
+    /// The server process cannot be had; the text says why and what to do.
+    Unavailable(String),
+}
+
+/// What the control plane asks of the SQL servers, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SqlEffect {
+    /// A server with the sample data of `shop.sql` belongs to this instance.
+    Sample(Instance),
+    /// `to` gets a copy of `from`'s data as it is now, in place of its own.
+    Copy {
+        /// The parent.
+        from: Instance,
+        /// The branch.
+        to: Instance,
+    },
+    /// The instance is gone with its data.
+    Drop(Instance),
+    /// Everything is gone (reset of the sandbox).
+    DropAll,
+}

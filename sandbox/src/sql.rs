@@ -1,0 +1,1 @@
+//! SQL on real server processes.
