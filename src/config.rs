@@ -1,1 +1,353 @@
-//! The settings.
+//! The settings: Worker variables and secrets, read once per isolate.
+//!
+//! [`SETTINGS`] is the list that the documentation is generated from. A value that is wrong is named together with
+//! all others that are, and the service then answers 503: it never runs half configured.
+
+use url::Url;
+
+use crate::{
+    address::Cidr,
+    limits::Policy,
+    secret::Secret,
+    tidbcloud::{ApiKey, Hosts},
+};
+
+/// One row of the settings table.
+pub struct Setting {
+    /// Name of the variable or secret.
+    pub name: &'static str,
+    /// Whether it is set as a secret.
+    pub secret: bool,
+    /// What holds where it is unset.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+/// Every setting, in the order of the documentation.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "RATE_LIMIT_PER_MINUTE",
+        secret: false,
+        default: "100",
+        meaning: "Requests a minute per client IP (IPv6: per /64), from 1 to 1000000; as many can come at once.",
+    },
+    Setting {
+        name: "SHARED_EGRESS_IPS",
+        secret: false,
+        default: "160.79.104.0/21",
+        meaning: "Comma-separated CIDRs that many strangers share (the default is Anthropic's published outbound range): ten times the limit per IP. Empty for none.",
+    },
+    Setting {
+        name: "PUBLIC_ORIGIN",
+        secret: false,
+        default: "the request's origin",
+        meaning: "Where set, the only host that is served, for example `https://mcp.example.com`.",
+    },
+    Setting {
+        name: "ALLOWED_ORIGINS",
+        secret: false,
+        default: "none",
+        meaning: "Comma-separated browser origins that may call, besides the server's own and loopback ones.",
+    },
+    Setting {
+        name: "TIDB_CLOUD_SANDBOX",
+        secret: false,
+        default: "unset",
+        meaning: "Address of a sandbox, for example `http://127.0.0.1:8788`; only loopback hosts are served then.",
+    },
+    Setting {
+        name: "TIDB_CLOUD_PUBLIC_KEY",
+        secret: true,
+        default: "unset",
+        meaning: "With the next two: the owner's own deployment. All three or none.",
+    },
+    Setting { name: "TIDB_CLOUD_PRIVATE_KEY", secret: true, default: "unset", meaning: "See above." },
+    Setting {
+        name: "MCP_ACCESS_KEY",
+        secret: true,
+        default: "unset",
+        meaning: "What the owner's clients send as `Authorization: Bearer`; at least 32 characters.",
+    },
+    Setting {
+        name: "MCP_SECRET",
+        secret: true,
+        default: "made once and kept by a Durable Object",
+        meaning: "What SQL passwords are derived from; at least 32 characters.",
+    },
+];
+
+/// The shortest access key and server secret: 32 characters of hexadecimal are 128 bits.
+const SECRET_CHARACTERS_MIN: usize = 32;
+
+/// How much more an address gets that many strangers share.
+const SHARED_EGRESS_FACTOR: u32 = 10;
+
+/// Upper bound of a limit: a permit a minute costs 60,000,000 µs; a million a minute still leaves 60 µs each.
+const RATE_LIMIT_MAX: u32 = 1_000_000;
+
+/// A wrong setting: which, and what it must be. Never the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Name of the setting.
+    pub setting: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+/// A scheme, host and port, as browsers write it in `Origin` (RFC 6454 section 6.2): lower case, default port left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Reads an http or https origin: no path, query, fragment or user.
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = Url::parse(text.trim()).ok()?;
+        let bare = matches!(url.scheme(), "http" | "https")
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        bare.then(|| Self::of(&url))
+    }
+
+    /// The origin of a URL.
+    pub fn of(url: &Url) -> Self {
+        Self(url.origin().ascii_serialization())
+    }
+
+    /// As a browser sends it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the host is this machine: `localhost`, `127.0.0.0/8` or `::1`, whatever the port.
+    pub fn is_loopback(&self) -> bool {
+        Url::parse(&self.0).is_ok_and(|url| is_loopback(&url))
+    }
+}
+
+/// Whether a URL's host is this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// The owner's own deployment.
+pub struct Owner {
+    /// Keys for TiDB Cloud.
+    pub key: ApiKey,
+    /// What the owner's clients prove themselves with.
+    pub access_key: Secret,
+}
+
+/// Settings that fit together.
+pub struct Config {
+    /// Limit per client IP.
+    pub rate_limit: Policy,
+    /// Limit per client IP in [`Config::shared_egress`].
+    pub shared_rate_limit: Policy,
+    /// Addresses that many strangers share.
+    pub shared_egress: Vec<Cidr>,
+    /// The only origin served, where set.
+    pub public_origin: Option<Origin>,
+    /// Browser origins besides our own and loopback ones.
+    pub allowed_origins: Vec<Origin>,
+    /// TiDB Cloud, or a sandbox.
+    pub hosts: Hosts,
+    /// The owner, on the owner's own deployment.
+    pub owner: Option<Owner>,
+    /// The server secret, where one is set.
+    pub secret: Option<Secret>,
+}
+
+impl Config {
+    /// Reads all settings. `read` gives the value of a variable or secret; an empty one counts as unset, except where
+    /// the table says that it means none.
+    ///
+    /// # Errors
+    /// Every setting that is wrong.
+    pub fn read(read: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let set = |name: &str| read(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let mut wrong = |setting, rule| problems.push(Problem { setting, rule });
+
+        let per_minute = match set("RATE_LIMIT_PER_MINUTE").map(|text| text.parse::<u32>()) {
+            None => 100,
+            Some(Ok(number)) if (1..=RATE_LIMIT_MAX).contains(&number) => number,
+            Some(_) => {
+                wrong("RATE_LIMIT_PER_MINUTE", "must be a whole number from 1 to 1000000");
+                1
+            }
+        };
+        let shared = read("SHARED_EGRESS_IPS").unwrap_or_else(|| "160.79.104.0/21".to_owned());
+        let shared_egress = list(&shared, Cidr::parse).unwrap_or_else(|| {
+            wrong("SHARED_EGRESS_IPS", "must be CIDRs such as 192.0.2.0/24, separated by commas");
+            Vec::new()
+        });
+        let public_origin = set("PUBLIC_ORIGIN").and_then(|text| {
+            let origin = Origin::parse(&text).filter(|origin| origin.as_str().starts_with("https:") || origin.is_loopback());
+            if origin.is_none() {
+                wrong("PUBLIC_ORIGIN", "must be an origin such as https://mcp.example.com, without a path");
+            }
+            origin
+        });
+        let allowed_origins = list(&set("ALLOWED_ORIGINS").unwrap_or_default(), Origin::parse).unwrap_or_else(|| {
+            wrong("ALLOWED_ORIGINS", "must be origins such as https://app.example.com, separated by commas");
+            Vec::new()
+        });
+        let hosts = match set("TIDB_CLOUD_SANDBOX") {
+            None => Hosts::real(),
+            Some(text) => {
+                let sandbox = Origin::parse(&text).filter(Origin::is_loopback).and_then(|_| Url::parse(&text).ok());
+                if sandbox.is_none() {
+                    wrong("TIDB_CLOUD_SANDBOX", "must be a loopback address such as http://127.0.0.1:8788");
+                }
+                if public_origin.as_ref().is_some_and(|origin| !origin.is_loopback()) {
+                    wrong("PUBLIC_ORIGIN", "must be a loopback origin while TIDB_CLOUD_SANDBOX is set");
+                }
+                sandbox.map_or_else(Hosts::real, Hosts::sandbox)
+            }
+        };
+
+        let owner = match (set("TIDB_CLOUD_PUBLIC_KEY"), set("TIDB_CLOUD_PRIVATE_KEY"), set("MCP_ACCESS_KEY")) {
+            (None, None, None) => None,
+            (Some(public), Some(private), Some(access)) => {
+                let key = ApiKey::parse(&public, &private).ok();
+                if key.is_none() {
+                    wrong("TIDB_CLOUD_PUBLIC_KEY", "and TIDB_CLOUD_PRIVATE_KEY must be an API key pair as TiDB Cloud shows it");
+                }
+                if !long_enough(&access) {
+                    wrong("MCP_ACCESS_KEY", "must be at least 32 visible ASCII characters");
+                }
+                key.map(|key| Owner { key, access_key: Secret::new(access) })
+            }
+            (public, private, access) => {
+                for (missing, name) in [
+                    (public.is_none(), "TIDB_CLOUD_PUBLIC_KEY"),
+                    (private.is_none(), "TIDB_CLOUD_PRIVATE_KEY"),
+                    (access.is_none(), "MCP_ACCESS_KEY"),
+                ] {
+                    if missing {
+                        wrong(name, "is missing: set TIDB_CLOUD_PUBLIC_KEY, TIDB_CLOUD_PRIVATE_KEY and MCP_ACCESS_KEY, or none of them");
+                    }
+                }
+                None
+            }
+        };
+        let secret = set("MCP_SECRET").map(|text| {
+            if !long_enough(&text) {
+                wrong("MCP_SECRET", "must be at least 32 visible ASCII characters");
+            }
+            Secret::new(text)
+        });
+
+        if problems.is_empty() {
+            let shared_per_minute = per_minute.saturating_mul(SHARED_EGRESS_FACTOR);
+            Ok(Self {
+                rate_limit: Policy { per_minute, burst: per_minute },
+                shared_rate_limit: Policy { per_minute: shared_per_minute, burst: shared_per_minute },
+                shared_egress,
+                public_origin,
+                allowed_origins,
+                hosts,
+                owner,
+                secret,
+            })
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+fn long_enough(text: &str) -> bool {
+    text.len() >= SECRET_CHARACTERS_MIN && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Reads a comma-separated list; one bad item spoils it.
+fn list<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, Origin, Problem, SETTINGS};
+
+    fn read(settings: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
+        Config::read(&|name| {
+            assert!(SETTINGS.iter().any(|setting| setting.name == name), "{name} is not in the table");
+            settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn wrong(settings: &[(&str, &str)]) -> Vec<&'static str> {
+        read(settings).err().unwrap_or_default().into_iter().map(|problem| problem.setting).collect()
+    }
+
+    const ACCESS: &str = "canary-access-key-0123456789abcdef";
+
+    #[test]
+    fn nothing_set_is_a_shared_deployment_with_the_defaults() {
+        let config = read(&[]).ok().expect("valid");
+        assert_eq!((config.rate_limit.per_minute, config.rate_limit.burst), (100, 100));
+        assert_eq!(config.shared_rate_limit.per_minute, 1_000);
+        assert_eq!(config.shared_egress.len(), 1);
+        assert!(config.owner.is_none() && config.secret.is_none() && config.public_origin.is_none());
+        assert!(read(&[("SHARED_EGRESS_IPS", "")]).ok().expect("valid").shared_egress.is_empty());
+    }
+
+    #[test]
+    fn an_owner_sets_three_secrets_or_none() {
+        let whole = [
+            ("TIDB_CLOUD_PUBLIC_KEY", "CANARY01"),
+            ("TIDB_CLOUD_PRIVATE_KEY", "canary-private-key"),
+            ("MCP_ACCESS_KEY", ACCESS),
+        ];
+        assert!(read(&whole).ok().expect("valid").owner.is_some());
+        for left_out in 0..3 {
+            let mut rest = whole.to_vec();
+            let (name, _) = rest.remove(left_out);
+            assert_eq!(wrong(&rest), [name]);
+        }
+        assert_eq!(wrong(&[whole[0], whole[1], ("MCP_ACCESS_KEY", "canary-too-short")]), ["MCP_ACCESS_KEY"]);
+        assert_eq!(wrong(&[("TIDB_CLOUD_PUBLIC_KEY", "a:b"), whole[1], whole[2]]), ["TIDB_CLOUD_PUBLIC_KEY"]);
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named_at_once_and_no_value_is() {
+        let bad = [
+            ("RATE_LIMIT_PER_MINUTE", "canary-0"),
+            ("SHARED_EGRESS_IPS", "canary"),
+            ("PUBLIC_ORIGIN", "https://canary.example/path"),
+            ("ALLOWED_ORIGINS", "https://fine.example, canary"),
+            ("TIDB_CLOUD_SANDBOX", "https://canary.example"),
+            ("MCP_SECRET", "canary"),
+        ];
+        let problems = read(&bad).err().expect("invalid");
+        assert_eq!(problems.iter().map(|problem| problem.setting).collect::<Vec<_>>(), bad.map(|(name, _)| name));
+        assert!(!format!("{problems:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_sandbox_is_never_public() {
+        let sandbox = ("TIDB_CLOUD_SANDBOX", "http://127.0.0.1:8788");
+        assert!(read(&[sandbox, ("PUBLIC_ORIGIN", "http://localhost:8787")]).is_ok());
+        assert_eq!(wrong(&[sandbox, ("PUBLIC_ORIGIN", "https://mcp.example.com")]), ["PUBLIC_ORIGIN"]);
+    }
+
+    #[test]
+    fn origins_compare_as_browsers_write_them() {
+        let origin = |text| Origin::parse(text).map(|origin| origin.as_str().to_owned());
+        assert_eq!(origin("HTTPS://CLAUDE.AI"), origin("https://claude.ai:443"));
+        assert_ne!(origin("https://claude.ai"), origin("http://claude.ai"));
+        assert_ne!(origin("https://claude.ai"), origin("https://claude.ai.evil.example"));
+        for garbage in ["", "null", "*", "claude.ai", "file:///x", "https://a/b", "https://u@a", "https://a?b", "https://a#b"] {
+            assert_eq!(origin(garbage), None, "{garbage}");
+        }
+    }
+}

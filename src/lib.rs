@@ -8,6 +8,7 @@
 //! cluster; nothing in [`tidbcloud`] names MCP; no function reads a clock or draws a random number
 //! except through [`platform::Platform`]; no secret can be printed or serialized.
 
+pub mod address;
 pub mod app;
 pub mod config;
 #[cfg(target_arch = "wasm32")]

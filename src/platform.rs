@@ -67,6 +67,24 @@ pub enum LimiterFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageFailure;
 
+/// Why the body of an incoming request could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// Longer than allowed.
+    TooLarge,
+    /// Not complete in time.
+    Timeout,
+    /// The client went away.
+    Broken,
+}
+
+/// The body of an incoming request, not read yet: whoever is refused at a door before it costs nothing more.
+#[expect(async_fn_in_trait, reason = "the platform is single-threaded: no caller needs `Send`")]
+pub trait IncomingBody {
+    /// Reads the whole body; stops at `bytes_max` bytes or after `timeout`.
+    async fn read(self, bytes_max: usize, timeout: Duration) -> Result<Vec<u8>, BodyError>;
+}
+
 /// Everything the service may ask of the outside world.
 ///
 /// Implemented by the Worker's edge and by the test world. Adding a method here is an architectural change.

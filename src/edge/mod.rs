@@ -1,1 +1,66 @@
-//! The Worker: the only place that names `worker`.
+//! The Worker: the only place that names `worker`. No rule of the product lives here.
+
+mod body;
+mod platform;
+mod rate_limiter;
+mod secret_keeper;
+
+use std::cell::OnceCell;
+
+use url::Url;
+use worker::{Context, Env, Request, Response, Result, event};
+
+use self::{body::Body, platform::Workers};
+use crate::{
+    app::{self, App, Head, Isolate},
+    config::{Config, Problem},
+    http,
+};
+
+/// Settings are constant for as long as an isolate lives.
+struct State {
+    config: std::result::Result<Config, Vec<Problem>>,
+    isolate: Isolate,
+}
+
+thread_local! {
+    static STATE: OnceCell<&'static State> = const { OnceCell::new() };
+}
+
+fn state(env: &Env) -> &'static State {
+    STATE.with(|cell| {
+        *cell.get_or_init(|| {
+            let config = Config::read(&|name| env.var(name).ok().map(|value| value.to_string()));
+            // One per isolate, for as long as it lives.
+            Box::leak(Box::new(State { config, isolate: Isolate::new() }))
+        })
+    })
+}
+
+#[event(start)]
+fn start() {
+    // A panic's message may hold data; its place never does.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, |place| format!("{}:{}", place.file(), place.line()));
+        worker::console_error!("{{\"event\":\"panic\",\"at\":\"{place}\"}}");
+    }));
+}
+
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+    let url = Url::parse(&request.inner().url()).map_err(|error| worker::Error::RustError(error.to_string()))?;
+    let state = state(&env);
+    let answer = match &state.config {
+        Err(problems) => app::misconfigured(problems, &url),
+        Ok(config) => {
+            let head = Head {
+                method: http::Method::parse(&request.inner().method()),
+                url,
+                headers: request.headers().entries().collect(),
+            };
+            let workers = Workers::new(&env);
+            App::new(config, &state.isolate, &workers).handle(head, Body(request)).await
+        }
+    };
+    platform::response(answer)
+}

@@ -1,0 +1,98 @@
+//! One line per request: named fields only, never a header map, a URL with its query, an argument or a row.
+
+use serde::Serialize;
+
+use super::{doors::Head, limiting::Taken};
+use crate::{
+    http::Response,
+    mcp::{Summary, tools::ToolErrorCode},
+    platform::{Platform, UnixMillis},
+};
+
+/// The line, filled in on the way.
+#[derive(Serialize)]
+pub(super) struct Line {
+    event: &'static str,
+    pub(super) request_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_request_id: Option<String>,
+    method: &'static str,
+    /// One of our routes, or `other`: paths that strangers make up do not belong in a log.
+    route: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) auth: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ip_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit_remaining: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    rate_limit_degraded: bool,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(super) summary: Option<Summary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rpc_error_code: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error_code: Option<ToolErrorCode>,
+    upstream_requests: u32,
+    pub(super) bytes_in: usize,
+    bytes_out: usize,
+    millis: u64,
+    #[serde(skip)]
+    started: UnixMillis,
+}
+
+impl Line {
+    /// Opens the line of a request.
+    pub(super) fn new(request_id: String, head: &Head, started: UnixMillis) -> Self {
+        let client_request_id = head.headers.get("x-request-id").filter(|id| {
+            (1..=64).contains(&id.len())
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        });
+        let route = match head.url.path() {
+            "/" => "/",
+            "/mcp" => "/mcp",
+            "/livez" => "/livez",
+            "/readyz" => "/readyz",
+            "/health" => "/health",
+            _ => "other",
+        };
+        Self {
+            event: "request",
+            request_id,
+            client_request_id,
+            method: head.method.as_str(),
+            route,
+            status: 0,
+            auth: None,
+            ip_hash: None,
+            rate_limit_remaining: None,
+            rate_limit_degraded: false,
+            summary: None,
+            rpc_error_code: None,
+            error_code: None,
+            upstream_requests: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            millis: 0,
+            started,
+        }
+    }
+
+    /// Notes what the limiter said.
+    pub(super) fn limited(&mut self, taken: &Taken) {
+        self.rate_limit_remaining = Some(taken.remaining());
+        self.rate_limit_degraded = taken.degraded;
+    }
+
+    /// Writes the line.
+    pub(super) fn finish(&mut self, platform: &impl Platform, response: &Response, upstream_requests: u32) {
+        self.status = response.status;
+        self.upstream_requests = upstream_requests;
+        self.bytes_out = response.body.len();
+        self.millis = platform.now().0.saturating_sub(self.started.0);
+        if let Ok(line) = serde_json::to_string(self) {
+            platform.log(&line);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The port, on Workers.
+
+use std::{pin::pin, time::Duration};
+
+use futures_util::future::{Either, select};
+use js_sys::{Reflect, Uint8Array};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use worker::{AbortController, Date, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, ResponseBuilder};
+
+use super::body::collect;
+use crate::{
+    http,
+    limits::{Admission, LimitKey, Policy},
+    platform::{BodyError, FetchError, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
+    secret::Secret,
+};
+
+/// The limiter is on the way of every request; one that takes longer than this is as good as absent.
+const LIMITER_TIMEOUT: Duration = Duration::from_millis(300);
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    fn get_random_values(bytes: &mut [u8]);
+}
+
+/// The Workers runtime.
+pub(super) struct Workers<'a> {
+    env: &'a Env,
+}
+
+impl<'a> Workers<'a> {
+    pub(super) fn new(env: &'a Env) -> Self {
+        Self { env }
+    }
+
+    async fn ask_limiter(&self, key: &LimitKey, policy: Policy, cost: u32) -> worker::Result<Admission> {
+        let stub = self.env.durable_object("RATE_LIMITER")?.get_by_name(&key.0)?;
+        let url = format!("https://limiter/?{}&{}&{cost}", policy.per_minute, policy.burst);
+        stub.fetch_with_str(&url).await?.json().await
+    }
+}
+
+impl Platform for Workers<'_> {
+    async fn fetch(&self, request: Outbound) -> Result<http::Response, FetchError> {
+        let controller = AbortController::default();
+        let signal = controller.signal();
+        let exchange = async {
+            let request_to_send = outbound(&request).map_err(|_| FetchError::Unreachable)?;
+            let mut response =
+                Fetch::Request(request_to_send).send_with_signal(&signal).await.map_err(|_| FetchError::Unreachable)?;
+            let headers = response.headers().entries().collect();
+            let status = response.status_code();
+            let body = match response.stream() {
+                Ok(stream) => collect(stream, request.response_bytes_max).await.map_err(|error| match error {
+                    BodyError::TooLarge => FetchError::TooLarge,
+                    BodyError::Timeout | BodyError::Broken => FetchError::Unreachable,
+                })?,
+                Err(_) => Vec::new(),
+            };
+            Ok(http::Response { status, headers, body })
+        };
+        let result = match select(pin!(exchange), pin!(Delay::from(request.timeout))).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(FetchError::Timeout),
+        };
+        if result.is_err() {
+            // Releases one of the six connections that a request may hold.
+            controller.abort();
+        }
+        result
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(Date::now().as_millis())
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        get_random_values(bytes);
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        Delay::from(duration).await;
+    }
+
+    async fn admit(&self, key: &LimitKey, policy: Policy, cost: u32) -> Result<Admission, LimiterFailure> {
+        let asked = self.ask_limiter(key, policy, cost);
+        match select(pin!(asked), pin!(Delay::from(LIMITER_TIMEOUT))).await {
+            Either::Left((Ok(admission), _)) => Ok(admission),
+            Either::Left((Err(error), _)) if is_overloaded(error) => Err(LimiterFailure::Overloaded),
+            Either::Left((Err(_), _)) | Either::Right(_) => Err(LimiterFailure::Unavailable),
+        }
+    }
+
+    async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
+        let ask = async {
+            let stub = self.env.durable_object("SECRET_KEEPER")?.get_by_name("server-secret")?;
+            let mut response = stub.fetch_with_str("https://keeper/").await?;
+            if response.status_code() != 200 {
+                return Err(worker::Error::RustError("no secret".to_owned()));
+            }
+            response.text().await
+        };
+        ask.await.map(Secret::new).map_err(|_| StorageFailure)
+    }
+
+    async fn asset(&self, path: &str) -> Option<http::Response> {
+        let mut response =
+            self.env.assets("ASSETS").ok()?.fetch(format!("https://assets{path}"), None).await.ok()?;
+        if response.status_code() != 200 {
+            return None;
+        }
+        let kind = response.headers().get("content-type").ok().flatten()?;
+        let mut answer = http::Response::empty(200).with("content-type", kind).with("cache-control", "public, max-age=300");
+        answer.body = response.bytes().await.ok()?;
+        Some(answer)
+    }
+
+    fn log(&self, line: &str) {
+        worker::console_log!("{line}");
+    }
+}
+
+/// 256 random bits in hexadecimal.
+pub(super) fn random_hex() -> String {
+    let mut bytes = [0; 32];
+    get_random_values(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Durable Objects mark an exception of a flooded object with `overloaded`.
+fn is_overloaded(error: worker::Error) -> bool {
+    let error = JsValue::from(error);
+    Reflect::get(&error, &JsValue::from_str("overloaded")).is_ok_and(|flag| flag.is_truthy())
+}
+
+fn outbound(request: &Outbound) -> worker::Result<Request> {
+    let mut init = RequestInit::new();
+    init.with_method(request.method.as_str().to_owned().into()).with_redirect(RequestRedirect::Manual);
+    for (name, value) in request.headers.iter() {
+        init.headers.append(name, value)?;
+    }
+    init.with_body(request.body.as_deref().map(|body| Uint8Array::from(body).into()));
+    Request::new_with_init(request.url.as_str(), &init)
+}
+
+/// Our answer as the runtime's.
+pub(super) fn response(answer: http::Response) -> worker::Result<Response> {
+    let mut builder = ResponseBuilder::new().with_status(answer.status);
+    for (name, value) in answer.headers.iter() {
+        builder = builder.with_header(name, value)?;
+    }
+    Ok(if answer.body.is_empty() { builder.empty() } else { builder.fixed(answer.body) })
+}

@@ -1,0 +1,66 @@
+//! From the arguments of a call to a tool's struct, with errors that name the argument.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::mcp::{
+    schema,
+    tools::{ToolError, ToolErrorCode},
+};
+
+/// What callers of other servers are used to send, and what to do here instead.
+const NOT_TAKEN: &[(&[&str], &str)] = &[
+    (&["host", "port"], "The host comes from TiDB Cloud: name the `cluster` and, if need be, the `branch`."),
+    (
+        &["username", "user", "adminUsername", "adminUser", "sqlUser"],
+        "The server logs in with SQL users of its own: name the `cluster` and, if need be, the `branch`.",
+    ),
+    (
+        &["password", "adminPassword", "rootPassword", "newPassword", "sqlPassword"],
+        "No password ever passes through a tool. A person sets it in the TiDB Cloud console, under SQL Users of the cluster.",
+    ),
+];
+
+/// Reads the arguments of a call.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` that names the argument and what is wrong with it.
+pub(super) fn read<T: DeserializeOwned + JsonSchema>(arguments: Map<String, Value>) -> Result<T, ToolError> {
+    let known = schema::property_names::<T>();
+    for name in arguments.keys() {
+        if !known.iter().any(|known| known == name) {
+            return Err(unknown(name, &known));
+        }
+    }
+    // Clients send null for what they leave out.
+    let arguments: Map<String, Value> = arguments.into_iter().filter(|(_, value)| !value.is_null()).collect();
+    serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
+        let path = error.path().to_string();
+        let problem = error.into_inner().to_string();
+        if path == "." {
+            invalid(format!("{}.", sentence(&problem)))
+        } else {
+            invalid(format!("`{path}`: {}.", problem.trim_end_matches('.')))
+        }
+    })
+}
+
+fn invalid(message: impl Into<String>) -> ToolError {
+    ToolError::new(ToolErrorCode::InvalidArgument, message)
+}
+
+fn unknown(name: &str, known: &[String]) -> ToolError {
+    let shown: String = name.chars().filter(|character| !character.is_control()).take(64).collect();
+    let error = invalid(format!("This tool has no argument `{shown}`."));
+    match NOT_TAKEN.iter().find(|(names, _)| names.contains(&name)) {
+        Some((_, instead)) => error.hint(*instead),
+        None if known.is_empty() => error.hint("It takes no arguments."),
+        None => error.hint(format!("It takes: {}.", known.join(", "))),
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.trim_end_matches('.').chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}

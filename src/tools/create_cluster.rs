@@ -1,0 +1,41 @@
+//! `tidbcloud_create_cluster`: start a new cluster.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Context, Effect, Tool, output::ClusterView, types::Labels};
+use crate::{
+    mcp::tools::ToolError,
+    platform::Platform,
+    tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
+};
+
+/// Create a Starter cluster. It returns while the cluster is CREATING: call tidbcloud_get_cluster until `state` is
+/// ACTIVE, some 30 s. It is free unless a spending limit is given.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct CreateCluster {
+    display_name: DisplayName,
+    /// `name` from tidbcloud_list_regions.
+    region: RegionName,
+    /// Highest monthly bill.
+    spending_limit_usd_cents: Option<UsdCents>,
+    labels: Option<Labels>,
+}
+
+impl Tool for CreateCluster {
+    const NAME: &'static str = "tidbcloud_create_cluster";
+    const TITLE: &'static str = "Create cluster";
+    const EFFECT: Effect = Effect::Create;
+    type Output = ClusterView;
+
+    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
+        let new = NewCluster {
+            display_name: self.display_name,
+            region: self.region,
+            spending_limit: self.spending_limit_usd_cents,
+            labels: self.labels.map(Labels::into_inner).unwrap_or_default(),
+        };
+        Ok(context.cloud().create_cluster(&new).await?.into())
+    }
+}

@@ -1,0 +1,189 @@
+//! `db_execute`: change data or schema with SQL.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    Context, Effect, SQL_TIME_MAX, Tool,
+    output::RowsView,
+    resolve::{BranchReference, ClusterReference},
+    sql::{rejected, shown},
+    types::{DatabaseName, Statements},
+};
+use crate::{
+    mcp::tools::{ToolError, ToolErrorCode},
+    platform::Platform,
+    sql::{self, Class},
+    tidbcloud::{AccessClass, Effect as SqlEffect, RolledBack, Rows, Target},
+};
+
+/// Run SQL that changes data or schema: one statement, or up to 20. Several run in one transaction, unless one of them
+/// is DDL, which commits by itself.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DbExecute {
+    cluster: ClusterReference,
+    branch: Option<BranchReference>,
+    database: Option<DatabaseName>,
+    sql: Statements,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Executed {
+    statement_count: usize,
+    results: Vec<StatementResult>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct StatementResult {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_affected: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_insert_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    result: Option<RowsView>,
+}
+
+impl From<Rows> for StatementResult {
+    fn from(rows: Rows) -> Self {
+        if rows.types.is_empty() {
+            Self { rows_affected: rows.rows_affected, last_insert_id: rows.last_insert_id, result: None }
+        } else {
+            Self { rows_affected: None, last_insert_id: None, result: Some(shown(rows)) }
+        }
+    }
+}
+
+/// What the statements need and how they are run.
+struct Plan {
+    class: AccessClass,
+    effect: SqlEffect,
+    /// One of several commits by itself, so that a transaction around them would promise what it cannot hold.
+    one_by_one: bool,
+}
+
+impl Tool for DbExecute {
+    const NAME: &'static str = "db_execute";
+    const TITLE: &'static str = "Execute";
+    const EFFECT: Effect = Effect::Execute;
+    const TIME_MAX: Duration = SQL_TIME_MAX;
+    type Output = Executed;
+
+    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Executed, ToolError> {
+        let statements: Vec<&str> = self.sql.0.iter().map(|statement| statement.as_str()).collect();
+        let plan = plan(&statements)?;
+        let target = context.target(&self.cluster, self.branch.as_ref()).await?;
+        let database = self.database.as_ref().map(DatabaseName::as_str);
+        let results = if statements.len() == 1 || plan.one_by_one {
+            one_by_one(context, &target, database, &statements, &plan).await?
+        } else {
+            transaction(context, &target, database, &statements, &plan).await?
+        };
+        Ok(Executed { statement_count: results.len(), results })
+    }
+}
+
+/// Looks into every statement before the first one runs.
+fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
+    let mut plan = Plan { class: AccessClass::ReadWrite, effect: SqlEffect::Read, one_by_one: false };
+    for (index, text) in statements.iter().enumerate() {
+        let at = |error: ToolError| place(error, index, statements.len());
+        let statement = sql::inspect(text).map_err(|reason| at(rejected(reason)))?;
+        if statement.carries_password {
+            return Err(at(ToolError::new(
+                ToolErrorCode::SqlRejected,
+                "A statement that carries a password is not run: it would pass through the model.",
+            )
+            .hint("Use db_create_user; the person sets the password in the TiDB Cloud console.")));
+        }
+        if statement.transaction_control {
+            return Err(at(ToolError::new(ToolErrorCode::SqlRejected, "Transactions are not controlled by statements here.")
+                .hint("Give all statements of a transaction as one array.")));
+        }
+        if statement.session_state {
+            return Err(at(ToolError::new(
+                ToolErrorCode::SqlRejected,
+                "A setting of the session would be gone with this request.",
+            )
+            .hint("Use the `database` argument in place of USE, and qualified names.")));
+        }
+        if statement.ddl {
+            plan.class = AccessClass::Admin;
+            plan.one_by_one = true;
+        }
+        if !matches!(sql::classify(text), Class::Read) {
+            plan.effect = SqlEffect::Write;
+        }
+    }
+    Ok(plan)
+}
+
+async fn one_by_one<P: Platform>(
+    context: &Context<'_, P>,
+    target: &Target,
+    database: Option<&str>,
+    statements: &[&str],
+    plan: &Plan,
+) -> Result<Vec<StatementResult>, ToolError> {
+    let mut results = Vec::new();
+    for (index, text) in statements.iter().enumerate() {
+        match context.sql().run(target, plan.class, database, text, plan.effect).await {
+            Ok(rows) => results.push(StatementResult::from(rows)),
+            Err(error) => {
+                let mut error = place(error.into(), index, statements.len());
+                if statements.len() > 1 {
+                    error.details = Some(json!({
+                        "failedStatement": index + 1,
+                        "tookEffect": index,
+                        "notRun": statements.len() - index - 1,
+                        "results": results,
+                    }));
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(results)
+}
+
+async fn transaction<P: Platform>(
+    context: &Context<'_, P>,
+    target: &Target,
+    database: Option<&str>,
+    statements: &[&str],
+    plan: &Plan,
+) -> Result<Vec<StatementResult>, ToolError> {
+    match context.sql().transaction(target, plan.class, database, statements).await {
+        Ok(results) => Ok(results.into_iter().map(StatementResult::from).collect()),
+        Err(failure) => {
+            let took_effect = match failure.rolled_back {
+                RolledBack::Yes => json!(0),
+                RolledBack::No | RolledBack::Unknown => json!("unknown"),
+            };
+            let mut error = match failure.failed_index {
+                Some(index) => place(failure.error.into(), index, statements.len()),
+                None => failure.error.into(),
+            };
+            if failure.rolled_back == RolledBack::Yes {
+                error.message.push_str(" The transaction was rolled back: nothing took effect.");
+            }
+            error.details =
+                Some(json!({"failedStatement": failure.failed_index.map(|index| index + 1), "tookEffect": took_effect}));
+            Err(error)
+        }
+    }
+}
+
+/// Says which of several statements is meant.
+fn place(mut error: ToolError, index: usize, count: usize) -> ToolError {
+    if count > 1 {
+        error.message = format!("Statement {} of {count}: {}", index + 1, error.message);
+    }
+    error
+}

@@ -1,0 +1,47 @@
+//! `db_query`: read with SQL.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    Context, Effect, SQL_TIME_MAX, Tool,
+    output::RowsView,
+    resolve::{BranchReference, ClusterReference},
+    sql::{must_read, shown},
+    types::{DatabaseName, SqlText},
+};
+use crate::{
+    mcp::tools::ToolError,
+    platform::Platform,
+    tidbcloud::{AccessClass, Effect as SqlEffect},
+};
+
+/// Run one read-only SQL statement (SELECT, WITH, SHOW, EXPLAIN, DESCRIBE) as a read-only user. Rows are positional;
+/// BIGINT and DECIMAL are text.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DbQuery {
+    cluster: ClusterReference,
+    branch: Option<BranchReference>,
+    database: Option<DatabaseName>,
+    sql: SqlText,
+}
+
+impl Tool for DbQuery {
+    const NAME: &'static str = "db_query";
+    const TITLE: &'static str = "Query";
+    const EFFECT: Effect = Effect::Read;
+    const TIME_MAX: Duration = SQL_TIME_MAX;
+    type Output = RowsView;
+
+    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<RowsView, ToolError> {
+        must_read(self.sql.as_str())?;
+        let target = context.target(&self.cluster, self.branch.as_ref()).await?;
+        let database = self.database.as_ref().map(DatabaseName::as_str);
+        let rows =
+            context.sql().run(&target, AccessClass::ReadOnly, database, self.sql.as_str(), SqlEffect::Read).await?;
+        Ok(shown(rows))
+    }
+}

@@ -1,0 +1,70 @@
+//! `tidbcloud_list_clusters`: what there is.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Effect, Tool, output::endpoints, types::PageSize};
+use crate::{
+    mcp::tools::ToolError,
+    platform::Platform,
+    tidbcloud::PageToken,
+};
+
+/// List TiDB Cloud Starter and Essential clusters.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ListClusters {
+    page_size: Option<PageSize>,
+    /// `nextPageToken` of the page before.
+    page_token: Option<PageToken>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Clusters {
+    clusters: Vec<ClusterLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_size: Option<u64>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ClusterLine {
+    cluster_id: String,
+    display_name: String,
+    state: String,
+    region: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    endpoints: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Tool for ListClusters {
+    const NAME: &'static str = "tidbcloud_list_clusters";
+    const TITLE: &'static str = "List clusters";
+    const EFFECT: Effect = Effect::Read;
+    type Output = Clusters;
+
+    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Clusters, ToolError> {
+        let page = context.cloud().clusters(self.page_size.map(PageSize::get), self.page_token.as_ref()).await?;
+        Ok(Clusters {
+            clusters: page
+                .clusters
+                .into_iter()
+                .map(|cluster| ClusterLine {
+                    cluster_id: cluster.cluster_id.to_string(),
+                    display_name: cluster.display_name,
+                    state: cluster.state.unwrap_or_default(),
+                    region: cluster.region.name,
+                    plan: cluster.service_plan,
+                    endpoints: endpoints(cluster.endpoints),
+                })
+                .collect(),
+            next_page_token: page.next_page_token,
+            total_size: page.total_size,
+        })
+    }
+}
