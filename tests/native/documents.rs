@@ -1,0 +1,132 @@
+//! What is generated from the code is current.
+//!
+//! `UPDATE_EXPECT=1 cargo test` writes it.
+
+use std::{fmt::Write, fs, path::Path};
+
+use mcp_server_tidbcloud::{config::SETTINGS, tools};
+
+/// Replaces what stands between `<!-- name:begin -->` and `<!-- name:end -->`.
+fn between(file: &str, name: &str, now: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->"));
+    let (head, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{file} has no {begin}"));
+    let (_, tail) = rest.split_once(&end).unwrap_or_else(|| panic!("{file} has no {end}"));
+    let current = format!("{head}{begin}{now}{end}{tail}");
+    if current != text {
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            fs::write(&path, current).expect("written");
+        } else {
+            panic!("{file}: {name} is out of date; run UPDATE_EXPECT=1 cargo test");
+        }
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Inline Markdown code as HTML.
+fn code(text: &str) -> String {
+    let mut html = String::new();
+    for (index, part) in escape(text).split('`').enumerate() {
+        if index % 2 == 1 {
+            let _ = write!(html, "<code>{part}</code>");
+        } else {
+            html.push_str(part);
+        }
+    }
+    html
+}
+
+#[test]
+fn the_readme_lists_the_tools() {
+    between("README.md", "tools", &tools::markdown_table());
+}
+
+#[test]
+fn the_landing_page_lists_the_tools() {
+    let mut rows = String::new();
+    for (definition, effect) in tools::definitions() {
+        let _ = writeln!(
+            rows,
+            "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td>{}</td></tr>",
+            definition.name,
+            code(tools::first_sentence(&definition.description)),
+            effect.word(),
+        );
+    }
+    between("static/index.html", "tools", &rows);
+}
+
+#[test]
+fn the_reference_describes_every_argument() {
+    let mut text = String::new();
+    for (definition, effect) in tools::definitions() {
+        let _ = writeln!(text, "## `{}`\n\n{} ({}.)\n", definition.name, definition.description, effect.word());
+        let required = definition.input_schema["required"].as_array().cloned().unwrap_or_default();
+        let properties = definition.input_schema["properties"].as_object().cloned().unwrap_or_default();
+        if !properties.is_empty() {
+            text.push_str("| argument | type | required | meaning |\n| --- | --- | --- | --- |\n");
+        }
+        for (name, schema) in &properties {
+            let _ = writeln!(
+                text,
+                "| `{name}` | {} | {} | {} |",
+                kind(schema),
+                if required.iter().any(|required| required == name) { "yes" } else { "no" },
+                schema["description"].as_str().unwrap_or_default(),
+            );
+        }
+        if !properties.is_empty() {
+            text.push('\n');
+        }
+        let fields = definition.output_schema["properties"].as_object().cloned().unwrap_or_default();
+        let fields: Vec<_> = fields.keys().map(|name| format!("`{name}`")).collect();
+        let _ = writeln!(text, "Answers with {}.\n", fields.join(", "));
+    }
+    between("docs/tools.md", "reference", &text);
+}
+
+fn kind(schema: &serde_json::Value) -> String {
+    if let Some(values) = schema["enum"].as_array() {
+        return values.iter().filter_map(|value| value.as_str()).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
+    }
+    if let Some(any) = schema["anyOf"].as_array() {
+        return any.iter().map(kind).collect::<Vec<_>>().join(" or ");
+    }
+    match schema["type"].as_str() {
+        Some("array") => format!("array of {}", kind(&schema["items"])),
+        Some(name) => name.to_owned(),
+        None => "any".to_owned(),
+    }
+}
+
+#[test]
+fn the_settings_are_documented() {
+    let mut table = String::from("| setting | kind | default | meaning |\n| --- | --- | --- | --- |\n");
+    for setting in SETTINGS {
+        let kind = if setting.secret { "secret" } else { "variable" };
+        let _ = writeln!(table, "| `{}` | {kind} | {} | {} |", setting.name, setting.default, setting.meaning);
+    }
+    between("docs/settings.md", "settings", &table);
+}
+
+#[test]
+fn every_error_code_is_documented() {
+    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mcp/tools.rs")).expect("source");
+    let (_, rest) = source.split_once("pub enum ToolErrorCode {").expect("the enum");
+    let (names, _) = rest.split_once('}').expect("its end");
+    let errors = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md")).expect("docs/errors.md");
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let mut code = String::new();
+        for character in name.chars() {
+            if character.is_ascii_uppercase() && !code.is_empty() {
+                code.push('_');
+            }
+            code.push(character.to_ascii_uppercase());
+        }
+        assert!(errors.contains(&format!("`{code}`")), "docs/errors.md does not name {code}");
+    }
+}

@@ -1,0 +1,116 @@
+//! House rules that a compiler does not know.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What each module may import from the crate. `edge` may import everything.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("address", &[]),
+    ("http", &[]),
+    ("secret", &[]),
+    ("sql", &[]),
+    ("limits", &["platform"]),
+    ("platform", &["http", "limits", "secret"]),
+    ("mcp", &["http"]),
+    ("tidbcloud", &["http", "platform", "secret"]),
+    ("config", &["address", "limits", "secret", "tidbcloud"]),
+    ("tools", &["mcp", "platform", "secret", "sql", "tidbcloud"]),
+    ("app", &["address", "config", "http", "limits", "mcp", "platform", "secret", "tidbcloud", "tools"]),
+];
+
+/// Words that do not belong outside the edge, and why.
+const FORBIDDEN: &[(&str, &str)] = &[
+    ("SystemTime", "the time comes from `Platform::now`"),
+    ("Instant::now", "the time comes from `Platform::now`"),
+    ("worker::", "only `edge` names the runtime"),
+    ("js_sys", "only `edge` names the runtime"),
+    ("HashMap", "its order differs from run to run"),
+    ("println!", "a Worker logs through `Platform::log`"),
+];
+
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push((path.clone(), fs::read_to_string(&path).expect("text")));
+        }
+    }
+    found
+}
+
+/// The crate's modules that a source file imports: `use crate::a`, `use crate::{a, b::c}` and `crate::a::f()`.
+fn imports(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("crate::") {
+        rest = after;
+        if let Some(list) = after.strip_prefix('{') {
+            let mut depth = 0;
+            let mut name = String::new();
+            for character in list.chars() {
+                match character {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => found.push(std::mem::take(&mut name)),
+                    _ if depth == 0 => name.push(character),
+                    _ => {}
+                }
+            }
+            found.push(name);
+        } else {
+            found.push(after.to_owned());
+        }
+    }
+    found
+        .into_iter()
+        .map(|path| path.trim().chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect())
+        .filter(|name: &String| !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn the_arrows_run_one_way() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut checked = 0;
+    for (path, text) in sources(&root) {
+        let relative = path.strip_prefix(&root).expect("below src").to_string_lossy().replace('\\', "/");
+        let module = relative.split('/').next().unwrap_or_default().trim_end_matches(".rs");
+        if matches!(module, "lib" | "edge") {
+            continue;
+        }
+        let (_, allowed) =
+            ARROWS.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("{module} has no arrows"));
+        for import in imports(&text) {
+            assert!(import == module || allowed.contains(&import.as_str()), "{relative} imports {import}");
+            checked += 1;
+        }
+        let code: String =
+            text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        for (word, why) in FORBIDDEN {
+            assert!(!code.contains(word), "{relative} says {word}: {why}");
+        }
+    }
+    assert!(checked > 20, "the test saw only {checked} imports");
+}
+
+#[test]
+fn the_protocol_knows_no_database_and_the_client_no_protocol() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (folder, words) in [("mcp", ["tidb", "cluster", "branch"]), ("tidbcloud", ["mcp::", "json-rpc", "jsonrpc"])] {
+        for (path, text) in sources(&root.join(folder)) {
+            for (number, line) in text.lines().enumerate() {
+                let line_of_code = line.to_lowercase();
+                let comment = line.trim_start().starts_with("//");
+                for word in words {
+                    assert!(comment || !line_of_code.contains(word), "{}:{}: {line}", path.display(), number + 1);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The world around the service: a simulated clock, a sandbox, a limiter, and everything that was logged.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use mcp_server_tidbcloud::{
+    app::{App, Head, Isolate},
+    config::Config,
+    http::{Headers, Method, Response},
+    limits::{Admission, Bucket, LimitKey, Policy},
+    platform::{
+        BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis,
+    },
+    secret::Secret,
+};
+use serde_json::Value;
+use tidbcloud_sandbox::{
+    control::{Sandbox, contract},
+    exchange::{Delivery, Request, Step},
+    sql::{Engine, Servers},
+};
+use url::Url;
+
+use crate::support::{Answer, Call, Driver};
+
+/// 2026-11-23T10:00:00Z.
+const START_MILLIS: u64 = 1_795_428_000_000;
+
+/// The origin that `Config` names as sandbox; its requests never leave the process.
+pub const SANDBOX: &str = "http://127.0.0.1:8788";
+
+/// What the deployment's own secret is in these tests.
+pub const SERVER_SECRET: &str = "canary-server-secret-0123456789abcdef";
+
+/// The outside world, simulated.
+pub struct World {
+    pub clock: Cell<u64>,
+    pub sandbox: RefCell<Sandbox>,
+    pub log: RefCell<Vec<String>>,
+    pub limiter_fails: Cell<Option<LimiterFailure>>,
+    servers: RefCell<Option<Servers>>,
+    buckets: RefCell<BTreeMap<LimitKey, Bucket>>,
+    random: Cell<u64>,
+    /// Every host that anything was sent to, with all that was sent.
+    pub sent: RefCell<Vec<(String, String)>>,
+    directory: tempfile::TempDir,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            clock: Cell::new(START_MILLIS),
+            sandbox: RefCell::new(Sandbox::new(1)),
+            log: RefCell::default(),
+            limiter_fails: Cell::new(None),
+            servers: RefCell::new(None),
+            buckets: RefCell::default(),
+            random: Cell::new(1),
+            sent: RefCell::default(),
+            directory: tempfile::tempdir().expect("a temporary directory"),
+        }
+    }
+
+    /// One exchange with the sandbox, every answer of which must be as the published API says.
+    fn exchange(&self, request: &Request) -> (tidbcloud_sandbox::exchange::Response, Delivery) {
+        let now = self.clock.get();
+        let step = self.sandbox.borrow_mut().handle(now, request);
+        let effects = self.sandbox.borrow_mut().take_effects();
+        for effect in &effects {
+            self.with_servers(|servers| servers.apply(effect));
+        }
+        match step {
+            Step::Answer(answer, delivery) => (answer, delivery),
+            Step::Sql(task, delivery) => {
+                let outcome = self.with_servers(|servers| servers.run(&task));
+                (self.sandbox.borrow_mut().sql_done(now, task, outcome), delivery)
+            }
+        }
+    }
+
+    /// SQL servers start when the first statement needs one.
+    fn with_servers<T>(&self, act: impl FnOnce(&Servers) -> T) -> T {
+        let mut servers = self.servers.borrow_mut();
+        let servers = servers.get_or_insert_with(|| {
+            let engine = Engine::find().unwrap_or_else(|error| panic!("{error}; run `cargo xtask setup`"));
+            Servers::new(engine, self.directory.path().to_owned())
+        });
+        act(servers)
+    }
+}
+
+impl Platform for World {
+    async fn fetch(&self, request: Outbound) -> Result<Response, FetchError> {
+        assert_eq!(request.url.origin().ascii_serialization(), SANDBOX, "a request left for another host");
+        let mut target = request.url.path().to_owned();
+        if let Some(query) = request.url.query() {
+            target = format!("{target}?{query}");
+        }
+        let mut headers: Vec<(String, String)> =
+            request.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        headers.push(("Host".to_owned(), "127.0.0.1:8788".to_owned()));
+        let body = request.body.unwrap_or_default();
+        self.sent.borrow_mut().push((target.clone(), format!("{headers:?} {}", String::from_utf8_lossy(&body))));
+        let sent =
+            Request { method: request.method.as_str().to_owned(), target: target.clone(), headers, body: body.clone() };
+        let (answer, delivery) = self.exchange(&sent);
+        if let Some((host, path)) = target.trim_start_matches('/').split_once('/')
+            && delivery == Delivery::default()
+        {
+            let path = format!("/{path}");
+            if let Err(problem) = contract::check(host, &sent.method, &path, answer.status, &answer.body) {
+                panic!("{} {target}: {problem}", sent.method);
+            }
+        }
+        self.clock.set(self.clock.get() + delivery.delay_millis);
+        if Duration::from_millis(delivery.delay_millis) > request.timeout {
+            return Err(FetchError::Timeout);
+        }
+        match delivery.cut_after {
+            Some(bytes) if bytes < answer.body.len() || bytes == 0 => return Err(FetchError::Unreachable),
+            _ => {}
+        }
+        if answer.body.len() > request.response_bytes_max {
+            return Err(FetchError::TooLarge);
+        }
+        Ok(Response { status: answer.status, headers: answer.headers.into_iter().collect(), body: answer.body })
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.clock.get())
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        for byte in bytes {
+            // SplitMix64: good enough to tell values apart, the same in every run.
+            let mut state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+            self.random.set(state);
+            state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            *byte = (state >> 32) as u8;
+        }
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.set(self.clock.get() + u64::try_from(duration.as_millis()).expect("short"));
+    }
+
+    async fn admit(&self, key: &LimitKey, policy: Policy, cost: u32) -> Result<Admission, LimiterFailure> {
+        match self.limiter_fails.get() {
+            Some(failure) => Err(failure),
+            None => Ok(self.buckets.borrow_mut().entry(key.clone()).or_insert(Bucket::FULL).take(
+                policy,
+                self.now(),
+                cost,
+            )),
+        }
+    }
+
+    async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
+        Ok(Secret::new(SERVER_SECRET))
+    }
+
+    async fn asset(&self, path: &str) -> Option<Response> {
+        (path == "/").then(|| Response::empty(200).with("content-type", "text/html; charset=utf-8"))
+    }
+
+    fn log(&self, line: &str) {
+        self.log.borrow_mut().push(line.to_owned());
+    }
+}
+
+/// A body that counts whether it was read.
+struct Body<'a>(Vec<u8>, &'a Cell<bool>);
+
+impl IncomingBody for Body<'_> {
+    async fn read(self, bytes_max: usize, _timeout: Duration) -> Result<Vec<u8>, BodyError> {
+        self.1.set(true);
+        if self.0.len() > bytes_max { Err(BodyError::TooLarge) } else { Ok(self.0) }
+    }
+}
+
+/// The service in this process.
+pub struct Native {
+    pub world: World,
+    pub config: Config,
+    pub isolate: Isolate,
+    /// Whether the last request's body was read.
+    pub body_read: Cell<bool>,
+    /// Scheme and host of the requests.
+    pub origin: String,
+}
+
+impl Native {
+    pub fn new() -> Self {
+        Self::with(&[("TIDB_CLOUD_SANDBOX", SANDBOX)])
+    }
+
+    /// A service with these settings.
+    pub fn with(settings: &[(&str, &str)]) -> Self {
+        let read = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let config = Config::read(&read).unwrap_or_else(|problems| panic!("{problems:?}"));
+        Self {
+            world: World::new(),
+            config,
+            isolate: Isolate::new(),
+            body_read: Cell::new(false),
+            origin: "http://127.0.0.1:8787".to_owned(),
+        }
+    }
+}
+
+impl Driver for Native {
+    fn send(&mut self, call: Call) -> Answer {
+        self.body_read.set(false);
+        let head = Head {
+            method: Method::parse(&call.method),
+            url: Url::parse(&format!("{}{}", self.origin, call.target)).expect("a URL"),
+            headers: call.headers.into_iter().collect::<Headers>(),
+        };
+        let app = App::new(&self.config, &self.isolate, &self.world);
+        let response = block_on(app.handle(head, Body(call.body, &self.body_read)));
+        Answer {
+            status: response.status,
+            headers: response.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            body: response.body,
+        }
+    }
+
+    fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let request = Request {
+            method: method.to_owned(),
+            target: path.to_owned(),
+            headers: vec![
+                ("Host".to_owned(), "127.0.0.1:8788".to_owned()),
+                ("Content-Type".to_owned(), "application/json".to_owned()),
+            ],
+            body: body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
+        };
+        let (answer, _) = self.world.exchange(&request);
+        assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        if answer.body.is_empty() { Value::Null } else { serde_json::from_slice(&answer.body).expect("JSON") }
+    }
+
+    fn advance(&mut self, seconds: u64) {
+        self.world.clock.set(self.world.clock.get() + seconds * 1_000);
+    }
+}
+
+/// Nothing here ever waits: a future that is not ready would wait for ever.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("a future waits for something that the world does not have"),
+    }
+}

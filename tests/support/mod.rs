@@ -1,0 +1,87 @@
+//! What both test runs share: transcripts, and how one end of a conversation is driven.
+
+pub mod transcript;
+
+use serde_json::Value;
+
+/// One HTTP request to the server under test.
+#[derive(Clone, Default)]
+pub struct Call {
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// Its answer.
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {}", String::from_utf8_lossy(&self.body)))
+    }
+}
+
+/// A server under test with a sandbox behind it: in this process with a clock of its own, or in workerd.
+pub trait Driver {
+    /// Sends a request to the server.
+    fn send(&mut self, call: Call) -> Answer;
+    /// Sends a request to the sandbox's admin routes.
+    fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value;
+    /// Lets time pass, here and in the sandbox.
+    fn advance(&mut self, seconds: u64);
+}
+
+/// The sandbox's keys: canaries, because no answer and no log line may ever hold a private one.
+pub fn keys(who: &str) -> (&'static str, String) {
+    let (public, last) = match who {
+        "owner" => ("SBXOWNER", "aa"),
+        "viewer" => ("SBXVIEWR", "bb"),
+        "other" => ("SBXOTHER", "cc"),
+        _ => panic!("no such key: {who}"),
+    };
+    (public, format!("5b000000-0000-4000-8000-0000000000{last}"))
+}
+
+/// Header fields of a request with these keys.
+pub fn key_headers(who: &str) -> Vec<(String, String)> {
+    let (public, private) = keys(who);
+    vec![
+        ("X-TiDB-API-Public-Key".to_owned(), public.to_owned()),
+        ("X-TiDB-API-Private-Key".to_owned(), private),
+        ("Content-Type".to_owned(), "application/json".to_owned()),
+        ("Accept".to_owned(), "application/json, text/event-stream".to_owned()),
+    ]
+}
+
+/// The protocol revisions that every transcript runs in.
+pub const REVISIONS: [&str; 2] = ["2026-07-28", "2025-11-25"];
+
+/// A request of one revision: envelope and headers as its specification wants them.
+pub fn request(revision: &str, who: &str, method: &str, mut params: Value) -> Call {
+    let mut headers = key_headers(who);
+    headers.push(("MCP-Protocol-Version".to_owned(), revision.to_owned()));
+    if revision == "2026-07-28" {
+        headers.push(("Mcp-Method".to_owned(), method.to_owned()));
+        if let Some(name) = params.get("name").and_then(Value::as_str) {
+            headers.push(("Mcp-Name".to_owned(), name.to_owned()));
+        }
+        params["_meta"] = serde_json::json!({
+            "io.modelcontextprotocol/protocolVersion": revision,
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": "transcript", "version": "1"},
+        });
+    }
+    let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    Call { method: "POST".to_owned(), target: "/mcp".to_owned(), headers, body: body.to_string().into_bytes() }
+}
