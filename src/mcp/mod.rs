@@ -1,3 +1,422 @@
-//! The Model Context Protocol, both eras, over streamable HTTP. Nothing here names a cluster.
+//! The Model Context Protocol, both eras, over streamable HTTP, without sessions. Nothing here names a cluster.
+//!
+//! A POST passes through here in three steps, so that its sender can be charged for it in between:
+//! [`precheck`] looks at the headers, [`parse`] at the body, [`dispatch`] answers. What can be refused with a status
+//! of its own is refused by the first two; from then on a modern answer is 200 or, for an unknown method, 404.
+//!
+//! There is one model of what a result is, and two ways to write it down: the modern era wraps it in `resultType`,
+//! `_meta` and cache hints, the legacy era must never see those.
 
+mod http;
+mod json;
+pub mod jsonrpc;
+mod lifecycle;
+pub mod revision;
+pub mod schema;
 pub mod tools;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+pub use self::http::precheck;
+use self::{
+    json::{Document, Refusal},
+    jsonrpc::{Id, Malformed, Message, Request, RpcError},
+    revision::{Method, Revision},
+    tools::{ToolErrorCode, Toolbox},
+};
+use crate::http::{Headers, Response};
+
+/// How long a client may keep `server/discover` and `tools/list`: both change only with a deployment, and five
+/// minutes after one every client has seen it.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/caching>
+const CACHE_MILLIS: u32 = 300_000;
+
+/// Who answers, and under which request id.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// Name for programs.
+    pub name: &'static str,
+    /// Name for people.
+    pub title: &'static str,
+    /// Version of the server.
+    pub version: &'static str,
+    /// What a model should know before it calls the first tool.
+    pub instructions: &'static str,
+    /// Names this request in the log and in every error.
+    pub request_id: &'a str,
+}
+
+/// A body that was read and has a revision to be served by.
+#[derive(Debug)]
+pub struct Parsed {
+    revision: Revision,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// A notification or a response: taken, and nothing to say.
+    Accepted { method: &'static str },
+    /// One request.
+    Request(Request),
+    /// A batch of 1 to 10, with what was wrong in those that could not be read.
+    Batch(Vec<Result<Message, Malformed>>),
+}
+
+/// What the log says about a request. Every text is bounded and printable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Revision it is served by.
+    pub protocol_version: &'static str,
+    /// The method where this server knows it, `batch`, or `unknown`.
+    pub method: &'static str,
+    /// The tool asked for, in the alphabet and length of tool names; whether it exists is the toolbox's to say.
+    pub tool: Option<String>,
+    /// What the client calls itself: at most 64 characters, others than printable ASCII replaced by `?`.
+    pub client: Option<String>,
+}
+
+/// An answer, and what of it belongs in the log.
+#[derive(Clone)]
+pub struct Reply {
+    /// What to send.
+    pub response: Response,
+    /// JSON-RPC code of the (in a batch: first) protocol error.
+    pub rpc_code: Option<i64>,
+    /// Code of the (in a batch: first) failed tool call.
+    pub tool_error: Option<ToolErrorCode>,
+}
+
+/// A request that was refused as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejection {
+    /// HTTP status, 400 or greater.
+    pub status: u16,
+    /// Whom the answer is for, where that could be read.
+    pub id: Option<Id>,
+    /// What is wrong.
+    pub error: RpcError,
+}
+
+impl Rejection {
+    /// A refusal that the protocol has no code for. The code is `-31000 - (status - 400)`: outside the range that
+    /// JSON-RPC 2.0 section 5.1 reserves. `data_code` is stable. 408, 429 and 503 are marked as worth repeating.
+    pub fn transport(status: u16, data_code: &str, message: impl Into<String>) -> Self {
+        let code = -31_000 - (i64::from(status) - 400);
+        Self { status, id: None, error: RpcError::new(code, data_code, message) }.marked()
+    }
+
+    fn bad_request(id: Option<Id>, error: RpcError) -> Self {
+        Self { status: 400, id, error }
+    }
+
+    fn marked(mut self) -> Self {
+        self.error = self.error.with("retryable", matches!(self.status, 408 | 429 | 503));
+        self
+    }
+
+    /// The same refusal with the seconds to wait before trying again, as `data.retryAfterSeconds` and as the header
+    /// `Retry-After` (RFC 9110 section 10.2.3).
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.error = self.error.with("retryAfterSeconds", seconds);
+        self
+    }
+
+    /// The answer.
+    pub fn response(&self, request_id: &str) -> Response {
+        let response = json_response(self.status, self.error.answer(self.id.as_ref(), request_id));
+        match self.error.data.get("retryAfterSeconds") {
+            Some(seconds) => response.with("retry-after", seconds.to_string()),
+            None => response,
+        }
+    }
+}
+
+/// An error answer of any status, for whoever refuses a request outside the protocol. `data` holds `code`
+/// (`data_code`, stable), `requestId` and `retryable` (true for 408, 429 and 503).
+pub fn reject(
+    status: u16,
+    code: i64,
+    message: impl Into<String>,
+    data_code: &str,
+    request_id: &str,
+    id: Option<Id>,
+) -> Response {
+    Rejection { status, id, error: RpcError::new(code, data_code, message) }.marked().response(request_id)
+}
+
+/// Reads a body and finds the revision that serves it.
+///
+/// # Errors
+///
+/// 400 with -32700 (not JSON), -32600 (not a message that may be posted), -32602 (`_meta` incomplete), -32020 (headers
+/// disagree with the body) or -32022 (revision not served), checked in this order.
+pub fn parse(headers: &Headers, body: &[u8]) -> Result<Parsed, Rejection> {
+    let value = match json::read(body) {
+        Ok(Document::One(value)) => value,
+        Ok(Document::Batch(values)) => {
+            return parse_batch(headers, values).map_err(|error| Rejection::bad_request(None, error));
+        }
+        Err(Refusal::Syntax(problem)) => {
+            let error = RpcError::parse(format!("The body is not JSON: {problem}."));
+            return Err(Rejection::bad_request(None, error));
+        }
+        Err(Refusal::Structure(problem)) => {
+            let error = RpcError::invalid_request(format!("The body is refused: {problem}."));
+            return Err(Rejection::bad_request(None, error));
+        }
+    };
+    let message = Message::read(value).map_err(|Malformed { id, error }| Rejection::bad_request(id, error))?;
+    match message {
+        Message::Request(request) => match http::revision(headers, &request) {
+            Ok(revision) => Ok(Parsed { revision, content: Content::Request(request) }),
+            Err(error) => Err(Rejection::bad_request(Some(request.id), error)),
+        },
+        // The modern revision defines no header rules for notifications, so none are applied.
+        Message::Notification { method } => Ok(Parsed {
+            revision: http::legacy_revision(headers).unwrap_or(Revision::V20260728),
+            content: Content::Accepted { method: notification_name(&method) },
+        }),
+        Message::Response => match http::legacy_revision(headers) {
+            Ok(revision) => Ok(Parsed { revision, content: Content::Accepted { method: "response" } }),
+            Err(_) => {
+                let error = RpcError::invalid_request("A client must not post responses: this server asks nothing.");
+                Err(Rejection::bad_request(None, error))
+            }
+        },
+    }
+}
+
+fn parse_batch(headers: &Headers, values: Vec<Value>) -> Result<Parsed, RpcError> {
+    let Some(revision) = http::legacy_revision(headers).ok().filter(|revision| revision.has_batches()) else {
+        return Err(RpcError::invalid_request("This protocol version has no batches: post one message."));
+    };
+    if values.is_empty() {
+        return Err(RpcError::invalid_request("The batch is empty."));
+    }
+    let messages: Vec<_> = values.into_iter().map(Message::read).collect();
+    for message in &messages {
+        if let Ok(Message::Request(request)) = message {
+            if request.method == "initialize" {
+                return Err(RpcError::invalid_request("`initialize` must not be part of a batch."));
+            }
+            if http::claims_modern(request) {
+                return Err(RpcError::invalid_request("A request of 2026-07-28 must not be part of a batch."));
+            }
+        }
+    }
+    Ok(Parsed { revision, content: Content::Batch(messages) })
+}
+
+/// The notifications that clients are known to send.
+fn notification_name(method: &str) -> &'static str {
+    ["notifications/initialized", "notifications/cancelled", "notifications/roots/list_changed"]
+        .into_iter()
+        .find(|name| *name == method)
+        .unwrap_or("unknown")
+}
+
+impl Parsed {
+    /// How many messages to charge the sender for.
+    pub fn messages(&self) -> usize {
+        match &self.content {
+            Content::Accepted { .. } | Content::Request(_) => 1,
+            Content::Batch(messages) => messages.len(),
+        }
+    }
+
+    /// What the log says about this request.
+    pub fn summary(&self) -> Summary {
+        let summary = |method| Summary { protocol_version: self.revision.as_str(), method, tool: None, client: None };
+        let request = match &self.content {
+            Content::Accepted { method } => return summary(method),
+            Content::Batch(_) => return summary("batch"),
+            Content::Request(request) => request,
+        };
+        let method = Method::find(self.revision, &request.method);
+        let tool = match method {
+            Some(Method::ToolsCall) => request.params.get("name").and_then(Value::as_str).filter(|n| tools::is_name(n)),
+            _ => None,
+        };
+        let client = match method {
+            Some(Method::Initialize) => request.params.get("clientInfo").and_then(|info| info.get("name")?.as_str()),
+            _ => http::client_name(request),
+        };
+        Summary {
+            tool: tool.map(str::to_owned),
+            client: client.map(printable),
+            ..summary(method.map_or("unknown", Method::as_str))
+        }
+    }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().take(64).map(|char| if matches!(char, ' '..='~') { char } else { '?' }).collect()
+}
+
+/// A result before its era's envelope.
+struct Success {
+    /// A JSON object, serialized.
+    object: String,
+    /// Whether modern clients may keep it for everyone (schema `CacheableResult`).
+    cacheable: bool,
+    /// The code, where it says that a tool call failed.
+    tool_error: Option<ToolErrorCode>,
+}
+
+impl Success {
+    fn object(object: String) -> Self {
+        Self { object, cacheable: false, tool_error: None }
+    }
+
+    fn plain(object: Value) -> Self {
+        Self::object(object.to_string())
+    }
+
+    fn cacheable(object: String) -> Self {
+        Self { cacheable: true, ..Self::object(object) }
+    }
+
+    /// The `result` member as this revision writes it.
+    fn result(self, server: &Server<'_>, revision: Revision) -> String {
+        let mut result = self.object;
+        if !revision.is_modern() {
+            return result;
+        }
+        // The object's last brace makes room for the envelope.
+        result.pop();
+        if result.len() > 1 {
+            result.push(',');
+        }
+        result.push_str(r#""resultType":"complete","#);
+        if self.cacheable {
+            result.push_str(&format!(r#""ttlMs":{CACHE_MILLIS},"cacheScope":"public","#));
+        }
+        let info = lifecycle::server_info(server);
+        result.push_str(&format!(r#""_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}}}"#));
+        result
+    }
+}
+
+/// The answer to one request.
+struct Answer {
+    status: u16,
+    body: String,
+    is_stream: bool,
+    rpc_code: Option<i64>,
+    tool_error: Option<ToolErrorCode>,
+}
+
+/// Answers. A batch is worked through in order, one message after the other.
+pub async fn dispatch(server: &Server<'_>, parsed: Parsed, toolbox: &impl Toolbox) -> Reply {
+    let Parsed { revision, content } = parsed;
+    let silence = || Reply { response: no_store(Response::empty(202)), rpc_code: None, tool_error: None };
+    match content {
+        Content::Accepted { .. } => silence(),
+        Content::Request(request) => {
+            let Answer { status, body, is_stream, rpc_code, tool_error } =
+                answer(server, revision, request, toolbox).await;
+            let response = if is_stream { stream_response(body) } else { json_response(status, body) };
+            Reply { response, rpc_code, tool_error }
+        }
+        Content::Batch(messages) => {
+            let (mut bodies, mut rpc_code, mut tool_error) = (Vec::new(), None, None);
+            for message in messages {
+                match message {
+                    Ok(Message::Request(request)) => {
+                        let answer = answer(server, revision, request, toolbox).await;
+                        rpc_code = rpc_code.or(answer.rpc_code);
+                        tool_error = tool_error.or(answer.tool_error);
+                        bodies.push(answer.body);
+                    }
+                    Ok(Message::Notification { .. } | Message::Response) => {}
+                    Err(Malformed { id, error }) => {
+                        rpc_code = rpc_code.or(Some(error.code));
+                        bodies.push(error.answer(id.as_ref(), server.request_id));
+                    }
+                }
+            }
+            if bodies.is_empty() {
+                return silence();
+            }
+            Reply { response: json_response(200, format!("[{}]", bodies.join(","))), rpc_code, tool_error }
+        }
+    }
+}
+
+async fn answer(server: &Server<'_>, revision: Revision, request: Request, toolbox: &impl Toolbox) -> Answer {
+    let Request { id, method, mut params } = request;
+    let refuse = |status, error: RpcError| Answer {
+        status,
+        body: error.answer(Some(&id), server.request_id),
+        is_stream: false,
+        rpc_code: Some(error.code),
+        tool_error: None,
+    };
+    let Some(method) = Method::find(revision, &method) else {
+        return refuse(revision.method_not_found_status(), RpcError::method_not_found(&method));
+    };
+    let outcome = match method {
+        Method::Initialize => lifecycle::initialize(server, revision, &params),
+        // Strict clients take nothing but an empty object here (schema 2025-11-25, `EmptyResult`).
+        Method::Ping => Ok(Success::object("{}".to_owned())),
+        Method::Discover => Ok(lifecycle::discover(server)),
+        Method::ToolsList => tools::list(&params, toolbox),
+        Method::ToolsCall => tools::call(&mut params, toolbox, server.request_id).await,
+        Method::Listen => match lifecycle::check_filter(&params) {
+            Ok(()) => {
+                let body = closed_subscription(server, &id);
+                return Answer { status: 200, body, is_stream: true, rpc_code: None, tool_error: None };
+            }
+            Err(error) => Err(error),
+        },
+    };
+    match outcome {
+        Ok(success) => {
+            let tool_error = success.tool_error;
+            let result = success.result(server, revision);
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id.to_json());
+            Answer { status: 200, body, is_stream: false, rpc_code: None, tool_error }
+        }
+        Err(error) => refuse(200, error),
+    }
+}
+
+/// The whole stream of a subscription to nothing: the acknowledgement, which omits every kind of notification because
+/// none is supported, and the response that closes it gracefully. Clients that ask all the same learn so at once,
+/// and no connection is held.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions#graceful-closure>
+fn closed_subscription(server: &Server<'_>, id: &Id) -> String {
+    let (id, info) = (id.to_json(), lifecycle::server_info(server));
+    let subscription = format!(r#""io.modelcontextprotocol/subscriptionId":{id}"#);
+    let acknowledged = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{{subscription}}},"notifications":{{}}}}}}"#
+    );
+    let closed = format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{{{subscription},"io.modelcontextprotocol/serverInfo":{info}}}}}}}"#
+    );
+    format!("event: message\ndata: {acknowledged}\n\nevent: message\ndata: {closed}\n\n")
+}
+
+/// Answers to an authenticated POST are for its sender only, whatever the cache hints in the body say to clients.
+fn no_store(response: Response) -> Response {
+    response.with("cache-control", "no-store")
+}
+
+fn json_response(status: u16, body: String) -> Response {
+    no_store(Response::json(status, body))
+}
+
+/// `no-transform` and `X-Accel-Buffering` keep proxies from holding events back.
+fn stream_response(body: String) -> Response {
+    let mut response = Response::empty(200)
+        .with("content-type", "text/event-stream")
+        .with("cache-control", "no-store, no-transform")
+        .with("x-accel-buffering", "no");
+    response.body = body.into_bytes();
+    response
+}

@@ -1,7 +1,14 @@
 //! What a tool is to the protocol: a definition, and a call that ends in a result or an error written for the model.
 
+use std::fmt;
+
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Success,
+    jsonrpc::{RpcError, clip},
+};
 
 /// Behaviour hints, all of them stated (MCP schema `ToolAnnotations`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -59,6 +66,13 @@ pub enum ToolErrorCode {
     ResultTooLarge,
     OutcomeUnknown,
     Internal,
+}
+
+impl fmt::Display for ToolErrorCode {
+    /// As on the wire: `NOT_FOUND`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(formatter)
+    }
 }
 
 /// What an upstream said, for whoever has to ask its support.
@@ -136,4 +150,67 @@ pub trait Toolbox {
 
     /// Calls a tool that [`Toolbox::has`]; the value is an object that satisfies its output schema.
     async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<Value, ToolError>;
+}
+
+/// Whether this could be the name of a [`Definition`].
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=40).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+/// `tools/list`: everything on one page, so no cursor of ours exists and none is accepted.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/pagination>
+pub(super) fn list(params: &Map<String, Value>, toolbox: &impl Toolbox) -> Result<Success, RpcError> {
+    match params.get("cursor") {
+        // Presence counts, not truth: `""` is a cursor too.
+        Some(cursor) if !cursor.is_null() => Err(RpcError::invalid_params("Invalid cursor.")),
+        // The array was serialized once; it is copied here, not parsed or built again.
+        _ => Ok(Success::cacheable(format!(r#"{{"tools":{}}}"#, toolbox.list()))),
+    }
+}
+
+/// `tools/call`. An unknown tool and parameters of the wrong shape are protocol errors; whatever is wrong with the
+/// arguments themselves is the tool's to say, so that the model can mend it.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/server/tools#error-handling>
+pub(super) async fn call(
+    params: &mut Map<String, Value>,
+    toolbox: &impl Toolbox,
+    request_id: &str,
+) -> Result<Success, RpcError> {
+    let arguments = match params.remove("arguments") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(arguments)) => arguments,
+        Some(_) => return Err(RpcError::invalid_params("`arguments` must be an object.")),
+    };
+    let Some(name) = params.get("name").and_then(Value::as_str) else {
+        return Err(RpcError::invalid_params("`name` must be a string."));
+    };
+    if !toolbox.has(name) {
+        return Err(RpcError::invalid_params(format!("Unknown tool: {}", clip(name))));
+    }
+    Ok(match toolbox.call(name, arguments).await {
+        Ok(value) => {
+            // Clients older than 2025-06-18 read only the text, so it holds the same JSON.
+            let structured = value.to_string();
+            let text = json!({"type": "text", "text": structured});
+            Success::object(format!(r#"{{"content":[{text}],"structuredContent":{structured}}}"#))
+        }
+        Err(error) => failed(&error, request_id),
+    })
+}
+
+/// A failed call as a result: the model reads the text, programs read `structuredContent.error`.
+fn failed(error: &ToolError, request_id: &str) -> Success {
+    let hint = error.hint.as_ref().map(|hint| format!(" {hint}")).unwrap_or_default();
+    let text = format!("{}{hint} [{}, request {request_id}]", error.message, error.code);
+    let mut structured = json!(error);
+    if let Some(members) = structured.as_object_mut() {
+        members.insert("requestId".into(), request_id.into());
+    }
+    let mut result = Success::plain(json!({
+        "content": [{"type": "text", "text": text}],
+        "structuredContent": {"error": structured},
+        "isError": true,
+    }));
+    result.tool_error = Some(error.code);
+    result
 }

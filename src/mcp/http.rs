@@ -1,0 +1,172 @@
+//! What streamable HTTP adds to JSON-RPC: which bodies are taken, which revision serves a request, and that headers
+//! say what the body says.
+//!
+//! <https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http>
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value};
+
+use super::{
+    Rejection,
+    jsonrpc::{Request, RpcError, clip},
+    revision::Revision,
+};
+use crate::http::Headers;
+
+/// `_meta` keys of a request.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/basic#meta>
+const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
+const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+
+/// Severities of RFC 5424 section 6.2.1, as the schema's `LoggingLevel` spells them.
+const LOG_LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
+/// Checks what can be checked before the body is read: that it is JSON and not compressed. `None`: go on.
+///
+/// A page of another site can post `text/plain` without a preflight (Fetch standard, CORS-safelisted request-header),
+/// so the type is compared whole and never guessed from the body.
+pub fn precheck(headers: &Headers) -> Option<Rejection> {
+    if !headers.get("content-type").is_some_and(|value| is_json(&value)) {
+        return Some(Rejection::transport(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json."));
+    }
+    match headers.get("content-encoding") {
+        Some(coding) if !coding.trim().eq_ignore_ascii_case("identity") => {
+            Some(Rejection::transport(415, "UNSUPPORTED_CONTENT_ENCODING", "Content-Encoding must be identity."))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a media type is JSON, with parameters or without (RFC 9110 section 8.3.1).
+fn is_json(media_type: &str) -> bool {
+    // A comma means two header fields, joined; which one holds is anybody's guess.
+    !media_type.contains(',')
+        && media_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// A header's value without the whitespace around it (RFC 9110 section 5.5).
+fn header(headers: &Headers, name: &str) -> Option<String> {
+    headers.get(name).map(|value| value.trim_matches([' ', '\t']).to_owned())
+}
+
+/// The revision that a body without per-request metadata is served by, from its header alone.
+///
+/// A request without the header is of 2025-03-26, which had none. `Err` holds what the header said where no legacy
+/// revision has that name.
+pub(super) fn legacy_revision(headers: &Headers) -> Result<Revision, String> {
+    match header(headers, "mcp-protocol-version") {
+        None => Ok(Revision::V20250326),
+        Some(value) => Revision::parse(&value).filter(|revision| !revision.is_modern()).ok_or(value),
+    }
+}
+
+/// Whether a request claims to carry its own protocol version.
+pub(super) fn claims_modern(request: &Request) -> bool {
+    meta(request).is_some_and(|meta| meta.contains_key(PROTOCOL_VERSION))
+}
+
+/// The name by which a modern request's client calls itself.
+pub(super) fn client_name(request: &Request) -> Option<&str> {
+    meta(request)?.get(CLIENT_INFO)?.get("name")?.as_str()
+}
+
+fn meta(request: &Request) -> Option<&Map<String, Value>> {
+    request.params.get("_meta")?.as_object()
+}
+
+/// Decides which revision serves a request, and holds a modern one against its headers.
+///
+/// The body decides the era: `_meta` with a version selects the modern one, `initialize` without it the legacy one,
+/// whatever the header says (versioning, "Backward Compatibility with Initialization-Based Versions").
+pub(super) fn revision(headers: &Headers, request: &Request) -> Result<Revision, RpcError> {
+    if !claims_modern(request) {
+        if request.method == "initialize" {
+            let requested = request.params.get("protocolVersion").and_then(Value::as_str);
+            return Ok(requested.map_or(Revision::LATEST_LEGACY, Revision::negotiate));
+        }
+        if let Ok(revision) = legacy_revision(headers) {
+            return Ok(revision);
+        }
+    }
+    let claimed = envelope(request)?;
+    agreement(headers, request, claimed)?;
+    Revision::parse(claimed)
+        .filter(|revision| revision.is_modern())
+        .ok_or_else(|| RpcError::unsupported_version(Revision::MODERN, claimed))
+}
+
+/// Checks `_meta`; gives the version it names.
+fn envelope(request: &Request) -> Result<&str, RpcError> {
+    let lacks = |missing: Vec<&str>| {
+        let message = format!("`params._meta` lacks {}.", missing.join(" and "));
+        RpcError::invalid_params(message).with("missing", missing)
+    };
+    let required = [PROTOCOL_VERSION, CLIENT_CAPABILITIES];
+    let meta = match request.params.get("_meta") {
+        None => return Err(lacks(required.to_vec())),
+        Some(Value::Object(meta)) => meta,
+        Some(_) => return Err(RpcError::invalid_params("`params._meta` must be an object.")),
+    };
+    let missing: Vec<&str> = required.into_iter().filter(|key| !meta.contains_key(*key)).collect();
+    if !missing.is_empty() {
+        return Err(lacks(missing));
+    }
+    let wrong = |key: &str, expected: &str| Err(RpcError::invalid_params(format!("`{key}` must be {expected}.")));
+    let Some(claimed) = meta.get(PROTOCOL_VERSION).and_then(Value::as_str) else {
+        return wrong(PROTOCOL_VERSION, "a string");
+    };
+    if !meta.get(CLIENT_CAPABILITIES).is_some_and(Value::is_object) {
+        return wrong(CLIENT_CAPABILITIES, "an object");
+    }
+    let is_text = |info: &Value, field: &str| info.get(field).is_some_and(Value::is_string);
+    if meta.get(CLIENT_INFO).is_some_and(|info| !is_text(info, "name") || !is_text(info, "version")) {
+        return wrong(CLIENT_INFO, "an object with the strings `name` and `version`");
+    }
+    if meta.get(LOG_LEVEL).is_some_and(|level| !level.as_str().is_some_and(|level| LOG_LEVELS.contains(&level))) {
+        return wrong(LOG_LEVEL, &format!("one of {}", LOG_LEVELS.join(", ")));
+    }
+    Ok(claimed)
+}
+
+/// Checks that the headers which gateways route by say what the body says (section "Server Validation").
+fn agreement(headers: &Headers, request: &Request, claimed: &str) -> Result<(), RpcError> {
+    equal(headers, "MCP-Protocol-Version", claimed)?;
+    equal(headers, "Mcp-Method", &request.method)?;
+    let source = match request.method.as_str() {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" => "uri",
+        _ => return Ok(()),
+    };
+    let Some(value) = header(headers, "mcp-name") else {
+        return Err(RpcError::header_mismatch("The header Mcp-Name is missing."));
+    };
+    let Some(name) = decode(&value) else {
+        return Err(RpcError::header_mismatch("The header Mcp-Name is not readable: plain ASCII or =?base64?...?=."));
+    };
+    if request.params.get(source).and_then(Value::as_str) != Some(name.as_str()) {
+        return Err(RpcError::header_mismatch(format!("The header Mcp-Name differs from `params.{source}`.")));
+    }
+    Ok(())
+}
+
+fn equal(headers: &Headers, name: &str, expected: &str) -> Result<(), RpcError> {
+    match header(headers, name) {
+        None => Err(RpcError::header_mismatch(format!("The header {name} is missing."))),
+        Some(value) if value != expected => {
+            let (value, expected) = (clip(&value), clip(expected));
+            Err(RpcError::header_mismatch(format!("The header {name} says `{value}`, the body `{expected}`.")))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Reads a header value that may be encoded as `=?base64?...?=` (section "Value Encoding"). A value with only one of
+/// the two marks is plain text. `None`: characters outside ASCII, base64 that is not canonical, or not UTF-8.
+fn decode(value: &str) -> Option<String> {
+    match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
+        Some(encoded) => String::from_utf8(STANDARD.decode(encoded).ok()?).ok(),
+        None => value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')).then(|| value.to_owned()),
+    }
+}

@@ -1,0 +1,150 @@
+//! Bytes to JSON, refusing what two readers could understand differently.
+//!
+//! `serde_json` alone keeps the last of two equal keys and says nothing; a gateway in front of us may keep the first.
+//! Its own limit stays: an array or object nested 128 levels deep is an error.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value, error::Category};
+
+/// The largest call has 20 statements or 50 labels under one object; 1,000 keys are twenty times that, and
+/// 1,000 insertions into a sorted map are well under a millisecond.
+const KEYS_MAX: usize = 1_000;
+
+/// Messages in one batch: each is charged to the caller's limits, so ten are a tenth of the default minute.
+pub(super) const BATCH_MAX: usize = 10;
+
+/// What a body holds.
+#[derive(Debug, PartialEq)]
+pub(super) enum Document {
+    /// One value that is not an array.
+    One(Value),
+    /// A JSON-RPC batch of at most [`BATCH_MAX`] values.
+    Batch(Vec<Value>),
+}
+
+/// Why a body was not read. The text names a position and never quotes the body.
+#[derive(Debug, PartialEq)]
+pub(super) enum Refusal {
+    /// It is not JSON (RFC 8259), or not UTF-8, or nested too deep.
+    Syntax(String),
+    /// It is JSON, with a duplicate key, too many keys or too many messages.
+    Structure(String),
+}
+
+/// Reads a whole body.
+pub(super) fn read(body: &[u8]) -> Result<Document, Refusal> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let document = match body.iter().find(|byte| !b" \t\r\n".contains(byte)) {
+        Some(b'[') => reader.deserialize_seq(Batch).map(Document::Batch),
+        _ => Strict::deserialize(&mut reader).map(|Strict(value)| Document::One(value)),
+    };
+    let document = document.and_then(|document| reader.end().map(|()| document));
+    document.map_err(|error| match error.classify() {
+        // The visitors below take every type, so the only data errors are the ones they raise.
+        Category::Data => Refusal::Structure(error.to_string()),
+        Category::Syntax | Category::Eof | Category::Io => Refusal::Syntax(error.to_string()),
+    })
+}
+
+/// A value whose objects have no key twice.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Inner).map(Self)
+    }
+}
+
+/// Builds a value below the top.
+struct Inner;
+
+impl<'de> Visitor<'de> for Inner {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Strict(element)) = elements.next_element()? {
+            array.push(element);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        // Keys arrive unescaped: `method` and `\u006dethod` are the same key.
+        while let Some(key) = entries.next_key::<String>()? {
+            if object.len() == KEYS_MAX {
+                return Err(A::Error::custom("an object has more than 1000 keys"));
+            }
+            if object.contains_key(&key) {
+                return Err(A::Error::custom("an object has the same key twice"));
+            }
+            let Strict(value) = entries.next_value()?;
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// Builds an array at the top: there it is a batch.
+struct Batch;
+
+impl<'de> Visitor<'de> for Batch {
+    type Value = Vec<Value>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON-RPC batch")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<Value>, A::Error> {
+        let mut messages = Vec::new();
+        while messages.len() < BATCH_MAX {
+            match elements.next_element()? {
+                Some(Strict(message)) => messages.push(message),
+                None => return Ok(messages),
+            }
+        }
+        // What lies beyond is never built: a body of half a million empty arrays costs ten of them.
+        match elements.next_element::<IgnoredAny>()? {
+            Some(_) => Err(A::Error::custom("a batch has more than 10 messages")),
+            None => Ok(messages),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! JSON-RPC 2.0 messages as MCP narrows them: ids are strings or integers, parameters are objects.
+//!
+//! <https://modelcontextprotocol.io/specification/2026-07-28/basic#messages>
+
+use serde_json::{Map, Value, json};
+
+/// The longest method of any published revision, `notifications/resources/list_changed`, has 36 bytes;
+/// extensions prefix theirs. 128 is room for both.
+const METHOD_BYTES_MAX: usize = 128;
+
+/// An id comes back in every answer. A UUID has 36 bytes, a W3C `traceparent` 55; 256 is four times the longer.
+const ID_BYTES_MAX: usize = 256;
+
+/// How much of a client's text an error repeats.
+const ECHO_BYTES_MAX: usize = 64;
+
+/// A request id, echoed exactly. `1.0` is a number with a fraction part, so it is not an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Id {
+    /// Any string of at most 256 bytes, the empty one included.
+    String(String),
+    /// Any integer that JSON readers keep exactly: -2^63 to 2^64-1.
+    Integer(i128),
+}
+
+impl Id {
+    fn read(value: Value) -> Option<Self> {
+        match value {
+            Value::String(text) if text.len() <= ID_BYTES_MAX => Some(Self::String(text)),
+            Value::Number(number) => {
+                number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).map(Self::Integer)
+            }
+            _ => None,
+        }
+    }
+
+    /// As JSON text.
+    pub(super) fn to_json(&self) -> String {
+        match self {
+            Self::String(text) => Value::from(text.as_str()).to_string(),
+            Self::Integer(number) => number.to_string(),
+        }
+    }
+}
+
+/// A request, its envelope checked.
+#[derive(Debug, PartialEq)]
+pub(super) struct Request {
+    pub(super) id: Id,
+    /// At most 128 bytes.
+    pub(super) method: String,
+    /// Empty where absent.
+    pub(super) params: Map<String, Value>,
+}
+
+/// What a client may post.
+#[derive(Debug, PartialEq)]
+pub(super) enum Message {
+    /// Wants an answer.
+    Request(Request),
+    /// Wants none.
+    Notification {
+        /// At most 128 bytes.
+        method: String,
+    },
+    /// Answers a request of ours; we never send one.
+    Response,
+}
+
+/// Why a message has no readable envelope, with its id where that could be read.
+#[derive(Debug, PartialEq)]
+pub(super) struct Malformed {
+    pub(super) id: Option<Id>,
+    pub(super) error: RpcError,
+}
+
+impl Message {
+    /// Reads one message. Members that JSON-RPC does not know are ignored.
+    pub(super) fn read(value: Value) -> Result<Self, Malformed> {
+        let Value::Object(mut members) = value else {
+            return Err(Malformed { id: None, error: RpcError::invalid_request("The message is not an object.") });
+        };
+        let (id_present, id) = match members.remove("id") {
+            Some(value) => (true, Id::read(value)),
+            None => (false, None),
+        };
+        let malformed =
+            |id: Option<Id>, problem: &str| Err(Malformed { id, error: RpcError::invalid_request(problem) });
+        if members.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+            return malformed(id, "`jsonrpc` must be \"2.0\".");
+        }
+        let (has_result, has_error) = (members.contains_key("result"), members.contains_key("error"));
+        let method = match members.remove("method") {
+            None => {
+                // JSON-RPC 2.0 section 5: exactly one of the two; an error may stand for a request nobody could read.
+                return match (has_result, has_error) {
+                    (true, false) if id.is_some() => Ok(Self::Response),
+                    (false, true) => Ok(Self::Response),
+                    _ => malformed(id, "The message is neither a request, a notification nor a response."),
+                };
+            }
+            Some(_) if has_result || has_error => {
+                return malformed(id, "A message with `method` has neither `result` nor `error`.");
+            }
+            Some(Value::String(method)) if method.len() <= METHOD_BYTES_MAX => method,
+            Some(_) => return malformed(id, "`method` must be a string of at most 128 bytes."),
+        };
+        if id_present && id.is_none() {
+            return malformed(None, "`id` must be an integer or a string of at most 256 bytes.");
+        }
+        let params = match members.remove("params") {
+            None => Map::new(),
+            Some(Value::Object(params)) => params,
+            Some(_) => return malformed(id, "`params` must be an object."),
+        };
+        Ok(match id {
+            Some(id) => Self::Request(Request { id, method, params }),
+            None => Self::Notification { method },
+        })
+    }
+}
+
+/// A protocol error: the `error` member of a JSON-RPC answer.
+///
+/// On the wire its `data` holds `code`, `requestId`, `retryable`, and what the constructor adds.
+/// Codes: <https://modelcontextprotocol.io/specification/2026-07-28/basic#error-codes>.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RpcError {
+    /// JSON-RPC code.
+    pub code: i64,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// What programs read, without `requestId`.
+    pub(super) data: Map<String, Value>,
+}
+
+impl RpcError {
+    pub(super) fn new(code: i64, data_code: &str, message: impl Into<String>) -> Self {
+        let mut data = Map::new();
+        data.insert("code".into(), data_code.into());
+        data.insert("retryable".into(), false.into());
+        Self { code, message: message.into(), data }
+    }
+
+    pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.data.insert(key.into(), value.into());
+        self
+    }
+
+    /// The body is not JSON.
+    pub(super) fn parse(message: impl Into<String>) -> Self {
+        Self::new(-32700, "PARSE_ERROR", message)
+    }
+
+    /// The body is JSON and not a JSON-RPC message that may be posted here.
+    pub(super) fn invalid_request(message: impl Into<String>) -> Self {
+        Self::new(-32600, "INVALID_REQUEST", message)
+    }
+
+    /// No such method in this revision.
+    pub(super) fn method_not_found(method: &str) -> Self {
+        Self::new(-32601, "METHOD_NOT_FOUND", format!("Method not found: {}", clip(method)))
+    }
+
+    /// The parameters do not have the shape that the method asks for.
+    pub(super) fn invalid_params(message: impl Into<String>) -> Self {
+        Self::new(-32602, "INVALID_PARAMS", message)
+    }
+
+    /// A header and the body disagree, or a required header is missing.
+    pub(super) fn header_mismatch(message: impl Into<String>) -> Self {
+        Self::new(-32020, "HEADER_MISMATCH", message)
+    }
+
+    /// The revision asked for is not served by per-request metadata.
+    pub(super) fn unsupported_version(supported: &[&str], requested: &str) -> Self {
+        Self::new(-32022, "UNSUPPORTED_PROTOCOL_VERSION", "Unsupported protocol version")
+            .with("supported", supported.to_vec())
+            .with("requested", clip(requested))
+    }
+
+    /// A whole error answer. The schema of 2026-07-28 knows no null id: one that could not be read is left out.
+    pub(super) fn answer(&self, id: Option<&Id>, request_id: &str) -> String {
+        let mut data = self.data.clone();
+        data.insert("requestId".into(), request_id.into());
+        let error = json!({"code": self.code, "message": self.message, "data": data});
+        match id {
+            Some(id) => format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id.to_json()),
+            None => format!(r#"{{"jsonrpc":"2.0","error":{error}}}"#),
+        }
+    }
+}
+
+/// The beginning of a client's text, short enough to repeat.
+pub(super) fn clip(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(ECHO_BYTES_MAX)).unwrap_or_default()
+}

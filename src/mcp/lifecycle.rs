@@ -1,0 +1,65 @@
+//! How a client gets to know the server: `initialize` in the legacy era, `server/discover` in the modern one.
+
+use serde_json::{Map, Value, json};
+
+use super::{Server, Success, jsonrpc::RpcError, revision::Revision};
+
+/// Who answers (schema `Implementation`).
+pub(super) fn server_info(server: &Server<'_>) -> Value {
+    json!({"name": server.name, "title": server.title, "version": server.version})
+}
+
+/// Tools and nothing else. What is not named here is answered with "method not found"; no list ever changes during a
+/// connection, so nothing is promised about changes.
+fn capabilities() -> Value {
+    json!({"tools": {}})
+}
+
+/// <https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#version-negotiation>: the version asked
+/// for where it is supported, another one otherwise, never an error. Nothing is remembered.
+pub(super) fn initialize(
+    server: &Server<'_>,
+    revision: Revision,
+    params: &Map<String, Value>,
+) -> Result<Success, RpcError> {
+    if !params.get("protocolVersion").is_some_and(Value::is_string) {
+        return Err(RpcError::invalid_params("`protocolVersion` must be a string."));
+    }
+    Ok(Success::plain(json!({
+        "protocolVersion": revision.as_str(),
+        "capabilities": capabilities(),
+        "serverInfo": server_info(server),
+        "instructions": server.instructions,
+    })))
+}
+
+/// <https://modelcontextprotocol.io/specification/2026-07-28/server/discover>. Only modern versions are listed: a
+/// client that picked an older one from here would send it in `_meta`, where nobody serves it.
+pub(super) fn discover(server: &Server<'_>) -> Success {
+    Success::cacheable(
+        json!({
+            "supportedVersions": Revision::MODERN,
+            "capabilities": capabilities(),
+            "instructions": server.instructions,
+        })
+        .to_string(),
+    )
+}
+
+/// Checks the filter of `subscriptions/listen` (schema `SubscriptionFilter`).
+/// <https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions#notification-filter>
+pub(super) fn check_filter(params: &Map<String, Value>) -> Result<(), RpcError> {
+    let Some(filter) = params.get("notifications").and_then(Value::as_object) else {
+        return Err(RpcError::invalid_params("`notifications` must be an object."));
+    };
+    for flag in ["toolsListChanged", "promptsListChanged", "resourcesListChanged"] {
+        if filter.get(flag).is_some_and(|value| !value.is_boolean()) {
+            return Err(RpcError::invalid_params(format!("`notifications.{flag}` must be a boolean.")));
+        }
+    }
+    let is_text_list = |value: &Value| value.as_array().is_some_and(|uris| uris.iter().all(Value::is_string));
+    if filter.get("resourceSubscriptions").is_some_and(|uris| !is_text_list(uris)) {
+        return Err(RpcError::invalid_params("`notifications.resourceSubscriptions` must be an array of strings."));
+    }
+    Ok(())
+}
