@@ -5,7 +5,7 @@ use url::Url;
 use crate::{
     config::{Config, Origin, is_loopback},
     http::{Headers, Method, Response},
-    mcp,
+    mcp::Rejection,
     secret::Secret,
     tidbcloud::{ApiKey, SqlLogin},
 };
@@ -65,16 +65,19 @@ impl Caller {
 
 /// A request that got no further than a door.
 pub(super) struct Refusal {
-    status: u16,
-    code: i64,
-    message: &'static str,
-    kind: &'static str,
+    rejection: Rejection,
     header: Option<(&'static str, &'static str)>,
 }
 
 impl Refusal {
-    pub(super) fn new(status: u16, code: i64, kind: &'static str, message: &'static str) -> Self {
-        Self { status, code, message, kind, header: None }
+    /// A refusal whose JSON-RPC code follows from its status.
+    pub(super) fn new(status: u16, kind: &'static str, message: &'static str) -> Self {
+        Self { rejection: Rejection::transport(status, kind, message), header: None }
+    }
+
+    /// A request that is not one: 400 and -32600.
+    fn malformed(kind: &'static str, message: &'static str) -> Self {
+        Self { rejection: Rejection::invalid_request(kind, message), header: None }
     }
 
     fn with(mut self, name: &'static str, value: &'static str) -> Self {
@@ -83,7 +86,7 @@ impl Refusal {
     }
 
     pub(super) fn response(&self, request_id: &str) -> Response {
-        let response = mcp::reject(self.status, self.code, self.message, self.kind, request_id, None);
+        let response = self.rejection.response(request_id);
         match self.header {
             Some((name, value)) => response.with(name, value),
             None => response,
@@ -97,7 +100,7 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
         return Err(wrong_verb());
     }
     if head.url.as_str().len() > URL_BYTES_MAX {
-        return Err(Refusal::new(414, -31014, "URL_TOO_LONG", "The URL is too long."));
+        return Err(Refusal::new(414, "URL_TOO_LONG", "The URL is too long."));
     }
     host(head, config)?;
     origin(head, config)?;
@@ -106,10 +109,7 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
         return if asks { Ok(Door::Preflight) } else { Err(wrong_verb()) };
     }
     if head.url.query().is_some() {
-        return Err(Refusal::new(
-            400,
-            -32600,
-            "QUERY_NOT_ALLOWED",
+        return Err(Refusal::malformed("QUERY_NOT_ALLOWED",
             "This URL takes no query parameters. Credentials never belong in a URL: send them as headers.",
         ));
     }
@@ -117,7 +117,7 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
 }
 
 fn wrong_verb() -> Refusal {
-    Refusal::new(405, -31005, "METHOD_NOT_ALLOWED", "Only POST is allowed here.").with("allow", "POST, OPTIONS")
+    Refusal::new(405, "METHOD_NOT_ALLOWED", "Only POST is allowed here.").with("allow", "POST, OPTIONS")
 }
 
 /// Plain http is for loopback hosts; a sandbox is for loopback hosts; with a public origin set, nothing else is served.
@@ -130,7 +130,7 @@ pub(super) fn host(head: &Head, config: &Config) -> Result<(), Refusal> {
     if served {
         Ok(())
     } else {
-        Err(Refusal::new(403, -31003, "HOST_NOT_SERVED", "This host is not served here, or only over https."))
+        Err(Refusal::new(403, "HOST_NOT_SERVED", "This host is not served here, or only over https."))
     }
 }
 
@@ -147,10 +147,7 @@ pub(super) fn allowed_origin(head: &Head, config: &Config) -> Option<String> {
 
 fn origin(head: &Head, config: &Config) -> Result<(), Refusal> {
     if head.headers.has("origin") && allowed_origin(head, config).is_none() {
-        return Err(Refusal::new(
-            403,
-            -31003,
-            "ORIGIN_NOT_ALLOWED",
+        return Err(Refusal::new(403, "ORIGIN_NOT_ALLOWED",
             "Browsers may not call from this origin. The deployment's ALLOWED_ORIGINS lists those that may.",
         ));
     }
@@ -161,7 +158,7 @@ const CHALLENGE: &str = "Bearer realm=\"mcp-server-tidbcloud\"";
 const INVALID_TOKEN: &str = "Bearer realm=\"mcp-server-tidbcloud\", error=\"invalid_token\"";
 
 fn unauthorized(challenge: &'static str, message: &'static str) -> Refusal {
-    Refusal::new(401, -31001, "UNAUTHENTICATED", message).with("www-authenticate", challenge)
+    Refusal::new(401, "UNAUTHENTICATED", message).with("www-authenticate", challenge)
 }
 
 /// Exactly one kind of credential per request.
@@ -171,10 +168,7 @@ fn credentials(headers: &Headers, config: &Config) -> Result<Caller, Refusal> {
     let authorization = headers.get("authorization");
     let fallback = sql_login(headers)?;
     if authorization.is_some() && (public.is_some() || private.is_some()) {
-        return Err(Refusal::new(
-            400,
-            -32600,
-            "TWO_KINDS_OF_CREDENTIALS",
+        return Err(Refusal::malformed("TWO_KINDS_OF_CREDENTIALS",
             "Send either the two X-TiDB-API key headers or Authorization, not both.",
         ));
     }

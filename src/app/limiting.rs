@@ -11,7 +11,7 @@ use crate::{
     config::{Config, is_loopback},
     http::Response,
     limits::{Admission, Bucket, LimitKey, Policy},
-    mcp,
+    mcp::Rejection,
     platform::{LimiterFailure, Platform, UnixMillis},
     secret::Secret,
 };
@@ -29,7 +29,7 @@ const OVERLOADED_RETRY_MILLIS: u64 = 10_000;
 #[derive(Default)]
 pub(super) struct Local {
     /// Keys that were refused, until when, so that a flood does not reach the Durable Object.
-    refused: RefCell<BTreeMap<LimitKey, (UnixMillis, u64)>>,
+    refused: RefCell<BTreeMap<LimitKey, UnixMillis>>,
     /// Buckets for the time when the Durable Object does not answer.
     buckets: RefCell<BTreeMap<LimitKey, Bucket>>,
 }
@@ -57,7 +57,7 @@ impl Limit {
             None => None,
         };
         let Some(subscriber) = subscriber else {
-            return Err(Refusal::new(403, -31003, "NO_CLIENT_ADDRESS", "The client's address is not known."));
+            return Err(Refusal::new(403, "NO_CLIENT_ADDRESS", "The client's address is not known."));
         };
         let shared = config.shared_egress.iter().any(|range| range.contains(subscriber));
         let policy = if shared { config.shared_rate_limit } else { config.rate_limit };
@@ -111,7 +111,7 @@ impl Limit {
 impl Local {
     fn refused_for(&self, key: &LimitKey, now: UnixMillis) -> Option<u64> {
         let mut refused = self.refused.borrow_mut();
-        let (until, _) = *refused.get(key)?;
+        let until = *refused.get(key)?;
         if until > now {
             return Some(until.0 - now.0);
         }
@@ -122,10 +122,10 @@ impl Local {
     fn remember_refusal(&self, key: &LimitKey, now: UnixMillis, millis: u64) {
         let mut refused = self.refused.borrow_mut();
         if refused.len() >= KEYS_MAX {
-            refused.retain(|_, (until, _)| *until > now);
+            refused.retain(|_, until| *until > now);
         }
         if refused.len() < KEYS_MAX {
-            refused.insert(key.clone(), (UnixMillis(now.0.saturating_add(millis)), millis));
+            refused.insert(key.clone(), UnixMillis(now.0.saturating_add(millis)));
         }
     }
 
@@ -155,8 +155,8 @@ impl Taken {
     /// 429 with the time to wait.
     pub(super) fn refusal(&self, request_id: &str) -> Response {
         let seconds = self.admission.retry_after_millis.div_ceil(1_000).max(1);
-        let response = mcp::reject_for(seconds, "Too many requests from this address.", request_id);
-        self.describe(response.with("retry-after", seconds.to_string()))
+        let refusal = Rejection::transport(429, "RATE_LIMITED", "Too many requests from this address.");
+        self.describe(refusal.retry_after(seconds).response(request_id))
     }
 
     /// Adds what draft-ietf-httpapi-ratelimit-headers-11 defines: the policy, and what is left of it. Both windows are

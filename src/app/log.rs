@@ -28,8 +28,14 @@ pub(super) struct Line {
     rate_limit_remaining: Option<u32>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     rate_limit_degraded: bool,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub(super) summary: Option<Summary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protocol_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rpc_method: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rpc_error_code: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +74,10 @@ impl Line {
             ip_hash: None,
             rate_limit_remaining: None,
             rate_limit_degraded: false,
-            summary: None,
+            protocol_version: None,
+            rpc_method: None,
+            tool: None,
+            client: None,
             rpc_error_code: None,
             error_code: None,
             upstream_requests: 0,
@@ -83,6 +92,14 @@ impl Line {
     pub(super) fn limited(&mut self, taken: &Taken) {
         self.rate_limit_remaining = Some(taken.remaining());
         self.rate_limit_degraded = taken.degraded;
+    }
+
+    /// Notes what is asked for.
+    pub(super) fn describe(&mut self, summary: Summary) {
+        self.protocol_version = Some(summary.protocol_version);
+        self.rpc_method = Some(summary.method);
+        self.tool = summary.tool;
+        self.client = summary.client;
     }
 
     /// Writes the line.

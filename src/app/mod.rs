@@ -143,11 +143,11 @@ impl<'a, P: Platform> App<'a, P> {
         let parsed = match mcp::parse(&head.headers, &bytes) {
             Ok(parsed) => parsed,
             Err(rejection) => {
-                line.rpc_error_code = Some(rejection.code());
+                line.rpc_error_code = Some(rejection.error.code);
                 return rejection.response(&line.request_id);
             }
         };
-        line.summary = Some(parsed.summary());
+        line.describe(parsed.summary());
         let more = u32::try_from(parsed.messages().saturating_sub(1)).unwrap_or(u32::MAX);
         if more > 0 {
             let admission = limit.take(&self.platform, &self.isolate.limiter, more).await;
@@ -163,17 +163,18 @@ impl<'a, P: Platform> App<'a, P> {
             instructions: INSTRUCTIONS,
             request_id: &request_id,
         };
+        let Some(key) = caller.key(self.config) else { return unavailable(&request_id) };
         let tools = Tools {
             platform: &self.platform,
             hosts: &self.config.hosts,
-            key: caller.key(self.config),
+            key,
             memory: &self.isolate.memory,
             secret,
             fallback: caller.fallback(),
         };
         let reply = mcp::dispatch(&server, parsed, &tools).await;
-        line.rpc_error_code = reply.rpc_error_code;
-        line.error_code = reply.tool_error_code;
+        line.rpc_error_code = reply.rpc_code;
+        line.error_code = reply.tool_error;
         reply.response
     }
 
@@ -207,20 +208,20 @@ pub fn misconfigured(problems: &[Problem], url: &Url) -> Response {
 }
 
 fn body_refused(error: BodyError, request_id: &str) -> Response {
-    match error {
-        BodyError::TooLarge => {
-            mcp::reject(413, -31013, "The body is longer than 1 MiB.", "BODY_TOO_LARGE", request_id, None)
-        }
+    let rejection = match error {
+        BodyError::TooLarge => mcp::Rejection::transport(413, "BODY_TOO_LARGE", "The body is longer than 1 MiB."),
         BodyError::Timeout => {
-            mcp::reject(408, -31008, "The body did not arrive within 10 seconds.", "BODY_TIMEOUT", request_id, None)
+            mcp::Rejection::transport(408, "BODY_TIMEOUT", "The body did not arrive within 10 seconds.")
         }
-        BodyError::Broken => mcp::reject(400, -32600, "The body broke off.", "BODY_BROKEN", request_id, None),
-    }
+        BodyError::Broken => mcp::Rejection::invalid_request("BODY_BROKEN", "The body broke off."),
+    };
+    rejection.response(request_id)
 }
 
 fn unavailable(request_id: &str) -> Response {
-    mcp::reject(503, -31103, "The server's own storage did not answer. Try again.", "STORAGE_UNAVAILABLE", request_id, None)
-        .with("retry-after", "5")
+    mcp::Rejection::transport(503, "STORAGE_UNAVAILABLE", "The server's own storage did not answer. Try again.")
+        .retry_after(5)
+        .response(request_id)
 }
 
 fn plain_error(status: u16, error: &str, message: &str) -> Response {

@@ -109,6 +109,11 @@ impl Rejection {
         Self { status, id: None, error: RpcError::new(code, data_code, message) }.marked()
     }
 
+    /// A request that is refused before its body is read, because it is not one: 400 and -32600.
+    pub fn invalid_request(data_code: &str, message: impl Into<String>) -> Self {
+        Self::bad_request(None, RpcError::new(-32_600, data_code, message)).marked()
+    }
+
     fn bad_request(id: Option<Id>, error: RpcError) -> Self {
         Self { status: 400, id, error }
     }
@@ -134,19 +139,6 @@ impl Rejection {
             None => response,
         }
     }
-}
-
-/// An error answer of any status, for whoever refuses a request outside the protocol. `data` holds `code`
-/// (`data_code`, stable), `requestId` and `retryable` (true for 408, 429 and 503).
-pub fn reject(
-    status: u16,
-    code: i64,
-    message: impl Into<String>,
-    data_code: &str,
-    request_id: &str,
-    id: Option<Id>,
-) -> Response {
-    Rejection { status, id, error: RpcError::new(code, data_code, message) }.marked().response(request_id)
 }
 
 /// Reads a body and finds the revision that serves it.

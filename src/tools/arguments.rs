@@ -1,13 +1,9 @@
 //! From the arguments of a call to a tool's struct, with errors that name the argument.
 
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::mcp::{
-    schema,
-    tools::{ToolError, ToolErrorCode},
-};
+use crate::mcp::tools::{ToolError, ToolErrorCode};
 
 /// What callers of other servers are used to send, and what to do here instead.
 const NOT_TAKEN: &[(&[&str], &str)] = &[
@@ -24,14 +20,13 @@ const NOT_TAKEN: &[(&[&str], &str)] = &[
 
 /// Reads the arguments of a call.
 ///
+/// `known` are the arguments that the tool has.
+///
 /// # Errors
 /// `INVALID_ARGUMENT` that names the argument and what is wrong with it.
-pub(super) fn read<T: DeserializeOwned + JsonSchema>(arguments: Map<String, Value>) -> Result<T, ToolError> {
-    let known = schema::property_names::<T>();
-    for name in arguments.keys() {
-        if !known.iter().any(|known| known == name) {
-            return Err(unknown(name, &known));
-        }
+pub(super) fn read<T: DeserializeOwned>(arguments: Map<String, Value>, known: &[&str]) -> Result<T, ToolError> {
+    if let Some(name) = arguments.keys().find(|name| !known.contains(&name.as_str())) {
+        return Err(unknown(name, known));
     }
     // Clients send null for what they leave out.
     let arguments: Map<String, Value> = arguments.into_iter().filter(|(_, value)| !value.is_null()).collect();
@@ -50,7 +45,7 @@ fn invalid(message: impl Into<String>) -> ToolError {
     ToolError::new(ToolErrorCode::InvalidArgument, message)
 }
 
-fn unknown(name: &str, known: &[String]) -> ToolError {
+fn unknown(name: &str, known: &[&str]) -> ToolError {
     let shown: String = name.chars().filter(|character| !character.is_control()).take(64).collect();
     let error = invalid(format!("This tool has no argument `{shown}`."));
     match NOT_TAKEN.iter().find(|(names, _)| names.contains(&name)) {

@@ -133,9 +133,10 @@ macro_rules! registry {
     ($($file:ident::$tool:ident,)*) => {
         $(mod $file;)*
 
-        /// Every tool's definition, in the order in which clients see them.
-        pub fn definitions() -> Vec<(Definition, Effect)> {
-            vec![$((define::<$file::$tool>(), $file::$tool::EFFECT),)*]
+        /// Every tool's definition, in the order in which clients see them. Made once per isolate.
+        pub fn definitions() -> &'static [(Definition, Effect)] {
+            static DEFINITIONS: OnceLock<Vec<(Definition, Effect)>> = OnceLock::new();
+            DEFINITIONS.get_or_init(|| vec![$((define::<$file::$tool>(), $file::$tool::EFFECT),)*])
         }
 
         const NAMES: &[&str] = &[$(<$file::$tool as Tool>::NAME,)*];
@@ -182,9 +183,19 @@ fn define<T: Tool>() -> Definition {
     }
 }
 
+/// The arguments that a tool has.
+fn argument_names(tool: &str) -> Vec<&'static str> {
+    definitions()
+        .iter()
+        .find(|(definition, _)| definition.name == tool)
+        .and_then(|(definition, _)| definition.input_schema.get("properties")?.as_object())
+        .map(|properties| properties.keys().map(String::as_str).collect())
+        .unwrap_or_default()
+}
+
 impl<P: Platform> Tools<'_, P> {
     async fn run<T: Tool>(&self, arguments: Map<String, Value>) -> Result<Value, ToolError> {
-        let tool: T = arguments::read(arguments)?;
+        let tool: T = arguments::read(arguments, &argument_names(T::NAME))?;
         let deadline: UnixMillis = self.platform.now().after(T::TIME_MAX);
         let context = Context {
             cloud: Cloud::new(self.platform, self.hosts, self.key, self.memory, deadline),
@@ -202,7 +213,7 @@ impl<P: Platform> Toolbox for Tools<'_, P> {
     fn list(&self) -> &str {
         static LIST: OnceLock<String> = OnceLock::new();
         LIST.get_or_init(|| {
-            let definitions: Vec<_> = definitions().into_iter().map(|(definition, _)| definition).collect();
+            let definitions: Vec<_> = definitions().iter().map(|(definition, _)| definition).collect();
             serde_json::to_string(&definitions).unwrap_or_else(|_| "[]".to_owned())
         })
     }

@@ -32,7 +32,7 @@ impl Judge for Schemas {
         assert_eq!(&serde_json::from_str::<Value>(text).expect("the text is JSON"), structured, "{tool}");
         let validator = self.0.entry(tool.to_owned()).or_insert_with(|| {
             let (definition, _) = tools::definitions()
-                .into_iter()
+                .iter()
                 .find(|(definition, _)| definition.name == tool)
                 .unwrap_or_else(|| panic!("no tool {tool}"));
             jsonschema::validator_for(&definition.output_schema).expect("a schema")
