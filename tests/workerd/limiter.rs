@@ -1,0 +1,116 @@
+//! The limiter where it has to be right: many isolates' worth of requests at once, and a restart.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use serde_json::json;
+
+use crate::{
+    support::request,
+    worker::{Worker, send},
+};
+
+fn call(address: &str) -> crate::support::Call {
+    let mut call = request("2026-07-28", "owner", "tools/list", json!({}));
+    call.headers.push(("CF-Connecting-IP".to_owned(), address.to_owned()));
+    call
+}
+
+/// Sends requests with `width` under way at once; gives how many were admitted and how many seconds it took.
+fn flood(origin: &str, address: &str, count: usize, width: usize) -> (usize, f64) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let client = reqwest::Client::new();
+    let admitted = Arc::new(AtomicUsize::new(0));
+    let next = Arc::new(AtomicUsize::new(0));
+    let started = Instant::now();
+    runtime.block_on(async {
+        let senders: Vec<_> = (0..width)
+            .map(|_| {
+                let (client, admitted, next) = (client.clone(), admitted.clone(), next.clone());
+                let (call, url) = (call(address), format!("{origin}/mcp"));
+                tokio::spawn(async move {
+                    while next.fetch_add(1, Ordering::SeqCst) < count {
+                        let mut request = client.post(&url).body(call.body.clone());
+                        for (name, value) in &call.headers {
+                            request = request.header(name, value);
+                        }
+                        let answer = request.send().await.expect("an answer");
+                        match answer.status().as_u16() {
+                            200 => admitted.fetch_add(1, Ordering::SeqCst),
+                            429 => 0,
+                            status => panic!("{status}"),
+                        };
+                    }
+                })
+            })
+            .collect();
+        for sender in senders {
+            sender.await.expect("a sender");
+        }
+    });
+    (admitted.load(Ordering::SeqCst), started.elapsed().as_secs_f64())
+}
+
+#[test]
+fn a_thousand_at_once_get_the_burst_and_what_refills_meanwhile() {
+    let state = tempfile::tempdir().expect("a directory");
+    let worker = Worker::start(state.path());
+    let (admitted, seconds) = flood(&worker.origin, "203.0.113.1", 1_000, 1_000);
+    // 100 at once, and 100 a minute after that; one more for the request that straddles the end.
+    let most = 100.0 + seconds * 100.0 / 60.0 + 1.0;
+    println!("{admitted} of 1000 admitted in {seconds:.1} s, at most {most:.1}");
+    assert!(admitted >= 100, "{admitted}");
+    assert!(admitted as f64 <= most, "{admitted} in {seconds} s");
+
+    // A restart forgets isolates, not permits.
+    drop(worker);
+    let stopped = Instant::now();
+    let worker = Worker::start(state.path());
+    let (again, seconds) = flood(&worker.origin, "203.0.113.1", 100, 10);
+    let most = (stopped.elapsed().as_secs_f64() + 2.0) * 100.0 / 60.0 + 1.0;
+    println!("{again} of 100 admitted {seconds:.1} s after the restart, at most {most:.1}");
+    assert!(again as f64 <= most, "{again} of 100 after a restart; {most} came back");
+    assert!(again < 100);
+}
+
+#[test]
+fn the_servers_own_secret_outlives_a_restart() {
+    let state = tempfile::tempdir().expect("a directory");
+    let query = || {
+        let mut call =
+            request("2026-07-28", "owner", "tools/call", json!({"name": "db_query", "arguments": {"cluster": "shop", "sql": "SELECT 1"}}));
+        call.headers.push(("CF-Connecting-IP".to_owned(), "203.0.113.2".to_owned()));
+        call
+    };
+    let users = || {
+        let answer = send(
+            &crate::worker::sandbox(),
+            crate::support::Call { method: "GET".to_owned(), target: "/_sandbox/state".to_owned(), ..Default::default() },
+        );
+        let state = answer.json();
+        let mut names: Vec<String> = state["sqlUsers"]
+            .as_array()
+            .expect("SQL users")
+            .iter()
+            .filter_map(|user| user["userName"].as_str())
+            .filter(|name| name.contains(".mcp_"))
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names
+    };
+    let before = {
+        let worker = Worker::start(state.path());
+        assert_eq!(send(&worker.origin, query()).status, 200);
+        users()
+    };
+    assert!(!before.is_empty());
+    let worker = Worker::start(state.path());
+    assert_eq!(send(&worker.origin, query()).status, 200);
+    assert_eq!(users(), before, "the name of a managed user follows from the secret");
+}

@@ -1,0 +1,14 @@
+//! What only the real runtime can show: the transcripts over HTTP, the limiter's Durable Object, the landing page,
+//! and an official Rust client.
+//!
+//! `cargo xtask test` gives the sandbox's address in `SANDBOX_URL` and its own program in `XTASK`, which starts Workers
+//! from the build that is there.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod client;
+mod limiter;
+mod page;
+mod transcripts;
+mod worker;

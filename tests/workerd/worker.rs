@@ -1,0 +1,130 @@
+//! A Worker in workerd, started for a test and stopped with it.
+
+use std::{
+    env,
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{LazyLock, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::support::{Answer, Call, Driver};
+
+fn setting(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`"))
+}
+
+/// The sandbox's address.
+pub fn sandbox() -> String {
+    setting("SANDBOX_URL")
+}
+
+static CLIENT: LazyLock<reqwest::blocking::Client> = LazyLock::new(|| {
+    reqwest::blocking::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(70))
+        .build()
+        .expect("a client")
+});
+
+/// A running Worker.
+pub struct Worker {
+    child: Child,
+    pub origin: String,
+}
+
+impl Worker {
+    /// Starts a Worker whose Durable Objects are kept in `state`, and waits until it answers.
+    pub fn start(state: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+        let sandbox = sandbox();
+        let child = Command::new(setting("XTASK"))
+            .args(["worker", "--port", &port.to_string(), "--sandbox", &sandbox, "--persist"])
+            .arg(state)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("a Worker");
+        let mut worker = Self { child, origin: format!("http://127.0.0.1:{port}") };
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(90) {
+            if CLIENT.get(format!("{}/livez", worker.origin)).send().is_ok_and(|answer| answer.status() == 200) {
+                return worker;
+            }
+            assert!(worker.child.try_wait().expect("a process").is_none(), "the Worker ended by itself");
+            thread::sleep(Duration::from_millis(100));
+        }
+        panic!("the Worker did not answer within 90 s");
+    }
+
+    /// The one that tests share which do not need their own.
+    pub fn shared() -> String {
+        static SHARED: LazyLock<(tempfile::TempDir, Mutex<Worker>)> = LazyLock::new(|| {
+            let state = tempfile::tempdir().expect("a directory");
+            let worker = Worker::start(state.path());
+            (state, Mutex::new(worker))
+        });
+        SHARED.1.lock().expect("no test panicked while it held the Worker").origin.clone()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // The program ends what it started when it is asked to end.
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a request to `origin`.
+pub fn send(origin: &str, call: Call) -> Answer {
+    let method = reqwest::Method::from_bytes(call.method.as_bytes()).expect("a method");
+    let mut request = CLIENT.request(method, format!("{origin}{}", call.target));
+    for (name, value) in &call.headers {
+        request = request.header(name, value);
+    }
+    let answer = request.body(call.body).send().expect("an answer");
+    Answer {
+        status: answer.status().as_u16(),
+        headers: answer
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
+            .collect(),
+        body: answer.bytes().expect("a body").to_vec(),
+    }
+}
+
+/// The service in workerd.
+pub struct Workerd {
+    pub origin: String,
+    /// Every transcript comes from an address of its own, so that the limit stays what it is.
+    pub address: String,
+}
+
+impl Driver for Workerd {
+    fn send(&mut self, mut call: Call) -> Answer {
+        call.headers.push(("CF-Connecting-IP".to_owned(), self.address.clone()));
+        send(&self.origin, call)
+    }
+
+    fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let call = Call {
+            method: method.to_owned(),
+            target: path.to_owned(),
+            headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+            body: body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
+        };
+        let answer = send(&sandbox(), call);
+        assert!(answer.status < 300, "{method} {path}: {}", String::from_utf8_lossy(&answer.body));
+        if answer.body.is_empty() { Value::Null } else { answer.json() }
+    }
+
+    fn advance(&mut self, seconds: u64) {
+        self.admin("POST", "/_sandbox/clock", Some(serde_json::json!({"advanceSeconds": seconds})));
+    }
+}
