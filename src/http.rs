@@ -139,3 +139,40 @@ impl Response {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_case_sensitive() {
+        for name in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            assert_eq!(Method::parse(name).as_str(), name);
+            assert_eq!(Method::parse(&name.to_lowercase()), Method::Other);
+        }
+        assert_eq!(Method::parse("TRACE"), Method::Other);
+    }
+
+    #[test]
+    fn fields() {
+        let mut headers: Headers = [("Accept", "text/html"), ("X-Id", "1"), ("accept", "*/*")].into_iter().collect();
+        assert_eq!(headers.get("ACCEPT").as_deref(), Some("text/html, */*"));
+        assert_eq!(headers.get("Accep"), None);
+        assert!(headers.has("x-id") && !headers.has("x-i"));
+
+        headers.set("aCCept", "application/json");
+        headers.append("X-Id", "2");
+        let all: Vec<_> = headers.iter().collect();
+        assert_eq!(all, [("X-Id", "1"), ("aCCept", "application/json"), ("X-Id", "2")]);
+    }
+
+    #[test]
+    fn answers() {
+        let response = Response::json(503, "{}").with("retry-after", "3");
+        assert_eq!((response.status, response.body.as_slice()), (503, &b"{}"[..]));
+        assert_eq!(response.headers.get("content-type").as_deref(), Some("application/json"));
+        assert_eq!(response.headers.get("retry-after").as_deref(), Some("3"));
+        assert!(Response::empty(204).body.is_empty());
+        assert_eq!(Response::empty(204).headers.iter().count(), 0);
+    }
+}

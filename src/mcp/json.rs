@@ -148,3 +148,106 @@ impl<'de> Visitor<'de> for Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 60, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..8)
+                    .prop_map(|entries| Value::Object(entries.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn is_structure(body: &str) -> bool {
+        matches!(read(body.as_bytes()), Err(Refusal::Structure(_)))
+    }
+
+    fn is_syntax(body: impl AsRef<[u8]>) -> bool {
+        matches!(read(body.as_ref()), Err(Refusal::Syntax(_)))
+    }
+
+    proptest! {
+        #[test]
+        fn reads_back_every_value(value in values(), pretty: bool) {
+            let body = if pretty { format!("{value:#}") } else { value.to_string() };
+            let expected = match value {
+                Value::Array(values) => Document::Batch(values),
+                value => Document::One(value),
+            };
+            prop_assert_eq!(read(body.as_bytes()), Ok(expected));
+        }
+
+        /// Bytes that look a little like JSON, held against the library's own reader.
+        #[test]
+        fn takes_nothing_that_is_not_json(body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..64),
+            r#"[\[\]{}:,"\\ 0-9eE.+a-bnu-]{0,24}"#.prop_map(String::into_bytes),
+        ]) {
+            let reference = serde_json::from_slice::<Value>(&body);
+            match read(&body) {
+                Ok(Document::One(value)) => prop_assert_eq!(value, reference.unwrap()),
+                Ok(Document::Batch(values)) => prop_assert_eq!(Value::from(values), reference.unwrap()),
+                Err(Refusal::Syntax(_)) => prop_assert!(reference.is_err()),
+                Err(Refusal::Structure(_)) => {}
+            }
+        }
+
+        /// One key, twice, each time with some of its characters escaped.
+        #[test]
+        fn sees_equal_keys_through_escapes(key in "[a-zA-Z_/é\u{1f600}\"]{0,8}", escaped in any::<u32>(), depth in 0..20_usize) {
+            let spell = |mask: u32| -> String {
+                let spelled = |(index, char): (usize, char)| match char {
+                    '"' => "\\\"".to_owned(),
+                    _ if mask >> index & 1 == 0 => char.to_string(),
+                    _ => char.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+                };
+                key.chars().enumerate().map(spelled).collect()
+            };
+            let object = format!(r#"{{"{}":1,"another":2,"{}":3}}"#, spell(escaped), spell(!escaped));
+            prop_assert!(key == "another" || is_structure(&object));
+            let nested = format!(r#"{{"a":{}{object}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+            prop_assert!(is_structure(&nested));
+        }
+    }
+
+    #[test]
+    fn limits() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(read(nested(127).as_bytes()).is_ok());
+        assert!(is_syntax(nested(128)) && is_syntax("[".repeat(1_000_000)));
+
+        let object = |keys: usize| {
+            let entries: Vec<_> = (0..keys).map(|key| format!("\"{key}\":0")).collect();
+            format!("{{\"a\":{{{}}}}}", entries.join(","))
+        };
+        assert!(read(object(KEYS_MAX).as_bytes()).is_ok());
+        assert!(is_structure(&object(KEYS_MAX + 1)) && is_structure(&object(100_000)));
+
+        let batch = |length: usize| format!(" [{}]", vec!["[]"; length].join(","));
+        assert_eq!(read(b"[]"), Ok(Document::Batch(Vec::new())));
+        assert!(read(batch(BATCH_MAX).as_bytes()).is_ok());
+        assert!(is_structure(&batch(BATCH_MAX + 1)) && is_structure(&batch(340_000)));
+    }
+
+    #[test]
+    fn encodings() {
+        assert!(is_syntax(b"{\"a\":\"\xff\"}") && is_syntax(b"{\"a\":\"\xc0\xaf\"}") && is_syntax(b"{\"a\xff\":1}"));
+        assert!(is_syntax(br#"{"a":"\ud800"}"#), "half a surrogate pair is no character");
+        assert!(is_syntax("\u{feff}{}"), "RFC 8259 section 8.1: no byte order mark");
+    }
+}

@@ -279,12 +279,9 @@ impl Success {
         if !revision.is_modern() {
             return result;
         }
-        // The object's last brace makes room for the envelope.
+        // The object's last brace makes room for the envelope; no modern result is empty.
         result.pop();
-        if result.len() > 1 {
-            result.push(',');
-        }
-        result.push_str(r#""resultType":"complete","#);
+        result.push_str(r#","resultType":"complete","#);
         if self.cacheable {
             result.push_str(&format!(r#""ttlMs":{CACHE_MILLIS},"cacheScope":"public","#));
         }
