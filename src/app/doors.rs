@@ -172,8 +172,8 @@ fn credentials(headers: &Headers, config: &Config) -> Result<Caller, Refusal> {
             "Send either the two X-TiDB-API key headers or Authorization, not both.",
         ));
     }
-    match (&config.owner, authorization, public, private) {
-        (Some(owner), Some(authorization), ..) => match bearer(&authorization) {
+    match (&config.owner, &authorization, public, private) {
+        (Some(owner), Some(authorization), ..) => match bearer(authorization) {
             Some(token) if token.len() <= TOKEN_BYTES_MAX && owner.access_key.matches(token) => {
                 Ok(Caller { key: None, fallback })
             }
@@ -191,8 +191,8 @@ fn credentials(headers: &Headers, config: &Config) -> Result<Caller, Refusal> {
                 "The key headers do not look like a TiDB Cloud API key. Copy both keys again from the TiDB Cloud console.",
             )),
         },
-        (None, _, None, None) => Err(match authorization {
-            Some(authorization) if bearer(&authorization).is_some() => unauthorized(
+        (None, authorization, None, None) => Err(match authorization {
+            Some(authorization) if bearer(authorization).is_some() => unauthorized(
                 INVALID_TOKEN,
                 "This deployment issued no such token. Send the headers X-TiDB-API-Public-Key and X-TiDB-API-Private-Key.",
             ),

@@ -87,8 +87,10 @@ impl Platform for Workers<'_> {
         let asked = self.ask_limiter(key, policy, cost);
         match select(pin!(asked), pin!(Delay::from(LIMITER_TIMEOUT))).await {
             Either::Left((Ok(admission), _)) => Ok(admission),
-            Either::Left((Err(error), _)) if is_overloaded(error) => Err(LimiterFailure::Overloaded),
-            Either::Left((Err(_), _)) | Either::Right(_) => Err(LimiterFailure::Unavailable),
+            Either::Left((Err(error), _)) => {
+                Err(if is_overloaded(error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable })
+            }
+            Either::Right(_) => Err(LimiterFailure::Unavailable),
         }
     }
 
