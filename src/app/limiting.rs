@@ -72,6 +72,11 @@ impl Limit {
         Ok(Self { key: LimitKey(format!("ip:{text}")), policy })
     }
 
+    /// Permits that can be taken at once: whoever needs more would wait for ever.
+    pub(super) fn burst(&self) -> u32 {
+        self.policy.burst
+    }
+
     /// Eight characters that tell clients apart in the log.
     pub(super) fn short_hash(&self) -> String {
         self.key.0.chars().skip(3).take(8).collect()

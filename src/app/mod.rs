@@ -148,7 +148,12 @@ impl<'a, P: Platform> App<'a, P> {
             }
         };
         line.describe(parsed.summary());
-        let more = u32::try_from(parsed.messages().saturating_sub(1)).unwrap_or(u32::MAX);
+        let messages = u32::try_from(parsed.messages()).unwrap_or(u32::MAX);
+        if messages > limit.burst() {
+            let message = "This batch has more messages than this deployment admits at once.";
+            return mcp::Rejection::invalid_request("BATCH_TOO_LARGE", message).response(&line.request_id);
+        }
+        let more = messages.saturating_sub(1);
         if more > 0 {
             let admission = limit.take(&self.platform, &self.isolate.limiter, more).await;
             if !admission.allowed() {

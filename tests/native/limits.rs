@@ -78,6 +78,17 @@ fn every_message_of_a_batch_is_charged() {
 }
 
 #[test]
+fn a_batch_that_could_never_be_admitted_is_told_so() {
+    let mut server = Native::with(&[("TIDB_CLOUD_SANDBOX", crate::world::SANDBOX), ("RATE_LIMIT_PER_MINUTE", "2")]);
+    let mut batch = from("192.0.2.1");
+    batch.headers.retain(|(name, _)| !name.starts_with("MCP-") && !name.starts_with("Mcp-"));
+    batch.body = json!([1, 2, 3].map(|id| json!({"jsonrpc": "2.0", "id": id, "method": "ping"}))).to_string().into_bytes();
+    let answer = server.send(batch);
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.json()["error"]["data"]["code"], json!("BATCH_TOO_LARGE"));
+}
+
+#[test]
 fn requests_without_credentials_cost_no_permit() {
     let mut server = Native::with(&[("TIDB_CLOUD_SANDBOX", crate::world::SANDBOX), ("RATE_LIMIT_PER_MINUTE", "1")]);
     for _ in 0..5 {
