@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    fs::File,
+    fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::CommandExt,
     path::Path,
@@ -205,6 +205,7 @@ pub(crate) fn step(name: &str, what: &str, command: &mut Command, log: &Path) ->
     });
     let status = process.wait()?;
     if status.success() {
+        let _ = fs::remove_file(log);
         println!("  {name}: {what}, done in {} s", started.elapsed().as_secs());
         return Ok(());
     }

