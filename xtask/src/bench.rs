@@ -28,7 +28,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         return Err("bench reads the processor time of workerd from /proc, which this system does not have".to_owned());
     }
     let tools = setup::run(root, Part::DEV)?;
-    build::run(root)?;
+    build::run(root, &tools)?;
     let world = World::start(&tools)?;
     let bare = services::start_bare(&tools, root)?;
     cpu(&tools, &world, &bare)?;

@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use crate::{process, setup};
+use crate::{
+    process,
+    setup::{self, Tools},
+};
 
 /// While the file that this variable names exists, the build is up to date: wrangler asks for one whenever it starts,
 /// and the commands that start wrangler have just built.
@@ -15,12 +18,16 @@ pub(crate) const UP_TO_DATE: &str = "MCP_TIDBCLOUD_BUILD_UP_TO_DATE";
 /// What may be uploaded, in KiB after gzip. Workers on the free plan take 3 MiB; this is what start-up time allows.
 const BUDGET_KIB: usize = 600;
 
-/// Builds the Worker for release, prints the sizes, and fails above the budget.
-pub(crate) fn run(root: &Path) -> Result<(), String> {
+/// `cargo xtask build`: sets up what a build needs, and builds, unless told that it is up to date.
+pub(crate) fn command(root: &Path) -> Result<(), String> {
     if env::var_os(UP_TO_DATE).is_some_and(|file| Path::new(&file).exists()) {
         return Ok(());
     }
-    let tools = setup::run(root, setup::Part::BUILD)?;
+    run(root, &setup::run(root, setup::Part::BUILD)?)
+}
+
+/// Builds the Worker for release, prints the sizes, and fails above the budget.
+pub(crate) fn run(root: &Path, tools: &Tools) -> Result<(), String> {
     if !process::shown("worker-build", tools.worker_build().arg("--release"))?.success {
         return Err("worker-build failed".to_owned());
     }

@@ -25,7 +25,7 @@ pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
     services::check_free(flags.sandbox_port, "--sandbox-port")?;
     let tools = setup::run(root, setup::Part::DEV)?;
     let program = services::build_sandbox(&tools)?;
-    build::run(root)?;
+    build::run(root, &tools)?;
     let default = root.join(".wrangler/dev").join(flags.port.to_string());
     let directory = flags.persist.as_ref().unwrap_or(&default);
     let sandbox = services::start_sandbox(&tools, &program, flags.sandbox_port, directory)?;

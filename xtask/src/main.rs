@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     }
     let outcome = match words.as_slice() {
         ["setup"] => setup::run(&root(), setup::Part::ALL).map(|_| true),
-        ["build"] => build::run(&root()).map(|()| true),
+        ["build"] => build::command(&root()).map(|()| true),
         ["dev", flags @ ..] => Flags::parse(flags).and_then(|flags| dev::run(&root(), &flags)).map(|()| true),
         ["worker", flags @ ..] => {
             Flags::parse(flags).and_then(|flags| services::worker_command(&root(), &flags)).map(|()| true)

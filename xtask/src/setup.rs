@@ -121,7 +121,6 @@ pub(crate) fn run(root: &Path, parts: &[Part]) -> Result<Tools, String> {
         mariadb: cache.place(&mariadb_item()?),
         browser: cache.place(&browser_item(root)?),
     };
-    println!("setting up (cache: {})", cache.root().display());
     // The three chains need nothing of each other; the first is bound by the processor, the others by the network.
     let results = thread::scope(|scope| {
         let rust = scope.spawn(|| if wants(Part::Rust) { rust_tools(root, &cache) } else { Ok(()) });
@@ -141,7 +140,7 @@ pub(crate) fn run(root: &Path, parts: &[Part]) -> Result<Tools, String> {
     if !errors.is_empty() {
         return Err(errors.join("\nerror: "));
     }
-    println!("set-up complete, {:.1} s", started.elapsed().as_secs_f32());
+    println!("set-up complete in {:.1} s, in {}", started.elapsed().as_secs_f32(), cache.root().display());
     Ok(tools)
 }
 

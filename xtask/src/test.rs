@@ -67,7 +67,7 @@ pub(crate) fn run(root: &Path, chosen: &[&str]) -> Result<bool, String> {
     let started = Instant::now();
     let context = Context { root: root.to_path_buf(), tools: setup::run(root, setup::Part::ALL)? };
     if !wanted("build") && ["workerd", "clients", "page"].into_iter().any(wanted) {
-        build::run(root)?;
+        build::run(root, &context.tools)?;
     }
     let mut total = Tally::default();
     let mut summary = Vec::new();
@@ -140,7 +140,7 @@ fn native(context: &Context) -> Result<Tally, String> {
 
 fn release(context: &Context) -> Result<Tally, String> {
     let mut tally = Tally::default();
-    let built = build::run(&context.root);
+    let built = build::run(&context.root, &context.tools);
     if let Err(error) = &built {
         println!("error: {error}");
     }
