@@ -25,7 +25,7 @@ cargo xtask test [SUITE...]                           run every test, or only th
 cargo xtask build                                     build the Worker for release and print its sizes
 cargo xtask bench                                     measure CPU and upstream requests
 cargo xtask contract DIR                              rewrite contract/ from the published API files in DIR
-cargo xtask worker --port P --sandbox-port S --persist DIR
+cargo xtask worker --port P --sandbox URL --persist DIR
                                                       run the Worker as built, with its state in DIR, until killed
 ";
 
@@ -74,13 +74,15 @@ struct Flags {
     port: u16,
     /// `--sandbox-port`: where the sandbox listens.
     sandbox_port: u16,
+    /// `--sandbox`: address of a sandbox that runs already.
+    sandbox: Option<String>,
     /// `--persist`: where the Worker keeps its state.
     persist: Option<PathBuf>,
 }
 
 impl Flags {
     fn parse(words: &[&str]) -> Result<Self, String> {
-        let mut flags = Self { port: 8787, sandbox_port: 8788, persist: None };
+        let mut flags = Self { port: 8787, sandbox_port: 8788, sandbox: None, persist: None };
         let port = |name: &str, value: &str| {
             value.parse().map_err(|_| format!("{name} takes a port number (1 to 65535), not {value:?}"))
         };
@@ -90,6 +92,7 @@ impl Flags {
             match *name {
                 "--port" => flags.port = port(name, value)?,
                 "--sandbox-port" => flags.sandbox_port = port(name, value)?,
+                "--sandbox" => flags.sandbox = Some((*value).to_owned()),
                 "--persist" => flags.persist = Some(PathBuf::from(value)),
                 _ => return Err(format!("unknown flag {name}\n{USAGE}")),
             }

@@ -63,6 +63,11 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// Its address.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// Waits until `GET path` is answered with 200.
     fn wait(self, path: &str, patience: Duration) -> Result<Self, String> {
         let deadline = Instant::now() + patience;
@@ -108,7 +113,7 @@ pub(crate) fn start_sandbox(tools: &Tools, program: &Path, port: u16, directory:
 /// Starts the Worker as it stands in `build/`, with its state in `directory`.
 ///
 /// While the file of [`build_mark`] exists, wrangler leaves the build as it is.
-pub(crate) fn start_worker(tools: &Tools, port: u16, sandbox_port: u16, directory: &Path) -> Result<Service, String> {
+pub(crate) fn start_worker(tools: &Tools, port: u16, sandbox: &str, directory: &Path) -> Result<Service, String> {
     let log = directory.join("worker.log");
     let state = directory.join("state");
     fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
@@ -116,7 +121,7 @@ pub(crate) fn start_worker(tools: &Tools, port: u16, sandbox_port: u16, director
     fs::write(&mark, "").map_err(|error| format!("{}: {error}", mark.display()))?;
     let mut command = wrangler_dev(tools, port, directory)?;
     command
-        .args(["--var", &format!("TIDB_CLOUD_SANDBOX:http://127.0.0.1:{sandbox_port}")])
+        .args(["--var", &format!("TIDB_CLOUD_SANDBOX:{sandbox}")])
         .arg("--persist-to")
         .arg(&state)
         .env(build::UP_TO_DATE, &mark);
@@ -154,9 +159,10 @@ pub(crate) fn build_mark(directory: &Path) -> PathBuf {
 /// `cargo xtask worker`: the Worker in the foreground, for tests that stop and start it while its state stays.
 pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
     let directory = flags.persist.as_ref().ok_or("worker needs --persist DIR")?;
+    let sandbox = flags.sandbox.as_ref().ok_or("worker needs --sandbox URL")?;
     check_free(flags.port, "--port")?;
     let tools = setup::run(root, setup::Part::BUILD)?;
-    let worker = start_worker(&tools, flags.port, flags.sandbox_port, directory)?;
+    let worker = start_worker(&tools, flags.port, sandbox, directory)?;
     println!("ready http://127.0.0.1:{}/mcp", worker.port);
     while worker.process.ended()?.is_none() {
         thread::sleep(Duration::from_millis(200));

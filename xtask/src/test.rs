@@ -3,7 +3,6 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::atomic::{AtomicU32, Ordering},
     time::Instant,
 };
@@ -153,17 +152,17 @@ fn release(context: &Context) -> Result<Tally, String> {
     Ok(tally)
 }
 
-/// A sandbox and a Worker of a suite's own, on ports that were free, with their state in a temporary directory.
-pub(crate) struct World {
-    /// The sandbox.
-    pub(crate) sandbox: Service,
-    /// The Worker.
-    pub(crate) worker: Service,
-    directory: Directory,
-}
-
-/// Declared last in [`World`]: fields are dropped in order, and the programs have to end first.
+/// A directory for the state of what a suite starts.
 struct Directory(PathBuf);
+
+impl Directory {
+    /// A short path: the address of a unix socket below it has 107 bytes at most (unix(7)).
+    fn temporary() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("tidbcloud-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self(env::temp_dir().join(name))
+    }
+}
 
 impl Drop for Directory {
     fn drop(&mut self) {
@@ -171,45 +170,49 @@ impl Drop for Directory {
     }
 }
 
+fn sandbox_in(tools: &Tools, directory: &Directory) -> Result<Service, String> {
+    let program = services::build_sandbox(tools)?;
+    services::start_sandbox(tools, &program, services::free_port()?, &directory.0)
+}
+
+/// A sandbox and a Worker of a suite's own, on ports that were free, with their state in a temporary directory.
+pub(crate) struct World {
+    /// The Worker.
+    pub(crate) worker: Service,
+    /// The sandbox.
+    pub(crate) sandbox: Service,
+    // Last: fields are dropped in order, and the programs have to end before it goes.
+    _directory: Directory,
+}
+
 impl World {
     /// Starts both.
     pub(crate) fn start(tools: &Tools) -> Result<Self, String> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        // A short path: the address of a unix socket below it has 107 bytes at most (unix(7)).
-        let name = format!("tidbcloud-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let directory = Directory(env::temp_dir().join(name));
-        let program = services::build_sandbox(tools)?;
-        let sandbox = services::start_sandbox(tools, &program, services::free_port()?, &directory.0)?;
-        let worker = services::start_worker(tools, services::free_port()?, sandbox.port, &directory.0)?;
-        Ok(Self { sandbox, worker, directory })
-    }
-
-    fn tell(&self, command: &mut Command) -> Result<(), String> {
-        let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
-        command
-            .env("MCP_URL", format!("http://127.0.0.1:{}/mcp", self.worker.port))
-            .env("SANDBOX_URL", format!("http://127.0.0.1:{}", self.sandbox.port))
-            .env("XTASK_BIN", own)
-            .env("SCRATCH_DIR", &self.directory.0);
-        Ok(())
-    }
-
-    /// After a failure: what the two programs had to say.
-    fn show_logs(&self) {
-        for service in [&self.sandbox, &self.worker] {
-            println!("---- the last lines of {} ----\n{}", service.process.name(), service.last_lines());
-        }
+        let directory = Directory::temporary();
+        let sandbox = sandbox_in(tools, &directory)?;
+        let worker = services::start_worker(tools, services::free_port()?, &sandbox.origin(), &directory.0)?;
+        Ok(Self { worker, sandbox, _directory: directory })
     }
 }
 
+/// After a failure: what a program had to say.
+fn show_log(service: &Service) {
+    println!("---- the last lines of {} ----\n{}\n----", service.process.name(), service.last_lines());
+}
+
+/// The tests start Workers themselves, through this program, and stop them with their state kept.
 fn workerd(context: &Context) -> Result<Tally, String> {
-    let world = World::start(&context.tools)?;
+    let directory = Directory::temporary();
+    let sandbox = sandbox_in(&context.tools, &directory)?;
+    let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let mut command = context.tools.cargo();
-    command.args(["test", "--package", "mcp-server-tidbcloud", "--test", "workerd", "--", "--test-threads=1"]);
-    world.tell(&mut command)?;
+    command
+        .args(["test", "--package", "mcp-server-tidbcloud", "--test", "workerd", "--", "--test-threads=1"])
+        .env("XTASK", own)
+        .env("SANDBOX_URL", sandbox.origin());
     let tally = cargo_tally(&process::shown("the tests in workerd", &mut command)?);
     if tally.failed > 0 {
-        world.show_logs();
+        show_log(&sandbox);
     }
     Ok(tally)
 }
@@ -221,7 +224,6 @@ fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String
     let mut command = context.tools.node();
     let browser = context.tools.browser();
     command.arg(path).env("BROWSER_DIR", browser).env("SCREENSHOTS_DIR", context.root.join("target/screenshots"));
-    world.tell(&mut command)?;
     let ran = process::shown(&name, &mut command)?;
     let count = |prefix: &str| ran.lines.iter().filter(|line| line.starts_with(prefix)).count();
     let mut tally = Tally { passed: count("ok "), failed: count("not ok ") }.with_status(ran.success);
@@ -247,7 +249,8 @@ fn scripts(context: &Context, directory: &str) -> Result<Tally, String> {
         tally.add(script(context, &world, &path)?);
     }
     if tally.failed > 0 {
-        world.show_logs();
+        show_log(&world.sandbox);
+        show_log(&world.worker);
     }
     Ok(tally)
 }
