@@ -222,8 +222,12 @@ fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     println!("-- {name}");
     let mut command = context.tools.node();
-    let browser = context.tools.browser();
-    command.arg(path).env("BROWSER_DIR", browser).env("SCREENSHOTS_DIR", context.root.join("target/screenshots"));
+    command
+        .arg(path)
+        .env("MCP_URL", format!("{}/mcp", world.worker.origin()))
+        .env("SANDBOX_URL", world.sandbox.origin())
+        .env("BROWSER_DIR", context.tools.browser())
+        .env("SCREENSHOTS_DIR", context.root.join("target/screenshots"));
     let ran = process::shown(&name, &mut command)?;
     let count = |prefix: &str| ran.lines.iter().filter(|line| line.starts_with(prefix)).count();
     let mut tally = Tally { passed: count("ok "), failed: count("not ok ") }.with_status(ran.success);
@@ -261,4 +265,23 @@ fn clients(context: &Context) -> Result<Tally, String> {
 
 fn page(context: &Context) -> Result<Tally, String> {
     scripts(context, "tests/page")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counts_of_cargo_test_are_summed() {
+        let ran = |success, lines: &[&str]| Ran { success, lines: lines.iter().map(|&line| line.to_owned()).collect() };
+        let report = [
+            "running 3 tests",
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.31s",
+            "test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 7 filtered out; finished in 0.00s",
+        ];
+        let tally = cargo_tally(&ran(false, &report));
+        assert_eq!((tally.passed, tally.failed), (14, 3));
+        let broken = cargo_tally(&ran(false, &["error: could not compile"]));
+        assert_eq!((broken.passed, broken.failed), (0, 1), "a build that fails is a failure");
+    }
 }
