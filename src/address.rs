@@ -42,7 +42,9 @@ impl Cidr {
         let network: IpAddr = address.parse().ok()?;
         let width = width(network);
         let prefix = match prefix {
-            Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
+            Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().ok()?
+            }
             Some(_) => return None,
             None => width,
         };
@@ -95,9 +97,13 @@ mod tests {
     #[test]
     fn a_range_holds_its_addresses_and_no_others() {
         let range = Cidr::parse("160.79.104.0/21").expect("valid");
-        for (address, inside) in
-            [("160.79.104.0", true), ("160.79.111.255", true), ("160.79.112.0", false), ("160.79.103.255", false), ("::1", false)]
-        {
+        for (address, inside) in [
+            ("160.79.104.0", true),
+            ("160.79.111.255", true),
+            ("160.79.112.0", false),
+            ("160.79.103.255", false),
+            ("::1", false),
+        ] {
             assert_eq!(range.contains(Subscriber::parse(address).expect("valid")), inside, "{address}");
         }
         let everything = Cidr::parse("0.0.0.0/0").expect("valid");
@@ -105,7 +111,9 @@ mod tests {
         let site = Cidr::parse("2001:db8::/32").expect("valid");
         assert!(site.contains(Subscriber::parse("2001:db8:ffff::1").expect("valid")));
         assert!(!site.contains(Subscriber::parse("2001:db9::1").expect("valid")));
-        for garbage in ["", "/", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/+8", "1.2.3.4/8", "::/129", "1.2.3/8", "1.2.3.4/8/8"] {
+        for garbage in
+            ["", "/", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/+8", "1.2.3.4/8", "::/129", "1.2.3/8", "1.2.3.4/8/8"]
+        {
             assert_eq!(Cidr::parse(garbage), None, "{garbage}");
         }
     }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Parsed, Reply, Server, Summary, dispatch, parse, precheck, reject,
+    Parsed, Rejection, Reply, Server, Summary, dispatch, parse, precheck,
     tools::{ToolError, ToolErrorCode, Toolbox, UpstreamAnswer},
 };
 use crate::http::{Headers, Response};
@@ -409,7 +409,7 @@ fn error_data() {
         })
     );
     assert_eq!(
-        reject(429, -31029, "Too many requests.", "RATE_LIMITED", "req-1", None).body,
+        Rejection::transport(429, "RATE_LIMITED", "Too many requests.").response("req-1").body,
         br#"{"jsonrpc":"2.0","error":{"code":-31029,"data":{"code":"RATE_LIMITED","requestId":"req-1","retryable":true},"message":"Too many requests."}}"#
     );
     let busy = super::Rejection::transport(503, "UNAVAILABLE", "Not now.").retry_after(3).response("req-1");

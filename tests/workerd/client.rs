@@ -20,7 +20,8 @@ fn transport(address: &str) -> StreamableHttpClientTransport<reqwest::Client> {
         }
     }
     headers.insert("CF-Connecting-IP".parse().expect("a name"), address.parse().expect("a value"));
-    let config = StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", Worker::shared())).custom_headers(headers);
+    let config =
+        StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", Worker::shared())).custom_headers(headers);
     StreamableHttpClientTransport::from_config(config)
 }
 
@@ -40,10 +41,8 @@ fn converse(lifecycle: ClientLifecycleMode, address: &str) {
             .await
             .expect("a result");
         assert_eq!(result.structured_content.expect("rows")["rows"], json!([["200"]]));
-        let result = client
-            .call_tool(call("tidbcloud_get_cluster", json!({"cluster": "nowhere"})))
-            .await
-            .expect("a result");
+        let result =
+            client.call_tool(call("tidbcloud_get_cluster", json!({"cluster": "nowhere"}))).await.expect("a result");
         assert_eq!(result.is_error, Some(true));
         client.cancel().await.expect("an end");
     });
@@ -56,10 +55,7 @@ fn rmcp_by_initialize() {
 
 #[test]
 fn rmcp_by_discover() {
-    converse(
-        ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] },
-        "203.0.113.12",
-    );
+    converse(ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }, "203.0.113.12");
 }
 
 #[test]

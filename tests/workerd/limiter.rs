@@ -82,15 +82,23 @@ fn a_thousand_at_once_get_the_burst_and_what_refills_meanwhile() {
 fn the_servers_own_secret_outlives_a_restart() {
     let state = tempfile::tempdir().expect("a directory");
     let query = || {
-        let mut call =
-            request("2026-07-28", "owner", "tools/call", json!({"name": "db_query", "arguments": {"cluster": "shop", "sql": "SELECT 1"}}));
+        let mut call = request(
+            "2026-07-28",
+            "owner",
+            "tools/call",
+            json!({"name": "db_query", "arguments": {"cluster": "shop", "sql": "SELECT 1"}}),
+        );
         call.headers.push(("CF-Connecting-IP".to_owned(), "203.0.113.2".to_owned()));
         call
     };
     let users = || {
         let answer = send(
             &crate::worker::sandbox(),
-            crate::support::Call { method: "GET".to_owned(), target: "/_sandbox/state".to_owned(), ..Default::default() },
+            crate::support::Call {
+                method: "GET".to_owned(),
+                target: "/_sandbox/state".to_owned(),
+                ..Default::default()
+            },
         );
         let state = answer.json();
         let mut names: Vec<String> = state["sqlUsers"]

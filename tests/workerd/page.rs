@@ -11,7 +11,12 @@ fn get(target: &str) -> crate::support::Answer {
 
 #[test]
 fn the_landing_page_comes_through_the_worker() {
-    for (path, kind) in [("/", "text/html"), ("/style.css", "text/css"), ("/favicon.svg", "image/svg+xml"), ("/robots.txt", "text/plain")] {
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/style.css", "text/css"),
+        ("/favicon.svg", "image/svg+xml"),
+        ("/robots.txt", "text/plain"),
+    ] {
         let answer = get(path);
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.header("content-type").is_some_and(|found| found.starts_with(kind)), "{path}");

@@ -22,7 +22,8 @@ impl Judge for Nothing {
 #[test]
 fn every_transcript_in_every_revision() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
-    let mut files: Vec<_> = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
     assert!(files.len() >= 18);
     for (number, path) in files.iter().enumerate() {

@@ -1,0 +1,631 @@
+//! What may pass: reads for the tool that reads, single whole statements for the tool that writes.
+
+use super::{
+    is_system_secret_schema,
+    lexer::{Token, tokens},
+};
+
+/// What a statement is to the tool that reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Known to change nothing.
+    Read,
+    /// Known to change something.
+    Write,
+    /// Neither known, or not to be run at all.
+    Reject(Reason),
+}
+
+/// Why a statement is not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Nothing but comments.
+    Empty,
+    /// Longer than 64 KiB.
+    TooLong,
+    /// More than 100 parentheses inside each other.
+    TooDeep,
+    /// Parentheses do not match.
+    Unbalanced,
+    /// A quote that is not closed.
+    Unterminated,
+    /// A character that readers of SQL disagree about.
+    Characters,
+    /// A comment that readers of SQL disagree about.
+    Comment,
+    /// A comment that a server executes.
+    ExecutableComment,
+    /// A hint in the wrong place, or one that changes settings.
+    Hint,
+    /// A number that runs on as a word.
+    NumberRunsOn,
+    /// More than one statement.
+    SeveralStatements,
+    /// A backslash in a string that one mode of the server reads as an escape and another does not.
+    Backslash,
+    /// A statement that no tool runs.
+    Statement,
+    /// `WITH` or `EXPLAIN` that cannot be followed.
+    Structure,
+    /// `SHOW` of something that is not on the list.
+    Show,
+    /// `INTO`: a file or a variable is written.
+    Into,
+    /// A read that takes locks.
+    Locks,
+    /// A function that holds a connection, takes a lock or reads a file.
+    Function,
+    /// The schema with the users and their password hashes.
+    SystemSchema,
+    /// A variable is set.
+    Assignment,
+}
+
+impl Reason {
+    /// What is wrong and what to do, in one or two sentences.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Empty => "There is no statement, only comments.",
+            Self::TooLong => "The statement is longer than 64 KiB. Split the work.",
+            Self::TooDeep => "The statement nests more than 100 parentheses.",
+            Self::Unbalanced => "The parentheses do not match.",
+            Self::Unterminated => "A quote is not closed.",
+            Self::Characters => {
+                "A character outside of quotes is not allowed: control characters, unusual blanks and \\ { } [ ] ? are refused."
+            }
+            Self::Comment => "A comment is not closed, or ends where readers of SQL disagree. Leave comments out.",
+            Self::ExecutableComment => "A comment that a server executes is not allowed. Write its content as SQL.",
+            Self::Hint => "Hints are allowed right after the verb only, and none that change settings.",
+            Self::NumberRunsOn => "A number runs on as a word. Put names that begin with a digit in backticks.",
+            Self::SeveralStatements => "One statement only.",
+            Self::Backslash => {
+                "A backslash in a string means different things in different SQL modes. Double quotes by '' instead."
+            }
+            Self::Statement => "This kind of statement is not run by any tool.",
+            Self::Structure => {
+                "This statement cannot be followed. Write WITH name AS (SELECT ...) SELECT ..., or EXPLAIN SELECT ...."
+            }
+            Self::Show => "This SHOW statement is not allowed.",
+            Self::Into => {
+                "INTO writes a file or a variable and is not allowed. Put a column of that name in backticks."
+            }
+            Self::Locks => {
+                "A read that takes locks is not allowed: leave out FOR UPDATE, FOR SHARE and LOCK IN SHARE MODE."
+            }
+            Self::Function => "A function that waits, takes a lock or reads a file is not allowed.",
+            Self::SystemSchema => "The schema `mysql` holds password hashes and is not open to tools.",
+            Self::Assignment => "Setting a variable is not allowed.",
+        }
+    }
+}
+
+/// What the tool that writes has to know of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// It commits whatever transaction it runs in, and needs an administrator.
+    pub ddl: bool,
+    /// It holds a password.
+    pub carries_password: bool,
+    /// It begins or ends a transaction.
+    pub transaction_control: bool,
+    /// It changes a session that ends with the request.
+    pub session_state: bool,
+}
+
+/// Functions that hold a connection, take locks, read files or load the server for their own sake.
+const FUNCTIONS: &[&str] = &[
+    "sleep",
+    "benchmark",
+    "get_lock",
+    "release_lock",
+    "release_all_locks",
+    "is_free_lock",
+    "is_used_lock",
+    "load_file",
+    "master_pos_wait",
+    "source_pos_wait",
+    "wait_for_executed_gtid_set",
+    "wait_until_sql_thread_after_gtids",
+];
+
+/// Functions that advance a sequence.
+const SEQUENCE_FUNCTIONS: &[&str] = &["nextval", "setval"];
+
+/// Changes of data: what `EXPLAIN` can be put before.
+const DATA: &[&str] = &["insert", "replace", "update", "delete"];
+
+/// Changes of schema and accounts. Each commits by itself.
+const SCHEMA: &[&str] =
+    &["create", "alter", "drop", "truncate", "rename", "recover", "flashback", "grant", "revoke", "analyze", "split"];
+
+const TRANSACTION: &[&str] = &["begin", "start", "commit", "rollback", "savepoint", "release", "xa"];
+
+const SESSION: &[&str] = &["set", "use", "prepare", "execute", "deallocate", "lock", "unlock"];
+
+const EXPLAIN: &[&str] = &["explain", "desc", "describe"];
+
+/// What `EXPLAIN FORMAT =` takes. <https://docs.pingcap.com/tidb/stable/sql-statement-explain>
+const FORMATS: &[&str] = &[
+    "row",
+    "brief",
+    "verbose",
+    "dot",
+    "json",
+    "tidb_json",
+    "traditional",
+    "plan_tree",
+    "cost_trace",
+    "hint",
+    "binary",
+    "true_card_cost",
+];
+
+/// What may follow `SHOW`, after `FULL`, `EXTENDED`, `GLOBAL` or `SESSION`: metadata without other users' SQL, password
+/// hashes or storage credentials.
+const SHOW: &[&[&str]] = &[
+    &["databases"],
+    &["schemas"],
+    &["tables"],
+    &["open", "tables"],
+    &["table", "status"],
+    &["columns"],
+    &["fields"],
+    &["index"],
+    &["indexes"],
+    &["keys"],
+    &["create", "table"],
+    &["create", "view"],
+    &["create", "database"],
+    &["create", "schema"],
+    &["create", "sequence"],
+    &["variables"],
+    &["status"],
+    &["warnings"],
+    &["errors"],
+    &["character", "set"],
+    &["charset"],
+    &["collation"],
+    &["engines"],
+    &["privileges"],
+    &["builtins"],
+    &["grants"],
+    &["processlist"],
+    &["stats_meta"],
+    &["stats_healthy"],
+    &["stats_histograms"],
+    &["stats_topn"],
+    &["stats_buckets"],
+    &["stats_extended"],
+    &["analyze", "status"],
+];
+
+/// What a statement is to the tool that reads: an allow-list.
+///
+/// The text is read twice, with and without backslash escapes: the server's mode is not known here, and text that means
+/// two things is refused. Where the second reading ends inside a quote, a server in that mode would refuse the text itself.
+pub fn classify(sql: &str) -> Class {
+    match tokens(sql, true) {
+        Err(reason) => Class::Reject(reason),
+        Ok(read) => {
+            let class = of_statement(&read);
+            match tokens(sql, false) {
+                Err(Reason::Unterminated) => class,
+                Ok(other) if of_statement(&other) == class => class,
+                _ => Class::Reject(Reason::Backslash),
+            }
+        }
+    }
+}
+
+/// What the tool that writes may run: exactly one statement of a known kind.
+///
+/// # Errors
+/// Why it is not run.
+pub fn inspect(sql: &str) -> Result<Statement, Reason> {
+    let statement = of_write(&tokens(sql, true)?)?;
+    match tokens(sql, false) {
+        Err(Reason::Unterminated) => Ok(statement),
+        Ok(other) if of_write(&other) == Ok(statement) => Ok(statement),
+        _ => Err(Reason::Backslash),
+    }
+}
+
+fn one_of(token: Option<&Token>, words: &[&str]) -> bool {
+    token.is_some_and(|token| words.iter().any(|word| token.is(word)))
+}
+
+fn of_write(tokens: &[Token]) -> Result<Statement, Reason> {
+    forbidden_everywhere(tokens)?;
+    let writes_file = tokens
+        .windows(2)
+        .any(|pair| matches!(pair, [into, file] if into.is("into") && one_of(Some(file), &["outfile", "dumpfile"])));
+    if writes_file {
+        return Err(Reason::Into);
+    }
+    let first = tokens.iter().find(|token| **token != Token::Symbol('('));
+    let known = one_of(first, &["select", "table", "values", "with", "show", "batch"])
+        || [DATA, SCHEMA, TRANSACTION, SESSION, EXPLAIN].iter().any(|words| one_of(first, words));
+    if !known {
+        return Err(Reason::Statement);
+    }
+    let sets_password = matches!(tokens, [set, password, ..] if set.is("set") && password.is("password"));
+    Ok(Statement {
+        ddl: one_of(first, SCHEMA),
+        carries_password: sets_password || tokens.iter().any(|token| token.is("identified")),
+        transaction_control: one_of(first, TRANSACTION),
+        session_state: one_of(first, SESSION),
+    })
+}
+
+fn of_statement(tokens: &[Token]) -> Class {
+    let class = shape(tokens);
+    if class != Class::Read {
+        return class;
+    }
+    match within_a_read(tokens) {
+        Ok(class) => class,
+        Err(reason) => Class::Reject(reason),
+    }
+}
+
+/// What a statement is by its first words.
+fn shape(tokens: &[Token]) -> Class {
+    let Some(first) = tokens.first() else { return Class::Reject(Reason::Empty) };
+    if first == &Token::Symbol('(') || one_of(Some(first), &["select", "table", "values", "with"]) {
+        return query(tokens);
+    }
+    if one_of(Some(first), EXPLAIN) {
+        return explain(tokens.get(1..).unwrap_or_default());
+    }
+    if first.is("show") {
+        return if show(tokens.get(1..).unwrap_or_default()) { Class::Read } else { Class::Reject(Reason::Show) };
+    }
+    if one_of(Some(first), DATA) || one_of(Some(first), SCHEMA) || first.is("batch") {
+        return Class::Write;
+    }
+    Class::Reject(Reason::Statement)
+}
+
+/// A query by itself, or the main part of a `WITH`.
+fn query(tokens: &[Token]) -> Class {
+    let tokens = after_parentheses(tokens);
+    match tokens.first() {
+        Some(first) if first.is("with") => match main_of_with(tokens) {
+            Some(main) if one_of(main.first(), DATA) => Class::Write,
+            Some(main) if starts_as_query(main) => Class::Read,
+            _ => Class::Reject(Reason::Structure),
+        },
+        _ if starts_as_query(tokens) => Class::Read,
+        _ => Class::Reject(Reason::Statement),
+    }
+}
+
+fn after_parentheses(tokens: &[Token]) -> &[Token] {
+    let depth = tokens.iter().take_while(|token| **token == Token::Symbol('(')).count();
+    tokens.get(depth..).unwrap_or_default()
+}
+
+fn starts_as_query(tokens: &[Token]) -> bool {
+    one_of(after_parentheses(tokens).first(), &["select", "table", "values"])
+}
+
+/// `WITH [RECURSIVE] name [(columns)] AS (query) [, ...]`: what comes after that.
+fn main_of_with(tokens: &[Token]) -> Option<&[Token]> {
+    let mut rest = tokens.get(1..)?;
+    if rest.first()?.is("recursive") {
+        rest = rest.get(1..)?;
+    }
+    loop {
+        rest.first()?.name()?;
+        rest = rest.get(1..)?;
+        if rest.first()? == &Token::Symbol('(') {
+            rest = group(rest)?.1;
+        }
+        if !rest.first()?.is("as") {
+            return None;
+        }
+        let (body, after) = group(rest.get(1..)?)?;
+        let nested = after_parentheses(body);
+        let reads = match nested.first() {
+            Some(first) if first.is("with") => starts_as_query(main_of_with(nested)?),
+            _ => starts_as_query(nested),
+        };
+        if !reads {
+            return None;
+        }
+        rest = after;
+        if rest.first()? != &Token::Symbol(',') {
+            return Some(rest);
+        }
+        rest = rest.get(1..)?;
+    }
+}
+
+/// What is inside the parentheses that open here, and what follows them.
+fn group(tokens: &[Token]) -> Option<(&[Token], &[Token])> {
+    let mut depth = 0_usize;
+    for (index, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Symbol('(') => depth += 1,
+            Token::Symbol(')') => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some((tokens.get(1..index)?, tokens.get(index + 1..)?));
+        }
+    }
+    None
+}
+
+/// After `EXPLAIN`: a query, a change of data, or a table and perhaps a column of it.
+fn explain(tokens: &[Token]) -> Class {
+    let mut rest = tokens;
+    if one_of(rest.first(), &["analyze"]) {
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    if let [format, Token::Symbol('='), value, after @ ..] = rest
+        && format.is("format")
+    {
+        let name = match value {
+            Token::Word(name) | Token::Single(name) | Token::Double(name) => name.as_str(),
+            _ => "",
+        };
+        if !FORMATS.contains(&name) {
+            return Class::Reject(Reason::Structure);
+        }
+        rest = after;
+    }
+    if starts_as_query(rest) || one_of(after_parentheses(rest).first(), &["with"]) {
+        return query(rest);
+    }
+    if one_of(rest.first(), DATA) {
+        return Class::Write;
+    }
+    let plain = rest.len() == tokens.len();
+    let keyword = [&["for", "format", "with"], DATA, SCHEMA, TRANSACTION, SESSION, EXPLAIN]
+        .iter()
+        .any(|words| one_of(rest.first(), words));
+    let table = match rest {
+        [table, Token::Symbol('.'), name, after @ ..] if table.name().is_some() && name.name().is_some() => Some(after),
+        [table, after @ ..] if table.name().is_some() => Some(after),
+        _ => None,
+    };
+    match table {
+        Some([]) if plain && !keyword => Class::Read,
+        Some([Token::Word(_) | Token::Name(_) | Token::Single(_) | Token::Double(_)]) if plain && !keyword => {
+            Class::Read
+        }
+        _ => Class::Reject(Reason::Structure),
+    }
+}
+
+fn show(tokens: &[Token]) -> bool {
+    let modifiers =
+        tokens.iter().take_while(|token| one_of(Some(token), &["full", "extended", "global", "session"])).count();
+    let rest = tokens.get(modifiers..).unwrap_or_default();
+    SHOW.iter().any(|words| rest.len() >= words.len() && words.iter().zip(rest).all(|(word, token)| token.is(word)))
+}
+
+/// What no tool runs, wherever in a statement it stands.
+fn forbidden_everywhere(tokens: &[Token]) -> Result<(), Reason> {
+    for (index, token) in tokens.iter().enumerate() {
+        let next = tokens.get(index + 1);
+        if let Token::Hint(hint) = token
+            && ["set_var", "resource_group"].iter().any(|word| hint.contains(word))
+        {
+            return Err(Reason::Hint);
+        }
+        let Some(name) = token.name() else { continue };
+        if next == Some(&Token::Symbol('(')) && FUNCTIONS.contains(&name) {
+            return Err(Reason::Function);
+        }
+        if next == Some(&Token::Symbol('.')) && is_system_secret_schema(name) {
+            return Err(Reason::SystemSchema);
+        }
+    }
+    Ok(())
+}
+
+/// What must not stand anywhere in a read; a read that advances a sequence is a write.
+fn within_a_read(tokens: &[Token]) -> Result<Class, Reason> {
+    forbidden_everywhere(tokens)?;
+    let mut class = Class::Read;
+    for (index, token) in tokens.iter().enumerate() {
+        let next = tokens.get(index + 1);
+        let calls = next == Some(&Token::Symbol('('));
+        match token {
+            Token::Assign => return Err(Reason::Assignment),
+            // Hints of a read stand after SELECT only.
+            Token::Hint(_)
+                if !index
+                    .checked_sub(1)
+                    .and_then(|before| tokens.get(before))
+                    .is_some_and(|before| before.is("select")) =>
+            {
+                return Err(Reason::Hint);
+            }
+            Token::Word(word) => match word.as_str() {
+                "into" => return Err(Reason::Into),
+                "procedure" => return Err(Reason::Statement),
+                "for" if one_of(next, &["update", "share"]) => return Err(Reason::Locks),
+                "lock" if one_of(next, &["in"]) => return Err(Reason::Locks),
+                "next" if one_of(next, &["value"]) && one_of(tokens.get(index + 2), &["for"]) => class = Class::Write,
+                _ => {}
+            },
+            Token::Symbol('(') if one_of(next, DATA) && tokens.get(index + 2) != Some(&Token::Symbol('(')) => {
+                return Err(Reason::Statement);
+            }
+            _ => {}
+        }
+        if calls && token.name().is_some_and(|name| SEQUENCE_FUNCTIONS.contains(&name)) {
+            class = Class::Write;
+        }
+    }
+    Ok(class)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Class, Reason, classify, inspect};
+
+    /// Escapes of the case file: `\n \r \t \v \f \0 \\ \uXXXX`, and `\*{n}{x}` for x repeated n times.
+    fn unescape(text: &str) -> String {
+        let mut result = String::new();
+        let mut rest = text;
+        while let Some(index) = rest.find('\\') {
+            result.push_str(&rest[..index]);
+            rest = &rest[index + 1..];
+            let kind = rest.chars().next().expect("an escape");
+            rest = &rest[kind.len_utf8()..];
+            match kind {
+                'n' => result.push('\n'),
+                'r' => result.push('\r'),
+                't' => result.push('\t'),
+                'v' => result.push('\u{b}'),
+                'f' => result.push('\u{c}'),
+                '0' => result.push('\0'),
+                '\\' => result.push('\\'),
+                'u' => {
+                    let code = u32::from_str_radix(&rest[..4], 16).expect("four hexadecimal digits");
+                    result.push(char::from_u32(code).expect("a character"));
+                    rest = &rest[4..];
+                }
+                '*' => {
+                    let (count, after) = rest[1..].split_once("}{").expect("{n}{x}");
+                    let (text, after) = after.split_once('}').expect("{n}{x}");
+                    result.push_str(&text.repeat(count.parse().expect("a number")));
+                    rest = after;
+                }
+                other => panic!("unknown escape {other}"),
+            }
+        }
+        result + rest
+    }
+
+    fn cases() -> Vec<(String, String, String)> {
+        include_str!("../../tests/cases/sql-gate.tsv")
+            .lines()
+            .skip(1)
+            .map(|line| {
+                let mut fields = line.split('\t');
+                let mut field = || fields.next().expect("three fields").to_owned();
+                (unescape(&field()), field(), field())
+            })
+            .collect()
+    }
+
+    fn word(class: Class) -> &'static str {
+        match class {
+            Class::Read => "read",
+            Class::Write => "write",
+            Class::Reject(_) => "reject",
+        }
+    }
+
+    #[test]
+    fn every_case_is_classified_as_it_says() {
+        let wrong: Vec<_> = cases()
+            .into_iter()
+            .filter(|(sql, expected, _)| word(classify(sql)) != expected)
+            .map(|(sql, expected, why)| format!("{:.80} is {:?}, expected {expected}: {why}", sql, classify(&sql)))
+            .collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(cases().len() > 200);
+    }
+
+    #[test]
+    fn a_refusal_names_its_reason() {
+        for (sql, reason) in [
+            ("-- nothing", Reason::Empty),
+            ("SELECT (1", Reason::Unbalanced),
+            ("SELECT 'a", Reason::Unterminated),
+            ("SELECT {d '2026-01-01'}", Reason::Characters),
+            ("SELECT 1 */", Reason::Comment),
+            ("SELECT 1 /*! INTO @x */", Reason::ExecutableComment),
+            ("SELECT 1 /*+ MAX_EXECUTION_TIME(1) */", Reason::Hint),
+            ("SELECT /*+ SET_VAR(sql_mode='') */ 1", Reason::Hint),
+            ("SELECT 1into FROM t", Reason::NumberRunsOn),
+            ("SELECT 1; SELECT 2", Reason::SeveralStatements),
+            ("SELECT 'a\\' INTO @x -- '", Reason::Backslash),
+            ("CALL p()", Reason::Statement),
+            ("WITH c AS (SELECT 1)", Reason::Structure),
+            ("EXPLAIN FOR CONNECTION 1", Reason::Structure),
+            ("SHOW CREATE USER root", Reason::Show),
+            ("SELECT 1 INTO @x", Reason::Into),
+            ("SELECT * FROM t FOR SHARE", Reason::Locks),
+            ("SELECT \"sleep\"(10)", Reason::Function),
+            ("SELECT * FROM `mysql` . user", Reason::SystemSchema),
+            ("SELECT @a := 1", Reason::Assignment),
+        ] {
+            assert_eq!(classify(sql), Class::Reject(reason), "{sql}");
+        }
+        assert_eq!(classify(&"(".repeat(101)), Class::Reject(Reason::TooDeep));
+        assert_eq!(classify(&"x".repeat(65_537)), Class::Reject(Reason::TooLong));
+    }
+
+    #[test]
+    fn a_write_is_known_before_it_runs() {
+        let statement = |sql| inspect(sql).unwrap_or_else(|reason| panic!("{sql}: {reason:?}"));
+        assert!(!statement("INSERT INTO t SELECT 'DROP TABLE t'").ddl);
+        for sql in [
+            "CREATE TABLE t (id INT)",
+            "drop table t",
+            "/* x */ TRUNCATE t",
+            "GRANT SELECT ON d.* TO u",
+            "ALTER TABLE t ADD b INT",
+        ] {
+            assert!(statement(sql).ddl, "{sql}");
+        }
+        for sql in ["CREATE USER u IDENTIFIED BY 'p'", "ALTER USER u identified/**/WITH x AS 'p'", "SET PASSWORD = 'p'"]
+        {
+            assert!(statement(sql).carries_password, "{sql}");
+        }
+        assert!(!statement("SELECT 'identified', `identified` FROM t").carries_password);
+        for sql in ["BEGIN", "START TRANSACTION", "commit", "ROLLBACK", "SAVEPOINT a"] {
+            assert!(statement(sql).transaction_control, "{sql}");
+        }
+        for sql in ["USE d", "SET @a = 1", "PREPARE s FROM 'x'", "LOCK TABLES t READ"] {
+            assert!(statement(sql).session_state, "{sql}");
+        }
+        for (sql, reason) in [
+            ("INSERT INTO t VALUES (1); DROP TABLE t", Reason::SeveralStatements),
+            ("INSERT INTO t /*! SELECT */ VALUES (1)", Reason::ExecutableComment),
+            ("LOAD DATA INFILE '/etc/passwd' INTO TABLE t", Reason::Statement),
+            ("SELECT * FROM t INTO OUTFILE '/tmp/x'", Reason::Into),
+            ("INSERT INTO t VALUES (LOAD_FILE('/etc/passwd'))", Reason::Function),
+            ("DELETE FROM mysql.user", Reason::SystemSchema),
+            ("INSERT INTO t VALUES ('a\\'); DROP TABLE t; -- ')", Reason::Backslash),
+            ("KILL 1", Reason::Statement),
+            ("ADMIN CANCEL DDL JOBS 1", Reason::Statement),
+        ] {
+            assert_eq!(inspect(sql), Err(reason), "{sql}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in ".{0,200}") {
+            let _ = classify(&text);
+            let _ = inspect(&text);
+        }
+
+        /// Comments, blanks, case and parentheses are no way around the gate.
+        #[test]
+        fn what_is_no_read_stays_none(pick in any::<prop::sample::Index>(), blanks in prop::collection::vec(0..5_usize, 64), upper in any::<bool>(), wrapped in any::<bool>()) {
+            let all: Vec<_> = cases().into_iter().filter(|(sql, expected, _)| expected != "read" && !sql.contains(['\'', '"', '`', '\\', '#', '\n', '\r']) && !sql.contains("--") && !sql.contains("/*")).collect();
+            let (sql, expected, _) = &all[pick.index(all.len())];
+            let mut changed = String::new();
+            for (index, part) in sql.split(' ').enumerate() {
+                if index > 0 {
+                    changed.push_str([" ", "\t", "/**/", " /* x */ ", "\n"][blanks[index % blanks.len()]]);
+                }
+                changed.push_str(part);
+            }
+            if upper { changed = changed.to_uppercase(); }
+            if wrapped { changed = format!("({changed})"); }
+            prop_assert_ne!(classify(&changed), Class::Read, "{:?} was {}", changed, expected);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Tokens of TiDB's dialect, as strict as a gate has to be: what two readers could read in two ways is refused.
+
+use super::gate::Reason;
+
+/// 64 KiB: the longest statement a person writes is a few KiB; the rest is room for generated ones.
+const STATEMENT_BYTES_MAX: usize = 64 << 10;
+
+/// 100: deeper nesting is no query of a person, and recursion in other parsers.
+const NESTING_MAX: usize = 100;
+
+/// A token. Comments and blanks leave none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// A bare word, in lower case: keyword or name.
+    Word(String),
+    /// A name in backticks, in lower case.
+    Name(String),
+    /// A string in double quotes: with `ANSI_QUOTES` it is a name. In lower case.
+    Double(String),
+    /// A string in single quotes, in lower case.
+    Single(String),
+    /// A number.
+    Number,
+    /// An optimizer hint, in lower case without its delimiters.
+    Hint(String),
+    /// `:=`
+    Assign,
+    /// Any other character that stands for itself.
+    Symbol(char),
+}
+
+impl Token {
+    /// Whether it is this bare word.
+    pub(super) fn is(&self, word: &str) -> bool {
+        matches!(self, Self::Word(found) if found == word)
+    }
+
+    /// What it names, if it can name something, however it is quoted.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Word(name) | Self::Name(name) | Self::Double(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+/// Splits one statement into tokens; a `;` at the very end is dropped.
+///
+/// `backslash` says whether a backslash escapes in strings (it does not with `NO_BACKSLASH_ESCAPES`).
+pub(super) fn tokens(sql: &str, backslash: bool) -> Result<Vec<Token>, Reason> {
+    if sql.len() > STATEMENT_BYTES_MAX {
+        return Err(Reason::TooLong);
+    }
+    if sql.contains('\0') {
+        return Err(Reason::Characters);
+    }
+    let mut lexer = Lexer { rest: sql, backslash, tokens: Vec::new() };
+    while lexer.step()? {}
+    let mut tokens = lexer.tokens;
+    if tokens.last() == Some(&Token::Symbol(';')) {
+        tokens.pop();
+    }
+    if tokens.contains(&Token::Symbol(';')) {
+        return Err(Reason::SeveralStatements);
+    }
+    if tokens.is_empty() {
+        return Err(Reason::Empty);
+    }
+    let mut depth = 0_usize;
+    for token in &tokens {
+        match token {
+            Token::Symbol('(') => depth += 1,
+            Token::Symbol(')') => depth = depth.checked_sub(1).ok_or(Reason::Unbalanced)?,
+            _ => {}
+        }
+        if depth > NESTING_MAX {
+            return Err(Reason::TooDeep);
+        }
+    }
+    if depth == 0 { Ok(tokens) } else { Err(Reason::Unbalanced) }
+}
+
+struct Lexer<'a> {
+    rest: &'a str,
+    backslash: bool,
+    tokens: Vec<Token>,
+}
+
+impl Lexer<'_> {
+    /// Reads one token, comment or blank; `false` at the end.
+    fn step(&mut self) -> Result<bool, Reason> {
+        let Some(first) = self.rest.chars().next() else { return Ok(false) };
+        match first {
+            ' ' | '\t' | '\n' | '\r' => self.skip(1),
+            '#' => self.line_comment()?,
+            '-' if self.rest.starts_with("--")
+                && self.rest.chars().nth(2).is_none_or(|next| " \t\n\r".contains(next)) =>
+            {
+                self.line_comment()?;
+            }
+            '/' if self.rest.starts_with("/*") => self.block_comment()?,
+            '*' if self.rest.starts_with("*/") => return Err(Reason::Comment),
+            '\'' | '"' | '`' => self.quoted(first)?,
+            '0'..='9' => self.number()?,
+            '.' if self.rest.chars().nth(1).is_some_and(|next| next.is_ascii_digit()) && !self.after_a_name() => {
+                self.number()?
+            }
+            ':' if self.rest.starts_with(":=") => {
+                self.skip(2);
+                self.tokens.push(Token::Assign);
+            }
+            '\\' | '{' | '}' | '[' | ']' | '?' => return Err(Reason::Characters),
+            _ if is_word(first) => {
+                let length = self.rest.find(|character| !is_word(character)).unwrap_or(self.rest.len());
+                let word = self.take(length).to_lowercase();
+                self.tokens.push(Token::Word(word));
+            }
+            _ if first.is_ascii() && !first.is_ascii_control() => {
+                self.skip(1);
+                self.tokens.push(Token::Symbol(first));
+            }
+            // Other blanks, controls, full-width forms: TiDB and other readers disagree about them.
+            _ => return Err(Reason::Characters),
+        }
+        Ok(true)
+    }
+
+    fn after_a_name(&self) -> bool {
+        self.tokens.last().is_some_and(|token| token.name().is_some())
+    }
+
+    fn take(&mut self, bytes: usize) -> &str {
+        let (taken, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        taken
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.take(bytes);
+    }
+
+    /// Up to LF and nothing else: TiDB ends a line comment there only, others also at CR.
+    fn line_comment(&mut self) -> Result<(), Reason> {
+        let length = self.rest.find('\n').unwrap_or(self.rest.len());
+        let comment = self.take(length);
+        if comment.contains('\r') || opens_executable(comment) { Err(Reason::Comment) } else { Ok(()) }
+    }
+
+    fn block_comment(&mut self) -> Result<(), Reason> {
+        let hint = self.rest.starts_with("/*+");
+        self.skip(2);
+        let length = self.rest.find("*/").ok_or(Reason::Comment)?;
+        let comment = self.take(length).to_lowercase();
+        self.skip(2);
+        if is_executable(&comment) || opens_executable(&comment) {
+            return Err(Reason::ExecutableComment);
+        }
+        if hint {
+            // Elsewhere a hint is a comment to one reader and a hint to another.
+            let after_a_verb = self.tokens.last().is_some_and(|token| {
+                ["select", "insert", "replace", "update", "delete"].iter().any(|verb| token.is(verb))
+            });
+            if !after_a_verb || comment.contains("/*") {
+                return Err(Reason::Hint);
+            }
+            self.tokens.push(Token::Hint(comment));
+        }
+        Ok(())
+    }
+
+    fn quoted(&mut self, quote: char) -> Result<(), Reason> {
+        self.skip(1);
+        let mut text = String::new();
+        let mut characters = self.rest.char_indices().peekable();
+        let mut end = None;
+        while let Some((index, character)) = characters.next() {
+            if character == '\\' && self.backslash && quote != '`' {
+                if let Some((_, escaped)) = characters.next() {
+                    text.push(escaped);
+                }
+            } else if character == quote {
+                if characters.peek().is_some_and(|(_, next)| *next == quote) {
+                    characters.next();
+                    text.push(quote);
+                } else {
+                    end = Some(index + quote.len_utf8());
+                    break;
+                }
+            } else {
+                text.push(character);
+            }
+        }
+        self.skip(end.ok_or(Reason::Unterminated)?);
+        let text = text.to_lowercase();
+        self.tokens.push(match quote {
+            '`' => Token::Name(text),
+            '"' => Token::Double(text),
+            _ => Token::Single(text),
+        });
+        Ok(())
+    }
+
+    /// Digits with an optional fraction and exponent, or `0x` and `0b` forms. What goes on as a word is refused: `1e` and
+    /// `2fa` are names to one reader, and a number with an alias to another.
+    fn number(&mut self) -> Result<(), Reason> {
+        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        let hexadecimal = self.rest.strip_prefix("0x").or_else(|| self.rest.strip_prefix("0b"));
+        let length = if let Some(body) = hexadecimal {
+            2 + body.bytes().take_while(u8::is_ascii_hexdigit).count()
+        } else {
+            let mut length = digits(self.rest);
+            let mut after = self.rest.get(length..).unwrap_or_default();
+            if let Some(fraction) = after.strip_prefix('.') {
+                length += 1 + digits(fraction);
+                after = self.rest.get(length..).unwrap_or_default();
+            }
+            if let Some(exponent) = after.strip_prefix(['e', 'E']) {
+                let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+                if digits(unsigned) > 0 {
+                    length += 1 + (exponent.len() - unsigned.len()) + digits(unsigned);
+                }
+            }
+            length
+        };
+        self.skip(length);
+        if self.rest.chars().next().is_some_and(is_word) {
+            return Err(Reason::NumberRunsOn);
+        }
+        self.tokens.push(Token::Number);
+        Ok(())
+    }
+}
+
+/// What a bare word is made of: letters and digits of any script but the full-width forms, `_` and `$`.
+fn is_word(character: char) -> bool {
+    if character.is_ascii() {
+        character.is_ascii_alphanumeric() || matches!(character, '_' | '$')
+    } else {
+        character.is_alphanumeric() && !('\u{ff00}'..='\u{ffef}').contains(&character)
+    }
+}
+
+/// Whether a comment's content is executed: `!` at once (MySQL), or after one letter (`T!` in TiDB, `M!` in MariaDB).
+fn is_executable(content: &str) -> bool {
+    let after_letter = content.strip_prefix(|first: char| first.is_ascii_alphabetic()).unwrap_or(content);
+    content.starts_with('!') || after_letter.starts_with('!')
+}
+
+/// Whether an executable comment opens inside this text.
+fn opens_executable(text: &str) -> bool {
+    text.match_indices("/*").any(|(index, opener)| is_executable(text.get(index + opener.len()..).unwrap_or_default()))
+}
