@@ -165,12 +165,18 @@ fn parameter(original: &Value) -> Result<Value, String> {
     Ok(derived)
 }
 
+/// A limit or default of an integer that the original writes as a text.
+fn number(original: &Value, value: &Value) -> Option<Value> {
+    let integer = original.get("type").and_then(Value::as_str) == Some("integer");
+    value.as_str().filter(|_| integer)?.parse::<i64>().ok().map(Value::from)
+}
+
 /// A schema without its prose.
 fn schema(original: &Value) -> Result<Value, String> {
     let mut derived = Map::new();
     for word in KEPT {
         if let Some(value) = original.get(word) {
-            derived.insert(word.to_owned(), value.clone());
+            derived.insert(word.to_owned(), number(original, value).unwrap_or_else(|| value.clone()));
         }
     }
     if let Some(parts) = original.get("allOf") {
@@ -263,7 +269,8 @@ mod tests {
             "paths": {
                 "/things/{id}": { "get": {
                     "summary": "prose", "description": "prose", "operationId": "prose", "tags": ["prose"],
-                    "parameters": [{ "name": "id", "in": "path", "required": true, "type": "string", "description": "prose", "example": "prose" }],
+                    "parameters": [{ "name": "id", "in": "path", "required": true, "type": "string", "description": "prose", "example": "prose" },
+                        { "name": "size", "in": "query", "type": "integer", "maximum": "100", "default": "10" }],
                     "responses": { "200": { "description": "prose", "schema": { "$ref": "#/definitions/Thing" } }, "204": { "description": "prose" } },
                 } },
                 "/others": { "get": { "responses": {} } },
@@ -285,7 +292,10 @@ mod tests {
                 "operations": [{
                     "method": "GET",
                     "path": "/v1/things/{id}",
-                    "parameters": [{ "name": "id", "in": "path", "required": true, "type": "string" }],
+                    "parameters": [
+                        { "name": "id", "in": "path", "required": true, "type": "string" },
+                        { "name": "size", "in": "query", "type": "integer", "maximum": 100, "default": 10 },
+                    ],
                     "responses": { "200": { "$ref": "#/definitions/Thing" }, "204": {} },
                 }],
                 "definitions": {
