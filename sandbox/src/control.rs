@@ -45,8 +45,8 @@ use address::{Place, is_sql_host, locate, split_query};
 use answers::{Failure, Outcome, error_body, json_response};
 use contract::{Found, Lookup};
 use digest::{Credentials, Nonces, Verdict, hex};
-use faults::{Fault, Faults, Subject, When};
-use journal::{Ending, Journal};
+use faults::{Ending, Faults, Instead, Plan, Subject};
+use journal::Journal;
 use limits::{Limits, Standing, too_many};
 use state::{KeyRole, World};
 
@@ -90,22 +90,9 @@ fn set_token(body: &mut Value, token: Option<String>) {
     }
 }
 
-/// What a fault makes of an answer whose effect has happened. The second part closes the connection early.
-fn ended(ending: Ending, response: Response) -> Response {
-    match ending {
-        Ending::Plain | Ending::Dropped => response,
-        Ending::Replaced(replacement) => {
-            let headers = replacement.headers.into_iter().collect();
-            Response { status: replacement.status, headers, body: replacement.body }
-        }
-        Ending::Garbage => Response { body: b"{\"garbage\": \x00\xff<html>".to_vec(), ..response },
-    }
-}
-
-/// No answer at all.
-fn dropped() -> (Response, Delivery) {
-    let response = Response { status: 500, headers: Vec::new(), body: Vec::new() };
-    (response, Delivery { delay_millis: 0, cut_after: Some(0) })
+/// Stands for an answer that is not sent.
+fn nothing() -> Response {
+    Response { status: 500, headers: Vec::new(), body: Vec::new() }
 }
 
 impl Sandbox {
@@ -139,11 +126,11 @@ impl Sandbox {
         let now = now_millis + self.advanced;
         let mut response = gateway::render(outcome);
         response.headers.push(("X-Debug-Trace-Id".to_owned(), self.world.draw_request_id(now)));
-        self.journal.finish(&task, |ending| {
-            let lost = matches!(ending, Ending::Dropped);
-            response = ended(ending, response.clone());
-            if lost { 0 } else { response.status }
-        });
+        let (number, ending) = self.journal.finish(&task);
+        let (response, status) = ending.apply(response);
+        if let Some(number) = number {
+            self.journal.settle(number, status);
+        }
         response
     }
 
@@ -200,50 +187,25 @@ impl Sandbox {
         let caller = self.authenticate(now, host, request);
         let subject = Subject { method, host, target, challenge: caller.is_err(), sql: false };
         let fault = self.faults.strike(subject);
-        let mut delivery = Delivery::default();
-        let mut ending = Ending::Plain;
-        let early = match fault {
-            None => None,
-            Some(Fault::Delay(millis)) => {
-                delivery.delay_millis = millis;
-                None
-            }
-            Some(Fault::Truncate(bytes)) => {
-                delivery.cut_after = Some(bytes);
-                None
-            }
-            Some(Fault::Drop(When::After)) => {
-                ending = Ending::Dropped;
-                None
-            }
-            Some(Fault::Garbage) => {
-                ending = Ending::Garbage;
-                None
-            }
-            Some(Fault::Status(replacement, When::After)) => {
-                ending = Ending::Replaced(replacement);
-                None
-            }
-            Some(Fault::Drop(When::Before)) => {
+        let Plan { instead, delivery, ending } = Plan::new(fault);
+        let mut response = match (instead, caller) {
+            (Some(Instead::Drop), _) => {
                 self.journal.note(method, host, target, 0);
-                let (response, delivery) = dropped();
-                return Step::Answer(response, delivery);
+                return Step::Answer(nothing(), delivery);
             }
-            Some(Fault::Status(replacement, When::Before)) => Some(ended(Ending::Replaced(replacement), dropped().0)),
-            Some(Fault::StaleNonce) => {
+            (Some(Instead::Answer(replacement)), _) => replacement.into(),
+            (Some(Instead::StaleNonce), _) => {
                 if let Ok(credentials) = Credentials::parse(request.header("authorization").unwrap_or_default()) {
                     self.nonces.forget(&credentials);
                 }
-                Some(self.challenge(now, true, "a fault was asked for"))
+                self.challenge(now, true, "a fault was asked for")
             }
-            Some(Fault::RateLimit) => {
+            (Some(Instead::RateLimit), _) => {
                 let mut response = too_many();
                 response.headers.extend(Standing::exceeded(now).headers());
-                Some(response)
+                response
             }
-        };
-        let mut response = match (early, caller) {
-            (Some(response), _) | (None, Err(response)) => response,
+            (None, Err(response)) => response,
             (None, Ok(key)) => {
                 let standing = self.limits.take(now, key.public);
                 let mut response = if standing.allowed {
@@ -260,12 +222,8 @@ impl Sandbox {
         };
         response.headers.push(("X-Debug-Trace-Id".to_owned(), id));
         response.headers.push(("Server".to_owned(), "kong/2.8.1".to_owned()));
-        let lost = matches!(ending, Ending::Dropped);
-        response = ended(ending, response);
-        if lost {
-            delivery.cut_after = Some(0);
-        }
-        self.journal.note(method, host, target, if lost { 0 } else { response.status });
+        let (response, status) = ending.apply(response);
+        self.journal.note(method, host, target, status);
         Step::Answer(response, delivery)
     }
 
@@ -334,43 +292,28 @@ impl Sandbox {
         });
         let challenge = checked.as_ref().is_err_and(|response| response.status == 401);
         let fault = self.faults.strike(Subject { method, host, target, challenge, sql: true });
-        let mut delivery = Delivery::default();
-        let mut ending = Ending::Plain;
-        match fault {
-            None | Some(Fault::StaleNonce | Fault::RateLimit) => {}
-            Some(Fault::Delay(millis)) => delivery.delay_millis = millis,
-            Some(Fault::Truncate(bytes)) => delivery.cut_after = Some(bytes),
-            Some(Fault::Garbage) => ending = Ending::Garbage,
-            Some(Fault::Status(replacement, When::After)) => ending = Ending::Replaced(replacement),
-            Some(Fault::Drop(When::After)) => {
-                ending = Ending::Dropped;
-                delivery.cut_after = Some(0);
-            }
-            Some(Fault::Drop(When::Before)) => {
-                self.journal.note(method, host, target, 0);
-                let (response, delivery) = dropped();
-                return Step::Answer(response, delivery);
-            }
-            Some(Fault::Status(replacement, When::Before)) => {
-                self.journal.note(method, host, target, replacement.status);
-                return Step::Answer(ended(Ending::Replaced(replacement), dropped().0), delivery);
-            }
-        }
-        match checked {
-            Ok(task) => {
+        let Plan { instead, delivery, ending } = Plan::new(fault);
+        let instead = match instead {
+            Some(Instead::Drop) => Some((nothing(), 0)),
+            Some(Instead::Answer(replacement)) => Some(Ending::Replaced(replacement).apply(nothing())),
+            // Faults of digest and of the control plane's limit pass SQL by.
+            None | Some(Instead::StaleNonce | Instead::RateLimit) => None,
+        };
+        let (response, status) = match (instead, checked) {
+            (Some(answer), _) => answer,
+            (None, Ok(task)) => {
                 // The status is filled in when the statement has run.
                 let number = self.journal.note(method, host, target, 0);
                 self.journal.start(number, &task, ending);
-                Step::Sql(task, delivery)
+                return Step::Sql(task, delivery);
             }
-            Err(mut response) => {
+            (None, Err(mut response)) => {
                 response.headers.push(("X-Debug-Trace-Id".to_owned(), self.world.draw_request_id(now)));
-                let lost = matches!(ending, Ending::Dropped);
-                let response = ended(ending, response);
-                self.journal.note(method, host, target, if lost { 0 } else { response.status });
-                Step::Answer(response, delivery)
+                ending.apply(response)
             }
-        }
+        };
+        self.journal.note(method, host, target, status);
+        Step::Answer(response, delivery)
     }
 }
 

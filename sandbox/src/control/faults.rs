@@ -28,6 +28,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::exchange::{Delivery, Response};
+
 /// Before or after the request took effect.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +56,82 @@ pub(super) struct Replacement {
     pub(super) status: u16,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Vec<u8>,
+}
+
+/// What becomes of an answer after the effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It is sent.
+    #[default]
+    Plain,
+    /// Another one is sent in its place.
+    Replaced(Replacement),
+    /// Its body is not JSON.
+    Garbage,
+    /// The connection closes without it.
+    Dropped,
+}
+
+/// What happens in place of the effect.
+pub(super) enum Instead {
+    Drop,
+    Answer(Replacement),
+    StaleNonce,
+    RateLimit,
+}
+
+/// What a fault comes to.
+#[derive(Default)]
+pub(super) struct Plan {
+    /// In place of the effect, where there is none.
+    pub(super) instead: Option<Instead>,
+    pub(super) delivery: Delivery,
+    pub(super) ending: Ending,
+}
+
+impl Plan {
+    pub(super) fn new(fault: Option<Fault>) -> Self {
+        let mut plan = Self::default();
+        match fault {
+            None => {}
+            Some(Fault::Delay(millis)) => plan.delivery.delay_millis = millis,
+            Some(Fault::Truncate(bytes)) => plan.delivery.cut_after = Some(bytes),
+            Some(Fault::Garbage) => plan.ending = Ending::Garbage,
+            Some(Fault::Status(replacement, When::After)) => plan.ending = Ending::Replaced(replacement),
+            Some(Fault::Status(replacement, When::Before)) => plan.instead = Some(Instead::Answer(replacement)),
+            Some(Fault::Drop(when)) => {
+                plan.delivery.cut_after = Some(0);
+                match when {
+                    When::Before => plan.instead = Some(Instead::Drop),
+                    When::After => plan.ending = Ending::Dropped,
+                }
+            }
+            Some(Fault::StaleNonce) => plan.instead = Some(Instead::StaleNonce),
+            Some(Fault::RateLimit) => plan.instead = Some(Instead::RateLimit),
+        }
+        plan
+    }
+}
+
+impl From<Replacement> for Response {
+    fn from(replacement: Replacement) -> Self {
+        let Replacement { status, headers, body } = replacement;
+        Self { status, headers: headers.into_iter().collect(), body }
+    }
+}
+
+impl Ending {
+    /// The answer that is sent, and the status to note: 0 where nothing arrives.
+    pub(super) fn apply(self, response: Response) -> (Response, u16) {
+        let response = match self {
+            Self::Plain => response,
+            Self::Dropped => return (response, 0),
+            Self::Replaced(replacement) => replacement.into(),
+            Self::Garbage => Response { body: b"{\"garbage\": \x00\xff<html>".to_vec(), ..response },
+        };
+        let status = response.status;
+        (response, status)
+    }
 }
 
 /// What a fault needs to know of a request.

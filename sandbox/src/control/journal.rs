@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::faults::Replacement;
+use super::faults::Ending;
 use crate::exchange::{Instance, SqlTask};
 
 /// How many requests are remembered; older ones are forgotten first.
@@ -28,20 +28,6 @@ struct Running {
     session: String,
     query: String,
     ending: Ending,
-}
-
-/// What a fault does to an answer after the effect.
-#[derive(Clone, Debug, Default)]
-pub(super) enum Ending {
-    /// Nothing.
-    #[default]
-    Plain,
-    /// Another answer in its place.
-    Replaced(Replacement),
-    /// A body that is not JSON.
-    Garbage,
-    /// No answer.
-    Dropped,
 }
 
 /// The requests so far.
@@ -73,8 +59,9 @@ impl Journal {
         }
     }
 
-    /// Ends the request of `task`, which the caller then answers with the status that `settle` gives.
-    pub(super) fn finish(&mut self, task: &SqlTask, settle: impl FnOnce(Ending) -> u16) {
+    /// The number of the request that `task` came from, and what becomes of its answer. A statement from before a reset has
+    /// neither number nor ending.
+    pub(super) fn finish(&mut self, task: &SqlTask) -> (Option<u64>, Ending) {
         let same = |running: &Running| {
             running.instance == task.instance
                 && running.user == task.user
@@ -82,12 +69,15 @@ impl Journal {
                 && running.query == task.query
         };
         let position = self.running.iter().position(same);
-        let Some(running) = position.and_then(|position| self.running.remove(position)) else {
-            settle(Ending::Plain);
-            return;
-        };
-        let status = settle(running.ending);
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.number == running.number) {
+        match position.and_then(|position| self.running.remove(position)) {
+            Some(running) => (Some(running.number), running.ending),
+            None => (None, Ending::Plain),
+        }
+    }
+
+    /// Fills in the status of request `number`, if it is still remembered.
+    pub(super) fn settle(&mut self, number: u64, status: u16) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.number == number) {
             entry.status = status;
         }
     }
