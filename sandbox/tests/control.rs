@@ -247,7 +247,8 @@ fn a_cluster_lives_by_the_clock() {
     let mut world = World::new();
     let body = with(cluster("first-one"), "/labels", json!({ "team": "a", "tidb.cloud/organization": "ignored" }));
     let body = with(body, "/rootPassword", json!(PASSWORD));
-    let created = world.post("/v1beta1/clusters", with(body, "/state", json!("output fields are ignored")));
+    let body = with(body, "/highAvailabilityType", Value::Null);
+    let created = world.post("/v1beta1/clusters", with(body, "/state", json!("output fields and nulls are ignored")));
     assert_eq!((created.status, created.text("/state"), created.text("/servicePlan")), (200, "CREATING", "Starter"));
     assert_eq!((created.json.get("endpoints"), created.json.get("userPrefix")), (None, None));
     assert_eq!(created.text("/createdBy"), "apikey-SBXOWNER");
