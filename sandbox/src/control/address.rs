@@ -1,0 +1,164 @@
+//! Whom a request is for: one loopback address stands for every host of TiDB Cloud.
+
+use crate::exchange::Request;
+
+/// Starter and Essential: clusters, branches, regions.
+pub const SERVERLESS_HOST: &str = "serverless.tidbapi.com";
+/// Identity: SQL users, projects, API keys.
+pub const IAM_HOST: &str = "iam.tidbapi.com";
+
+/// Control-plane hosts that are taken, whether or not the sandbox has operations there.
+const API_HOSTS: [&str; 7] = [
+    SERVERLESS_HOST,
+    IAM_HOST,
+    "cloud.tidbapi.com",
+    "dedicated.tidbapi.com",
+    "billing.tidbapi.com",
+    "dataservice.tidbapi.com",
+    "api.tidbcloud.com",
+];
+
+/// Whom a request is for.
+pub(super) enum Place {
+    /// `/_sandbox/...`, with this path.
+    Admin(String),
+    /// A host of TiDB Cloud.
+    Cloud {
+        /// The host.
+        host: String,
+        /// Path and query on that host.
+        target: String,
+    },
+    /// Nobody here.
+    Refused {
+        /// Status to answer.
+        status: u16,
+        /// Why, for whoever set it up.
+        message: &'static str,
+    },
+}
+
+/// Whether `host` takes SQL: `http-` before the host of a public endpoint.
+pub(super) fn is_sql_host(host: &str) -> bool {
+    host.strip_prefix("http-").is_some_and(|rest| {
+        rest.ends_with(".tidbcloud.com")
+            && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+    })
+}
+
+/// Whether the sandbox stands for `host`.
+fn is_cloud_host(host: &str) -> bool {
+    API_HOSTS.contains(&host) || is_sql_host(host)
+}
+
+/// `Host` without its port, lower case.
+fn without_port(host: &str) -> String {
+    let end = match host.strip_prefix('[').and_then(|rest| rest.find(']')) {
+        Some(end) => end + 2,
+        None => host.find(':').unwrap_or(host.len()),
+    };
+    host.get(..end).unwrap_or_default().to_ascii_lowercase()
+}
+
+/// Whether `host` names this machine (RFC 6761 section 6.3, RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3).
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        || host == "[::1]"
+}
+
+/// Reads `Host` and target. A browser always sends `Origin` across sites, so refusing it keeps web pages out; so does taking
+/// known `Host`s only, which ends DNS rebinding.
+pub(super) fn locate(request: &Request) -> Place {
+    let refused = |status, message| Place::Refused { status, message };
+    if request.header("origin").is_some() {
+        return refused(403, "the sandbox answers no browser: the request has an Origin header");
+    }
+    let Some(host) = request.header("host").map(without_port) else {
+        return refused(400, "the request has no Host header");
+    };
+    if !request.target.starts_with('/') {
+        return refused(400, "the request target must be a path");
+    }
+    if is_cloud_host(&host) {
+        return Place::Cloud { host, target: request.target.clone() };
+    }
+    if !is_loopback(&host) {
+        return refused(403, "the Host header is neither loopback nor a host of TiDB Cloud");
+    }
+    if let Some(rest) = request.target.strip_prefix("/_sandbox/") {
+        return Place::Admin(rest.to_owned());
+    }
+    let rest = request.target.get(1..).unwrap_or_default();
+    let (host, target) = match rest.find(['/', '?']) {
+        Some(end) => rest.split_at(end),
+        None => (rest, "/"),
+    };
+    if is_cloud_host(host) {
+        return Place::Cloud { host: host.to_owned(), target: target.to_owned() };
+    }
+    refused(404, "write /<host>/<path> for https://<host>/<path>, with a host of TiDB Cloud")
+}
+
+/// Path and query.
+pub(super) fn split_query(target: &str) -> (&str, &str) {
+    target.split_once('?').unwrap_or((target, ""))
+}
+
+/// Undoes percent-encoding (RFC 3986 section 2.1); `None` where it is malformed or not UTF-8.
+pub(super) fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let mut digit = || char::from(bytes.next()?).to_digit(16);
+            let (high, low) = (digit()?, digit()?);
+            decoded.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, is_sql_host, locate, percent_decode};
+    use crate::exchange::Request;
+
+    fn place(host: &str, target: &str) -> String {
+        let headers = vec![("Host".to_owned(), host.to_owned())];
+        match locate(&Request { method: "GET".to_owned(), target: target.to_owned(), headers, body: Vec::new() }) {
+            Place::Admin(path) => format!("admin {path}"),
+            Place::Cloud { host, target } => format!("{host} {target}"),
+            Place::Refused { status, .. } => status.to_string(),
+        }
+    }
+
+    #[test]
+    fn one_address_stands_for_every_host() {
+        assert_eq!(
+            place("127.0.0.1:8788", "/iam.tidbapi.com/v1beta1/projects?a=1"),
+            "iam.tidbapi.com /v1beta1/projects?a=1"
+        );
+        assert_eq!(place("localhost", "/iam.tidbapi.com"), "iam.tidbapi.com /");
+        assert_eq!(place("[::1]:1", "/_sandbox/state"), "admin state");
+        assert_eq!(place("IAM.tidbapi.com:443", "/v1beta1/projects"), "iam.tidbapi.com /v1beta1/projects");
+        assert_eq!(place("serverless.tidbapi.com", "/_sandbox/state"), "serverless.tidbapi.com /_sandbox/state");
+        assert_eq!(place("127.0.0.1", "/evil.example/x"), "404");
+        assert_eq!(place("127.0.0.1.evil.example", "/_sandbox/state"), "403");
+        assert_eq!(place("evil.example", "/iam.tidbapi.com/"), "403");
+        assert_eq!(place("127.0.0.1", "http://iam.tidbapi.com/"), "400");
+    }
+
+    #[test]
+    fn reads_hosts_and_percent_encoding() {
+        assert!(is_sql_host("http-gateway01.us-east-1.prod.aws.tidbcloud.com"));
+        assert!(!is_sql_host("http-gateway01.us-east-1.prod.aws.tidbcloud.com.evil.example"));
+        assert!(!is_sql_host("http-a/.tidbcloud.com"));
+        assert_eq!(percent_decode("a%2Fb%C3%A9").as_deref(), Some("a/bé"));
+        assert_eq!(percent_decode("%"), None);
+        assert_eq!(percent_decode("%zz"), None);
+        assert_eq!(percent_decode("%ff"), None);
+    }
+}

@@ -1,0 +1,461 @@
+//! TiDB Cloud's API as data: `contract/*.json`, and checks of requests and answers against it.
+//!
+//! `serverless.json` and `iam.json` are derived from the published Swagger files. The two `*-client.json` files come from
+//! PingCAP's command line client and hold operations and fields that are not published. `sql-gateway.json` is written by
+//! hand: no description of SQL over HTTP is published, so it says what the npm driver `@tidbcloud/serverless` sends and reads.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use regex::Regex;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::address::{IAM_HOST, is_sql_host, percent_decode, split_query};
+
+/// Fields that are accepted and never given back. Swagger 2.0 has a word for read-only fields, none for these.
+const INPUT_ONLY: [&str; 1] = ["rootPassword"];
+
+/// Which error body the API gateway itself sends, whatever API is behind it.
+const GATEWAY_STATUSES: [u16; 2] = [401, 429];
+
+/// One file of `contract/`.
+#[derive(Deserialize)]
+struct File {
+    host: String,
+    operations: Vec<Operation>,
+    definitions: BTreeMap<String, Schema>,
+}
+
+/// A verb on a path.
+#[derive(Deserialize)]
+pub(super) struct Operation {
+    method: String,
+    /// The whole path, with `{name}` for parameters.
+    pub(super) path: String,
+    parameters: Vec<Parameter>,
+    responses: BTreeMap<String, Schema>,
+}
+
+/// A parameter of an operation.
+#[derive(Deserialize)]
+struct Parameter {
+    name: String,
+    #[serde(rename = "in")]
+    place: String,
+    #[serde(default)]
+    required: bool,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(rename = "enum")]
+    allowed: Option<Vec<String>>,
+    minimum: Option<i64>,
+    maximum: Option<i64>,
+    schema: Option<Schema>,
+}
+
+/// The words of a Swagger 2.0 schema that the contract keeps.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Schema {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    format: Option<String>,
+    #[serde(rename = "enum")]
+    allowed: Option<Vec<Value>>,
+    pattern: Option<String>,
+    min_length: Option<usize>,
+    max_length: Option<usize>,
+    minimum: Option<i64>,
+    maximum: Option<i64>,
+    required: Vec<String>,
+    read_only: bool,
+    #[serde(rename = "x-nullable")]
+    nullable: bool,
+    properties: Option<BTreeMap<String, Schema>>,
+    additional_properties: Option<Box<Schema>>,
+    items: Option<Box<Schema>>,
+    #[serde(rename = "$ref")]
+    reference: Option<String>,
+}
+
+/// All files, the published ones first.
+const TEXTS: [&str; 5] = [
+    include_str!("../../../contract/serverless.json"),
+    include_str!("../../../contract/iam.json"),
+    include_str!("../../../contract/serverless-branch-client.json"),
+    include_str!("../../../contract/iam-client.json"),
+    include_str!("../../../contract/sql-gateway.json"),
+];
+
+/// The files, read. A test holds that each of them parses.
+static FILES: LazyLock<Vec<File>> =
+    LazyLock::new(|| TEXTS.into_iter().filter_map(|text| serde_json::from_str(text).ok()).collect());
+
+impl File {
+    /// Whether this file describes `host`.
+    fn describes(&self, host: &str) -> bool {
+        self.host == host || (self.host == "http-*.tidbcloud.com" && is_sql_host(host))
+    }
+
+    /// Follows a reference to a definition.
+    fn resolve<'a>(&'a self, schema: &'a Schema) -> Result<&'a Schema, String> {
+        match &schema.reference {
+            None => Ok(schema),
+            Some(reference) => {
+                let name = reference.trim_start_matches("#/definitions/");
+                self.definitions.get(name).ok_or(format!("the contract has no definition `{name}`"))
+            }
+        }
+    }
+}
+
+/// An operation that a request addresses.
+pub(super) struct Found {
+    file: &'static File,
+    pub(super) operation: &'static Operation,
+    /// Path parameters, percent-decoded.
+    pub(super) parameters: BTreeMap<String, String>,
+}
+
+/// What the contract says about a verb and a path.
+pub(super) enum Lookup {
+    /// It is described, by the published file first.
+    Found(Found, Vec<Found>),
+    /// The path is described, with other verbs.
+    OtherVerb,
+    /// The path is not described.
+    Unknown,
+}
+
+/// Matches a path against a template; `None` where they differ.
+fn parameters(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
+    let (mut names, mut parts) = (template.split('/'), path.split('/'));
+    let mut found = BTreeMap::new();
+    loop {
+        match (names.next(), parts.next()) {
+            (None, None) => return Some(found),
+            (Some(name), Some(part)) => match name.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+                None if name == part => {}
+                None => return None,
+                Some((name, verb)) => {
+                    let value = part.strip_suffix(verb)?;
+                    // `:` begins a custom verb (google.api.http), so a bare parameter does not swallow one.
+                    if value.is_empty() || value.contains(':') {
+                        return None;
+                    }
+                    found.insert(name.to_owned(), percent_decode(value)?);
+                }
+            },
+            _ => return None,
+        }
+    }
+}
+
+/// Finds the operation for a request to `host`; `path` has no query.
+pub(super) fn find(host: &str, method: &str, path: &str) -> Lookup {
+    let mut known = false;
+    let mut found = Vec::new();
+    for file in FILES.iter().filter(|file| file.describes(host)) {
+        for operation in &file.operations {
+            if let Some(parameters) = parameters(&operation.path, path) {
+                known = true;
+                if operation.method == method {
+                    found.push(Found { file, operation, parameters });
+                }
+            }
+        }
+    }
+    let mut found = found.into_iter();
+    match found.next() {
+        Some(first) => Lookup::Found(first, found.collect()),
+        None if known => Lookup::OtherVerb,
+        None => Lookup::Unknown,
+    }
+}
+
+/// What a request is held to beyond types.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// As the service reads it (protojson): read-only fields and nulls are ignored.
+    Server,
+    /// As a client should write it: no read-only field.
+    Client,
+    /// As an answer should be: no input-only field.
+    Answer,
+}
+
+impl Found {
+    /// The schema of the body, where there is one.
+    fn body_schema(&self) -> Option<&'static Schema> {
+        self.operation.parameters.iter().find(|parameter| parameter.place == "body")?.schema.as_ref()
+    }
+
+    /// Reads a body as the service does: unknown fields and wrong values are refused, read-only fields and nulls dropped.
+    pub(super) fn read_body(&self, mut body: Value) -> Result<Map<String, Value>, String> {
+        if let Some(schema) = self.body_schema() {
+            validate(self.file, schema, &mut body, Rule::Server, "")?;
+        }
+        match body {
+            Value::Object(fields) => Ok(fields),
+            _ => Err("the body is not a JSON object".to_owned()),
+        }
+    }
+
+    /// Whether the operation takes a body.
+    pub(super) fn takes_body(&self) -> bool {
+        self.body_schema().is_some()
+    }
+
+    /// Reads a query: unknown and repeated parameters and wrong types are refused. Limits are left to the operation,
+    /// which coerces some of them.
+    pub(super) fn read_query(&self, query: &str) -> Result<BTreeMap<String, String>, String> {
+        let mut values = BTreeMap::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decode = |text: &str| percent_decode(&text.replace('+', " ")).ok_or("the query is not well encoded");
+            let (name, value) = (decode(name)?, decode(value)?);
+            let parameter = self
+                .operation
+                .parameters
+                .iter()
+                .find(|parameter| parameter.place == "query" && parameter.name == name)
+                .ok_or_else(|| format!("unknown query parameter `{name}`"))?;
+            if parameter.kind.as_deref() == Some("integer") && value.parse::<i32>().is_err() {
+                return Err(format!("query parameter `{name}` is not an integer"));
+            }
+            if let Some(allowed) = &parameter.allowed
+                && !allowed.contains(&value)
+            {
+                return Err(format!("query parameter `{name}` is none of {}", allowed.join(", ")));
+            }
+            if values.insert(name.clone(), value).is_some() && parameter.kind.as_deref() != Some("array") {
+                return Err(format!("query parameter `{name}` is repeated"));
+            }
+        }
+        Ok(values)
+    }
+
+    /// Whether `name` is a read-only field of `definition`.
+    pub(super) fn is_read_only(&self, definition: &str, name: &str) -> bool {
+        let fields = self.file.definitions.get(definition).and_then(|definition| definition.properties.as_ref());
+        fields.and_then(|fields| fields.get(name)).is_some_and(|field| field.read_only)
+    }
+}
+
+/// Checks `value`, and in [`Rule::Server`] drops from it what the service ignores. `at` names the place in errors.
+fn validate(file: &File, schema: &Schema, value: &mut Value, rule: Rule, at: &str) -> Result<(), String> {
+    let nullable = schema.nullable;
+    let schema = file.resolve(schema)?;
+    if value.is_null() && (nullable || schema.nullable) {
+        return Ok(());
+    }
+    let wrong = |what: &str| Err(format!("`{at}` {what}"));
+    if let Some(allowed) = &schema.allowed
+        && !allowed.contains(value)
+    {
+        return wrong(&format!("is none of {}", Value::Array(allowed.clone())));
+    }
+    match (schema.kind.as_deref(), &mut *value) {
+        (None, _) => Ok(()),
+        (Some("string"), Value::String(text)) => text_rules(schema, text).or_else(|what| wrong(&what)),
+        (Some("boolean"), Value::Bool(_)) => Ok(()),
+        (Some("integer"), Value::Number(number)) => {
+            let Some(number) = number.as_i64() else { return wrong("is not an integer") };
+            if schema.format.as_deref() == Some("int32") && i32::try_from(number).is_err() {
+                return wrong("does not fit 32 bits");
+            }
+            if schema.minimum.is_some_and(|minimum| number < minimum) {
+                return wrong(&format!("is less than {}", schema.minimum.unwrap_or_default()));
+            }
+            if schema.maximum.is_some_and(|maximum| number > maximum) {
+                return wrong(&format!("is more than {}", schema.maximum.unwrap_or_default()));
+            }
+            Ok(())
+        }
+        (Some("array"), Value::Array(items)) => {
+            let Some(below) = &schema.items else { return Ok(()) };
+            items
+                .iter_mut()
+                .enumerate()
+                .try_for_each(|(index, item)| validate(file, below, item, rule, &format!("{at}[{index}]")))
+        }
+        (Some("object"), Value::Object(fields)) => object_rules(file, schema, fields, rule, at),
+        (Some(kind), _) => wrong(&format!("is not of type {kind}")),
+    }
+}
+
+/// Pattern, length and format of a text.
+fn text_rules(schema: &Schema, text: &str) -> Result<(), String> {
+    let length = text.chars().count();
+    if schema.min_length.is_some_and(|least| length < least) || schema.max_length.is_some_and(|most| length > most) {
+        return Err(format!(
+            "must be {} to {} characters long",
+            schema.min_length.unwrap_or_default(),
+            schema.max_length.unwrap_or(usize::MAX)
+        ));
+    }
+    if let Some(pattern) = &schema.pattern {
+        let regex = Regex::new(pattern).map_err(|error| error.to_string())?;
+        if !regex.is_match(text) {
+            return Err(format!("does not match {pattern}"));
+        }
+    }
+    if schema.format.as_deref() == Some("date-time") && OffsetDateTime::parse(text, &Rfc3339).is_err() {
+        return Err("is not an RFC 3339 time".to_owned());
+    }
+    Ok(())
+}
+
+/// Fields of an object.
+fn object_rules(
+    file: &File,
+    schema: &Schema,
+    fields: &mut Map<String, Value>,
+    rule: Rule,
+    at: &str,
+) -> Result<(), String> {
+    let none = BTreeMap::new();
+    let known = schema.properties.as_ref().unwrap_or(&none);
+    if rule == Rule::Server {
+        fields.retain(|name, field| !field.is_null() && !known.get(name).is_some_and(|schema| schema.read_only));
+    }
+    for (name, field) in fields.iter_mut() {
+        let below = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+        let Some(schema) = known.get(name).or(schema.additional_properties.as_deref()) else {
+            return Err(format!("unknown field `{below}`"));
+        };
+        if rule == Rule::Client && schema.read_only {
+            return Err(format!("`{below}` is read-only"));
+        }
+        if rule == Rule::Answer && INPUT_ONLY.contains(&name.as_str()) {
+            return Err(format!("`{below}` must never be answered"));
+        }
+        validate(file, schema, field, rule, &below)?;
+    }
+    match schema.required.iter().find(|name| !fields.contains_key(*name)) {
+        Some(name) if at.is_empty() => Err(format!("field `{name}` is required")),
+        Some(name) => Err(format!("field `{at}.{name}` is required")),
+        None => Ok(()),
+    }
+}
+
+/// The error body that `host` sends with `status` where the operation says nothing of its own.
+fn error_body(host: &str, status: u16) -> Option<(&'static File, &'static Schema)> {
+    let name = if is_sql_host(host) {
+        "Failure"
+    } else if host == IAM_HOST && !GATEWAY_STATUSES.contains(&status) {
+        "api.OpenApiError"
+    } else {
+        "googlerpcStatus"
+    };
+    FILES.iter().find_map(|file| file.definitions.get(name).map(|schema| (file, schema)))
+}
+
+/// Checks an answer of TiDB Cloud (or of the sandbox, or of any stand-in) against the contract.
+///
+/// `path` is the request's path, without the sandbox's host prefix; a query is allowed and ignored. An operation that the
+/// contract does not know can only have failed. The bodies of 401 and 429 are the API gateway's on every host.
+///
+/// # Errors
+/// What is wrong, in words, with the place in the body.
+pub fn check(host: &str, method: &str, path: &str, status: u16, body: &[u8]) -> Result<(), String> {
+    let (path, _) = split_query(path);
+    let mut body: Value =
+        serde_json::from_slice(body).map_err(|error| format!("{method} {path}: not JSON: {error}"))?;
+    let found = match find(host, method, path) {
+        Lookup::Found(first, _) => Some(first),
+        _ => None,
+    };
+    let declared = found.as_ref().filter(|_| !(host == IAM_HOST && GATEWAY_STATUSES.contains(&status)));
+    let declared = declared.and_then(|found| {
+        let responses = &found.operation.responses;
+        let exact = responses.get(&status.to_string());
+        exact.or_else(|| responses.get("default").filter(|_| status >= 400)).map(|schema| (found.file, schema))
+    });
+    let (file, schema) = match declared {
+        Some(declared) => declared,
+        None if status >= 400 => error_body(host, status).ok_or("the contract has no error body")?,
+        None => return Err(format!("{method} {host}{path}: the contract has no answer {status}")),
+    };
+    validate(file, schema, &mut body, Rule::Answer, "").map_err(|error| format!("{method} {path} {status}: {error}"))
+}
+
+/// Checks a request as a careful client should write it: a known operation, known query parameters within their limits, and a
+/// body with known fields of the right types, none of them read-only.
+///
+/// `target` is path and query, without the sandbox's host prefix; `body` is empty for none.
+///
+/// # Errors
+/// What is wrong, in words, with the place in the body.
+pub fn check_request(host: &str, method: &str, target: &str, body: &[u8]) -> Result<(), String> {
+    let (path, query) = split_query(target);
+    let Lookup::Found(first, others) = find(host, method, path) else {
+        return Err(format!("{method} {host}{path}: the contract has no such operation"));
+    };
+    let mut problem = None;
+    for found in std::iter::once(&first).chain(&others) {
+        match found.check_request(query, body) {
+            Ok(()) => return Ok(()),
+            Err(error) => problem = problem.or(Some(error)),
+        }
+    }
+    Err(format!("{method} {path}: {}", problem.unwrap_or_default()))
+}
+
+impl Found {
+    fn check_request(&self, query: &str, body: &[u8]) -> Result<(), String> {
+        let values = self.read_query(query)?;
+        for parameter in self.operation.parameters.iter().filter(|parameter| parameter.place == "query") {
+            let Some(value) = values.get(&parameter.name) else {
+                if parameter.required {
+                    return Err(format!("query parameter `{}` is required", parameter.name));
+                }
+                continue;
+            };
+            let number = value.parse::<i64>().ok();
+            let below = parameter.minimum.is_some_and(|minimum| number.is_none_or(|number| number < minimum));
+            let above = parameter.maximum.is_some_and(|maximum| number.is_none_or(|number| number > maximum));
+            if below || above {
+                return Err(format!("query parameter `{}` is out of range", parameter.name));
+            }
+        }
+        match self.body_schema() {
+            None if body.is_empty() => Ok(()),
+            None => Err("the operation takes no body".to_owned()),
+            Some(schema) => {
+                let mut body = serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))?;
+                validate(self.file, schema, &mut body, Rule::Client, "")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{File, Schema, TEXTS};
+
+    /// Every reference of `schema` resolves, and every pattern compiles.
+    fn sound(file: &File, schema: &Schema) {
+        file.resolve(schema).unwrap();
+        if let Some(pattern) = &schema.pattern {
+            regex::Regex::new(pattern).unwrap();
+        }
+        schema.properties.iter().flat_map(|fields| fields.values()).for_each(|field| sound(file, field));
+        schema.items.iter().chain(&schema.additional_properties).for_each(|below| sound(file, below));
+    }
+
+    #[test]
+    fn every_file_is_whole() {
+        for text in TEXTS {
+            let file: File = serde_json::from_str(text).unwrap();
+            assert!(!file.operations.is_empty());
+            file.definitions.values().for_each(|definition| sound(&file, definition));
+            for operation in &file.operations {
+                operation.responses.values().for_each(|schema| sound(&file, schema));
+                let bodies = operation.parameters.iter().filter_map(|parameter| parameter.schema.as_ref());
+                bodies.for_each(|schema| sound(&file, schema));
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `GET /v1beta1/regions`: a few of the real regions, enough to choose from.
+
+use serde_json::{Value, json};
+
+/// A region.
+pub(super) struct Region {
+    /// `{provider}-{code}`.
+    pub(super) id: &'static str,
+    pub(super) provider: &'static str,
+    code: &'static str,
+    city: &'static str,
+    /// Whether Starter is offered; Essential always is.
+    pub(super) starter: bool,
+}
+
+/// All regions of the sandbox. One has no Starter, so that clients meet the case.
+pub(super) const REGIONS: [Region; 7] = [
+    region("aws-us-east-1", "aws", "us-east-1", "N. Virginia", true),
+    region("aws-us-west-2", "aws", "us-west-2", "Oregon", true),
+    region("aws-eu-central-1", "aws", "eu-central-1", "Frankfurt", true),
+    region("aws-ap-northeast-1", "aws", "ap-northeast-1", "Tokyo", true),
+    region("aws-ap-southeast-1", "aws", "ap-southeast-1", "Singapore", true),
+    region("alicloud-ap-southeast-1", "alicloud", "ap-southeast-1", "Singapore", true),
+    region("alicloud-ap-southeast-5", "alicloud", "ap-southeast-5", "Jakarta", false),
+];
+
+/// The region of the cluster `shop`.
+pub(super) const SHOP_REGION: &Region = &REGIONS[0];
+
+const fn region(
+    id: &'static str,
+    provider: &'static str,
+    code: &'static str,
+    city: &'static str,
+    starter: bool,
+) -> Region {
+    Region { id, provider, code, city, starter }
+}
+
+impl Region {
+    /// `regions/{id}`.
+    pub(super) fn name(&self) -> String {
+        format!("regions/{}", self.id)
+    }
+
+    /// Host of the public endpoint that all instances of the region share.
+    pub(super) fn host(&self) -> String {
+        format!("gateway01.{}.prod.{}.tidbcloud.com", self.code, self.provider)
+    }
+
+    /// Host of the private endpoint.
+    pub(super) fn private_host(&self) -> String {
+        format!("gateway01-privatelink.{}.prod.{}.tidbcloud.com", self.code, self.provider)
+    }
+
+    /// As the API shows it.
+    pub(super) fn show(&self) -> Value {
+        let plans: &[&str] = if self.starter { &["Starter", "Essential"] } else { &["Essential"] };
+        json!({
+            "name": self.name(),
+            "regionId": self.id,
+            "cloudProvider": self.provider,
+            "provider": self.provider,
+            "displayName": format!("{} ({})", self.city, self.code),
+            "servicePlans": plans,
+        })
+    }
+}
+
+/// The region of this name.
+pub(super) fn find(name: &str) -> Option<&'static Region> {
+    REGIONS.iter().find(|region| region.name() == name)
+}
+
+/// `GET /v1beta1/regions`, which has no pages.
+pub(super) fn list() -> Value {
+    json!({ "regions": REGIONS.iter().map(Region::show).collect::<Vec<_>>() })
+}

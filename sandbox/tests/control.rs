@@ -1,0 +1,1085 @@
+//! Conversations with the core of the sandbox. Every answer of a TiDB Cloud host is held against the contract.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a helper that fails is a test that fails"
+)]
+
+use std::collections::BTreeSet;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use md5::{Digest as _, Md5};
+use serde_json::{Value, json};
+use tidbcloud_sandbox::{
+    control::{
+        BRANCHES_MAX, CREATING_MILLIS, FREE_CLUSTERS_MAX, IAM_HOST as IAM, KEYS, NONCE_LIFETIME_MILLIS,
+        REQUESTS_PER_MINUTE, RESTORING_MILLIS, ROWS_MAX, SERVERLESS_HOST as SERVERLESS, SHOP_CLUSTER_ID as SHOP,
+        SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS, Sandbox, contract,
+    },
+    exchange::{Column, Delivery, Instance, Request, Response, Role, SqlEffect, SqlOutcome, SqlTask, Step},
+};
+
+/// 2026-11-22T12:00:00Z, the start of a calendar minute.
+const START: u64 = 1_795_348_800_000;
+const PASSWORD: &str = "canary-password-1";
+
+fn hash(text: &str) -> String {
+    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An answer, read.
+struct Answer {
+    status: u16,
+    response: Response,
+    delivery: Delivery,
+    json: Value,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        let found = self.response.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
+        found.map_or("", |(_, value)| value.as_str())
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in {}", self.json))
+    }
+
+    fn nonce(&self) -> String {
+        let challenge = self.header("www-authenticate");
+        let (_, rest) = challenge.split_once("nonce=\"").expect(challenge);
+        rest.split_once('"').unwrap().0.to_owned()
+    }
+}
+
+/// One who talks to a sandbox, with a key and a nonce that is used as long as it works.
+struct World {
+    sandbox: Sandbox,
+    now: u64,
+    key: usize,
+    nonce: Option<(String, u32)>,
+    /// Everything that was ever answered.
+    heard: String,
+    /// Off where faults spoil the bodies on purpose.
+    check: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { sandbox: Sandbox::new(7), now: START, key: 0, nonce: None, heard: String::new(), check: true }
+    }
+
+    fn read(&mut self, method: &str, host: &str, path: &str, response: Response, delivery: Delivery) -> Answer {
+        if self.check && !host.is_empty() {
+            contract::check(host, method, path, response.status, &response.body).unwrap();
+        }
+        self.heard.push_str(&format!("{:?} {}\n", response.headers, String::from_utf8_lossy(&response.body)));
+        let json = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
+        Answer { status: response.status, response, delivery, json }
+    }
+
+    fn step(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Step {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let request = Request { method: method.into(), target: target.into(), headers, body: body.into() };
+        self.sandbox.handle(self.now, &request)
+    }
+
+    /// Sends a request to `host`, with this `Authorization` where it is not empty.
+    fn raw(&mut self, method: &str, host: &str, path: &str, authorization: &str, body: &[u8]) -> Answer {
+        let mut headers = vec![("Host", "127.0.0.1:8788")];
+        if !authorization.is_empty() {
+            headers.push(("Authorization", authorization));
+        }
+        match self.step(method, &format!("/{host}{path}"), &headers, body) {
+            Step::Answer(response, delivery) => self.read(method, host, path, response, delivery),
+            Step::Sql(..) => panic!("no SQL here"),
+        }
+    }
+
+    fn authorization(&self, method: &str, uri: &str, nonce: &str, nc: &str) -> String {
+        let key = &KEYS[self.key];
+        let secret = hash(&format!("{}:tidb.cloud:{}", key.public, key.private));
+        let request = hash(&format!("{method}:{uri}"));
+        let response = hash(&format!("{secret}:{nonce}:{nc}:c0ffee:auth:{request}"));
+        format!(
+            "Digest username=\"{}\", realm=\"tidb.cloud\", nonce=\"{nonce}\", uri=\"{uri}\", algorithm=MD5, qop=auth, \
+             nc={nc}, cnonce=\"c0ffee\", response=\"{response}\"",
+            key.public
+        )
+    }
+
+    /// Asks the operation, with a challenge answered on the way where one is needed.
+    fn call(&mut self, method: &str, host: &str, path: &str, body: Value) -> Answer {
+        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let (nonce, used) = self.nonce.take().unwrap_or_else(|| {
+            let answer = self.raw(method, host, path, "", b"");
+            assert_eq!(answer.status, 401);
+            (answer.nonce(), 0)
+        });
+        let uri = format!("/{host}{path}");
+        let authorization = self.authorization(method, &uri, &nonce, &format!("{:08x}", used + 1));
+        let answer = self.raw(method, host, path, &authorization, &bytes);
+        if answer.status == 401 {
+            assert!(used > 0, "a fresh nonce was refused: {}", answer.header("x-sandbox-reason"));
+            return self.call(method, host, path, body);
+        }
+        self.nonce = Some((nonce, used + 1));
+        answer
+    }
+
+    fn get(&mut self, path: &str) -> Answer {
+        self.call("GET", SERVERLESS, path, Value::Null)
+    }
+
+    fn delete(&mut self, path: &str) -> Answer {
+        self.call("DELETE", SERVERLESS, path, Value::Null)
+    }
+
+    fn post(&mut self, path: &str, body: Value) -> Answer {
+        self.call("POST", SERVERLESS, path, body)
+    }
+
+    fn patch(&mut self, path: &str, body: Value) -> Answer {
+        self.call("PATCH", SERVERLESS, path, body)
+    }
+
+    fn admin(&mut self, method: &str, path: &str, body: Value) -> Answer {
+        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        match self.step(method, &format!("/_sandbox/{path}"), &[("Host", "localhost:8788")], &bytes) {
+            Step::Answer(response, delivery) => self.read(method, "", path, response, delivery),
+            Step::Sql(..) => panic!("no SQL here"),
+        }
+    }
+
+    /// A Starter instance that is ready; gives its id.
+    fn cluster(&mut self, name: &str) -> String {
+        let answer = self.post("/v1beta1/clusters", cluster(name));
+        assert_eq!(answer.status, 200, "{}", answer.json);
+        self.now += CREATING_MILLIS;
+        answer.text("/clusterId").to_owned()
+    }
+
+    /// A SQL user on the shop, made by the API; gives its full name.
+    fn sql_user(&mut self, name: &str, role: &str) -> String {
+        let body = json!({
+            "userName": name, "password": PASSWORD, "authMethod": "mysql_native_password",
+            "autoPrefix": true, "builtinRole": role,
+        });
+        let answer = self.call("POST", IAM, &format!("/v1beta1/clusters/{SHOP}/sqlUsers"), body);
+        assert_eq!(answer.status, 200, "{}", answer.json);
+        answer.text("/userName").to_owned()
+    }
+
+    /// Runs `query` as `user`, with `outcome` from the SQL server; an error where the statement does not get that far.
+    fn sql(
+        &mut self,
+        user: &str,
+        password: &str,
+        query: &str,
+        outcome: SqlOutcome,
+    ) -> Result<(SqlTask, Answer), Box<Answer>> {
+        let host = format!("http-{SHOP_HOST}");
+        let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        let body = json!({ "query": query, "database": "ignored" }).to_string();
+        let headers = [
+            ("Host", "127.0.0.1"),
+            ("Authorization", basic.as_str()),
+            ("TiDB-Database", "shop"),
+            ("TiDB-Session", "s1"),
+        ];
+        match self.step("POST", &format!("/{host}/v1beta/sql"), &headers, body.as_bytes()) {
+            Step::Answer(response, delivery) => {
+                Err(Box::new(self.read("POST", &host, "/v1beta/sql", response, delivery)))
+            }
+            Step::Sql(task, delivery) => {
+                let response = self.sandbox.sql_done(self.now, task.clone(), outcome);
+                Ok((task, self.read("POST", &host, "/v1beta/sql", response, delivery)))
+            }
+        }
+    }
+
+    /// Whether a login works, and as what.
+    fn login(&mut self, user: &str, password: &str) -> Option<(Instance, Role)> {
+        match self.sql(user, password, "DO 0", done()) {
+            Ok((task, _)) => Some((task.instance, task.role)),
+            Err(answer) => {
+                assert_eq!(answer.status, 401);
+                assert!(answer.text("/message").starts_with("Error 1045 (28000): Access denied for user"));
+                None
+            }
+        }
+    }
+
+    /// `GET /_sandbox/requests` as lines.
+    fn requests(&mut self) -> Vec<String> {
+        let answer = self.admin("GET", "requests", Value::Null);
+        let line = |entry: &Value| {
+            let text = |name: &str| entry[name].as_str().unwrap().to_owned();
+            format!("{} {}{} {}", text("method"), text("host"), text("path"), entry["status"])
+        };
+        answer.json["requests"].as_array().unwrap().iter().map(line).collect()
+    }
+}
+
+fn cluster(name: &str) -> Value {
+    json!({ "displayName": name, "region": { "name": "regions/aws-us-east-1" } })
+}
+
+fn done() -> SqlOutcome {
+    SqlOutcome::Done { rows_affected: 1, last_insert_id: "0".into(), session: "s2".into() }
+}
+
+/// `body` with the value at `pointer` set, objects on the way made.
+fn with(mut body: Value, pointer: &str, value: Value) -> Value {
+    let mut place = &mut body;
+    for name in pointer.split('/').skip(1) {
+        place = &mut place[name.replace("~1", "/")];
+    }
+    *place = value;
+    body
+}
+
+#[test]
+fn a_cluster_lives_by_the_clock() {
+    let mut world = World::new();
+    let body = with(cluster("first-one"), "/labels", json!({ "team": "a", "tidb.cloud/organization": "ignored" }));
+    let body = with(body, "/rootPassword", json!(PASSWORD));
+    let body = with(body, "/highAvailabilityType", Value::Null);
+    let created = world.post("/v1beta1/clusters", with(body, "/state", json!("output fields and nulls are ignored")));
+    assert_eq!((created.status, created.text("/state"), created.text("/servicePlan")), (200, "CREATING", "Starter"));
+    assert_eq!((created.json.get("endpoints"), created.json.get("userPrefix")), (None, None));
+    assert_eq!(created.text("/createdBy"), "apikey-SBXOWNER");
+    assert_eq!(created.text("/createTime"), "2026-11-22T12:00:00Z");
+    assert_eq!(created.text("/labels/tidb.cloud~1organization"), "1372813089209061633");
+    assert_eq!(created.text("/annotations/tidb.cloud~1has-set-password"), "true");
+    let id = created.text("/clusterId").to_owned();
+    assert!(id.len() == 19 && id.parse::<u64>().is_ok_and(|number| number > 1 << 53), "{id}");
+    assert_eq!(created.text("/name"), format!("clusters/{id}"));
+
+    let path = format!("/v1beta1/clusters/{id}");
+    world.now += CREATING_MILLIS - 1;
+    assert_eq!(world.get(&path).text("/state"), "CREATING");
+    let early = world.call("GET", IAM, &format!("{path}/sqlUsers"), Value::Null);
+    assert_eq!((early.status, early.json["status"].as_i64()), (400, Some(400)));
+    world.now += 1;
+    let active = world.get(&path);
+    assert_eq!((active.text("/state"), active.text("/endpoints/public/host")), ("ACTIVE", SHOP_HOST));
+    assert_eq!(active.json["endpoints"]["public"]["port"], 4000);
+    assert_eq!(active.text("/userPrefix").len(), 15);
+    assert_eq!(world.get(&format!("{path}?view=BASIC")).json.get("endpoints"), None);
+
+    world.now += 5_000;
+    let update = json!({
+        "cluster": {
+            "displayName": "second-name", "labels": { "b": "c" }, "spendingLimit": { "monthly": 500 }, "state": "ACTIVE",
+            "automatedBackupPolicy": { "startTime": "23:00" },
+        },
+        "updateMask": "displayName,labels,spendingLimit.monthly",
+    });
+    let updated = world.patch(&path, update);
+    assert_eq!((updated.status, updated.text("/displayName")), (200, "second-name"));
+    let labels: BTreeSet<_> = updated.json["labels"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(labels, BTreeSet::from(["b", "tidb.cloud/organization", "tidb.cloud/project"]));
+    assert_eq!(updated.text("/updateTime"), "2026-11-22T12:00:15Z");
+    assert_eq!(updated.text("/automatedBackupPolicy/startTime"), "07:00", "the mask does not name it");
+    let zero = json!({ "cluster": { "spendingLimit": { "monthly": 0 } }, "updateMask": "spendingLimit" });
+    let zero = world.patch(&path, zero);
+    assert_eq!((zero.status, zero.text("/message")), (400, "Scalable cluster can not set spending limit to 0."));
+    assert!(zero.text("/details/0/requestId").starts_with("20261122120015"));
+    assert_eq!(zero.text("/details/0/requestId"), zero.header("x-debug-trace-id"));
+
+    let branch = world.post(&format!("{path}/branches"), json!({ "displayName": "b" }));
+    let instance = Instance(format!("{id}/{}", branch.text("/branchId")));
+    assert_eq!(world.delete(&path).text("/state"), "DELETED");
+    assert_eq!(world.get(&path).status, 404);
+    assert_eq!(world.delete(&path).status, 404);
+    let own = Instance(id);
+    assert_eq!(
+        world.sandbox.take_effects(),
+        [
+            SqlEffect::Sample(Instance(SHOP.into())),
+            SqlEffect::Copy { from: own.clone(), to: instance.clone() },
+            SqlEffect::Drop(instance),
+            SqlEffect::Drop(own)
+        ]
+    );
+    assert_eq!(world.sandbox.take_effects(), []);
+}
+
+#[test]
+fn essential_is_made_by_auto_scaling() {
+    let mut world = World::new();
+    let region = with(cluster("essential"), "/region/name", json!("regions/alicloud-ap-southeast-5"));
+    let body = with(region.clone(), "/autoScaling", json!({ "minRcu": 2000, "maxRcu": 4000 }));
+    let created = world.post("/v1beta1/clusters", body.clone());
+    assert_eq!((created.status, created.text("/servicePlan")), (200, "Essential"));
+    assert_eq!(created.json.get("spendingLimit"), None);
+    let path = format!("/v1beta1/clusters/{}", created.text("/clusterId"));
+    let update = json!({ "cluster": { "autoScaling": { "maxRcu": 9000 } }, "updateMask": "autoScaling.maxRcu" });
+    assert_eq!(world.patch(&path, update.clone()).status, 400, "it is CREATING");
+    world.now += CREATING_MILLIS;
+    assert_eq!(world.patch(&path, update).json["autoScaling"], json!({ "minRcu": 2000, "maxRcu": 9000 }));
+    assert_eq!(world.post("/v1beta1/clusters", with(body, "/autoScaling/minRcu", json!(5000))).status, 400);
+    assert_eq!(world.post("/v1beta1/clusters", region).status, 400, "no Starter in that region");
+    let regions = world.get("/v1beta1/regions");
+    let regions = regions.json["regions"].as_array().unwrap();
+    assert!(regions.iter().any(|region| region["servicePlans"] == json!(["Essential"])));
+}
+
+#[test]
+fn what_is_not_published_is_refused() {
+    let mut world = World::new();
+    let bad = |pointer: &str, value: Value| with(cluster("name"), pointer, value);
+    let networks = |start: &str, end: &str| {
+        let network = json!({ "startIpAddress": start, "endIpAddress": end, "displayName": "x" });
+        bad("/endpoints/public/authorizedNetworks", json!([network]))
+    };
+    assert_eq!(world.post("/v1beta1/clusters", networks("1.0.0.0", "2.0.0.0")).status, 200);
+    for body in [
+        json!([]),
+        json!({}),
+        json!({ "displayName": "only-a-name" }),
+        bad("/displayName", json!("abc")),
+        bad("/displayName", json!("-abcd")),
+        bad("/displayName", json!("sp ace")),
+        bad("/displayName", json!("a".repeat(65))),
+        bad("/displayName", json!(7)),
+        bad("/unknown", json!(1)),
+        bad("/region/unknown", json!(1)),
+        bad("/region/name", json!("regions/aws-mars-1")),
+        bad("/region/name", json!("aws-us-east-1")),
+        bad("/spendingLimit/weekly", json!(1)),
+        bad("/spendingLimit/monthly", json!(-1)),
+        bad("/spendingLimit/monthly", json!(1.5)),
+        bad("/spendingLimit/monthly", json!(1_u64 << 40)),
+        bad("/rootPassword", json!("short")),
+        bad("/rootPassword", json!("x".repeat(65))),
+        bad("/autoScaling/minRcu", json!(1999)),
+        bad("/autoScaling", json!({ "minRcu": 2000 })),
+        bad("/highAvailabilityType", json!("GLOBAL")),
+        bad("/automatedBackupPolicy/startTime", json!("25:00")),
+        bad("/automatedBackupPolicy/retentionDays", json!(0)),
+        bad("/labels/tidb.cloud~1project", json!(1)),
+        bad("/endpoints/public/authorizedNetworks", json!([{ "startIpAddress": "1.1.1.1" }])),
+        networks("2.0.0.0", "1.0.0.0"),
+        networks("one", "two"),
+    ] {
+        let answer = world.post("/v1beta1/clusters", body.clone());
+        assert_eq!((answer.status, answer.json["code"].as_i64()), (400, Some(400)), "{body} {}", answer.json);
+    }
+    let foreign = world.post("/v1beta1/clusters", bad("/labels/tidb.cloud~1project", json!("12")));
+    assert_eq!((foreign.status, foreign.text("/message")), (403, "Request error, projectId not exist"));
+
+    let shop = format!("/v1beta1/clusters/{SHOP}");
+    for body in [
+        json!({ "cluster": { "displayName": "fine" } }),
+        json!({ "cluster": { "displayName": "fine" }, "updateMask": "" }),
+        json!({ "cluster": { "displayName": "fine" }, "updateMask": "display_name" }),
+        json!({ "cluster": { "displayName": "fine" }, "updateMask": "displayName,state" }),
+        json!({ "cluster": { "displayName": "x" }, "updateMask": "displayName" }),
+        json!({ "cluster": {}, "updateMask": "displayName" }),
+        json!({ "cluster": { "region": { "name": "regions/aws-us-east-1" } }, "updateMask": "region" }),
+        json!({ "cluster": { "autoScaling": { "minRcu": 2000, "maxRcu": 4000 } }, "updateMask": "autoScaling" }),
+        json!({ "displayName": "fine", "updateMask": "displayName" }),
+        Value::Null,
+    ] {
+        let answer = world.patch(&shop, body.clone());
+        assert_eq!(answer.status, 400, "{body} {}", answer.json);
+    }
+    assert_eq!(world.get(&shop).text("/displayName"), "shop", "a refused mask changes nothing");
+
+    for (path, status) in [
+        ("/v1beta1/clusters/abc", 400),
+        ("/v1beta1/clusters/123456789012345678901", 400),
+        ("/v1beta1/clusters/12", 404),
+        ("/v1beta1/clusters/%zz", 404),
+        ("/v1beta1/clusters?pageSize=x", 400),
+        ("/v1beta1/clusters?pageSize=-1", 400),
+        ("/v1beta1/clusters?skip=-1", 400),
+        ("/v1beta1/clusters?page_size=1", 400),
+        ("/v1beta1/clusters?pageSize=1&pageSize=2", 400),
+        ("/v1beta1/clusters?pageToken=bm9uZQ", 400),
+        ("/v1beta1/clusters?filter=servicePlan%3DStarter", 400),
+        ("/v1beta1/clusters?filter=state%3DGONE", 400),
+        ("/v1beta1/regions/x", 404),
+        ("/v1beta1/nothing", 404),
+    ] {
+        let answer = world.get(path);
+        assert_eq!(answer.status, status, "{path} {}", answer.json);
+    }
+    assert_eq!(world.get(&format!("{shop}?view=ALL")).status, 400);
+    assert_eq!(world.get(&format!("{shop}/branches/bran-short")).status, 400);
+    assert_eq!(world.get(&format!("{shop}/branches/bran-{}", "a".repeat(26))).status, 404);
+    assert_eq!(world.get(&format!("{shop}/exports")).status, 501);
+    assert_eq!(world.call("PUT", SERVERLESS, &shop, Value::Null).status, 405);
+    assert_eq!(world.call("DELETE", SERVERLESS, &shop, json!({ "force": true })).status, 400);
+    assert_eq!(world.call("GET", "cloud.tidbapi.com", "/v1beta2/tidbs", Value::Null).status, 404);
+    assert_eq!(world.call("GET", IAM, "/v1beta1/members", Value::Null).status, 501);
+}
+
+#[test]
+fn lists_come_in_pages_and_filtered() {
+    let mut world = World::new();
+    let mut names = vec!["shop".to_owned()];
+    for number in 0..12 {
+        let name = format!("list-{:02}", number / 2);
+        let body = with(cluster(&name), "/spendingLimit/monthly", json!(100));
+        let created = world.post("/v1beta1/clusters", with(body, "/labels/number", json!(number.to_string())));
+        assert_eq!(created.status, 200, "the same name twice is allowed");
+        names.push(name);
+    }
+    let seen = |answer: &Answer| -> Vec<String> {
+        let clusters = answer.json["clusters"].as_array().unwrap().iter();
+        clusters.map(|cluster| cluster["displayName"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = world.get("/v1beta1/clusters");
+    assert_eq!((seen(&first), first.json["totalSize"].as_i64()), (names[..10].to_vec(), Some(13)));
+    let token = first.text("/nextPageToken").to_owned();
+    let second = world.get(&format!("/v1beta1/clusters?pageToken={token}"));
+    assert_eq!((seen(&second), second.json.get("nextPageToken")), (names[10..].to_vec(), None));
+    let other = world.get(&format!("/v1beta1/clusters?pageSize=5&pageToken={token}"));
+    assert_eq!(other.status, 400, "other parameters changed");
+    world.key = 2;
+    world.nonce = None;
+    assert_eq!(world.get(&format!("/v1beta1/clusters?pageToken={token}")).status, 400, "another organization");
+    assert_eq!(world.get("/v1beta1/clusters").json, json!({ "clusters": [], "totalSize": 0 }));
+    assert_eq!(world.get(&format!("/v1beta1/clusters/{SHOP}")).status, 404);
+    world.key = 0;
+    world.nonce = None;
+
+    let mut all = Vec::new();
+    let mut path = "/v1beta1/clusters?pageSize=4&skip=2".to_owned();
+    loop {
+        let page = world.get(&path);
+        all.append(&mut seen(&page));
+        let Some(token) = page.json.get("nextPageToken").and_then(Value::as_str) else { break };
+        path = format!("/v1beta1/clusters?pageSize=4&skip=2&pageToken={token}");
+    }
+    assert_eq!(all, names[2..]);
+    assert_eq!(seen(&world.get("/v1beta1/clusters?pageSize=1000")).len(), 13);
+    let past = world.get("/v1beta1/clusters?skip=13");
+    assert_eq!((seen(&past), past.json.get("nextPageToken")), (Vec::new(), None));
+
+    for (filter, count) in [
+        ("state=ACTIVE", 1),
+        ("state=%22CREATING%22", 12),
+        ("region.provider%3D%22aws%22%20AND%20displayName=list-03", 2),
+        ("region.name=regions/aws-us-west-2", 0),
+        (&format!("clusterId={SHOP},12"), 1),
+        ("labels.number=7", 1),
+        ("labels.%22tidb.cloud/project%22=12", 0),
+    ] {
+        let answer = world.get(&format!("/v1beta1/clusters?pageSize=100&filter={filter}"));
+        assert_eq!((seen(&answer).len(), &answer.json["totalSize"]), (count, &json!(count)), "{filter}");
+    }
+}
+
+#[test]
+fn quotas_end_in_402() {
+    let mut world = World::new();
+    for number in 1..FREE_CLUSTERS_MAX {
+        world.cluster(&format!("free-{number}"));
+    }
+    let refused = world.post("/v1beta1/clusters", cluster("one-too-many"));
+    assert_eq!((refused.status, refused.json["code"].as_i64()), (402, Some(402)));
+    let paid = with(cluster("with-a-limit"), "/spendingLimit/monthly", json!(1000));
+    assert_eq!(world.post("/v1beta1/clusters", paid).status, 200);
+
+    let branches = format!("/v1beta1/clusters/{SHOP}/branches");
+    for number in 0..BRANCHES_MAX {
+        assert_eq!(world.post(&branches, json!({ "displayName": format!("b{number}") })).status, 200);
+    }
+    assert_eq!(world.post(&branches, json!({ "displayName": "b5" })).status, 402);
+    let page = world.get(&format!("{branches}?pageSize=3"));
+    assert_eq!((page.json["branches"].as_array().unwrap().len(), page.json["totalSize"].as_i64()), (3, Some(5)));
+    let next = world.get(&format!("{branches}?pageSize=3&pageToken={}", page.text("/nextPageToken")));
+    assert_eq!(next.json["branches"].as_array().unwrap().len(), 2);
+    assert_eq!(world.delete(&format!("{branches}/{}", page.text("/branches/0/branchId"))).text("/state"), "DELETED");
+    assert_eq!(world.post(&branches, json!({ "displayName": "b5" })).status, 200);
+}
+
+#[test]
+fn branches_copy_data_and_users() {
+    let mut world = World::new();
+    let branches = format!("/v1beta1/clusters/{SHOP}/branches");
+    let reader = world.sql_user("reader", "role_readonly");
+    let young = format!("/v1beta1/clusters/{}/branches", world.cluster("young-one"));
+    let before_it = json!({ "displayName": "x", "parentTimestamp": "2026-11-22T11:59:59Z" });
+    assert_eq!(world.post(&young, before_it).status, 400);
+    world.sandbox.take_effects();
+
+    let created = world.post(&branches, json!({ "displayName": "feature", "rootPassword": "canary-root-pass" }));
+    assert_eq!((created.status, created.text("/state")), (200, "CREATING"));
+    assert_eq!((created.text("/parentId"), created.text("/parentDisplayName")), (SHOP, "shop"));
+    assert_eq!((created.json.get("endpoints"), created.json.get("userPrefix")), (None, None));
+    let id = created.text("/branchId").to_owned();
+    assert_eq!((id.len(), id.starts_with("bran-")), (31, true));
+    let (shop, copy) = (Instance(SHOP.into()), Instance(format!("{SHOP}/{id}")));
+    assert_eq!(world.sandbox.take_effects(), [SqlEffect::Copy { from: shop.clone(), to: copy.clone() }]);
+    let path = format!("{branches}/{id}");
+    let nested = json!({ "displayName": "nested", "parentId": id });
+    assert_eq!(world.post(&branches, nested.clone()).status, 400, "the parent is CREATING");
+    assert_eq!(world.post(&format!("{path}:reset"), Value::Null).status, 400);
+
+    world.now += CREATING_MILLIS;
+    let active = world.get(&path);
+    assert_eq!((active.text("/state"), active.text("/endpoints/public/host")), ("ACTIVE", SHOP_HOST));
+    let prefix = active.text("/userPrefix").to_owned();
+    assert_ne!(prefix, SHOP_USER_PREFIX);
+    let own_reader = format!("{prefix}.reader");
+    assert_eq!(world.login(&own_reader, PASSWORD), Some((copy.clone(), Role::ReadOnly)));
+    assert_eq!(world.login(&reader, PASSWORD), Some((shop.clone(), Role::ReadOnly)));
+    assert_eq!(world.login(&format!("{prefix}.root"), "canary-root-pass"), Some((copy.clone(), Role::Admin)));
+
+    let patched = world.patch(&format!("{path}/sqlUsers/{own_reader}"), json!({ "password": "canary-password-2" }));
+    assert_eq!((patched.status, patched.json), (200, json!({ "username": own_reader })));
+    world.now += SQL_USER_MILLIS;
+    assert_eq!(world.login(&own_reader, PASSWORD), None);
+    assert!(world.login(&own_reader, "canary-password-2").is_some());
+    assert!(world.login(&reader, PASSWORD).is_some(), "the parent is as it was");
+    for (user, body, status) in [
+        ("nobody", json!({ "password": PASSWORD }), 404),
+        (reader.as_str(), json!({ "password": PASSWORD }), 404),
+        (own_reader.as_str(), json!({ "password": "short" }), 400),
+        (own_reader.as_str(), json!({}), 400),
+        (own_reader.as_str(), json!({ "password": PASSWORD, "role": "x" }), 400),
+    ] {
+        assert_eq!(world.patch(&format!("{path}/sqlUsers/{user}"), body).status, status, "{user}");
+    }
+
+    let nested = world.post(&branches, nested);
+    assert_eq!((nested.status, nested.text("/parentDisplayName")), (200, "feature"));
+    let reset = world.post(&format!("{path}:reset"), Value::Null);
+    assert_eq!((reset.status, reset.text("/state")), (200, "RESTORING"));
+    let grandchild = Instance(format!("{SHOP}/{}", nested.text("/branchId")));
+    assert_eq!(
+        world.sandbox.take_effects(),
+        [SqlEffect::Copy { from: copy.clone(), to: grandchild }, SqlEffect::Copy { from: shop, to: copy }]
+    );
+    assert_eq!(world.sql(&own_reader, PASSWORD, "SELECT 1", done()).err().unwrap().status, 503);
+    world.now += RESTORING_MILLIS;
+    assert_eq!(world.get(&path).text("/state"), "ACTIVE");
+    assert!(world.login(&own_reader, PASSWORD).is_some(), "the parent's password again");
+
+    for (timestamp, status) in [
+        ("2026-11-21T13:00:00.9Z", 200),
+        ("2026-11-21T11:00:00Z", 400),
+        ("2026-11-23T00:00:00Z", 400),
+        ("yesterday", 400),
+    ] {
+        let answer = world.post(&branches, json!({ "displayName": "back", "parentTimestamp": timestamp }));
+        assert_eq!(answer.status, status, "{timestamp}");
+        if status == 200 {
+            assert_eq!(answer.text("/parentTimestamp"), "2026-11-21T13:00:00Z");
+        }
+    }
+    for body in [
+        json!({}),
+        json!({ "displayName": "" }),
+        json!({ "displayName": "x", "parentId": "12" }),
+        json!({ "displayName": "x", "colour": "red" }),
+    ] {
+        assert_eq!(world.post(&branches, body.clone()).status, 400, "{body}");
+    }
+    world.delete(&path);
+    assert_eq!(world.login(&own_reader, PASSWORD), None);
+    world.now += CREATING_MILLIS;
+    let orphan = format!("{branches}/{}:reset", nested.text("/branchId"));
+    assert_eq!(world.post(&orphan, Value::Null).status, 400, "its parent is gone");
+}
+
+#[test]
+fn sql_users_take_a_moment() {
+    let mut world = World::new();
+    let users = format!("/v1beta1/clusters/{SHOP}/sqlUsers");
+    let writer = world.sql_user("writer", "role_readwrite");
+    assert_eq!(writer, format!("{SHOP_USER_PREFIX}.writer"));
+    assert_eq!(world.login(&writer, PASSWORD), None, "not yet");
+    world.now += SQL_USER_MILLIS;
+    assert_eq!(world.login(&writer, PASSWORD), Some((Instance(SHOP.into()), Role::ReadWrite)));
+    assert_eq!(world.login(&writer, "canary-wrong"), None);
+    assert_eq!(world.login("writer", PASSWORD), None, "without prefix");
+
+    let path = format!("{users}/{}", writer.replace('.', "%2E"));
+    let shown = world.call("GET", IAM, &path, Value::Null);
+    assert_eq!(shown.text("/builtinRole"), format!("{SHOP_USER_PREFIX}.role_readwrite"));
+    let change = json!({ "password": "canary-password-3", "builtinRole": "role_admin" });
+    let patched = world.call("PATCH", IAM, &path, change);
+    assert_eq!((patched.status, patched.text("/builtinRole")), (200, "role_admin"));
+    assert!(world.login(&writer, PASSWORD).is_some(), "the old one until the new one works");
+    assert_eq!(world.login(&writer, "canary-password-3"), None);
+    world.now += SQL_USER_MILLIS;
+    assert_eq!(world.login(&writer, PASSWORD), None);
+    assert_eq!(world.login(&writer, "canary-password-3"), Some((Instance(SHOP.into()), Role::Admin)));
+
+    let body = |name: &str, extra: Value| {
+        let mut body =
+            json!({ "userName": name, "password": PASSWORD, "autoPrefix": true, "builtinRole": "role_admin" });
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body
+    };
+    let full = format!("{SHOP_USER_PREFIX}.u");
+    let prefixed_role = format!("{SHOP_USER_PREFIX}.role_readonly");
+    for (body, status) in [
+        (body("writer", json!({})), 409),
+        (body("", json!({})), 400),
+        (body("sp ace", json!({})), 400),
+        (body("seventeen-letters", json!({})), 400),
+        (body("u", json!({ "password": "short" })), 400),
+        (body("u", json!({ "password": Value::Null })), 400),
+        (body("u", json!({ "builtinRole": "root" })), 400),
+        (body("u", json!({ "authMethod": "caching_sha2_password" })), 400),
+        (body("u", json!({ "host": "%" })), 400),
+        (body("u", json!({ "autoPrefix": false })), 400),
+        (body(&full, json!({ "autoPrefix": false, "builtinRole": "role_readonly" })), 400),
+        (body(&full, json!({ "autoPrefix": false, "builtinRole": prefixed_role, "customRoles": ["r"] })), 200),
+    ] {
+        let answer = world.call("POST", IAM, &users, body.clone());
+        assert_eq!(answer.status, status, "{body} {}", answer.json);
+        if status != 200 {
+            assert_eq!(answer.json["status"], status, "{}", answer.json);
+        }
+    }
+    let first = world.call("GET", IAM, &format!("{users}?pageSize=2"), Value::Null);
+    let second = format!("{users}?pageSize=2&pageToken={}", first.text("/nextPageToken"));
+    let second = world.call("GET", IAM, &second, Value::Null);
+    let names: Vec<_> = [&first, &second]
+        .iter()
+        .flat_map(|page| page.json["sqlUsers"].as_array().unwrap())
+        .map(|user| user["userName"].as_str().unwrap().strip_prefix(SHOP_USER_PREFIX).unwrap())
+        .collect();
+    assert_eq!(names, [".root", ".u", ".writer"]);
+    assert_eq!(second.json.get("nextPageToken"), None);
+
+    assert_eq!(world.call("DELETE", IAM, &format!("{users}/{SHOP_USER_PREFIX}.root"), Value::Null).status, 400);
+    assert_eq!(world.call("DELETE", IAM, &path, Value::Null).json["code"], 200);
+    assert_eq!(world.login(&writer, "canary-password-3"), None);
+    assert_eq!(world.call("DELETE", IAM, &path, Value::Null).status, 404);
+
+    let projects = world.call("GET", IAM, "/v1beta1/projects", Value::Null);
+    assert_eq!(projects.json["projects"].as_array().unwrap().len(), 2);
+    assert_eq!(projects.json["projects"][0]["cluster_count"], 1);
+    let me = world.call("GET", IAM, "/v1beta1/apikeys/SBXOWNER", Value::Null);
+    assert_eq!((me.text("/accessKey"), me.text("/role"), me.json.get("secretKey")), ("SBXOWNER", "org:owner", None));
+    assert_eq!(world.call("GET", IAM, "/v1beta1/apikeys/SBXOTHER", Value::Null).status, 404);
+}
+
+#[test]
+fn a_viewer_reads_only() {
+    let mut world = World::new();
+    let writer = world.sql_user("writer", "role_readwrite");
+    world.key = 1;
+    world.nonce = None;
+    let shop = format!("/v1beta1/clusters/{SHOP}");
+    assert_eq!(world.get(&shop).status, 200);
+    assert_eq!(world.call("GET", IAM, &format!("{shop}/sqlUsers"), Value::Null).status, 200);
+    assert_eq!(world.call("GET", IAM, "/v1beta1/apikeys/SBXVIEWR", Value::Null).status, 200);
+    assert_eq!(world.call("GET", IAM, "/v1beta1/apikeys/SBXOWNER", Value::Null).status, 404);
+    for (method, host, path) in [
+        ("POST", SERVERLESS, "/v1beta1/clusters".to_owned()),
+        ("DELETE", SERVERLESS, shop.clone()),
+        ("POST", SERVERLESS, format!("{shop}/branches")),
+        ("POST", IAM, format!("{shop}/sqlUsers")),
+        ("DELETE", IAM, format!("{shop}/sqlUsers/{writer}")),
+    ] {
+        assert_eq!(world.call(method, host, &path, json!({})).status, 403, "{method} {path}");
+    }
+}
+
+#[test]
+fn digest_is_strict() {
+    let mut world = World::new();
+    let path = "/v1beta1/clusters?pageSize=1";
+    let uri = format!("/{SERVERLESS}{path}");
+    let first = world.raw("GET", SERVERLESS, path, "", b"");
+    let nonce = first.nonce();
+    assert_eq!(
+        first.header("www-authenticate"),
+        format!(
+            "Digest realm=\"tidb.cloud\", domain=\"\", nonce=\"{nonce}\", algorithm=MD5, qop=\"auth\", stale=false"
+        )
+    );
+    assert_eq!(first.json, json!({ "code": 49_900_001, "message": "public_key not found", "details": [] }));
+    assert_eq!((first.header("server"), first.header("x-ratelimit-limit-minute")), ("kong/2.8.1", ""));
+
+    let stale = |answer: &Answer| answer.header("www-authenticate").ends_with("stale=true");
+    let good = world.authorization("GET", &uri, &nonce, "00000003");
+    assert_eq!(world.raw("GET", SERVERLESS, path, &good, b"").status, 200);
+    for nc in ["00000003", "00000001"] {
+        let header = world.authorization("GET", &uri, &nonce, nc);
+        let replayed = world.raw("GET", SERVERLESS, path, &header, b"");
+        assert_eq!((replayed.status, stale(&replayed)), (401, false), "{nc}");
+        assert_ne!(replayed.nonce(), nonce);
+    }
+    let next = world.authorization("GET", &uri, &nonce, "0000000a");
+    for (what, header) in [
+        ("another method", world.authorization("POST", &uri, &nonce, "0000000a")),
+        ("a wrong response", next.replace("c0ffee", "c0ffef")),
+        ("an unknown key", next.replace("SBXOWNER", "SBXNOONE")),
+        ("another key's name", next.replace("SBXOWNER", "SBXVIEWR")),
+        ("another realm", next.replace("tidb.cloud", "tidb.clod")),
+        ("no qop", next.replace(" qop=auth,", "")),
+        ("Basic", format!("Basic {}", STANDARD.encode("SBXOWNER:x"))),
+    ] {
+        assert_ne!(header, next, "{what}");
+        let refused = world.raw("GET", SERVERLESS, path, &header, b"");
+        assert_eq!((refused.status, stale(&refused)), (401, false), "{what}");
+        assert_eq!(refused.json["code"], 49_900_001);
+    }
+    for other in [path.replace("=1", "=2"), path.replace("?pageSize=1", "")] {
+        let header = world.authorization("GET", &format!("/{SERVERLESS}{other}"), &nonce, "0000000a");
+        assert_eq!(world.raw("GET", SERVERLESS, path, &header, b"").status, 400, "the uri of another request");
+    }
+    assert_eq!(world.raw("GET", SERVERLESS, path, &next, b"").status, 200, "refused attempts do not use up the nonce");
+    let unknown = world.authorization("GET", &uri, "feedface", "00000001");
+    assert!(stale(&world.raw("GET", SERVERLESS, path, &unknown, b"")));
+
+    let fresh = world.raw("GET", SERVERLESS, path, "", b"").nonce();
+    world.now += NONCE_LIFETIME_MILLIS - 1;
+    let header = world.authorization("GET", &uri, &fresh, "00000001");
+    assert_eq!(world.raw("GET", SERVERLESS, path, &header, b"").status, 200);
+    world.now += 1;
+    let header = world.authorization("GET", &uri, &fresh, "00000002");
+    let expired = world.raw("GET", SERVERLESS, path, &header, b"");
+    assert_eq!((expired.status, stale(&expired)), (401, true));
+}
+
+#[test]
+fn a_hundred_requests_a_minute_and_key() {
+    let mut world = World::new();
+    world.now += 37_000;
+    let path = "/v1beta1/regions";
+    let first = world.get(path);
+    assert_eq!(first.header("x-ratelimit-limit-minute"), "100");
+    assert_eq!((first.header("x-ratelimit-remaining-minute"), first.header("x-ratelimit-reset")), ("99", "23"));
+    for _ in 0..20 {
+        world.raw("GET", SERVERLESS, path, "", b"");
+    }
+    for number in 2..=REQUESTS_PER_MINUTE {
+        let host = if number % 2 == 0 { IAM } else { SERVERLESS };
+        let answer = world.call("GET", host, "/v1beta1/projects", Value::Null);
+        assert_eq!(answer.header("x-ratelimit-remaining-minute"), (REQUESTS_PER_MINUTE - number).to_string());
+    }
+    for host in [SERVERLESS, IAM] {
+        let limited = world.call("GET", host, "/v1beta1/projects", Value::Null);
+        assert_eq!((limited.status, limited.header("x-ratelimit-remaining-minute")), (429, "0"));
+        assert_eq!((limited.header("x-ratelimit-reset"), limited.header("retry-after")), ("23", ""));
+        let message = "The request exceeded the limit of 100 times per apikey per minute. For more quota, please contact \
+                       us: https://support.pingcap.com/hc/en-us/requests/new?ticket_form_id=7800003722519";
+        assert_eq!(limited.json, json!({ "details": [], "code": 49_900_007, "message": message }));
+    }
+    world.key = 1;
+    assert_eq!(world.get(path).status, 200, "another key has its own");
+    world.key = 0;
+    world.now += 23_000;
+    assert_eq!(world.get(path).header("x-ratelimit-remaining-minute"), "99");
+}
+
+#[test]
+fn sql_goes_in_and_out() {
+    let mut world = World::new();
+    let reader = world.sql_user("reader", "role_readonly");
+    world.now += SQL_USER_MILLIS;
+    let types = vec![Column { name: "a".into(), kind: "BIGINT".into(), nullable: true }];
+    let rows = |count| SqlOutcome::Rows { types: types.clone(), rows: vec![vec![None]; count], session: "s2".into() };
+    let (task, answer) = world.sql(&reader, PASSWORD, "SELECT 1", rows(1)).ok().unwrap();
+    assert_eq!((task.instance, task.role, task.user), (Instance(SHOP.into()), Role::ReadOnly, reader.clone()));
+    assert_eq!((task.database, task.session, task.query), ("shop".into(), "s1".into(), "SELECT 1".into()));
+    assert_eq!((answer.status, answer.header("tidb-session")), (200, "s2"));
+    let types = json!([{ "name": "a", "type": "BIGINT", "nullable": true }]);
+    assert_eq!(answer.json, json!({ "types": types, "rows": [[null]], "rowsAffected": null, "sLastInsertID": null }));
+    let last_insert_id = "18446744073709551615";
+    let inserted = SqlOutcome::Done { rows_affected: 3, last_insert_id: last_insert_id.into(), session: "s2".into() };
+    let (_, answer) = world.sql(&reader, PASSWORD, "INSERT", inserted).ok().unwrap();
+    assert_eq!(answer.json, json!({ "types": null, "rows": null, "rowsAffected": 3, "sLastInsertID": last_insert_id }));
+    let text = "Table 'shop.x' doesn't exist";
+    let refused = SqlOutcome::Refused { code: 1146, sqlstate: "42S02".into(), message: text.into() };
+    for (outcome, status, message) in [
+        (rows(ROWS_MAX), 200, ""),
+        (rows(ROWS_MAX + 1), 400, "Error 1105 (HY000): the result has more than 10000 rows; add LIMIT"),
+        (refused, 400, "Error 1146 (42S02): Table 'shop.x' doesn't exist"),
+        (SqlOutcome::NoSession, 400, "Error 1105 (HY000): there is no such session; it may have ended"),
+        (SqlOutcome::Unavailable("no server".into()), 503, "no server"),
+    ] {
+        let (_, answer) = world.sql(&reader, PASSWORD, "SELECT 2", outcome).ok().unwrap();
+        assert_eq!((answer.status, answer.json["message"].as_str().unwrap_or_default()), (status, message));
+    }
+    let empty = world.sql(&reader, PASSWORD, " ", done()).err().unwrap();
+    assert_eq!((empty.status, empty.text("/message")), (400, "Error 1065 (42000): Query was empty"));
+
+    let host = format!("http-{SHOP_HOST}");
+    let basic = format!("Basic {}", STANDARD.encode(format!("{reader}:{PASSWORD}")));
+    assert_eq!(world.raw("POST", &host, "/v1beta/sql", &basic, b"{").status, 400);
+    assert_eq!(world.raw("POST", &host, "/v1beta/other", &basic, b"{}").status, 404);
+    assert_eq!(world.raw("GET", &host, "/v1beta/sql", &basic, b"").status, 405);
+    assert_eq!(world.raw("POST", &host, "/v1beta/sql", "", b"{}").status, 401);
+    assert_eq!(world.raw("POST", &host, "/v1beta/sql", &basic, &vec![b' '; 4 * 1024 * 1024 + 1]).status, 413);
+    let elsewhere = host.replace("us-east-1", "us-west-2");
+    assert_eq!(world.raw("POST", &elsewhere, "/v1beta/sql", &basic, b"{\"query\":\"SELECT 1\"}").status, 401);
+
+    let log = world.requests();
+    assert!(log.contains(&format!("POST {host}/v1beta/sql 503")), "{log:?}");
+    let disabled = json!({ "endpoints": { "public": { "disabled": true } } });
+    let update = json!({ "cluster": disabled, "updateMask": "endpoints.public.disabled" });
+    assert_eq!(world.patch(&format!("/v1beta1/clusters/{SHOP}"), update).status, 200);
+    assert_eq!(world.sql(&reader, PASSWORD, "SELECT 1", done()).err().unwrap().status, 403);
+}
+
+#[test]
+fn faults_by_script() {
+    let mut world = World::new();
+    world.check = false;
+    let reader = world.sql_user("reader", "role_readonly");
+    world.now += SQL_USER_MILLIS;
+    let clusters = "/v1beta1/clusters";
+    let count = |world: &mut World| {
+        let state = world.admin("GET", "state", Value::Null);
+        state.json["clusters"].as_array().unwrap().len()
+    };
+    let order = |world: &mut World, fault: Value| {
+        assert_eq!(world.admin("POST", "faults", json!({ "faults": [fault] })).status, 200);
+    };
+    let post = json!({ "method": "POST", "host": SERVERLESS, "path": clusters });
+
+    world.nonce = None;
+    order(&mut world, json!({ "match": post, "do": "drop", "when": "before" }));
+    let answer = world.post(clusters, cluster("lost-before"));
+    assert_eq!((answer.delivery.cut_after, count(&mut world)), (Some(0), 1));
+    order(&mut world, json!({ "match": post, "do": "drop", "when": "after" }));
+    let answer = world.post(clusters, cluster("lost-after"));
+    assert_eq!((answer.delivery.cut_after, count(&mut world)), (Some(0), 2));
+    order(&mut world, json!({ "match": post, "do": "delay", "millis": 1500 }));
+    let late = world.post(clusters, cluster("late"));
+    assert_eq!(late.delivery, Delivery { delay_millis: 1500, cut_after: None });
+    assert_eq!(world.post(clusters, cluster("in-time")).delivery, Delivery::default(), "once by default");
+
+    let lists = json!({ "path": "^/v1beta1/(clusters|regions)$", "times": 2, "after": 1 });
+    let headers = json!({ "Retry-After": "3" });
+    order(&mut world, json!({ "match": lists, "do": "status", "status": 503, "body": { "a": 1 }, "headers": headers }));
+    let answers: Vec<_> = (0..4).map(|_| world.get(clusters)).collect();
+    assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 503, 503, 200]);
+    assert_eq!((answers[1].header("retry-after"), &answers[1].json), ("3", &json!({ "a": 1 })));
+    let paid = with(cluster("done-yet-500"), "/spendingLimit/monthly", json!(100));
+    order(&mut world, json!({ "match": post, "do": "status", "status": 500, "when": "after" }));
+    let before = count(&mut world);
+    assert_eq!((world.post(clusters, paid).status, count(&mut world)), (500, before + 1));
+    order(&mut world, json!({ "do": "garbage" }));
+    let garbage = world.get(clusters);
+    assert!(garbage.status == 200 && garbage.json.is_null());
+    order(&mut world, json!({ "do": "truncate", "bytes": 7 }));
+    assert_eq!(world.get(clusters).delivery.cut_after, Some(7));
+    order(&mut world, json!({ "do": "rate_limit" }));
+    let limited = world.get(clusters);
+    assert_eq!((limited.status, &limited.json["code"]), (429, &json!(49_900_007)));
+    assert_eq!(limited.header("x-ratelimit-reset"), "58");
+
+    order(&mut world, json!({ "do": "stale_nonce" }));
+    let (nonce, used) = world.nonce.clone().unwrap();
+    let header = world.authorization("GET", &format!("/{SERVERLESS}{clusters}"), &nonce, &format!("{:08x}", used + 1));
+    for _ in 0..2 {
+        let stale = world.raw("GET", SERVERLESS, clusters, &header, b"");
+        assert_eq!(stale.status, 401);
+        assert!(stale.header("www-authenticate").ends_with("stale=true"));
+    }
+    order(&mut world, json!({ "match": { "challenge": true }, "do": "status", "status": 502 }));
+    assert_eq!(world.raw("GET", SERVERLESS, clusters, "", b"").status, 502);
+    world.nonce = None;
+
+    let sql = json!({ "path": "/v1beta/sql" });
+    order(&mut world, json!({ "match": sql, "do": "drop", "when": "before" }));
+    let lost = world.sql(&reader, PASSWORD, "DELETE", done()).err().unwrap();
+    assert_eq!(lost.delivery.cut_after, Some(0), "the statement does not run");
+    order(&mut world, json!({ "match": sql, "do": "drop", "when": "after" }));
+    let (_, lost) = world.sql(&reader, PASSWORD, "DELETE", done()).ok().unwrap();
+    assert_eq!(lost.delivery.cut_after, Some(0), "the statement runs");
+    order(&mut world, json!({ "match": sql, "do": "garbage" }));
+    let (_, garbage) = world.sql(&reader, PASSWORD, "DELETE", done()).ok().unwrap();
+    assert!(garbage.status == 200 && garbage.json.is_null());
+    order(&mut world, json!({ "match": sql, "do": "status", "status": 504, "when": "after" }));
+    assert_eq!(world.sql(&reader, PASSWORD, "DELETE", done()).ok().unwrap().1.status, 504);
+    let log = world.requests();
+    let tail: Vec<_> = log[log.len() - 4..].iter().map(|line| line.rsplit_once(' ').unwrap().1).collect();
+    assert_eq!(tail, ["0", "0", "200", "504"]);
+
+    order(&mut world, json!({ "match": { "times": 9 }, "do": "garbage" }));
+    assert_eq!(world.admin("DELETE", "faults", Value::Null).status, 200);
+    assert!(!world.get(clusters).json.is_null());
+    let one = |fault: Value| json!({ "faults": [fault] });
+    for bad in [
+        json!({}),
+        json!({ "faults": [] }),
+        one(json!({ "do": "explode" })),
+        one(json!({ "do": "delay" })),
+        one(json!({ "do": "drop" })),
+        one(json!({ "do": "status", "status": 99 })),
+        one(json!({ "do": "garbage", "match": { "path": "^(" } })),
+        one(json!({ "do": "garbage", "match": { "verb": "GET" } })),
+        json!({ "seed": 1 }),
+        json!({ "seed": 1, "rate": 2 }),
+    ] {
+        assert_eq!(world.admin("POST", "faults", bad.clone()).status, 400, "{bad}");
+    }
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    let run = |seed: u64, faults: u64| {
+        let mut world = World::new();
+        world.check = false;
+        world.sandbox = Sandbox::new(seed);
+        let order = json!({ "seed": faults, "rate": 0.3, "kinds": ["status", "delay", "garbage"] });
+        assert_eq!(world.admin("POST", "faults", order).status, 200);
+        let mut fates = Vec::new();
+        for _ in 0..60 {
+            let answer = world.get("/v1beta1/regions");
+            fates.push((answer.status, answer.delivery, answer.json.is_null()));
+        }
+        world.admin("DELETE", "faults", Value::Null);
+        let id = world.post("/v1beta1/clusters", cluster("by-seed")).text("/clusterId").to_owned();
+        (fates, id, world.heard)
+    };
+    let first = run(1, 1);
+    assert!(first == run(1, 1));
+    let untouched = (200, Delivery::default(), false);
+    let struck = first.0.iter().filter(|fate| **fate != untouched).count();
+    assert!((9..=27).contains(&struck), "{struck} of 60 at a rate of 0.3");
+    let other = run(2, 2);
+    assert_ne!(first.0, other.0);
+    assert_ne!(first.1, other.1);
+
+    let mut world = World::new();
+    world.sandbox = Sandbox::new(1);
+    for _ in 0..5 {
+        world.raw("GET", SERVERLESS, "/v1beta1/regions", "", b"");
+    }
+    let created = world.post("/v1beta1/clusters", cluster("by-seed"));
+    assert_eq!(created.text("/clusterId"), first.1, "ids do not depend on what else was asked");
+}
+
+#[test]
+fn the_sandbox_tells_about_itself_and_never_a_secret() {
+    let mut world = World::new();
+    let reader = world.sql_user("reader", "role_readonly");
+    world.post("/v1beta1/clusters", with(cluster("with-a-password"), "/rootPassword", json!("canary-root-password")));
+    let user = format!("/v1beta1/clusters/{SHOP}/sqlUsers/{reader}");
+    world.call("PATCH", IAM, &user, json!({ "password": "canary-again" }));
+    world.call("PATCH", IAM, &user, json!({ "password": ["canary-list"] }));
+    world.call("PATCH", IAM, &user, json!({ "password": "canary".repeat(20) }));
+    world.post("/v1beta1/clusters", with(cluster("x"), "/rootPassword", json!("canary-name-is-short")));
+    world.login(&reader, "canary-wrong");
+    let state = world.admin("GET", "state", Value::Null);
+    assert_eq!(state.text("/shopClusterId"), SHOP);
+    assert_eq!(state.json["publicKeys"], json!(["SBXOWNER", "SBXVIEWR", "SBXOTHER"]));
+    assert_eq!(state.json["effects"], json!([format!("sample {SHOP}")]));
+    assert_eq!(
+        state.json["clusters"][0]["sqlUsers"][0],
+        json!({ "userName": reader, "role": "role_readonly", "hasPassword": true })
+    );
+    let log = world.requests();
+    assert_eq!(log[0], format!("POST {IAM}/v1beta1/clusters/{SHOP}/sqlUsers 401"));
+    assert_eq!(log[1], format!("POST {IAM}/v1beta1/clusters/{SHOP}/sqlUsers 200"));
+    assert!(!world.heard.contains("canary"), "a password was answered");
+    for key in KEYS {
+        assert!(!world.heard.contains(key.private) && !world.heard.contains("Digest username"));
+    }
+
+    let clock = world.admin("POST", "clock", json!({ "advanceSeconds": 10 }));
+    assert_eq!(clock.text("/now"), "2026-11-22T12:00:10Z");
+    assert_eq!(world.admin("POST", "clock", json!({ "advanceSeconds": -1 })).status, 400);
+    assert_eq!(world.admin("POST", "clock", json!({ "seconds": 1 })).status, 400);
+    let clusters = world.get("/v1beta1/clusters?filter=state=ACTIVE");
+    assert_eq!(clusters.json["totalSize"], 2, "the clock moved on");
+    world.admin("DELETE", "requests", Value::Null);
+    assert_eq!(world.requests(), Vec::<String>::new());
+    assert_eq!(world.admin("PUT", "clock", Value::Null).status, 405);
+    assert_eq!(world.admin("GET", "secrets", Value::Null).status, 404);
+
+    world.sandbox.take_effects();
+    world.delete(&format!("/v1beta1/clusters/{SHOP}"));
+    assert_eq!(world.admin("POST", "reset", Value::Null).status, 200);
+    let shop = Instance(SHOP.into());
+    assert_eq!(
+        world.sandbox.take_effects(),
+        [SqlEffect::Drop(shop.clone()), SqlEffect::DropAll, SqlEffect::Sample(shop)]
+    );
+    world.nonce = None;
+    assert_eq!(world.get("/v1beta1/clusters").json["totalSize"], 1);
+    assert_eq!(world.admin("GET", "state", Value::Null).text("/now"), "2026-11-22T12:00:00Z");
+}
+
+#[test]
+fn only_loopback_and_cloud_hosts_are_served() {
+    let mut world = World::new();
+    let mut status = |target: &str, headers: &[(&str, &str)]| match world.step("GET", target, headers, b"") {
+        Step::Answer(response, _) => response.status,
+        Step::Sql(..) => panic!("no SQL here"),
+    };
+    assert_eq!(status("/_sandbox/state", &[("Host", "127.0.0.1:8788")]), 200);
+    assert_eq!(status("/_sandbox/state", &[("Host", "127.0.0.1:8788"), ("Origin", "null")]), 403);
+    assert_eq!(status("/_sandbox/state", &[("Host", "localhost"), ("Origin", "http://localhost:1")]), 403);
+    assert_eq!(status("/_sandbox/state", &[("Host", "rebound.example")]), 403);
+    assert_eq!(status("/_sandbox/state", &[]), 400);
+    assert_eq!(status("/v1beta1/regions", &[("Host", SERVERLESS)]), 401);
+    assert_eq!(status("/_sandbox/state", &[("Host", SERVERLESS)]), 401);
+    assert_eq!(status("/evil.example/", &[("Host", "127.0.0.1")]), 404);
+
+    let challenge = world.raw("GET", SERVERLESS, "/v1beta1/regions", "", b"");
+    let header = world.authorization("GET", "/v1beta1/regions", &challenge.nonce(), "00000001");
+    match world.step("GET", "/v1beta1/regions", &[("Host", SERVERLESS), ("Authorization", &header)], b"") {
+        Step::Answer(response, _) => assert_eq!(response.status, 200, "the uri is that of the target as sent"),
+        Step::Sql(..) => panic!("no SQL here"),
+    }
+}
+
+#[test]
+fn the_contract_finds_what_is_wrong() {
+    let path = "/v1beta1/clusters/12";
+    let check = |status, body: &Value| contract::check(SERVERLESS, "GET", path, status, body.to_string().as_bytes());
+    check(200, &cluster("good")).unwrap();
+    for (name, value) in [
+        ("displayName", json!("x")),
+        ("region", json!({ "name": "mars" })),
+        ("state", json!("GONE")),
+        ("createTime", json!("today")),
+        ("unknown", json!(1)),
+        ("rootPassword", json!(PASSWORD)),
+        ("labels", json!({ "a": 1 })),
+        ("endpoints", json!({ "public": { "port": "4000" } })),
+        ("autoScaling", json!({ "maxRcu": 100_001 })),
+    ] {
+        let error = check(200, &with(cluster("good"), &format!("/{name}"), value)).unwrap_err();
+        assert!(error.contains(name) && !error.contains("canary"), "{error}");
+    }
+    assert!(check(200, &json!({ "displayName": "good" })).is_err());
+    check(404, &json!({ "code": 404, "message": "", "details": [] })).unwrap();
+    assert!(check(404, &json!({ "code": "404", "message": "" })).is_err());
+    assert!(contract::check(SERVERLESS, "GET", path, 200, b"<html>").is_err());
+    assert!(contract::check(SERVERLESS, "PUT", path, 200, b"{}").is_err());
+    let iam = json!({ "code": "409", "error": "x", "msgPrefix": "", "status": 409 }).to_string();
+    contract::check(IAM, "POST", &format!("{path}/sqlUsers"), 409, iam.as_bytes()).unwrap();
+    assert!(contract::check(SERVERLESS, "POST", path, 409, iam.as_bytes()).is_err());
+
+    let request =
+        |method, target: &str, body: &str| contract::check_request(SERVERLESS, method, target, body.as_bytes());
+    request("GET", "/v1beta1/clusters?pageSize=100&filter=state%3DACTIVE", "").unwrap();
+    request("POST", "/v1beta1/clusters", &cluster("good").to_string()).unwrap();
+    request("POST", "/v1beta1/clusters/1/branches", r#"{"displayName":"b","rootPassword":"canary-password"}"#).unwrap();
+    request("POST", "/v1beta1/clusters/1/branches/bran-x:reset", "").unwrap();
+    request("PATCH", "/v1beta1/clusters/1/branches/b/sqlUsers/p.u", r#"{"password":"canary-password"}"#).unwrap();
+    for (method, target, body) in [
+        ("GET", "/v1beta1/clusters?pageSize=101", ""),
+        ("GET", "/v1beta1/clusters?page_size=1", ""),
+        ("GET", "/v1beta1/clusters/1?view=ALL", ""),
+        ("GET", "/v1beta1/cluster", ""),
+        ("GET", "/v1beta1/clusters", "{}"),
+        ("PUT", "/v1beta1/clusters", "{}"),
+        ("POST", "/v1beta1/clusters", r#"{"displayName":"good"}"#),
+        ("POST", "/v1beta1/clusters/1/branches", r#"{"displayName":"b","state":"ACTIVE"}"#),
+        ("PATCH", "/v1beta1/clusters/1", r#"{"cluster":{}}"#),
+    ] {
+        assert!(request(method, target, body).is_err(), "{method} {target} {body}");
+    }
+}
