@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::units::{BranchId, ClusterId, DisplayName, RegionName, Timestamp, UsdCents};
 
@@ -332,15 +332,19 @@ impl SqlRole {
 }
 
 /// What a new cluster is to be (`POST /clusters`). Without `autoScaling` it is a Starter instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct NewCluster {
     /// Its name.
     pub display_name: DisplayName,
     /// Where it runs.
+    #[serde(serialize_with = "as_region")]
     pub region: RegionName,
     /// Monthly spending limit; `None` leaves it to TiDB Cloud, which takes the free plan.
+    #[serde(serialize_with = "as_limit", skip_serializing_if = "Option::is_none")]
     pub spending_limit: Option<UsdCents>,
     /// Labels; `tidb.cloud/project` chooses the project.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
 
@@ -356,14 +360,25 @@ pub enum ClusterChange {
 }
 
 /// What a new branch is to be (`POST /clusters/{clusterId}/branches`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct NewBranch {
     /// Its name.
     pub display_name: DisplayName,
     /// The branch it is made from; `None` is the cluster itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<BranchId>,
     /// The moment of the parent's data; `None` is the present one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_timestamp: Option<Timestamp>,
+}
+
+fn as_region<S: Serializer>(name: &RegionName, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map([("name", name)])
+}
+
+fn as_limit<S: Serializer>(limit: &Option<UsdCents>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map([("monthly", limit)])
 }
 
 /// The default where a field is `null`.

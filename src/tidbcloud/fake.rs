@@ -87,6 +87,8 @@ impl Platform for Fake {
         let timeout = request.timeout;
         let line = format!("{} {}", request.method.as_str(), request.url);
         self.sent.borrow_mut().push(request);
+        // Others run while an answer is awaited.
+        tokio::task::yield_now().await;
         let next = self.script.borrow_mut().pop_front();
         let answer = next.unwrap_or_else(|| panic!("no answer is left for {line}"));
         self.advance(if matches!(answer, Err(FetchError::Timeout)) { timeout } else { Duration::from_millis(20) });

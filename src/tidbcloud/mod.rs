@@ -17,6 +17,8 @@ mod units;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -112,15 +114,8 @@ impl<'a, P: Platform> Cloud<'a, P> {
 
     /// `POST /clusters`. It is sent once; where no answer comes, the cluster is looked for by name and creation time.
     pub async fn create_cluster(&self, new: &NewCluster) -> Result<Cluster, ApiError> {
-        let mut body = json!({ "displayName": new.display_name, "region": { "name": new.region } });
-        if let Some(limit) = new.spending_limit {
-            body["spendingLimit"] = json!({ "monthly": limit });
-        }
-        if !new.labels.is_empty() {
-            body["labels"] = json!(new.labels);
-        }
         let asked = self.platform.now();
-        match self.attempt(&Call::write(Method::Post, &["clusters"], Some(bytes(&body)))).await {
+        match self.attempt(&Call::write(Method::Post, &["clusters"], Some(bytes(&json!(new))))).await {
             Err(failed) if failed.maybe_done => {
                 self.look_for(failed, asked, async || {
                     let all = self.all_clusters().await?.into_iter();
@@ -185,16 +180,9 @@ impl<'a, P: Platform> Cloud<'a, P> {
     /// `POST /clusters/{clusterId}/branches`. It is sent once; where no answer comes, the branch is looked for by name
     /// and creation time.
     pub async fn create_branch(&self, id: &ClusterId, new: &NewBranch) -> Result<Branch, ApiError> {
-        let mut body = json!({ "displayName": new.display_name });
-        if let Some(parent) = &new.parent_id {
-            body["parentId"] = json!(parent);
-        }
-        if let Some(moment) = &new.parent_timestamp {
-            body["parentTimestamp"] = json!(moment);
-        }
         let asked = self.platform.now();
         let segments = ["clusters", id.as_str(), "branches"];
-        match self.attempt(&Call::write(Method::Post, &segments, Some(bytes(&body)))).await {
+        match self.attempt(&Call::write(Method::Post, &segments, Some(bytes(&json!(new))))).await {
             Err(failed) if failed.maybe_done => {
                 self.look_for(failed, asked, async || {
                     let all = self.all_branches(id).await?.into_iter();

@@ -318,8 +318,10 @@ mod tests {
 
     use super::*;
 
+    type Check = (&'static str, fn(&str) -> bool);
+
     /// The checks that stand beside the patterns.
-    const CHECKS: [(&str, fn(&str) -> bool); 8] = [
+    const CHECKS: [Check; 8] = [
         (ClusterId::PATTERN, ClusterId::holds),
         (BranchId::PATTERN, BranchId::holds),
         (DisplayName::PATTERN, DisplayName::holds),
