@@ -1,0 +1,203 @@
+//! Where TiDB Cloud is: addresses are built here and nowhere else.
+
+use url::Url;
+
+use super::units::Malformed;
+
+/// The addresses of TiDB Cloud, or of a sandbox that stands for all of them.
+///
+/// In a sandbox, `<sandbox>/<host>/<path>` stands for `https://<host>/<path>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hosts {
+    sandbox: Option<String>,
+}
+
+impl Hosts {
+    /// TiDB Cloud itself.
+    pub fn real() -> Self {
+        Self { sandbox: None }
+    }
+
+    /// A sandbox at this `http` or `https` address, for example `http://127.0.0.1:8788`.
+    pub fn sandbox(address: &str) -> Result<Self, Malformed> {
+        let malformed = Malformed {
+            what: "the sandbox's address",
+            expected: "http or https, a host, and nothing after it but a path",
+        };
+        let url = Url::parse(address).map_err(|_| malformed)?;
+        let plain = matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if plain { Ok(Self { sandbox: Some(url.as_str().trim_end_matches('/').to_owned()) }) } else { Err(malformed) }
+    }
+
+    /// Whether requests go to a sandbox.
+    pub fn is_sandbox(&self) -> bool {
+        self.sandbox.is_some()
+    }
+
+    /// What all addresses of this host start with; no slash at the end.
+    pub(super) fn base(&self, host: &Host) -> String {
+        match &self.sandbox {
+            Some(sandbox) => format!("{sandbox}/{}", host.name()),
+            None => format!("https://{}", host.name()),
+        }
+    }
+
+    /// The address of these path segments and query parameters, each percent-encoded (RFC 3986 section 2.1).
+    ///
+    /// Fails where the address would not mean exactly that: a segment `..`, for example, would be taken as a step up.
+    pub(super) fn url(&self, host: &Host, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, Malformed> {
+        let mut text = self.base(host);
+        for segment in segments {
+            text.push('/');
+            encode(segment, &mut text);
+        }
+        for (at, (name, value)) in query.iter().enumerate() {
+            text.push(if at == 0 { '?' } else { '&' });
+            encode(name, &mut text);
+            text.push('=');
+            encode(value, &mut text);
+        }
+        let malformed = Malformed { what: "a path segment", expected: "neither empty nor made of dots" };
+        let url = Url::parse(&text).map_err(|_| malformed)?;
+        if url.as_str() == text && segments.iter().all(|segment| !segment.is_empty()) {
+            Ok(url)
+        } else {
+            Err(malformed)
+        }
+    }
+}
+
+/// A host that the service talks to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Host {
+    /// Clusters, branches and regions.
+    Serverless,
+    /// SQL users.
+    Iam,
+    /// SQL over HTTP.
+    Sql(SqlHost),
+}
+
+impl Host {
+    fn name(&self) -> &str {
+        match self {
+            Self::Serverless => "serverless.tidbapi.com",
+            Self::Iam => "iam.tidbapi.com",
+            Self::Sql(host) => &host.0,
+        }
+    }
+}
+
+/// A host that takes SQL over HTTP: `http-` and then the public endpoint that the control plane names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SqlHost(String);
+
+impl SqlHost {
+    /// The SQL host of a public endpoint, which must be below `tidbcloud.com`: passwords are sent there.
+    pub(super) fn of_endpoint(endpoint: &str) -> Result<Self, Malformed> {
+        let host = format!("http-{}", endpoint.to_ascii_lowercase());
+        // RFC 1035 section 2.3.1: labels of 1 to 63 letters, digits and inner hyphens; section 2.3.4: 255 octets in all,
+        // which are 253 characters of text.
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        let inside = endpoint.len() > ".tidbcloud.com".len() && host.ends_with(".tidbcloud.com");
+        if inside && host.len() <= 253 && !endpoint.starts_with('.') && host.split('.').all(label) {
+            Ok(Self(host))
+        } else {
+            Err(Malformed { what: "the instance's public endpoint", expected: "a host below tidbcloud.com" })
+        }
+    }
+}
+
+/// Leaves the unreserved characters of RFC 3986 section 2.3 and percent-encodes all other bytes.
+fn encode(text: &str, into: &mut String) {
+    use std::fmt::Write as _;
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            let _ = write!(into, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ENDPOINT: &str = "gateway01.us-east-1.prod.aws.tidbcloud.com";
+
+    #[test]
+    fn addresses_are_those_of_tidb_cloud_or_of_the_sandbox() {
+        let url = |hosts: &Hosts, host| hosts.url(&host, &["v1beta1", "clusters"], &[("pageToken", "a/b")]).unwrap();
+        let sandbox = Hosts::sandbox("http://127.0.0.1:8788/").unwrap();
+        assert_eq!(
+            url(&Hosts::real(), Host::Serverless).as_str(),
+            "https://serverless.tidbapi.com/v1beta1/clusters?pageToken=a%2Fb"
+        );
+        assert_eq!(
+            url(&sandbox, Host::Iam).as_str(),
+            "http://127.0.0.1:8788/iam.tidbapi.com/v1beta1/clusters?pageToken=a%2Fb"
+        );
+        let sql = Host::Sql(SqlHost::of_endpoint(ENDPOINT).unwrap());
+        assert_eq!(
+            sandbox.url(&sql, &["v1beta", "sql"], &[]).unwrap().as_str(),
+            "http://127.0.0.1:8788/http-gateway01.us-east-1.prod.aws.tidbcloud.com/v1beta/sql"
+        );
+        for bad in ["ftp://127.0.0.1", "http://user@127.0.0.1", "http://127.0.0.1/?a", "127.0.0.1:8788", ""] {
+            assert!(Hosts::sandbox(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn passwords_go_to_tidb_cloud_only() {
+        assert!(SqlHost::of_endpoint(ENDPOINT).is_ok());
+        assert_eq!(SqlHost::of_endpoint("Gateway01.TiDBCloud.com").unwrap().0, "http-gateway01.tidbcloud.com");
+        for bad in [
+            "",
+            "tidbcloud.com",
+            ".tidbcloud.com",
+            "eviltidbcloud.com",
+            "gateway01.tidbcloud.com.evil.example",
+            "gateway01.evil.example/.tidbcloud.com",
+            "evil.example#.tidbcloud.com",
+            "evil.example:80?.tidbcloud.com",
+            "a@evil.example\\.tidbcloud.com",
+            "gateway01..tidbcloud.com",
+            "gateway01.-a.tidbcloud.com",
+            "gateway01.tidbcloud.com.",
+            "g\u{e4}teway.tidbcloud.com",
+        ] {
+            assert!(SqlHost::of_endpoint(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn segments_and_parameters_arrive_as_they_were(segment in "\\PC{1,12}|[./%?#\\\\ ]{1,4}", value in "\\PC{0,12}") {
+            for hosts in [Hosts::real(), Hosts::sandbox("http://127.0.0.1:8788").unwrap()] {
+                let start = format!("{}/v1beta1/", hosts.base(&Host::Serverless));
+                let Ok(url) = hosts.url(&Host::Serverless, &["v1beta1", &segment, "end"], &[("q", &value)]) else {
+                    prop_assert!(segment == "." || segment == "..", "{:?} was refused", segment);
+                    continue;
+                };
+                prop_assert!(url.as_str().starts_with(&start));
+                prop_assert_eq!(url.query_pairs().collect::<Vec<_>>(), vec![("q".into(), value.as_str().into())]);
+                let path = url.path().trim_start_matches("/serverless.tidbapi.com").split('/').collect::<Vec<_>>();
+                prop_assert_eq!((path[1], path[3], path.len()), ("v1beta1", "end", 4));
+                let decoded: Vec<_> = url::form_urlencoded::parse(path[2].as_bytes()).collect();
+                prop_assert_eq!(&decoded[0].0, segment.as_str());
+            }
+        }
+    }
+}

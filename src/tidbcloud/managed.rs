@@ -1,0 +1,210 @@
+//! The SQL users that the service makes for itself: one per cluster and access class.
+//!
+//! Nothing about them is stored. The name carries a hash of server secret and public key, so that two keys or two
+//! deployments never fight over one user. The password is derived from server secret and private key, so that a leaked
+//! key that was deleted opens no database.
+
+use super::{
+    Cloud,
+    api::SqlRole,
+    error::{ApiError, presentable},
+    memory::Facts,
+    sql::{AccessClass, Databases, SqlFailure, SqlLogin, Target},
+    units::{ApiKey, ClusterId, hex, hmac_sha256},
+};
+use crate::{platform::Platform, secret::Secret};
+
+/// What managed names start with.
+///
+/// `mcp_` + class (2) + `_` + hash (8) are 15 characters; with a prefix of 15, as TiDB Cloud makes them, and the dot that
+/// is 31, and MySQL allows 32.
+const NAME_START: &str = "mcp_";
+/// Bytes of the hash in a name: 4 make 8 characters. Two of a cluster's deployments share a name once in 2^32.
+const NAME_HASH_BYTES: usize = 4;
+
+/// The characters of passwords: 24 + 24 letters and 8 digits without `I`, `O`, `l`, `o`, `0` and `1`, which look like
+/// others, and 8 marks that mean nothing in JSON, in URLs or to a shell inside quotes. 64 in all, so that six bits choose one evenly.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789-_.~+*^=";
+/// Where each kind of character stands in [`ALPHABET`]: start and length.
+const KINDS: [(usize, usize); 4] = [(0, 24), (24, 24), (48, 8), (56, 8)];
+
+/// Whether a SQL user of this name, with or without a cluster's prefix, is one of ours, of whatever deployment.
+pub fn is_managed_name(name: &str) -> bool {
+    let name = name.rsplit('.').next().unwrap_or_default();
+    let Some((class, hash)) = name.strip_prefix(NAME_START).and_then(|rest| rest.split_once('_')) else {
+        return false;
+    };
+    AccessClass::ALL.iter().any(|known| known.short() == class)
+        && hash.len() == NAME_HASH_BYTES * 2
+        && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+impl AccessClass {
+    const ALL: [Self; 3] = [Self::ReadOnly, Self::ReadWrite, Self::Admin];
+
+    /// As it stands in names.
+    fn short(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "ro",
+            Self::ReadWrite => "rw",
+            Self::Admin => "ad",
+        }
+    }
+
+    fn role(self) -> SqlRole {
+        match self {
+            Self::ReadOnly => SqlRole::ReadOnly,
+            Self::ReadWrite => SqlRole::ReadWrite,
+            Self::Admin => SqlRole::Admin,
+        }
+    }
+}
+
+/// Name without prefix.
+fn name(server_secret: &Secret, key: &ApiKey, class: AccessClass) -> String {
+    let message = format!("sql user name v1\n{}", key.public());
+    let hash = hmac_sha256(server_secret.expose().as_bytes(), message.as_bytes());
+    let (head, _) = hash.split_at(NAME_HASH_BYTES);
+    format!("{NAME_START}{}_{}", class.short(), hex(head))
+}
+
+/// 32 characters, within TiDB Cloud's 8 to 64: one of each kind and 28 of 6 bits, 168 bits.
+fn password(server_secret: &Secret, key: &ApiKey, cluster: &ClusterId, class: AccessClass) -> Secret {
+    let label = format!("sql password key v1\n{}", key.private().expose());
+    let both = hmac_sha256(server_secret.expose().as_bytes(), label.as_bytes());
+    let bits = hmac_sha256(&both, format!("sql password v1\n{cluster}\n{}", class.short()).as_bytes());
+    let kinds = KINDS.iter().copied().chain(std::iter::repeat((0, ALPHABET.len())));
+    let characters = bits.iter().zip(kinds).filter_map(|(byte, (start, length))| {
+        ALPHABET.get(start + usize::from(*byte) % length).copied().map(char::from)
+    });
+    Secret::new(characters.collect::<String>())
+}
+
+impl<P: Platform> Databases<'_, P> {
+    /// Name and password of the managed user of this class; a branch has those of its cluster, copied with its data.
+    pub(super) fn managed_login(&self, target: &Target, class: AccessClass, facts: &Facts) -> SqlLogin {
+        let (secret, key) = (self.server_secret, self.cloud.key);
+        SqlLogin {
+            user: facts.full_name(&name(secret, key, class)),
+            password: password(secret, key, &target.cluster, class),
+        }
+    }
+
+    /// Makes a login work that was refused: creates the user, or gives it its password again.
+    pub(super) async fn repair(&self, target: &Target, class: AccessClass, login: &SqlLogin) -> Result<(), SqlFailure> {
+        let repaired = match &target.branch {
+            // Branches have no call that creates a user: it is there only if the branch was made after it.
+            Some(branch) => {
+                let set = self.cloud.set_branch_sql_password(&target.cluster, branch, &login.user, &login.password);
+                match set.await {
+                    Err(ApiError::NotFound(_)) => return Err(SqlFailure::BranchOlderThanItsUsers),
+                    set => set.map(drop),
+                }
+            }
+            None => match self.create(&target.cluster, class).await {
+                // Whatever became of a creation without an answer, the user is now set as it shall be.
+                Err(ApiError::Conflict(_) | ApiError::OutcomeUnknown { .. }) => {
+                    let body = serde_json::json!({ "password": login.password.expose(), "builtinRole": class.role() });
+                    self.cloud.patch_sql_user(&target.cluster, &login.user, &body, &login.password).await.map(drop)
+                }
+                created => created,
+            },
+        };
+        match repaired {
+            // Logging in shows whether it happened.
+            Ok(()) | Err(ApiError::OutcomeUnknown { .. }) => Ok(()),
+            Err(error @ (ApiError::Forbidden(_) | ApiError::NotOffered(_) | ApiError::NotFound(_))) => {
+                Err(SqlFailure::NoManagedUser { why: presentable(&error.to_string(), 300, &[]) })
+            }
+            Err(error) => Err(SqlFailure::Api(error)),
+        }
+    }
+
+    /// Makes sure that the three managed users exist on a cluster, so that a branch made now gets copies of them.
+    /// `user_prefix` is the cluster's.
+    pub async fn ensure_users(&self, cluster: &ClusterId, user_prefix: &str) -> Result<(), ApiError> {
+        for class in AccessClass::ALL {
+            match self.create(cluster, class).await {
+                Ok(()) | Err(ApiError::Conflict(_)) => {}
+                Err(ApiError::OutcomeUnknown { .. }) => {
+                    let full_name = format!("{user_prefix}.{}", name(self.server_secret, self.cloud.key, class));
+                    self.cloud.sql_user(cluster, &full_name).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn create(&self, cluster: &ClusterId, class: AccessClass) -> Result<(), ApiError> {
+        let Cloud { key, .. } = self.cloud;
+        let password = password(self.server_secret, key, cluster, class);
+        let name = name(self.server_secret, key, class);
+        self.cloud.create_sql_user(cluster, &name, class.role(), &password).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn key(public: &str, private: &str) -> ApiKey {
+        ApiKey::new(public, private).unwrap()
+    }
+
+    #[test]
+    fn names_fit_mysql_and_are_known_again() {
+        let name = name(&Secret::new("canary-server"), &key("SBXOWNER", "canary"), AccessClass::Admin);
+        assert_eq!(name.len(), 15);
+        assert_eq!(format!("2aEp24QWEDLqRFs.{name}").len(), 31);
+        assert!(is_managed_name(&name) && is_managed_name(&format!("2aEp24QWEDLqRFs.{name}")));
+        for other in ["mcp_ro_0123456", "mcp_ro_0123456g", "mcp_xx_01234567", "mcp_ro", "root", "x.root", ""] {
+            assert!(!is_managed_name(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn every_input_makes_another_user_or_password() {
+        let derive = |server: &str, public: &str, private: &str, cluster: &str, class| {
+            let (secret, key) = (Secret::new(server), key(public, private));
+            let password = password(&secret, &key, &cluster.parse().unwrap(), class);
+            (name(&secret, &key, class), password.expose().to_owned())
+        };
+        let (name, password) = derive("canary-1", "SBXOWNER", "canary-a", "1", AccessClass::ReadOnly);
+        let changed = [
+            derive("canary-2", "SBXOWNER", "canary-a", "1", AccessClass::ReadOnly),
+            derive("canary-1", "SBXOWNER", "canary-b", "1", AccessClass::ReadOnly),
+            derive("canary-1", "SBXOWNER", "canary-a", "2", AccessClass::ReadOnly),
+            derive("canary-1", "SBXOWNER", "canary-a", "1", AccessClass::ReadWrite),
+            derive("canary-1", "SBXOWNER", "canary-a", "1", AccessClass::Admin),
+        ];
+        let passwords: BTreeSet<_> = changed.iter().map(|(_, password)| password).chain([&password]).collect();
+        assert_eq!(passwords.len(), 6);
+        let other_key = derive("canary-1", "SBXOTHER", "canary-a", "1", AccessClass::ReadOnly).0;
+        assert!(name != other_key && name != changed[0].0, "the public key and the server secret are in the name");
+        assert_eq!(name, changed[1].0, "the private key is not");
+    }
+
+    #[test]
+    fn passwords_keep_the_rules() {
+        let kinds: [fn(char) -> bool; 4] = [
+            |c| c.is_ascii_uppercase(),
+            |c| c.is_ascii_lowercase(),
+            |c| c.is_ascii_digit(),
+            |c| c.is_ascii_punctuation(),
+        ];
+        assert_eq!(ALPHABET.iter().collect::<BTreeSet<_>>().len(), 64);
+        for cluster in 0..200 {
+            let cluster = cluster.to_string().parse().unwrap();
+            let password = password(&Secret::new("canary"), &key("SBXOWNER", "canary"), &cluster, AccessClass::Admin);
+            let text = password.expose();
+            assert_eq!(text.len(), 32);
+            for (at, kind) in kinds.iter().enumerate() {
+                assert!(text.chars().nth(at).is_some_and(kind), "{at}");
+            }
+            assert!(!text.contains(['0', 'O', 'o', '1', 'l', 'I', '"', '\\', '\'', ':', '%']));
+        }
+    }
+}

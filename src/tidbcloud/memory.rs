@@ -1,0 +1,97 @@
+//! What an isolate remembers between calls. Losing it costs requests, never correctness.
+
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+
+use super::{hosts::SqlHost, nonces::Nonces, sql::Target, units::Caller};
+use crate::platform::UnixMillis;
+
+/// Five minutes: hosts and prefixes do not change while an instance lives, and a failed login drops them at once.
+const FACTS_AGE_MAX: Duration = Duration::from_secs(300);
+/// 256 instances at about 300 bytes each are 75 KiB of an isolate's 128 MiB.
+const FACTS_MAX: usize = 256;
+
+/// Nonces and connection facts of one isolate, kept apart by caller.
+///
+/// Its cells are borrowed for single statements only, never across an `await`.
+#[derive(Default)]
+pub struct Memory {
+    pub(super) nonces: RefCell<Nonces>,
+    facts: RefCell<BTreeMap<(Caller, Target), (UnixMillis, Facts)>>,
+}
+
+/// How to reach the SQL of a cluster or branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// Where SQL over HTTP is taken.
+    pub(super) host: SqlHost,
+    /// What user names of this instance start with, without the dot; newer Essential instances have none.
+    pub(super) prefix: Option<String>,
+}
+
+impl Facts {
+    /// The full name of a user of this instance.
+    pub(super) fn full_name(&self, name: &str) -> String {
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}.{name}"),
+            None => name.to_owned(),
+        }
+    }
+}
+
+impl Memory {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn facts(&self, caller: Caller, target: &Target, now: UnixMillis) -> Option<Facts> {
+        let known = self.facts.borrow();
+        let (since, facts) = known.get(&(caller, target.clone()))?;
+        (now < since.after(FACTS_AGE_MAX)).then(|| facts.clone())
+    }
+
+    pub(super) fn keep_facts(&self, caller: Caller, target: &Target, now: UnixMillis, facts: Facts) {
+        let mut known = self.facts.borrow_mut();
+        known.insert((caller, target.clone()), (now, facts));
+        if known.len() > FACTS_MAX {
+            let oldest = known.iter().min_by_key(|(_, (since, _))| *since).map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest {
+                known.remove(&oldest);
+            }
+        }
+    }
+
+    pub(super) fn drop_facts(&self, caller: Caller, target: &Target) {
+        self.facts.borrow_mut().remove(&(caller, target.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidbcloud::units::ApiKey;
+
+    fn target(number: usize) -> Target {
+        Target { cluster: number.to_string().parse().unwrap(), branch: None }
+    }
+
+    #[test]
+    fn facts_are_kept_per_caller_for_five_minutes_and_in_bounds() {
+        let memory = Memory::new();
+        let caller = |private| ApiKey::new("SBXOWNER", private).unwrap().caller();
+        let (right, wrong) = (caller("canary"), caller("canary-wrong"));
+        let facts =
+            Facts { host: SqlHost::of_endpoint("gateway01.tidbcloud.com").unwrap(), prefix: Some("pre".to_owned()) };
+        for number in 0..300 {
+            let now = UnixMillis(u64::try_from(number).unwrap());
+            memory.keep_facts(right, &target(number), now, facts.clone());
+        }
+        assert_eq!(memory.facts.borrow().len(), FACTS_MAX);
+        assert_eq!(memory.facts(right, &target(0), UnixMillis(300)), None, "the oldest made room");
+        assert_eq!(memory.facts(right, &target(299), UnixMillis(300)), Some(facts));
+        assert_eq!(memory.facts(wrong, &target(299), UnixMillis(300)), None);
+        assert_eq!(memory.facts(right, &target(299), UnixMillis(300_299)), None, "five minutes have passed");
+        memory.drop_facts(right, &target(298));
+        assert_eq!(memory.facts(right, &target(298), UnixMillis(300)), None);
+    }
+}

@@ -1,0 +1,267 @@
+//! The one place that sends: digest, attempts, time limits.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use url::{Position, Url};
+
+use super::{
+    Cloud,
+    digest::{self, Carried, Nonce, Refusal},
+    error::{ApiError, Said},
+    hosts::Host,
+    nonces::Space,
+    retry::{self, Passing},
+    units::hex,
+};
+use crate::{
+    http::{Headers, Method, Response},
+    platform::{Outbound, Platform},
+    secret::Secret,
+};
+
+/// 8 s: three attempts fit into the 28 s of a call.
+const TIMEOUT: Duration = Duration::from_secs(8);
+/// 2 MiB: a page of 100 clusters of 4 KiB each is 400 KiB; the rest is room for labels and annotations.
+const RESPONSE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Attempts of what can be repeated.
+const ATTEMPTS_MAX: u32 = 3;
+/// TiDB Cloud's code for a public key that does not exist.
+const UNKNOWN_PUBLIC_KEY: &str = "49900001";
+/// Who we are, for whoever reads TiDB Cloud's logs.
+pub(super) const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// One call of the API.
+pub(super) struct Call<'c> {
+    pub(super) host: Host,
+    pub(super) method: Method,
+    /// After `/v1beta1`.
+    pub(super) segments: &'c [&'c str],
+    pub(super) query: &'c [(&'c str, &'c str)],
+    pub(super) body: Option<Vec<u8>>,
+    /// A secret in the body, which no error may repeat.
+    pub(super) secret: Option<&'c Secret>,
+}
+
+impl<'c> Call<'c> {
+    pub(super) fn get(segments: &'c [&'c str], query: &'c [(&'c str, &'c str)]) -> Self {
+        Self { host: Host::Serverless, method: Method::Get, segments, query, body: None, secret: None }
+    }
+
+    pub(super) fn write(method: Method, segments: &'c [&'c str], body: Option<Vec<u8>>) -> Self {
+        Self { host: Host::Serverless, method, segments, query: &[], body, secret: None }
+    }
+}
+
+/// An attempt that failed.
+pub(super) struct Failed {
+    pub(super) error: ApiError,
+    /// Whether the request may have been carried out.
+    pub(super) maybe_done: bool,
+}
+
+impl Failed {
+    /// The failure of a request that was not carried out.
+    fn undone(error: ApiError) -> Self {
+        Self { error, maybe_done: false }
+    }
+
+    /// The failure of a write that is not looked into further.
+    pub(super) fn unsettled(self) -> ApiError {
+        if self.maybe_done { ApiError::OutcomeUnknown { cause: Box::new(self.error) } } else { self.error }
+    }
+}
+
+impl<P: Platform> Cloud<'_, P> {
+    /// Reads, and tries again after failures that pass.
+    pub(super) async fn read<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ApiError> {
+        let mut failures = 0;
+        loop {
+            match self.attempt(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => self.try_again(&mut failures, ATTEMPTS_MAX, failed.error).await?,
+            }
+        }
+    }
+
+    /// Deletes, and tries again after failures that pass. `None` where it is gone and the answer that said so was lost.
+    pub(super) async fn delete<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<Option<T>, ApiError> {
+        let (mut failures, mut maybe_done) = (0, false);
+        loop {
+            let error = match self.attempt(call).await {
+                Ok(answer) => return Ok(Some(answer)),
+                // It was accepted; only the description of what is gone cannot be read.
+                Err(Failed { error: ApiError::Unreadable { .. }, .. }) => return Ok(None),
+                Err(Failed { error: ApiError::NotFound(_), .. }) if maybe_done => return Ok(None),
+                Err(failed) => {
+                    maybe_done |= failed.maybe_done;
+                    failed.error
+                }
+            };
+            // A refusal for too many requests is for the caller to wait out.
+            let limited = matches!(error, ApiError::RateLimited { .. });
+            let again = if limited { Err(error) } else { self.try_again(&mut failures, ATTEMPTS_MAX, error).await };
+            again.map_err(|error| Failed { error, maybe_done }.unsettled())?;
+        }
+    }
+
+    /// Counts a failure and waits before the next attempt; returns it where there shall be none.
+    pub(super) async fn try_again(
+        &self,
+        failures: &mut u32,
+        attempts_max: u32,
+        error: ApiError,
+    ) -> Result<(), ApiError> {
+        *failures += 1;
+        let wait = error.passing().and_then(|passing| self.wait_after(passing, *failures, attempts_max));
+        match wait {
+            Some(wait) => {
+                self.platform.sleep(wait).await;
+                Ok(())
+            }
+            None => Err(error),
+        }
+    }
+
+    /// How long to wait after this failure, `None` where there shall be no further attempt.
+    pub(super) fn wait_after(&self, passing: Passing, failures: u32, attempts_max: u32) -> Option<Duration> {
+        let mut random = [0; 8];
+        self.platform.random(&mut random);
+        retry::wait(passing, failures, attempts_max, self.remaining(), u64::from_le_bytes(random))
+    }
+
+    /// What is left of the time of the whole call.
+    pub(super) fn remaining(&self) -> Duration {
+        self.platform.now().until(self.deadline)
+    }
+
+    /// One attempt, which is up to four requests: a digest may have to be asked for, and may be refused as stale.
+    pub(super) async fn attempt<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Failed> {
+        let response = self.exchange(call).await?;
+        let status = response.status;
+        if (200..=299).contains(&status) {
+            return serde_json::from_slice(&response.body)
+                .map_err(|_| Failed { error: ApiError::Unreadable { status }, maybe_done: true });
+        }
+        // 4xx: it was refused. A 408 comes from a gateway that gave up waiting, for us or for the server behind it.
+        let maybe_done = status >= 500 && status != 501 || status == 408;
+        Err(Failed { error: self.refusal(call, &response), maybe_done })
+    }
+
+    /// Sends with credentials; the answer is any but a 401.
+    async fn exchange(&self, call: &Call<'_>) -> Result<Response, Failed> {
+        let url = self.url(&call.host, call.segments, call.query)?;
+        let space = Space { base: self.hosts.base(&call.host), caller: self.key.caller() };
+        let leased = self.memory.nonces.borrow_mut().lease(&space, self.platform.now());
+        let (mut nonce, mut carried) = match leased {
+            Some(nonce) => (Some(nonce), Carried::OlderNonce),
+            None if call.method == Method::Get => (None, Carried::Nothing),
+            // The nonce was issued for another address. RFC 7616 ties it to none, but a server may: so a refusal of it
+            // does not yet mean that the key is wrong.
+            None => (Some(self.nonce_for_write(&call.host).await.map_err(Failed::undone)?), Carried::OlderNonce),
+        };
+        loop {
+            let response = self.send(call, &url, nonce.as_mut()).await?;
+            if response.status != 401 {
+                if let Some(mut nonce) = nonce {
+                    if let Some(info) = response.headers.get("authentication-info") {
+                        nonce.follow(&info);
+                    }
+                    self.memory.nonces.borrow_mut().put_back(space, nonce, self.platform.now());
+                }
+                return Ok(response);
+            }
+            match digest::refused(carried, response.headers.get("www-authenticate").as_deref()) {
+                Refusal::Answer(challenge, next) => (nonce, carried) = (Some(Nonce::new(challenge)), next),
+                Refusal::WrongKey => return Err(Failed::undone(self.refusal(call, &response))),
+                Refusal::NeverFresh => return Err(Failed::undone(ApiError::Unexpected("every nonce is called stale"))),
+                Refusal::NotDigest => {
+                    let unknown_key = Said::read(&response.body).code.as_deref() == Some(UNKNOWN_PUBLIC_KEY);
+                    return Err(Failed::undone(if carried != Carried::Nothing && unknown_key {
+                        self.refusal(call, &response)
+                    } else {
+                        ApiError::Unexpected("401 without a Digest challenge")
+                    }));
+                }
+            }
+        }
+    }
+
+    /// A nonce for a write, so that its body is sent once and only with credentials: asked for by a read of the same
+    /// host that is without effect even where a server fails to challenge it.
+    async fn nonce_for_write(&self, host: &Host) -> Result<Nonce, ApiError> {
+        let own_key = ["apikeys", self.key.public()];
+        let segments: &[&str] = match host {
+            Host::Iam => &own_key,
+            _ => &["regions"],
+        };
+        let call = Call { host: host.clone(), ..Call::get(segments, &[]) };
+        let url = self.url(&call.host, call.segments, call.query).map_err(|failed| failed.error)?;
+        let mut failures = 0;
+        loop {
+            let error = match self.send(&call, &url, None).await {
+                Err(failed) => failed.error,
+                Ok(response) if response.status == 401 => {
+                    let challenge = response.headers.get("www-authenticate");
+                    return match digest::refused(Carried::Nothing, challenge.as_deref()) {
+                        Refusal::Answer(challenge, _) => Ok(Nonce::new(challenge)),
+                        _ => Err(ApiError::Unexpected("401 without a Digest challenge")),
+                    };
+                }
+                Ok(response) if response.status < 400 => {
+                    return Err(ApiError::Unexpected("a request without credentials was not refused"));
+                }
+                Ok(response) => self.refusal(&call, &response),
+            };
+            self.try_again(&mut failures, ATTEMPTS_MAX, error).await?;
+        }
+    }
+
+    /// Sends once.
+    async fn send(&self, call: &Call<'_>, url: &Url, nonce: Option<&mut Nonce>) -> Result<Response, Failed> {
+        let remaining = self.remaining();
+        if remaining < retry::ATTEMPT_MIN {
+            return Err(Failed::undone(ApiError::DeadlineExceeded));
+        }
+        let mut headers = Headers::from_iter([("accept", "application/json"), ("user-agent", USER_AGENT)]);
+        if call.body.is_some() {
+            headers.append("content-type", "application/json");
+        }
+        let anonymous = nonce.is_none();
+        if let Some(nonce) = nonce {
+            // 16 bytes: 128 bits.
+            let mut random = [0; 16];
+            self.platform.random(&mut random);
+            let request = digest::Request {
+                method: call.method.as_str(),
+                uri: &url[Position::BeforePath..Position::AfterQuery],
+                body: call.body.as_deref().unwrap_or_default(),
+                cnonce: &hex(&random),
+            };
+            headers.append("authorization", nonce.sign(self.key, &request));
+        }
+        let request = Outbound {
+            method: call.method,
+            url: url.clone(),
+            headers,
+            body: call.body.clone(),
+            timeout: TIMEOUT.min(remaining),
+            response_bytes_max: RESPONSE_BYTES_MAX,
+        };
+        self.platform
+            .fetch(request)
+            .await
+            .map_err(|error| Failed { error: ApiError::of_fetch(error), maybe_done: !anonymous })
+    }
+
+    fn url(&self, host: &Host, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, Failed> {
+        let segments: Vec<&str> = std::iter::once("v1beta1").chain(segments.iter().copied()).collect();
+        self.hosts.url(host, &segments, query).map_err(|malformed| Failed::undone(malformed.into()))
+    }
+
+    fn refusal(&self, call: &Call<'_>, response: &Response) -> ApiError {
+        let mut secrets = vec![self.key.private().expose()];
+        secrets.extend(call.secret.map(Secret::expose));
+        ApiError::of_refusal(response, self.platform.now(), &secrets)
+    }
+}

@@ -1,0 +1,392 @@
+//! The values that go into requests, parsed once at the door.
+//!
+//! Each type states its bounds as a JSON Schema pattern and as a check on neighbouring lines; a property test holds
+//! the two together.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use hmac::{Hmac, KeyInit, Mac};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{platform::UnixMillis, secret::Secret};
+
+/// A value outside its bounds. It never repeats the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// What it was to be.
+    pub what: &'static str,
+    /// What it must look like: a pattern or a few words.
+    pub expected: &'static str,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{} must be {}", self.what, self.expected)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+macro_rules! text_unit {
+    ($(#[$attribute:meta])* $name:ident, $what:literal, $pattern:literal, |$text:ident| $holds:expr) => {
+        $(#[$attribute])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// What a value must look like: a regular expression (ECMA-262).
+            pub const PATTERN: &'static str = $pattern;
+
+            /// Whether `text` is such a value.
+            pub fn holds($text: &str) -> bool {
+                $holds
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Malformed;
+
+            fn try_from(text: String) -> Result<Self, Malformed> {
+                if Self::holds(&text) { Ok(Self(text)) } else { Err(Malformed { what: $what, expected: $pattern }) }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Malformed;
+
+            fn from_str(text: &str) -> Result<Self, Malformed> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str(&self.0)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
+    };
+}
+
+/// Whether `text` has `least` to `most` bytes and each of them satisfies `allowed`.
+fn made_of(text: &str, least: usize, most: usize, allowed: fn(u8) -> bool) -> bool {
+    (least..=most).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+text_unit! {
+    /// Id of a cluster (TiDB Cloud API, `Cluster.clusterId`): a decimal number that fits 64 bits, so 20 digits at most.
+    ClusterId, "a cluster id", "^[0-9]{1,20}$",
+    |text| made_of(text, 1, 20, |byte| byte.is_ascii_digit())
+}
+
+text_unit! {
+    /// Id of a branch (TiDB Cloud API, `Branch.branchId`). Published examples have 26 characters after the hyphen;
+    /// 5 + 59 = 64 leaves room.
+    BranchId, "a branch id", "^bran-[a-z0-9]{1,59}$",
+    |text| text.strip_prefix("bran-").is_some_and(|rest| {
+        made_of(rest, 1, 59, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    })
+}
+
+text_unit! {
+    /// Name that a person gave to a cluster or branch (TiDB Cloud API, `Cluster.displayName`): 4 to 64 characters.
+    DisplayName, "a display name", "^[A-Za-z0-9][-A-Za-z0-9]{2,62}[A-Za-z0-9]$",
+    |text| made_of(text, 4, 64, |byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !text.starts_with('-') && !text.ends_with('-')
+}
+
+text_unit! {
+    /// Resource name of a region (TiDB Cloud API, `Region.name` and the alphabet of `Region.regionId`).
+    RegionName, "a region name", "^regions/(aws|alicloud)-[a-z0-9-]{1,64}$",
+    |text| text.strip_prefix("regions/aws-").or_else(|| text.strip_prefix("regions/alicloud-")).is_some_and(|rest| {
+        made_of(rest, 1, 64, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    })
+}
+
+text_unit! {
+    /// Name of a SQL user, with or without the prefix of its cluster: at most 32 characters, as in MySQL.
+    /// It starts with no dot, so that it can stand as a path segment.
+    SqlUserName, "a SQL user name", "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$",
+    |text| made_of(text, 1, 32, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+        && !text.starts_with(['.', '-'])
+}
+
+text_unit! {
+    /// Token of a page, opaque (TiDB Cloud API, `pageToken`): at most 2 KiB, which leaves 14 KiB of the longest URL that
+    /// Workers send (16 KiB).
+    PageToken, "a page token", "^[!-~]{1,2048}$",
+    |text| made_of(text, 1, 2048, |byte| byte.is_ascii_graphic())
+}
+
+/// A point in time as RFC 3339 section 5.6 writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp(String, OffsetDateTime);
+
+impl Timestamp {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The moment; one before 1970 counts as 1970.
+    pub fn moment(&self) -> UnixMillis {
+        UnixMillis(u64::try_from(self.1.unix_timestamp_nanos() / 1_000_000).unwrap_or(0))
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = Malformed;
+
+    fn try_from(text: String) -> Result<Self, Malformed> {
+        match OffsetDateTime::parse(&text, &Rfc3339) {
+            Ok(moment) => Ok(Self(text, moment)),
+            Err(_) => Err(Malformed { what: "a time", expected: "RFC 3339, for example 2026-01-31T12:00:00Z" }),
+        }
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(value: Timestamp) -> Self {
+        value.0
+    }
+}
+
+impl JsonSchema for Timestamp {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
+/// Money: hundredths of a US dollar (TiDB Cloud API, `Cluster.spendingLimit.monthly`, an int32).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct UsdCents(u32);
+
+impl UsdCents {
+    /// The largest int32.
+    pub const MAX: u32 = 0x7fff_ffff;
+
+    /// The number of cents.
+    pub fn cents(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for UsdCents {
+    type Error = Malformed;
+
+    fn try_from(cents: u32) -> Result<Self, Malformed> {
+        if cents <= Self::MAX {
+            Ok(Self(cents))
+        } else {
+            Err(Malformed { what: "an amount in US cents", expected: "0 to 2147483647" })
+        }
+    }
+}
+
+impl From<UsdCents> for u32 {
+    fn from(value: UsdCents) -> Self {
+        value.0
+    }
+}
+
+impl JsonSchema for UsdCents {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "UsdCents".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 0, "maximum": UsdCents::MAX })
+    }
+}
+
+/// Who is calling, for whatever is remembered per caller: SHA-256 over the whole key pair, so that a wrong private key
+/// never meets what the right one has left behind.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Caller([u8; 32]);
+
+/// A TiDB Cloud API key: public key as user name and private key as password of HTTP Digest.
+///
+/// Syntax is checked, so that no value reaches a hash or a header that could mean something else there
+/// (RFC 7616 section 3.4: a user name has no colon).
+#[derive(Clone)]
+pub struct ApiKey {
+    public: String,
+    private: Secret,
+    caller: Caller,
+}
+
+impl ApiKey {
+    /// What a public key must look like. Published examples have 8 characters.
+    pub const PUBLIC_PATTERN: &'static str = "^[A-Za-z0-9]{4,64}$";
+    /// What a private key must look like: visible ASCII without a colon. Published examples are UUIDs, 36 characters.
+    pub const PRIVATE_PATTERN: &'static str = "^[!-9;-~]{1,128}$";
+
+    /// Checks both halves. The error says which one is malformed, never its value.
+    pub fn new(public: impl Into<String>, private: impl Into<String>) -> Result<Self, Malformed> {
+        let (public, private) = (public.into(), private.into());
+        if !made_of(&public, 4, 64, |byte| byte.is_ascii_alphanumeric()) {
+            return Err(Malformed { what: "the public key", expected: Self::PUBLIC_PATTERN });
+        }
+        if !made_of(&private, 1, 128, |byte| byte.is_ascii_graphic() && byte != b':') {
+            return Err(Malformed { what: "the private key", expected: Self::PRIVATE_PATTERN });
+        }
+        let caller = Caller(Sha256::digest(format!("{public}:{private}")).into());
+        Ok(Self { public, private: Secret::new(private), caller })
+    }
+
+    /// The public key.
+    pub fn public(&self) -> &str {
+        &self.public
+    }
+
+    /// The private key.
+    pub fn private(&self) -> &Secret {
+        &self.private
+    }
+
+    pub(super) fn caller(&self) -> Caller {
+        self.caller
+    }
+}
+
+/// HMAC-SHA256 (RFC 2104) of `message`.
+pub(super) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    #[expect(
+        clippy::expect_used,
+        reason = "RFC 2104 section 2: a key of any length is allowed, and the crate takes any"
+    )]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// `bytes` in lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, string::string_regex};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    type Check = (&'static str, fn(&str) -> bool);
+
+    /// The checks that stand beside the patterns.
+    const CHECKS: [Check; 8] = [
+        (ClusterId::PATTERN, ClusterId::holds),
+        (BranchId::PATTERN, BranchId::holds),
+        (DisplayName::PATTERN, DisplayName::holds),
+        (RegionName::PATTERN, RegionName::holds),
+        (SqlUserName::PATTERN, SqlUserName::holds),
+        (PageToken::PATTERN, PageToken::holds),
+        (ApiKey::PUBLIC_PATTERN, |text| ApiKey::new(text, "canary").is_ok()),
+        (ApiKey::PRIVATE_PATTERN, |text| ApiKey::new("PUBLIC01", text).is_ok()),
+    ];
+
+    #[test]
+    fn every_check_means_its_pattern() {
+        let mut runner = proptest::test_runner::TestRunner::default();
+        for (pattern, holds) in CHECKS {
+            let schema = jsonschema::validator_for(&json!({ "type": "string", "pattern": pattern })).unwrap();
+            let inside = string_regex(pattern.trim_start_matches('^').trim_end_matches('$')).unwrap();
+            // One inside, then one character put in place of another: most of these are just outside.
+            let near = (inside, any::<prop::sample::Index>(), "[-_.:/ a-zA-Z0-9é\n]{0,2}");
+            runner
+                .run(&near, |(text, at, other)| {
+                    prop_assert!(holds(&text), "{pattern} refuses {text:?}");
+                    let mut changed: Vec<String> = text.chars().map(String::from).collect();
+                    let at = at.index(changed.len());
+                    changed[at] = other;
+                    let changed = changed.concat();
+                    let valid = schema.is_valid(&Value::String(changed.clone()));
+                    prop_assert_eq!(holds(&changed), valid, "{} and its check differ on {:?}", pattern, changed);
+                    Ok(())
+                })
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn lengths_end_where_the_patterns_say() {
+        for (text, fits) in [("a".repeat(64), true), ("a".repeat(65), false), ("abc".into(), false)] {
+            assert_eq!(DisplayName::holds(&text), fits, "{text}");
+        }
+        assert!(ClusterId::holds(&"9".repeat(20)) && !ClusterId::holds(&"9".repeat(21)) && !ClusterId::holds(""));
+        assert!(PageToken::holds(&"t".repeat(2048)) && !PageToken::holds(&"t".repeat(2049)));
+        assert!(!SqlUserName::holds("..") && !SqlUserName::holds("."));
+    }
+
+    #[test]
+    fn an_error_never_repeats_a_key() {
+        let malformed = ApiKey::new("PUBLIC01", "canary private").err().unwrap();
+        assert!(!format!("{malformed} {malformed:?}").contains("canary"));
+    }
+
+    #[test]
+    fn money_and_time_have_bounds() {
+        assert!(serde_json::from_value::<UsdCents>(json!(2_147_483_648_u32)).is_err());
+        assert!(serde_json::from_value::<UsdCents>(json!(-1)).is_err());
+        assert_eq!(serde_json::from_value::<UsdCents>(json!(0)).unwrap().cents(), 0);
+        let time: Timestamp = serde_json::from_value(json!("2026-01-31T12:00:00.250+01:00")).unwrap();
+        assert_eq!(time.moment(), UnixMillis(1_769_857_200_250));
+        assert!(Timestamp::try_from("2026-01-31".to_owned()).is_err());
+    }
+
+    #[test]
+    fn hmac_is_that_of_rfc_4231() {
+        // RFC 4231 section 4.3, test case 2.
+        assert_eq!(
+            hex(&hmac_sha256(b"Jefe", b"what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+    }
+}
