@@ -4,6 +4,7 @@
 //! server: each SQL user of the sandbox is a user there, with a role of the same name and rights.
 
 mod copy;
+mod dialect;
 mod engine;
 mod process;
 pub mod recorded;
@@ -33,6 +34,9 @@ use wire::Answer;
 
 /// Idle transactions and stateful connections end after ten minutes, as TiDB Cloud documents for its serverless driver.
 const SESSION_IDLE: Duration = Duration::from_secs(10 * 60);
+
+/// How long a server that does not take connections may take to be seen as dead.
+const DEATH_LIMIT: Duration = Duration::from_secs(2);
 
 /// Session values that carry nothing: the client got them with an answer outside any session, and sends them back.
 const AUTOCOMMIT_PREFIX: &str = "auto-";
@@ -203,14 +207,21 @@ impl Servers {
     }
 
     fn connect(&self, task: &SqlTask) -> Result<(Arc<Server>, Conn), SqlOutcome> {
-        let server = self.server(&task.instance).map_err(SqlOutcome::Unavailable)?;
-        match server.user(&task.user, task.role, &task.database) {
-            Ok(connection) => Ok((server, connection)),
-            Err(mysql::Error::MySqlError(error)) => {
-                let message = error.message.replace("'@'localhost'", "'@'%'");
-                Err(SqlOutcome::Refused { code: error.code, sqlstate: error.state, message })
+        let mut restarted = false;
+        loop {
+            let server = self.server(&task.instance).map_err(SqlOutcome::Unavailable)?;
+            match server.user(&task.user, task.role, &task.database) {
+                Ok(connection) => return Ok((server, connection)),
+                Err(mysql::Error::MySqlError(error)) => {
+                    let message = error.message.replace("'@'localhost'", "'@'%'");
+                    return Err(SqlOutcome::Refused { code: error.code, sqlstate: error.state, message });
+                }
+                // A process that has just died may not be known to be dead.
+                Err(_) if !restarted && server.ends_within(DEATH_LIMIT) => restarted = true,
+                Err(error) => {
+                    return Err(SqlOutcome::Unavailable(format!("the SQL server cannot be reached: {error}")));
+                }
             }
-            Err(error) => Err(SqlOutcome::Unavailable(format!("the SQL server cannot be reached: {error}"))),
         }
     }
 
@@ -512,11 +523,9 @@ fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &St
     if let Some(refusal) = recorded::refused_by_tidb(statement) {
         return Err(Failure::Refused(refusal));
     }
-    // TiDB's name for what MariaDB does anyway.
-    let pessimistic = statement.canonical.eq_ignore_ascii_case("BEGIN PESSIMISTIC");
-    let text = if pessimistic { "BEGIN" } else { &statement.text };
-    match run_on(server, connection, statement, text) {
-        Ok(given) => Ok(Given::Live(as_tidb_would(server, statement, given))),
+    let translated = dialect::translated(statement, task.role);
+    match run_on(server, connection, statement, translated.as_deref().unwrap_or(&statement.text)) {
+        Ok(given) => Ok(Given::Live(dialect::as_tidb_would(server, statement, given))),
         Err(Failure::Refused(refusal)) => instead(refusal),
         Err(lost) => Err(lost),
     }
@@ -549,99 +558,4 @@ fn run_on(server: &Server, connection: &mut Conn, statement: &Statement, text: &
     let answer = wire::run(connection, text, stop);
     connection.query_drop(format!("SET max_statement_time = {}", kept.unwrap_or(0.0)))?;
     Ok(answer?)
-}
-
-/// What MariaDB says otherwise although it means the same.
-fn as_tidb_would(server: &Server, statement: &Statement, answer: Answer) -> Answer {
-    match answer {
-        Answer::Done { .. } if statement.is_ddl() => Answer::Done { rows_affected: 0, last_insert_id: 0 },
-        Answer::Rows { mut types, mut rows, origins } => {
-            let json = json_columns(server, &origins);
-            for (at, (column, origin)) in types.iter_mut().zip(&origins).enumerate() {
-                if json.get(at).copied().unwrap_or(false) {
-                    "JSON".clone_into(&mut column.kind);
-                    for text in rows.iter_mut().filter_map(|row| row.get_mut(at)?.as_mut()) {
-                        if let Ok(value) = serde_json::from_str(text) {
-                            *text = tidb_json(&value);
-                        }
-                    }
-                } else if origin.table.is_empty() {
-                    // TiDB computes with 64 bits; MariaDB names the width that the digits of a literal need.
-                    let unsigned = column.kind.starts_with("UNSIGNED ");
-                    if matches!(
-                        column.kind.trim_start_matches("UNSIGNED "),
-                        "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT"
-                    ) {
-                        if unsigned { "UNSIGNED BIGINT" } else { "BIGINT" }.clone_into(&mut column.kind);
-                    }
-                }
-                if matches!(column.kind.as_str(), "FLOAT" | "DOUBLE") {
-                    for text in rows.iter_mut().filter_map(|row| row.get_mut(at)?.as_mut()) {
-                        if text == "-0" {
-                            "0".clone_into(text);
-                        }
-                    }
-                }
-            }
-            Answer::Rows { types, rows, origins }
-        }
-        other => other,
-    }
-}
-
-/// Which columns were declared JSON: MariaDB keeps them as text with the check `json_valid`.
-fn json_columns(server: &Server, origins: &[wire::Origin]) -> Vec<bool> {
-    let mut tables: Vec<(&str, &str)> = origins
-        .iter()
-        .filter(|origin| !origin.table.is_empty())
-        .map(|origin| (&*origin.schema, &*origin.table))
-        .collect();
-    tables.sort_unstable();
-    tables.dedup();
-    tables.retain(|(schema, _)| !schema.eq_ignore_ascii_case("information_schema"));
-    if tables.is_empty() {
-        return Vec::new();
-    }
-    let conditions: Vec<String> = tables
-        .iter()
-        .map(|(schema, table)| {
-            let quote = |text: &str| mysql::Value::from(text).as_sql(false);
-            format!("(CONSTRAINT_SCHEMA = {} AND TABLE_NAME = {})", quote(schema), quote(table))
-        })
-        .collect();
-    let query = format!(
-        "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS \
-         WHERE CHECK_CLAUSE LIKE 'json_valid(%' AND ({})",
-        conditions.join(" OR ")
-    );
-    let found =
-        server.administrator().and_then(|mut connection| connection.query::<(String, String, String), _>(query));
-    let found = found.unwrap_or_default();
-    origins
-        .iter()
-        .map(|origin| {
-            let clause = format!("json_valid(`{}`)", origin.column);
-            found.iter().any(|(schema, table, check)| {
-                *schema == origin.schema && *table == origin.table && check.eq_ignore_ascii_case(&clause)
-            })
-        })
-        .collect()
-}
-
-/// JSON as TiDB prints it: members sorted by key, a space after commas and colons.
-fn tidb_json(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::Array(items) => {
-            format!("[{}]", items.iter().map(tidb_json).collect::<Vec<_>>().join(", "))
-        }
-        serde_json::Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_unstable_by_key(|(name, _)| *name);
-            let print = |(name, value): &(&String, &serde_json::Value)| {
-                format!("{}: {}", serde_json::Value::from(name.as_str()), tidb_json(value))
-            };
-            format!("{{{}}}", members.iter().map(print).collect::<Vec<_>>().join(", "))
-        }
-        scalar => scalar.to_string(),
-    }
 }

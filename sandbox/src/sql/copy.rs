@@ -123,12 +123,17 @@ impl Snapshot {
         let start = format!("INSERT INTO {table} ({columns}) VALUES ");
         let mut batch = start.clone();
         for row in rows {
-            let values: Vec<String> = row?.unwrap().iter().map(|value| value.as_sql(false)).collect();
-            batch.push(if batch.len() == start.len() { '(' } else { ',' });
-            if batch.ends_with(',') {
-                batch.push('(');
+            let mut separator = if batch.len() == start.len() { "(" } else { ",(" };
+            for value in row?.unwrap() {
+                batch.push_str(separator);
+                separator = ",";
+                match value {
+                    // With an exponent, because digits alone are read as DECIMAL, which has 65 of them.
+                    Value::Float(number) => batch.push_str(&format!("{number:e}")),
+                    Value::Double(number) => batch.push_str(&format!("{number:e}")),
+                    other => batch.push_str(&other.as_sql(false)),
+                }
             }
-            batch.push_str(&values.join(","));
             batch.push(')');
             if batch.len() > BATCH_BYTES {
                 target.query_drop(&batch)?;

@@ -51,12 +51,20 @@ const MARIADB_SETUP: &[&str] = &[
     // The more specific grant replaces the pattern for this schema.
     "GRANT SELECT ON mysql.* TO role_readwrite",
     "CREATE ROLE role_admin",
-    "GRANT SELECT, SHOW VIEW, SHOW DATABASES, PROCESS, CREATE USER ON *.* TO role_admin",
-    "GRANT INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, CREATE VIEW, CREATE TEMPORARY TABLES, LOCK TABLES, \
-     EXECUTE ON `%`.* TO role_admin WITH GRANT OPTION",
-    "GRANT SELECT ON mysql.* TO role_admin",
     "DROP USER IF EXISTS root@localhost, root@`127.0.0.1`, root@`::1`",
 ];
+
+/// Rights of `role_admin`; granted to its holders themselves too: MariaDB asks what a view's definer may do without a role.
+fn mariadb_administrator(grantee: &str) -> [String; 3] {
+    [
+        format!("GRANT SELECT, SHOW VIEW, SHOW DATABASES, PROCESS, CREATE USER ON *.* TO {grantee}"),
+        format!(
+            "GRANT INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, CREATE VIEW, CREATE TEMPORARY TABLES, \
+             LOCK TABLES, EXECUTE ON `%`.* TO {grantee} WITH GRANT OPTION"
+        ),
+        format!("GRANT SELECT ON mysql.* TO {grantee}"),
+    ]
+}
 
 const TIDB_SETUP: &[&str] = &[
     "CREATE ROLE IF NOT EXISTS role_readonly, role_readwrite, role_admin",
@@ -143,7 +151,14 @@ impl Home {
     pub(crate) fn open(engine: Engine, root: &Path) -> Result<Self, String> {
         let version = engine.version()?;
         let mut digest = Sha256::new();
-        for part in [&version, SHOP, &MARIADB_SETUP.join(";"), &TIDB_SETUP.join(";"), &TEMPLATE_LAYOUT.to_string()] {
+        for part in [
+            &version,
+            SHOP,
+            &MARIADB_SETUP.join(";"),
+            &TIDB_SETUP.join(";"),
+            &mariadb_administrator("").join(";"),
+            &TEMPLATE_LAYOUT.to_string(),
+        ] {
             digest.update(part);
             digest.update([0]);
         }
@@ -360,6 +375,15 @@ impl Drop for Home {
     }
 }
 
+/// The role's name, on the service as here.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::ReadOnly => "role_readonly",
+        Role::ReadWrite => "role_readwrite",
+        Role::Admin => "role_admin",
+    }
+}
+
 fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
     listener.map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
@@ -440,6 +464,15 @@ impl Server {
         self.process.has_ended()
     }
 
+    /// Whether the process is gone before this much time is over.
+    pub(crate) fn ends_within(&self, limit: Duration) -> bool {
+        let started = Instant::now();
+        while !self.has_ended() && started.elapsed() < limit {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.has_ended()
+    }
+
     pub(crate) fn is_tidb(&self) -> bool {
         self.tidb
     }
@@ -464,11 +497,7 @@ impl Server {
     fn make_user(&self, user: &str, role: Role) -> mysql::Result<()> {
         let mut connection = self.administrator()?;
         let quoted = mysql::Value::from(user).as_sql(false);
-        let name = match role {
-            Role::ReadOnly => "role_readonly",
-            Role::ReadWrite => "role_readwrite",
-            Role::Admin => "role_admin",
-        };
+        let name = role_name(role);
         let default = if self.tidb { "TO" } else { "FOR" };
         for statement in [
             format!("DROP USER IF EXISTS {quoted}@'%'"),
@@ -477,6 +506,11 @@ impl Server {
             format!("SET DEFAULT ROLE {name} {default} {quoted}@'%'"),
         ] {
             connection.query_drop(statement)?;
+        }
+        if role == Role::Admin && !self.tidb {
+            for statement in mariadb_administrator(&format!("{quoted}@'%'")) {
+                connection.query_drop(statement)?;
+            }
         }
         Ok(())
     }
@@ -496,6 +530,9 @@ impl Server {
                 // TiDB listens on a loopback port too, which takes anybody who knows a password.
                 administrator.query_drop(format!("ALTER USER 'root'@'%' IDENTIFIED BY '{ADMINISTRATOR_PASSWORD}'"))?;
             } else {
+                for statement in mariadb_administrator("role_admin") {
+                    administrator.query_drop(statement)?;
+                }
                 let here: Vec<String> = administrator.query("SELECT host FROM mysql.user WHERE user = 'root'")?;
                 for host in here {
                     administrator.query_drop(format!("DROP USER root@{}", mysql::Value::from(host).as_sql(false)))?;
@@ -530,13 +567,6 @@ impl Server {
         if let Err(mysql::Error::MySqlError(error)) = asked {
             return Err(format!("the SQL server cannot be shut down: {error}"));
         }
-        let started = Instant::now();
-        while !self.process.has_ended() {
-            if started.elapsed() > START_LIMIT {
-                return Err("the SQL server does not end".to_owned());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+        if self.ends_within(START_LIMIT) { Ok(()) } else { Err("the SQL server does not end".to_owned()) }
     }
 }

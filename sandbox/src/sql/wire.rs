@@ -105,7 +105,7 @@ fn cell(value: Value, kind: &str, length: u32) -> Option<String> {
 pub(crate) fn run(connection: &mut Conn, sql: &str, stop: impl FnOnce(u32)) -> mysql::Result<Answer> {
     let id = connection.connection_id();
     let mut result = connection.query_iter(sql)?;
-    let Some(mut set) = result.iter() else { return Ok(Answer::Done { rows_affected: 0, last_insert_id: 0 }) };
+    let Some(set) = result.iter() else { return Ok(Answer::Done { rows_affected: 0, last_insert_id: 0 }) };
     let columns = set.columns();
     let columns = columns.as_ref();
     if columns.is_empty() {
@@ -130,7 +130,7 @@ pub(crate) fn run(connection: &mut Conn, sql: &str, stop: impl FnOnce(u32)) -> m
         .collect();
     let lengths: Vec<u32> = columns.iter().map(mysql::Column::column_length).collect();
     let mut rows = Vec::new();
-    while let Some(row) = set.next() {
+    for row in set {
         let row = row?;
         if rows.len() == MAX_ROWS {
             stop(id);
