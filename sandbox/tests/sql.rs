@@ -1,7 +1,12 @@
 //! SQL on a real server: sessions, rights, types, copies, and what recordings say.
 //!
 //! These need an engine, and fail where there is none: `cargo xtask setup` gets one.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "in a test a panic is the report")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "in a test a panic is the report, and so is what it prints"
+)]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};

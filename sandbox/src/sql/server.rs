@@ -129,6 +129,9 @@ fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Name of the file in a run's directory that says where its sockets lie.
+const SOCKETS: &str = "sockets";
+
 /// Removes the directories of runs that have ended: nobody holds their locks any more.
 fn remove_left_behind(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().filter_map(Result::ok) {
@@ -136,14 +139,21 @@ fn remove_left_behind(root: &Path) {
         let is_run = entry.file_name().to_str().is_some_and(|name| name.starts_with("run-"));
         let Some(lock) = is_run.then(|| File::open(path.join("lock")).ok()).flatten() else { continue };
         if lock.try_lock().is_ok() {
-            // Whoever comes first removes it; the other finds it gone.
+            let sockets = fs::read_to_string(path.join(SOCKETS)).map(PathBuf::from).unwrap_or_default();
+            let ours = sockets.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SOCKETS_PREFIX));
+            // What cannot be removed now is removed by a later run.
+            if ours {
+                let _ = fs::remove_dir_all(sockets);
+            }
             let _ = fs::remove_dir_all(&path);
         }
     }
 }
 
+const SOCKETS_PREFIX: &str = "tcs";
+
 fn short_temporary_directory() -> io::Result<TempDir> {
-    let make = |parent: &Path| tempfile::Builder::new().prefix("tcs").tempdir_in(parent);
+    let make = |parent: &Path| tempfile::Builder::new().prefix(SOCKETS_PREFIX).tempdir_in(parent);
     make(Path::new("/tmp")).or_else(|_| make(&std::env::temp_dir()))
 }
 
@@ -176,6 +186,8 @@ impl Home {
         let lock = File::create(run.path().join("lock")).and_then(|lock| lock.lock().map(|()| lock));
         let lock = lock.map_err(|error| io_text("cannot lock a file in", run.path(), &error))?;
         let sockets = short_temporary_directory().map_err(|error| format!("no directory for sockets: {error}"))?;
+        let noted = fs::write(run.path().join(SOCKETS), sockets.path().as_os_str().as_encoded_bytes());
+        noted.map_err(|error| io_text("cannot write in", run.path(), &error))?;
         Ok(Self { engine, version, templates, run: run.keep(), _run_lock: lock, sockets, next: AtomicU64::new(1) })
     }
 
