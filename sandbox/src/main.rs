@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use tidbcloud_sandbox::control::{KEYS, SHOP_CLUSTER_ID};
 use tidbcloud_sandbox::serve::Running;
 use tidbcloud_sandbox::sql::{Engine, Servers};
 use tokio::signal::unix::{SignalKind, signal};
@@ -74,12 +75,10 @@ fn run() -> Result<(), String> {
     let running = running.map_err(|error| format!("port {}: {error}", arguments.port))?;
     println!("sandbox http://{}", running.address);
     println!("  SQL server       {name}");
-    println!("  owner's keys     SBXOWNER  5b000000-0000-4000-8000-0000000000aa");
-    println!("  viewer's keys    SBXVIEWR  5b000000-0000-4000-8000-0000000000bb");
-    println!("  another's keys   SBXOTHER  5b000000-0000-4000-8000-0000000000cc");
-    if let Some(sample) = &running.sample {
-        println!("  sample cluster   shop      {}", sample.0);
+    for key in &KEYS {
+        println!("  API key          {}  {}", key.public, key.private);
     }
+    println!("  sample cluster   shop      {SHOP_CLUSTER_ID}");
     let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build();
     waiting.and_then(|waiting| waiting.block_on(until_asked_to_stop())).map_err(|error| error.to_string())?;
     drop(running);

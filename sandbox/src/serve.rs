@@ -18,13 +18,12 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::control::Sandbox;
-use crate::exchange::{Delivery, Instance, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step};
+use crate::control::{BODY_BYTES_MAX, Sandbox};
+use crate::exchange::{Delivery, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step};
 use crate::sql::{Engine, Servers};
 
-/// Bytes of a request's body. TiDB takes statements of 64 MiB (`max_allowed_packet`); a quarter of that is far more than any
-/// client of the HTTP gateway sends.
-const BODY_LIMIT: usize = 16 << 20;
+/// Bytes of a request's body: twice what the core reads, so that what is too long is mostly refused in the core's words.
+const BODY_LIMIT: usize = 2 * BODY_BYTES_MAX;
 
 /// How long a cut answer's first part has to leave before the connection is closed.
 const CUT_PAUSE: Duration = Duration::from_millis(50);
@@ -199,7 +198,7 @@ async fn exchange<C: Core>(
 /// Serves `core` on `listener` until it is dropped. `clock` is the real time; what the sandbox's clock was advanced by is the
 /// core's to add.
 ///
-/// HTTP/1.1 (RFC 9112), one request at a time on each connection, bodies of 16 MiB at most.
+/// HTTP/1.1 (RFC 9112), one request at a time on each connection, bodies of 8 MiB at most.
 ///
 /// # Errors
 /// Where the thread that applies effects cannot be started.
@@ -243,8 +242,6 @@ pub async fn serve<C: Core>(
 pub struct Running {
     /// Where it listens: always on loopback.
     pub address: SocketAddr,
-    /// The instance that holds the sample data.
-    pub sample: Option<Instance>,
     runtime: Option<Runtime>,
     servers: Arc<Servers>,
 }
@@ -257,13 +254,6 @@ impl Running {
     /// Where the port is taken, `root` cannot be written or the engine cannot be run.
     pub fn start(port: u16, seed: u64, engine: Engine, root: &Path) -> io::Result<Self> {
         let servers = Arc::new(Servers::new(engine, root).map_err(io::Error::other)?);
-        let mut core = Sandbox::new(seed);
-        let effects = core.take_effects();
-        let sample = effects.iter().find_map(|effect| match effect {
-            SqlEffect::Sample(instance) => Some(instance.clone()),
-            _ => None,
-        });
-        effects.iter().for_each(|effect| servers.apply(effect));
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
         let address = listener.local_addr()?;
@@ -271,8 +261,8 @@ impl Running {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
         });
-        runtime.spawn(serve(listener, Arc::new(Mutex::new(core)), Arc::clone(&servers), clock));
-        Ok(Self { address, sample, runtime: Some(runtime), servers })
+        runtime.spawn(serve(listener, Arc::new(Mutex::new(Sandbox::new(seed))), Arc::clone(&servers), clock));
+        Ok(Self { address, runtime: Some(runtime), servers })
     }
 
     /// The SQL servers behind it.

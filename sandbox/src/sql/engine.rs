@@ -165,7 +165,9 @@ impl Engine {
                     let inherited = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
                     let all =
                         libraries.chain(std::env::split_paths(&inherited).filter(|path| !path.as_os_str().is_empty()));
-                    if let Ok(paths) = std::env::join_paths(all) {
+                    if let Ok(paths) = std::env::join_paths(all)
+                        && !paths.is_empty()
+                    {
                         command.env("LD_LIBRARY_PATH", paths);
                     }
                 }
