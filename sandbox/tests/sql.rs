@@ -181,7 +181,10 @@ fn recordings_replay() {
         let documented = documented_differences();
         let undocumented: Vec<_> = different.difference(&documented).collect();
         let outdated: Vec<_> = documented.difference(&different).collect();
-        assert!(undocumented.is_empty() && outdated.is_empty(), "undocumented {undocumented:?}, outdated {outdated:?}");
+        // Newer releases of MariaDB differ less: 11.8 has vectors.
+        let oldest = root.one("SELECT VERSION()").contains("MariaDB-10.");
+        let current = outdated.is_empty() || !oldest;
+        assert!(undocumented.is_empty() && current, "undocumented {undocumented:?}, outdated {outdated:?}");
     }
 }
 

@@ -38,7 +38,7 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 const STATEMENT_LIMIT_SECONDS: u64 = 300;
 
 /// Layout of the templates; to be raised with every change to how they are made.
-const TEMPLATE_LAYOUT: u32 = 1;
+const TEMPLATE_LAYOUT: u32 = 2;
 
 /// The three roles with their rights. MariaDB's `CREATE USER` and `GRANT OPTION` let `role_admin` make users of its own, but
 /// nobody holds FILE, SUPER or RELOAD, or may write to the schema `mysql`.
@@ -235,6 +235,8 @@ impl Home {
         if ready.is_dir() {
             return Ok(ready);
         }
+        // Before the lock is taken, because this takes it too.
+        let base = if content == Content::Sample { Some(self.template(Content::Empty, progress)?) } else { None };
         let lock_path = self.templates.join("lock");
         let lock = OpenOptions::new().create(true).write(true).truncate(false).open(&lock_path);
         let lock = lock.and_then(|lock| lock.lock().map(|()| lock));
@@ -244,11 +246,15 @@ impl Home {
         }
         progress(&format!("making a data directory ({}) with {}", content.directory(), self.version));
         let building = self.directory("building")?;
-        if let Engine::MariaDb { .. } = self.engine {
+        if let Some(base) = &base {
+            copy_directory(base, &building.0).map_err(|error| io_text("cannot copy", base, &error))?;
+        } else if let Engine::MariaDb { .. } = self.engine {
             self.bootstrap(&building.0)?;
         }
         let server = Server::start(self, Arc::clone(&building))?;
-        server.set_up(&self.engine)?;
+        if server.administrator().is_err() {
+            server.set_up(&self.engine)?;
+        }
         if content == Content::Sample {
             progress("loading the sample data");
             server.ensure(content)?;
