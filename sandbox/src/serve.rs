@@ -276,7 +276,8 @@ impl Drop for Running {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-        self.servers.apply(&SqlEffect::DropAll);
+        // Not left to the last of its users: a thread may outlive this, and the process not wait for it.
+        self.servers.close();
     }
 }
 
@@ -319,7 +320,20 @@ mod tests {
         }
     }
 
-    fn start() -> (Runtime, SocketAddr, tempfile::TempDir) {
+    struct Started {
+        address: SocketAddr,
+        servers: Arc<Servers>,
+        _runtime: Runtime,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Drop for Started {
+        fn drop(&mut self) {
+            self.servers.close();
+        }
+    }
+
+    fn start() -> Started {
         let directory = tempfile::tempdir().unwrap();
         // No SQL is asked for, so any executable that knows --version will do.
         let engine = Engine::MariaDb { binary: "/bin/echo".into(), found: "in this test", unpacked: None };
@@ -327,8 +341,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(serve(listener, Arc::new(Mutex::new(Echo)), servers, Arc::new(|| 42)));
-        (runtime, address, directory)
+        runtime.spawn(serve(listener, Arc::new(Mutex::new(Echo)), Arc::clone(&servers), Arc::new(|| 42)));
+        Started { address, servers, _runtime: runtime, _directory: directory }
     }
 
     fn ask(address: SocketAddr, head: &str, body: &[u8]) -> String {
@@ -345,7 +359,8 @@ mod tests {
 
     #[test]
     fn a_request_reaches_the_core_whole_and_its_answer_the_client() {
-        let (_runtime, address, _directory) = start();
+        let started = start();
+        let address = started.address;
         let answer = ask(address, "PUT /a%20b/?q=%2F HTTP/1.1\r\nX-Seen: yes", b"12345");
         assert!(answer.starts_with("HTTP/1.1 203 "), "{answer}");
         assert!(answer.contains("x-length: 5\r\n"), "{answer}");
@@ -356,10 +371,11 @@ mod tests {
 
     #[test]
     fn answers_are_late_cut_or_missing_as_the_core_wants() {
-        let (_runtime, address, _directory) = start();
-        let started = Instant::now();
+        let started = start();
+        let address = started.address;
+        let asked = Instant::now();
         assert!(ask(address, "GET /late HTTP/1.1", b"").contains("/late"));
-        assert!(started.elapsed() >= Duration::from_millis(200));
+        assert!(asked.elapsed() >= Duration::from_millis(200));
         let cut = ask(address, "GET /cut HTTP/1.1", b"");
         // The whole is announced: "42 GET /cut None" has 16 bytes, of which 10 come.
         assert!(cut.contains("content-length: 16\r\n"), "{cut}");

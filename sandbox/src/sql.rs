@@ -404,9 +404,17 @@ impl Servers {
     }
 }
 
+impl Servers {
+    /// Ends all servers and removes their directories. No server can be started afterwards.
+    pub fn close(&self) {
+        self.apply(&SqlEffect::DropAll);
+        self.home.close();
+    }
+}
+
 impl Drop for Servers {
     fn drop(&mut self) {
-        self.apply(&SqlEffect::DropAll);
+        self.close();
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +39,7 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 const STATEMENT_LIMIT_SECONDS: u64 = 300;
 
 /// Layout of the templates; to be raised with every change to how they are made.
-const TEMPLATE_LAYOUT: u32 = 2;
+const TEMPLATE_LAYOUT: u32 = 1;
 
 /// The three roles with their rights. MariaDB's `CREATE USER` and `GRANT OPTION` let `role_admin` make users of its own, but
 /// nobody holds FILE, SUPER or RELOAD, or may write to the schema `mysql`.
@@ -153,7 +154,13 @@ fn remove_left_behind(root: &Path) {
 const SOCKETS_PREFIX: &str = "tcs";
 
 fn short_temporary_directory() -> io::Result<TempDir> {
-    let make = |parent: &Path| tempfile::Builder::new().prefix(SOCKETS_PREFIX).tempdir_in(parent);
+    // Servers let everybody connect to their sockets: the directory keeps others out.
+    let make = |parent: &Path| {
+        tempfile::Builder::new()
+            .prefix(SOCKETS_PREFIX)
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(parent)
+    };
     make(Path::new("/tmp")).or_else(|_| make(&std::env::temp_dir()))
 }
 
@@ -193,8 +200,12 @@ impl Home {
 
     fn directory(&self, name: &str) -> Result<Arc<Directory>, String> {
         let path = self.run.join(format!("{name}-{}", self.next.fetch_add(1, Ordering::Relaxed)));
-        fs::create_dir_all(&path).map_err(|error| io_text("cannot make", &path, &error))?;
-        Ok(Arc::new(Directory(path)))
+        let directory = Directory(path);
+        // Not what is above: after the end of this run that must stay away.
+        for path in [directory.0.clone(), directory.data(), directory.temporary()] {
+            fs::create_dir(&path).map_err(|error| io_text("cannot make", &path, &error))?;
+        }
+        Ok(Arc::new(directory))
     }
 
     /// A started server that holds `content`, in a directory of its own.
@@ -202,7 +213,7 @@ impl Home {
         let directory = self.directory("server")?;
         if self.engine.command().is_some() {
             let template = self.template(content, &|_| ())?;
-            copy_directory(&template, &directory.0).map_err(|error| io_text("cannot copy", &template, &error))?;
+            copy_directory(&template, &directory.data()).map_err(|error| io_text("cannot copy", &template, &error))?;
         }
         let server = Server::start(self, directory)?;
         if self.engine.is_tidb() {
@@ -247,9 +258,9 @@ impl Home {
         progress(&format!("making a data directory ({}) with {}", content.directory(), self.version));
         let building = self.directory("building")?;
         if let Some(base) = &base {
-            copy_directory(base, &building.0).map_err(|error| io_text("cannot copy", base, &error))?;
+            copy_directory(base, &building.data()).map_err(|error| io_text("cannot copy", base, &error))?;
         } else if let Engine::MariaDb { .. } = self.engine {
-            self.bootstrap(&building.0)?;
+            self.bootstrap(&building)?;
         }
         let server = Server::start(self, Arc::clone(&building))?;
         if server.administrator().is_err() {
@@ -260,12 +271,12 @@ impl Home {
             server.ensure(content)?;
         }
         server.shut_down()?;
-        fs::rename(&building.0, &ready).map_err(|error| io_text("cannot put in place", &ready, &error))?;
+        fs::rename(building.data(), &ready).map_err(|error| io_text("cannot put in place", &ready, &error))?;
         Ok(ready)
     }
 
     /// Fills an empty data directory with MariaDB's system tables, as `mariadb-install-db` does.
-    fn bootstrap(&self, data: &Path) -> Result<(), String> {
+    fn bootstrap(&self, directory: &Directory) -> Result<(), String> {
         let share = self.share().ok_or("the MariaDB here has no share directory with mysql_system_tables.sql")?;
         // Each statement on a line of its own: that is how --bootstrap reads them.
         let mut script =
@@ -280,7 +291,7 @@ impl Home {
             let found = names.iter().find_map(|name| fs::read(share.join(name)).ok());
             script.extend(found.ok_or_else(|| format!("{} holds no {}", share.display(), names.join(" or ")))?);
         }
-        let mut command = self.mariadb(data).ok_or("not a MariaDB")?;
+        let mut command = self.mariadb(directory).ok_or("not a MariaDB")?;
         command
             .args(["--bootstrap", "--log-warnings=0"])
             .stdin(Stdio::piped())
@@ -305,12 +316,15 @@ impl Home {
         ["share/mysql", "share/mariadb"].iter().map(|path| prefix.join(path)).find(|path| path.is_dir())
     }
 
-    fn mariadb(&self, data: &Path) -> Option<Command> {
+    fn mariadb(&self, directory: &Directory) -> Option<Command> {
         let mut command = self.engine.command()?;
         let nothing = self.run.join("nothing");
         fs::create_dir_all(&nothing).ok()?;
         let path = |option: &str, path: &Path| format!("--{option}={}", path.display());
-        command.arg("--no-defaults").arg(path("datadir", data));
+        command
+            .arg("--no-defaults")
+            .arg(path("datadir", &directory.data()))
+            .arg(path("tmpdir", &directory.temporary()));
         if let Some(share) = self.share() {
             command.arg(path("lc-messages-dir", &share)).arg(path("character-sets-dir", &share.join("charsets")));
         }
@@ -353,17 +367,17 @@ impl Home {
         Some(command)
     }
 
-    fn command(&self, data: &Path) -> Result<(Command, Address, Option<String>), String> {
+    fn command(&self, directory: &Directory) -> Result<(Command, Address, Option<String>), String> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let socket = self.sockets.path().join(format!("{number}.sock"));
         match &self.engine {
             Engine::MariaDb { .. } => {
-                let mut command = self.mariadb(data).ok_or("cannot make an empty directory")?;
+                let mut command = self.mariadb(directory).ok_or("cannot make an empty directory")?;
                 let number = self.version.split_whitespace().find_map(|word| Some(word.split_once("-MariaDB")?.0));
                 // Clients look for "TiDB" in the version; whoever reads it sees what it really is.
                 command.arg(format!("--version=8.0.11-TiDB-v8.5.3-sandbox-on-MariaDB-{}", number.unwrap_or("unknown")));
                 command.arg(format!("--socket={}", socket.display()));
-                command.arg(format!("--pid-file={}", data.join("server.pid").display()));
+                command.arg(format!("--pid-file={}", directory.0.join("pid").display()));
                 Ok((command, Address::Socket(socket), None))
             }
             Engine::Tidb { .. } => {
@@ -371,7 +385,7 @@ impl Home {
                 let mut command = self.engine.command().ok_or("no tidb-server")?;
                 command.args(["-store", "unistore", "-host", "127.0.0.1", "-P", &port.to_string()]);
                 command.args(["-report-status=false", "-L", "error"]);
-                command.arg("-path").arg(data).arg("-socket").arg(&socket);
+                command.arg("-path").arg(directory.data()).arg("-socket").arg(&socket);
                 Ok((command, Address::Socket(socket), None))
             }
             Engine::TidbImage { image } => {
@@ -386,10 +400,19 @@ impl Home {
     }
 }
 
+impl Home {
+    /// Removes the directories of this run. No server can be started afterwards.
+    pub(crate) fn close(&self) {
+        for path in [self.sockets.path(), &self.run] {
+            // What cannot be removed now is removed by the next run.
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
 impl Drop for Home {
     fn drop(&mut self) {
-        // What cannot be removed now is removed by the next run.
-        let _ = fs::remove_dir_all(&self.run);
+        self.close();
     }
 }
 
@@ -413,8 +436,23 @@ fn last_lines(log: &str) -> String {
     lines.get(lines.len().saturating_sub(4)..).unwrap_or_default().join(" | ")
 }
 
-/// A data directory; removed with its last user.
+/// A server's directory; removed with its last user.
 struct Directory(PathBuf);
+
+impl Directory {
+    fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    /// Of each server alone: MariaDB removes what it finds there when it starts.
+    fn temporary(&self) -> PathBuf {
+        self.0.join("tmp")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.join("log")
+    }
+}
 
 impl Drop for Directory {
     fn drop(&mut self) {
@@ -434,8 +472,8 @@ pub(crate) struct Server {
 
 impl Server {
     fn start(home: &Home, directory: Arc<Directory>) -> Result<Self, String> {
-        let (command, address, container) = home.command(&directory.0)?;
-        let log = directory.0.with_extension("log");
+        let (command, address, container) = home.command(&directory)?;
+        let log = directory.log();
         let file = File::create(&log).map_err(|error| io_text("cannot write", &log, &error))?;
         let process = Process::start(&command, &file, container.as_deref());
         let process = process.map_err(|error| format!("{:?} cannot be run: {error}", command.get_program()))?;
