@@ -1,1 +1,385 @@
-//! The thin HTTP server.
+//! The thin HTTP server in front of the core and the SQL servers.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+use crate::control::{BODY_BYTES_MAX, Sandbox};
+use crate::exchange::{Delivery, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step};
+use crate::sql::{Engine, Servers};
+
+/// Bytes of a request's body: twice what the core reads, so that what is too long is mostly refused in the core's words.
+const BODY_LIMIT: usize = 2 * BODY_BYTES_MAX;
+
+/// How long a cut answer's first part has to leave before the connection is closed.
+const CUT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Milliseconds since 1970.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// What this server needs of the core.
+pub trait Core: Send + 'static {
+    /// Decides about a request.
+    fn handle(&mut self, now_millis: u64, request: &Request) -> Step;
+    /// Puts the outcome of a [`SqlTask`] into an answer.
+    fn sql_done(&mut self, now_millis: u64, task: SqlTask, outcome: SqlOutcome) -> Response;
+    /// What the SQL servers have to do, in order, since this was last asked.
+    fn take_effects(&mut self) -> Vec<SqlEffect>;
+}
+
+impl Core for Sandbox {
+    fn handle(&mut self, now_millis: u64, request: &Request) -> Step {
+        Sandbox::handle(self, now_millis, request)
+    }
+
+    fn sql_done(&mut self, now_millis: u64, task: SqlTask, outcome: SqlOutcome) -> Response {
+        Sandbox::sql_done(self, now_millis, task, outcome)
+    }
+
+    fn take_effects(&mut self) -> Vec<SqlEffect> {
+        Sandbox::take_effects(self)
+    }
+}
+
+/// One thing for the thread that applies effects, in the order in which the core asked for them.
+enum Job {
+    Apply(SqlEffect),
+    /// Everything before this has been applied.
+    Reached(oneshot::Sender<()>),
+}
+
+struct State<C> {
+    core: Arc<Mutex<C>>,
+    servers: Arc<Servers>,
+    jobs: mpsc::Sender<Job>,
+    clock: Clock,
+}
+
+impl<C: Core> State<C> {
+    fn core(&self) -> MutexGuard<'_, C> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands the core's effects over while it is locked, so that their order is the core's.
+    fn hand_over(&self, core: &mut C) -> oneshot::Receiver<()> {
+        let (reached, wait) = oneshot::channel();
+        let jobs = core.take_effects().into_iter().map(Job::Apply).chain([Job::Reached(reached)]);
+        for job in jobs {
+            // The other end lives as long as this one.
+            let _ = self.jobs.send(job);
+        }
+        wait
+    }
+
+    async fn respond(&self, request: &Request) -> (Response, Delivery) {
+        let (step, applied) = {
+            let mut core = self.core();
+            let step = core.handle((self.clock)(), request);
+            (step, self.hand_over(&mut core))
+        };
+        // Applying is quick: copies go on in the background.
+        let _ = applied.await;
+        let (task, delivery) = match step {
+            Step::Answer(response, delivery) => return (response, delivery),
+            Step::Sql(task, delivery) => (task, delivery),
+        };
+        let servers = Arc::clone(&self.servers);
+        let run = tokio::task::spawn_blocking(move || {
+            let outcome = servers.run(&task);
+            (task, outcome)
+        });
+        let Ok((task, outcome)) = run.await else {
+            return (plain(500, "{\"message\":\"the SQL task ended without an outcome\"}"), delivery);
+        };
+        let mut core = self.core();
+        let response = core.sql_done((self.clock)(), task, outcome);
+        drop(self.hand_over(&mut core));
+        (response, delivery)
+    }
+}
+
+fn plain(status: u16, body: &str) -> Response {
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    Response { status, headers, body: body.as_bytes().to_vec() }
+}
+
+/// A body that may end early, and then with an error: the connection is closed in the middle of it.
+struct Cut {
+    rest: Option<Bytes>,
+    announced: u64,
+    then_close: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Cut {
+    fn new(body: Vec<u8>, cut_after: Option<usize>) -> Self {
+        let announced = body.len() as u64;
+        let mut body = Bytes::from(body);
+        let cut = cut_after.filter(|cut| *cut < body.len());
+        if let Some(cut) = cut {
+            body.truncate(cut);
+        }
+        Self { rest: Some(body), announced, then_close: cut.map(|_| Box::pin(tokio::time::sleep(CUT_PAUSE))) }
+    }
+}
+
+impl Body for Cut {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(rest) = self.rest.take() {
+            return Poll::Ready(Some(Ok(Frame::data(rest))));
+        }
+        match &mut self.then_close {
+            // What was written leaves while this waits.
+            Some(pause) => pause.as_mut().poll(context).map(|()| Some(Err(io::ErrorKind::ConnectionAborted.into()))),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_none() && self.then_close.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.announced)
+    }
+}
+
+async fn read(request: hyper::Request<Incoming>) -> Result<Request, Response> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, BODY_LIMIT).collect().await;
+    let body = body.map_err(|_| plain(413, "{\"message\":\"the body is too long or was not sent whole\"}"))?;
+    let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    let (method, target) = (head.method.as_str().to_owned(), head.uri.to_string());
+    Ok(Request { method, target, headers, body: body.to_bytes().to_vec() })
+}
+
+async fn exchange<C: Core>(
+    state: Arc<State<C>>,
+    request: hyper::Request<Incoming>,
+) -> io::Result<hyper::Response<Cut>> {
+    let (response, delivery) = match read(request).await {
+        Ok(request) => state.respond(&request).await,
+        Err(response) => (response, Delivery::default()),
+    };
+    if delivery.delay_millis > 0 {
+        tokio::time::sleep(Duration::from_millis(delivery.delay_millis)).await;
+    }
+    if delivery.cut_after == Some(0) {
+        // An error instead of an answer: the connection is closed without a status.
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    let mut answer = hyper::Response::builder().status(response.status);
+    for (name, value) in &response.headers {
+        // The length is known from the body.
+        if !name.eq_ignore_ascii_case("content-length") {
+            answer = answer.header(name, value);
+        }
+    }
+    answer.body(Cut::new(response.body, delivery.cut_after)).map_err(io::Error::other)
+}
+
+/// Serves `core` on `listener` until it is dropped. `clock` is the real time; what the sandbox's clock was advanced by is the
+/// core's to add.
+///
+/// HTTP/1.1 (RFC 9112), one request at a time on each connection, bodies of 8 MiB at most.
+///
+/// # Errors
+/// Where the thread that applies effects cannot be started.
+pub async fn serve<C: Core>(
+    listener: TcpListener,
+    core: Arc<Mutex<C>>,
+    servers: Arc<Servers>,
+    clock: Clock,
+) -> io::Result<Infallible> {
+    let (jobs, todo) = mpsc::channel();
+    let applier = Arc::clone(&servers);
+    std::thread::Builder::new().name("effects".to_owned()).spawn(move || {
+        for job in todo {
+            match job {
+                Job::Apply(effect) => applier.apply(&effect),
+                // Whoever waited may be gone.
+                Job::Reached(reached) => drop(reached.send(())),
+            }
+        }
+    })?;
+    let state = Arc::new(State { core, servers, jobs, clock });
+    drop(state.hand_over(&mut *state.core()));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: a moment later there may be some.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        // An answer is written at once; waiting for more to send with it costs 40 ms.
+        let _ = stream.set_nodelay(true);
+        let state = Arc::clone(&state);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| exchange(Arc::clone(&state), request));
+            // Errors are the client's, or cut on purpose.
+            let _ = http1::Builder::new().half_close(false).serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+/// A sandbox that runs in threads of its own, until it is dropped.
+pub struct Running {
+    /// Where it listens: always on loopback.
+    pub address: SocketAddr,
+    runtime: Option<Runtime>,
+    servers: Arc<Servers>,
+}
+
+impl Running {
+    /// Starts one on `port` of loopback (0 for any that is free). `root` holds the data directories of its SQL servers and may
+    /// be shared with other sandboxes.
+    ///
+    /// # Errors
+    /// Where the port is taken, `root` cannot be written or the engine cannot be run.
+    pub fn start(port: u16, seed: u64, engine: Engine, root: &Path) -> io::Result<Self> {
+        let servers = Arc::new(Servers::new(engine, root).map_err(io::Error::other)?);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
+        let address = listener.local_addr()?;
+        let clock: Clock = Arc::new(|| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+        });
+        runtime.spawn(serve(listener, Arc::new(Mutex::new(Sandbox::new(seed))), Arc::clone(&servers), clock));
+        Ok(Self { address, runtime: Some(runtime), servers })
+    }
+
+    /// The SQL servers behind it.
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        // Not left to the last of its users: a thread may outlive this, and the process not wait for it.
+        self.servers.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Answers with what the path asks for.
+    struct Echo;
+
+    impl Core for Echo {
+        fn handle(&mut self, now_millis: u64, request: &Request) -> Step {
+            let (delay_millis, cut_after) = match request.target.as_str() {
+                "/late" => (200, None),
+                "/cut" => (0, Some(10)),
+                "/silent" => (0, Some(0)),
+                _ => (0, None),
+            };
+            let body = format!("{now_millis} {} {} {:?}", request.method, request.target, request.header("x-seen"));
+            Step::Answer(
+                Response {
+                    status: 203,
+                    headers: vec![("x-length".to_owned(), request.body.len().to_string())],
+                    body: body.into_bytes(),
+                },
+                Delivery { delay_millis, cut_after },
+            )
+        }
+
+        fn sql_done(&mut self, _: u64, _: SqlTask, _: SqlOutcome) -> Response {
+            unreachable!("it asks for no SQL")
+        }
+
+        fn take_effects(&mut self) -> Vec<SqlEffect> {
+            Vec::new()
+        }
+    }
+
+    struct Started {
+        address: SocketAddr,
+        servers: Arc<Servers>,
+        _runtime: Runtime,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Drop for Started {
+        fn drop(&mut self) {
+            self.servers.close();
+        }
+    }
+
+    fn start() -> Started {
+        let directory = tempfile::tempdir().unwrap();
+        // No SQL is asked for, so any executable that knows --version will do.
+        let engine = Engine::MariaDb { binary: "/bin/echo".into(), found: "in this test", unpacked: None };
+        let servers = Arc::new(Servers::new(engine, directory.path()).unwrap());
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(serve(listener, Arc::new(Mutex::new(Echo)), Arc::clone(&servers), Arc::new(|| 42)));
+        Started { address, servers, _runtime: runtime, _directory: directory }
+    }
+
+    fn ask(address: SocketAddr, head: &str, body: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request =
+            format!("{head}\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(request.as_bytes()).unwrap();
+        // A refused body may close the connection before it is all sent.
+        let _ = stream.write_all(body);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[test]
+    fn a_request_reaches_the_core_whole_and_its_answer_the_client() {
+        let started = start();
+        let address = started.address;
+        let answer = ask(address, "PUT /a%20b/?q=%2F HTTP/1.1\r\nX-Seen: yes", b"12345");
+        assert!(answer.starts_with("HTTP/1.1 203 "), "{answer}");
+        assert!(answer.contains("x-length: 5\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n42 PUT /a%20b/?q=%2F Some(\"yes\")"), "{answer}");
+        let refused = ask(address, "POST / HTTP/1.1", &vec![b'x'; BODY_LIMIT + 1]);
+        assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 413 "), "{refused}");
+    }
+
+    #[test]
+    fn answers_are_late_cut_or_missing_as_the_core_wants() {
+        let started = start();
+        let address = started.address;
+        let asked = Instant::now();
+        assert!(ask(address, "GET /late HTTP/1.1", b"").contains("/late"));
+        assert!(asked.elapsed() >= Duration::from_millis(200));
+        let cut = ask(address, "GET /cut HTTP/1.1", b"");
+        // The whole is announced: "42 GET /cut None" has 16 bytes, of which 10 come.
+        assert!(cut.contains("content-length: 16\r\n"), "{cut}");
+        assert!(cut.ends_with("\r\n\r\n42 GET /cu"), "{cut}");
+        assert_eq!(ask(address, "GET /silent HTTP/1.1", b""), "");
+    }
+}
