@@ -4,7 +4,7 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
@@ -119,36 +119,41 @@ pub(crate) fn start_worker(tools: &Tools, port: u16, sandbox: &str, directory: &
     fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
     let mark = build_mark(directory);
     fs::write(&mark, "").map_err(|error| format!("{}: {error}", mark.display()))?;
-    let mut command = wrangler_dev(tools, port, directory)?;
-    command
-        .args(["--var", &format!("TIDB_CLOUD_SANDBOX:{sandbox}")])
-        .arg("--persist-to")
-        .arg(&state)
-        .env(build::UP_TO_DATE, &mark);
-    let process = Process::start("the Worker", &mut command, &log)?;
-    Service { process, port, log }.wait("/livez", Duration::from_secs(120))
-}
-
-/// Starts the Worker that the benchmark compares with.
-pub(crate) fn start_bare(tools: &Tools, root: &Path) -> Result<Service, String> {
-    let directory = root.join("target/bench");
-    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let (log, port) = (directory.join("bare.log"), free_port()?);
-    let mut command = wrangler_dev(tools, port, &directory)?;
-    command.arg("--config").arg(root.join("bench/wrangler.toml"));
-    let process = Process::start("the bare Worker", &mut command, &log)?;
-    Service { process, port, log }.wait("/", Duration::from_secs(60))
-}
-
-fn wrangler_dev(tools: &Tools, port: u16, directory: &Path) -> Result<Command, String> {
     let mut command = tools.wrangler();
     command
         .args(["dev", "--local", "--ip", "127.0.0.1", "--port", &port.to_string()])
         .args(["--inspector-port", &free_port()?.to_string(), "--show-interactive-dev-session=false"])
+        .args(["--var", &format!("TIDB_CLOUD_SANDBOX:{sandbox}")])
+        .arg("--persist-to")
+        .arg(&state)
+        .env(build::UP_TO_DATE, &mark)
         // Workers of several checkouts do not look for each other.
         .env("WRANGLER_REGISTRY_PATH", directory.join("registry"))
         .env("WRANGLER_LOG_PATH", directory.join("wrangler-logs"));
-    Ok(command)
+    let process = Process::start("the Worker", &mut command, &log)?;
+    Service { process, port, log }.wait("/livez", Duration::from_secs(120))
+}
+
+/// Starts one of the two Workers of `bench/workerd.capnp`, without wrangler.
+pub(crate) fn start_workerd(
+    tools: &Tools,
+    config: &str,
+    ready: &str,
+    sandbox: &str,
+    directory: &Path,
+) -> Result<Service, String> {
+    let (log, port) = (directory.join(format!("{config}.log")), free_port()?);
+    let storage = directory.join(format!("{config}-storage"));
+    fs::create_dir_all(&storage).map_err(|error| format!("{}: {error}", storage.display()))?;
+    let mut command = tools.workerd();
+    command
+        .args(["serve", "bench/workerd.capnp", config, "--socket-addr", &format!("http=127.0.0.1:{port}")])
+        .env("TIDB_CLOUD_SANDBOX", sandbox);
+    if config == "ours" {
+        command.args(["--directory-path", &format!("storage={}", storage.display())]);
+    }
+    let process = Process::start("workerd", &mut command, &log)?;
+    Service { process, port, log }.wait(ready, Duration::from_secs(30))
 }
 
 /// The file that says that the build is up to date.

@@ -75,6 +75,11 @@ impl Tools {
         command
     }
 
+    /// workerd as wrangler brings it.
+    pub(crate) fn workerd(&self) -> Command {
+        self.command(self.npm_program("workerd"))
+    }
+
     /// `worker-build`, told where its helpers are: else it downloads them.
     pub(crate) fn worker_build(&self) -> Command {
         let mut command = self.command(&self.worker_build);
