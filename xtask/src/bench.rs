@@ -82,7 +82,7 @@ fn cpu(tools: &Tools, ours: &Service, bare: &Service) -> Result<(), String> {
 
 /// The upstream requests of one call, after the same call has been made once.
 fn upstream(ours: &Service, sandbox: &Service) -> Result<(), String> {
-    let shop = crate::dev::SHOP_CLUSTER_ID;
+    let shop = services::sample_cluster(sandbox)?;
     let calls = [
         ("tidbcloud_get_cluster by id", "tidbcloud_get_cluster", json!({ "cluster": shop })),
         ("tidbcloud_get_cluster by name", "tidbcloud_get_cluster", json!({ "cluster": "shop" })),
