@@ -26,7 +26,6 @@ function browserOptions() {
 
 // What a person copies for each client.
 const snippets = {
-  'Claude Desktop': /\/mcp\b/,
   'Claude Code': /claude mcp add --transport http/,
   Cursor: /"mcpServers"/,
   'VS Code': /"servers"/,

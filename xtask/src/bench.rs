@@ -8,9 +8,10 @@ use crate::{
     build,
     dev::{PRIVATE_KEY, PUBLIC_KEY},
     http::{self, Connection},
-    process, services,
+    process,
+    services::{self, Service},
     setup::{self, Part, Tools},
-    test::World,
+    test::{Directory, sandbox_in},
 };
 
 /// Requests to each of the two Workers in a round; the rounds alternate, so that both meet the same machine.
@@ -29,18 +30,20 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     }
     let tools = setup::run(root, Part::DEV)?;
     build::run(root, &tools)?;
-    let world = World::start(&tools)?;
-    let bare = services::start_bare(&tools, root)?;
-    cpu(&tools, &world, &bare)?;
-    upstream(&world)
+    let directory = Directory::temporary();
+    let sandbox = sandbox_in(&tools, &directory)?;
+    let start = |config, ready| services::start_workerd(&tools, config, ready, &sandbox.origin(), &directory.0);
+    let (bare, ours) = (start("bare", "/")?, start("ours", "/livez")?);
+    cpu(&tools, &ours, &bare)?;
+    upstream(&ours, &sandbox)
 }
 
-fn cpu(tools: &Tools, world: &World, bare: &services::Service) -> Result<(), String> {
+fn cpu(tools: &Tools, ours: &Service, bare: &Service) -> Result<(), String> {
     let tick = process::output(tools.command("getconf").arg("CLK_TCK"))?;
     let micros_per_tick = 1_000_000 / tick.trim().parse::<u64>().map_err(|error| format!("CLK_TCK: {error}"))?;
     let mut sides = Vec::new();
-    for (name, service) in [("bare JavaScript", bare), ("this Worker", &world.worker)] {
-        let process = user_workerd(service.process.group(), service.port)?;
+    for (name, service) in [("bare JavaScript", bare), ("this Worker", ours)] {
+        let process = workerd_of(service.process.group())?;
         sides.push((name, process, Connection::open(service.port)?, 0_u64));
     }
     let call = Call::new("tools/list", json!({}));
@@ -78,8 +81,8 @@ fn cpu(tools: &Tools, world: &World, bare: &services::Service) -> Result<(), Str
 }
 
 /// The upstream requests of one call, after the same call has been made once.
-fn upstream(world: &World) -> Result<(), String> {
-    let shop = crate::dev::SHOP_CLUSTER_ID;
+fn upstream(ours: &Service, sandbox: &Service) -> Result<(), String> {
+    let shop = services::sample_cluster(sandbox)?;
     let calls = [
         ("tidbcloud_get_cluster by id", "tidbcloud_get_cluster", json!({ "cluster": shop })),
         ("tidbcloud_get_cluster by name", "tidbcloud_get_cluster", json!({ "cluster": "shop" })),
@@ -87,14 +90,14 @@ fn upstream(world: &World) -> Result<(), String> {
         ("db_query by id", "db_query", json!({ "cluster": shop, "sql": "SELECT 1" })),
         ("db_query by name", "db_query", json!({ "cluster": "shop", "sql": "SELECT 1" })),
     ];
-    let mut connection = Connection::open(world.worker.port)?;
+    let mut connection = Connection::open(ours.port)?;
     println!("\nUpstream requests of one warm call, as the sandbox counted them");
     for (what, tool, arguments) in calls {
         let call = Call::new("tools/call", json!({ "name": tool, "arguments": arguments }));
         call.send(&mut connection, 0)?;
-        http::once(world.sandbox.port, "DELETE", "/_sandbox/requests", "")?;
+        http::once(sandbox.port, "DELETE", "/_sandbox/requests", "")?;
         call.send(&mut connection, 0)?;
-        let counted = http::once(world.sandbox.port, "GET", "/_sandbox/requests", "")?;
+        let counted = http::once(sandbox.port, "GET", "/_sandbox/requests", "")?;
         let counted: Value = serde_json::from_slice(&counted.body).map_err(|error| format!("requests: {error}"))?;
         let count = counted.get("requests").and_then(Value::as_array).ok_or("the sandbox lists no requests")?.len();
         println!("{what:<30} {count:>3}");
@@ -145,19 +148,14 @@ impl Call {
     }
 }
 
-/// The workerd process that runs the Worker itself: wrangler has a second one, which listens on the public port and
-/// passes requests on.
-fn user_workerd(group: u32, port: u16) -> Result<u32, String> {
-    let public = format!("--socket-addr=entry=127.0.0.1:{port}");
+/// The workerd process of a group: npm's program for it is a script that starts the real one.
+fn workerd_of(group: u32) -> Result<u32, String> {
     let entries = fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .find(|process| {
-            let command = fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
-            stat(*process).is_ok_and(|stat| stat.name == "workerd" && stat.group == group) && !command.contains(&public)
-        })
-        .ok_or_else(|| "wrangler has started no workerd".to_owned())
+        .find(|process| stat(*process).is_ok_and(|stat| stat.name == "workerd" && stat.group == group))
+        .ok_or_else(|| "no workerd was started".to_owned())
 }
 
 fn processor_ticks(process: u32) -> Result<u64, String> {

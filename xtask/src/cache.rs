@@ -4,6 +4,8 @@
 use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// The cache's directory.
@@ -87,15 +89,23 @@ impl Cache {
 
 /// Locks a file until the answer is dropped or the process ends, however it ends.
 pub(crate) fn lock_file(path: &Path, what: &str) -> Result<File, String> {
-    let told = |error: std::io::Error| format!("cannot lock {}: {error}", path.display());
-    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(told)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            println!("  waiting for another process that is making {what}");
-            file.lock().map_err(told)?;
+    let told_error = |error: std::io::Error| format!("cannot lock {}: {error}", path.display());
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(told_error)?;
+    let started = Instant::now();
+    let mut told: Option<Instant> = None;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {
+                if told.is_none_or(|told| told.elapsed() >= Duration::from_secs(10)) {
+                    let seconds = started.elapsed().as_secs();
+                    println!("  waiting for another process that is making {what}, {seconds} s");
+                    told = Some(Instant::now());
+                }
+                thread::sleep(Duration::from_millis(100));
+            }
+            Err(TryLockError::Error(error)) => return Err(told_error(error)),
         }
-        Err(TryLockError::Error(error)) => return Err(told(error)),
     }
     Ok(file)
 }

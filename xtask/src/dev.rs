@@ -36,7 +36,7 @@ pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
     let (mut sandbox_log, mut worker_log) = (follow(&sandbox)?, follow(&worker)?);
     pass_on(&mut sandbox_log);
     io::copy(&mut worker_log, &mut io::sink()).map_err(|error| error.to_string())?;
-    print!("{}", lines(flags.port, flags.sandbox_port));
+    print!("{}", lines(&worker.origin(), &sandbox.origin(), &services::sample_cluster(&sandbox)?));
     loop {
         pass_on(&mut sandbox_log);
         pass_on(&mut worker_log);
@@ -69,8 +69,8 @@ fn pass_on(log: &mut File) {
 }
 
 /// What a person pastes where.
-fn lines(port: u16, sandbox_port: u16) -> String {
-    let url = format!("http://127.0.0.1:{port}/mcp");
+fn lines(worker: &str, sandbox: &str, shop: &str) -> String {
+    let url = format!("{worker}/mcp");
     let headers = format!(
         "\"headers\": {{ \"X-TiDB-API-Public-Key\": \"{PUBLIC_KEY}\", \"X-TiDB-API-Private-Key\": \"{PRIVATE_KEY}\" }}"
     );
@@ -81,8 +81,8 @@ fn lines(port: u16, sandbox_port: u16) -> String {
         r#"
 ready {url}
 
-The page for people is http://127.0.0.1:{port}/ and the sandbox of TiDB Cloud http://127.0.0.1:{sandbox_port}/_sandbox/state
-Its keys open nothing else. A cluster with sample data is there: shop, id {SHOP}
+The page for people is {worker}/ and the sandbox of TiDB Cloud {sandbox}/_sandbox/state
+Its keys open nothing else. A cluster with sample data is there: shop, id {shop}
 
 Claude Code:
   claude mcp add --transport http tidbcloud {url} {header_flags}
@@ -103,13 +103,9 @@ MCP Inspector, one line after the other in a second terminal, in this directory:
   {inspector} tools/call --tool-name db_query --tool-args-json '{{"cluster":"shop","branch":"trial","sql":"SELECT id, name FROM shop.customers ORDER BY id LIMIT 3"}}'
 
 Ctrl-C ends everything.
-"#,
-        SHOP = SHOP_CLUSTER_ID,
-        REGION = REGION,
+"#
     )
 }
 
-/// The sandbox's cluster with sample data.
-pub(crate) const SHOP_CLUSTER_ID: &str = "10000000000000000001";
 /// A region that the sandbox offers.
 const REGION: &str = "regions/aws-us-east-1";

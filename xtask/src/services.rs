@@ -4,7 +4,7 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     Flags, build, http,
-    process::Process,
+    process::{self, Process},
     setup::{self, Tools},
 };
 
@@ -33,7 +33,7 @@ pub(crate) fn check_free(port: u16, flag: &str) -> Result<(), String> {
     })
 }
 
-/// Compiles the sandbox and says where its program is.
+/// Compiles the sandbox, prepares its data, and says where its program is.
 pub(crate) fn build_sandbox(tools: &Tools) -> Result<PathBuf, String> {
     println!("compiling the sandbox");
     let mut command = tools.cargo();
@@ -45,11 +45,16 @@ pub(crate) fn build_sandbox(tools: &Tools) -> Result<PathBuf, String> {
     if !output.status.success() {
         return Err("the sandbox does not compile".to_owned());
     }
-    String::from_utf8_lossy(&output.stdout)
+    let program = String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
-        .ok_or_else(|| "the sandbox has no program".to_owned())
+        .ok_or("the sandbox has no program")?;
+    if process::shown("the sandbox", tools.sandbox(&program).arg("--prepare"))?.success {
+        Ok(program)
+    } else {
+        Err("the sandbox's SQL server does not work".to_owned())
+    }
 }
 
 /// A running service, and where its output goes.
@@ -99,15 +104,21 @@ impl Service {
     }
 }
 
-/// Starts a sandbox that keeps its SQL servers' data in `directory`.
+/// Starts a sandbox, with its log in `directory`.
 pub(crate) fn start_sandbox(tools: &Tools, program: &Path, port: u16, directory: &Path) -> Result<Service, String> {
-    let data = directory.join("sandbox");
+    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let log = directory.join("sandbox.log");
-    fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
-    let mut command = tools.command(program);
-    command.args(["--port", &port.to_string(), "--data"]).arg(&data).env("SANDBOX_MARIADB", tools.mariadb());
-    let process = Process::start("the sandbox", &mut command, &log)?;
+    let mut command = tools.sandbox(program);
+    let process = Process::start("the sandbox", command.args(["--port", &port.to_string()]), &log)?;
     Service { process, port, log }.wait("/_sandbox/state", Duration::from_secs(30))
+}
+
+/// The id of a sandbox's cluster with sample data.
+pub(crate) fn sample_cluster(sandbox: &Service) -> Result<String, String> {
+    let state = http::once(sandbox.port, "GET", "/_sandbox/state", "")?;
+    let state: Value = serde_json::from_slice(&state.body).map_err(|error| format!("the sandbox's state: {error}"))?;
+    let id = state.get("shopClusterId").and_then(Value::as_str);
+    id.map(str::to_owned).ok_or_else(|| "the sandbox has no sample cluster".to_owned())
 }
 
 /// Starts the Worker as it stands in `build/`, with its state in `directory`.
@@ -119,36 +130,41 @@ pub(crate) fn start_worker(tools: &Tools, port: u16, sandbox: &str, directory: &
     fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
     let mark = build_mark(directory);
     fs::write(&mark, "").map_err(|error| format!("{}: {error}", mark.display()))?;
-    let mut command = wrangler_dev(tools, port, directory)?;
-    command
-        .args(["--var", &format!("TIDB_CLOUD_SANDBOX:{sandbox}")])
-        .arg("--persist-to")
-        .arg(&state)
-        .env(build::UP_TO_DATE, &mark);
-    let process = Process::start("the Worker", &mut command, &log)?;
-    Service { process, port, log }.wait("/livez", Duration::from_secs(120))
-}
-
-/// Starts the Worker that the benchmark compares with.
-pub(crate) fn start_bare(tools: &Tools, root: &Path) -> Result<Service, String> {
-    let directory = root.join("target/bench");
-    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let (log, port) = (directory.join("bare.log"), free_port()?);
-    let mut command = wrangler_dev(tools, port, &directory)?;
-    command.arg("--config").arg(root.join("bench/wrangler.toml"));
-    let process = Process::start("the bare Worker", &mut command, &log)?;
-    Service { process, port, log }.wait("/", Duration::from_secs(60))
-}
-
-fn wrangler_dev(tools: &Tools, port: u16, directory: &Path) -> Result<Command, String> {
     let mut command = tools.wrangler();
     command
         .args(["dev", "--local", "--ip", "127.0.0.1", "--port", &port.to_string()])
         .args(["--inspector-port", &free_port()?.to_string(), "--show-interactive-dev-session=false"])
+        .args(["--var", &format!("TIDB_CLOUD_SANDBOX:{sandbox}")])
+        .arg("--persist-to")
+        .arg(&state)
+        .env(build::UP_TO_DATE, &mark)
         // Workers of several checkouts do not look for each other.
         .env("WRANGLER_REGISTRY_PATH", directory.join("registry"))
         .env("WRANGLER_LOG_PATH", directory.join("wrangler-logs"));
-    Ok(command)
+    let process = Process::start("the Worker", &mut command, &log)?;
+    Service { process, port, log }.wait("/livez", Duration::from_secs(120))
+}
+
+/// Starts one of the two Workers of `bench/workerd.capnp`, without wrangler.
+pub(crate) fn start_workerd(
+    tools: &Tools,
+    config: &str,
+    ready: &str,
+    sandbox: &str,
+    directory: &Path,
+) -> Result<Service, String> {
+    let (log, port) = (directory.join(format!("{config}.log")), free_port()?);
+    let storage = directory.join(format!("{config}-storage"));
+    fs::create_dir_all(&storage).map_err(|error| format!("{}: {error}", storage.display()))?;
+    let mut command = tools.workerd();
+    command
+        .args(["serve", "bench/workerd.capnp", config, "--socket-addr", &format!("http=127.0.0.1:{port}")])
+        .env("TIDB_CLOUD_SANDBOX", sandbox);
+    if config == "ours" {
+        command.args(["--directory-path", &format!("storage={}", storage.display())]);
+    }
+    let process = Process::start("workerd", &mut command, &log)?;
+    Service { process, port, log }.wait(ready, Duration::from_secs(30))
 }
 
 /// The file that says that the build is up to date.

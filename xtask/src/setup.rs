@@ -44,6 +44,7 @@ pub(crate) struct Tools {
     worker_build: PathBuf,
     wasm_bindgen: PathBuf,
     mariadb: PathBuf,
+    sandbox_data: PathBuf,
     browser: PathBuf,
 }
 
@@ -75,6 +76,11 @@ impl Tools {
         command
     }
 
+    /// workerd as wrangler brings it.
+    pub(crate) fn workerd(&self) -> Command {
+        self.command(self.npm_program("workerd"))
+    }
+
     /// `worker-build`, told where its helpers are: else it downloads them.
     pub(crate) fn worker_build(&self) -> Command {
         let mut command = self.command(&self.worker_build);
@@ -85,9 +91,12 @@ impl Tools {
         command
     }
 
-    /// The unpacked package of the SQL server; the sandbox takes it where it finds nothing better.
-    pub(crate) fn mariadb(&self) -> &Path {
-        &self.mariadb
+    /// The sandbox's program, told where the unpacked SQL server is, which it takes where it finds nothing better, and
+    /// where all sandboxes share the data directories that SQL servers start from.
+    pub(crate) fn sandbox(&self, program: &Path) -> Command {
+        let mut command = self.command(program);
+        command.env("SANDBOX_MARIADB", &self.mariadb).arg("--data").arg(&self.sandbox_data);
+        command
     }
 
     /// The unpacked browser.
@@ -119,6 +128,7 @@ pub(crate) fn run(root: &Path, parts: &[Part]) -> Result<Tools, String> {
         worker_build: cache.place(&worker_build_item(root)?).join("bin/worker-build"),
         wasm_bindgen: cache.place(&wasm_bindgen_item(root)?).join("bin/wasm-bindgen"),
         mariadb: cache.place(&mariadb_item()?),
+        sandbox_data: cache.place("sandbox"),
         browser: cache.place(&browser_item(root)?),
     };
     // The three chains need nothing of each other; the first is bound by the processor, the others by the network.

@@ -153,11 +153,11 @@ fn release(context: &Context) -> Result<Tally, String> {
 }
 
 /// A directory for the state of what a suite starts.
-struct Directory(PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
     /// A short path: the address of a unix socket below it has 107 bytes at most (unix(7)).
-    fn temporary() -> Self {
+    pub(crate) fn temporary() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("tidbcloud-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         Self(env::temp_dir().join(name))
@@ -170,24 +170,22 @@ impl Drop for Directory {
     }
 }
 
-fn sandbox_in(tools: &Tools, directory: &Directory) -> Result<Service, String> {
+/// A sandbox on a port that was free.
+pub(crate) fn sandbox_in(tools: &Tools, directory: &Directory) -> Result<Service, String> {
     let program = services::build_sandbox(tools)?;
     services::start_sandbox(tools, &program, services::free_port()?, &directory.0)
 }
 
 /// A sandbox and a Worker of a suite's own, on ports that were free, with their state in a temporary directory.
-pub(crate) struct World {
-    /// The Worker.
-    pub(crate) worker: Service,
-    /// The sandbox.
-    pub(crate) sandbox: Service,
+struct World {
+    worker: Service,
+    sandbox: Service,
     // Last: fields are dropped in order, and the programs have to end before it goes.
     _directory: Directory,
 }
 
 impl World {
-    /// Starts both.
-    pub(crate) fn start(tools: &Tools) -> Result<Self, String> {
+    fn start(tools: &Tools) -> Result<Self, String> {
         let directory = Directory::temporary();
         let sandbox = sandbox_in(tools, &directory)?;
         let worker = services::start_worker(tools, services::free_port()?, &sandbox.origin(), &directory.0)?;

@@ -1,0 +1,45 @@
+# The Worker as built and the one it is compared with, each for a workerd process of its own and without wrangler:
+# `wrangler dev` adds a proxy and tracing that cost several times what either Worker does.
+# Flags and bindings are those of wrangler.toml.
+using Workerd = import "/workerd/workerd.capnp";
+
+const ours :Workerd.Config = (
+  services = [
+    (name = "main", worker = .worker),
+    (name = "assets", disk = (path = "static")),
+    (name = "storage", disk = (writable = true)),
+    (name = "internet", network = (allow = ["public", "local"])),
+  ],
+  sockets = [(name = "http", http = (), service = "main")],
+);
+
+const bare :Workerd.Config = (
+  services = [(
+    name = "main",
+    worker = (
+      modules = [(name = "bare.js", esModule = embed "bare.js")],
+      compatibilityDate = "2026-10-01",
+    ),
+  )],
+  sockets = [(name = "http", http = (), service = "main")],
+);
+
+const worker :Workerd.Worker = (
+  modules = [
+    (name = "index.js", esModule = embed "../build/index.js"),
+    (name = "index_bg.wasm", wasm = embed "../build/index_bg.wasm"),
+  ],
+  compatibilityDate = "2026-10-01",
+  compatibilityFlags = ["global_fetch_strictly_public", "enable_request_signal"],
+  bindings = [
+    (name = "ASSETS", service = "assets"),
+    (name = "RATE_LIMITER", durableObjectNamespace = "RateLimiter"),
+    (name = "SECRET_KEEPER", durableObjectNamespace = "SecretKeeper"),
+    (name = "TIDB_CLOUD_SANDBOX", fromEnvironment = "TIDB_CLOUD_SANDBOX"),
+  ],
+  durableObjectNamespaces = [
+    (className = "RateLimiter", uniqueKey = "rate-limiter", enableSql = true),
+    (className = "SecretKeeper", uniqueKey = "secret-keeper", enableSql = true),
+  ],
+  durableObjectStorage = (localDisk = "storage"),
+);
