@@ -213,23 +213,33 @@ impl Native {
             origin: "http://127.0.0.1:8787".to_owned(),
         }
     }
+
+    /// A request as the service sees it before its body.
+    pub fn head(&self, call: &Call) -> Head {
+        Head {
+            method: Method::parse(&call.method),
+            url: Url::parse(&format!("{}{}", self.origin, call.target)).expect("a URL"),
+            headers: call.headers.iter().cloned().collect::<Headers>(),
+        }
+    }
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Self {
+            status: response.status,
+            headers: response.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            body: response.body,
+        }
+    }
 }
 
 impl Driver for Native {
     fn send(&mut self, call: Call) -> Answer {
         self.body_read.set(false);
-        let head = Head {
-            method: Method::parse(&call.method),
-            url: Url::parse(&format!("{}{}", self.origin, call.target)).expect("a URL"),
-            headers: call.headers.into_iter().collect::<Headers>(),
-        };
+        let head = self.head(&call);
         let app = App::new(&self.config, &self.isolate, &self.world);
-        let response = block_on(app.handle(head, Body(call.body, &self.body_read)));
-        Answer {
-            status: response.status,
-            headers: response.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            body: response.body,
-        }
+        block_on(app.handle(head, Body(call.body, &self.body_read))).into()
     }
 
     fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value {
