@@ -204,21 +204,22 @@ impl Config {
         let hosts = match set("TIDB_CLOUD_SANDBOX") {
             None => Hosts::real(),
             Some(text) => {
-                let sandbox = Origin::parse(&text).filter(Origin::is_loopback).and_then(|_| Url::parse(&text).ok());
+                let loopback = Origin::parse(&text).filter(Origin::is_loopback);
+                let sandbox = loopback.and_then(|origin| Hosts::sandbox(origin.as_str()).ok());
                 if sandbox.is_none() {
                     wrong("TIDB_CLOUD_SANDBOX", "must be a loopback address such as http://127.0.0.1:8788");
                 }
                 if public_origin.as_ref().is_some_and(|origin| !origin.is_loopback()) {
                     wrong("PUBLIC_ORIGIN", "must be a loopback origin while TIDB_CLOUD_SANDBOX is set");
                 }
-                sandbox.map_or_else(Hosts::real, Hosts::sandbox)
+                sandbox.unwrap_or_else(Hosts::real)
             }
         };
 
         let owner = match (set("TIDB_CLOUD_PUBLIC_KEY"), set("TIDB_CLOUD_PRIVATE_KEY"), set("MCP_ACCESS_KEY")) {
             (None, None, None) => None,
             (Some(public), Some(private), Some(access)) => {
-                let key = ApiKey::parse(&public, &private).ok();
+                let key = ApiKey::new(public, private).ok();
                 if key.is_none() {
                     wrong("TIDB_CLOUD_PUBLIC_KEY", "and TIDB_CLOUD_PRIVATE_KEY must be an API key pair as TiDB Cloud shows it");
                 }

@@ -189,7 +189,7 @@ fn credentials(headers: &Headers, config: &Config) -> Result<Caller, Refusal> {
             CHALLENGE,
             "This deployment belongs to one owner. Send its access key as: Authorization: Bearer <access key>.",
         )),
-        (None, _, Some(public), Some(private)) => match ApiKey::parse(&public, &private) {
+        (None, _, Some(public), Some(private)) => match ApiKey::new(public, private) {
             Ok(key) => Ok(Caller { key: Some(key), fallback }),
             Err(_) => Err(unauthorized(
                 CHALLENGE,

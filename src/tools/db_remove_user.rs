@@ -44,7 +44,7 @@ impl Tool for DbRemoveUser {
                 self.user_name.as_str().to_owned()
             }
             Some(prefix) => format!("{prefix}.{}", self.user_name.as_str()),
-            None if cluster.state.as_deref() == Some("CREATING") => {
+            None if cluster.state.as_ref().is_none_or(|state| state.as_str() == "CREATING") => {
                 return Err(ToolError::new(ToolErrorCode::FailedPrecondition, "The cluster is still being created.")
                     .hint("Call tidbcloud_get_cluster until `state` is ACTIVE.")
                     .retryable());

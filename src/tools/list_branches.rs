@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Effect, Tool, output::endpoints, resolve::ClusterReference, types::PageSize};
+use super::{Context, Effect, Tool, output::{endpoints, state}, resolve::ClusterReference, types::PageSize};
 use crate::{
     mcp::tools::ToolError,
     platform::Platform,
@@ -59,7 +59,7 @@ impl Tool for ListBranches {
                 .map(|branch| BranchLine {
                     branch_id: branch.branch_id.to_string(),
                     display_name: branch.display_name,
-                    state: branch.state.unwrap_or_default(),
+                    state: state(branch.state.as_ref()),
                     parent_id: branch.parent_id,
                     endpoints: endpoints(branch.endpoints),
                 })

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Effect, Tool, output::endpoints, types::PageSize};
+use super::{Context, Effect, Tool, output::{endpoints, state}, types::PageSize};
 use crate::{
     mcp::tools::ToolError,
     platform::Platform,
@@ -57,8 +57,8 @@ impl Tool for ListClusters {
                 .map(|cluster| ClusterLine {
                     cluster_id: cluster.cluster_id.to_string(),
                     display_name: cluster.display_name,
-                    state: cluster.state.unwrap_or_default(),
-                    region: cluster.region.name,
+                    state: state(cluster.state.as_ref()),
+                    region: cluster.region.map(|region| region.name).unwrap_or_default(),
                     plan: cluster.service_plan,
                     endpoints: endpoints(cluster.endpoints),
                 })

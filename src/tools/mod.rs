@@ -119,7 +119,7 @@ impl<'a, P: Platform> Context<'a, P> {
     }
 
     /// SQL, as the managed users or the caller's own.
-    pub fn sql(&self) -> Databases<'_, 'a, P> {
+    pub fn sql(&self) -> Databases<'a, P> {
         self.cloud.sql(self.secret, self.fallback)
     }
 

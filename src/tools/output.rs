@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::tidbcloud::{Branch, Cluster, ColumnType, Endpoints, Rows};
+use crate::tidbcloud::{Branch, Cluster, ColumnType, Endpoints, Rows, State};
 
 /// 18,000 bytes of minified JSON are some 6,000 tokens: identifiers and digits cost about three bytes each.
 const RESULT_BYTES_MAX: usize = 18_000;
@@ -27,7 +27,7 @@ pub(super) struct ClusterView {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    spending_limit_usd_cents: Option<u32>,
+    spending_limit_usd_cents: Option<i64>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     endpoints: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,8 +45,8 @@ impl From<Cluster> for ClusterView {
         Self {
             cluster_id: cluster.cluster_id.to_string(),
             display_name: cluster.display_name,
-            state: cluster.state.unwrap_or_default(),
-            region: cluster.region.name,
+            state: state(cluster.state.as_ref()),
+            region: cluster.region.map(|region| region.name).unwrap_or_default(),
             plan: cluster.service_plan,
             version: cluster.version,
             spending_limit_usd_cents: cluster.spending_limit.and_then(|limit| limit.monthly),
@@ -83,9 +83,9 @@ impl From<Branch> for BranchView {
     fn from(branch: Branch) -> Self {
         Self {
             branch_id: branch.branch_id.to_string(),
-            cluster_id: branch.cluster_id,
+            cluster_id: branch.cluster_id.unwrap_or_default(),
             display_name: branch.display_name,
-            state: branch.state.unwrap_or_default(),
+            state: state(branch.state.as_ref()),
             parent_id: branch.parent_id,
             parent_timestamp: branch.parent_timestamp,
             endpoints: endpoints(branch.endpoints),
@@ -95,24 +95,29 @@ impl From<Branch> for BranchView {
     }
 }
 
+/// The state in the API's own word; a resource that has none yet is being made.
+pub(super) fn state(state: Option<&State>) -> String {
+    state.map_or("CREATING", State::as_str).to_owned()
+}
+
 /// Public and private host and port, where they are known.
 pub(super) fn endpoints(endpoints: Option<Endpoints>) -> Map<String, Value> {
-    let Some(endpoints) = endpoints else { return Map::new() };
-    [("public", endpoints.public), ("private", endpoints.private)]
-        .into_iter()
-        .filter_map(|(name, endpoint)| {
-            let endpoint = endpoint?;
-            let mut shown = Map::new();
-            shown.insert("host".to_owned(), Value::from(endpoint.host?));
-            if let Some(port) = endpoint.port {
-                shown.insert("port".to_owned(), Value::from(port));
-            }
-            if endpoint.disabled == Some(true) {
-                shown.insert("disabled".to_owned(), Value::from(true));
-            }
-            Some((name.to_owned(), Value::Object(shown)))
-        })
-        .collect()
+    let Some(Endpoints { public, private }) = endpoints else { return Map::new() };
+    let address = |host: Option<String>, port: Option<i64>| {
+        let mut shown = Map::new();
+        shown.insert("host".to_owned(), Value::from(host?));
+        port.map(|port| shown.insert("port".to_owned(), Value::from(port)));
+        Some(shown)
+    };
+    let public = public.and_then(|public| {
+        let mut shown = address(public.host, public.port)?;
+        if public.disabled {
+            shown.insert("disabled".to_owned(), Value::from(true));
+        }
+        Some(("public", shown))
+    });
+    let private = private.and_then(|private| Some(("private", address(private.host, private.port)?)));
+    public.into_iter().chain(private).map(|(name, shown)| (name.to_owned(), Value::Object(shown))).collect()
 }
 
 /// A column of a result.

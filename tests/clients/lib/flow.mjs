@@ -1,0 +1,161 @@
+// What every MCP client is asked to do, and how a script reports it.
+
+import assert from 'node:assert/strict';
+import { setTimeout as pause } from 'node:timers/promises';
+
+export const url = new URL(process.env.MCP_URL);
+
+// A sandbox's keys open nothing but sandboxes.
+const keys = {
+  'X-TiDB-API-Public-Key': 'SBXOWNER',
+  'X-TiDB-API-Private-Key': '5b000000-0000-4000-8000-0000000000aa',
+};
+
+let nextAddress = 1;
+
+// Each connection comes from an address of its own (RFC 5737, TEST-NET-3), so that no script uses up the limit of another.
+export function headers(block = process.pid) {
+  return { ...keys, 'CF-Connecting-IP': `203.0.${block % 256}.${nextAddress++ % 256}` };
+}
+
+let failed = 0;
+
+// Runs one test and prints `ok NAME` or `not ok NAME: WHY`.
+export async function test(name, body) {
+  try {
+    const value = await body();
+    console.log(`ok ${name}`);
+    return value;
+  } catch (error) {
+    failed += 1;
+    process.exitCode = 1;
+    console.log(`not ok ${name}: ${String(error?.message ?? error).replaceAll('\n', ' | ')}`);
+    return undefined;
+  }
+}
+
+export const anyFailed = () => failed > 0;
+
+export const toolNames = [
+  'db_create_user',
+  'db_execute',
+  'db_query',
+  'db_remove_user',
+  'show_databases',
+  'show_tables',
+  'tidbcloud_create_branch',
+  'tidbcloud_create_cluster',
+  'tidbcloud_delete_branch',
+  'tidbcloud_delete_cluster',
+  'tidbcloud_get_branch',
+  'tidbcloud_get_cluster',
+  'tidbcloud_list_branches',
+  'tidbcloud_list_clusters',
+  'tidbcloud_list_regions',
+  'tidbcloud_update_cluster',
+];
+
+// Moves the sandbox's clock.
+export async function advance(seconds) {
+  const answer = await fetch(`${process.env.SANDBOX_URL}/_sandbox/clock`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ advanceSeconds: seconds }),
+  });
+  assert.equal(answer.status, 200, await answer.text());
+}
+
+// The structured result of a call that must succeed.
+export function content(result) {
+  assert.notEqual(result.isError, true, JSON.stringify(result));
+  assert.equal(typeof result.structuredContent, 'object', JSON.stringify(result));
+  return result.structuredContent;
+}
+
+// A call that the model should repeat is repeated: SQL users take a moment to work.
+async function patiently(call) {
+  for (let tries = 1; ; tries += 1) {
+    const result = await call();
+    if (!result.isError || tries === 10 || !/"retryable":\s*true/.test(JSON.stringify(result.structuredContent ?? result))) {
+      return result;
+    }
+    await advance(30);
+    await pause(200);
+  }
+}
+
+// Lists, creates, waits, branches, queries, fails and cleans up, by way of `list()` and `call(name, arguments)`.
+export async function exercise(label, { list, call }) {
+  const cluster = `${label.replaceAll(/[^A-Za-z0-9]+/g, '-').slice(0, 40)}-cluster`;
+  const branch = 'trial';
+
+  await test(`${label}: lists the 16 tools, each with both schemas`, async () => {
+    const tools = await list();
+    assert.deepEqual(tools.map(tool => tool.name).sort(), toolNames);
+    for (const tool of tools) {
+      assert.equal(tool.inputSchema.type, 'object', tool.name);
+      assert.equal(tool.outputSchema.type, 'object', tool.name);
+      assert.ok(tool.description.length > 20, tool.name);
+    }
+  });
+
+  await test(`${label}: lists clusters, the sample among them`, async () => {
+    const { clusters } = content(await call('tidbcloud_list_clusters', {}));
+    assert.ok(clusters.some(cluster => cluster.displayName === 'shop'), JSON.stringify(clusters));
+  });
+
+  await test(`${label}: queries the sample`, async () => {
+    const sql = "SELECT id, name, country FROM customers WHERE id IN (7, 8) ORDER BY id";
+    const result = content(await patiently(() => call('db_query', { cluster: 'shop', database: 'shop', sql })));
+    assert.deepEqual(result.columns.map(column => column.name), ['id', 'name', 'country']);
+    assert.deepEqual(
+      result.rows.map(row => row.map(String)),
+      [
+        ['7', 'Customer 7', 'JP'],
+        ['8', 'Customer 8', 'US'],
+      ],
+    );
+    assert.equal(result.rowCount, 2);
+    assert.equal(result.truncated, false);
+  });
+
+  const created = await test(`${label}: creates a cluster`, async () => {
+    const { regions } = content(await call('tidbcloud_list_regions', {}));
+    const [region] = regions;
+    return content(await call('tidbcloud_create_cluster', { displayName: cluster, region: region.name }));
+  });
+  if (created === undefined) return;
+
+  await test(`${label}: waits until the cluster is ACTIVE`, async () => {
+    await advance(30);
+    const { state } = content(await call('tidbcloud_get_cluster', { cluster }));
+    assert.equal(state, 'ACTIVE');
+  });
+
+  await test(`${label}: writes on the cluster and reads it on a branch`, async () => {
+    const sql = [
+      'CREATE DATABASE pets',
+      'CREATE TABLE pets.cats (id INT PRIMARY KEY, name VARCHAR(20) NOT NULL)',
+      "INSERT INTO pets.cats VALUES (1, 'Mia'), (2, 'Leo')",
+    ];
+    content(await patiently(() => call('db_execute', { cluster, sql })));
+    content(await call('tidbcloud_create_branch', { cluster, displayName: branch }));
+    await advance(30);
+    const { state } = content(await call('tidbcloud_get_branch', { cluster, branch }));
+    assert.equal(state, 'ACTIVE');
+    const query = { cluster, branch, sql: 'SELECT name FROM pets.cats ORDER BY id' };
+    const { rows } = content(await patiently(() => call('db_query', query)));
+    assert.deepEqual(rows, [['Mia'], ['Leo']]);
+  });
+
+  await test(`${label}: is told why a write is no query`, async () => {
+    const result = await call('db_query', { cluster: 'shop', sql: 'DELETE FROM shop.orders' });
+    assert.equal(result.isError, true, JSON.stringify(result));
+    assert.match(JSON.stringify(result), /READ_ONLY_VIOLATION|SQL_REJECTED/);
+  });
+
+  await test(`${label}: deletes the cluster`, async () => {
+    content(await call('tidbcloud_delete_branch', { cluster, branch }));
+    content(await call('tidbcloud_delete_cluster', { cluster }));
+  });
+}

@@ -1,0 +1,73 @@
+//! The release build: what `wrangler.toml` calls, and the sizes that come out of it.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    process,
+    setup::{self, Tools},
+};
+
+/// While the file that this variable names exists, the build is up to date: wrangler asks for one whenever it starts,
+/// and the commands that start wrangler have just built.
+pub(crate) const UP_TO_DATE: &str = "MCP_TIDBCLOUD_BUILD_UP_TO_DATE";
+
+/// What may be uploaded, in KiB after gzip. Workers on the free plan take 3 MiB; this is what start-up time allows.
+const BUDGET_KIB: usize = 600;
+
+/// `cargo xtask build`: sets up what a build needs, and builds, unless told that it is up to date.
+pub(crate) fn command(root: &Path) -> Result<(), String> {
+    if env::var_os(UP_TO_DATE).is_some_and(|file| Path::new(&file).exists()) {
+        return Ok(());
+    }
+    run(root, &setup::run(root, setup::Part::BUILD)?)
+}
+
+/// Builds the Worker for release, prints the sizes, and fails above the budget.
+pub(crate) fn run(root: &Path, tools: &Tools) -> Result<(), String> {
+    if !process::shown("worker-build", tools.worker_build().arg("--release"))?.success {
+        return Err("worker-build failed".to_owned());
+    }
+    sizes(root).map(|line| println!("{line}"))
+}
+
+fn sizes(root: &Path) -> Result<String, String> {
+    let build = root.join("build");
+    let (mut wasm, mut js, mut packed) = (0, 0, 0);
+    for path in modules(&build)? {
+        let size = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?.len();
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            wasm += size;
+        } else {
+            js += size;
+        }
+        // The level changes the total by a few per cent; gzip's own default is the usual yardstick.
+        let gzip = Command::new("gzip").arg("-c").arg(&path).output().map_err(|error| format!("gzip: {error}"))?;
+        if !gzip.status.success() {
+            return Err(format!("gzip failed on {}", path.display()));
+        }
+        packed += gzip.stdout.len();
+    }
+    let kib = |bytes: f64| bytes / 1024.0;
+    let line = format!(
+        "sizes: wasm {:.1} KiB, js {:.1} KiB, gzip {:.1} KiB of {BUDGET_KIB} KiB",
+        kib(wasm as f64),
+        kib(js as f64),
+        kib(packed as f64)
+    );
+    if packed > BUDGET_KIB * 1024 { Err(format!("too large: {line}")) } else { Ok(line) }
+}
+
+/// What wrangler uploads: the entry module and the WebAssembly module it imports.
+fn modules(build: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(build).map_err(|error| format!("{}: {error}", build.display()))?;
+    let modules: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "js" || extension == "wasm"))
+        .collect();
+    if modules.is_empty() { Err(format!("{} holds no modules", build.display())) } else { Ok(modules) }
+}

@@ -1,0 +1,171 @@
+//! The two programs behind `dev` and the tests: the sandbox, and the Worker in workerd under `wrangler dev`.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{
+    Flags, build, http,
+    process::Process,
+    setup::{self, Tools},
+};
+
+/// A port that nobody listens on at this moment.
+pub(crate) fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| format!("no free port: {error}"))?;
+    listener.local_addr().map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
+}
+
+/// Refuses a port that somebody listens on, and says which flag changes it.
+pub(crate) fn check_free(port: u16, flag: &str) -> Result<(), String> {
+    TcpListener::bind(("127.0.0.1", port)).map(drop).map_err(|error| {
+        format!(
+            "cannot listen on port {port} ({error}): choose another one with {flag}, for example {flag} {}",
+            port ^ 1 << 4
+        )
+    })
+}
+
+/// Compiles the sandbox and says where its program is.
+pub(crate) fn build_sandbox(tools: &Tools) -> Result<PathBuf, String> {
+    println!("compiling the sandbox");
+    let mut command = tools.cargo();
+    command
+        .args(["build", "--quiet", "--package", "tidbcloud-sandbox", "--bins"])
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit());
+    let output = command.output().map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !output.status.success() {
+        return Err("the sandbox does not compile".to_owned());
+    }
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
+        .ok_or_else(|| "the sandbox has no program".to_owned())
+}
+
+/// A running service, and where its output goes.
+pub(crate) struct Service {
+    /// The program.
+    pub(crate) process: Process,
+    /// Where it listens.
+    pub(crate) port: u16,
+    /// Its output.
+    pub(crate) log: PathBuf,
+}
+
+impl Service {
+    /// Its address.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Waits until `GET path` is answered with 200.
+    fn wait(self, path: &str, patience: Duration) -> Result<Self, String> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let answer = http::once(self.port, "GET", path, "");
+            if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
+                return Ok(self);
+            }
+            let trouble = match self.process.ended()? {
+                Some(status) => format!("ended ({status})"),
+                None if Instant::now() > deadline => match answer {
+                    Ok(answer) => format!("answers GET {path} with {}", answer.status),
+                    Err(error) => format!("does not answer: {error}"),
+                },
+                None => {
+                    thread::sleep(Duration::from_millis(50));
+                    continue;
+                }
+            };
+            return Err(format!("{} {trouble}\n{}", self.process.name(), self.last_lines()));
+        }
+    }
+
+    /// The end of its output.
+    pub(crate) fn last_lines(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines.get(lines.len().saturating_sub(40)..).unwrap_or_default().join("\n")
+    }
+}
+
+/// Starts a sandbox that keeps its SQL servers' data in `directory`.
+pub(crate) fn start_sandbox(tools: &Tools, program: &Path, port: u16, directory: &Path) -> Result<Service, String> {
+    let data = directory.join("sandbox");
+    let log = directory.join("sandbox.log");
+    fs::create_dir_all(&data).map_err(|error| format!("{}: {error}", data.display()))?;
+    let mut command = tools.command(program);
+    command.args(["--port", &port.to_string(), "--data"]).arg(&data).env("SANDBOX_MARIADB", tools.mariadb());
+    let process = Process::start("the sandbox", &mut command, &log)?;
+    Service { process, port, log }.wait("/_sandbox/state", Duration::from_secs(30))
+}
+
+/// Starts the Worker as it stands in `build/`, with its state in `directory`.
+///
+/// While the file of [`build_mark`] exists, wrangler leaves the build as it is.
+pub(crate) fn start_worker(tools: &Tools, port: u16, sandbox: &str, directory: &Path) -> Result<Service, String> {
+    let log = directory.join("worker.log");
+    let state = directory.join("state");
+    fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
+    let mark = build_mark(directory);
+    fs::write(&mark, "").map_err(|error| format!("{}: {error}", mark.display()))?;
+    let mut command = wrangler_dev(tools, port, directory)?;
+    command
+        .args(["--var", &format!("TIDB_CLOUD_SANDBOX:{sandbox}")])
+        .arg("--persist-to")
+        .arg(&state)
+        .env(build::UP_TO_DATE, &mark);
+    let process = Process::start("the Worker", &mut command, &log)?;
+    Service { process, port, log }.wait("/livez", Duration::from_secs(120))
+}
+
+/// Starts the Worker that the benchmark compares with.
+pub(crate) fn start_bare(tools: &Tools, root: &Path) -> Result<Service, String> {
+    let directory = root.join("target/bench");
+    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let (log, port) = (directory.join("bare.log"), free_port()?);
+    let mut command = wrangler_dev(tools, port, &directory)?;
+    command.arg("--config").arg(root.join("bench/wrangler.toml"));
+    let process = Process::start("the bare Worker", &mut command, &log)?;
+    Service { process, port, log }.wait("/", Duration::from_secs(60))
+}
+
+fn wrangler_dev(tools: &Tools, port: u16, directory: &Path) -> Result<Command, String> {
+    let mut command = tools.wrangler();
+    command
+        .args(["dev", "--local", "--ip", "127.0.0.1", "--port", &port.to_string()])
+        .args(["--inspector-port", &free_port()?.to_string(), "--show-interactive-dev-session=false"])
+        // Workers of several checkouts do not look for each other.
+        .env("WRANGLER_REGISTRY_PATH", directory.join("registry"))
+        .env("WRANGLER_LOG_PATH", directory.join("wrangler-logs"));
+    Ok(command)
+}
+
+/// The file that says that the build is up to date.
+pub(crate) fn build_mark(directory: &Path) -> PathBuf {
+    directory.join("build-up-to-date")
+}
+
+/// `cargo xtask worker`: the Worker in the foreground, for tests that stop and start it while its state stays.
+pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
+    let directory = flags.persist.as_ref().ok_or("worker needs --persist DIR")?;
+    let sandbox = flags.sandbox.as_ref().ok_or("worker needs --sandbox URL")?;
+    check_free(flags.port, "--port")?;
+    let tools = setup::run(root, setup::Part::BUILD)?;
+    let worker = start_worker(&tools, flags.port, sandbox, directory)?;
+    println!("ready http://127.0.0.1:{}/mcp", worker.port);
+    while worker.process.ended()?.is_none() {
+        thread::sleep(Duration::from_millis(200));
+    }
+    Err(format!("the Worker ended; its output is in {}", worker.log.display()))
+}
