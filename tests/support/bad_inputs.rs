@@ -1,8 +1,8 @@
 //! One thing wrong in an otherwise valid request: what is sent for each row of `tests/cases/bad-inputs.tsv`, and what
 //! must come of it.
 //!
-//! A row stands in exactly one place: [`REQUESTS`] (whatever carries them), [`SETTINGS`] (a server with other settings,
-//! or another world around it), [`WIRE`] (bytes that no HTTP client sends) or [`EXEMPT`].
+//! Most rows are [`REQUESTS`]; [`WIRE`] has those that no HTTP client sends. A native test holds both, with the rows that
+//! need other settings and those that do not apply, against the table.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,9 @@ pub const REQUESTS: &[(&str, fn() -> Vec<Call>)] = &[
         vec![list().to(&format!("/mcp?{long}")), verb("GET", &format!("/{long}"))]
     }),
     ("ORIGIN-002", || {
-        ["https://evil.example", "http://evil.example", "null", "", "*"].map(|origin| list().set("Origin", origin)).into()
+        ["https://evil.example", "http://evil.example", "null", "", "*"]
+            .map(|origin| list().set("Origin", origin))
+            .into()
     }),
     ("ORIGIN-005", || {
         ["https://claude.ai.evil.example", "http://localhost.evil.example", "http://127.0.0.1.evil.example:8787"]
@@ -70,7 +72,9 @@ pub const REQUESTS: &[(&str, fn() -> Vec<Call>)] = &[
     ("JSON-009", || vec![list().with_bytes_in_a_string(b"\xff")]),
     ("JSON-010", || vec![list().with_bytes_in_a_string(b"\xc0\xaf")]),
     ("JSON-014", || {
-        ["Infinity", "-Infinity", "NaN"].map(|value| list().spell(r#""params":{"#, &format!(r#""params":{{"x":{value},"#))).into()
+        ["Infinity", "-Infinity", "NaN"]
+            .map(|value| list().spell(r#""params":{"#, &format!(r#""params":{{"x":{value},"#)))
+            .into()
     }),
     ("JSON-015", || vec![list().spell(r#""id":1"#, r#""id":1e400"#)]),
     ("JSON-018", || {
@@ -112,7 +116,9 @@ pub const REQUESTS: &[(&str, fn() -> Vec<Call>)] = &[
     ("ENVELOPE-003", || vec![list().text("null")]),
     ("ENVELOPE-004", || vec![list().text("42")]),
     ("ENVELOPE-008", || {
-        [json!("1.0"), json!(2.0), Value::Null].map(|version| list().edit(|body| body["jsonrpc"] = version.clone())).into()
+        [json!("1.0"), json!(2.0), Value::Null]
+            .map(|version| list().edit(|body| body["jsonrpc"] = version.clone()))
+            .into()
     }),
     ("ENVELOPE-010", || vec![list().id(Value::Null)]),
     ("ENVELOPE-012", || vec![list().id(json!(1.0)), list().id(json!(1.5)), list().spell(r#""id":1"#, r#""id":1e0"#)]),
@@ -136,7 +142,9 @@ pub const REQUESTS: &[(&str, fn() -> Vec<Call>)] = &[
     }),
     ("ENVELOPE-029", || vec![list().method("rpc.discover")]),
     ("ENVELOPE-031", || vec![list().edit(|body| body["params"] = json!([]))]),
-    ("ENVELOPE-032", || vec![list().edit(|body| body["params"] = json!("x")), list().edit(|body| body["params"] = Value::Null)]),
+    ("ENVELOPE-032", || {
+        vec![list().edit(|body| body["params"] = json!("x")), list().edit(|body| body["params"] = Value::Null)]
+    }),
     ("ENVELOPE-035", || {
         vec![list().text(&json!({"jsonrpc": "2.0", "id": 1, "error": {"code": -32_603, "message": "x"}}).to_string())]
     }),
@@ -251,9 +259,7 @@ pub const REQUESTS: &[(&str, fn() -> Vec<Call>)] = &[
     ("IDENT-044", || each("userName", &json!("root"))),
     ("IDENT-045", || foreign("password", &json!("a'b\\c"))),
     ("SQL-001", || [each("sql", &json!("")), each("sql", &json!(" \n"))].concat()),
-    ("SQL-003", || {
-        vec![tool("db_query", json!({"cluster": "shop", "sql": ["SELECT 1", "SELECT 2"]}))]
-    }),
+    ("SQL-003", || vec![tool("db_query", json!({"cluster": "shop", "sql": ["SELECT 1", "SELECT 2"]}))]),
     ("SQL-004", || {
         let rejected: Vec<Call> = gate_rejects().iter().map(|sql| query(sql)).collect();
         assert!(rejected.len() >= 100, "the gate's table has only {} rows to reject", rejected.len());
@@ -272,7 +278,8 @@ pub const REQUESTS: &[(&str, fn() -> Vec<Call>)] = &[
     ("AUTH-012", || vec![without_keys().set("Authorization", &format!("Bearer {}", "t".repeat(20 << 10)))]),
     ("AUTH-016", || {
         let values = ["canary\rkey", "canary\nkey", "canary:key", "canary\u{e9}key", "canary\u{0}key"];
-        let both = |value: &str| ["X-TiDB-API-Public-Key", "X-TiDB-API-Private-Key"].map(|name| list().set(name, value));
+        let both =
+            |value: &str| ["X-TiDB-API-Public-Key", "X-TiDB-API-Private-Key"].map(|name| list().set(name, value));
         values.into_iter().flat_map(both).collect()
     }),
     ("AUTH-017", || {
@@ -285,41 +292,10 @@ pub const REQUESTS: &[(&str, fn() -> Vec<Call>)] = &[
     }),
 ];
 
-/// Rows that need other settings than the defaults, or a limiter in trouble.
-pub const SETTINGS: &[&str] = &["HTTP-019", "ORIGIN-006", "RATE-001", "RATE-002", "RATE-003", "RATE-005"];
-
 /// Rows about how bytes arrive: only a real connection can stall, break off or lie about its length.
 pub const WIRE: &[&str] = &["SIZE-002", "SIZE-004", "SIZE-005", "SIZE-006", "SIZE-010"];
 
-/// Rows that do not apply, and why.
-pub const EXEMPT: &[(&str, &[&str])] = &[
-    (
-        "No credential has scopes: whoever may call may call every tool, and TiDB Cloud says what the key may do.",
-        &["TOOLS-034"],
-    ),
-    (
-        "No tool asks for a confirmation, so there is no request state to tamper with.",
-        &["TOOLS-025", "TOOLS-026", "TOOLS-027", "TOOLS-030", "TOOLS-031"],
-    ),
-    ("Attempts are limited per address, not per credential.", &["AUTH-018"]),
-    (
-        "The server is no authorization server: it issues no token that could expire, be revoked or meant for others.",
-        &["AUTH-005", "AUTH-006", "AUTH-007", "AUTH-013"],
-    ),
-    (
-        "The server is no authorization server: its routes and metadata do not exist.",
-        &[
-            "OAUTH-001", "OAUTH-002", "OAUTH-003", "OAUTH-004", "OAUTH-005", "OAUTH-006", "OAUTH-008", "OAUTH-010",
-            "OAUTH-011", "OAUTH-013", "OAUTH-014", "OAUTH-016", "OAUTH-018", "OAUTH-020", "OAUTH-021", "OAUTH-022",
-            "OAUTH-026", "OAUTH-029", "OAUTH-030", "OAUTH-032", "OAUTH-037", "OAUTH-039", "OAUTH-040", "OAUTH-043",
-            "OAUTH-045", "OAUTH-049", "OAUTH-052", "OAUTH-053", "OAUTH-056", "OAUTH-057", "OAUTH-058", "OAUTH-059",
-            "OAUTH-060", "OAUTH-061", "OAUTH-062", "OAUTH-063", "OAUTH-064", "OAUTH-066", "OAUTH-067", "OAUTH-068",
-            "OAUTH-069", "OAUTH-070",
-        ],
-    ),
-];
-
-/// What the routes of an authorization server would be. The rows above are exempt for as long as these are 404.
+/// What the routes of an authorization server would be. Rows about it do not apply for as long as these are 404.
 pub const OAUTH_ROUTES: &[&str] = &[
     "/.well-known/oauth-protected-resource/mcp",
     "/.well-known/oauth-protected-resource",
@@ -601,21 +577,24 @@ impl Call {
 pub fn run<D: Driver>(row: &Row, requests: &[Call], valid: &Call, mut fresh: impl FnMut() -> D) -> Vec<D> {
     assert!(!requests.is_empty(), "{} sends nothing", row.id);
     // Half of what one client may send in a minute.
-    requests.chunks(50).map(|requests| {
-        let mut driver = fresh();
-        let mut request_ids = BTreeSet::new();
-        for call in requests {
-            driver.admin("DELETE", "/_sandbox/requests", None);
-            let answer = driver.send(call.clone());
-            let request_id = check(row, call, &answer);
-            assert!(request_ids.insert(request_id), "{}: a request id came twice", row.id);
-            let upstream = driver.admin("GET", "/_sandbox/requests", None);
-            let reached = upstream["requests"].as_array().is_some_and(|requests| !requests.is_empty());
-            assert_eq!(reached, row.reaches_upstream(), "{} ({}): {upstream}", row.id, row.input);
-        }
-        assert_alive(row, &driver.send(valid.clone()));
-        driver
-    }).collect()
+    requests
+        .chunks(50)
+        .map(|requests| {
+            let mut driver = fresh();
+            let mut request_ids = BTreeSet::new();
+            for call in requests {
+                driver.admin("DELETE", "/_sandbox/requests", None);
+                let answer = driver.send(call.clone());
+                let request_id = check(row, call, &answer);
+                assert!(request_ids.insert(request_id), "{}: a request id came twice", row.id);
+                let upstream = driver.admin("GET", "/_sandbox/requests", None);
+                let reached = upstream["requests"].as_array().is_some_and(|requests| !requests.is_empty());
+                assert_eq!(reached, row.reaches_upstream(), "{} ({}): {upstream}", row.id, row.input);
+            }
+            assert_alive(row, &driver.send(valid.clone()));
+            driver
+        })
+        .collect()
 }
 
 /// Holds the answer to a valid request against what it must be.
@@ -642,7 +621,8 @@ pub fn check(row: &Row, call: &Call, answer: &Answer) -> String {
     let short = |text: &str| text.chars().take(300).collect::<String>();
     let sent = short(&String::from_utf8_lossy(&call.body));
     let target = short(&call.target);
-    let place = format!("{} ({}): {} {target} {sent} -> {} {}", row.id, row.input, call.method, answer.status, short(&body));
+    let place =
+        format!("{} ({}): {} {target} {sent} -> {} {}", row.id, row.input, call.method, answer.status, short(&body));
 
     if row.http != "none" {
         assert_eq!(answer.status.to_string(), row.http, "{place}");
@@ -673,7 +653,11 @@ pub fn check(row: &Row, call: &Call, answer: &Answer) -> String {
     if answer.status == 401 {
         let challenge = answer.header("WWW-Authenticate").unwrap_or_default();
         assert!(challenge.starts_with("Bearer realm="), "{place}");
-        assert_eq!(challenge.contains("error=\"invalid_token\""), row.note == "error=invalid_token" || row.id == "AUTH-012", "{challenge}: {place}");
+        assert_eq!(
+            challenge.contains("error=\"invalid_token\""),
+            row.note == "error=invalid_token" || row.id == "AUTH-012",
+            "{challenge}: {place}"
+        );
     }
     if answer.status == 405 {
         assert!(answer.header("Allow").is_some(), "{place}");
@@ -730,7 +714,9 @@ fn details(row: &Row, answer: &Answer, json: &Value, body: &str, place: &str) {
         "META-030" => assert!(answer.header("Mcp-Session-Id").is_none(), "{place}"),
         "META-041" => assert!(answer.header("Set-Cookie").is_none(), "{place}"),
         "IDENT-037" | "IDENT-039" => assert!(body.contains("The host comes from TiDB Cloud"), "{place}"),
-        "IDENT-045" => assert!(body.contains("No password ever passes through a tool") && !body.contains("a'b"), "{place}"),
+        "IDENT-045" => {
+            assert!(body.contains("No password ever passes through a tool") && !body.contains("a'b"), "{place}")
+        }
         "AUTH-017" => assert!(body.contains("API key") || body.contains("X-TiDB-API"), "{place}"),
         "RATE-001" | "RATE-002" | "RATE-005" => {
             let seconds: u64 = answer.header("Retry-After").and_then(|text| text.parse().ok()).unwrap_or_default();

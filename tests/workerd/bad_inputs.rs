@@ -71,7 +71,8 @@ impl Wire {
     fn head(&mut self, call: &Call, further: &[u8]) {
         let mut head = format!("{} {} HTTP/1.1\r\n", call.method, call.target);
         let host = Worker::shared().trim_start_matches("http://").to_owned();
-        for (name, value) in [("Host", &host), ("CF-Connecting-IP", &self.address), ("Connection", &"close".to_owned())] {
+        for (name, value) in [("Host", &host), ("CF-Connecting-IP", &self.address), ("Connection", &"close".to_owned())]
+        {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         for (name, value) in &call.headers {
@@ -115,8 +116,10 @@ fn parse(received: &[u8]) -> Option<Answer> {
     let head = String::from_utf8_lossy(&received[..end]).into_owned();
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: Vec<(String, String)> =
-        lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     Some(Answer { status, headers, body: received[end + 4..].to_vec() })
 }
 
