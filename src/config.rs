@@ -216,15 +216,16 @@ impl Config {
             }
         };
 
-        let owner = match (set("TIDB_CLOUD_PUBLIC_KEY"), set("TIDB_CLOUD_PRIVATE_KEY"), set("MCP_ACCESS_KEY")) {
+        let access = set("MCP_ACCESS_KEY");
+        if access.as_deref().is_some_and(|access| !long_enough(access)) {
+            wrong("MCP_ACCESS_KEY", "must be at least 32 visible ASCII characters");
+        }
+        let owner = match (set("TIDB_CLOUD_PUBLIC_KEY"), set("TIDB_CLOUD_PRIVATE_KEY"), access) {
             (None, None, None) => None,
             (Some(public), Some(private), Some(access)) => {
                 let key = ApiKey::new(public, private).ok();
                 if key.is_none() {
                     wrong("TIDB_CLOUD_PUBLIC_KEY", "and TIDB_CLOUD_PRIVATE_KEY must be an API key pair as TiDB Cloud shows it");
-                }
-                if !long_enough(&access) {
-                    wrong("MCP_ACCESS_KEY", "must be at least 32 visible ASCII characters");
                 }
                 key.map(|key| Owner { key, access_key: Secret::new(access) })
             }

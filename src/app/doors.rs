@@ -99,7 +99,7 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
     if !matches!(head.method, Method::Post | Method::Options) {
         return Err(wrong_verb());
     }
-    if head.url.as_str().len() > URL_BYTES_MAX {
+    if is_too_long(&head.url) {
         return Err(Refusal::new(414, "URL_TOO_LONG", "The URL is too long."));
     }
     host(head, config)?;
@@ -114,6 +114,11 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
         ));
     }
     credentials(&head.headers, config).map(Door::Caller)
+}
+
+/// Whether a URL is longer than any that the service has an answer for.
+pub(super) fn is_too_long(url: &Url) -> bool {
+    url.as_str().len() > URL_BYTES_MAX
 }
 
 fn wrong_verb() -> Refusal {

@@ -13,8 +13,6 @@ use std::{
     time::Duration,
 };
 
-use url::Url;
-
 pub use doors::Head;
 use doors::{Caller, Door};
 
@@ -79,7 +77,7 @@ impl<'a, P: Platform> App<'a, P> {
         let mut line = log::Line::new(request_id(&self.platform), &head, started);
         let response = self.route(&head, body, &mut line).await;
         line.finish(&self.platform, &response, self.platform.fetches.get());
-        finish(response, &head, self.config, &line.request_id)
+        allow_origin(finish(response, &head, &line.request_id), &head, self.config)
     }
 
     async fn route(&self, head: &Head, body: impl IncomingBody, line: &mut log::Line) -> Response {
@@ -87,6 +85,7 @@ impl<'a, P: Platform> App<'a, P> {
         match head.url.path() {
             "/mcp" => self.mcp(head, body, line).await,
             _ if doors::host(head, self.config).is_err() => plain_error(403, "forbidden", "This host is not served here."),
+            _ if doors::is_too_long(&head.url) => plain_error(414, "url_too_long", "The URL is too long."),
             "/livez" | "/readyz" | "/health" if get => Response::json(200, r#"{"status":"ok"}"#),
             "/livez" | "/readyz" | "/health" => method_not_allowed("GET, HEAD"),
             path => match self.platform.asset(path).await {
@@ -200,16 +199,20 @@ impl<'a, P: Platform> App<'a, P> {
 
 /// The answer of a server whose settings are wrong: 503 that names each of them, and never a value. `/livez` still says
 /// that the process lives.
-pub fn misconfigured(problems: &[Problem], url: &Url) -> Response {
-    if url.path() == "/livez" {
-        return Response::json(200, r#"{"status":"ok"}"#);
-    }
-    let settings: Vec<_> = problems
-        .iter()
-        .map(|problem| serde_json::json!({"setting": problem.setting, "problem": problem.rule}))
-        .collect();
-    let body = serde_json::json!({"status": "misconfigured", "settings": settings});
-    Response::json(503, body.to_string()).with("cache-control", "no-store").with("retry-after", "60")
+pub fn misconfigured(problems: &[Problem], head: &Head, platform: &impl Platform) -> Response {
+    let mut line = log::Line::new(request_id(platform), head, platform.now());
+    let response = if head.url.path() == "/livez" {
+        Response::json(200, r#"{"status":"ok"}"#)
+    } else {
+        let settings: Vec<_> = problems
+            .iter()
+            .map(|problem| serde_json::json!({"setting": problem.setting, "problem": problem.rule}))
+            .collect();
+        let body = serde_json::json!({"status": "misconfigured", "settings": settings});
+        Response::json(503, body.to_string()).with("retry-after", "60")
+    };
+    line.finish(platform, &response, 0);
+    finish(response, head, &line.request_id)
 }
 
 fn body_refused(error: BodyError, request_id: &str) -> Response {
@@ -249,7 +252,7 @@ fn request_id(platform: &impl Platform) -> String {
 }
 
 /// What every answer carries, whoever made it.
-fn finish(mut response: Response, head: &Head, config: &Config, request_id: &str) -> Response {
+fn finish(mut response: Response, head: &Head, request_id: &str) -> Response {
     let headers = &mut response.headers;
     headers.set("x-request-id", request_id);
     headers.set("x-content-type-options", "nosniff");
@@ -266,6 +269,15 @@ fn finish(mut response: Response, head: &Head, config: &Config, request_id: &str
     if !headers.has("cache-control") {
         headers.set("cache-control", "no-store");
     }
+    if head.method == Method::Head {
+        response.body.clear();
+    }
+    response
+}
+
+/// What browsers are told whose page may call.
+fn allow_origin(mut response: Response, head: &Head, config: &Config) -> Response {
+    let headers = &mut response.headers;
     if let Some(origin) = doors::allowed_origin(head, config) {
         headers.set("access-control-allow-origin", origin);
         headers.append("vary", "Origin");
@@ -279,9 +291,6 @@ fn finish(mut response: Response, head: &Head, config: &Config, request_id: &str
                 "WWW-Authenticate, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy",
             );
         }
-    }
-    if head.method == Method::Head {
-        response.body.clear();
     }
     response
 }

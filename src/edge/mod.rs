@@ -49,18 +49,16 @@ fn start() {
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
     let url = Url::parse(&request.inner().url()).map_err(|error| worker::Error::RustError(error.to_string()))?;
+    let head = Head {
+        method: http::Method::parse(&request.inner().method()),
+        url,
+        headers: request.headers().entries().collect(),
+    };
     let state = state(&env);
+    let workers = Workers::new(&env);
     let answer = match &state.config {
-        Err(problems) => app::misconfigured(problems, &url),
-        Ok(config) => {
-            let head = Head {
-                method: http::Method::parse(&request.inner().method()),
-                url,
-                headers: request.headers().entries().collect(),
-            };
-            let workers = Workers::new(&env);
-            App::new(config, &state.isolate, &workers).handle(head, Body(request)).await
-        }
+        Err(problems) => app::misconfigured(problems, &head, &workers),
+        Ok(config) => App::new(config, &state.isolate, &workers).handle(head, Body(request)).await,
     };
     platform::response(answer)
 }

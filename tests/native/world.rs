@@ -22,7 +22,7 @@ use mcp_server_tidbcloud::{
 use serde_json::Value;
 use tidbcloud_sandbox::{
     control::{Sandbox, contract},
-    exchange::{Delivery, Request, Step},
+    exchange::{Delivery, Request, SqlEffect, Step},
     sql::{Engine, Servers},
 };
 use url::Url;
@@ -45,6 +45,8 @@ pub struct World {
     pub log: RefCell<Vec<String>>,
     pub limiter_fails: Cell<Option<LimiterFailure>>,
     servers: RefCell<Option<Servers>>,
+    /// What the control plane did to SQL servers since the last statement.
+    effects: RefCell<Vec<SqlEffect>>,
     buckets: RefCell<BTreeMap<LimitKey, Bucket>>,
     random: Cell<u64>,
     /// Every host that anything was sent to, with all that was sent.
@@ -60,6 +62,7 @@ impl World {
             log: RefCell::default(),
             limiter_fails: Cell::new(None),
             servers: RefCell::new(None),
+            effects: RefCell::default(),
             buckets: RefCell::default(),
             random: Cell::new(1),
             sent: RefCell::default(),
@@ -71,10 +74,7 @@ impl World {
     fn exchange(&self, request: &Request) -> (tidbcloud_sandbox::exchange::Response, Delivery) {
         let now = self.clock.get();
         let step = self.sandbox.borrow_mut().handle(now, request);
-        let effects = self.sandbox.borrow_mut().take_effects();
-        for effect in &effects {
-            self.with_servers(|servers| servers.apply(effect));
-        }
+        self.effects.borrow_mut().extend(self.sandbox.borrow_mut().take_effects());
         match step {
             Step::Answer(answer, delivery) => (answer, delivery),
             Step::Sql(task, delivery) => {
@@ -84,13 +84,16 @@ impl World {
         }
     }
 
-    /// SQL servers start when the first statement needs one.
+    /// SQL servers start when the first statement needs one; what was to happen to them until then happens before it.
     fn with_servers<T>(&self, act: impl FnOnce(&Servers) -> T) -> T {
         let mut servers = self.servers.borrow_mut();
         let servers = servers.get_or_insert_with(|| {
             let engine = Engine::find().unwrap_or_else(|error| panic!("{error}; run `cargo xtask setup`"));
-            Servers::new(engine, self.directory.path().to_owned())
+            Servers::new(engine, self.directory.path()).unwrap_or_else(|error| panic!("{error}"))
         });
+        for effect in self.effects.take() {
+            servers.apply(&effect);
+        }
         act(servers)
     }
 }
@@ -213,23 +216,33 @@ impl Native {
             origin: "http://127.0.0.1:8787".to_owned(),
         }
     }
+
+    /// A request as the service sees it before its body.
+    pub fn head(&self, call: &Call) -> Head {
+        Head {
+            method: Method::parse(&call.method),
+            url: Url::parse(&format!("{}{}", self.origin, call.target)).expect("a URL"),
+            headers: call.headers.iter().cloned().collect::<Headers>(),
+        }
+    }
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        Self {
+            status: response.status,
+            headers: response.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            body: response.body,
+        }
+    }
 }
 
 impl Driver for Native {
     fn send(&mut self, call: Call) -> Answer {
         self.body_read.set(false);
-        let head = Head {
-            method: Method::parse(&call.method),
-            url: Url::parse(&format!("{}{}", self.origin, call.target)).expect("a URL"),
-            headers: call.headers.into_iter().collect::<Headers>(),
-        };
+        let head = self.head(&call);
         let app = App::new(&self.config, &self.isolate, &self.world);
-        let response = block_on(app.handle(head, Body(call.body, &self.body_read)));
-        Answer {
-            status: response.status,
-            headers: response.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            body: response.body,
-        }
+        block_on(app.handle(head, Body(call.body, &self.body_read))).into()
     }
 
     fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value {

@@ -154,7 +154,7 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
             }
             "advance" => self.driver.advance(rest.parse().unwrap_or_else(|_| panic!("{}: {rest}", self.place))),
             "fault" => {
-                let fault = serde_json::from_str(rest).unwrap_or_else(|error| panic!("{}: {error}", self.place));
+                let fault: Value = serde_json::from_str(rest).unwrap_or_else(|error| panic!("{}: {error}", self.place));
                 self.driver.admin("POST", "/_sandbox/faults", Some(json!({"faults": [fault]})));
             }
             "faults" if rest == "none" => {

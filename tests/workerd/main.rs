@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_inputs;
 mod client;
 mod limiter;
 mod page;

@@ -1,0 +1,257 @@
+//! Every bad input of the table, in this process.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mcp_server_tidbcloud::{app, config::Config, platform::LimiterFailure, tools};
+use serde_json::{Value, json};
+
+use crate::{
+    support::{
+        Answer, Call, Driver,
+        bad_inputs::{
+            ACCESS_KEY, OAUTH_ROUTES, REQUESTS, Row, WIRE, arguments, assert_alive, check, list, row, rows, run,
+        },
+        keys,
+    },
+    world::{Native, SANDBOX},
+};
+
+/// Rows that need other settings than the defaults, or a limiter in trouble.
+const SETTINGS: &[&str] = &["HTTP-019", "ORIGIN-006", "RATE-001", "RATE-002", "RATE-003", "RATE-005"];
+
+/// Rows that do not apply, and why.
+const EXEMPT: &[(&str, &[&str])] = &[
+    (
+        "No credential has scopes: whoever may call may call every tool, and TiDB Cloud says what the key may do.",
+        &["TOOLS-034"],
+    ),
+    (
+        "No tool asks for a confirmation, so there is no request state to tamper with.",
+        &["TOOLS-025", "TOOLS-026", "TOOLS-027", "TOOLS-030", "TOOLS-031"],
+    ),
+    ("Attempts are limited per address, not per credential.", &["AUTH-018"]),
+    (
+        "The server is no authorization server: it issues no token that could expire, be revoked or meant for others.",
+        &["AUTH-005", "AUTH-006", "AUTH-007", "AUTH-013"],
+    ),
+    (
+        "The server is no authorization server: its routes and metadata do not exist.",
+        &[
+            "OAUTH-001",
+            "OAUTH-002",
+            "OAUTH-003",
+            "OAUTH-004",
+            "OAUTH-005",
+            "OAUTH-006",
+            "OAUTH-008",
+            "OAUTH-010",
+            "OAUTH-011",
+            "OAUTH-013",
+            "OAUTH-014",
+            "OAUTH-016",
+            "OAUTH-018",
+            "OAUTH-020",
+            "OAUTH-021",
+            "OAUTH-022",
+            "OAUTH-026",
+            "OAUTH-029",
+            "OAUTH-030",
+            "OAUTH-032",
+            "OAUTH-037",
+            "OAUTH-039",
+            "OAUTH-040",
+            "OAUTH-043",
+            "OAUTH-045",
+            "OAUTH-049",
+            "OAUTH-052",
+            "OAUTH-053",
+            "OAUTH-056",
+            "OAUTH-057",
+            "OAUTH-058",
+            "OAUTH-059",
+            "OAUTH-060",
+            "OAUTH-061",
+            "OAUTH-062",
+            "OAUTH-063",
+            "OAUTH-064",
+            "OAUTH-066",
+            "OAUTH-067",
+            "OAUTH-068",
+            "OAUTH-069",
+            "OAUTH-070",
+        ],
+    ),
+];
+
+#[test]
+fn every_row_is_tested_or_exempt_and_never_both() {
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let requests = REQUESTS.iter().map(|(id, _)| *id);
+    let exempt = EXEMPT.iter().flat_map(|(_, ids)| ids.iter().copied());
+    for id in requests.chain(SETTINGS.iter().copied()).chain(WIRE.iter().copied()).chain(exempt) {
+        *places.entry(id).or_default() += 1;
+    }
+    let ids: BTreeSet<&str> = rows().iter().map(|row| row.id).collect();
+    for (id, count) in &places {
+        assert!(ids.contains(id), "the table has no row {id}");
+        assert_eq!(*count, 1, "{id} stands in several places");
+    }
+    let nowhere: Vec<_> = ids.iter().filter(|id| !places.contains_key(*id)).collect();
+    assert!(nowhere.is_empty(), "neither tested nor exempt: {nowhere:?}");
+}
+
+#[test]
+fn every_request_of_the_table() {
+    for (id, requests) in REQUESTS {
+        let row = row(id);
+        for server in run(&row, &requests(), &list(), Native::new) {
+            assert_quiet(&row, &server);
+        }
+    }
+}
+
+/// Whatever was sent, the log has one line of JSON for each request, and none holds what a client made up.
+fn assert_quiet(row: &Row, server: &Native) {
+    let log = server.world.log.borrow();
+    assert!(!log.is_empty());
+    for line in log.iter() {
+        let fields: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{}: {error}: {line}", row.id));
+        assert!(fields["request_id"].is_string(), "{}: {line}", row.id);
+        for hidden in [&keys("owner").1, "canary", "evil.example", "<script", "api_key", "access_token", "nope"] {
+            assert!(!line.contains(hidden), "{} left {hidden} in the log: {line}", row.id);
+        }
+        assert!(line.len() < 1_000, "{}: {line}", row.id);
+    }
+}
+
+/// On the owner's own deployment the right access key opens the door, so that a wrong one is all that keeps it shut.
+#[test]
+fn credentials_where_one_would_do() {
+    let settings = [
+        ("TIDB_CLOUD_SANDBOX", SANDBOX),
+        ("TIDB_CLOUD_PUBLIC_KEY", "SBXOWNER"),
+        ("TIDB_CLOUD_PRIVATE_KEY", &keys("owner").1),
+        ("MCP_ACCESS_KEY", ACCESS_KEY),
+    ];
+    let valid = list()
+        .without("X-TiDB-API-Public-Key")
+        .without("X-TiDB-API-Private-Key")
+        .set("Authorization", &format!("Bearer {ACCESS_KEY}"));
+    let mut tested = 0;
+    for (id, requests) in
+        REQUESTS.iter().filter(|(id, _)| ["AUTH-003", "AUTH-010", "AUTH-011", "AUTH-012"].contains(id))
+    {
+        run(&row(id), &requests(), &valid, || Native::with(&settings));
+        tested += 1;
+    }
+    assert_eq!(tested, 4);
+}
+
+#[test]
+fn rows_that_need_other_settings_or_a_limiter_in_trouble() {
+    for id in SETTINGS {
+        let row = row(id);
+        match *id {
+            "HTTP-019" => not_ready(&row),
+            "ORIGIN-006" => {
+                let settings = [("TIDB_CLOUD_SANDBOX", SANDBOX), ("ALLOWED_ORIGINS", "https://claude.ai")];
+                let call = list().set("Origin", "HTTPS://CLAUDE.AI");
+                let answer = Native::with(&settings).send(call.clone());
+                check(&row, &call, &answer);
+                assert_eq!(answer.header("Access-Control-Allow-Origin"), Some("HTTPS://CLAUDE.AI"));
+            }
+            "RATE-001" => flood(&row, |_| list()),
+            "RATE-002" => {
+                let mut server = Native::new();
+                server.world.limiter_fails.set(Some(LimiterFailure::Overloaded));
+                check(&row, &list(), &server.send(list()));
+                assert!(!server.body_read.get());
+                server.advance(10);
+                server.world.limiter_fails.set(None);
+                assert_alive(&row, &server.send(list()));
+            }
+            "RATE-003" => {
+                let mut server = Native::new();
+                server.world.limiter_fails.set(Some(LimiterFailure::Unavailable));
+                check(&row, &list(), &server.send(list()));
+                assert!(server.world.log.borrow().iter().all(|line| line.contains("\"rate_limit_degraded\":true")));
+            }
+            "RATE-005" => flood(&row, |number| list().set("X-Forwarded-For", &format!("198.51.100.{number}"))),
+            _ => panic!("{id} has no test"),
+        }
+    }
+}
+
+/// The 101st request of a burst is the one the row is about.
+fn flood(row: &Row, request: impl Fn(usize) -> Call) {
+    let mut server = Native::new();
+    for number in 0..100 {
+        assert_alive(row, &server.send(request(number)));
+    }
+    check(row, &request(100), &server.send(request(100)));
+    assert!(!server.body_read.get());
+    server.advance(1);
+    assert_alive(row, &server.send(list()));
+}
+
+fn not_ready(row: &Row) {
+    let wrong = [("RATE_LIMIT_PER_MINUTE", "canary-0"), ("MCP_ACCESS_KEY", "canary"), ("MCP_SECRET", "canary")];
+    let read = |name: &str| wrong.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let problems = Config::read(&read).err().expect("problems");
+    let server = Native::new();
+    let misconfigured = |target: &str| {
+        let call = Call { method: "GET".to_owned(), target: target.to_owned(), ..Call::default() };
+        let response = app::misconfigured(&problems, &server.head(&call), &server.world);
+        (call, Answer::from(response))
+    };
+    let (call, answer) = misconfigured("/readyz");
+    check(row, &call, &answer);
+    let named =
+        ["RATE_LIMIT_PER_MINUTE", "MCP_ACCESS_KEY", "MCP_SECRET", "TIDB_CLOUD_PUBLIC_KEY", "TIDB_CLOUD_PRIVATE_KEY"];
+    let settings = answer.json()["settings"].clone();
+    for name in named {
+        let is_it = |setting: &Value| setting["setting"] == json!(name);
+        assert!(settings.as_array().expect("settings").iter().any(is_it), "{name} is not in {settings}");
+    }
+    assert!(answer.header("Retry-After").is_some());
+    // The process lives all the same, and the protocol is as unavailable as everything else.
+    assert_eq!(misconfigured("/livez").1.status, 200);
+    assert_eq!(misconfigured("/mcp").1.status, 503);
+    let log = server.world.log.borrow();
+    assert_eq!(log.len(), 3);
+    assert!(log.iter().all(|line| !line.contains("canary")));
+}
+
+#[test]
+fn what_is_exempt_is_not_there() {
+    let mut server = Native::new();
+    for path in OAUTH_ROUTES {
+        for method in ["GET", "POST"] {
+            let call = Call { method: method.to_owned(), target: (*path).to_owned(), ..Call::default() };
+            assert_eq!(server.send(call).status, 404, "{method} {path}");
+        }
+    }
+    for (definition, _) in tools::definitions() {
+        assert!(definition.input_schema["properties"].get("confirm").is_none(), "{} confirms", definition.name);
+    }
+}
+
+/// The table sends a bad argument to every tool that has it: it must know all of them.
+#[test]
+fn the_table_knows_every_argument_of_every_tool() {
+    let names = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<BTreeSet<String>>();
+    let known: BTreeMap<&str, (BTreeSet<String>, BTreeSet<String>)> = arguments()
+        .iter()
+        .map(|(name, required, optional)| (*name, (names(required), &names(required) | &names(optional))))
+        .collect();
+    let defined: BTreeMap<&str, (BTreeSet<String>, BTreeSet<String>)> = tools::definitions()
+        .iter()
+        .map(|(definition, _)| {
+            let schema = &definition.input_schema;
+            let required = schema["required"].as_array().into_iter().flatten();
+            let required = required.map(|name| name.as_str().expect("a name").to_owned()).collect();
+            (definition.name, (required, schema.get("properties").map(names).unwrap_or_default()))
+        })
+        .collect();
+    assert_eq!(known, defined);
+}
