@@ -191,7 +191,8 @@ impl Config {
             Vec::new()
         });
         let public_origin = set("PUBLIC_ORIGIN").and_then(|text| {
-            let origin = Origin::parse(&text).filter(|origin| origin.as_str().starts_with("https:") || origin.is_loopback());
+            let origin =
+                Origin::parse(&text).filter(|origin| origin.as_str().starts_with("https:") || origin.is_loopback());
             if origin.is_none() {
                 wrong("PUBLIC_ORIGIN", "must be an origin such as https://mcp.example.com, without a path");
             }
@@ -225,7 +226,10 @@ impl Config {
             (Some(public), Some(private), Some(access)) => {
                 let key = ApiKey::new(public, private).ok();
                 if key.is_none() {
-                    wrong("TIDB_CLOUD_PUBLIC_KEY", "and TIDB_CLOUD_PRIVATE_KEY must be an API key pair as TiDB Cloud shows it");
+                    wrong(
+                        "TIDB_CLOUD_PUBLIC_KEY",
+                        "and TIDB_CLOUD_PRIVATE_KEY must be an API key pair as TiDB Cloud shows it",
+                    );
                 }
                 key.map(|key| Owner { key, access_key: Secret::new(access) })
             }
@@ -236,7 +240,10 @@ impl Config {
                     (access.is_none(), "MCP_ACCESS_KEY"),
                 ] {
                     if missing {
-                        wrong(name, "is missing: set TIDB_CLOUD_PUBLIC_KEY, TIDB_CLOUD_PRIVATE_KEY and MCP_ACCESS_KEY, or none of them");
+                        wrong(
+                            name,
+                            "is missing: set TIDB_CLOUD_PUBLIC_KEY, TIDB_CLOUD_PRIVATE_KEY and MCP_ACCESS_KEY, or none of them",
+                        );
                     }
                 }
                 None
@@ -348,7 +355,9 @@ mod tests {
         assert_eq!(origin("HTTPS://CLAUDE.AI"), origin("https://claude.ai:443"));
         assert_ne!(origin("https://claude.ai"), origin("http://claude.ai"));
         assert_ne!(origin("https://claude.ai"), origin("https://claude.ai.evil.example"));
-        for garbage in ["", "null", "*", "claude.ai", "file:///x", "https://a/b", "https://u@a", "https://a?b", "https://a#b"] {
+        for garbage in
+            ["", "null", "*", "claude.ai", "file:///x", "https://a/b", "https://u@a", "https://a?b", "https://a#b"]
+        {
             assert_eq!(origin(garbage), None, "{garbage}");
         }
     }

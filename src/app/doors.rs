@@ -6,7 +6,6 @@ use crate::{
     config::{Config, Origin, is_loopback},
     http::{Headers, Method, Response},
     mcp::Rejection,
-    secret::Secret,
     tidbcloud::{ApiKey, SqlLogin},
 };
 
@@ -109,7 +108,8 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
         return if asks { Ok(Door::Preflight) } else { Err(wrong_verb()) };
     }
     if head.url.query().is_some() {
-        return Err(Refusal::malformed("QUERY_NOT_ALLOWED",
+        return Err(Refusal::malformed(
+            "QUERY_NOT_ALLOWED",
             "This URL takes no query parameters. Credentials never belong in a URL: send them as headers.",
         ));
     }
@@ -152,7 +152,9 @@ pub(super) fn allowed_origin(head: &Head, config: &Config) -> Option<String> {
 
 fn origin(head: &Head, config: &Config) -> Result<(), Refusal> {
     if head.headers.has("origin") && allowed_origin(head, config).is_none() {
-        return Err(Refusal::new(403, "ORIGIN_NOT_ALLOWED",
+        return Err(Refusal::new(
+            403,
+            "ORIGIN_NOT_ALLOWED",
             "Browsers may not call from this origin. The deployment's ALLOWED_ORIGINS lists those that may.",
         ));
     }
@@ -173,7 +175,8 @@ fn credentials(headers: &Headers, config: &Config) -> Result<Caller, Refusal> {
     let authorization = headers.get("authorization");
     let fallback = sql_login(headers)?;
     if authorization.is_some() && (public.is_some() || private.is_some()) {
-        return Err(Refusal::malformed("TWO_KINDS_OF_CREDENTIALS",
+        return Err(Refusal::malformed(
+            "TWO_KINDS_OF_CREDENTIALS",
             "Send either the two X-TiDB-API key headers or Authorization, not both.",
         ));
     }
@@ -207,10 +210,9 @@ fn credentials(headers: &Headers, config: &Config) -> Result<Caller, Refusal> {
                  and send it in the headers X-TiDB-API-Public-Key and X-TiDB-API-Private-Key.",
             ),
         }),
-        (None, ..) => Err(unauthorized(
-            CHALLENGE,
-            "Half a key pair: send both X-TiDB-API-Public-Key and X-TiDB-API-Private-Key.",
-        )),
+        (None, ..) => {
+            Err(unauthorized(CHALLENGE, "Half a key pair: send both X-TiDB-API-Public-Key and X-TiDB-API-Private-Key."))
+        }
     }
 }
 
@@ -226,17 +228,14 @@ fn bearer(authorization: &str) -> Option<&str> {
 
 /// The caller's own SQL user: full name with its prefix, and password.
 fn sql_login(headers: &Headers) -> Result<Option<SqlLogin>, Refusal> {
-    /// A full name has at most 32 characters; a password of TiDB Cloud at most 64.
-    const BYTES_MAX: usize = 128;
-    let well_formed = |text: &str| {
-        !text.is_empty() && text.len() <= BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let login = match (headers.get("x-tidb-sql-user"), headers.get("x-tidb-sql-secret")) {
+        (None, None) => return Ok(None),
+        (Some(user), Some(password)) => SqlLogin::new(user, password).ok(),
+        _ => None,
     };
-    match (headers.get("x-tidb-sql-user"), headers.get("x-tidb-sql-secret")) {
-        (None, None) => Ok(None),
-        (Some(user), Some(password)) if well_formed(&user) && !user.contains(':') && well_formed(&password) => {
-            Ok(Some(SqlLogin { user, password: Secret::new(password) }))
-        }
-        _ => Err(unauthorized(
+    match login {
+        Some(login) => Ok(Some(login)),
+        None => Err(unauthorized(
             CHALLENGE,
             "Send both X-TiDB-SQL-User (the full user name with its prefix) and X-TiDB-SQL-Secret (its password), or neither.",
         )),

@@ -108,7 +108,8 @@ impl Limit {
     }
 
     fn refused(&self, retry_after_millis: u64, degraded: bool) -> Taken {
-        let admission = Admission { allowed: false, remaining: 0, reset_millis: retry_after_millis, retry_after_millis };
+        let admission =
+            Admission { allowed: false, remaining: 0, reset_millis: retry_after_millis, retry_after_millis };
         Taken { admission, policy: self.policy, degraded }
     }
 }
@@ -167,11 +168,9 @@ impl Taken {
     /// Adds what draft-ietf-httpapi-ratelimit-headers-11 defines: the policy, and what is left of it. Both windows are
     /// whole seconds; the policy's is the minute in which `q` permits come back.
     pub(super) fn describe(&self, response: Response) -> Response {
-        response
-            .with("ratelimit-policy", format!("\"ip\";q={};w=60", self.policy.per_minute))
-            .with(
-                "ratelimit",
-                format!("\"ip\";r={};t={}", self.admission.remaining, self.admission.reset_millis.div_ceil(1_000)),
-            )
+        response.with("ratelimit-policy", format!("\"ip\";q={};w=60", self.policy.per_minute)).with(
+            "ratelimit",
+            format!("\"ip\";r={};t={}", self.admission.remaining, self.admission.reset_millis.div_ceil(1_000)),
+        )
     }
 }

@@ -84,7 +84,9 @@ impl<'a, P: Platform> App<'a, P> {
         let get = matches!(head.method, Method::Get | Method::Head);
         match head.url.path() {
             "/mcp" => self.mcp(head, body, line).await,
-            _ if doors::host(head, self.config).is_err() => plain_error(403, "forbidden", "This host is not served here."),
+            _ if doors::host(head, self.config).is_err() => {
+                plain_error(403, "forbidden", "This host is not served here.")
+            }
             _ if doors::is_too_long(&head.url) => plain_error(414, "url_too_long", "The URL is too long."),
             "/livez" | "/readyz" | "/health" if get => Response::json(200, r#"{"status":"ok"}"#),
             "/livez" | "/readyz" | "/health" => method_not_allowed("GET, HEAD"),

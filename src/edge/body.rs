@@ -31,9 +31,9 @@ impl IncomingBody for Body {
             }
         };
         match select(pin!(read), pin!(Delay::from(timeout))).await {
-            Either::Left((read, _)) => read.and_then(|bytes| {
-                if bytes.len() > bytes_max { Err(BodyError::TooLarge) } else { Ok(bytes) }
-            }),
+            Either::Left((read, _)) => {
+                read.and_then(|bytes| if bytes.len() > bytes_max { Err(BodyError::TooLarge) } else { Ok(bytes) })
+            }
             Either::Right(_) => Err(BodyError::Timeout),
         }
     }

@@ -5,7 +5,9 @@ use std::{pin::pin, time::Duration};
 use futures_util::future::{Either, select};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use worker::{AbortController, Date, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, ResponseBuilder};
+use worker::{
+    AbortController, Date, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, ResponseBuilder,
+};
 
 use super::body::collect;
 use crate::{
@@ -107,13 +109,13 @@ impl Platform for Workers<'_> {
     }
 
     async fn asset(&self, path: &str) -> Option<http::Response> {
-        let mut response =
-            self.env.assets("ASSETS").ok()?.fetch(format!("https://assets{path}"), None).await.ok()?;
+        let mut response = self.env.assets("ASSETS").ok()?.fetch(format!("https://assets{path}"), None).await.ok()?;
         if response.status_code() != 200 {
             return None;
         }
         let kind = response.headers().get("content-type").ok().flatten()?;
-        let mut answer = http::Response::empty(200).with("content-type", kind).with("cache-control", "public, max-age=300");
+        let mut answer =
+            http::Response::empty(200).with("content-type", kind).with("cache-control", "public, max-age=300");
         answer.body = response.bytes().await.ok()?;
         Some(answer)
     }

@@ -68,11 +68,19 @@ fn name(server_secret: &Secret, key: &ApiKey, class: AccessClass) -> String {
     format!("{NAME_START}{}_{}", class.short(), hex(head))
 }
 
-/// 32 characters, within TiDB Cloud's 8 to 64: one of each kind and 28 of 6 bits, 168 bits.
 fn password(server_secret: &Secret, key: &ApiKey, cluster: &ClusterId, class: AccessClass) -> Secret {
     let label = format!("sql password key v1\n{}", key.private().expose());
     let both = hmac_sha256(server_secret.expose().as_bytes(), label.as_bytes());
-    let bits = hmac_sha256(&both, format!("sql password v1\n{cluster}\n{}", class.short()).as_bytes());
+    shaped(&hmac_sha256(&both, format!("sql password v1\n{cluster}\n{}", class.short()).as_bytes()))
+}
+
+/// A password that nobody knows, from 32 random bytes: for a user whose password a person sets later.
+pub fn random_password(bits: &[u8; 32]) -> Secret {
+    shaped(bits)
+}
+
+/// 32 characters, within TiDB Cloud's 8 to 64: one of each kind and 28 of 6 bits, 168 bits.
+fn shaped(bits: &[u8]) -> Secret {
     let kinds = KINDS.iter().copied().chain(std::iter::repeat((0, ALPHABET.len())));
     let characters = bits.iter().zip(kinds).filter_map(|(byte, (start, length))| {
         ALPHABET.get(start + usize::from(*byte) % length).copied().map(char::from)

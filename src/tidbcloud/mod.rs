@@ -36,7 +36,7 @@ pub use self::{
     },
     error::{Answer, ApiError},
     hosts::Hosts,
-    managed::is_managed_name,
+    managed::{is_managed_name, random_password},
     memory::Memory,
     sql::{
         AccessClass, ColumnType, Databases, Effect, RolledBack, Rows, SqlFailure, SqlLogin, Target, TransactionFailure,

@@ -49,7 +49,8 @@ impl Tool for CreateBranch {
             None => None,
         };
         // SQL users can be made on a cluster only; a branch has those that its parent had when it was made.
-        let users = context.sql().ensure_users(&cluster).await;
+        let parent = context.cloud().cluster(&cluster).await?;
+        let users = context.sql().ensure_users(&cluster, parent.user_prefix.as_deref().unwrap_or_default()).await;
         let new = NewBranch { display_name: self.display_name, parent_id, parent_timestamp: self.parent_timestamp };
         let branch = context.cloud().create_branch(&cluster, &new).await?;
         let notice = users.err().map(|error| {

@@ -159,7 +159,8 @@ async fn transaction<P: Platform>(
     statements: &[&str],
     plan: &Plan,
 ) -> Result<Vec<StatementResult>, ToolError> {
-    match context.sql().transaction(target, plan.class, database, statements).await {
+    let texts: Vec<String> = statements.iter().map(|text| (*text).to_owned()).collect();
+    match context.sql().transaction(target, plan.class, database, &texts).await {
         Ok(results) => Ok(results.into_iter().map(StatementResult::from).collect()),
         Err(failure) => {
             let took_effect = match failure.rolled_back {

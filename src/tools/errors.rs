@@ -2,7 +2,7 @@
 
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode, UpstreamAnswer},
-    tidbcloud::ApiError,
+    tidbcloud::{ApiError, SqlFailure},
 };
 
 impl From<ApiError> for ToolError {
@@ -27,9 +27,12 @@ impl From<ApiError> for ToolError {
                 "List what there is and use an id from that.",
                 false,
             ),
-            ApiError::Conflict(_) => {
-                (Code::Conflict, "It exists already, or its state does not allow this.", "Look at its state first.", false)
-            }
+            ApiError::Conflict(_) => (
+                Code::Conflict,
+                "It exists already, or its state does not allow this.",
+                "Look at its state first.",
+                false,
+            ),
             ApiError::QuotaExceeded(_) => (
                 Code::QuotaExceeded,
                 "A quota of the organization is used up, or a payment is due.",
@@ -69,7 +72,9 @@ impl From<ApiError> for ToolError {
                 "Call again.",
                 true,
             ),
-            ApiError::Malformed(_) => (Code::InvalidArgument, "A value cannot be sent.", "Change the arguments.", false),
+            ApiError::Malformed(_) => {
+                (Code::InvalidArgument, "A value cannot be sent.", "Change the arguments.", false)
+            }
             ApiError::OutcomeUnknown { .. } => (
                 Code::OutcomeUnknown,
                 "TiDB Cloud did not confirm the change: it may or may not have happened.",
@@ -89,9 +94,70 @@ impl From<ApiError> for ToolError {
         let mut tool_error = Self::new(code, text).hint(hint);
         tool_error.retryable = retryable;
         tool_error.retry_after_seconds = error.retry_after_seconds();
-        tool_error.upstream = error
-            .answer()
-            .map(|answer| UpstreamAnswer { status: Some(answer.status), code: answer.code.clone() });
+        tool_error.upstream =
+            error.answer().map(|answer| UpstreamAnswer { status: Some(answer.status), code: answer.code.clone() });
         tool_error
+    }
+}
+
+impl From<SqlFailure> for ToolError {
+    fn from(failure: SqlFailure) -> Self {
+        use ToolErrorCode as Code;
+        let own_user = "send your own SQL user in the headers X-TiDB-SQL-User and X-TiDB-SQL-Secret";
+        match failure {
+            SqlFailure::Api(error) => error.into(),
+            SqlFailure::Sql { code, message } => {
+                let mut error = Self::new(Code::SqlError, format!("The database refused the statement: {message}"));
+                error.upstream = Some(UpstreamAnswer { status: None, code: code.map(|code| code.to_string()) });
+                error
+            }
+            SqlFailure::NotReady { state, lacks } => {
+                let lacks = lacks.map(|lacks| format!(" and has no {lacks} yet")).unwrap_or_default();
+                Self::new(Code::FailedPrecondition, format!("It cannot take SQL now: it is {state}{lacks}."))
+                    .hint("Call tidbcloud_get_cluster or tidbcloud_get_branch until `state` is ACTIVE.")
+                    .retryable()
+            }
+            SqlFailure::EndpointDisabled => {
+                Self::new(Code::FailedPrecondition, "The public endpoint of this cluster or branch is switched off.")
+                    .hint("Ask the person to enable it in the TiDB Cloud console, under Networking.")
+            }
+            SqlFailure::NoManagedUser { why } => {
+                Self::new(Code::PermissionDenied, format!("The server cannot make its SQL users here: {why}."))
+                    .hint(format!("Ask the person for an API key whose role may manage SQL users, or to {own_user}."))
+            }
+            SqlFailure::BranchOlderThanItsUsers => Self::new(
+                Code::FailedPrecondition,
+                "This branch was made before the server's SQL users existed on its parent, and none can be made on a branch.",
+            )
+            .hint(format!("Ask the person to reset the branch from its parent in the TiDB Cloud console, or to {own_user}.")),
+            SqlFailure::OwnLoginRefused => Self::new(
+                Code::UnauthenticatedUpstream,
+                "The database refused the SQL user of X-TiDB-SQL-User and X-TiDB-SQL-Secret.",
+            )
+            .hint("Ask the person to check both headers; the user name includes the prefix of the cluster or branch."),
+            SqlFailure::LoginNotYet => {
+                let mut error = Self::new(
+                    Code::FailedPrecondition,
+                    "The server's SQL user was made just now and does not work yet; that can take minutes.",
+                )
+                .hint("Call again in half a minute.")
+                .retryable();
+                error.retry_after_seconds = Some(30);
+                error
+            }
+            SqlFailure::DatabaseName => {
+                Self::new(Code::InvalidArgument, "`database`: this name cannot be selected over HTTP.")
+                    .hint("Leave `database` out and write qualified names in the statement.")
+            }
+            SqlFailure::OutcomeUnknown { cause } => {
+                let mut error = Self::new(
+                    Code::OutcomeUnknown,
+                    "The answer was lost: the statement may or may not have taken effect.",
+                )
+                .hint("Look with db_query before trying again.");
+                error.upstream = Self::from(*cause).upstream;
+                error
+            }
+        }
     }
 }

@@ -232,7 +232,13 @@ pub fn markdown_table() -> String {
     let mut table = String::from("| tool | what it does | effect |\n| --- | --- | --- |\n");
     for (definition, effect) in definitions() {
         // Writing to a `String` cannot fail.
-        let _ = writeln!(table, "| `{}` | {} | {} |", definition.name, first_sentence(&definition.description), effect.word());
+        let _ = writeln!(
+            table,
+            "| `{}` | {} | {} |",
+            definition.name,
+            first_sentence(&definition.description),
+            effect.word()
+        );
     }
     table
 }

@@ -91,7 +91,12 @@ fn the_reference_describes_every_argument() {
 
 fn kind(schema: &serde_json::Value) -> String {
     if let Some(values) = schema["enum"].as_array() {
-        return values.iter().filter_map(|value| value.as_str()).map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
+        return values
+            .iter()
+            .filter_map(|value| value.as_str())
+            .map(|value| format!("`{value}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
     }
     if let Some(any) = schema["anyOf"].as_array() {
         return any.iter().map(kind).collect::<Vec<_>>().join(" or ");
@@ -118,7 +123,8 @@ fn every_error_code_is_documented() {
     let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mcp/tools.rs")).expect("source");
     let (_, rest) = source.split_once("pub enum ToolErrorCode {").expect("the enum");
     let (names, _) = rest.split_once('}').expect("its end");
-    let errors = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md")).expect("docs/errors.md");
+    let errors =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md")).expect("docs/errors.md");
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let mut code = String::new();
         for character in name.chars() {

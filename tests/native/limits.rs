@@ -31,7 +31,9 @@ fn a_hundred_and_first_request_is_refused_before_its_body_is_read() {
         let answer = server.send(from("192.0.2.1"));
         assert_eq!(answer.status, 200, "request {number}");
         assert_eq!(answer.header("RateLimit-Policy"), Some("\"ip\";q=100;w=60"));
-        assert!(answer.header("RateLimit").is_some_and(|left| left.starts_with(&format!("\"ip\";r={};", 100 - number))));
+        assert!(
+            answer.header("RateLimit").is_some_and(|left| left.starts_with(&format!("\"ip\";r={};", 100 - number)))
+        );
     }
     assert_refused(&server.send(from("192.0.2.1")));
     assert!(!server.body_read.get());
@@ -82,7 +84,8 @@ fn a_batch_that_could_never_be_admitted_is_told_so() {
     let mut server = Native::with(&[("TIDB_CLOUD_SANDBOX", crate::world::SANDBOX), ("RATE_LIMIT_PER_MINUTE", "2")]);
     let mut batch = from("192.0.2.1");
     batch.headers.retain(|(name, _)| !name.starts_with("MCP-") && !name.starts_with("Mcp-"));
-    batch.body = json!([1, 2, 3].map(|id| json!({"jsonrpc": "2.0", "id": id, "method": "ping"}))).to_string().into_bytes();
+    batch.body =
+        json!([1, 2, 3].map(|id| json!({"jsonrpc": "2.0", "id": id, "method": "ping"}))).to_string().into_bytes();
     let answer = server.send(batch);
     assert_eq!(answer.status, 400);
     assert_eq!(answer.json()["error"]["data"]["code"], json!("BATCH_TOO_LARGE"));

@@ -42,7 +42,8 @@ fn no_secret_is_ever_shown_logged_or_sent_elsewhere() {
     seen.push(server.admin("GET", "/_sandbox/requests", None).to_string());
 
     // The passwords that the server made, as they went to TiDB Cloud.
-    let mut secrets = vec![keys("owner").1, SERVER_SECRET.to_owned(), "canary-sql-password".to_owned(), "canary-half".to_owned()];
+    let mut secrets =
+        vec![keys("owner").1, SERVER_SECRET.to_owned(), "canary-sql-password".to_owned(), "canary-half".to_owned()];
     let mut derived = 0;
     for (target, sent) in server.world.sent.borrow().iter() {
         for secret in [keys("owner").1, SERVER_SECRET.to_owned()] {

@@ -69,7 +69,9 @@ fn imports(text: &str) -> Vec<String> {
     }
     found
         .into_iter()
-        .map(|path| path.trim().chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect())
+        .map(|path| {
+            path.trim().chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect()
+        })
         .filter(|name: &String| !name.is_empty())
         .collect()
 }

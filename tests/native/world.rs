@@ -14,9 +14,7 @@ use mcp_server_tidbcloud::{
     config::Config,
     http::{Headers, Method, Response},
     limits::{Admission, Bucket, LimitKey, Policy},
-    platform::{
-        BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis,
-    },
+    platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
     secret::Secret,
 };
 use serde_json::Value;
@@ -157,11 +155,9 @@ impl Platform for World {
     async fn admit(&self, key: &LimitKey, policy: Policy, cost: u32) -> Result<Admission, LimiterFailure> {
         match self.limiter_fails.get() {
             Some(failure) => Err(failure),
-            None => Ok(self.buckets.borrow_mut().entry(key.clone()).or_insert(Bucket::FULL).take(
-                policy,
-                self.now(),
-                cost,
-            )),
+            None => {
+                Ok(self.buckets.borrow_mut().entry(key.clone()).or_insert(Bucket::FULL).take(policy, self.now(), cost))
+            }
         }
     }
 

@@ -70,7 +70,7 @@ const KEPT: [&str; 14] = [
 ///
 /// # Errors
 /// A file that cannot be read, parsed or written, or an `allOf` that is more than one reference.
-pub fn run(dir: &Path, out: &Path) -> Result<(), String> {
+pub(crate) fn run(dir: &Path, out: &Path) -> Result<(), String> {
     for source in &SOURCES {
         let path = dir.join(source.original);
         let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
