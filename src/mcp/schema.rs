@@ -24,13 +24,12 @@ pub fn input_schema<T: JsonSchema>() -> (String, Value) {
 
 /// The schema of what `T` is serialized to, as `outputSchema`.
 ///
-/// It says what is there and forbids nothing: no descriptions, no `additionalProperties: false`, and no field
-/// required at the root. The last because `@modelcontextprotocol/sdk` 1.32 holds the `structuredContent` of failed calls
-/// against it too, where the root has only `error`; so a result must not have a root field of that name.
+/// It says what is there, and neither forbids nor requires: no descriptions, no `additionalProperties`, no `required`:
+/// what a model reads of it are names and types, and every byte costs it. At the root nothing can be required anyway:
+/// `@modelcontextprotocol/sdk` 1.32 holds the `structuredContent` of failed calls against the schema too, where the root
+/// has only `error`; so a result must not have a root field of that name.
 pub fn output_schema<T: JsonSchema>() -> Value {
-    let mut root = generate::<T>(Contract::Serialize, Output);
-    root.remove("required");
-    root.to_value()
+    generate::<T>(Contract::Serialize, Output).to_value()
 }
 
 fn generate<T: JsonSchema>(contract: Contract, transform: impl Transform + Clone + Send + 'static) -> Schema {
@@ -53,6 +52,7 @@ impl Transform for Input {
         let Some(members) = schema.as_object_mut() else { return };
         drop_number_format(members);
         drop_null(members);
+        constants_to_enum(members);
         if let Some(Value::String(description)) = members.get_mut("description") {
             *description = unwrap_lines(description);
         }
@@ -73,9 +73,7 @@ impl Transform for Output {
         if members.get("minimum").is_some_and(|minimum| minimum.as_f64() == Some(0.0)) {
             members.remove("minimum");
         }
-        if members.get("additionalProperties") == Some(&Value::Bool(false)) {
-            members.remove("additionalProperties");
-        }
+        members.remove("additionalProperties");
         // A field that may be missing is left out where it has no value, so it is never null.
         let required = members.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
         for (name, property) in members.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
@@ -85,6 +83,7 @@ impl Transform for Output {
                 drop_null(property);
             }
         }
+        members.remove("required");
     }
 }
 
@@ -122,6 +121,18 @@ fn drop_null(members: &mut Map<String, Value>) {
                 members.entry(key).or_insert(value);
             }
         }
+    }
+}
+
+/// A choice of constants, which is how an enum with documented variants comes out, as a plain `enum`.
+fn constants_to_enum(members: &mut Map<String, Value>) {
+    let Some(Value::Array(choices)) = members.get("oneOf") else { return };
+    let constants: Option<Vec<Value>> =
+        choices.iter().map(|choice| choice.get("const").filter(|constant| constant.is_string()).cloned()).collect();
+    if let Some(constants) = constants {
+        members.remove("oneOf");
+        members.insert("type".into(), "string".into());
+        members.insert("enum".into(), constants.into());
     }
 }
 
@@ -238,9 +249,9 @@ mod tests {
                 "properties": {
                     "points": {
                         "type": "array",
-                        "items": {"type": "object", "required": ["x"], "properties": {"x": {"type": "number"}}},
+                        "items": {"type": "object", "properties": {"x": {"type": "number"}}},
                     },
-                    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+                    "labels": {"type": "object"},
                     "totalCount": {"type": "integer"},
                     "order": {"type": ["string", "null"], "enum": ["up", "down", null]},
                     "nextPageToken": {"type": "string"},

@@ -17,8 +17,10 @@ use crate::{
 pub(super) struct CreateCluster {
     display_name: DisplayName,
     /// `name` from tidbcloud_list_regions.
+    #[schemars(with = "String")]
     region: RegionName,
     /// Highest monthly bill.
+    #[schemars(with = "Option<u32>")]
     spending_limit_usd_cents: Option<UsdCents>,
     labels: Option<Labels>,
 }

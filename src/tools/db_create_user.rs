@@ -19,7 +19,9 @@ use crate::{
 pub(super) struct DbCreateUser {
     cluster: ClusterReference,
     /// Without the cluster's prefix.
+    #[schemars(with = "String")]
     user_name: SqlUserName,
+    /// Reads; reads and writes rows; everything.
     role: SqlRole,
 }
 

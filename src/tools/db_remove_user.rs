@@ -18,6 +18,7 @@ use crate::{
 pub(super) struct DbRemoveUser {
     cluster: ClusterReference,
     /// With or without the cluster's prefix.
+    #[schemars(with = "String")]
     user_name: SqlUserName,
 }
 

@@ -16,6 +16,7 @@ use crate::{
 pub(super) struct ListClusters {
     page_size: Option<PageSize>,
     /// `nextPageToken` of the page before.
+    #[schemars(with = "Option<String>")]
     page_token: Option<PageToken>,
 }
 

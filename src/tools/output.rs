@@ -35,8 +35,6 @@ pub(super) struct ClusterView {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    created_by: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
 }
 
@@ -53,7 +51,6 @@ impl From<Cluster> for ClusterView {
             endpoints: endpoints(cluster.endpoints),
             user_prefix: cluster.user_prefix,
             labels: cluster.labels,
-            created_by: cluster.created_by,
             create_time: cluster.create_time,
         }
     }

@@ -17,6 +17,7 @@ use crate::{
 pub(super) struct UpdateCluster {
     cluster: ClusterReference,
     display_name: Option<DisplayName>,
+    #[schemars(with = "Option<u32>")]
     spending_limit_usd_cents: Option<UsdCents>,
     /// Replaces all labels.
     labels: Option<Labels>,

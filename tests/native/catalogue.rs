@@ -82,7 +82,7 @@ fn every_tool_is_well_formed() {
         }
     }
     for (definition, effect) in tools::definitions() {
-        let reads = effect == tools::Effect::Read;
+        let reads = *effect == tools::Effect::Read;
         let name = definition.name;
         let verb = name.trim_start_matches("tidbcloud_");
         let named_as_read = ["list_", "get_", "show_", "db_query"].iter().any(|prefix| verb.starts_with(prefix));

@@ -1,4 +1,5 @@
 //! Everything that needs no workerd: the real `App` against the sandbox's core, with a clock of its own.
+#![allow(unreachable_pub, reason = "modules that several test programs share")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -26,7 +26,7 @@ fn calls(server: &mut Native) -> Vec<String> {
     call(server, "db_create_user", json!({"cluster": "shop", "userName": "someone", "role": "role_readonly"}), &[]);
     call(server, "db_create_user", json!({"cluster": "shop", "userName": "a", "role": "r", "password": "x"}), &[]);
     call(server, "tidbcloud_create_branch", json!({"cluster": "shop", "displayName": "twig"}), &[]);
-    let own = [("X-TiDB-SQL-User", "3pTAoNNegb47Uc8.nobody"), ("X-TiDB-SQL-Secret", "canary-sql-password")];
+    let own = [("X-TiDB-SQL-User", "SbxShop7Wq3Kd9e.nobody"), ("X-TiDB-SQL-Secret", "canary-sql-password")];
     call(server, "db_query", json!({"cluster": "shop", "sql": "SELECT 1"}), &own);
     call(server, "db_query", json!({"cluster": "shop", "sql": "SELECT 1"}), &[("X-TiDB-SQL-Secret", "canary-half")]);
     call(server, "db_query", json!({"cluster": "shop", "sql": "SELEC 'canary-literal'"}), &[]);

@@ -3,6 +3,7 @@
 //!
 //! `cargo xtask test` gives the sandbox's address in `SANDBOX_URL` and its own program in `XTASK`, which starts Workers
 //! from the build that is there.
+#![allow(unreachable_pub, reason = "modules that several test programs share")]
 
 #[path = "../support/mod.rs"]
 mod support;
