@@ -387,7 +387,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_scrubbing_panic_or_keep_a_secret(before in "\\PC{0,40}", after in "(é|'|\"|digest |basic |\\PC){0,20}") {
+        fn no_text_makes_scrubbing_panic_or_keep_a_secret(
+            before in "\\PC{0,40}",
+            after in "(é|'|\"|digest |basic |\\PC){0,20}",
+        ) {
             let text = format!("{before}canary-private-key{after}");
             prop_assert!(!presentable(&text, 200, &["canary-private-key"]).contains("canary"));
         }

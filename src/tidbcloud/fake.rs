@@ -40,6 +40,8 @@ impl Fake {
             let query = sent.url.query().map(|query| format!("?{query}")).unwrap_or_default();
             let signed = match sent.headers.get("authorization") {
                 Some(value) if value.starts_with("Digest ") => {
+                    // RFC 7616 section 3.4: what is signed is the request target as sent.
+                    assert!(value.contains(&format!(" uri=\"{}{query}\"", sent.url.path())), "{value}");
                     let part = |name: &str| Some(value.split(name).nth(1)?.split(['"', ',']).next()?.to_owned());
                     format!(" {}/{}", part(" nonce=\"").unwrap(), part("nc=0000000").unwrap())
                 }

@@ -100,8 +100,8 @@ impl SqlHost {
     /// The SQL host of a public endpoint, which must be below `tidbcloud.com`: passwords are sent there.
     pub(super) fn of_endpoint(endpoint: &str) -> Result<Self, Malformed> {
         let host = format!("http-{}", endpoint.to_ascii_lowercase());
-        // RFC 1035 section 2.3.1: labels of 1 to 63 letters, digits and inner hyphens; section 2.3.4: 255 octets in all,
-        // which are 253 characters of text.
+        // RFC 1035 section 2.3.1: labels of 1 to 63 letters, digits and inner hyphens; section 2.3.4: 255 octets in
+        // all, which are 253 characters of text.
         let label = |label: &str| {
             (1..=63).contains(&label.len())
                 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -184,7 +184,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn segments_and_parameters_arrive_as_they_were(segment in "\\PC{1,12}|[./%?#\\\\ ]{1,4}", value in "\\PC{0,12}") {
+        fn segments_and_parameters_arrive_as_they_were(
+            segment in "\\PC{1,12}|[./%?#\\\\ ]{1,4}",
+            value in "\\PC{0,12}",
+        ) {
             for hosts in [Hosts::real(), Hosts::sandbox("http://127.0.0.1:8788").unwrap()] {
                 let start = format!("{}/v1beta1/", hosts.base(&Host::Serverless));
                 let Ok(url) = hosts.url(&Host::Serverless, &["v1beta1", &segment, "end"], &[("q", &value)]) else {

@@ -16,14 +16,14 @@ use crate::{platform::Platform, secret::Secret};
 
 /// What managed names start with.
 ///
-/// `mcp_` + class (2) + `_` + hash (8) are 15 characters; with a prefix of 15, as TiDB Cloud makes them, and the dot that
-/// is 31, and MySQL allows 32.
+/// `mcp_` + class (2) + `_` + hash (8) are 15 characters; with a prefix of 15, as TiDB Cloud makes them, and the dot
+/// that is 31, and MySQL allows 32.
 const NAME_START: &str = "mcp_";
 /// Bytes of the hash in a name: 4 make 8 characters. Two of a cluster's deployments share a name once in 2^32.
 const NAME_HASH_BYTES: usize = 4;
 
 /// The characters of passwords: 24 + 24 letters and 8 digits without `I`, `O`, `l`, `o`, `0` and `1`, which look like
-/// others, and 8 marks that mean nothing in JSON, in URLs or to a shell inside quotes. 64 in all, so that six bits choose one evenly.
+/// others, and 8 marks that need no escape in JSON or SQL. 64 in all, so that six bits choose one evenly.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789-_.~+*^=";
 /// Where each kind of character stands in [`ALPHABET`]: start and length.
 const KINDS: [(usize, usize); 4] = [(0, 24), (24, 24), (48, 8), (56, 8)];

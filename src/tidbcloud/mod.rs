@@ -1,7 +1,7 @@
 //! Client of the TiDB Cloud API and of SQL over HTTP. Nothing here names the protocol that its callers speak.
 //!
-//! What is absent: no clock, no randomness and no connection but through [`Platform`]; no host that a caller could name;
-//! no write that is sent twice, unless TiDB Cloud said that it had not been carried out, or it is a deletion.
+//! What is absent: no clock, no randomness and no connection but through [`Platform`]; no host that a caller could
+//! name; no write that is sent twice, unless TiDB Cloud said that it had not been carried out, or it is a deletion.
 
 mod api;
 mod digest;
@@ -149,8 +149,8 @@ impl<'a, P: Platform> Cloud<'a, P> {
         }
     }
 
-    /// `DELETE /clusters/{clusterId}`: the cluster as it goes. Repeated after a lost answer; where it is then gone, only
-    /// id and state are known of it.
+    /// `DELETE /clusters/{clusterId}`: the cluster as it goes. Repeated after a lost answer; where it is then gone,
+    /// only id and state are known of it.
     pub async fn delete_cluster(&self, id: &ClusterId) -> Result<Cluster, ApiError> {
         let gone = self.delete(&Call::write(Method::Delete, &["clusters", id.as_str()], None)).await?;
         Ok(gone.unwrap_or_else(|| Cluster::gone(id)))
@@ -197,8 +197,8 @@ impl<'a, P: Platform> Cloud<'a, P> {
         }
     }
 
-    /// `DELETE /clusters/{clusterId}/branches/{branchId}`: the branch as it goes. Repeated after a lost answer; where it
-    /// is then gone, only ids and state are known of it.
+    /// `DELETE /clusters/{clusterId}/branches/{branchId}`: the branch as it goes. Repeated after a lost answer; where
+    /// it is then gone, only ids and state are known of it.
     pub async fn delete_branch(&self, id: &ClusterId, branch: &BranchId) -> Result<Branch, ApiError> {
         let segments = ["clusters", id.as_str(), "branches", branch.as_str()];
         let gone = self.delete(&Call::write(Method::Delete, &segments, None)).await?;

@@ -362,8 +362,8 @@ impl<'a, P: Platform> Databases<'a, P> {
         }
     }
 
-    /// Runs a statement as the user that fits, and makes that user work where it does not. A refused login means that the
-    /// statement did not run, so writes can be sent again after it.
+    /// Runs a statement as the user that fits, and makes that user work where it does not. A refused login means that
+    /// the statement did not run, so writes can be sent again after it.
     async fn log_in(
         &self,
         target: &Target,

@@ -44,8 +44,10 @@ impl Scene {
         Cloud::new(&self.fake, &self.hosts, &self.key, &self.memory, deadline)
     }
 
+    /// SQL that may take 55 s.
     fn sql(&self) -> Databases<'_, Fake> {
-        self.cloud().sql(&self.server_secret, self.fallback.as_ref())
+        let deadline = self.fake.now().after(Duration::from_secs(55));
+        Cloud { deadline, ..self.cloud() }.sql(&self.server_secret, self.fallback.as_ref())
     }
 
     /// One warm nonce, `warm`, for the control plane and one for IAM, each used once.
@@ -491,8 +493,8 @@ async fn remembered_facts_are_dropped_when_a_login_fails() {
 #[tokio::test]
 async fn a_user_that_never_works_is_a_failure_to_try_again() {
     let scene = Scene::warmed(vec![ok(active()), no_login(), ok(json!({}))]).await;
-    // 0.25 + 0.5 + 1 s, then 2 s each: 1.75 + 2 * 12 = 25.75 s of 28 s are the 16th login.
-    scene.fake.then((0..16).map(|_| no_login()));
+    // Four logins until 0.25 + 0.5 + 1 s have been waited, then one every 2 s while 2.5 s of 55 s are left: 4 + 26.
+    scene.fake.then((0..30).map(|_| no_login()));
     let failure = scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap_err();
     assert_eq!(failure, SqlFailure::LoginNotYet);
     scene.fake.lines();

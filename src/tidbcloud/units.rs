@@ -140,8 +140,8 @@ text_unit! {
 }
 
 text_unit! {
-    /// Token of a page, opaque (TiDB Cloud API, `pageToken`): at most 2 KiB, which leaves 14 KiB of the longest URL that
-    /// Workers send (16 KiB).
+    /// Token of a page, opaque (TiDB Cloud API, `pageToken`): at most 2 KiB, which leaves 14 KiB of the longest URL
+    /// that Workers send (16 KiB).
     PageToken, "a page token", "^[!-~]{1,2048}$",
     |text| made_of(text, 1, 2048, |byte| byte.is_ascii_graphic())
 }
