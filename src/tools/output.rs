@@ -1,8 +1,8 @@
 //! What several tools answer with.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -125,11 +125,29 @@ pub(super) struct ColumnView {
     kind: String,
 }
 
+/// What a cell can be, for the schema.
+struct Cell;
+
+impl JsonSchema for Cell {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Cell".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "number", "null"]})
+    }
+}
+
 /// The rows of a query, cut to what a model can read.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RowsView {
     columns: Vec<ColumnView>,
+    #[schemars(with = "Vec<Vec<Cell>>")]
     rows: Vec<Vec<Value>>,
     row_count: usize,
     truncated: bool,
