@@ -15,9 +15,10 @@ pub(super) struct Body(pub(super) Request);
 
 impl IncomingBody for Body {
     async fn read(mut self, bytes_max: usize, timeout: Duration) -> Result<Vec<u8>, BodyError> {
-        let declared: Option<usize> =
+        // Not `usize`: on wasm32 a length of 4 GiB would not fit, and so count as none.
+        let declared: Option<u64> =
             self.0.headers().get("content-length").ok().flatten().and_then(|text| text.parse().ok());
-        if declared.is_some_and(|length| length > bytes_max) {
+        if declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > bytes_max)) {
             return Err(BodyError::TooLarge);
         }
         let read = async {

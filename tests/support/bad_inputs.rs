@@ -28,9 +28,7 @@ pub const REQUESTS: &[(&str, fn() -> Vec<Call>)] = &[
         vec![list().to(&format!("/mcp?{long}")), verb("GET", &format!("/{long}"))]
     }),
     ("ORIGIN-002", || {
-        ["https://evil.example", "http://evil.example", "null", "", "*"]
-            .map(|origin| list().set("Origin", origin))
-            .into()
+        ["https://evil.example", "http://evil.example", "null", "*"].map(|origin| list().set("Origin", origin)).into()
     }),
     ("ORIGIN-005", || {
         ["https://claude.ai.evil.example", "http://localhost.evil.example", "http://127.0.0.1.evil.example:8787"]
@@ -50,6 +48,7 @@ pub const REQUESTS: &[(&str, fn() -> Vec<Call>)] = &[
     ("NEGOTIATION-007", || {
         vec![
             list().set("Content-Type", "application/json, text/plain"),
+            list().set("Content-Type", "application/json; charset=utf-8, text/plain"),
             list().and("Content-Type", "text/plain"),
             list().and("Content-Type", "application/json"),
         ]
@@ -86,10 +85,13 @@ pub const REQUESTS: &[(&str, fn() -> Vec<Call>)] = &[
         let nested: Value = serde_json::from_str(&("[".repeat(100) + &"]".repeat(100))).expect("JSON");
         each("cluster", &nested)
     }),
-    ("JSON-020", || vec![list().text(&format!("[{}]", vec!["[]"; BODY_BYTES_MAX / 3].join(",")))]),
+    ("JSON-020", || {
+        let body = format!("[{}]", vec!["[]"; BODY_BYTES_MAX / 3].join(","));
+        vec![list().text(&body), list().without("MCP-Protocol-Version").text(&body)]
+    }),
     ("JSON-021", || {
         let keys: Vec<_> = (0..100_000).map(|key| format!(r#""{key}":0"#)).collect();
-        vec![list().text(&format!("{{{}}}", keys.join(",")))]
+        vec![list().spell(r#""params":{"#, &format!(r#""extra":{{{}}},"params":{{"#, keys.join(",")))]
     }),
     ("JSON-023", || {
         vec![
