@@ -45,7 +45,7 @@ impl Worker {
         let child = Command::new(setting("XTASK"))
             .args(["worker", "--port", &port.to_string(), "--sandbox", &sandbox, "--persist"])
             .arg(state)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .expect("a Worker");
@@ -74,8 +74,8 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // The program ends what it started when it is asked to end.
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        // The program ends with its input, and with it what it started.
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }

@@ -26,7 +26,7 @@ cargo xtask build                                     build the Worker for relea
 cargo xtask bench                                     measure CPU and upstream requests
 cargo xtask contract DIR                              rewrite contract/ from the published API files in DIR
 cargo xtask worker --port P --sandbox URL --persist DIR
-                                                      run the Worker as built, with its state in DIR, until killed
+                                                      run the Worker as built, with its state in DIR, until its input ends
 ";
 
 fn main() -> ExitCode {

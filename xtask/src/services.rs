@@ -1,7 +1,7 @@
 //! The two programs behind `dev` and the tests: the sandbox, and the Worker in workerd under `wrangler dev`.
 
 use std::{
-    fs,
+    fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
@@ -172,7 +172,8 @@ pub(crate) fn build_mark(directory: &Path) -> PathBuf {
     directory.join("build-up-to-date")
 }
 
-/// `cargo xtask worker`: the Worker in the foreground, for tests that stop and start it while its state stays.
+/// `cargo xtask worker`: the Worker in the foreground, for tests that stop and start it while its state stays. It ends
+/// with its standard input, so that a test program that dies leaves no Worker behind.
 pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
     let directory = flags.persist.as_ref().ok_or("worker needs --persist DIR")?;
     let sandbox = flags.sandbox.as_ref().ok_or("worker needs --sandbox URL")?;
@@ -180,7 +181,11 @@ pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
     let tools = setup::run(root, setup::Part::BUILD)?;
     let worker = start_worker(&tools, flags.port, sandbox, directory)?;
     println!("ready http://127.0.0.1:{}/mcp", worker.port);
+    let input = thread::spawn(|| io::copy(&mut io::stdin(), &mut io::sink()));
     while worker.process.ended()?.is_none() {
+        if input.is_finished() {
+            return Ok(());
+        }
         thread::sleep(Duration::from_millis(200));
     }
     Err(format!("the Worker ended; its output is in {}", worker.log.display()))
