@@ -6,26 +6,28 @@ use futures_util::{
     StreamExt,
     future::{Either, select},
 };
-use worker::{ByteStream, Delay, Request};
+use js_sys::{Uint8Array, futures::JsFuture};
+use worker::{ByteStream, Delay, Request, web_sys};
 
 use crate::platform::{BodyError, IncomingBody};
 
 /// A request whose body was not touched yet.
-pub(super) struct Body(pub(super) Request);
+pub(super) struct Body {
+    pub(super) request: web_sys::Request,
+    /// `Content-Length`. Not `usize`: on wasm32 a length of 4 GiB would not fit, and so count as none.
+    pub(super) declared: Option<u64>,
+}
 
 impl IncomingBody for Body {
-    async fn read(mut self, bytes_max: usize, timeout: Duration) -> Result<Vec<u8>, BodyError> {
-        // Not `usize`: on wasm32 a length of 4 GiB would not fit, and so count as none.
-        let declared: Option<u64> =
-            self.0.headers().get("content-length").ok().flatten().and_then(|text| text.parse().ok());
-        if declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > bytes_max)) {
+    async fn read(self, bytes_max: usize, timeout: Duration) -> Result<Vec<u8>, BodyError> {
+        if self.declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > bytes_max)) {
             return Err(BodyError::TooLarge);
         }
         let read = async {
-            match declared {
+            match self.declared {
                 // HTTP ends a body where its declared length does.
-                Some(_) => self.0.bytes().await.map_err(|_| BodyError::Broken),
-                None => match self.0.stream() {
+                Some(_) => whole(&self.request).await,
+                None => match Request::from(self.request).stream() {
                     Ok(stream) => collect(stream, bytes_max).await,
                     Err(_) => Ok(Vec::new()),
                 },
@@ -38,6 +40,12 @@ impl IncomingBody for Body {
             Either::Right(_) => Err(BodyError::Timeout),
         }
     }
+}
+
+async fn whole(request: &web_sys::Request) -> Result<Vec<u8>, BodyError> {
+    let promise = request.array_buffer().map_err(|_| BodyError::Broken)?;
+    let buffer = JsFuture::from(promise).await.map_err(|_| BodyError::Broken)?;
+    Ok(Uint8Array::new(&buffer).to_vec())
 }
 
 /// Reads a stream and stops at `bytes_max`; dropping the stream cancels it.

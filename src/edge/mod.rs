@@ -1,6 +1,7 @@
 //! The Worker: the only place that names `worker`. No rule of the product lives here.
 
 mod body;
+mod glue;
 mod platform;
 mod rate_limiter;
 mod secret_keeper;
@@ -8,7 +9,7 @@ mod secret_keeper;
 use std::cell::OnceCell;
 
 use url::Url;
-use worker::{Context, Env, Request, Response, Result, event};
+use worker::{Context, Env, Result, event, web_sys};
 
 use self::{body::Body, platform::Workers};
 use crate::{
@@ -47,18 +48,18 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
-    let url = Url::parse(&request.inner().url()).map_err(|error| worker::Error::RustError(error.to_string()))?;
-    let head = Head {
-        method: http::Method::parse(&request.inner().method()),
-        url,
-        headers: request.headers().entries().collect(),
-    };
-    let state = state(&env);
+async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> Result<web_sys::Response> {
+    let (method, url, headers) = glue::request(&request);
+    let url = Url::parse(&url).map_err(|error| worker::Error::RustError(error.to_string()))?;
+    let head = Head { method: http::Method::parse(&method), url, headers };
     let workers = Workers::new(&env);
+    let state = state(&env);
     let answer = match &state.config {
         Err(problems) => app::misconfigured(problems, &head, &workers),
-        Ok(config) => App::new(config, &state.isolate, &workers).handle(head, Body(request)).await,
+        Ok(config) => {
+            let declared = head.headers.get("content-length").and_then(|length| length.parse().ok());
+            App::new(config, &state.isolate, &workers).handle(head, Body { request, declared }).await
+        }
     };
-    platform::response(answer)
+    glue::answer(answer)
 }

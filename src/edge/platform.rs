@@ -5,11 +5,9 @@ use std::{pin::pin, time::Duration};
 use futures_util::future::{Either, select};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use worker::{
-    AbortController, Date, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, ResponseBuilder,
-};
+use worker::{AbortController, Date, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, web_sys};
 
-use super::body::collect;
+use super::{body::collect, glue};
 use crate::{
     http,
     limits::{Admission, LimitKey, Policy},
@@ -39,7 +37,8 @@ impl<'a> Workers<'a> {
     async fn ask_limiter(&self, key: &LimitKey, policy: Policy, cost: u32) -> worker::Result<Admission> {
         let stub = self.env.durable_object("RATE_LIMITER")?.get_by_name(&key.0)?;
         let url = format!("https://limiter/?{}&{}&{cost}", policy.per_minute, policy.burst);
-        stub.fetch_with_str(&url).await?.json().await
+        let text = stub.fetch_with_str(&url).await?.text().await?;
+        serde_json::from_str(&text).map_err(|error| worker::Error::RustError(error.to_string()))
     }
 }
 
@@ -49,10 +48,11 @@ impl Platform for Workers<'_> {
         let signal = controller.signal();
         let exchange = async {
             let request_to_send = outbound(&request).map_err(|_| FetchError::Unreachable)?;
-            let mut response =
+            let response =
                 Fetch::Request(request_to_send).send_with_signal(&signal).await.map_err(|_| FetchError::Unreachable)?;
-            let headers = response.headers().entries().collect();
-            let status = response.status_code();
+            let response = web_sys::Response::from(response);
+            let (status, headers) = glue::response(&response);
+            let mut response = Response::from(response);
             let body = match response.stream() {
                 Ok(stream) => collect(stream, request.response_bytes_max).await.map_err(|error| match error {
                     BodyError::TooLarge => FetchError::TooLarge,
@@ -146,13 +146,4 @@ fn outbound(request: &Outbound) -> worker::Result<Request> {
     }
     init.with_body(request.body.as_deref().map(|body| Uint8Array::from(body).into()));
     Request::new_with_init(request.url.as_str(), &init)
-}
-
-/// Our answer as the runtime's.
-pub(super) fn response(answer: http::Response) -> worker::Result<Response> {
-    let mut builder = ResponseBuilder::new().with_status(answer.status);
-    for (name, value) in answer.headers.iter() {
-        builder = builder.with_header(name, value)?;
-    }
-    Ok(if answer.body.is_empty() { builder.empty() } else { builder.fixed(answer.body) })
 }

@@ -1,0 +1,55 @@
+//! The border to JavaScript, crossed once for each thing that has to be known.
+
+use js_sys::Uint8Array;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use worker::web_sys;
+
+use crate::http::{Headers, Response};
+
+#[wasm_bindgen(module = "/src/edge/glue.js")]
+extern "C" {
+    fn describe(request: &web_sys::Request) -> String;
+    #[wasm_bindgen(js_name = describeResponse)]
+    fn describe_response(response: &web_sys::Response) -> String;
+    #[wasm_bindgen(catch)]
+    fn respond(status: u16, headers: &str, body: JsValue) -> Result<web_sys::Response, JsValue>;
+}
+
+/// Method, URL and header fields of a request.
+pub(super) fn request(request: &web_sys::Request) -> (String, String, Headers) {
+    let text = describe(request);
+    let mut fields = text.split('\0');
+    let mut next = || fields.next().unwrap_or_default().to_owned();
+    let (method, url) = (next(), next());
+    (method, url, headers(fields))
+}
+
+/// Status and header fields of an answer.
+pub(super) fn response(response: &web_sys::Response) -> (u16, Headers) {
+    let text = describe_response(response);
+    let mut fields = text.split('\0');
+    let status = fields.next().and_then(|status| status.parse().ok()).unwrap_or_default();
+    (status, headers(fields))
+}
+
+fn headers<'a>(mut fields: impl Iterator<Item = &'a str>) -> Headers {
+    std::iter::from_fn(|| Some((fields.next()?, fields.next()?))).collect()
+}
+
+/// Our answer as the runtime's.
+pub(super) fn answer(response: Response) -> worker::Result<web_sys::Response> {
+    let mut headers = String::with_capacity(1 << 10);
+    for (name, value) in response.headers.iter() {
+        if !headers.is_empty() {
+            headers.push('\0');
+        }
+        headers.push_str(name);
+        headers.push('\0');
+        headers.push_str(value);
+    }
+    let body = match response.body.as_slice() {
+        [] => JsValue::UNDEFINED,
+        body => Uint8Array::from(body).into(),
+    };
+    Ok(respond(response.status, &headers, body)?)
+}
