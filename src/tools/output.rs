@@ -138,7 +138,7 @@ impl JsonSchema for Cell {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": ["string", "number", "null"]})
+        json_schema!({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]})
     }
 }
 
