@@ -112,7 +112,7 @@ impl Lexer<'_> {
             '\\' | '{' | '}' | '[' | ']' | '?' => return Err(Reason::Characters),
             _ if is_word(first) => {
                 let length = self.rest.find(|character| !is_word(character)).unwrap_or(self.rest.len());
-                let word = self.take(length).to_lowercase();
+                let word = fold(self.take(length));
                 self.tokens.push(Token::Word(word));
             }
             _ if first.is_ascii() && !first.is_ascii_control() => {
@@ -150,7 +150,7 @@ impl Lexer<'_> {
         let hint = self.rest.starts_with("/*+");
         self.skip(2);
         let length = self.rest.find("*/").ok_or(Reason::Comment)?;
-        let comment = self.take(length).to_lowercase();
+        let comment = fold(self.take(length));
         self.skip(2);
         if is_executable(&comment) || opens_executable(&comment) {
             return Err(Reason::ExecutableComment);
@@ -191,7 +191,7 @@ impl Lexer<'_> {
             }
         }
         self.skip(end.ok_or(Reason::Unterminated)?);
-        let text = text.to_lowercase();
+        let text = fold(&text);
         self.tokens.push(match quote {
             '`' => Token::Name(text),
             '"' => Token::Double(text),
@@ -229,6 +229,14 @@ impl Lexer<'_> {
         self.tokens.push(Token::Number);
         Ok(())
     }
+}
+
+/// Case taken away so that no spelling of a name escapes a comparison. Go, and so TiDB, makes `i` of U+0130 and `k` of
+/// U+212A in lower case, and `S` of U+017F in upper case; all of them end as the ASCII letter here.
+fn fold(text: &str) -> String {
+    let folded = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    // The dot that lower case leaves behind `i` where the capital was U+0130.
+    folded.filter(|character| *character != '\u{307}').collect()
 }
 
 /// What a bare word is made of: letters and digits of any script but the full-width forms, `_` and `$`.
