@@ -202,14 +202,15 @@ const SHOW: &[&[&str]] = &[
 /// What a statement is to the tool that reads: an allow-list.
 ///
 /// The text is read twice, with and without backslash escapes: the server's mode is not known here, and text that means
-/// two things is refused. Where the second reading ends inside a quote, a server in that mode would refuse the text itself.
+/// two things is refused. Where the second reading ends inside a quote, or meets a backslash outside of one, a server in
+/// that mode would refuse the text itself.
 pub fn classify(sql: &str) -> Class {
     match tokens(sql, true) {
-        Err(reason) => Class::Reject(reason),
+        Err(fault) => Class::Reject(fault.reason),
         Ok(read) => {
             let class = of_statement(&read);
             match tokens(sql, false) {
-                Err(Reason::Unterminated) => class,
+                Err(fault) if fault.hopeless => class,
                 Ok(other) if of_statement(&other) == class => class,
                 _ => Class::Reject(Reason::Backslash),
             }
@@ -222,9 +223,9 @@ pub fn classify(sql: &str) -> Class {
 /// # Errors
 /// Why it is not run.
 pub fn inspect(sql: &str) -> Result<Statement, Reason> {
-    let statement = of_write(&tokens(sql, true)?)?;
+    let statement = of_write(&tokens(sql, true).map_err(|fault| fault.reason)?)?;
     match tokens(sql, false) {
-        Err(Reason::Unterminated) => Ok(statement),
+        Err(fault) if fault.hopeless => Ok(statement),
         Ok(other) if of_write(&other) == Ok(statement) => Ok(statement),
         _ => Err(Reason::Backslash),
     }

@@ -44,19 +44,39 @@ impl Token {
     }
 }
 
+/// Why there are no tokens.
+pub(super) struct Fault {
+    pub(super) reason: Reason,
+    /// A server that reads the text in this way refuses it too.
+    pub(super) hopeless: bool,
+}
+
+impl From<Reason> for Fault {
+    fn from(reason: Reason) -> Self {
+        Self { reason, hopeless: false }
+    }
+}
+
 /// Splits one statement into tokens; a `;` at the very end is dropped.
 ///
 /// `backslash` says whether a backslash escapes in strings (it does not with `NO_BACKSLASH_ESCAPES`).
-pub(super) fn tokens(sql: &str, backslash: bool) -> Result<Vec<Token>, Reason> {
+pub(super) fn tokens(sql: &str, backslash: bool) -> Result<Vec<Token>, Fault> {
     if sql.len() > STATEMENT_BYTES_MAX {
-        return Err(Reason::TooLong);
+        return Err(Reason::TooLong.into());
     }
     if sql.contains('\0') {
-        return Err(Reason::Characters);
+        return Err(Reason::Characters.into());
     }
-    let mut lexer = Lexer { rest: sql, backslash, tokens: Vec::new() };
+    let mut lexer = Lexer { rest: sql, backslash, tokens: Vec::new(), refused: None };
     while lexer.step()? {}
-    let mut tokens = lexer.tokens;
+    if let Some(reason) = lexer.refused {
+        return Err(reason.into());
+    }
+    Ok(statement(lexer.tokens)?)
+}
+
+/// Holds tokens to be one statement whose parentheses match.
+fn statement(mut tokens: Vec<Token>) -> Result<Vec<Token>, Reason> {
     if tokens.last() == Some(&Token::Symbol(';')) {
         tokens.pop();
     }
@@ -84,11 +104,13 @@ struct Lexer<'a> {
     rest: &'a str,
     backslash: bool,
     tokens: Vec<Token>,
+    /// What is refused here although a server may read on; the reading goes on as well, to see whether a server could.
+    refused: Option<Reason>,
 }
 
 impl Lexer<'_> {
     /// Reads one token, comment or blank; `false` at the end.
-    fn step(&mut self) -> Result<bool, Reason> {
+    fn step(&mut self) -> Result<bool, Fault> {
         let Some(first) = self.rest.chars().next() else { return Ok(false) };
         match first {
             ' ' | '\t' | '\n' | '\r' => self.skip(1),
@@ -99,17 +121,24 @@ impl Lexer<'_> {
                 self.line_comment()?;
             }
             '/' if self.rest.starts_with("/*") => self.block_comment()?,
-            '*' if self.rest.starts_with("*/") => return Err(Reason::Comment),
+            '*' if self.rest.starts_with("*/") => return Err(Reason::Comment.into()),
             '\'' | '"' | '`' => self.quoted(first)?,
-            '0'..='9' => self.number()?,
+            '0'..='9' => self.number(),
             '.' if self.rest.chars().nth(1).is_some_and(|next| next.is_ascii_digit()) && !self.after_a_name() => {
-                self.number()?
+                self.number();
             }
             ':' if self.rest.starts_with(":=") => {
                 self.skip(2);
                 self.tokens.push(Token::Assign);
             }
-            '\\' | '{' | '}' | '[' | ']' | '?' => return Err(Reason::Characters),
+            // `\N` is NULL to a server; any other backslash outside of quotes is a syntax error to it.
+            '\\' if !self.rest.get(1..).is_some_and(|rest| rest.starts_with(['N', 'n'])) => {
+                return Err(Fault { reason: Reason::Characters, hopeless: true });
+            }
+            '\\' | '{' | '}' | '[' | ']' | '?' => {
+                self.skip(1);
+                self.refused.get_or_insert(Reason::Characters);
+            }
             _ if is_word(first) => {
                 let length = self.rest.find(|character| !is_word(character)).unwrap_or(self.rest.len());
                 let word = fold(self.take(length));
@@ -120,7 +149,7 @@ impl Lexer<'_> {
                 self.tokens.push(Token::Symbol(first));
             }
             // Other blanks, controls, full-width forms: TiDB and other readers disagree about them.
-            _ => return Err(Reason::Characters),
+            _ => return Err(Reason::Characters.into()),
         }
         Ok(true)
     }
@@ -168,7 +197,7 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    fn quoted(&mut self, quote: char) -> Result<(), Reason> {
+    fn quoted(&mut self, quote: char) -> Result<(), Fault> {
         self.skip(1);
         let mut text = String::new();
         let mut characters = self.rest.char_indices().peekable();
@@ -190,7 +219,7 @@ impl Lexer<'_> {
                 text.push(character);
             }
         }
-        self.skip(end.ok_or(Reason::Unterminated)?);
+        self.skip(end.ok_or(Fault { reason: Reason::Unterminated, hopeless: true })?);
         let text = fold(&text);
         self.tokens.push(match quote {
             '`' => Token::Name(text),
@@ -202,7 +231,7 @@ impl Lexer<'_> {
 
     /// Digits with an optional fraction and exponent, or `0x` and `0b` forms. What goes on as a word is refused: `1e` and
     /// `2fa` are names to one reader, and a number with an alias to another.
-    fn number(&mut self) -> Result<(), Reason> {
+    fn number(&mut self) {
         let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
         let hexadecimal = self.rest.strip_prefix("0x").or_else(|| self.rest.strip_prefix("0b"));
         let length = if let Some(body) = hexadecimal {
@@ -224,10 +253,9 @@ impl Lexer<'_> {
         };
         self.skip(length);
         if self.rest.chars().next().is_some_and(is_word) {
-            return Err(Reason::NumberRunsOn);
+            self.refused.get_or_insert(Reason::NumberRunsOn);
         }
         self.tokens.push(Token::Number);
-        Ok(())
     }
 }
 
