@@ -249,6 +249,15 @@ fn of_write(tokens: &[Token]) -> Result<Statement, Reason> {
     if !known {
         return Err(Reason::Statement);
     }
+    // What these show may be a password hash or a storage credential, whoever asks.
+    if tokens.first().is_some_and(|first| first.is("show")) && !show(tokens.get(1..).unwrap_or_default()) {
+        return Err(Reason::Show);
+    }
+    if one_of(tokens.first(), EXPLAIN)
+        && let Class::Reject(reason) = explain(tokens.get(1..).unwrap_or_default())
+    {
+        return Err(reason);
+    }
     let sets_password = matches!(tokens, [set, password, ..] if set.is("set") && password.is("password"));
     Ok(Statement {
         ddl: one_of(first, SCHEMA),
@@ -387,8 +396,11 @@ fn explain(tokens: &[Token]) -> Class {
         .iter()
         .any(|words| one_of(rest.first(), words));
     let table = match rest {
-        [table, Token::Symbol('.'), name, after @ ..] if table.name().is_some() && name.name().is_some() => Some(after),
-        [table, after @ ..] if table.name().is_some() => Some(after),
+        [Token::Word(_) | Token::Name(_), Token::Symbol('.'), Token::Word(_) | Token::Name(_), after @ ..] => {
+            Some(after)
+        }
+        // A string here is the digest of a plan, of whoever ran it.
+        [Token::Word(_) | Token::Name(_), after @ ..] => Some(after),
         _ => None,
     };
     match table {
@@ -600,6 +612,9 @@ mod tests {
             ("INSERT INTO t VALUES ('a\\'); DROP TABLE t; -- ')", Reason::Backslash),
             ("KILL 1", Reason::Statement),
             ("ADMIN CANCEL DDL JOBS 1", Reason::Statement),
+            ("SHOW CREATE USER 'root'@'%'", Reason::Show),
+            ("SHOW IMPORT JOBS", Reason::Show),
+            ("EXPLAIN FOR CONNECTION 1", Reason::Structure),
         ] {
             assert_eq!(inspect(sql), Err(reason), "{sql}");
         }
