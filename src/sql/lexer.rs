@@ -168,11 +168,13 @@ impl Lexer<'_> {
         self.take(bytes);
     }
 
-    /// Up to LF and nothing else: TiDB ends a line comment there only, others also at CR.
+    /// Up to LF and nothing else: TiDB ends a line comment there only, others also at CR. A CR right before the end
+    /// makes no difference.
     fn line_comment(&mut self) -> Result<(), Reason> {
         let length = self.rest.find('\n').unwrap_or(self.rest.len());
         let comment = self.take(length);
-        if comment.contains('\r') || opens_executable(comment) { Err(Reason::Comment) } else { Ok(()) }
+        let inner = comment.strip_suffix('\r').unwrap_or(comment);
+        if inner.contains('\r') || opens_executable(comment) { Err(Reason::Comment) } else { Ok(()) }
     }
 
     fn block_comment(&mut self) -> Result<(), Reason> {
@@ -233,7 +235,7 @@ impl Lexer<'_> {
     /// `2fa` are names to one reader, and a number with an alias to another.
     fn number(&mut self) {
         let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-        let hexadecimal = self.rest.strip_prefix("0x").or_else(|| self.rest.strip_prefix("0b"));
+        let hexadecimal = ["0x", "0X", "0b"].iter().find_map(|prefix| self.rest.strip_prefix(prefix));
         let length = if let Some(body) = hexadecimal {
             2 + body.bytes().take_while(u8::is_ascii_hexdigit).count()
         } else {
