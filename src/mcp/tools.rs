@@ -63,7 +63,6 @@ pub enum ToolErrorCode {
     SqlRejected,
     ReadOnlyViolation,
     SqlError,
-    ResultTooLarge,
     OutcomeUnknown,
     Internal,
 }
