@@ -90,7 +90,7 @@ impl<'a, P: Platform> App<'a, P> {
             _ if doors::is_too_long(&head.url) => plain_error(414, "url_too_long", "The URL is too long."),
             "/livez" | "/readyz" | "/health" if get => Response::json(200, r#"{"status":"ok"}"#),
             "/livez" | "/readyz" | "/health" => method_not_allowed("GET, HEAD"),
-            path => match self.platform.asset(path).await {
+            path => match self.platform.asset(if path == "/" { "/index.html" } else { path }).await {
                 Some(_) if !get => method_not_allowed("GET, HEAD"),
                 Some(page) => page,
                 None => not_found(),

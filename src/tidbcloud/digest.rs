@@ -113,6 +113,11 @@ impl Challenge {
         })
     }
 
+    /// Whether only the nonce was refused (RFC 7616 section 3.3, `stale`).
+    pub(super) fn stale(&self) -> bool {
+        self.stale
+    }
+
     /// RFC 7616 section 3.4.1, `response`.
     fn response(&self, credentials: Credentials<'_>, request: &Request<'_>, count: u32, session: &Session) -> String {
         let h = |text: &str| self.hash.of(text);

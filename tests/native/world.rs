@@ -169,7 +169,7 @@ impl Platform for World {
     }
 
     async fn asset(&self, path: &str) -> Option<Response> {
-        (path == "/").then(|| Response::empty(200).with("content-type", "text/html; charset=utf-8"))
+        (path == "/index.html").then(|| Response::empty(200).with("content-type", "text/html; charset=utf-8"))
     }
 
     fn log(&self, line: &str) {

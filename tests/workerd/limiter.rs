@@ -101,10 +101,11 @@ fn the_servers_own_secret_outlives_a_restart() {
             },
         );
         let state = answer.json();
-        let mut names: Vec<String> = state["sqlUsers"]
+        let mut names: Vec<String> = state["clusters"]
             .as_array()
-            .expect("SQL users")
+            .expect("clusters")
             .iter()
+            .flat_map(|cluster| cluster["sqlUsers"].as_array().expect("SQL users"))
             .filter_map(|user| user["userName"].as_str())
             .filter(|name| name.contains(".mcp_"))
             .map(str::to_owned)
