@@ -298,16 +298,20 @@ mod tests {
         read(settings).err().unwrap_or_default().into_iter().map(|problem| problem.setting).collect()
     }
 
+    fn valid(settings: &[(&str, &str)]) -> Config {
+        read(settings).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
     const ACCESS: &str = "canary-access-key-0123456789abcdef";
 
     #[test]
     fn nothing_set_is_a_shared_deployment_with_the_defaults() {
-        let config = read(&[]).ok().expect("valid");
+        let config = valid(&[]);
         assert_eq!((config.rate_limit.per_minute, config.rate_limit.burst), (100, 100));
         assert_eq!(config.shared_rate_limit.per_minute, 1_000);
         assert_eq!(config.shared_egress.len(), 1);
         assert!(config.owner.is_none() && config.secret.is_none() && config.public_origin.is_none());
-        assert!(read(&[("SHARED_EGRESS_IPS", "")]).ok().expect("valid").shared_egress.is_empty());
+        assert!(valid(&[("SHARED_EGRESS_IPS", "")]).shared_egress.is_empty());
     }
 
     #[test]
@@ -317,7 +321,7 @@ mod tests {
             ("TIDB_CLOUD_PRIVATE_KEY", "canary-private-key"),
             ("MCP_ACCESS_KEY", ACCESS),
         ];
-        assert!(read(&whole).ok().expect("valid").owner.is_some());
+        assert!(valid(&whole).owner.is_some());
         for left_out in 0..3 {
             let mut rest = whole.to_vec();
             let (name, _) = rest.remove(left_out);

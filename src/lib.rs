@@ -4,7 +4,7 @@
 //! edge (wasm32 only) -> app -> tools -> { mcp, tidbcloud }
 //! ```
 //!
-//! What is absent, and stays so: nothing outside [`edge`] names `worker`; nothing in [`mcp`] names a
+//! What is absent, and stays so: nothing outside `edge` names `worker`; nothing in [`mcp`] names a
 //! cluster; nothing in [`tidbcloud`] names MCP; no function reads a clock or draws a random number
 //! except through [`platform::Platform`]; no secret can be printed or serialized.
 

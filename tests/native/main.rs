@@ -1,5 +1,13 @@
 //! Everything that needs no workerd: the real `App` against the sandbox's core, with a clock of its own.
-#![allow(unreachable_pub, reason = "modules that several test programs share")]
+#![allow(unreachable_pub, dead_code, reason = "modules that several test programs share")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that meets what it does not expect fails"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -10,8 +10,11 @@ use serde_json::{Value, json};
 
 use super::{Answer, Call, Driver, keys, request};
 
+/// The id of a row, and the requests that it stands for.
+pub type Entry = (&'static str, fn() -> Vec<Call>);
+
 /// Rows whose requests can be written down as they are.
-pub const REQUESTS: &[(&str, fn() -> Vec<Call>)] = &[
+pub const REQUESTS: &[Entry] = &[
     ("HTTP-005", || vec![verb("HEAD", "/mcp")]),
     ("HTTP-006", || vec![verb("TRACE", "/mcp")]),
     ("HTTP-007", || vec![preflight("http://localhost:3000"), preflight("http://127.0.0.1:6274")]),

@@ -3,7 +3,15 @@
 //!
 //! `cargo xtask test` gives the sandbox's address in `SANDBOX_URL` and its own program in `XTASK`, which starts Workers
 //! from the build that is there.
-#![allow(unreachable_pub, reason = "modules that several test programs share")]
+#![allow(unreachable_pub, dead_code, reason = "modules that several test programs share")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that meets what it does not expect fails"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
