@@ -10,6 +10,7 @@
 
 pub mod address;
 pub mod app;
+pub mod clock;
 pub mod config;
 #[cfg(target_arch = "wasm32")]
 pub mod edge;

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::platform::UnixMillis;
+use crate::clock::UnixMillis;
 
 /// One minute in microseconds.
 const MINUTE_MICROS: u64 = 60_000_000;

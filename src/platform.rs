@@ -4,28 +4,12 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use crate::clock::UnixMillis;
 use crate::{
     http::{Headers, Method, Response},
     limits::{Admission, LimitKey, Policy},
     secret::Secret,
 };
-
-/// Milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UnixMillis(pub u64);
-
-impl UnixMillis {
-    /// The moment `duration` later.
-    #[must_use]
-    pub fn after(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
-    }
-
-    /// How long until `later`; zero where it has passed.
-    pub fn until(self, later: Self) -> Duration {
-        Duration::from_millis(later.0.saturating_sub(self.0))
-    }
-}
 
 /// One request to another host. Redirects are never followed: a digest answer signs the exact URI.
 pub struct Outbound {

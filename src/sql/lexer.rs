@@ -1,6 +1,6 @@
 //! Tokens of TiDB's dialect, as strict as a gate has to be: what two readers could read in two ways is refused.
 
-use super::gate::Reason;
+use super::Reason;
 
 /// 64 KiB: the longest statement a person writes is a few KiB; the rest is room for generated ones.
 const STATEMENT_BYTES_MAX: usize = 64 << 10;

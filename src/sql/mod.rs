@@ -6,8 +6,10 @@
 
 mod gate;
 mod lexer;
+mod reason;
 
-pub use gate::{Class, Reason, Statement, classify, inspect};
+pub use gate::{Class, Statement, classify, inspect};
+pub use reason::Reason;
 
 /// A name in backticks, so that any identifier is just a name.
 ///

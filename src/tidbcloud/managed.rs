@@ -9,8 +9,8 @@ use super::{
     api::SqlRole,
     error::{ApiError, presentable},
     memory::Facts,
-    sql::{AccessClass, Databases, SqlFailure, SqlLogin, Target},
-    units::{ApiKey, ClusterId, hex, hmac_sha256},
+    sql::{AccessClass, Databases, SqlFailure, SqlLogin},
+    units::{ApiKey, ClusterId, Target, hex, hmac_sha256},
 };
 use crate::{platform::Platform, secret::Secret};
 

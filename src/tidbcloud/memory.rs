@@ -2,7 +2,11 @@
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
-use super::{hosts::SqlHost, nonces::Nonces, sql::Target, units::Caller};
+use super::{
+    hosts::SqlHost,
+    nonces::Nonces,
+    units::{Caller, Target},
+};
 use crate::platform::UnixMillis;
 
 /// Five minutes: hosts and prefixes do not change while an instance lives, and a failed login drops them at once.

@@ -38,11 +38,10 @@ pub use self::{
     hosts::Hosts,
     managed::{is_managed_name, random_password},
     memory::Memory,
-    sql::{
-        AccessClass, ColumnType, Databases, Effect, RolledBack, Rows, SqlFailure, SqlLogin, Target, TransactionFailure,
-    },
+    sql::{AccessClass, ColumnType, Databases, Effect, RolledBack, Rows, SqlFailure, SqlLogin, TransactionFailure},
     units::{
-        ApiKey, BranchId, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Timestamp, UsdCents,
+        ApiKey, BranchId, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target, Timestamp,
+        UsdCents,
     },
 };
 use self::{

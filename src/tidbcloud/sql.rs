@@ -15,7 +15,7 @@ use super::{
     memory::Facts,
     retry::{ATTEMPT_MIN, Passing},
     send::USER_AGENT,
-    units::{BranchId, ClusterId, Malformed},
+    units::{Malformed, Target},
 };
 use crate::{
     http::{Headers, Method, Response},
@@ -93,15 +93,6 @@ pub enum Effect {
     Read,
     /// It may change something.
     Write,
-}
-
-/// A cluster, or one of its branches.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Target {
-    /// The cluster.
-    pub cluster: ClusterId,
-    /// The branch; `None` is the cluster itself.
-    pub branch: Option<BranchId>,
 }
 
 /// One column of a result.

@@ -311,6 +311,15 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// A cluster, or one of its branches.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The branch; `None` is the cluster itself.
+    pub branch: Option<BranchId>,
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::{prelude::*, string::string_regex};

@@ -8,11 +8,12 @@ use std::{
 /// What each module may import from the crate. `edge` may import everything.
 const ARROWS: &[(&str, &[&str])] = &[
     ("address", &[]),
+    ("clock", &[]),
     ("http", &[]),
     ("secret", &[]),
     ("sql", &[]),
-    ("limits", &["platform"]),
-    ("platform", &["http", "limits", "secret"]),
+    ("limits", &["clock"]),
+    ("platform", &["clock", "http", "limits", "secret"]),
     ("mcp", &["http"]),
     ("tidbcloud", &["http", "platform", "secret"]),
     ("config", &["address", "limits", "secret", "tidbcloud"]),

@@ -113,6 +113,11 @@ impl Platform for World {
         self.sent.borrow_mut().push((target.clone(), format!("{headers:?} {}", String::from_utf8_lossy(&body))));
         let sent =
             Request { method: request.method.as_str().to_owned(), target: target.clone(), headers, body: body.clone() };
+        if let Some((host, path)) = target.trim_start_matches('/').split_once('/')
+            && let Err(problem) = contract::check_request(host, &sent.method, &format!("/{path}"), &body)
+        {
+            panic!("our {} {target} is not as published: {problem}", sent.method);
+        }
         let (answer, delivery) = self.exchange(&sent);
         if let Some((host, path)) = target.trim_start_matches('/').split_once('/')
             && !self.spoiled.get()
