@@ -1,6 +1,6 @@
 //! What is generated from the code is current.
 //!
-//! `UPDATE_EXPECT=1 cargo test` writes it.
+//! `UPDATE_EXPECT=1 cargo xtask test native` writes it.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -18,7 +18,7 @@ fn between(file: &str, name: &str, now: &str) {
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             fs::write(&path, current).expect("written");
         } else {
-            panic!("{file}: {name} is out of date; run UPDATE_EXPECT=1 cargo test");
+            panic!("{file}: {name} is out of date; run UPDATE_EXPECT=1 cargo xtask test native");
         }
     }
 }
