@@ -1,4 +1,4 @@
-# The Worker as built and the one it is compared with, each for a workerd process of its own and without wrangler:
+# The Worker as built and the two it is compared with, each for a workerd process of its own and without wrangler:
 # `wrangler dev` adds a proxy and tracing that cost several times what either Worker does.
 # Flags and bindings are those of wrangler.toml.
 using Workerd = import "/workerd/workerd.capnp";
@@ -21,6 +21,23 @@ const bare :Workerd.Config = (
       compatibilityDate = "2026-10-01",
     ),
   )],
+  sockets = [(name = "http", http = (), service = "main")],
+);
+
+const hop :Workerd.Config = (
+  services = [
+    (
+      name = "main",
+      worker = (
+        modules = [(name = "hop.js", esModule = embed "hop.js")],
+        compatibilityDate = "2026-10-01",
+        bindings = [(name = "LIMITER", durableObjectNamespace = "Limiter")],
+        durableObjectNamespaces = [(className = "Limiter", uniqueKey = "limiter", enableSql = true)],
+        durableObjectStorage = (localDisk = "storage"),
+      ),
+    ),
+    (name = "storage", disk = (writable = true)),
+  ],
   sockets = [(name = "http", http = (), service = "main")],
 );
 

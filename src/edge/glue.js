@@ -22,3 +22,16 @@ export function respond(status, headers, body) {
   for (let index = 0; index + 1 < fields.length; index += 2) list.append(fields[index], fields[index + 1]);
   return new Response(body, { status, headers: list });
 }
+
+/** What a Durable Object answers to a GET of `url`, as text; rejects after `millis`. */
+export async function ask(namespace, name, url, millis) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer in time')), millis);
+  });
+  try {
+    return await Promise.race([namespace.getByName(name).fetch(url).then(answer => answer.text()), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

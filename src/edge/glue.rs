@@ -1,8 +1,10 @@
 //! The border to JavaScript, crossed once for each thing that has to be known.
 
-use js_sys::Uint8Array;
+use std::time::Duration;
+
+use js_sys::{Promise, Uint8Array, futures::JsFuture};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use worker::web_sys;
+use worker::{ObjectNamespace, web_sys};
 
 use crate::http::{Headers, Response};
 
@@ -11,6 +13,8 @@ extern "C" {
     fn describe(request: &web_sys::Request) -> String;
     #[wasm_bindgen(js_name = describeResponse)]
     fn describe_response(response: &web_sys::Response) -> String;
+    #[wasm_bindgen(catch)]
+    fn ask(namespace: &JsValue, name: &str, url: &str, millis: u32) -> Result<Promise, JsValue>;
     #[wasm_bindgen(catch)]
     fn respond(status: u16, headers: &str, body: JsValue) -> Result<web_sys::Response, JsValue>;
 }
@@ -34,6 +38,21 @@ pub(super) fn response(response: &web_sys::Response) -> (u16, Headers) {
 
 fn headers<'a>(mut fields: impl Iterator<Item = &'a str>) -> Headers {
     std::iter::from_fn(|| Some((fields.next()?, fields.next()?))).collect()
+}
+
+/// What a Durable Object answers to a GET of `url`.
+///
+/// # Errors
+/// What it threw, or that it took longer than `timeout`.
+pub(super) async fn durable_object(
+    namespace: ObjectNamespace,
+    name: &str,
+    url: &str,
+    timeout: Duration,
+) -> Result<String, JsValue> {
+    let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    let answer = JsFuture::from(ask(&namespace.into(), name, url, millis)?).await?;
+    Ok(answer.as_string().unwrap_or_default())
 }
 
 /// Our answer as the runtime's.

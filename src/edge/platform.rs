@@ -18,6 +18,9 @@ use crate::{
 /// The limiter is on the way of every request; one that takes longer than this is as good as absent.
 const LIMITER_TIMEOUT: Duration = Duration::from_millis(300);
 
+/// Asked once per isolate; a Durable Object that starts cold on another continent takes a second.
+const KEEPER_TIMEOUT: Duration = Duration::from_secs(3);
+
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
@@ -32,13 +35,6 @@ pub(super) struct Workers<'a> {
 impl<'a> Workers<'a> {
     pub(super) fn new(env: &'a Env) -> Self {
         Self { env }
-    }
-
-    async fn ask_limiter(&self, key: &LimitKey, policy: Policy, cost: u32) -> worker::Result<Admission> {
-        let stub = self.env.durable_object("RATE_LIMITER")?.get_by_name(&key.0)?;
-        let url = format!("https://limiter/?{}&{}&{cost}", policy.per_minute, policy.burst);
-        let text = stub.fetch_with_str(&url).await?.text().await?;
-        serde_json::from_str(&text).map_err(|error| worker::Error::RustError(error.to_string()))
     }
 }
 
@@ -86,26 +82,19 @@ impl Platform for Workers<'_> {
     }
 
     async fn admit(&self, key: &LimitKey, policy: Policy, cost: u32) -> Result<Admission, LimiterFailure> {
-        let asked = self.ask_limiter(key, policy, cost);
-        match select(pin!(asked), pin!(Delay::from(LIMITER_TIMEOUT))).await {
-            Either::Left((Ok(admission), _)) => Ok(admission),
-            Either::Left((Err(error), _)) => {
-                Err(if is_overloaded(error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable })
-            }
-            Either::Right(_) => Err(LimiterFailure::Unavailable),
-        }
+        let namespace = self.env.durable_object("RATE_LIMITER").map_err(|_| LimiterFailure::Unavailable)?;
+        let url = format!("https://limiter/?{}&{}&{cost}", policy.per_minute, policy.burst);
+        let answer = glue::durable_object(namespace, &key.0, &url, LIMITER_TIMEOUT).await.map_err(|error| {
+            if is_overloaded(&error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable }
+        })?;
+        serde_json::from_str(&answer).map_err(|_| LimiterFailure::Unavailable)
     }
 
     async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
-        let ask = async {
-            let stub = self.env.durable_object("SECRET_KEEPER")?.get_by_name("server-secret")?;
-            let mut response = stub.fetch_with_str("https://keeper/").await?;
-            if response.status_code() != 200 {
-                return Err(worker::Error::RustError("no secret".to_owned()));
-            }
-            response.text().await
-        };
-        ask.await.map(Secret::new).map_err(|_| StorageFailure)
+        let namespace = self.env.durable_object("SECRET_KEEPER").map_err(|_| StorageFailure)?;
+        let secret = glue::durable_object(namespace, "server-secret", "https://keeper/", KEEPER_TIMEOUT).await;
+        // An error page is no secret.
+        secret.ok().filter(|secret| secret.len() == 64).map(Secret::new).ok_or(StorageFailure)
     }
 
     async fn asset(&self, path: &str) -> Option<http::Response> {
@@ -133,9 +122,8 @@ pub(super) fn random_hex() -> String {
 }
 
 /// Durable Objects mark an exception of a flooded object with `overloaded`.
-fn is_overloaded(error: worker::Error) -> bool {
-    let error = JsValue::from(error);
-    Reflect::get(&error, &JsValue::from_str("overloaded")).is_ok_and(|flag| flag.is_truthy())
+fn is_overloaded(error: &JsValue) -> bool {
+    Reflect::get(error, &JsValue::from_str("overloaded")).is_ok_and(|flag| flag.is_truthy())
 }
 
 fn outbound(request: &Outbound) -> worker::Result<Request> {

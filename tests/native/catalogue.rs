@@ -31,7 +31,10 @@ fn every_definition_is_as_its_snapshot() {
             fs::write(&path, &now).expect("written");
         }
         let snapshot = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(snapshot, now, "{name} changed; if it should, run UPDATE_EXPECT=1 cargo xtask test native and review the diff");
+        assert_eq!(
+            snapshot, now,
+            "{name} changed; if it should, run UPDATE_EXPECT=1 cargo xtask test native and review the diff"
+        );
         expected.insert(format!("{name}.json"));
     }
     let files: BTreeSet<String> = fs::read_dir(folder)

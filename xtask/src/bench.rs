@@ -14,7 +14,7 @@ use crate::{
     test::{Directory, sandbox_in},
 };
 
-/// Requests to each of the two Workers in a round; the rounds alternate, so that both meet the same machine.
+/// Requests to each of the Workers in a round; the rounds alternate, so that both meet the same machine.
 const ROUND: usize = 500;
 const ROUNDS: usize = 6;
 /// Client addresses in use. The limit is 100 requests a minute for each: a warming one and
@@ -33,16 +33,16 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     let directory = Directory::temporary();
     let sandbox = sandbox_in(&tools, &directory)?;
     let start = |config, ready| services::start_workerd(&tools, config, ready, &sandbox.origin(), &directory.0);
-    let (bare, ours) = (start("bare", "/")?, start("ours", "/livez")?);
-    cpu(&tools, &ours, &bare)?;
+    let (bare, hop, ours) = (start("bare", "/")?, start("hop", "/")?, start("ours", "/livez")?);
+    cpu(&tools, [("bare JavaScript", &bare), ("the same with a limiter hop", &hop), ("this Worker", &ours)])?;
     upstream(&ours, &sandbox)
 }
 
-fn cpu(tools: &Tools, ours: &Service, bare: &Service) -> Result<(), String> {
+fn cpu(tools: &Tools, workers: [(&'static str, &Service); 3]) -> Result<(), String> {
     let tick = process::output(tools.command("getconf").arg("CLK_TCK"))?;
     let micros_per_tick = 1_000_000 / tick.trim().parse::<u64>().map_err(|error| format!("CLK_TCK: {error}"))?;
     let mut sides = Vec::new();
-    for (name, service) in [("bare JavaScript", bare), ("this Worker", ours)] {
+    for (name, service) in workers {
         let process = workerd_of(service.process.group())?;
         sides.push((name, process, Connection::open(service.port)?, 0_u64));
     }
@@ -67,15 +67,9 @@ fn cpu(tools: &Tools, ours: &Service, bare: &Service) -> Result<(), String> {
     println!(
         "\nCPU of the workerd process for each POST of tools/list, {requests} requests to each in turns of {ROUND}"
     );
+    let first = micros.first().copied().unwrap_or(1).max(1);
     for ((name, ..), micros) in sides.iter().zip(&micros) {
-        println!("{name:<18} {micros:>6} µs");
-    }
-    if let [bare, ours] = micros.as_slice() {
-        println!(
-            "{:<18} {:>6.2}   (rate-limit hop to a Durable Object included)",
-            "ratio",
-            *ours as f64 / (*bare).max(1) as f64
-        );
+        println!("{name:<28} {micros:>6} µs {:>6.2}", *micros as f64 / first as f64);
     }
     Ok(())
 }

@@ -160,7 +160,7 @@ pub(crate) fn start_workerd(
     command
         .args(["serve", "bench/workerd.capnp", config, "--socket-addr", &format!("http=127.0.0.1:{port}")])
         .env("TIDB_CLOUD_SANDBOX", sandbox);
-    if config == "ours" {
+    if config != "bare" {
         command.args(["--directory-path", &format!("storage={}", storage.display())]);
     }
     let process = Process::start("workerd", &mut command, &log)?;
