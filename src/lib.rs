@@ -18,6 +18,7 @@ pub mod http;
 pub mod limits;
 pub mod mcp;
 pub mod platform;
+pub mod scope;
 pub mod secret;
 pub mod sql;
 pub mod tidbcloud;

@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("address", &[]),
     ("clock", &[]),
     ("http", &[]),
+    ("scope", &[]),
     ("secret", &[]),
     ("sql", &[]),
     ("limits", &["clock"]),
