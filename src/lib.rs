@@ -17,6 +17,7 @@ pub mod edge;
 pub mod http;
 pub mod limits;
 pub mod mcp;
+pub mod oauth;
 pub mod platform;
 pub mod scope;
 pub mod secret;

@@ -1,0 +1,417 @@
+//! A grant: what one person allowed one client. Its whole life is here, as a pure state machine; a Durable Object keeps
+//! the state and takes one command after the other, so that of two clients with one code only one gets tokens.
+//!
+//! What is stored is worth nothing by itself: tokens as SHA-256, keys as ciphertext under a data key, the data key wrapped
+//! under keys that take a token and the server secret.
+
+use serde::{Deserialize, Serialize};
+
+use super::seal::{Sealed, same};
+use crate::{clock::UnixMillis, scope::Scope};
+
+/// A code is redeemed at once by whoever asked for it.
+pub const CODE_MILLIS: u64 = 60_000;
+/// An access token that may only look or change lives an hour.
+pub const ACCESS_SECONDS: u64 = 3_600;
+/// One that may destroy lives a quarter of that.
+pub const ACCESS_DESTROY_SECONDS: u64 = 900;
+/// A grant that is not used for 30 days ends.
+pub const IDLE_MILLIS: u64 = 30 * DAY_MILLIS;
+/// No grant lives longer than 90 days.
+pub const LIFE_MILLIS: u64 = 90 * DAY_MILLIS;
+/// For half a minute the answer to a refresh can be had again: it may have been lost, and clients refresh in parallel.
+pub const REPLAY_MILLIS: u64 = 30_000;
+const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
+/// Access tokens that are valid beside each other: refreshing early leaves the older one to those who have it.
+const ACCESS_MAX: usize = 4;
+/// The last use is written down at most this often: a write costs more than the reading does.
+const USED_MILLIS: u64 = 60_000;
+
+/// What is kept of a grant. Times are milliseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of this form.
+    pub v: u8,
+    /// Whose it is.
+    pub client: Client,
+    /// What its tokens are for: the address of the MCP endpoint (RFC 8707).
+    pub resource: String,
+    /// What the person allowed.
+    pub scope: StoredScope,
+    /// Keyed hash of whoever allowed it.
+    pub subject: String,
+    /// When.
+    pub created: u64,
+    /// When it was last used, within a minute.
+    pub used: u64,
+    /// Keyed hash of the access key, on an owner's deployment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owner: Option<String>,
+    /// Keys for TiDB Cloud, sealed.
+    pub contents: Sealed,
+    /// The code that began it.
+    pub code: Code,
+    /// Access tokens that are valid, the newest last.
+    pub access: Vec<Access>,
+    /// The refresh token that is valid.
+    pub refresh: Option<Refresh>,
+    /// The refresh token that was replaced last.
+    pub replaced: Option<Replaced>,
+}
+
+/// A client as a grant remembers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Its id.
+    pub id: String,
+    /// What it called itself.
+    pub name: String,
+    /// Where its answer was sent, exactly.
+    pub redirect_uri: String,
+}
+
+/// A scope as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StoredScope(pub Scope);
+
+impl TryFrom<String> for StoredScope {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Scope::parse(&text).map(Self).ok_or("not a scope")
+    }
+}
+
+impl From<StoredScope> for String {
+    fn from(scope: StoredScope) -> Self {
+        scope.0.as_str().to_owned()
+    }
+}
+
+/// An authorization code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// SHA-256 of its secret. Kept after use, so that a second use is seen.
+    pub hash: String,
+    /// PKCE's S256 challenge (RFC 7636 section 4.2).
+    pub challenge: String,
+    /// When it can no longer be redeemed.
+    pub ends: u64,
+    /// The data key; gone once the code was redeemed.
+    pub wrapped: Option<Sealed>,
+}
+
+/// An access token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// SHA-256 of its secret.
+    pub hash: String,
+    /// What it may do: as much as the grant, or less where the client asked for less.
+    pub scope: StoredScope,
+    /// When it ends.
+    pub ends: u64,
+    /// The data key.
+    pub wrapped: Sealed,
+}
+
+/// A refresh token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refresh {
+    /// SHA-256 of its secret.
+    pub hash: String,
+    /// SHA-256 of what all refresh tokens of this grant start with.
+    pub family: String,
+    /// When it ends.
+    pub ends: u64,
+    /// The data key.
+    pub wrapped: Sealed,
+}
+
+/// A refresh token that was exchanged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// SHA-256 of its secret.
+    pub hash: String,
+    /// Until when its answer can be had again.
+    pub ends: u64,
+    /// That answer, sealed under the token itself.
+    pub answer: Sealed,
+}
+
+/// A new pair of tokens, without the tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The access token.
+    pub access: Access,
+    /// The refresh token; where it ends is this module's to say.
+    pub refresh: Refresh,
+}
+
+/// What a grant can be asked. Tokens are named by their SHA-256.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Begin.
+    Create(Box<Record>),
+    /// What is needed to redeem a code.
+    OpenCode {
+        /// The code.
+        hash: String,
+        /// Who has it.
+        client_id: String,
+    },
+    /// Redeem a code.
+    Redeem {
+        /// The code.
+        hash: String,
+        /// Who has it.
+        client_id: String,
+        /// Where it was sent.
+        redirect_uri: String,
+        /// S256 of the verifier.
+        challenge: String,
+        /// What to give for it.
+        pair: Box<Pair>,
+    },
+    /// What is needed to serve a call.
+    Use {
+        /// The access token.
+        hash: String,
+    },
+    /// What is needed to refresh.
+    OpenRefresh {
+        /// The refresh token.
+        hash: String,
+        /// Its family.
+        family: String,
+        /// Who has it.
+        client_id: String,
+    },
+    /// Exchange a refresh token.
+    Rotate {
+        /// The refresh token.
+        hash: String,
+        /// Who has it.
+        client_id: String,
+        /// What to give for it.
+        pair: Box<Pair>,
+        /// What was sealed anew, where it changed.
+        contents: Option<Sealed>,
+        /// The answer, sealed under the token.
+        answer: Sealed,
+    },
+    /// Revoke a token, if its client asks (RFC 7009): a refresh token takes the grant with it, an access token goes alone.
+    Revoke {
+        /// The token.
+        hash: String,
+        /// Who has it.
+        client_id: String,
+    },
+    /// End: the person said so, and was checked.
+    End,
+    /// What the person is shown.
+    Describe,
+}
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// It was done.
+    Done,
+    /// There is nothing like that: never was, has ended, or is somebody else's. All the same to whoever asks.
+    Unknown,
+    /// It was used before. The grant has ended.
+    Reused,
+    /// What was asked for.
+    Opened(Box<Opened>),
+    /// The refresh token was exchanged moments ago: the same answer again.
+    Again(Sealed),
+    /// What the person is shown.
+    Described {
+        /// What is allowed.
+        scope: StoredScope,
+        /// When it was last used.
+        used: u64,
+    },
+}
+
+/// What a token opens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The client.
+    pub client: Client,
+    /// What the token may do.
+    pub scope: StoredScope,
+    /// What the grant is for.
+    pub resource: String,
+    /// Who allowed it.
+    pub subject: String,
+    /// Keyed hash of the access key, on an owner's deployment.
+    pub owner: Option<String>,
+    /// The data key, wrapped under the token.
+    pub wrapped: Sealed,
+    /// What the data key opens.
+    pub contents: Sealed,
+    /// The challenge of a code; empty for other tokens.
+    pub challenge: String,
+}
+
+impl Opened {
+    /// What the contents are bound to.
+    pub fn bound_to(&self, grant: &str) -> String {
+        bound_to(grant, &self.subject, &self.client.id, &self.resource)
+    }
+}
+
+/// What a grant's contents are bound to: they open for this grant, person, client and resource only.
+pub fn bound_to(grant: &str, subject: &str, client_id: &str, resource: &str) -> String {
+    format!("v1|{grant}|{subject}|{client_id}|{resource}")
+}
+
+impl Record {
+    /// When it ends by itself.
+    pub fn ends(&self) -> UnixMillis {
+        let life = self.created.saturating_add(LIFE_MILLIS);
+        UnixMillis(match &self.refresh {
+            Some(refresh) => refresh.ends.min(life),
+            None => self.code.ends,
+        })
+    }
+
+    fn opened(&self, scope: StoredScope, wrapped: &Sealed, challenge: &str) -> Reply {
+        Reply::Opened(Box::new(Opened {
+            client: self.client.clone(),
+            scope,
+            resource: self.resource.clone(),
+            subject: self.subject.clone(),
+            owner: self.owner.clone(),
+            wrapped: wrapped.clone(),
+            contents: self.contents.clone(),
+            challenge: challenge.to_owned(),
+        }))
+    }
+
+    fn take(&mut self, pair: Pair, now: u64) {
+        self.access.retain(|access| access.ends > now);
+        while self.access.len() >= ACCESS_MAX {
+            self.access.remove(0);
+        }
+        self.access.push(pair.access);
+        self.refresh = Some(Refresh { ends: now.saturating_add(IDLE_MILLIS), ..pair.refresh });
+        self.used = now;
+    }
+}
+
+/// Takes one command. `None` is a grant that is not there, before and after.
+pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Option<Record>, Reply) {
+    let Some(mut record) = stored.filter(|record| record.ends() > now) else {
+        return match command {
+            Command::Create(record) => (Some(*record), Reply::Done),
+            _ => (None, Reply::Unknown),
+        };
+    };
+    let now = now.0;
+    match command {
+        // Two random ids that are the same do not happen; what is there stays.
+        Command::Create(_) => (Some(record), Reply::Unknown),
+        Command::OpenCode { hash, client_id } => open_code(record, now, &hash, &client_id),
+        Command::Redeem { hash, client_id, redirect_uri, challenge, pair } => {
+            let fits = record.client.redirect_uri == redirect_uri && same(&record.code.challenge, &challenge);
+            match open_code(record, now, &hash, &client_id) {
+                (Some(mut record), Reply::Opened(_)) if fits => {
+                    record.code.wrapped = None;
+                    record.take(*pair, now);
+                    (Some(record), Reply::Done)
+                }
+                (record, Reply::Opened(_)) => (record, Reply::Unknown),
+                refused => refused,
+            }
+        }
+        Command::Use { hash } => {
+            let access = record.access.iter().find(|access| access.ends > now && same(&access.hash, &hash));
+            let Some(access) = access else { return (Some(record), Reply::Unknown) };
+            let reply = record.opened(access.scope, &access.wrapped, "");
+            if now.saturating_sub(record.used) >= USED_MILLIS {
+                record.used = now;
+            }
+            (Some(record), reply)
+        }
+        Command::OpenRefresh { hash, family, client_id } => {
+            open_refresh(record, now, &hash, Some(&family), &client_id)
+        }
+        Command::Rotate { hash, client_id, pair, contents, answer } => {
+            match open_refresh(record, now, &hash, None, &client_id) {
+                (Some(mut record), Reply::Opened(_)) => {
+                    record.replaced = Some(Replaced { hash, ends: now.saturating_add(REPLAY_MILLIS), answer });
+                    record.contents = contents.unwrap_or(record.contents);
+                    record.take(*pair, now);
+                    (Some(record), Reply::Done)
+                }
+                refused => refused,
+            }
+        }
+        Command::Revoke { client_id, .. } if record.client.id != client_id => (Some(record), Reply::Unknown),
+        Command::Revoke { hash, .. } => {
+            let is_refresh = record.refresh.iter().any(|refresh| same(&refresh.hash, &hash))
+                || record.replaced.iter().any(|replaced| same(&replaced.hash, &hash));
+            if is_refresh {
+                return (None, Reply::Done);
+            }
+            let before = record.access.len();
+            record.access.retain(|access| !same(&access.hash, &hash));
+            let reply = if record.access.len() < before { Reply::Done } else { Reply::Unknown };
+            (Some(record), reply)
+        }
+        Command::End => (None, Reply::Done),
+        Command::Describe => {
+            let reply = Reply::Described { scope: record.scope, used: record.used };
+            (Some(record), reply)
+        }
+    }
+}
+
+/// A code that was redeemed and comes again from its client ends the grant (RFC 6749 section 10.5). Anybody else's try
+/// changes nothing.
+fn open_code(record: Record, now: u64, hash: &str, client_id: &str) -> (Option<Record>, Reply) {
+    if !same(&record.code.hash, hash) || record.client.id != client_id {
+        return (Some(record), Reply::Unknown);
+    }
+    match &record.code.wrapped {
+        None => (None, Reply::Reused),
+        Some(_) if record.code.ends <= now => (Some(record), Reply::Unknown),
+        Some(wrapped) => {
+            let reply = record.opened(record.scope, wrapped, &record.code.challenge);
+            (Some(record), reply)
+        }
+    }
+}
+
+/// The current refresh token opens; the one before it gets the same answer for half a minute; any older one of the family
+/// ends the grant (RFC 9700 section 4.14.2). Without a family only the first two are known.
+fn open_refresh(
+    record: Record,
+    now: u64,
+    hash: &str,
+    family: Option<&str>,
+    client_id: &str,
+) -> (Option<Record>, Reply) {
+    let Some(refresh) = record.refresh.as_ref().filter(|_| record.client.id == client_id) else {
+        return (Some(record), Reply::Unknown);
+    };
+    if same(&refresh.hash, hash) {
+        let reply = record.opened(record.scope, &refresh.wrapped, "");
+        return (Some(record), reply);
+    }
+    match &record.replaced {
+        Some(replaced) if same(&replaced.hash, hash) => {
+            if now < replaced.ends {
+                let reply = Reply::Again(replaced.answer.clone());
+                (Some(record), reply)
+            } else {
+                (None, Reply::Reused)
+            }
+        }
+        _ if family.is_none_or(|family| same(&refresh.family, family)) => (None, Reply::Reused),
+        _ => (Some(record), Reply::Unknown),
+    }
+}

@@ -1,0 +1,204 @@
+//! Where an authorization answer may be sent: an allow-list, never a deny-list.
+
+use url::{Host, Url};
+
+/// 512 bytes: the longest known client's is below 100.
+const BYTES_MAX: usize = 512;
+
+/// Schemes of applications that are known to register themselves with the system (RFC 8252 section 7.1).
+const APP_SCHEMES: &[&str] = &["cursor", "vscode", "vscode-insiders", "windsurf", "claude"];
+
+/// Hosts that clients with a name to lose redirect to. From any other self-registered host a consent page warns.
+const KNOWN_HOSTS: &[&str] = &[
+    "claude.ai",
+    "claude.com",
+    "vscode.dev",
+    "insiders.vscode.dev",
+    "www.cursor.com",
+    "cursor.com",
+    "chatgpt.com",
+];
+
+/// Why a redirect URI is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It must not be anywhere, and whoever sends it with others is not trusted with those either.
+    Dangerous,
+    /// A private scheme that is not on the list: harmless, and of no use here.
+    UnknownScheme,
+}
+
+/// A redirect URI that answers may be sent to.
+#[derive(Clone, Debug)]
+pub struct RedirectUri {
+    /// As the client wrote it: URIs are compared as texts (RFC 9700 section 2.1).
+    text: String,
+    url: Url,
+}
+
+impl RedirectUri {
+    /// Checks one.
+    ///
+    /// # Errors
+    /// Anything but `https`, `http` of this machine, and the schemes of known applications.
+    pub fn parse(text: &str) -> Result<Self, Refused> {
+        // RFC 3986 section 2: a URI is made of visible ASCII. A parser of the web would drop tabs and trim spaces.
+        if text.len() > BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte)) {
+            return Err(Refused::Dangerous);
+        }
+        let url = Url::parse(text).map_err(|_| Refused::Dangerous)?;
+        let plain = url.fragment().is_none() && !text.contains('#') && url.username().is_empty() && url.password().is_none();
+        if !plain {
+            return Err(Refused::Dangerous);
+        }
+        let allowed = match url.scheme() {
+            "https" => url.host().is_some(),
+            "http" => is_this_machine(&url),
+            scheme if APP_SCHEMES.contains(&scheme) => url.host_str().is_some_and(|host| !host.is_empty()),
+            "javascript" | "data" | "vbscript" | "file" | "blob" | "about" | "filesystem" | "ftp" | "ws" | "wss" => false,
+            _ => return Err(Refused::UnknownScheme),
+        };
+        if allowed { Ok(Self { text: text.to_owned(), url }) } else { Err(Refused::Dangerous) }
+    }
+
+    /// As the client wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What is compared. The port of a loopback address is the system's choice at the time of the request (RFC 8252
+    /// section 7.3; here for `localhost` as well, which clients use), so it is left out.
+    pub fn comparable(&self) -> String {
+        if !self.is_loopback() {
+            return self.text.clone();
+        }
+        let mut url = self.url.clone();
+        // A URL with a host can always go without a port.
+        let _ = url.set_port(None);
+        url.into()
+    }
+
+    /// Whether it leads to this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.url.scheme() == "http"
+    }
+
+    /// Whether a known client's answers go there. A private scheme says nothing about who opens it.
+    pub fn is_known(&self) -> bool {
+        self.url.scheme() == "https" && self.url.host_str().is_some_and(|host| KNOWN_HOSTS.contains(&host))
+    }
+
+    /// For people: host and port, or scheme and host of an application's own.
+    pub fn place(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        match (self.url.scheme(), self.url.port()) {
+            ("http" | "https", Some(port)) => format!("{host}:{port}"),
+            ("http" | "https", None) => host.to_owned(),
+            (scheme, _) => format!("{scheme}://{host}"),
+        }
+    }
+
+    /// The URI with an answer's parameters added to its query (RFC 6749 section 4.1.2).
+    pub fn with_answer(&self, parameters: &[(&str, &str)]) -> String {
+        let mut url = self.url.clone();
+        url.query_pairs_mut().extend_pairs(parameters);
+        url.into()
+    }
+}
+
+/// `localhost`, `127.0.0.1` and `[::1]`, written so (RFC 8252 section 7.3, section 8.3).
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_clients_register_is_taken() {
+        for (text, place) in [
+            ("https://claude.ai/api/mcp/auth_callback", "claude.ai"),
+            ("http://localhost:8787/callback", "localhost:8787"),
+            ("http://127.0.0.1:33418/", "127.0.0.1:33418"),
+            ("http://[::1]:7777/cb", "[::1]:7777"),
+            ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-mcp"),
+            ("vscode://vscode.github-authentication/did-authenticate", "vscode://vscode.github-authentication"),
+        ] {
+            let uri = RedirectUri::parse(text).unwrap();
+            assert_eq!((uri.as_str(), uri.place().as_str()), (text, place));
+        }
+        assert!(RedirectUri::parse("https://claude.ai/x").unwrap().is_known());
+        assert!(!RedirectUri::parse("https://claude.ai.evil.example/x").unwrap().is_known());
+    }
+
+    #[test]
+    fn what_is_dangerous_is_told_from_what_is_merely_unknown() {
+        for text in [
+            "",
+            "/callback",
+            "http://example.com/cb",
+            "http://localhost.evil.example/cb",
+            "http://127.0.0.1.evil.example/cb",
+            "https://user@example.com/cb",
+            "https://user:pass@example.com/cb",
+            "https://example.com/cb#",
+            "https://example.com/cb#x",
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            " javascript:alert(1)",
+            "java\tscript:alert(1)",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "https://example.com/a b",
+            "https://example.com\\@evil.example/",
+            "https://example.com/\u{e4}",
+            "cursor:oauth",
+        ] {
+            assert_eq!(RedirectUri::parse(text).err(), Some(Refused::Dangerous), "{text}");
+        }
+        assert_eq!(RedirectUri::parse("com.example.app:/cb").err(), Some(Refused::UnknownScheme));
+        assert_eq!(RedirectUri::parse(&format!("https://example.com/{}", "a".repeat(500))).err(), Some(Refused::Dangerous));
+    }
+
+    #[test]
+    fn only_the_port_of_a_loopback_address_may_differ() {
+        let comparable = |text| RedirectUri::parse(text).unwrap().comparable();
+        assert_eq!(comparable("http://127.0.0.1:55555/cb"), comparable("http://127.0.0.1:3000/cb"));
+        assert_eq!(comparable("http://localhost/callback"), comparable("http://localhost:61000/callback"));
+        assert_ne!(comparable("http://localhost:1/cb"), comparable("http://127.0.0.1:1/cb"));
+        assert_ne!(comparable("http://127.0.0.1:1/cb"), comparable("http://127.0.0.1:1/cb/../x"));
+        assert_ne!(comparable("https://example.com:1/cb"), comparable("https://example.com:2/cb"));
+        assert_ne!(comparable("https://example.com/cb"), comparable("https://example.com/cb/../x"));
+        assert_ne!(comparable("https://example.com/cb"), comparable("https://EXAMPLE.com/cb"));
+    }
+
+    #[test]
+    fn answers_are_added_to_a_query_that_is_there() {
+        let uri = RedirectUri::parse("https://example.com/cb?a=1").unwrap();
+        assert_eq!(uri.with_answer(&[("state", "x&y =")]), "https://example.com/cb?a=1&state=x%26y+%3D");
+    }
+
+    proptest! {
+        /// Whatever is taken leads to where it says, by a scheme on the list.
+        #[test]
+        fn nothing_else_is_taken(text in "\\PC{0,40}|(https?|cursor|javascript|data)://[a-z0-9.@:#/\\\\%\\[\\]-]{0,40}") {
+            if let Ok(uri) = RedirectUri::parse(&text) {
+                let scheme = uri.url.scheme();
+                prop_assert!(scheme == "https" || scheme == "http" || APP_SCHEMES.contains(&scheme));
+                prop_assert!(text.to_ascii_lowercase().starts_with(scheme));
+                let answer = uri.with_answer(&[("code", "x")]);
+                let answer = Url::parse(&answer).unwrap();
+                prop_assert_eq!(answer.host_str(), uri.url.host_str());
+                prop_assert!(answer.query_pairs().any(|(name, value)| name == "code" && value == "x"));
+            }
+        }
+    }
+}

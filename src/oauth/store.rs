@@ -1,0 +1,108 @@
+//! What is stored, in objects that each take one command after the other.
+
+use serde::{Deserialize, Serialize};
+
+use super::{grant, index, seal::base64url, token::GrantId, transaction};
+use crate::clock::UnixMillis;
+
+/// Name of a stored object: its kind and a random id or keyed hash.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectName(String);
+
+impl ObjectName {
+    /// A grant.
+    pub fn grant(id: &GrantId) -> Self {
+        Self(format!("grant:{}", id.as_str()))
+    }
+
+    /// A consent page's transaction.
+    pub fn transaction(id: &str) -> Self {
+        Self(format!("transaction:{id}"))
+    }
+
+    /// The index of a key, by its keyed hash.
+    pub fn index(hash: &[u8]) -> Self {
+        Self(format!("index:{}", base64url(hash)))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What an object can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// A grant.
+    Grant(grant::Command),
+    /// A transaction.
+    Transaction(transaction::Command),
+    /// An index.
+    Index(index::Command),
+}
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// A grant.
+    Grant(grant::Reply),
+    /// A transaction.
+    Transaction(transaction::Reply),
+    /// An index.
+    Index(index::Reply),
+}
+
+/// What an object keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stored {
+    /// A grant.
+    Grant(Box<grant::Record>),
+    /// A transaction.
+    Transaction(transaction::Record),
+    /// An index.
+    Index(index::Record),
+}
+
+impl Stored {
+    /// When it can be deleted.
+    pub fn ends(&self) -> UnixMillis {
+        match self {
+            Self::Grant(record) => record.ends(),
+            Self::Transaction(record) => record.ends(),
+            Self::Index(record) => record.ends(),
+        }
+    }
+}
+
+/// Takes one command. An object's name fixes its kind, so what is stored under it is of the command's kind; anything else
+/// counts as nothing.
+pub fn step(stored: Option<Stored>, now: UnixMillis, command: Command) -> (Option<Stored>, Reply) {
+    match command {
+        Command::Grant(command) => {
+            let record = match stored {
+                Some(Stored::Grant(record)) => Some(*record),
+                _ => None,
+            };
+            let (record, reply) = grant::step(record, now, command);
+            (record.map(|record| Stored::Grant(Box::new(record))), Reply::Grant(reply))
+        }
+        Command::Transaction(command) => {
+            let record = match stored {
+                Some(Stored::Transaction(record)) => Some(record),
+                _ => None,
+            };
+            let (record, reply) = transaction::step(record, now, &command);
+            (record.map(Stored::Transaction), Reply::Transaction(reply))
+        }
+        Command::Index(command) => {
+            let record = match stored {
+                Some(Stored::Index(record)) => Some(record),
+                _ => None,
+            };
+            let (record, reply) = index::step(record, now, command);
+            (record.map(Stored::Index), Reply::Index(reply))
+        }
+    }
+}
