@@ -257,10 +257,10 @@ impl Config {
         });
 
         if problems.is_empty() {
-            let shared_per_minute = per_minute.saturating_mul(SHARED_EGRESS_FACTOR);
+            let rate_limit = Policy::per_minute(per_minute, per_minute);
             Ok(Self {
-                rate_limit: Policy { per_minute, burst: per_minute },
-                shared_rate_limit: Policy { per_minute: shared_per_minute, burst: shared_per_minute },
+                rate_limit,
+                shared_rate_limit: rate_limit.times(SHARED_EGRESS_FACTOR),
                 shared_egress,
                 public_origin,
                 allowed_origins,
@@ -307,8 +307,8 @@ mod tests {
     #[test]
     fn nothing_set_is_a_shared_deployment_with_the_defaults() {
         let config = valid(&[]);
-        assert_eq!((config.rate_limit.per_minute, config.rate_limit.burst), (100, 100));
-        assert_eq!(config.shared_rate_limit.per_minute, 1_000);
+        assert_eq!((config.rate_limit.permits, config.rate_limit.burst), (100, 100));
+        assert_eq!(config.shared_rate_limit.permits, 1_000);
         assert_eq!(config.shared_egress.len(), 1);
         assert!(config.owner.is_none() && config.secret.is_none() && config.public_origin.is_none());
         assert!(valid(&[("SHARED_EGRESS_IPS", "")]).shared_egress.is_empty());

@@ -1,5 +1,7 @@
 //! The few HTTP words that the service speaks, independent of who carries them.
 
+use url::Url;
+
 /// A request method. Values are upper case, as sent (RFC 9110 section 9.1: methods are case-sensitive).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -105,6 +107,16 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
         Self(fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
+}
+
+/// An incoming request without its body.
+pub struct Head {
+    /// Method.
+    pub method: Method,
+    /// The whole URL; host and scheme are those the client used, as the platform saw them.
+    pub url: Url,
+    /// Header fields; they may hold secrets.
+    pub headers: Headers,
 }
 
 /// An answer, ours or somebody else's.

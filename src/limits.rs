@@ -1,15 +1,12 @@
 //! The limiter's arithmetic: a generic cell rate algorithm, pure and in integers.
 //!
 //! One number per key, the theoretical arrival time (TAT): the moment at which the key would have used up nothing.
-//! A permit costs the emission interval `T = 60 s / per_minute`; a key may run ahead of the clock by at most
+//! A permit costs the emission interval `T = seconds / permits`; a key may run ahead of the clock by at most
 //! `burst * T`. It is the virtual scheduling algorithm of ITU-T I.371 annex A, in microseconds.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
-
-/// One minute in microseconds.
-const MINUTE_MICROS: u64 = 60_000_000;
 
 /// Whose permits are taken. Holds no address or credential in the clear: callers pass a keyed hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,16 +15,38 @@ pub struct LimitKey(pub String);
 /// How many permits a key has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Permits that come back in a minute; 1 to 60,000,000.
-    pub per_minute: u32,
+    /// Permits that come back within a window; at least 1.
+    pub permits: u32,
+    /// Length of the window in seconds; at least 1.
+    pub seconds: u32,
     /// Permits that can be taken at once after a pause; at least 1.
     pub burst: u32,
 }
 
 impl Policy {
+    /// So many permits a minute.
+    pub const fn per_minute(permits: u32, burst: u32) -> Self {
+        Self { permits, seconds: 60, burst }
+    }
+
+    /// So many permits an hour, all of which can be taken at once.
+    pub const fn per_hour(permits: u32) -> Self {
+        Self { permits, seconds: 3_600, burst: permits }
+    }
+
+    /// The same policy with as many times the permits.
+    #[must_use]
+    pub const fn times(self, factor: u32) -> Self {
+        Self {
+            permits: self.permits.saturating_mul(factor),
+            seconds: self.seconds,
+            burst: self.burst.saturating_mul(factor),
+        }
+    }
+
     /// Microseconds in which one permit comes back.
     fn interval(self) -> u64 {
-        (MINUTE_MICROS / u64::from(self.per_minute.max(1))).max(1)
+        (u64::from(self.seconds.max(1)) * 1_000_000 / u64::from(self.permits.max(1))).max(1)
     }
 
     /// How far, in microseconds, a key may run ahead of the clock.
@@ -100,7 +119,7 @@ mod tests {
     const START_MILLIS: u64 = 1_767_225_600_000;
 
     fn policies() -> impl Strategy<Value = Policy> {
-        (1..=6_000_u32, 1..=200_u32).prop_map(|(per_minute, burst)| Policy { per_minute, burst })
+        (1..=6_000_u32, 1..=200_u32).prop_map(|(permits, burst)| Policy::per_minute(permits, burst))
     }
 
     /// Gaps of 0 to 5 s, some of none at all, and costs of 1 to 5.
@@ -117,7 +136,7 @@ mod tests {
 
     impl Tokens {
         fn take(&mut self, policy: Policy, now: UnixMillis, cost: u32) -> Admission {
-            let price = 60_000_000 / i64::from(policy.per_minute);
+            let price = 60_000_000 / i64::from(policy.permits);
             let full = price * i64::from(policy.burst);
             let seen = self.seen_millis.replace(now.0).unwrap_or(now.0);
             let elapsed = (now.0 as i64 - seen as i64) * 1_000;
@@ -144,7 +163,7 @@ mod tests {
             steps in prop::collection::vec((prop_oneof![Just(0), -50..50_i64, -5_000..5_000_i64], 0..=5_u32), 1..200),
         ) {
             let (mut bucket, mut now) = (Bucket::FULL, START_MILLIS);
-            let full = 60_000_000 / i64::from(policy.per_minute) * i64::from(policy.burst);
+            let full = 60_000_000 / i64::from(policy.permits) * i64::from(policy.burst);
             let mut model = Tokens { credit: full, seen_millis: None };
             for (step, cost) in steps {
                 now = now.saturating_add_signed(step);
@@ -156,7 +175,7 @@ mod tests {
 
         #[test]
         fn no_interval_admits_more_than_the_burst_and_what_came_back(policy in policies(), arrivals in arrivals()) {
-            let price = 60_000_000 / u64::from(policy.per_minute);
+            let price = 60_000_000 / u64::from(policy.permits);
             let (mut bucket, mut now) = (Bucket::FULL, START_MILLIS);
             let mut admitted = Vec::new();
             for (gap, cost) in arrivals {
@@ -216,7 +235,7 @@ mod tests {
             let mut bucket = Bucket::FULL;
             bucket.take(before, UnixMillis(START_MILLIS), before.burst);
             let now = START_MILLIS - back;
-            let fill_millis = (60_000_000 / u64::from(after.per_minute) * u64::from(after.burst)).div_ceil(1_000);
+            let fill_millis = (60_000_000 / u64::from(after.permits) * u64::from(after.burst)).div_ceil(1_000);
             let admission = bucket.take(after, UnixMillis(now), 1);
             prop_assert!(admission.reset_millis <= fill_millis);
             prop_assert!(bucket.take(after, UnixMillis(now + fill_millis), after.burst).allowed);
@@ -235,7 +254,7 @@ mod tests {
     #[test]
     fn stored_form() {
         let mut bucket = Bucket::FULL;
-        bucket.take(Policy { per_minute: 60, burst: 5 }, UnixMillis(START_MILLIS), 3);
+        bucket.take(Policy::per_minute(60, 5), UnixMillis(START_MILLIS), 3);
         let stored = r#"{"tat_micros":1767225603000000}"#;
         assert_eq!(serde_json::to_string(&bucket).unwrap(), stored);
         assert_eq!(serde_json::from_str::<Bucket>(stored).unwrap(), bucket);

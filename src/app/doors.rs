@@ -4,20 +4,10 @@ use url::Url;
 
 use crate::{
     config::{Config, Origin, is_loopback},
-    http::{Headers, Method, Response},
+    http::{Head, Headers, Method, Response},
     mcp::Rejection,
     tidbcloud::{ApiKey, SqlLogin},
 };
-
-/// An incoming request without its body.
-pub struct Head {
-    /// Method.
-    pub method: Method,
-    /// The whole URL; host and scheme are those the client used, as the platform saw them.
-    pub url: Url,
-    /// Header fields; they may hold secrets.
-    pub headers: Headers,
-}
 
 /// What a browser may send: the protocol's headers and ours.
 pub(super) const PREFLIGHT_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, \

@@ -5,11 +5,11 @@ use std::{cell::RefCell, collections::BTreeMap};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::doors::{Head, Refusal};
+use super::doors::Refusal;
 use crate::{
     address::Subscriber,
     config::{Config, is_loopback},
-    http::Response,
+    http::{Head, Response},
     limits::{Admission, Bucket, LimitKey, Policy},
     mcp::Rejection,
     platform::{LimiterFailure, Platform, UnixMillis},
@@ -168,7 +168,7 @@ impl Taken {
     /// Adds what draft-ietf-httpapi-ratelimit-headers-11 defines: the policy, and what is left of it. Both windows are
     /// whole seconds; the policy's is the minute in which `q` permits come back.
     pub(super) fn describe(&self, response: Response) -> Response {
-        response.with("ratelimit-policy", format!("\"ip\";q={};w=60", self.policy.per_minute)).with(
+        response.with("ratelimit-policy", format!("\"ip\";q={};w=60", self.policy.permits)).with(
             "ratelimit",
             format!("\"ip\";r={};t={}", self.admission.remaining, self.admission.reset_millis.div_ceil(1_000)),
         )

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{doors::Head, limiting::Taken};
+use super::limiting::Taken;
 use crate::{
-    http::Response,
+    http::{Head, Response},
     mcp::{Summary, tools::ToolErrorCode},
     platform::{Platform, UnixMillis},
 };

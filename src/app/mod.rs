@@ -13,12 +13,11 @@ use std::{
     time::Duration,
 };
 
-pub use doors::Head;
 use doors::{Caller, Door};
 
 use crate::{
     config::{Config, Problem},
-    http::{Method, Response},
+    http::{Head, Method, Response},
     mcp,
     platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
     secret::Secret,

@@ -13,9 +13,9 @@ use worker::{Context, Env, Result, event, web_sys};
 
 use self::{body::Body, platform::Workers};
 use crate::{
-    app::{self, App, Head, Isolate},
+    app::{self, App, Isolate},
     config::{Config, Problem},
-    http,
+    http::{Head, Method},
 };
 
 /// Settings are constant for as long as an isolate lives.
@@ -51,7 +51,7 @@ fn start() {
 async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> Result<web_sys::Response> {
     let (method, url, headers) = glue::request(&request);
     let url = Url::parse(&url).map_err(|error| worker::Error::RustError(error.to_string()))?;
-    let head = Head { method: http::Method::parse(&method), url, headers };
+    let head = Head { method: Method::parse(&method), url, headers };
     let workers = Workers::new(&env);
     let state = state(&env);
     let answer = match &state.config {

@@ -83,7 +83,8 @@ impl Platform for Workers<'_> {
 
     async fn admit(&self, key: &LimitKey, policy: Policy, cost: u32) -> Result<Admission, LimiterFailure> {
         let namespace = self.env.durable_object("RATE_LIMITER").map_err(|_| LimiterFailure::Unavailable)?;
-        let url = format!("https://limiter/?{}&{}&{cost}", policy.per_minute, policy.burst);
+        let Policy { permits, seconds, burst } = policy;
+        let url = format!("https://limiter/?{permits}&{seconds}&{burst}&{cost}");
         let answer = glue::durable_object(namespace, &key.0, &url, LIMITER_TIMEOUT).await.map_err(|error| {
             if is_overloaded(&error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable }
         })?;

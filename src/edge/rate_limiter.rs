@@ -39,14 +39,15 @@ impl DurableObject for RateLimiter {
     async fn fetch(&self, request: Request) -> Result<Response> {
         let url = request.url()?;
         let mut numbers = url.query().unwrap_or_default().split('&').filter_map(|number| number.parse::<u32>().ok());
-        let (Some(per_minute), Some(burst), Some(cost)) = (numbers.next(), numbers.next(), numbers.next()) else {
-            return Response::error("expected ?per_minute&burst&cost", 400);
+        let mut next = || numbers.next();
+        let (Some(permits), Some(seconds), Some(burst), Some(cost)) = (next(), next(), next(), next()) else {
+            return Response::error("expected ?permits&seconds&burst&cost", 400);
         };
         let first = self.bucket.get().is_none();
         let mut bucket = self.load().await?;
         // Another request may have taken permits while this one waited for the storage.
         bucket = self.bucket.get().unwrap_or(bucket);
-        let admission = bucket.take(Policy { per_minute, burst }, now(), cost);
+        let admission = bucket.take(Policy { permits, seconds, burst }, now(), cost);
         self.bucket.set(Some(bucket));
         if admission.allowed {
             let storage = self.state.storage();

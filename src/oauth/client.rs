@@ -127,7 +127,9 @@ impl Metadata {
         for address in ["client_uri", "logo_uri", "tos_uri", "policy_uri", "jwks_uri"] {
             let is_https = |text: &str| Url::parse(text).is_ok_and(|url| url.scheme() == "https");
             if text(address)?.is_some_and(|text| !is_https(text)) {
-                return Err(metadata("client_uri, logo_uri, tos_uri, policy_uri and jwks_uri must be https addresses."));
+                return Err(metadata(
+                    "client_uri, logo_uri, tos_uri, policy_uri and jwks_uri must be https addresses.",
+                ));
             }
         }
         let lacks = |name, value| list(name).map(|items| items.is_some_and(|items| !items.contains(&value)));
@@ -201,7 +203,8 @@ impl Client {
     /// # Errors
     /// It is not what the draft's section 4 demands, or names secrets.
     pub fn from_document(address: &DocumentAddress, body: &[u8]) -> Result<Self, Invalid> {
-        let Members(members) = serde_json::from_slice(body).map_err(|_| metadata("The document is not a JSON object."))?;
+        let Members(members) =
+            serde_json::from_slice(body).map_err(|_| metadata("The document is not a JSON object."))?;
         if members.get("client_id").and_then(Value::as_str) != Some(address.as_str()) {
             return Err(metadata("The document's client_id is not its own address."));
         }
@@ -287,7 +290,8 @@ impl DocumentAddress {
         }
         let url = Url::parse(id).ok()?;
         let Some(Host::Domain(host)) = url.host() else { return None };
-        let reserved = ["localhost", "local", "internal", "intranet", "home", "lan", "arpa", "onion", "test", "invalid"];
+        let reserved =
+            ["localhost", "local", "internal", "intranet", "home", "lan", "arpa", "onion", "test", "invalid"];
         let last = host.rsplit('.').next().unwrap_or_default();
         let public = host.contains('.') && !host.ends_with('.') && !reserved.contains(&last) && host != own_host;
         let plain = url.scheme() == "https"
@@ -343,7 +347,9 @@ mod tests {
         let (client, issued) = Client::registered(id, &keyring()).unwrap();
         assert_eq!(client.name, "Canary");
         let owns = |uri| client.owns(&RedirectUri::parse(uri).unwrap());
-        assert!(owns("http://127.0.0.1:55555/cb") && !owns("http://127.0.0.1:3000/other") && !owns("http://localhost/cb"));
+        assert!(
+            owns("http://127.0.0.1:55555/cb") && !owns("http://127.0.0.1:3000/other") && !owns("http://localhost/cb")
+        );
         assert!(!Client::has_expired(issued, UnixMillis(NOW.0 + REGISTRATION_MILLIS - 1_000)));
         assert!(Client::has_expired(issued, UnixMillis(NOW.0 + REGISTRATION_MILLIS)));
         for at in (REGISTERED_START.len()..id.len()).step_by(7) {

@@ -336,9 +336,7 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
             }
             (Some(record), reply)
         }
-        Command::OpenRefresh { hash, family, client_id } => {
-            open_refresh(record, now, &hash, Some(&family), &client_id)
-        }
+        Command::OpenRefresh { hash, family, client_id } => open_refresh(record, now, &hash, Some(&family), &client_id),
         Command::Rotate { hash, client_id, pair, contents, answer } => {
             match open_refresh(record, now, &hash, None, &client_id) {
                 (Some(mut record), Reply::Opened(_)) => {

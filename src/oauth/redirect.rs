@@ -9,15 +9,8 @@ const BYTES_MAX: usize = 512;
 const APP_SCHEMES: &[&str] = &["cursor", "vscode", "vscode-insiders", "windsurf", "claude"];
 
 /// Hosts that clients with a name to lose redirect to. From any other self-registered host a consent page warns.
-const KNOWN_HOSTS: &[&str] = &[
-    "claude.ai",
-    "claude.com",
-    "vscode.dev",
-    "insiders.vscode.dev",
-    "www.cursor.com",
-    "cursor.com",
-    "chatgpt.com",
-];
+const KNOWN_HOSTS: &[&str] =
+    &["claude.ai", "claude.com", "vscode.dev", "insiders.vscode.dev", "www.cursor.com", "cursor.com", "chatgpt.com"];
 
 /// Why a redirect URI is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +36,14 @@ impl RedirectUri {
     /// Anything but `https`, `http` of this machine, and the schemes of known applications.
     pub fn parse(text: &str) -> Result<Self, Refused> {
         // RFC 3986 section 2: a URI is made of visible ASCII. A parser of the web would drop tabs and trim spaces.
-        if text.len() > BYTES_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte)) {
+        if text.len() > BYTES_MAX
+            || !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte))
+        {
             return Err(Refused::Dangerous);
         }
         let url = Url::parse(text).map_err(|_| Refused::Dangerous)?;
-        let plain = url.fragment().is_none() && !text.contains('#') && url.username().is_empty() && url.password().is_none();
+        let plain =
+            url.fragment().is_none() && !text.contains('#') && url.username().is_empty() && url.password().is_none();
         if !plain {
             return Err(Refused::Dangerous);
         }
@@ -55,7 +51,9 @@ impl RedirectUri {
             "https" => url.host().is_some(),
             "http" => is_this_machine(&url),
             scheme if APP_SCHEMES.contains(&scheme) => url.host_str().is_some_and(|host| !host.is_empty()),
-            "javascript" | "data" | "vbscript" | "file" | "blob" | "about" | "filesystem" | "ftp" | "ws" | "wss" => false,
+            "javascript" | "data" | "vbscript" | "file" | "blob" | "about" | "filesystem" | "ftp" | "ws" | "wss" => {
+                false
+            }
             _ => return Err(Refused::UnknownScheme),
         };
         if allowed { Ok(Self { text: text.to_owned(), url }) } else { Err(Refused::Dangerous) }
@@ -165,7 +163,10 @@ mod tests {
             assert_eq!(RedirectUri::parse(text).err(), Some(Refused::Dangerous), "{text}");
         }
         assert_eq!(RedirectUri::parse("com.example.app:/cb").err(), Some(Refused::UnknownScheme));
-        assert_eq!(RedirectUri::parse(&format!("https://example.com/{}", "a".repeat(500))).err(), Some(Refused::Dangerous));
+        assert_eq!(
+            RedirectUri::parse(&format!("https://example.com/{}", "a".repeat(500))).err(),
+            Some(Refused::Dangerous)
+        );
     }
 
     #[test]

@@ -10,9 +10,9 @@ use std::{
 };
 
 use mcp_server_tidbcloud::{
-    app::{App, Head, Isolate},
+    app::{App, Isolate},
     config::Config,
-    http::{Headers, Method, Response},
+    http::{Head, Headers, Method, Response},
     limits::{Admission, Bucket, LimitKey, Policy},
     platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
     secret::Secret,
