@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 #[cfg(target_arch = "wasm32")]
 pub mod edge;
+pub mod grants;
 pub mod http;
 pub mod limits;
 pub mod mcp;

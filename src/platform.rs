@@ -6,6 +6,7 @@ use url::Url;
 
 pub use crate::clock::UnixMillis;
 use crate::{
+    grants::store::{Command, ObjectName, Reply},
     http::{Headers, Method, Response},
     limits::{Admission, LimitKey, Policy},
     secret::Secret,
@@ -89,6 +90,10 @@ pub trait Platform {
     /// Takes `cost` permits from the limit of this key: strongly consistent per key, and every admission is
     /// persisted before it is answered.
     async fn admit(&self, key: &LimitKey, policy: Policy, cost: u32) -> Result<Admission, LimiterFailure>;
+
+    /// Asks a stored object: one command after the other, each with what the one before it left, and every change is
+    /// persisted before it is answered. What it answers is [`crate::grants::store::step`]'s to say.
+    async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure>;
 
     /// The server secret of a deployment that has set none: made once, the same for every isolate.
     async fn kept_secret(&self) -> Result<Secret, StorageFailure>;

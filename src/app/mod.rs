@@ -17,6 +17,7 @@ use doors::{Caller, Door};
 
 use crate::{
     config::{Config, Problem},
+    grants::store::{Command, ObjectName, Reply},
     http::{Head, Method, Response},
     mcp,
     platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
@@ -327,6 +328,10 @@ impl<P: Platform> Platform for Metered<'_, P> {
         cost: u32,
     ) -> Result<crate::limits::Admission, LimiterFailure> {
         self.inner.admit(key, policy, cost).await
+    }
+
+    async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
+        self.inner.object(name, command).await
     }
 
     async fn kept_secret(&self) -> Result<Secret, StorageFailure> {

@@ -23,14 +23,15 @@ export function respond(status, headers, body) {
   return new Response(body, { status, headers: list });
 }
 
-/** What a Durable Object answers to a GET of `url`, as text; rejects after `millis`. */
-export async function ask(namespace, name, url, millis) {
+/** What a Durable Object answers to a GET of `url` (with a body: a POST), as text; rejects after `millis`. */
+export async function ask(namespace, name, url, body, millis) {
+  const init = body === undefined ? {} : { method: 'POST', body };
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error('no answer in time')), millis);
   });
   try {
-    return await Promise.race([namespace.getByName(name).fetch(url).then(answer => answer.text()), late]);
+    return await Promise.race([namespace.getByName(name).fetch(url, init).then(answer => answer.text()), late]);
   } finally {
     clearTimeout(timer);
   }

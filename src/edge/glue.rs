@@ -14,7 +14,7 @@ extern "C" {
     #[wasm_bindgen(js_name = describeResponse)]
     fn describe_response(response: &web_sys::Response) -> String;
     #[wasm_bindgen(catch)]
-    fn ask(namespace: &JsValue, name: &str, url: &str, millis: u32) -> Result<Promise, JsValue>;
+    fn ask(namespace: &JsValue, name: &str, url: &str, body: Option<&str>, millis: u32) -> Result<Promise, JsValue>;
     #[wasm_bindgen(catch)]
     fn respond(status: u16, headers: &str, body: JsValue) -> Result<web_sys::Response, JsValue>;
 }
@@ -40,7 +40,7 @@ fn headers<'a>(mut fields: impl Iterator<Item = &'a str>) -> Headers {
     std::iter::from_fn(|| Some((fields.next()?, fields.next()?))).collect()
 }
 
-/// What a Durable Object answers to a GET of `url`.
+/// What a Durable Object answers to a GET of `url`, or to a POST where there is a body.
 ///
 /// # Errors
 /// What it threw, or that it took longer than `timeout`.
@@ -48,10 +48,11 @@ pub(super) async fn durable_object(
     namespace: ObjectNamespace,
     name: &str,
     url: &str,
+    body: Option<&str>,
     timeout: Duration,
 ) -> Result<String, JsValue> {
     let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
-    let answer = JsFuture::from(ask(&namespace.into(), name, url, millis)?).await?;
+    let answer = JsFuture::from(ask(&namespace.into(), name, url, body, millis)?).await?;
     Ok(answer.as_string().unwrap_or_default())
 }
 

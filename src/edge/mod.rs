@@ -1,5 +1,6 @@
 //! The Worker: the only place that names `worker`. No rule of the product lives here.
 
+mod authorization_store;
 mod body;
 mod glue;
 mod platform;

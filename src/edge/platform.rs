@@ -9,6 +9,7 @@ use worker::{AbortController, Date, Delay, Env, Fetch, Request, RequestInit, Req
 
 use super::{body::collect, glue};
 use crate::{
+    grants::store::{Command, ObjectName, Reply},
     http,
     limits::{Admission, LimitKey, Policy},
     platform::{BodyError, FetchError, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
@@ -17,6 +18,9 @@ use crate::{
 
 /// The limiter is on the way of every request; one that takes longer than this is as good as absent.
 const LIMITER_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// A grant is made near its person and may be asked from another continent.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asked once per isolate; a Durable Object that starts cold on another continent takes a second.
 const KEEPER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -85,15 +89,22 @@ impl Platform for Workers<'_> {
         let namespace = self.env.durable_object("RATE_LIMITER").map_err(|_| LimiterFailure::Unavailable)?;
         let Policy { permits, seconds, burst } = policy;
         let url = format!("https://limiter/?{permits}&{seconds}&{burst}&{cost}");
-        let answer = glue::durable_object(namespace, &key.0, &url, LIMITER_TIMEOUT).await.map_err(|error| {
+        let answer = glue::durable_object(namespace, &key.0, &url, None, LIMITER_TIMEOUT).await.map_err(|error| {
             if is_overloaded(&error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable }
         })?;
         serde_json::from_str(&answer).map_err(|_| LimiterFailure::Unavailable)
     }
 
+    async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
+        let namespace = self.env.durable_object("AUTHORIZATION_STORE").map_err(|_| StorageFailure)?;
+        let command = serde_json::to_string(command).map_err(|_| StorageFailure)?;
+        let answer = glue::durable_object(namespace, name.as_str(), "https://store/", Some(&command), STORE_TIMEOUT);
+        serde_json::from_str(&answer.await.map_err(|_| StorageFailure)?).map_err(|_| StorageFailure)
+    }
+
     async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
         let namespace = self.env.durable_object("SECRET_KEEPER").map_err(|_| StorageFailure)?;
-        let secret = glue::durable_object(namespace, "server-secret", "https://keeper/", KEEPER_TIMEOUT).await;
+        let secret = glue::durable_object(namespace, "server-secret", "https://keeper/", None, KEEPER_TIMEOUT).await;
         // An error page is no secret.
         secret.ok().filter(|secret| secret.len() == 64).map(Secret::new).ok_or(StorageFailure)
     }

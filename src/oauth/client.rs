@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::{Host, Url};
 
-use super::{
-    redirect::{RedirectUri, Refused},
-    seal::{Keyring, base64url, from_base64url},
+use super::redirect::{RedirectUri, Refused};
+use crate::{
+    clock::UnixMillis,
+    grants::seal::{Keyring, base64url, fingerprint, from_base64url},
 };
-use crate::platform::UnixMillis;
 
 /// Cursor registers three, VS Code's document has five.
 const REDIRECTS_MAX: usize = 10;
@@ -172,7 +172,7 @@ fn is_deceptive(character: char) -> bool {
 }
 
 fn redirect_hash(uri: &RedirectUri) -> String {
-    super::seal::fingerprint(uri.comparable().as_bytes()).chars().take(REDIRECT_HASH_CHARACTERS).collect()
+    fingerprint(uri.comparable().as_bytes()).chars().take(REDIRECT_HASH_CHARACTERS).collect()
 }
 
 impl Client {

@@ -2,10 +2,4 @@
 
 pub mod client;
 pub mod form;
-pub mod grant;
-pub mod index;
 pub mod redirect;
-pub mod seal;
-pub mod store;
-pub mod token;
-pub mod transaction;

@@ -9,6 +9,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    grants::store::{Command, ObjectName, Reply},
     http::Response,
     limits::{Admission, LimitKey, Policy},
     platform::{FetchError, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
@@ -114,6 +115,10 @@ impl Platform for Fake {
 
     async fn admit(&self, _: &LimitKey, _: Policy, _: u32) -> Result<Admission, LimiterFailure> {
         unreachable!("the client of TiDB Cloud limits nobody")
+    }
+
+    async fn object(&self, _: &ObjectName, _: &Command) -> Result<Reply, StorageFailure> {
+        unreachable!("the client of TiDB Cloud stores nothing")
     }
 
     async fn kept_secret(&self) -> Result<Secret, StorageFailure> {

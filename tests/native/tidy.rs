@@ -14,12 +14,30 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("sql", &[]),
     ("limits", &["clock"]),
-    ("platform", &["clock", "http", "limits", "secret"]),
+    ("grants", &["clock", "scope", "secret"]),
+    ("platform", &["clock", "grants", "http", "limits", "secret"]),
     ("mcp", &["http"]),
     ("tidbcloud", &["http", "platform", "secret"]),
     ("config", &["address", "limits", "secret", "tidbcloud"]),
+    ("oauth", &["clock", "config", "grants", "http", "limits", "platform", "scope", "secret", "tidbcloud"]),
     ("tools", &["mcp", "platform", "secret", "sql", "tidbcloud"]),
-    ("app", &["address", "config", "http", "limits", "mcp", "platform", "secret", "tidbcloud", "tools"]),
+    (
+        "app",
+        &[
+            "address",
+            "config",
+            "grants",
+            "http",
+            "limits",
+            "mcp",
+            "oauth",
+            "platform",
+            "scope",
+            "secret",
+            "tidbcloud",
+            "tools",
+        ],
+    ),
 ];
 
 /// Words that do not belong outside the edge, and why.

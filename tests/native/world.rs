@@ -12,6 +12,7 @@ use std::{
 use mcp_server_tidbcloud::{
     app::{App, Isolate},
     config::Config,
+    grants::store::{self, Command, ObjectName, Reply},
     http::{Head, Headers, Method, Response},
     limits::{Admission, Bucket, LimitKey, Policy},
     platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
@@ -46,6 +47,9 @@ pub struct World {
     /// What the control plane did to SQL servers since the last statement.
     effects: RefCell<Vec<SqlEffect>>,
     buckets: RefCell<BTreeMap<LimitKey, Bucket>>,
+    /// What Durable Objects keep.
+    pub objects: RefCell<BTreeMap<ObjectName, String>>,
+    pub storage_fails: Cell<bool>,
     random: Cell<u64>,
     /// Every host that anything was sent to, with all that was sent.
     pub sent: RefCell<Vec<(String, String)>>,
@@ -64,6 +68,8 @@ impl World {
             servers: RefCell::new(None),
             effects: RefCell::default(),
             buckets: RefCell::default(),
+            objects: RefCell::default(),
+            storage_fails: Cell::new(false),
             random: Cell::new(1),
             sent: RefCell::default(),
             spoiled: Cell::new(false),
@@ -167,6 +173,22 @@ impl Platform for World {
                 Ok(self.buckets.borrow_mut().entry(key.clone()).or_insert(Bucket::FULL).take(policy, self.now(), cost))
             }
         }
+    }
+
+    async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
+        if self.storage_fails.get() {
+            return Err(StorageFailure);
+        }
+        // As text, because that is how it is kept and how it travels.
+        let stored = self.objects.borrow().get(name).map(|text| serde_json::from_str(text).expect("stored JSON"));
+        let command = serde_json::from_str(&serde_json::to_string(command).expect("JSON")).expect("a command");
+        let (after, reply) = store::step(stored, self.now(), command);
+        let mut objects = self.objects.borrow_mut();
+        match after {
+            Some(after) => objects.insert(name.clone(), serde_json::to_string(&after).expect("JSON")),
+            None => objects.remove(name),
+        };
+        Ok(serde_json::from_str(&serde_json::to_string(&reply).expect("JSON")).expect("a reply"))
     }
 
     async fn kept_secret(&self) -> Result<Secret, StorageFailure> {

@@ -1,0 +1,65 @@
+//! The Durable Object of grants, consent pages and their index. It loads, steps, stores; what comes of a command is
+//! [`crate::grants::store`]'s to say.
+
+use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable_object};
+
+use crate::{
+    grants::store::{Command, Stored, step},
+    platform::UnixMillis,
+};
+
+const STORED: &str = "stored";
+
+/// One object per grant, page or key.
+#[durable_object(alarm)]
+pub struct AuthorizationStore {
+    state: State,
+}
+
+impl AuthorizationStore {
+    /// As JSON text: its form is pinned by a test and readable in any export.
+    async fn load(&self) -> Result<Option<Stored>> {
+        let text = self.state.storage().get::<String>(STORED).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+}
+
+impl DurableObject for AuthorizationStore {
+    fn new(state: State, _env: Env) -> Self {
+        Self { state }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let command: Command = request.json().await?;
+        // Input gates hold other requests back between the read and the write.
+        let before = self.load().await?;
+        let (after, reply) = step(before.clone(), now(), command);
+        if after != before {
+            let storage = self.state.storage();
+            match &after {
+                Some(stored) => {
+                    storage.put(STORED, serde_json::to_string(stored)?).await?;
+                    storage.set_alarm(now().until(stored.ends())).await?;
+                }
+                None => {
+                    storage.delete_alarm().await?;
+                    storage.delete_all().await?;
+                }
+            }
+        }
+        Response::from_json(&reply)
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        let storage = self.state.storage();
+        match self.load().await? {
+            Some(stored) if stored.ends() > now() => storage.set_alarm(now().until(stored.ends())).await?,
+            _ => storage.delete_all().await?,
+        }
+        Response::empty()
+    }
+}
+
+fn now() -> UnixMillis {
+    UnixMillis(Date::now().as_millis())
+}

@@ -1,0 +1,8 @@
+//! What is stored of authorizations, and how it is sealed: pure state machines and their cryptography.
+
+pub mod grant;
+pub mod index;
+pub mod seal;
+pub mod store;
+pub mod token;
+pub mod transaction;
