@@ -33,6 +33,12 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "Requests a minute per client IP (IPv6: per /64), from 1 to 1000000; as many can come at once.",
     },
     Setting {
+        name: "CREDENTIAL_LIMIT_PER_MINUTE",
+        secret: false,
+        default: "120",
+        meaning: "Requests a minute per credential, whatever their addresses, from 1 to 1000000; a quarter of them can come at once.",
+    },
+    Setting {
         name: "SHARED_EGRESS_IPS",
         secret: false,
         default: "160.79.104.0/21",
@@ -42,13 +48,25 @@ pub const SETTINGS: &[Setting] = &[
         name: "PUBLIC_ORIGIN",
         secret: false,
         default: "the request's origin",
-        meaning: "Where set, the only host that is served, for example `https://mcp.example.com`.",
+        meaning: "Where set, the only host that is served and the OAuth issuer, for example `https://mcp.example.com`.",
     },
     Setting {
         name: "ALLOWED_ORIGINS",
         secret: false,
         default: "none",
         meaning: "Comma-separated browser origins that may call, besides the server's own and loopback ones.",
+    },
+    Setting {
+        name: "ALLOWED_IPS",
+        secret: false,
+        default: "all",
+        meaning: "Comma-separated CIDRs that may call `/mcp`, whatever the credential. The consent page opens in a person's browser and is not covered.",
+    },
+    Setting {
+        name: "ALLOWED_CREDENTIALS",
+        secret: false,
+        default: "`oauth,keys`; with an access key `oauth,access-key`",
+        meaning: "Which kinds of credential are taken, of `oauth`, `keys` and `access-key`. Without `oauth` its routes do not exist.",
     },
     Setting {
         name: "TIDB_CLOUD_SANDBOX",
@@ -73,12 +91,33 @@ pub const SETTINGS: &[Setting] = &[
         name: "MCP_SECRET",
         secret: true,
         default: "made once and kept by a Durable Object",
-        meaning: "What SQL passwords are derived from; at least 32 characters.",
+        meaning: "What SQL passwords are derived from and grants are sealed with; at least 32 characters.",
+    },
+    Setting {
+        name: "MCP_SECRET_PREVIOUS",
+        secret: true,
+        default: "unset",
+        meaning: "The `MCP_SECRET` before this one: it opens grants and client ids that it sealed, and never seals.",
+    },
+    Setting {
+        name: "TIDB_CLOUD_OAUTH_CLIENT_ID",
+        secret: false,
+        default: "unset",
+        meaning: "TiDB Cloud's own OAuth, for a deployment that is a registered client: people then sign in there in place of giving keys.",
+    },
+    Setting {
+        name: "TIDB_CLOUD_OAUTH_CLIENT_SECRET",
+        secret: true,
+        default: "unset",
+        meaning: "Belongs to the one above: both or neither.",
     },
 ];
 
 /// The shortest access key and server secret: 32 characters of hexadecimal are 128 bits.
 const SECRET_CHARACTERS_MIN: usize = 32;
+
+/// A credential can use a quarter of its minute at once.
+const CREDENTIAL_BURST_DIVISOR: u32 = 4;
 
 /// How much more an address gets that many strangers share.
 const SHARED_EGRESS_FACTOR: u32 = 10;
@@ -138,6 +177,34 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Which kinds of credential a deployment takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// Bearer tokens of this deployment's own authorization server.
+    pub oauth: bool,
+    /// The two key headers.
+    pub keys: bool,
+    /// The owner's access key.
+    pub access_key: bool,
+}
+
+impl Allowed {
+    /// Reads a list of kinds; `None` where one is not known or there is none.
+    fn parse(text: &str) -> Option<Self> {
+        let kinds = list(text, |kind| ["oauth", "keys", "access-key"].into_iter().find(|known| *known == kind))?;
+        let has = |kind| kinds.contains(&kind);
+        (!kinds.is_empty()).then(|| Self { oauth: has("oauth"), keys: has("keys"), access_key: has("access-key") })
+    }
+}
+
+/// This deployment as a client of TiDB Cloud's own OAuth.
+pub struct OAuthClient {
+    /// Its id there.
+    pub id: String,
+    /// Its secret there.
+    pub secret: Secret,
+}
+
 /// The owner's own deployment.
 pub struct Owner {
     /// Keys for TiDB Cloud.
@@ -152,18 +219,28 @@ pub struct Config {
     pub rate_limit: Policy,
     /// Limit per client IP in [`Config::shared_egress`].
     pub shared_rate_limit: Policy,
+    /// Limit per credential.
+    pub credential_limit: Policy,
     /// Addresses that many strangers share.
     pub shared_egress: Vec<Cidr>,
     /// The only origin served, where set.
     pub public_origin: Option<Origin>,
     /// Browser origins besides our own and loopback ones.
     pub allowed_origins: Vec<Origin>,
+    /// Addresses that may call `/mcp`; `None` are all.
+    pub allowed_ips: Option<Vec<Cidr>>,
+    /// Kinds of credential that are taken.
+    pub allowed: Allowed,
     /// TiDB Cloud, or a sandbox.
     pub hosts: Hosts,
     /// The owner, on the owner's own deployment.
     pub owner: Option<Owner>,
     /// The server secret, where one is set.
     pub secret: Option<Secret>,
+    /// The server secret before it.
+    pub previous_secret: Option<Secret>,
+    /// TiDB Cloud's own OAuth, where this deployment is a client of it.
+    pub tidb_cloud_oauth: Option<OAuthClient>,
 }
 
 impl Config {
@@ -177,14 +254,16 @@ impl Config {
         let set = |name: &str| read(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut wrong = |setting, rule| problems.push(Problem { setting, rule });
 
-        let per_minute = match set("RATE_LIMIT_PER_MINUTE").map(|text| text.parse::<u32>()) {
-            None => 100,
+        let mut limit = |name, default| match set(name).map(|text| text.parse::<u32>()) {
+            None => default,
             Some(Ok(number)) if (1..=RATE_LIMIT_MAX).contains(&number) => number,
             Some(_) => {
-                wrong("RATE_LIMIT_PER_MINUTE", "must be a whole number from 1 to 1000000");
+                wrong(name, "must be a whole number from 1 to 1000000");
                 1
             }
         };
+        let per_minute = limit("RATE_LIMIT_PER_MINUTE", 100);
+        let per_credential = limit("CREDENTIAL_LIMIT_PER_MINUTE", 120);
         let shared = read("SHARED_EGRESS_IPS").unwrap_or_else(|| "160.79.104.0/21".to_owned());
         let shared_egress = list(&shared, Cidr::parse).unwrap_or_else(|| {
             wrong("SHARED_EGRESS_IPS", "must be CIDRs such as 192.0.2.0/24, separated by commas");
@@ -202,6 +281,12 @@ impl Config {
             wrong("ALLOWED_ORIGINS", "must be origins such as https://app.example.com, separated by commas");
             Vec::new()
         });
+        let allowed_ips = set("ALLOWED_IPS").map(|text| {
+            list(&text, Cidr::parse).filter(|ranges| !ranges.is_empty()).unwrap_or_else(|| {
+                wrong("ALLOWED_IPS", "must be CIDRs such as 192.0.2.0/24, separated by commas");
+                Vec::new()
+            })
+        });
         let hosts = match set("TIDB_CLOUD_SANDBOX") {
             None => Hosts::real(),
             Some(text) => {
@@ -218,6 +303,7 @@ impl Config {
         };
 
         let access = set("MCP_ACCESS_KEY");
+        let has_access_key = access.is_some();
         if access.as_deref().is_some_and(|access| !long_enough(access)) {
             wrong("MCP_ACCESS_KEY", "must be at least 32 visible ASCII characters");
         }
@@ -249,24 +335,58 @@ impl Config {
                 None
             }
         };
-        let secret = set("MCP_SECRET").map(|text| {
-            if !long_enough(&text) {
-                wrong("MCP_SECRET", "must be at least 32 visible ASCII characters");
+        let mut server_secret = |name| {
+            set(name).map(|text| {
+                if !long_enough(&text) {
+                    wrong(name, "must be at least 32 visible ASCII characters");
+                }
+                Secret::new(text)
+            })
+        };
+        let secret = server_secret("MCP_SECRET");
+        let previous_secret = server_secret("MCP_SECRET_PREVIOUS");
+        let default = if has_access_key {
+            Allowed { oauth: true, keys: false, access_key: true }
+        } else {
+            Allowed { oauth: true, keys: true, access_key: false }
+        };
+        let allowed = set("ALLOWED_CREDENTIALS").map_or(default, |text| {
+            let allowed = Allowed::parse(&text).filter(|allowed| has_access_key || !allowed.access_key);
+            if allowed.is_none() {
+                wrong(
+                    "ALLOWED_CREDENTIALS",
+                    "must be some of oauth, keys and access-key, separated by commas; access-key only where MCP_ACCESS_KEY is set",
+                );
             }
-            Secret::new(text)
+            allowed.unwrap_or(default)
         });
+        let tidb_cloud_oauth = match (set("TIDB_CLOUD_OAUTH_CLIENT_ID"), set("TIDB_CLOUD_OAUTH_CLIENT_SECRET")) {
+            (None, None) => None,
+            (Some(id), Some(secret)) => Some(OAuthClient { id, secret: Secret::new(secret) }),
+            (id, _) => {
+                let missing =
+                    if id.is_none() { "TIDB_CLOUD_OAUTH_CLIENT_ID" } else { "TIDB_CLOUD_OAUTH_CLIENT_SECRET" };
+                wrong(missing, "is missing: set TIDB_CLOUD_OAUTH_CLIENT_ID and its secret, or neither");
+                None
+            }
+        };
 
         if problems.is_empty() {
             let rate_limit = Policy::per_minute(per_minute, per_minute);
             Ok(Self {
                 rate_limit,
                 shared_rate_limit: rate_limit.times(SHARED_EGRESS_FACTOR),
+                credential_limit: Policy::per_minute(per_credential, per_credential.div_ceil(CREDENTIAL_BURST_DIVISOR)),
                 shared_egress,
                 public_origin,
                 allowed_origins,
+                allowed_ips,
+                allowed,
                 hosts,
                 owner,
                 secret,
+                previous_secret,
+                tidb_cloud_oauth,
             })
         } else {
             Err(problems)
@@ -285,7 +405,7 @@ fn list<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Config, Origin, Problem, SETTINGS};
+    use super::{Allowed, Config, Origin, Problem, SETTINGS};
 
     fn read(settings: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
         Config::read(&|name| {
@@ -335,15 +455,42 @@ mod tests {
     fn every_wrong_setting_is_named_at_once_and_no_value_is() {
         let bad = [
             ("RATE_LIMIT_PER_MINUTE", "canary-0"),
+            ("CREDENTIAL_LIMIT_PER_MINUTE", "canary-0"),
             ("SHARED_EGRESS_IPS", "canary"),
             ("PUBLIC_ORIGIN", "https://canary.example/path"),
             ("ALLOWED_ORIGINS", "https://fine.example, canary"),
+            ("ALLOWED_IPS", "canary"),
             ("TIDB_CLOUD_SANDBOX", "https://canary.example"),
             ("MCP_SECRET", "canary"),
+            ("MCP_SECRET_PREVIOUS", "canary"),
+            ("ALLOWED_CREDENTIALS", "oauth,canary"),
         ];
         let problems = read(&bad).err().expect("invalid");
         assert_eq!(problems.iter().map(|problem| problem.setting).collect::<Vec<_>>(), bad.map(|(name, _)| name));
         assert!(!format!("{problems:?}").contains("canary"));
+    }
+
+    #[test]
+    fn what_is_taken_follows_from_who_deploys() {
+        let allowed = |settings: &[(&str, &str)]| {
+            let Allowed { oauth, keys, access_key } = valid(settings).allowed;
+            (oauth, keys, access_key)
+        };
+        let owner = [
+            ("TIDB_CLOUD_PUBLIC_KEY", "CANARY01"),
+            ("TIDB_CLOUD_PRIVATE_KEY", "canary-private-key"),
+            ("MCP_ACCESS_KEY", ACCESS),
+        ];
+        assert_eq!(allowed(&[]), (true, true, false));
+        assert_eq!(allowed(&owner), (true, false, true));
+        assert_eq!(allowed(&[("ALLOWED_CREDENTIALS", " keys ")]), (false, true, false));
+        let all = [owner.as_slice(), &[("ALLOWED_CREDENTIALS", "access-key,keys,oauth")]].concat();
+        assert_eq!(allowed(&all), (true, true, true));
+        for wrong_list in ["access-key", "everything", ",", "OAuth"] {
+            assert_eq!(wrong(&[("ALLOWED_CREDENTIALS", wrong_list)]), ["ALLOWED_CREDENTIALS"], "{wrong_list}");
+        }
+        assert_eq!(wrong(&[("TIDB_CLOUD_OAUTH_CLIENT_ID", "canary")]), ["TIDB_CLOUD_OAUTH_CLIENT_SECRET"]);
+        assert_eq!(valid(&[("CREDENTIAL_LIMIT_PER_MINUTE", "10")]).credential_limit.burst, 3);
     }
 
     #[test]
