@@ -2,21 +2,30 @@
 
 use std::net::IpAddr;
 
-/// Where a request comes from, reduced to what one subscriber holds: an IPv4 address, or the first 64 bits of an
-/// IPv6 address (a single customer commonly holds a whole /64, RFC 6177 section 2).
+/// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subscriber(IpAddr);
+pub struct ClientAddress(IpAddr);
 
-impl Subscriber {
+impl ClientAddress {
     /// Reads one address as `CF-Connecting-IP` carries it. IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2) counts as IPv4.
     pub fn parse(text: &str) -> Option<Self> {
         let address: IpAddr = text.trim().parse().ok()?;
-        Some(Self(match address.to_canonical() {
+        Some(Self(address.to_canonical()))
+    }
+
+    /// Who holds it.
+    pub fn subscriber(self) -> Subscriber {
+        Subscriber(match self.0 {
             IpAddr::V4(v4) => IpAddr::V4(v4),
             IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-        }))
+        })
     }
 }
+
+/// What one subscriber holds: an IPv4 address, or the first 64 bits of an IPv6 address (a single customer commonly holds a
+/// whole /64, RFC 6177 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscriber(IpAddr);
 
 impl std::fmt::Display for Subscriber {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,10 +60,10 @@ impl Cidr {
         (prefix <= width && bits(network) & !mask(width, prefix) == 0).then_some(Self { network, prefix })
     }
 
-    /// Whether the subscriber's address lies in this range.
-    pub fn contains(&self, subscriber: Subscriber) -> bool {
+    /// Whether the address lies in this range.
+    pub fn contains(&self, address: ClientAddress) -> bool {
         let width = width(self.network);
-        width == self::width(subscriber.0) && (bits(subscriber.0) ^ bits(self.network)) & mask(width, self.prefix) == 0
+        width == self::width(address.0) && (bits(address.0) ^ bits(self.network)) & mask(width, self.prefix) == 0
     }
 }
 
@@ -76,10 +85,10 @@ fn mask(width: u8, prefix: u8) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cidr, Subscriber};
+    use super::{Cidr, ClientAddress};
 
     fn key(text: &str) -> Option<String> {
-        Subscriber::parse(text).map(|subscriber| subscriber.to_string())
+        ClientAddress::parse(text).map(|address| address.subscriber().to_string())
     }
 
     #[test]
@@ -104,13 +113,16 @@ mod tests {
             ("160.79.103.255", false),
             ("::1", false),
         ] {
-            assert_eq!(range.contains(Subscriber::parse(address).expect("valid")), inside, "{address}");
+            assert_eq!(range.contains(ClientAddress::parse(address).expect("valid")), inside, "{address}");
         }
         let everything = Cidr::parse("0.0.0.0/0").expect("valid");
-        assert!(everything.contains(Subscriber::parse("255.255.255.255").expect("valid")));
+        assert!(everything.contains(ClientAddress::parse("255.255.255.255").expect("valid")));
         let site = Cidr::parse("2001:db8::/32").expect("valid");
-        assert!(site.contains(Subscriber::parse("2001:db8:ffff::1").expect("valid")));
-        assert!(!site.contains(Subscriber::parse("2001:db9::1").expect("valid")));
+        assert!(site.contains(ClientAddress::parse("2001:db8:ffff::1").expect("valid")));
+        assert!(!site.contains(ClientAddress::parse("2001:db9::1").expect("valid")));
+        let single = Cidr::parse("2001:db8::7").expect("valid");
+        assert!(single.contains(ClientAddress::parse("2001:db8::7").expect("valid")));
+        assert!(!single.contains(ClientAddress::parse("2001:db8::8").expect("valid")));
         for garbage in
             ["", "/", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/+8", "1.2.3.4/8", "::/129", "1.2.3/8", "1.2.3.4/8/8"]
         {

@@ -3,9 +3,10 @@
 use std::fmt;
 
 /// A scope; the order is that of power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// `tidb:read`: list, look, and SQL that changes nothing.
+    #[default]
     Read,
     /// `tidb:write`: also create and change.
     Write,

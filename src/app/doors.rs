@@ -3,9 +3,14 @@
 use url::Url;
 
 use crate::{
+    address::ClientAddress,
     config::{Config, Origin, is_loopback},
+    grants::token::Token,
     http::{Head, Headers, Method, Response},
     mcp::Rejection,
+    oauth,
+    scope::Scope,
+    secret::Secret,
     tidbcloud::{ApiKey, SqlLogin},
 };
 
@@ -17,7 +22,7 @@ pub(super) const PREFLIGHT_HEADERS: &str = "Authorization, Content-Type, Accept,
 /// 16 KiB: no legal URL of ours has more than a path and no query.
 const URL_BYTES_MAX: usize = 16 << 10;
 
-/// An access key is at most this long; anything longer is refused before it is looked at.
+/// An access key or token is at most this long; anything longer is refused before it is looked at.
 const TOKEN_BYTES_MAX: usize = 512;
 
 /// Behind the doors.
@@ -28,39 +33,43 @@ pub(super) enum Door {
     Caller(Caller),
 }
 
-/// Who is calling. Whether TiDB Cloud takes the keys shows in the call.
+/// Who is calling.
 pub(super) struct Caller {
-    /// `None` is the owner, whose keys are settings.
-    key: Option<ApiKey>,
-    fallback: Option<SqlLogin>,
+    pub(super) credential: Credential,
+    /// The caller's own SQL user, for the cluster or branch that it belongs to.
+    pub(super) fallback: Option<SqlLogin>,
 }
 
-impl Caller {
+/// What a caller proves itself with.
+pub(super) enum Credential {
+    /// A key pair in headers. Whether TiDB Cloud takes it shows in the call.
+    Keys(ApiKey),
+    /// The access key of the owner, whose keys are settings.
+    Owner,
+    /// What looks like an access token. Whether it is one shows at its grant.
+    Token(Secret),
+}
+
+impl Credential {
     /// For the log.
     pub(super) fn kind(&self) -> &'static str {
-        if self.key.is_some() { "keys" } else { "access-key" }
-    }
-
-    /// The keys for TiDB Cloud.
-    pub(super) fn key<'a>(&'a self, config: &'a Config) -> Option<&'a ApiKey> {
-        self.key.as_ref().or_else(|| config.owner.as_ref().map(|owner| &owner.key))
-    }
-
-    /// The caller's own SQL user, for the cluster or branch that it belongs to.
-    pub(super) fn fallback(&self) -> Option<&SqlLogin> {
-        self.fallback.as_ref()
+        match self {
+            Self::Keys(_) => "keys",
+            Self::Owner => "access-key",
+            Self::Token(_) => "oauth",
+        }
     }
 }
 
 /// A request that got no further than a door.
 pub(super) struct Refusal {
     rejection: Rejection,
-    header: Option<(&'static str, &'static str)>,
+    header: Option<(&'static str, String)>,
 }
 
 impl Refusal {
     /// A refusal whose JSON-RPC code follows from its status.
-    pub(super) fn new(status: u16, kind: &'static str, message: &'static str) -> Self {
+    pub(super) fn new(status: u16, kind: &'static str, message: &str) -> Self {
         Self { rejection: Rejection::transport(status, kind, message), header: None }
     }
 
@@ -69,15 +78,15 @@ impl Refusal {
         Self { rejection: Rejection::invalid_request(kind, message), header: None }
     }
 
-    fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.header = Some((name, value));
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.header = Some((name, value.into()));
         self
     }
 
     pub(super) fn response(&self, request_id: &str) -> Response {
         let response = self.rejection.response(request_id);
-        match self.header {
-            Some((name, value)) => response.with(name, value),
+        match &self.header {
+            Some((name, value)) => response.with(name, value.as_str()),
             None => response,
         }
     }
@@ -97,13 +106,32 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
         let asks = head.headers.has("origin") && head.headers.has("access-control-request-method");
         return if asks { Ok(Door::Preflight) } else { Err(wrong_verb()) };
     }
+    if let Some(ranges) = &config.allowed_ips {
+        let inside = address(head).is_some_and(|address| ranges.iter().any(|range| range.contains(address)));
+        if !inside {
+            return Err(Refusal::new(
+                403,
+                "ADDRESS_NOT_ALLOWED",
+                "This deployment is not open to this client's address.",
+            ));
+        }
+    }
     if head.url.query().is_some() {
         return Err(Refusal::malformed(
             "QUERY_NOT_ALLOWED",
             "This URL takes no query parameters. Credentials never belong in a URL: send them as headers.",
         ));
     }
-    credentials(&head.headers, config).map(Door::Caller)
+    credentials(head, config).map(Door::Caller)
+}
+
+/// The client's address. `CF-Connecting-IP` is set by Cloudflare and is the only header that counts.
+pub(super) fn address(head: &Head) -> Option<ClientAddress> {
+    match head.headers.get("cf-connecting-ip") {
+        Some(text) => ClientAddress::parse(&text),
+        None if is_loopback(&head.url) => ClientAddress::parse("127.0.0.1"),
+        None => None,
+    }
 }
 
 /// Whether a URL is longer than any that the service has an answer for.
@@ -151,57 +179,97 @@ fn origin(head: &Head, config: &Config) -> Result<(), Refusal> {
     Ok(())
 }
 
-const CHALLENGE: &str = "Bearer realm=\"mcp-server-tidbcloud\"";
-const INVALID_TOKEN: &str = "Bearer realm=\"mcp-server-tidbcloud\", error=\"invalid_token\"";
-
-fn unauthorized(challenge: &'static str, message: &'static str) -> Refusal {
+/// 401 with what gets in here: where OAuth does, a challenge that leads to its metadata (RFC 9728 section 5.1).
+pub(super) fn unauthorized(head: &Head, config: &Config, error: Option<&str>, message: &str) -> Refusal {
+    let error = error.map(|error| (error, "The token is not valid here."));
+    let challenge = if config.allowed.oauth {
+        oauth::challenge(&oauth::origin(head, config), Scope::Read, error)
+    } else {
+        let error = error.map(|(error, _)| format!(", error=\"{error}\"")).unwrap_or_default();
+        format!("Bearer realm=\"mcp-server-tidbcloud\"{error}")
+    };
     Refusal::new(401, "UNAUTHENTICATED", message).with("www-authenticate", challenge)
 }
 
-/// Exactly one kind of credential per request.
-fn credentials(headers: &Headers, config: &Config) -> Result<Caller, Refusal> {
+/// Exactly one kind of credential per request, of those that are taken here.
+fn credentials(head: &Head, config: &Config) -> Result<Caller, Refusal> {
+    let headers = &head.headers;
     let public = headers.get("x-tidb-api-public-key");
     let private = headers.get("x-tidb-api-private-key");
     let authorization = headers.get("authorization");
-    let fallback = sql_login(headers)?;
+    let refuse = |message: &str| unauthorized(head, config, None, message);
     if authorization.is_some() && (public.is_some() || private.is_some()) {
         return Err(Refusal::malformed(
             "TWO_KINDS_OF_CREDENTIALS",
             "Send either the two X-TiDB-API key headers or Authorization, not both.",
         ));
     }
-    match (&config.owner, &authorization, public, private) {
-        (Some(owner), Some(authorization), ..) => match bearer(authorization) {
-            Some(token) if token.len() <= TOKEN_BYTES_MAX && owner.access_key.matches(token) => {
-                Ok(Caller { key: None, fallback })
-            }
-            Some(_) => Err(unauthorized(INVALID_TOKEN, "This access key is not the one of this deployment.")),
-            None => Err(unauthorized(CHALLENGE, "Send the access key as: Authorization: Bearer <access key>.")),
-        },
-        (Some(_), None, ..) => Err(unauthorized(
-            CHALLENGE,
-            "This deployment belongs to one owner. Send its access key as: Authorization: Bearer <access key>.",
-        )),
-        (None, _, Some(public), Some(private)) => match ApiKey::new(public, private) {
-            Ok(key) => Ok(Caller { key: Some(key), fallback }),
-            Err(_) => Err(unauthorized(
-                CHALLENGE,
-                "The key headers do not look like a TiDB Cloud API key. Copy both keys again from the TiDB Cloud console.",
-            )),
-        },
-        (None, authorization, None, None) => Err(match authorization {
-            Some(authorization) if bearer(authorization).is_some() => unauthorized(
-                INVALID_TOKEN,
-                "This deployment issued no such token. Send the headers X-TiDB-API-Public-Key and X-TiDB-API-Private-Key.",
-            ),
-            _ => unauthorized(
-                CHALLENGE,
-                "Credentials are missing. Create an API key in the TiDB Cloud console (Organization Settings, API Keys) \
-                 and send it in the headers X-TiDB-API-Public-Key and X-TiDB-API-Private-Key.",
-            ),
-        }),
-        (None, ..) => {
-            Err(unauthorized(CHALLENGE, "Half a key pair: send both X-TiDB-API-Public-Key and X-TiDB-API-Private-Key."))
+    let fallback = sql_login(headers).map_err(refuse)?;
+    let credential = match (authorization, public, private) {
+        (Some(authorization), ..) => bearer_credential(head, config, &authorization)?,
+        (None, Some(public), Some(private)) if config.allowed.keys => {
+            Credential::Keys(ApiKey::new(public, private).map_err(|_| {
+                refuse(
+                    "The key headers do not look like a TiDB Cloud API key. Copy both keys again from the TiDB Cloud console.",
+                )
+            })?)
+        }
+        (None, None, None) => return Err(refuse(how_to_get_in(config))),
+        (None, ..) if config.allowed.keys => {
+            return Err(refuse("Half a key pair: send both X-TiDB-API-Public-Key and X-TiDB-API-Private-Key."));
+        }
+        (None, ..) => return Err(refuse(how_to_get_in(config))),
+    };
+    Ok(Caller { credential, fallback })
+}
+
+fn bearer_credential(head: &Head, config: &Config, authorization: &str) -> Result<Credential, Refusal> {
+    let Some(token) = bearer(authorization) else {
+        return Err(unauthorized(head, config, None, how_to_get_in(config)));
+    };
+    let owner = config.owner.as_ref().filter(|_| config.allowed.access_key);
+    if token.len() <= TOKEN_BYTES_MAX {
+        if config.allowed.oauth && Token::looks_like_access(token) {
+            return Ok(Credential::Token(Secret::new(token)));
+        }
+        if owner.is_some_and(|owner| owner.access_key.matches(token)) {
+            return Ok(Credential::Owner);
+        }
+    }
+    let message = if owner.is_some() {
+        "This access key is not the one of this deployment."
+    } else {
+        "This deployment issued no such token."
+    };
+    Err(unauthorized(head, config, Some("invalid_token"), message))
+}
+
+/// What somebody without credentials is told, in one sentence for each kind that is taken.
+fn how_to_get_in(config: &Config) -> &'static str {
+    match (config.allowed.oauth, config.allowed.keys, config.allowed.access_key) {
+        (true, true, false) => {
+            "Credentials are missing. Connect by OAuth, which your client offers for this URL; or create an API key in the TiDB Cloud \
+             console (Organization Settings, API Keys) and send it in the headers X-TiDB-API-Public-Key and X-TiDB-API-Private-Key."
+        }
+        (true, false, true) => {
+            "This deployment belongs to one owner. Connect by OAuth, which your client offers for this URL, or send the access key \
+             as: Authorization: Bearer <access key>."
+        }
+        (true, true, true) => {
+            "Credentials are missing. Connect by OAuth, which your client offers for this URL; or send the access key as \
+             Authorization: Bearer <access key>; or an API key in X-TiDB-API-Public-Key and X-TiDB-API-Private-Key."
+        }
+        (true, false, false) => "Credentials are missing. Connect by OAuth, which your client offers for this URL.",
+        (false, true, false) => {
+            "Credentials are missing. Create an API key in the TiDB Cloud console (Organization Settings, API Keys) \
+             and send it in the headers X-TiDB-API-Public-Key and X-TiDB-API-Private-Key."
+        }
+        (false, true, true) => {
+            "Credentials are missing. Send the access key as Authorization: Bearer <access key>, or an API key in the headers \
+             X-TiDB-API-Public-Key and X-TiDB-API-Private-Key."
+        }
+        (false, false, _) => {
+            "This deployment belongs to one owner. Send its access key as: Authorization: Bearer <access key>."
         }
     }
 }
@@ -217,7 +285,7 @@ fn bearer(authorization: &str) -> Option<&str> {
 }
 
 /// The caller's own SQL user: full name with its prefix, and password.
-fn sql_login(headers: &Headers) -> Result<Option<SqlLogin>, Refusal> {
+fn sql_login(headers: &Headers) -> Result<Option<SqlLogin>, &'static str> {
     let login = match (headers.get("x-tidb-sql-user"), headers.get("x-tidb-sql-secret")) {
         (None, None) => return Ok(None),
         (Some(user), Some(password)) => SqlLogin::new(user, password).ok(),
@@ -225,9 +293,8 @@ fn sql_login(headers: &Headers) -> Result<Option<SqlLogin>, Refusal> {
     };
     match login {
         Some(login) => Ok(Some(login)),
-        None => Err(unauthorized(
-            CHALLENGE,
+        None => Err(
             "Send both X-TiDB-SQL-User (the full user name with its prefix) and X-TiDB-SQL-Secret (its password), or neither.",
-        )),
+        ),
     }
 }

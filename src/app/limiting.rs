@@ -1,19 +1,16 @@
-//! The limit per client IP, and what holds when its Durable Object does not answer.
+//! The limits per client address and per credential, and what holds when their Durable Objects do not answer.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
-use super::doors::Refusal;
 use crate::{
-    address::Subscriber,
-    config::{Config, is_loopback},
-    http::{Head, Response},
+    address::ClientAddress,
+    config::Config,
+    grants::seal::{Keyring, base64url},
+    http::Response,
     limits::{Admission, Bucket, LimitKey, Policy},
     mcp::Rejection,
+    oauth::Visitor,
     platform::{LimiterFailure, Platform, UnixMillis},
-    secret::Secret,
 };
 
 /// 10,000 keys of some 100 bytes are 1 MB of an isolate's 128.
@@ -36,40 +33,50 @@ pub(super) struct Local {
 
 /// Whose limit, and how large.
 pub(super) struct Limit {
+    /// As the headers call it.
+    name: &'static str,
     key: LimitKey,
     policy: Policy,
 }
 
 /// What came of taking permits.
 pub(super) struct Taken {
+    name: &'static str,
     admission: Admission,
     policy: Policy,
     /// The Durable Object gave no verdict.
     pub(super) degraded: bool,
 }
 
+/// Whoever asks, by a keyed hash of the address: 128 bits, so two of 2^32 addresses share one with a chance of 2^-65.
+pub(super) fn visitor(address: ClientAddress, config: &Config, keyring: &Keyring) -> Visitor {
+    let hash = keyring.mac("limit per client address v1", &[address.subscriber().to_string().as_bytes()]);
+    Visitor {
+        hash: hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
+        shared: config.shared_egress.iter().any(|range| range.contains(address)),
+    }
+}
+
 impl Limit {
-    /// The limit of the client's address. `CF-Connecting-IP` is set by Cloudflare and is the only header that counts.
-    pub(super) fn of(head: &Head, config: &Config, secret: &Secret) -> Result<Self, Refusal> {
-        let subscriber = match head.headers.get("cf-connecting-ip") {
-            Some(text) => Subscriber::parse(&text),
-            None if is_loopback(&head.url) => Subscriber::parse("127.0.0.1"),
-            None => None,
-        };
-        let Some(subscriber) = subscriber else {
-            return Err(Refusal::new(403, "NO_CLIENT_ADDRESS", "The client's address is not known."));
-        };
-        let shared = config.shared_egress.iter().any(|range| range.contains(subscriber));
-        let policy = if shared { config.shared_rate_limit } else { config.rate_limit };
-        let mut text = String::new();
-        // HMAC takes keys of any length; were it to refuse one, the unkeyed name would still tell addresses apart.
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()) {
-            mac.update(b"limit per client IP\0");
-            mac.update(subscriber.to_string().as_bytes());
-            // 128 bits: two of 2^32 addresses share a name with a chance of 2^-65.
-            text = mac.finalize().into_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    /// The limit of the client's address.
+    pub(super) fn of_address(visitor: &Visitor, config: &Config) -> Self {
+        let policy = if visitor.shared { config.shared_rate_limit } else { config.rate_limit };
+        Self { name: "ip", key: LimitKey(format!("ip:{}", visitor.hash)), policy }
+    }
+
+    /// The limit of a credential: `parts` are all of a key pair, or the id of a grant. None of it is stored.
+    pub(super) fn of_credential(parts: &[&[u8]], config: &Config, keyring: &Keyring) -> Self {
+        let hash = keyring.mac("limit per credential v1", parts);
+        Self {
+            name: "credential",
+            key: LimitKey(format!("credential:{}", base64url(&hash))),
+            policy: config.credential_limit,
         }
-        Ok(Self { key: LimitKey(format!("ip:{text}")), policy })
+    }
+
+    /// A limit on guessing.
+    pub(super) fn of_guesses(key: LimitKey, policy: Policy) -> Self {
+        Self { name: "guesses", key, policy }
     }
 
     /// Permits that can be taken at once: whoever needs more would wait for ever.
@@ -77,23 +84,18 @@ impl Limit {
         self.policy.burst
     }
 
-    /// Eight characters that tell clients apart in the log.
-    pub(super) fn short_hash(&self) -> String {
-        self.key.0.chars().skip(3).take(8).collect()
-    }
-
     /// Takes permits from the Durable Object of this key; without its verdict, from this isolate's own bucket.
     pub(super) async fn take(&self, platform: &impl Platform, local: &Local, cost: u32) -> Taken {
         let now = platform.now();
-        if let Some(retry_after_millis) = local.refused_for(&self.key, now) {
-            return self.refused(retry_after_millis, false);
+        if let Some(refused) = self.refused_here(local, now) {
+            return refused;
         }
         match platform.admit(&self.key, self.policy, cost).await {
             Ok(admission) => {
                 if !admission.allowed {
                     local.remember_refusal(&self.key, now, admission.retry_after_millis);
                 }
-                Taken { admission, policy: self.policy, degraded: false }
+                self.taken(admission, false)
             }
             Err(LimiterFailure::Overloaded) => {
                 local.remember_refusal(&self.key, now, OVERLOADED_RETRY_MILLIS);
@@ -102,15 +104,24 @@ impl Limit {
             Err(LimiterFailure::Unavailable) => {
                 let burst = (self.policy.burst / DEGRADED_BURST_DIVISOR).max(1);
                 let policy = Policy { burst, ..self.policy };
-                Taken { admission: local.take(&self.key, policy, now, cost), policy: self.policy, degraded: true }
+                self.taken(local.take(&self.key, policy, now, cost), true)
             }
         }
+    }
+
+    /// What this isolate remembers of a refusal, without asking anybody.
+    pub(super) fn refused_here(&self, local: &Local, now: UnixMillis) -> Option<Taken> {
+        local.refused_for(&self.key, now).map(|millis| self.refused(millis, false))
     }
 
     fn refused(&self, retry_after_millis: u64, degraded: bool) -> Taken {
         let admission =
             Admission { allowed: false, remaining: 0, reset_millis: retry_after_millis, retry_after_millis };
-        Taken { admission, policy: self.policy, degraded }
+        self.taken(admission, degraded)
+    }
+
+    fn taken(&self, admission: Admission, degraded: bool) -> Taken {
+        Taken { name: self.name, admission, policy: self.policy, degraded }
     }
 }
 
@@ -161,16 +172,23 @@ impl Taken {
     /// 429 with the time to wait.
     pub(super) fn refusal(&self, request_id: &str) -> Response {
         let seconds = self.admission.retry_after_millis.div_ceil(1_000).max(1);
-        let refusal = Rejection::transport(429, "RATE_LIMITED", "Too many requests from this address.");
-        self.describe(refusal.retry_after(seconds).response(request_id))
+        let message = match self.name {
+            "ip" => "Too many requests from this address.",
+            "credential" => "Too many requests with this credential.",
+            _ => "Too many different or refused API keys. Check the keys and wait.",
+        };
+        let refusal = Rejection::transport(429, "RATE_LIMITED", message);
+        refusal.retry_after(seconds).response(request_id)
     }
+}
 
-    /// Adds what draft-ietf-httpapi-ratelimit-headers-11 defines: the policy, and what is left of it. Both windows are
-    /// whole seconds; the policy's is the minute in which `q` permits come back.
-    pub(super) fn describe(&self, response: Response) -> Response {
-        response.with("ratelimit-policy", format!("\"ip\";q={};w=60", self.policy.permits)).with(
-            "ratelimit",
-            format!("\"ip\";r={};t={}", self.admission.remaining, self.admission.reset_millis.div_ceil(1_000)),
-        )
-    }
+/// Adds what draft-ietf-httpapi-ratelimit-headers-11 defines: each policy, and what is left of it. Windows are whole
+/// seconds; a policy's is the minute in which `q` permits come back.
+pub(super) fn describe(response: Response, limits: &[&Taken]) -> Response {
+    let join = |items: Vec<String>| items.join(", ");
+    let policies = limits.iter().map(|Taken { name, policy, .. }| format!("\"{name}\";q={};w=60", policy.permits));
+    let left = limits.iter().map(|Taken { name, admission, .. }| {
+        format!("\"{name}\";r={};t={}", admission.remaining, admission.reset_millis.div_ceil(1_000))
+    });
+    response.with("ratelimit-policy", join(policies.collect())).with("ratelimit", join(left.collect()))
 }

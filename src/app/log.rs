@@ -6,6 +6,7 @@ use super::limiting::Taken;
 use crate::{
     http::{Head, Response},
     mcp::{Summary, tools::ToolErrorCode},
+    oauth::Route,
     platform::{Platform, UnixMillis},
 };
 
@@ -61,7 +62,7 @@ impl Line {
             "/livez" => "/livez",
             "/readyz" => "/readyz",
             "/health" => "/health",
-            _ => "other",
+            path => Route::of(path).map_or("other", Route::name),
         };
         Self {
             event: "request",

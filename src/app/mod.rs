@@ -1,10 +1,12 @@
 //! Routes, who is calling, limits; then the protocol.
 //!
-//! A request to `/mcp` passes the doors in this order, and the first that fails answers: verb, host and origin, query,
-//! credentials, rate limit, content type, body, protocol. Nothing before the rate limit costs a call to a Durable
-//! Object, and nothing before the body reads it.
+//! A request to `/mcp` passes the doors in this order, and the first that fails answers: verb, host, origin and address,
+//! query, credentials, limit per address, grant, limit per credential, content type, body, protocol, scope. Nothing before
+//! the limit costs a call to a Durable Object, and nothing before the body reads it.
 
+mod authorization;
 mod doors;
+mod guessing;
 mod limiting;
 mod log;
 
@@ -13,16 +15,22 @@ use std::{
     time::Duration,
 };
 
-use doors::{Caller, Door};
+use doors::{Caller, Credential, Door, Refusal};
+use guessing::Guess;
+use limiting::Limit;
 
 use crate::{
     config::{Config, Problem},
-    grants::store::{Command, ObjectName, Reply},
+    grants::{
+        seal::Keyring,
+        store::{Command, ObjectName, Reply},
+    },
     http::{Head, Method, Response},
-    mcp,
+    mcp::{self, tools::ToolErrorCode},
+    oauth::{self, AccessRefused, Route, Session},
     platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
     secret::Secret,
-    tidbcloud::Memory,
+    tidbcloud::{ApiKey, Memory, SqlLogin},
     tools::Tools,
 };
 
@@ -47,8 +55,10 @@ const INSTRUCTIONS: &str = "Manages TiDB Cloud Starter and Essential clusters an
 #[derive(Default)]
 pub struct Isolate {
     memory: Memory,
+    authorization: oauth::Memory,
     secret: RefCell<Option<Secret>>,
     limiter: limiting::Local,
+    pairs: guessing::Pairs,
 }
 
 impl Isolate {
@@ -90,6 +100,11 @@ impl<'a, P: Platform> App<'a, P> {
             _ if doors::is_too_long(&head.url) => plain_error(414, "url_too_long", "The URL is too long."),
             "/livez" | "/readyz" | "/health" if get => Response::json(200, r#"{"status":"ok"}"#),
             "/livez" | "/readyz" | "/health" => method_not_allowed("GET, HEAD"),
+            path if self.config.allowed.oauth
+                && let Some(route) = Route::of(path) =>
+            {
+                self.authorization(route, head, body, line).await
+            }
             path => match self.platform.asset(if path == "/" { "/index.html" } else { path }).await {
                 Some(_) if !get => method_not_allowed("GET, HEAD"),
                 Some(page) => page,
@@ -104,24 +119,84 @@ impl<'a, P: Platform> App<'a, P> {
             Ok(Door::Caller(caller)) => caller,
             Err(refusal) => return refusal.response(&line.request_id),
         };
-        line.auth = Some(caller.kind());
-
-        let secret = match self.secret().await {
-            Ok(secret) => secret,
-            Err(StorageFailure) => return unavailable(&line.request_id),
+        line.auth = Some(caller.credential.kind());
+        let Some(address) = doors::address(head) else {
+            return Refusal::new(403, "NO_CLIENT_ADDRESS", "The client's address is not known.")
+                .response(&line.request_id);
         };
-        let limit = match limiting::Limit::of(head, self.config, &secret) {
-            Ok(limit) => limit,
-            Err(refusal) => return refusal.response(&line.request_id),
+        let keyring = match &caller.credential {
+            Credential::Token(_) => self.keyring().await,
+            Credential::Keys(_) | Credential::Owner => self.secret().await.map(|secret| Keyring::new(secret, [])),
         };
-        line.ip_hash = Some(limit.short_hash());
-        let admission = limit.take(&self.platform, &self.isolate.limiter, 1).await;
-        line.limited(&admission);
-        if !admission.allowed() {
-            return admission.refusal(&line.request_id);
+        let Ok(keyring) = keyring else { return unavailable(&line.request_id) };
+        let visitor = limiting::visitor(address, self.config, &keyring);
+        line.ip_hash = Some(visitor.short_hash().to_owned());
+        let of_address = Limit::of_address(&visitor, self.config);
+        let taken = of_address.take(&self.platform, &self.isolate.limiter, 1).await;
+        line.limited(&taken);
+        if !taken.allowed() {
+            return limiting::describe(taken.refusal(&line.request_id), &[&taken]);
         }
-        let response = self.protocol(head, body, line, &caller, &secret, &limit).await;
-        admission.describe(response)
+        let origin = oauth::origin(head, self.config);
+        let server = oauth::Server {
+            config: self.config,
+            platform: &self.platform,
+            keyring: &keyring,
+            memory: &self.isolate.authorization,
+            tidb_cloud_memory: &self.isolate.memory,
+            visitor: &visitor,
+            origin: &origin,
+            request_id: &line.request_id.clone(),
+        };
+        let session = match &caller.credential {
+            Credential::Token(token) => match server.access(token.expose()).await {
+                Ok(session) => Some(session),
+                Err(AccessRefused::Unavailable) => return unavailable(&line.request_id),
+                Err(AccessRefused::Invalid) => {
+                    let message = "This token is not valid here, has ended or was revoked. Connect again.";
+                    let refusal = doors::unauthorized(head, self.config, Some("invalid_token"), message);
+                    return limiting::describe(refusal.response(&line.request_id), &[&taken]);
+                }
+            },
+            Credential::Keys(_) | Credential::Owner => None,
+        };
+        let guess = match &caller.credential {
+            Credential::Keys(key) => {
+                let guess = Guess::new(key, &keyring, &self.isolate.pairs, &self.isolate.limiter);
+                if let Err(refused) = guess.enter(&self.platform, &visitor).await {
+                    return limiting::describe(refused.refusal(&line.request_id), &[&taken]);
+                }
+                Some(guess)
+            }
+            Credential::Owner | Credential::Token(_) => None,
+        };
+        let of_credential = match (&caller.credential, &session) {
+            (_, Some(session)) => Limit::of_credential(&[b"grant", session.grant.as_bytes()], self.config, &keyring),
+            (Credential::Keys(key), None) => {
+                let parts = [b"keys".as_slice(), key.public().as_bytes(), key.private().expose().as_bytes()];
+                Limit::of_credential(&parts, self.config, &keyring)
+            }
+            (Credential::Owner | Credential::Token(_), None) => {
+                Limit::of_credential(&[b"owner"], self.config, &keyring)
+            }
+        };
+        let taken_too = of_credential.take(&self.platform, &self.isolate.limiter, 1).await;
+        line.limited(&taken_too);
+        if !taken_too.allowed() {
+            return limiting::describe(taken_too.refusal(&line.request_id), &[&taken, &taken_too]);
+        }
+        let admitted = Admitted { caller: &caller, session: session.as_ref(), limits: &[&of_address, &of_credential] };
+        let response = self.protocol(head, body, line, &admitted, &server).await;
+        if let Some(guess) = guess {
+            match line.error_code {
+                Some(ToolErrorCode::UnauthenticatedUpstream) => guess.leave(&self.platform, false).await,
+                _ if self.platform.fetches.get() > 0 && line.error_code.is_none() => {
+                    guess.leave(&self.platform, true).await
+                }
+                _ => {}
+            }
+        }
+        limiting::describe(response, &[&taken, &taken_too])
     }
 
     async fn protocol(
@@ -129,9 +204,8 @@ impl<'a, P: Platform> App<'a, P> {
         head: &Head,
         body: impl IncomingBody,
         line: &mut log::Line,
-        caller: &Caller,
-        secret: &Secret,
-        limit: &limiting::Limit,
+        admitted: &Admitted<'_>,
+        server: &oauth::Server<'_, Metered<'a, P>>,
     ) -> Response {
         if let Some(rejection) = mcp::precheck(&head.headers) {
             return rejection.response(&line.request_id);
@@ -150,38 +224,50 @@ impl<'a, P: Platform> App<'a, P> {
         };
         line.describe(parsed.summary());
         let messages = u32::try_from(parsed.messages()).unwrap_or(u32::MAX);
-        if messages > limit.burst() {
+        if admitted.limits.iter().any(|limit| messages > limit.burst()) {
             let message = "This batch has more messages than this deployment admits at once.";
             return mcp::Rejection::invalid_request("BATCH_TOO_LARGE", message).response(&line.request_id);
         }
         let more = messages.saturating_sub(1);
         if more > 0 {
-            let admission = limit.take(&self.platform, &self.isolate.limiter, more).await;
-            if !admission.allowed() {
-                return admission.refusal(&line.request_id);
+            for limit in admitted.limits {
+                let taken = limit.take(&self.platform, &self.isolate.limiter, more).await;
+                if !taken.allowed() {
+                    return taken.refusal(&line.request_id);
+                }
             }
         }
         let request_id = line.request_id.clone();
-        let server = mcp::Server {
+        let protocol = mcp::Server {
             name: NAME,
             title: TITLE,
             version: VERSION,
             instructions: INSTRUCTIONS,
             request_id: &request_id,
         };
-        let Some(key) = caller.key(self.config) else { return unavailable(&request_id) };
+        let Some((key, fallback)) = admitted.keys(self.config) else { return unavailable(&request_id) };
+        let Ok(secret) = self.secret().await else { return unavailable(&request_id) };
         let tools = Tools {
             platform: &self.platform,
             hosts: &self.config.hosts,
             key,
             memory: &self.isolate.memory,
-            secret,
-            fallback: caller.fallback(),
+            secret: &secret,
+            fallback,
         };
-        let reply = mcp::dispatch(&server, parsed, &tools).await;
+        let reply = mcp::dispatch(&protocol, parsed, &tools).await;
         line.rpc_error_code = reply.rpc_code;
         line.error_code = reply.tool_error;
         reply.response
+    }
+
+    /// All server secrets: what is set, what was set before, and what the deployment made for itself.
+    async fn keyring(&self) -> Result<Keyring, StorageFailure> {
+        let kept = self.kept_secret().await?;
+        Ok(match &self.config.secret {
+            Some(secret) => Keyring::new(secret.clone(), self.config.previous_secret.iter().cloned().chain([kept])),
+            None => Keyring::new(kept, self.config.previous_secret.iter().cloned()),
+        })
     }
 
     /// The server secret: the one that is set, or the one that the deployment made for itself.
@@ -189,6 +275,10 @@ impl<'a, P: Platform> App<'a, P> {
         if let Some(secret) = &self.config.secret {
             return Ok(secret.clone());
         }
+        self.kept_secret().await
+    }
+
+    async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
         let remembered = self.isolate.secret.borrow().clone();
         if let Some(secret) = remembered {
             return Ok(secret);
@@ -196,6 +286,29 @@ impl<'a, P: Platform> App<'a, P> {
         let secret = self.platform.kept_secret().await?;
         *self.isolate.secret.borrow_mut() = Some(secret.clone());
         Ok(secret)
+    }
+}
+
+/// Somebody whom the doors let in.
+struct Admitted<'a> {
+    caller: &'a Caller,
+    session: Option<&'a Session>,
+    /// What each further message of a batch is charged to.
+    limits: &'a [&'a Limit],
+}
+
+impl<'a> Admitted<'a> {
+    /// Keys for TiDB Cloud, and the caller's own SQL user.
+    fn keys(&self, config: &'a Config) -> Option<(&'a ApiKey, Option<&'a SqlLogin>)> {
+        let own = self.caller.fallback.as_ref();
+        match (&self.caller.credential, self.session) {
+            (Credential::Keys(key), _) => Some((key, own)),
+            (_, Some(session)) if !session.is_owner => {
+                let organization = session.contents.organizations.first()?;
+                Some((&organization.key, own.or(organization.sql.as_ref().map(|sql| &sql.login))))
+            }
+            _ => config.owner.as_ref().map(|owner| (&owner.key, own)),
+        }
     }
 }
 
@@ -258,18 +371,23 @@ fn finish(mut response: Response, head: &Head, request_id: &str) -> Response {
     let headers = &mut response.headers;
     headers.set("x-request-id", request_id);
     headers.set("x-content-type-options", "nosniff");
-    headers.set("referrer-policy", "no-referrer");
     headers.set("x-frame-options", "DENY");
-    headers.set(
-        "content-security-policy",
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    );
+    for (name, value) in [
+        ("referrer-policy", "no-referrer"),
+        (
+            "content-security-policy",
+            "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        ),
+        ("cache-control", "no-store"),
+    ] {
+        // A page with forms says more.
+        if !headers.has(name) {
+            headers.set(name, value);
+        }
+    }
     headers.set("cross-origin-opener-policy", "same-origin");
     if head.url.scheme() == "https" {
         headers.set("strict-transport-security", "max-age=31536000");
-    }
-    if !headers.has("cache-control") {
-        headers.set("cache-control", "no-store");
     }
     if head.method == Method::Head {
         response.body.clear();

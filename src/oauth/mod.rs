@@ -1,5 +1,284 @@
-//! Authorization: the server is its own OAuth 2.1 authorization server. Pure, given a `Platform`.
+//! Authorization: the server is its own OAuth 2.1 authorization server, for connectors that take an address and nothing
+//! else. A person gives TiDB Cloud API keys on a page of ours; they are sealed into a grant, and the client gets tokens.
+//!
+//! What is absent, and stays so: no page runs a script or loads anything from elsewhere; nothing is approved without a
+//! person; no client has a secret; no token is taken from an address; and no token of ours leaves for TiDB Cloud.
 
+mod access;
+mod authorize;
 pub mod client;
+mod consent;
+mod contents;
+mod documents;
 pub mod form;
+mod grants;
+mod guard;
+mod metadata;
+pub mod page;
 pub mod redirect;
+mod register;
+mod revoke;
+mod token;
+
+use std::{cell::RefCell, time::Duration};
+
+pub use self::{
+    access::{AccessRefused, Session},
+    contents::{Contents, Organization},
+    guard::{REFUSALS_PER_KEY, Visitor, refused_name},
+};
+use crate::{
+    config::{Config, Origin},
+    grants::{
+        grant, index,
+        seal::Keyring,
+        store::{Command, ObjectName, Reply},
+        token::GrantId,
+        transaction,
+    },
+    http::{Head, Method, Response},
+    platform::{Platform, StorageFailure, UnixMillis},
+    scope::Scope,
+    tidbcloud,
+};
+
+/// 16 KiB: a form with five sets of keys, names and SQL users has some 4 KiB, a registration some 1 KiB.
+pub const BODY_BYTES_MAX: usize = 16 << 10;
+
+/// TiDB Cloud has this long to say whether it takes a key: five keys, one after the other, within what a person waits for.
+const CHECK_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A route of the authorization server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Metadata of the protected resource (RFC 9728 section 3.1), at both places.
+    ProtectedResource,
+    /// Metadata of the authorization server (RFC 8414 section 3), where OpenID clients look as well.
+    AuthorizationServer,
+    /// The authorization endpoint (RFC 6749 section 3.1).
+    Authorize,
+    /// Where the consent page is sent to.
+    Consent,
+    /// The token endpoint (RFC 6749 section 3.2).
+    Token,
+    /// The registration endpoint (RFC 7591 section 3).
+    Register,
+    /// The revocation endpoint (RFC 7009 section 2).
+    Revoke,
+    /// The page that lists a key's grants.
+    Grants,
+    /// Where that page is sent to.
+    RevokeGrant,
+}
+
+impl Route {
+    /// The route of a path.
+    pub fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/.well-known/oauth-protected-resource/mcp" | "/.well-known/oauth-protected-resource" => {
+                Self::ProtectedResource
+            }
+            "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration" => {
+                Self::AuthorizationServer
+            }
+            "/authorize" => Self::Authorize,
+            "/consent" => Self::Consent,
+            "/token" => Self::Token,
+            "/register" => Self::Register,
+            "/revoke" => Self::Revoke,
+            "/grants" => Self::Grants,
+            "/grants/revoke" => Self::RevokeGrant,
+            _ => return None,
+        })
+    }
+
+    /// What the log calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ProtectedResource => "/.well-known/oauth-protected-resource",
+            Self::AuthorizationServer => "/.well-known/oauth-authorization-server",
+            Self::Authorize => "/authorize",
+            Self::Consent => "/consent",
+            Self::Token => "/token",
+            Self::Register => "/register",
+            Self::Revoke => "/revoke",
+            Self::Grants => "/grants",
+            Self::RevokeGrant => "/grants/revoke",
+        }
+    }
+
+    /// Whether it takes this method.
+    pub fn takes(self, method: Method) -> bool {
+        match self {
+            Self::ProtectedResource | Self::AuthorizationServer => matches!(method, Method::Get | Method::Head),
+            Self::Authorize => method == Method::Get,
+            Self::Grants => matches!(method, Method::Get | Method::Post),
+            Self::Consent | Self::Token | Self::Register | Self::Revoke | Self::RevokeGrant => method == Method::Post,
+        }
+    }
+
+    /// The methods it takes.
+    pub fn allow(self) -> &'static str {
+        match self {
+            Self::ProtectedResource | Self::AuthorizationServer => "GET, HEAD, OPTIONS",
+            Self::Authorize => "GET",
+            Self::Grants => "GET, POST",
+            Self::Token | Self::Register | Self::Revoke => "POST, OPTIONS",
+            Self::Consent | Self::RevokeGrant => "POST",
+        }
+    }
+
+    /// Whether pages of every origin may call it: it takes and gives no cookie.
+    pub fn is_open_to_every_origin(self) -> bool {
+        !self.is_page()
+    }
+
+    /// Whether a person sees it.
+    pub fn is_page(self) -> bool {
+        matches!(self, Self::Authorize | Self::Consent | Self::Grants | Self::RevokeGrant)
+    }
+
+    /// Whether it is answered without any storage or limit: it says what everybody may know.
+    pub fn is_metadata(self) -> bool {
+        matches!(self, Self::ProtectedResource | Self::AuthorizationServer)
+    }
+}
+
+/// What an isolate remembers of clients' documents.
+#[derive(Default)]
+pub struct Memory {
+    documents: RefCell<documents::Cache>,
+}
+
+/// Who serves, for one request.
+pub struct Server<'a, P> {
+    /// The settings.
+    pub config: &'a Config,
+    /// The outside world.
+    pub platform: &'a P,
+    /// The server secrets.
+    pub keyring: &'a Keyring,
+    /// What this isolate remembers of documents.
+    pub memory: &'a Memory,
+    /// What this isolate remembers of TiDB Cloud.
+    pub tidb_cloud_memory: &'a tidbcloud::Memory,
+    /// Who is asking.
+    pub visitor: &'a Visitor,
+    /// Issuer and host of everything: `PUBLIC_ORIGIN`, or the origin of the request. No header counts.
+    pub origin: &'a Origin,
+    /// Names the request in the log.
+    pub request_id: &'a str,
+}
+
+/// The origin that a request is served under.
+pub fn origin(head: &Head, config: &Config) -> Origin {
+    config.public_origin.clone().unwrap_or_else(|| Origin::of(&head.url))
+}
+
+/// Where the protected resource's metadata is.
+pub fn resource_metadata(origin: &Origin) -> String {
+    format!("{}/.well-known/oauth-protected-resource/mcp", origin.as_str())
+}
+
+/// What tokens are for: the address of the MCP endpoint, without any query.
+pub fn resource(origin: &Origin) -> String {
+    format!("{}/mcp", origin.as_str())
+}
+
+/// A challenge for `WWW-Authenticate` (RFC 6750 section 3, RFC 9728 section 5.1). `error` is absent where no credential was
+/// sent.
+pub fn challenge(origin: &Origin, scope: Scope, error: Option<(&str, &str)>) -> String {
+    let mut text = String::from("Bearer ");
+    if let Some((error, description)) = error {
+        text.push_str(&format!("error=\"{error}\", error_description=\"{description}\", "));
+    }
+    text.push_str(&format!("scope=\"{}\", resource_metadata=\"{}\"", scope.with_included(), resource_metadata(origin)));
+    text
+}
+
+impl<P: Platform> Server<'_, P> {
+    /// Answers a request of an authorization route; method, origin and size were looked at before.
+    pub async fn handle(&self, route: Route, head: &Head, body: &[u8]) -> Response {
+        match (route, head.method) {
+            (Route::ProtectedResource, _) => self.protected_resource(),
+            (Route::AuthorizationServer, _) => self.authorization_server(),
+            (Route::Authorize, _) => self.authorize(head).await,
+            (Route::Consent, _) => self.consent(head, body).await,
+            (Route::Token, _) => self.token(head, body).await,
+            (Route::Register, _) => self.register(head, body).await,
+            (Route::Revoke, _) => self.revoke(head, body).await,
+            (Route::Grants, Method::Get) => self.grants(head).await,
+            (Route::Grants, _) => self.prove_key(head, body).await,
+            (Route::RevokeGrant, _) => self.revoke_grant(head, body).await,
+        }
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.platform.now()
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        self.platform.random(bytes);
+    }
+
+    async fn ask_grant(&self, id: &GrantId, command: grant::Command) -> Result<grant::Reply, StorageFailure> {
+        match self.platform.object(&ObjectName::grant(id), &Command::Grant(command)).await? {
+            Reply::Grant(reply) => Ok(reply),
+            _ => Err(StorageFailure),
+        }
+    }
+
+    async fn ask_transaction(
+        &self,
+        id: &str,
+        command: transaction::Command,
+    ) -> Result<transaction::Reply, StorageFailure> {
+        match self.platform.object(&ObjectName::transaction(id), &Command::Transaction(command)).await? {
+            Reply::Transaction(reply) => Ok(reply),
+            _ => Err(StorageFailure),
+        }
+    }
+
+    async fn ask_index(&self, name: &[u8], command: index::Command) -> Result<index::Reply, StorageFailure> {
+        match self.platform.object(&ObjectName::index(name), &Command::Index(command)).await? {
+            Reply::Index(reply) => Ok(reply),
+            _ => Err(StorageFailure),
+        }
+    }
+
+    /// One line of what happened to whom, for audits: no key, no token, no name that a person chose.
+    fn audit(&self, event: &'static str, fields: &[(&'static str, &str)]) {
+        let mut line = serde_json::Map::new();
+        for (name, value) in [("event", event), ("request_id", self.request_id), ("ip_hash", self.visitor.short_hash())]
+            .iter()
+            .chain(fields)
+        {
+            line.insert((*name).to_owned(), (*value).into());
+        }
+        self.platform.log(&serde_json::Value::Object(line).to_string());
+    }
+}
+
+/// What the log calls a grant: enough to tell grants apart, too little to be one.
+fn short(id: &GrantId) -> &str {
+    id.as_str().get(..8).unwrap_or_default()
+}
+
+/// What the log calls a client: the host of its document, or that it registered itself.
+fn client_kind(id: &str) -> String {
+    url::Url::parse(id)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_else(|| "registered".to_owned())
+}
+
+/// An error of the token, registration and revocation endpoints (RFC 6749 section 5.2, RFC 7591 section 3.2.2).
+fn json_error(status: u16, error: &str, description: &str) -> Response {
+    Response::json(status, serde_json::json!({"error": error, "error_description": description}).to_string())
+}
+
+/// Storage or limiter did not answer: nothing happened, and the same request can be sent again.
+fn json_unavailable() -> Response {
+    json_error(503, "temporarily_unavailable", "The server's own storage did not answer. Try again.")
+        .with("retry-after", "5")
+}

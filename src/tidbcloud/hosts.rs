@@ -38,6 +38,16 @@ impl Hosts {
         self.sandbox.is_some()
     }
 
+    /// Where an https address of anybody else's is reached: there, or through the sandbox, which stands for the whole
+    /// world. `None` where it is no such address.
+    pub fn public(&self, address: &str) -> Option<Url> {
+        let rest = address.strip_prefix("https://")?;
+        match &self.sandbox {
+            Some(sandbox) => Url::parse(&format!("{sandbox}/{rest}")).ok(),
+            None => Url::parse(address).ok(),
+        }
+    }
+
     /// What all addresses of this host start with; no slash at the end.
     pub(super) fn base(&self, host: &Host) -> String {
         match &self.sandbox {

@@ -1,0 +1,100 @@
+//! The doors of the authorization server: method, origin, size. What it answers is [`crate::oauth`]'s to say.
+
+use super::{App, BODY_TIMEOUT, limiting, log, method_not_allowed, plain_error};
+use crate::{
+    config::Origin,
+    http::{Head, Method, Response},
+    oauth::{self, BODY_BYTES_MAX, Route},
+    platform::{BodyError, IncomingBody, Platform},
+};
+
+/// What pages of other origins may send to token, registration and revocation endpoint.
+const PREFLIGHT_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version";
+
+impl<P: Platform> App<'_, P> {
+    pub(super) async fn authorization(
+        &self,
+        route: Route,
+        head: &Head,
+        body: impl IncomingBody,
+        line: &mut log::Line,
+    ) -> Response {
+        let response = self.answer_authorization(route, head, body, line).await;
+        if route.is_open_to_every_origin() {
+            // Nothing here takes a cookie: whose page asks makes no difference.
+            response
+                .with("access-control-allow-origin", "*")
+                .with("access-control-expose-headers", "WWW-Authenticate, X-Request-Id, Retry-After")
+        } else {
+            response
+        }
+    }
+
+    async fn answer_authorization(
+        &self,
+        route: Route,
+        head: &Head,
+        body: impl IncomingBody,
+        line: &mut log::Line,
+    ) -> Response {
+        if head.method == Method::Options && route.is_open_to_every_origin() {
+            return Response::empty(204)
+                .with("access-control-allow-methods", route.allow())
+                .with("access-control-allow-headers", PREFLIGHT_HEADERS)
+                .with("access-control-max-age", "86400");
+        }
+        if !route.takes(head.method) {
+            return method_not_allowed(route.allow());
+        }
+        let origin = oauth::origin(head, self.config);
+        if route.is_page() && head.method == Method::Post && !is_own(head, &origin) {
+            return plain_error(403, "forbidden", "This form is only taken from this server's own pages.");
+        }
+        let Ok(keyring) = self.keyring().await else {
+            return plain_error(503, "temporarily_unavailable", "The server's own storage did not answer. Try again.")
+                .with("retry-after", "5");
+        };
+        let address = super::doors::address(head);
+        let visitor = match address {
+            Some(address) => limiting::visitor(address, self.config, &keyring),
+            None if route.is_metadata() => oauth::Visitor { hash: String::new(), shared: false },
+            None => return plain_error(403, "forbidden", "The client's address is not known."),
+        };
+        line.ip_hash = Some(visitor.short_hash().to_owned());
+        let bytes = match body.read(BODY_BYTES_MAX, BODY_TIMEOUT).await {
+            Ok(bytes) => bytes,
+            Err(error) => return body_refused(route, error),
+        };
+        line.bytes_in = bytes.len();
+        let server = oauth::Server {
+            config: self.config,
+            platform: &self.platform,
+            keyring: &keyring,
+            memory: &self.isolate.authorization,
+            tidb_cloud_memory: &self.isolate.memory,
+            visitor: &visitor,
+            origin: &origin,
+            request_id: &line.request_id,
+        };
+        server.handle(route, head, &bytes).await
+    }
+}
+
+/// Whether a form was posted by a page of this server, as browsers say it (Fetch, `Origin`; W3C Fetch Metadata,
+/// `Sec-Fetch-Site`). A form of ours always has an origin.
+fn is_own(head: &Head, origin: &Origin) -> bool {
+    let sent = head.headers.get("origin").is_some_and(|sent| sent == origin.as_str());
+    let site = head.headers.get("sec-fetch-site");
+    sent && site.is_none_or(|site| site == "same-origin")
+}
+
+fn body_refused(route: Route, error: BodyError) -> Response {
+    let (status, message) = match error {
+        BodyError::TooLarge => (413, "The body is longer than 16 KiB."),
+        BodyError::Timeout => (408, "The body did not arrive within 10 seconds."),
+        BodyError::Broken => (400, "The body broke off."),
+    };
+    let code = if route == Route::Register { "invalid_client_metadata" } else { "invalid_request" };
+    let body = serde_json::json!({"error": code, "error_description": message});
+    Response::json(status, body.to_string())
+}

@@ -1,0 +1,81 @@
+//! From an access token to whoever is calling.
+
+use super::{Contents, Server, resource, short};
+use crate::{
+    grants::{
+        grant::{Command, Reply},
+        seal::{base64url, same},
+        token::{Kind, Token},
+    },
+    platform::Platform,
+    scope::Scope,
+};
+
+/// What an access token stands for, for one request.
+pub struct Session {
+    /// What it may do.
+    pub scope: Scope,
+    /// What the person gave; empty on an owner's deployment.
+    pub contents: Contents,
+    /// Id of the grant: what its limit goes by.
+    pub grant: String,
+    /// Whether the owner allowed it, whose keys are settings.
+    pub is_owner: bool,
+}
+
+/// Why a token opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessRefused {
+    /// It is unknown, has ended, was revoked or is for somebody else: all the same.
+    Invalid,
+    /// Storage did not answer.
+    Unavailable,
+}
+
+impl<P: Platform> Server<'_, P> {
+    /// Opens an access token.
+    ///
+    /// # Errors
+    /// It is none of this deployment's, for this address, at this time; or storage failed.
+    pub async fn access(&self, text: &str) -> Result<Session, AccessRefused> {
+        let token = Token::parse(text, self.keyring)
+            .filter(|token| token.kind == Kind::Access)
+            .ok_or(AccessRefused::Invalid)?;
+        let reply = self.ask_grant(&token.grant, Command::Use { hash: token.fingerprint() }).await;
+        let Reply::Opened(opened) = reply.map_err(|_| AccessRefused::Unavailable)? else {
+            return Err(AccessRefused::Invalid);
+        };
+        if opened.resource != resource(self.origin) {
+            return Err(AccessRefused::Invalid);
+        }
+        let is_owner = match (&opened.owner, &self.config.owner) {
+            (None, _) => false,
+            (Some(hash), Some(owner)) if self.is_of_access_key(hash, owner.access_key.expose()) => true,
+            // The access key was replaced, or the deployment is no owner's any more.
+            (Some(_), _) => return Err(AccessRefused::Invalid),
+        };
+        let bound_to = opened.bound_to(token.grant.as_str());
+        let contents = self
+            .keyring
+            .unwrap(&token.wrapping(), &opened.wrapped)
+            .and_then(|data_key| data_key.open(&bound_to, &opened.contents))
+            .and_then(|text| Contents::read(&text))
+            .ok_or(AccessRefused::Invalid)?;
+        Ok(Session { scope: opened.scope.0, contents, grant: token.grant.as_str().to_owned(), is_owner })
+    }
+
+    /// A token asked for more than it may: a person will be asked.
+    pub fn audit_step_up(&self, grant: &str, scope: Scope) {
+        let start = grant.get(..8).unwrap_or_default();
+        self.audit("step_up", &[("grant", start), ("scope", scope.as_str())]);
+    }
+
+    fn is_of_access_key(&self, hash: &str, access_key: &str) -> bool {
+        self.keyring.macs("access key v1", &[access_key.as_bytes()]).any(|mac| same(&base64url(&mac), hash))
+    }
+
+    /// What the log calls a token's grant.
+    pub fn grant_of(&self, text: &str) -> Option<String> {
+        Token::parse(text, self.keyring).map(|token| short(&token.grant).to_owned())
+    }
+}

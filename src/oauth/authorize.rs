@@ -1,0 +1,302 @@
+//! The authorization endpoint: reads what a client asks for, and shows it to a person.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{
+    Server, client_kind,
+    documents::NoClient,
+    form::{Fields, Repeated},
+    guard::Guarded,
+    page::{self, Consent},
+    redirect::RedirectUri,
+    resource,
+};
+use crate::{
+    config::is_loopback,
+    grants::{
+        seal::{base64url, fingerprint, random},
+        transaction::LIFE_MILLIS,
+    },
+    http::{Head, Response},
+    platform::Platform,
+    scope::Scope,
+};
+
+/// What a client sends along and gets back; 2 KiB is far more than any is known to send.
+const STATE_BYTES_MAX: usize = 2_048;
+/// SHA-256 in base64url (RFC 7636 section 4.2).
+const CHALLENGE_CHARACTERS: usize = 43;
+
+/// What a page of ours is about: sealed into the page, so that nothing of it can be changed on the way back and nothing is
+/// stored for those who only look.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Asked {
+    /// Names the transaction.
+    pub(super) id: String,
+    /// The origin that the page was shown under.
+    pub(super) origin: String,
+    pub(super) client_id: String,
+    pub(super) client_name: String,
+    pub(super) document_host: Option<String>,
+    pub(super) redirect_uri: String,
+    pub(super) state: Option<String>,
+    pub(super) challenge: String,
+    pub(super) scope: String,
+    /// SHA-256 of the token that form and cookie carry.
+    pub(super) csrf: String,
+    /// Milliseconds since 1970.
+    pub(super) ends: u64,
+}
+
+/// What the page is sealed for.
+pub(super) const PURPOSE: &str = "consent page v1";
+
+/// What a client asks for, checked.
+struct Request {
+    challenge: String,
+    scope: Scope,
+}
+
+/// An error that the client is told (RFC 6749 section 4.1.2.1).
+#[derive(Clone, Copy)]
+struct Told(&'static str, &'static str);
+
+impl From<Repeated> for Told {
+    fn from(_: Repeated) -> Self {
+        Self("invalid_request", "A parameter stands more than once.")
+    }
+}
+
+impl<P: Platform> Server<'_, P> {
+    pub(super) async fn authorize(&self, head: &Head) -> Response {
+        if let Err(guarded) = self.guard_request().await {
+            return self.guarded_page(guarded);
+        }
+        let Some(fields) = Fields::parse(head.url.query().unwrap_or_default().as_bytes()) else {
+            return self.refusal(400, "invalid_request", "The address is not a request for authorization.");
+        };
+        // Until client and redirect are known, nothing is sent anywhere (RFC 6749 section 4.1.2.1).
+        let Ok(Some(client_id)) = fields.one("client_id") else {
+            return self.refusal(400, "invalid_request", "The address does not say which client asks.");
+        };
+        let client = match self.client(client_id).await {
+            Ok(client) => client,
+            Err(NoClient::Invalid(why)) => return self.refusal(400, "invalid_client", why),
+            Err(NoClient::Limited(seconds)) => return self.guarded_page(Guarded::Limited(seconds)),
+            Err(NoClient::Unavailable) => return self.guarded_page(Guarded::Unavailable),
+        };
+        let redirect = match fields.one("redirect_uri") {
+            Ok(Some(uri)) => RedirectUri::parse(uri).ok().filter(|uri| client.owns(uri)),
+            _ => None,
+        };
+        let Some(redirect) = redirect else {
+            return self.refusal(
+                400,
+                "invalid_request",
+                "The client did not register the address that answers shall go to.",
+            );
+        };
+        let state = fields.one("state");
+        let request = self.read_request(&fields).and_then(|request| match state {
+            Ok(Some(state)) if state.len() > STATE_BYTES_MAX => {
+                Err(Told("invalid_request", "state is longer than 2048 bytes."))
+            }
+            Ok(_) => Ok(request),
+            Err(repeated) => Err(repeated.into()),
+        });
+        let state = state.ok().flatten().filter(|state| state.len() <= STATE_BYTES_MAX);
+        let Request { challenge, scope } = match request {
+            Ok(request) => request,
+            Err(Told(error, description)) => {
+                let mut answer = vec![("error", error), ("error_description", description)];
+                answer.extend(state.map(|state| ("state", state)));
+                answer.push(("iss", self.origin.as_str()));
+                return Response::empty(302).with("location", redirect.with_answer(&answer));
+            }
+        };
+        let csrf = base64url(&random::<32>(&|bytes| self.random(bytes)));
+        let asked = Asked {
+            id: base64url(&random::<16>(&|bytes| self.random(bytes))),
+            origin: self.origin.as_str().to_owned(),
+            client_id: client.id,
+            client_name: client.name,
+            document_host: client.document_host,
+            redirect_uri: redirect.as_str().to_owned(),
+            state: state.map(str::to_owned),
+            challenge,
+            scope: scope.as_str().to_owned(),
+            csrf: fingerprint(csrf.as_bytes()),
+            ends: self.now().0.saturating_add(LIFE_MILLIS),
+        };
+        let cookie = self.cookie(&cookie_name(&asked.id), &csrf, LIFE_MILLIS / 1_000);
+        self.consent_page(200, &asked, &csrf, &Consent::default()).with("set-cookie", cookie)
+    }
+
+    fn read_request(&self, fields: &Fields) -> Result<Request, Told> {
+        match fields.one("response_type")? {
+            Some("code") => {}
+            Some(_) => return Err(Told("unsupported_response_type", "Only the response type code is offered.")),
+            None => return Err(Told("invalid_request", "response_type is missing.")),
+        }
+        if fields.one("response_mode")?.is_some_and(|mode| mode != "query") {
+            return Err(Told("invalid_request", "Only the response mode query is offered."));
+        }
+        if fields.one("request")?.is_some() {
+            return Err(Told("request_not_supported", "Request objects are not supported."));
+        }
+        if fields.one("request_uri")?.is_some() {
+            return Err(Told("request_uri_not_supported", "Request objects are not supported."));
+        }
+        let challenge = fields
+            .one("code_challenge")?
+            .ok_or(Told("invalid_request", "PKCE is required: code_challenge is missing."))?;
+        // Without a method it would be plain (RFC 7636 section 4.3), which protects nothing.
+        if fields.one("code_challenge_method")? != Some("S256") {
+            return Err(Told("invalid_request", "code_challenge_method must be S256."));
+        }
+        let well_formed = challenge.len() == CHALLENGE_CHARACTERS
+            && challenge.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        if !well_formed {
+            return Err(Told("invalid_request", "code_challenge is not SHA-256 in base64url."));
+        }
+        if !self.is_for_us(fields) {
+            return Err(Told("invalid_target", "This server only authorizes for its own MCP endpoint."));
+        }
+        let scope = asked_scope(fields.one("scope")?)
+            .ok_or(Told("invalid_scope", "The scopes are tidb:read, tidb:write and tidb:destroy."))?;
+        Ok(Request { challenge: challenge.to_owned(), scope })
+    }
+
+    /// Whether every `resource` (RFC 8707 section 2) is our endpoint, whatever its query: that only narrows. Clients that
+    /// are older than the parameter leave it out.
+    pub(super) fn is_for_us(&self, fields: &Fields) -> bool {
+        let ours = resource(self.origin);
+        fields.all("resource").all(|text| {
+            Url::parse(text).is_ok_and(|mut url| {
+                url.set_query(None);
+                url.as_str() == ours
+            })
+        })
+    }
+
+    /// The consent page, with what `more` says on top.
+    pub(super) fn consent_page(&self, status: u16, asked: &Asked, csrf: &str, more: &Consent<'_>) -> Response {
+        let random = |bytes: &mut [u8]| self.random(bytes);
+        let sealed = serde_json::to_string(asked)
+            .ok()
+            .and_then(|text| self.keyring.seal_text(PURPOSE, &text, &random))
+            .unwrap_or_default();
+        let Ok(redirect) = RedirectUri::parse(&asked.redirect_uri) else {
+            return self.refusal(400, "invalid_request", "The page is not what it was.");
+        };
+        let (place, nonce) = (redirect.place(), self.nonce());
+        let host = Url::parse(self.origin.as_str()).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let consent = Consent {
+            client_name: &asked.client_name,
+            client_id_host: asked.document_host.as_deref(),
+            redirect_host: &place,
+            redirect_is_loopback: redirect.is_loopback(),
+            redirect_is_known: redirect.is_known(),
+            requested: Scope::parse(&asked.scope).unwrap_or(Scope::Read),
+            transaction: &sealed,
+            csrf,
+            nonce: &nonce,
+            owner: self.config.owner.is_some(),
+            tidbcloud_login: self.config.tidb_cloud_oauth.is_some() && self.config.owner.is_none(),
+            server_host: host.as_deref().unwrap_or_default(),
+            ..*more
+        };
+        self.page(status, &nonce, page::consent(&consent))
+    }
+
+    /// A page that says what is wrong, and leads nowhere.
+    pub(super) fn refusal(&self, status: u16, error: &str, message: &str) -> Response {
+        let nonce = self.nonce();
+        self.page(status, &nonce, page::error_page(error, message, &nonce))
+    }
+
+    /// A page of a guard.
+    pub(super) fn guarded_page(&self, guarded: Guarded) -> Response {
+        match guarded {
+            Guarded::Limited(seconds) => self
+                .refusal(429, "too_many_requests", "Too many tries. Wait a minute and load the page again.")
+                .with("retry-after", seconds.to_string()),
+            Guarded::Unavailable => self.unavailable_page(),
+        }
+    }
+
+    /// The page of storage that does not answer.
+    pub(super) fn unavailable_page(&self) -> Response {
+        self.refusal(503, "temporarily_unavailable", "The server's own storage did not answer. Try again in a moment.")
+            .with("retry-after", "5")
+    }
+
+    /// A page of ours: no script, no address but our own, framed by nobody. `Referrer-Policy` lets a form post say where it
+    /// comes from, and nobody else learn it.
+    pub(super) fn page(&self, status: u16, nonce: &str, html: String) -> Response {
+        let policy = format!(
+            "default-src 'none'; style-src 'nonce-{nonce}'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+        );
+        let mut response = Response::empty(status)
+            .with("content-type", "text/html; charset=utf-8")
+            .with("content-security-policy", policy)
+            .with("referrer-policy", "same-origin")
+            .with("cache-control", "no-store");
+        response.body = html.into_bytes();
+        response
+    }
+
+    pub(super) fn nonce(&self) -> String {
+        base64url(&random::<16>(&|bytes| self.random(bytes)))
+    }
+
+    /// A cookie for this host alone (RFC 6265bis section 4.1.3.2). Plain http, which only loopback hosts speak here, has no
+    /// `Secure` and so no such prefix.
+    pub(super) fn cookie(&self, name: &str, value: &str, seconds: u64) -> String {
+        let secure = if self.is_https() { "; Secure" } else { "" };
+        format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", self.full_cookie_name(name))
+    }
+
+    /// The value of a cookie of ours that stands once.
+    pub(super) fn sent_cookie(&self, head: &Head, name: &str) -> Option<String> {
+        let name = self.full_cookie_name(name);
+        let header = head.headers.get("cookie")?;
+        let mut found = header.split([';', ',']).filter_map(|pair| {
+            let (key, value) = pair.trim().split_once('=')?;
+            (key == name).then(|| value.to_owned())
+        });
+        let first = found.next();
+        if found.next().is_some() { None } else { first }
+    }
+
+    fn full_cookie_name(&self, name: &str) -> String {
+        if self.is_https() { format!("__Host-{name}") } else { name.to_owned() }
+    }
+
+    fn is_https(&self) -> bool {
+        Url::parse(self.origin.as_str()).is_ok_and(|url| url.scheme() == "https" || !is_loopback(&url))
+    }
+
+    /// For audits: who asked and where to.
+    pub(super) fn client_fields(client_id: &str) -> String {
+        client_kind(client_id)
+    }
+}
+
+/// A page of each transaction has a cookie of its own, so that several can be open.
+pub(super) fn cookie_name(transaction: &str) -> String {
+    format!("mcp_consent_{}", transaction.get(..8).unwrap_or_default())
+}
+
+/// The strongest scope that is asked for; reading where none is. Scopes of other servers are left out (RFC 6749 section
+/// 3.3), unless there is nothing else.
+fn asked_scope(text: Option<&str>) -> Option<Scope> {
+    let Some(text) = text else { return Some(Scope::Read) };
+    let mut names = text.split(' ').filter(|name| !name.is_empty());
+    if names.clone().all(|name| name == "offline_access") {
+        return Some(Scope::Read);
+    }
+    let known = names.clone().filter_map(Scope::parse).max();
+    known.filter(|_| names.all(|name| name.len() <= 64))
+}

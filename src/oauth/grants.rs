@@ -1,0 +1,199 @@
+//! The page on which a person sees and ends the grants that hold a key.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Server,
+    consent::Checked,
+    form::{Fields, is_form},
+    page::{self, GrantRow, Grants, GrantsSignIn, Problem},
+    short,
+};
+use crate::{
+    grants::{
+        grant,
+        index::{self, Entry},
+        seal::{base64url, from_base64url, random, same},
+        token::GrantId,
+    },
+    http::{Head, Response},
+    platform::{Platform, StorageFailure},
+    scope::Scope,
+    tidbcloud::ApiKey,
+};
+
+/// A key that was proved holds for five minutes.
+const PROVED_SECONDS: u64 = 300;
+const COOKIE: &str = "mcp_grants";
+const PURPOSE: &str = "grants page v1";
+
+/// Whose grants may be seen: sealed into a cookie.
+#[derive(Serialize, Deserialize)]
+struct Proved {
+    /// Names of the indexes, under the current and earlier server secrets.
+    indexes: Vec<String>,
+    csrf: String,
+    /// Milliseconds since 1970.
+    ends: u64,
+}
+
+impl<P: Platform> Server<'_, P> {
+    pub(super) async fn grants(&self, head: &Head) -> Response {
+        if let Err(guarded) = self.guard_request().await {
+            return self.guarded_page(guarded);
+        }
+        match self.proved(head) {
+            Some(proved) => self.list(200, &proved, None).await,
+            None => self.sign_in(200, &[]),
+        }
+    }
+
+    /// `POST /grants`: proves a key once.
+    pub(super) async fn prove_key(&self, head: &Head, body: &[u8]) -> Response {
+        let fields = match Fields::parse(body) {
+            Some(fields) if is_form(&head.headers) => fields,
+            _ => return self.refusal(400, "invalid_request", "This is not the form of this page."),
+        };
+        if let Err(guarded) = self.guard_try().await {
+            return self.guarded_page(guarded);
+        }
+        let one = |name| fields.one(name).ok().flatten().unwrap_or_default().trim();
+        let wrong = |field, message| self.sign_in(400, &[Problem { field, set: 0, message }]);
+        let indexes: Vec<[u8; 32]> = if let Some(owner) = &self.config.owner {
+            if !owner.access_key.matches(one("accessKey")) {
+                return wrong("accessKey", "This is not the access key of this deployment.");
+            }
+            self.keyring.macs("index of the owner v1", &[]).collect()
+        } else {
+            const REFUSED: &str = "TiDB Cloud does not accept these keys.";
+            let Ok(key) = ApiKey::new(one("publicKey"), one("privateKey")) else { return wrong("publicKey", REFUSED) };
+            match self.check_key(&key).await {
+                Checked::Accepted => {}
+                Checked::Refused => return wrong("publicKey", REFUSED),
+                Checked::Guarded(guarded) => return self.guarded_page(guarded),
+                Checked::Unknown => {
+                    let problem = "TiDB Cloud did not say whether it takes these keys. Try again in a moment.";
+                    return self.sign_in(503, &[Problem { field: "publicKey", set: 0, message: problem }]);
+                }
+            }
+            self.keyring.macs("index of a key v1", &[key.public().as_bytes()]).collect()
+        };
+        let proved = Proved {
+            indexes: indexes.iter().map(|name| base64url(name)).collect(),
+            csrf: base64url(&random::<32>(&|bytes| self.random(bytes))),
+            ends: self.now().0.saturating_add(PROVED_SECONDS * 1_000),
+        };
+        let sealed = serde_json::to_string(&proved)
+            .ok()
+            .and_then(|text| self.keyring.seal_text(PURPOSE, &text, &|bytes| self.random(bytes)));
+        let Some(sealed) = sealed else { return self.unavailable_page() };
+        self.list(200, &proved, None).await.with("set-cookie", self.cookie(COOKIE, &sealed, PROVED_SECONDS))
+    }
+
+    /// `POST /grants/revoke`: ends one grant.
+    pub(super) async fn revoke_grant(&self, head: &Head, body: &[u8]) -> Response {
+        let fields = match Fields::parse(body) {
+            Some(fields) if is_form(&head.headers) => fields,
+            _ => return self.refusal(400, "invalid_request", "This is not the form of this page."),
+        };
+        if let Err(guarded) = self.guard_request().await {
+            return self.guarded_page(guarded);
+        }
+        let one = |name| fields.one(name).ok().flatten().unwrap_or_default();
+        let Some(proved) = self.proved(head).filter(|proved| same(&proved.csrf, one("csrf"))) else {
+            return self.refusal(403, "forbidden", "Five minutes are over. Open /grants again.");
+        };
+        match self.end_listed(&proved, one("grant")).await {
+            Ok(true) => self.list(200, &proved, Some("Revoked. The client's tokens no longer work.")).await,
+            Ok(false) => self.list(404, &proved, Some("There is no such grant.")).await,
+            Err(StorageFailure) => self.unavailable_page(),
+        }
+    }
+
+    /// Ends a grant if it is listed for the key that was proved.
+    async fn end_listed(&self, proved: &Proved, grant: &str) -> Result<bool, StorageFailure> {
+        let Some(id) = GrantId::parse(grant, self.keyring) else { return Ok(false) };
+        let mut found = false;
+        for name in &proved.indexes {
+            let Some(name) = from_base64url(name) else { continue };
+            let listed = self.entries(&name).await?.iter().any(|entry| entry.grant == grant);
+            if listed {
+                found = true;
+                self.ask_grant(&id, grant::Command::End).await?;
+                self.ask_index(&name, index::Command::Remove { grant: grant.to_owned() }).await?;
+            }
+        }
+        if found {
+            self.audit("revocation", &[("grant", short(&id)), ("by", "person")]);
+        }
+        Ok(found)
+    }
+
+    async fn entries(&self, name: &[u8]) -> Result<Vec<Entry>, StorageFailure> {
+        match self.ask_index(name, index::Command::List).await? {
+            index::Reply::Entries(entries) => Ok(entries),
+            _ => Err(StorageFailure),
+        }
+    }
+
+    fn proved(&self, head: &Head) -> Option<Proved> {
+        let sealed = self.sent_cookie(head, COOKIE)?;
+        let proved: Proved = serde_json::from_str(&self.keyring.open_text(PURPOSE, &sealed)?).ok()?;
+        (proved.ends > self.now().0).then_some(proved)
+    }
+
+    fn sign_in(&self, status: u16, problems: &[Problem<'_>]) -> Response {
+        let nonce = self.nonce();
+        let page = GrantsSignIn { owner: self.config.owner.is_some(), problems, nonce: &nonce };
+        self.page(status, &nonce, page::grants_sign_in(&page))
+    }
+
+    async fn list(&self, status: u16, proved: &Proved, notice: Option<&str>) -> Response {
+        let Ok(found) = self.living(proved).await else { return self.unavailable_page() };
+        let nonce = self.nonce();
+        let texts: Vec<_> = found.iter().map(|(entry, _, used)| (date(entry.created), date(*used))).collect();
+        let rows: Vec<_> = found
+            .iter()
+            .zip(&texts)
+            .map(|((entry, scope, _), (created, used))| GrantRow {
+                id: &entry.grant,
+                client_name: &entry.client_name,
+                client_host: &entry.client_host,
+                organization: &entry.organization,
+                scope: *scope,
+                created,
+                last_used: used,
+            })
+            .collect();
+        let page = Grants { csrf: &proved.csrf, grants: &rows, nonce: &nonce, notice };
+        self.page(status, &nonce, page::grants(&page))
+    }
+
+    /// The listed grants that have not ended, the newest first; those that have are forgotten.
+    async fn living(&self, proved: &Proved) -> Result<Vec<(Entry, Scope, u64)>, StorageFailure> {
+        let mut living = Vec::new();
+        for name in &proved.indexes {
+            let Some(name) = from_base64url(name) else { continue };
+            for entry in self.entries(&name).await? {
+                let Some(id) = GrantId::parse(&entry.grant, self.keyring) else { continue };
+                match self.ask_grant(&id, grant::Command::Describe).await? {
+                    grant::Reply::Described { scope, used } => living.push((entry, scope.0, used)),
+                    _ => {
+                        let forget = index::Command::Remove { grant: entry.grant };
+                        self.ask_index(&name, forget).await?;
+                    }
+                }
+            }
+        }
+        living.sort_by_key(|(entry, ..)| std::cmp::Reverse(entry.created));
+        Ok(living)
+    }
+}
+
+/// A day and a minute in UTC.
+fn date(millis: u64) -> String {
+    let seconds = i64::try_from(millis / 1_000).unwrap_or_default();
+    let Ok(moment) = time::OffsetDateTime::from_unix_timestamp(seconds) else { return String::new() };
+    let (date, hour, minute) = (moment.date(), moment.hour(), moment.minute());
+    format!("{}-{:02}-{:02} {hour:02}:{minute:02} UTC", date.year(), u8::from(date.month()), date.day())
+}

@@ -1,0 +1,124 @@
+//! What guessing costs: limits that fail closed, because they protect secrets.
+
+use super::Server;
+use crate::{
+    grants::seal::{Keyring, base64url},
+    limits::{LimitKey, Policy},
+    platform::Platform,
+    tidbcloud::ApiKey,
+};
+
+/// Ten times as much for addresses that many strangers share.
+const SHARED_FACTOR: u32 = 10;
+/// Pages on which credentials are tried: a person types some 30 s on each.
+const TRIES_PER_ADDRESS: Policy = Policy::per_minute(10, 10);
+/// Refusals of one public key by TiDB Cloud: a private key has more than 100 random bits, so this is about noise.
+pub const REFUSALS_PER_KEY: Policy = Policy::per_minute(5, 5);
+/// Hosted clients register anew on each connect, from addresses that they share.
+const REGISTRATIONS: Policy = Policy::per_hour(100);
+/// Documents fetched for one address, and for all: nobody uses this server to knock on others' doors.
+const DOCUMENTS_PER_ADDRESS: Policy = Policy::per_minute(30, 30);
+const DOCUMENTS: Policy = Policy::per_minute(600, 600);
+/// A pair that TiDB Cloud took is remembered for ten minutes: a bucket of ten permits, of which one comes back a minute,
+/// that was emptied then.
+const ACCEPTED: Policy = Policy::per_minute(1, 10);
+
+/// Who is asking, as far as limits go.
+pub struct Visitor {
+    /// Keyed hash of the address.
+    pub hash: String,
+    /// Whether many strangers share it.
+    pub shared: bool,
+}
+
+impl Visitor {
+    /// Eight characters that tell addresses apart in the log.
+    pub fn short_hash(&self) -> &str {
+        self.hash.get(..8).unwrap_or_default()
+    }
+}
+
+/// Why a guard lets nobody through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guarded {
+    /// Too many tries; how many seconds to wait.
+    Limited(u64),
+    /// The limiter does not answer.
+    Unavailable,
+}
+
+/// Where the refusals of a public key are counted.
+pub fn refused_name(keyring: &Keyring, key: &ApiKey) -> LimitKey {
+    LimitKey(format!("refused:{}", base64url(&keyring.mac("refused key v1", &[key.public().as_bytes()]))))
+}
+
+impl<P: Platform> Server<'_, P> {
+    async fn take(&self, class: &str, id: &str, policy: Policy) -> Result<(), Guarded> {
+        let admission = self
+            .platform
+            .admit(&LimitKey(format!("{class}:{id}")), policy, 1)
+            .await
+            .map_err(|_| Guarded::Unavailable)?;
+        if admission.allowed {
+            Ok(())
+        } else {
+            Err(Guarded::Limited(admission.retry_after_millis.div_ceil(1_000).max(1)))
+        }
+    }
+
+    async fn take_for_address(&self, class: &str, policy: Policy) -> Result<(), Guarded> {
+        let policy = if self.visitor.shared { policy.times(SHARED_FACTOR) } else { policy };
+        self.take(class, &self.visitor.hash, policy).await
+    }
+
+    /// Any request for a page or a token: as many as calls of the protocol.
+    pub(super) async fn guard_request(&self) -> Result<(), Guarded> {
+        self.take_for_address("authorization", self.config.rate_limit).await
+    }
+
+    pub(super) async fn guard_registration(&self) -> Result<(), Guarded> {
+        self.take_for_address("registration", REGISTRATIONS).await
+    }
+
+    pub(super) async fn guard_document(&self) -> Result<(), Guarded> {
+        self.take_for_address("document", DOCUMENTS_PER_ADDRESS).await?;
+        self.take("document", "all", DOCUMENTS).await
+    }
+
+    /// One page with credentials on it.
+    pub(super) async fn guard_try(&self) -> Result<(), Guarded> {
+        self.take_for_address("try", TRIES_PER_ADDRESS).await
+    }
+
+    /// Whether a key may be tried: TiDB Cloud has not refused its public half too often, or has just taken the whole.
+    pub(super) async fn guard_key(&self, key: &ApiKey) -> Result<(), Guarded> {
+        let look = async |name: LimitKey, policy| {
+            self.platform.admit(&name, policy, 0).await.map_err(|_| Guarded::Unavailable)
+        };
+        let refused = look(refused_name(self.keyring, key), REFUSALS_PER_KEY).await?;
+        if refused.remaining > 0 {
+            return Ok(());
+        }
+        let accepted = look(self.accepted_name(key), ACCEPTED).await?;
+        if accepted.remaining < ACCEPTED.burst {
+            Ok(())
+        } else {
+            Err(Guarded::Limited(refused.reset_millis.div_ceil(1_000).max(1)))
+        }
+    }
+
+    /// Counts a refusal. That the limiter fails here changes nothing: the next try asks it first.
+    pub(super) async fn count_refusal(&self, key: &ApiKey) {
+        let _ = self.platform.admit(&refused_name(self.keyring, key), REFUSALS_PER_KEY, 1).await;
+    }
+
+    /// Remembers a pair that was taken.
+    pub(super) async fn remember_accepted(&self, key: &ApiKey) {
+        let _ = self.platform.admit(&self.accepted_name(key), ACCEPTED, ACCEPTED.burst).await;
+    }
+
+    fn accepted_name(&self, key: &ApiKey) -> LimitKey {
+        let parts = [key.public().as_bytes(), key.private().expose().as_bytes()];
+        LimitKey(format!("accepted:{}", base64url(&self.keyring.mac("accepted key v1", &parts))))
+    }
+}

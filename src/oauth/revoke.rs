@@ -1,0 +1,38 @@
+//! Revocation by a client (RFC 7009): 200 whatever the token was, and nothing happens to anybody else's.
+
+use super::{
+    Server, client_kind, short,
+    token::{NoTokens, is_basic},
+};
+use crate::{
+    grants::{
+        grant::{Command, Reply},
+        token::Token,
+    },
+    http::{Head, Response},
+    platform::Platform,
+};
+
+impl<P: Platform> Server<'_, P> {
+    pub(super) async fn revoke(&self, head: &Head, body: &[u8]) -> Response {
+        match self.revoke_token(head, body).await {
+            Ok(()) => Response::json(200, "{}").with("cache-control", "no-store"),
+            Err(refusal) => refusal.response(is_basic(head)),
+        }
+    }
+
+    async fn revoke_token(&self, head: &Head, body: &[u8]) -> Result<(), NoTokens> {
+        let fields = self.read_form(head, body).await?;
+        let client_id = self.known_client(head, &fields)?;
+        let text = fields.one("token")?.ok_or(NoTokens::Error("invalid_request", "token is missing."))?;
+        let Some(token) = Token::parse(text, self.keyring) else { return Ok(()) };
+        let revoke = Command::Revoke { hash: token.fingerprint(), client_id: client_id.to_owned() };
+        if self.ask_grant(&token.grant, revoke).await? == Reply::Done {
+            self.audit(
+                "revocation",
+                &[("grant", short(&token.grant)), ("client", &client_kind(client_id)), ("by", "client")],
+            );
+        }
+        Ok(())
+    }
+}

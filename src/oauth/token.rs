@@ -1,0 +1,294 @@
+//! The token endpoint: a code, or a refresh token, for the next pair of tokens.
+
+use serde_json::json;
+
+use super::{
+    Server,
+    client::{Client, DocumentAddress},
+    client_kind,
+    form::{Fields, Repeated, is_form},
+    guard::Guarded,
+    json_error, json_unavailable, short,
+};
+use crate::{
+    grants::{
+        grant::{ACCESS_DESTROY_SECONDS, ACCESS_SECONDS, Access, Command, Pair, Refresh, Reply, StoredScope},
+        seal::{DataKey, base64url},
+        token::{Kind, Token},
+    },
+    http::{Head, Response},
+    platform::Platform,
+    scope::Scope,
+};
+
+/// A verifier has 43 to 128 unreserved characters (RFC 7636 section 4.1).
+const VERIFIER_CHARACTERS: std::ops::RangeInclusive<usize> = 43..=128;
+
+/// Why there are no tokens (RFC 6749 section 5.2).
+pub(super) enum NoTokens {
+    /// An error code, and what is wrong.
+    Error(&'static str, &'static str),
+    /// The client is not known: it has to register.
+    UnknownClient,
+    /// Storage or limiter did not answer.
+    Unavailable,
+    /// Too many requests; how many seconds to wait.
+    Limited(u64),
+}
+
+impl From<Repeated> for NoTokens {
+    fn from(_: Repeated) -> Self {
+        Self::Error("invalid_request", "A parameter stands more than once.")
+    }
+}
+
+impl From<crate::platform::StorageFailure> for NoTokens {
+    fn from(_: crate::platform::StorageFailure) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl NoTokens {
+    /// The answer. `basic` is whether the client sent Basic credentials, which then have to be challenged.
+    pub(super) fn response(self, basic: bool) -> Response {
+        match self {
+            Self::Error(error, description) => json_error(400, error, description),
+            Self::UnknownClient => {
+                let response = json_error(401, "invalid_client", "This client is not known here. Register again.");
+                if basic { response.with("www-authenticate", "Basic realm=\"mcp-server-tidbcloud\"") } else { response }
+            }
+            Self::Unavailable => json_unavailable(),
+            Self::Limited(seconds) => {
+                json_error(429, "temporarily_unavailable", "Too many requests from this address.")
+                    .with("retry-after", seconds.to_string())
+            }
+        }
+    }
+}
+
+/// Nothing about why: who guesses learns nothing.
+const INVALID_GRANT: NoTokens =
+    NoTokens::Error("invalid_grant", "It is not valid, has ended, or is not this client's.");
+
+/// Whether a client authenticates with Basic, which public clients cannot.
+pub(super) fn is_basic(head: &Head) -> bool {
+    head.headers.get("authorization").is_some_and(|value| value.to_ascii_lowercase().starts_with("basic"))
+}
+
+impl<P: Platform> Server<'_, P> {
+    pub(super) async fn token(&self, head: &Head, body: &[u8]) -> Response {
+        match self.tokens(head, body).await {
+            Ok(body) => Response::json(200, body).with("cache-control", "no-store"),
+            Err(refusal) => refusal.response(is_basic(head)),
+        }
+    }
+
+    async fn tokens(&self, head: &Head, body: &[u8]) -> Result<String, NoTokens> {
+        let fields = self.read_form(head, body).await?;
+        let invalid = |what| NoTokens::Error("invalid_request", what);
+        match fields.one("grant_type")? {
+            Some("authorization_code") => {
+                let client_id = self.known_client(head, &fields)?;
+                self.redeem(&fields, client_id).await
+            }
+            Some("refresh_token") => {
+                let client_id = self.known_client(head, &fields)?;
+                self.refresh(&fields, client_id).await
+            }
+            Some(_) => Err(NoTokens::Error(
+                "unsupported_grant_type",
+                "The grant types are authorization_code and refresh_token.",
+            )),
+            None => Err(invalid("grant_type is missing.")),
+        }
+    }
+
+    /// A form, of parameters that stand once each.
+    pub(super) async fn read_form(&self, head: &Head, body: &[u8]) -> Result<Fields, NoTokens> {
+        self.guard_request().await.map_err(|guarded| match guarded {
+            Guarded::Limited(seconds) => NoTokens::Limited(seconds),
+            Guarded::Unavailable => NoTokens::Unavailable,
+        })?;
+        let invalid = |what| NoTokens::Error("invalid_request", what);
+        if !is_form(&head.headers) {
+            return Err(invalid("Send the parameters as application/x-www-form-urlencoded."));
+        }
+        let fields = Fields::parse(body).ok_or(invalid("The body is not a form."))?;
+        if !self.is_for_us(&fields) {
+            return Err(NoTokens::Error("invalid_target", "This server only authorizes for its own MCP endpoint."));
+        }
+        if fields.has_repeated() {
+            return Err(invalid("A parameter stands more than once."));
+        }
+        Ok(fields)
+    }
+
+    /// The client's id, where it can be one. Whose the code or token is shows at the grant. Clients are public: one that
+    /// sends a secret takes us for somebody else.
+    pub(super) fn known_client<'f>(&self, head: &Head, fields: &'f Fields) -> Result<&'f str, NoTokens> {
+        let id = fields.one("client_id")?.ok_or(NoTokens::UnknownClient)?;
+        let known = if DocumentAddress::looks_like_one(id) {
+            DocumentAddress::parse(id, "").is_some()
+        } else {
+            Client::registered(id, self.keyring).is_some()
+        };
+        let public = fields.one("client_secret")?.is_none() && !is_basic(head);
+        if known && public { Ok(id) } else { Err(NoTokens::UnknownClient) }
+    }
+
+    fn read_token(&self, text: Option<&str>, kind: Kind, missing: &'static str) -> Result<Token, NoTokens> {
+        let text = text.ok_or(NoTokens::Error("invalid_request", missing))?;
+        Token::parse(text, self.keyring).filter(|token| token.kind == kind).ok_or(INVALID_GRANT)
+    }
+
+    async fn redeem(&self, fields: &Fields, client_id: &str) -> Result<String, NoTokens> {
+        let code = self.read_token(fields.one("code")?, Kind::Code, "code is missing.")?;
+        let redirect_uri = fields.one("redirect_uri")?.unwrap_or_default();
+        let verifier = fields.one("code_verifier")?.unwrap_or_default();
+        let well_formed = VERIFIER_CHARACTERS.contains(&verifier.len())
+            && verifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+        if !well_formed {
+            return Err(NoTokens::Error("invalid_grant", "code_verifier is not 43 to 128 unreserved characters."));
+        }
+        let (hash, client_id) = (code.fingerprint(), client_id.to_owned());
+        let open = Command::OpenCode { hash: hash.clone(), client_id: client_id.clone() };
+        let opened = match self.ask_grant(&code.grant, open).await? {
+            Reply::Opened(opened) => opened,
+            Reply::Reused => return Err(self.reused("code_reuse", &code, &client_id)),
+            _ => return Err(INVALID_GRANT),
+        };
+        let data_key = self.keyring.unwrap(&code.wrapping(), &opened.wrapped).ok_or(INVALID_GRANT)?;
+        let random = |bytes: &mut [u8]| self.random(bytes);
+        let refresh = Token::new(Kind::Refresh, &code.grant, &random);
+        let (pair, answer) = self.next_pair(&code, refresh, &data_key, opened.scope.0).ok_or(NoTokens::Unavailable)?;
+        let redeem = Command::Redeem {
+            hash,
+            client_id: client_id.clone(),
+            redirect_uri: redirect_uri.to_owned(),
+            challenge: challenge(verifier),
+            pair: Box::new(pair),
+        };
+        match self.ask_grant(&code.grant, redeem).await? {
+            Reply::Done => {
+                self.audit_grant("code_exchange", &code, &client_id);
+                Ok(answer)
+            }
+            Reply::Reused => Err(self.reused("code_reuse", &code, &client_id)),
+            _ => Err(INVALID_GRANT),
+        }
+    }
+
+    async fn refresh(&self, fields: &Fields, client_id: &str) -> Result<String, NoTokens> {
+        let token = self.read_token(fields.one("refresh_token")?, Kind::Refresh, "refresh_token is missing.")?;
+        let (hash, client_id) = (token.fingerprint(), client_id.to_owned());
+        let open = Command::OpenRefresh { hash: hash.clone(), family: token.family(), client_id: client_id.clone() };
+        let opened = match self.ask_grant(&token.grant, open).await? {
+            Reply::Opened(opened) => opened,
+            Reply::Again(sealed) => {
+                return self.keyring.open_for(&token.replay(), &sealed).ok_or(INVALID_GRANT);
+            }
+            Reply::Reused => return Err(self.reused("refresh_reuse", &token, &client_id)),
+            _ => return Err(INVALID_GRANT),
+        };
+        let scope = narrowed(fields.one("scope")?, opened.scope.0)
+            .ok_or(NoTokens::Error("invalid_scope", "A refresh can narrow the scope, never widen it."))?;
+        let data_key = self.keyring.unwrap(&token.wrapping(), &opened.wrapped).ok_or(INVALID_GRANT)?;
+        let random = |bytes: &mut [u8]| self.random(bytes);
+        let (pair, answer) =
+            self.next_pair(&token, token.next(&random), &data_key, scope).ok_or(NoTokens::Unavailable)?;
+        let sealed = self.keyring.seal_for(&token.replay(), &answer, &random).ok_or(NoTokens::Unavailable)?;
+        let rotate = Command::Rotate {
+            hash,
+            client_id: client_id.clone(),
+            pair: Box::new(pair),
+            contents: None,
+            answer: sealed,
+        };
+        match self.ask_grant(&token.grant, rotate).await? {
+            Reply::Done => {
+                self.audit_grant("refresh", &token, &client_id);
+                Ok(answer)
+            }
+            // Somebody with the same token was faster: both get the same.
+            Reply::Again(sealed) => self.keyring.open_for(&token.replay(), &sealed).ok_or(INVALID_GRANT),
+            Reply::Reused => Err(self.reused("refresh_reuse", &token, &client_id)),
+            _ => Err(INVALID_GRANT),
+        }
+    }
+
+    /// A new access token beside the given refresh token: as it is stored, and as the client gets it.
+    fn next_pair(&self, from: &Token, refresh: Token, data_key: &DataKey, scope: Scope) -> Option<(Pair, String)> {
+        let random = |bytes: &mut [u8]| self.random(bytes);
+        let access = Token::new(Kind::Access, &from.grant, &random);
+        let seconds = if scope == Scope::Destroy { ACCESS_DESTROY_SECONDS } else { ACCESS_SECONDS };
+        let pair = Pair {
+            access: Access {
+                hash: access.fingerprint(),
+                scope: StoredScope(scope),
+                ends: self.now().0.saturating_add(seconds * 1_000),
+                wrapped: self.keyring.wrap(&access.wrapping(), data_key, &random)?,
+            },
+            refresh: Refresh {
+                hash: refresh.fingerprint(),
+                family: refresh.family(),
+                ends: 0,
+                wrapped: self.keyring.wrap(&refresh.wrapping(), data_key, &random)?,
+            },
+        };
+        let answer = json!({
+            "access_token": access.expose(),
+            "token_type": "Bearer",
+            "expires_in": seconds,
+            "refresh_token": refresh.expose(),
+            "scope": scope.with_included(),
+        });
+        Some((pair, answer.to_string()))
+    }
+
+    fn audit_grant(&self, event: &'static str, token: &Token, client_id: &str) {
+        self.audit(event, &[("grant", short(&token.grant)), ("client", &client_kind(client_id))]);
+    }
+
+    fn reused(&self, event: &'static str, token: &Token, client_id: &str) -> NoTokens {
+        self.audit_grant(event, token, client_id);
+        INVALID_GRANT
+    }
+}
+
+/// S256 of a verifier (RFC 7636 section 4.6).
+fn challenge(verifier: &str) -> String {
+    use sha2::Digest as _;
+    base64url(&sha2::Sha256::digest(verifier.as_bytes()))
+}
+
+/// What a refresh asks for: all that the grant has, or less.
+fn narrowed(text: Option<&str>, granted: Scope) -> Option<Scope> {
+    let Some(text) = text else { return Some(granted) };
+    let names = text.split(' ').filter(|name| !name.is_empty() && *name != "offline_access");
+    let scopes: Vec<Scope> = names.map(Scope::parse).collect::<Option<_>>()?;
+    let strongest = scopes.into_iter().max().unwrap_or(granted);
+    (strongest <= granted).then_some(strongest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7636 appendix B.
+    #[test]
+    fn a_challenge_is_made_as_published() {
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        assert_eq!(challenge(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn a_refresh_narrows_and_never_widens() {
+        let narrow = |text| narrowed(Some(text), Scope::Write);
+        assert_eq!(narrow("tidb:read"), Some(Scope::Read));
+        assert_eq!(narrow("tidb:read tidb:write offline_access"), Some(Scope::Write));
+        assert_eq!(narrow("tidb:destroy"), None);
+        assert_eq!(narrow("tidb:read tidb:destroy"), None);
+        assert_eq!(narrow("other"), None);
+        assert_eq!(narrowed(None, Scope::Destroy), Some(Scope::Destroy));
+    }
+}
