@@ -223,11 +223,13 @@ pub struct Native {
     pub body_read: Cell<bool>,
     /// Scheme and host of the requests.
     pub origin: String,
+    address: Option<String>,
 }
 
 impl Native {
     pub fn new() -> Self {
-        Self::with(&[("TIDB_CLOUD_SANDBOX", SANDBOX)])
+        // Many of these tests are one client in a hurry: the limit per credential has tests of its own.
+        Self::with(&[("TIDB_CLOUD_SANDBOX", SANDBOX), ("CREDENTIAL_LIMIT_PER_MINUTE", "1000000")])
     }
 
     /// A service with these settings.
@@ -240,15 +242,25 @@ impl Native {
             isolate: Isolate::new(),
             body_read: Cell::new(false),
             origin: "http://127.0.0.1:8787".to_owned(),
+            address: None,
         }
+    }
+
+    /// From now on requests come from this address, as Cloudflare says it.
+    pub fn behind(&mut self, address: &str) {
+        self.address = Some(address.to_owned());
     }
 
     /// A request as the service sees it before its body.
     pub fn head(&self, call: &Call) -> Head {
+        let mut headers = call.headers.iter().cloned().collect::<Headers>();
+        if let Some(address) = &self.address {
+            headers.set("CF-Connecting-IP", address);
+        }
         Head {
             method: Method::parse(&call.method),
             url: Url::parse(&format!("{}{}", self.origin, call.target)).expect("a URL"),
-            headers: call.headers.iter().cloned().collect::<Headers>(),
+            headers,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What both test runs share: transcripts, and how one end of a conversation is driven.
 
 pub mod bad_inputs;
+pub mod oauth;
 pub mod transcript;
 
 use serde_json::Value;
