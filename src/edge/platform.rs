@@ -92,14 +92,15 @@ impl Platform for Workers<'_> {
         let answer = glue::durable_object(namespace, &key.0, &url, None, LIMITER_TIMEOUT).await.map_err(|error| {
             if is_overloaded(&error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable }
         })?;
-        serde_json::from_str(&answer).map_err(|_| LimiterFailure::Unavailable)
+        serde_json::from_slice(answer.as_bytes()).map_err(|_| LimiterFailure::Unavailable)
     }
 
     async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
         let namespace = self.env.durable_object("AUTHORIZATION_STORE").map_err(|_| StorageFailure)?;
         let command = serde_json::to_string(command).map_err(|_| StorageFailure)?;
         let answer = glue::durable_object(namespace, name.as_str(), "https://store/", Some(&command), STORE_TIMEOUT);
-        serde_json::from_str(&answer.await.map_err(|_| StorageFailure)?).map_err(|_| StorageFailure)
+        let answer = answer.await.map_err(|_| StorageFailure)?;
+        serde_json::from_slice(answer.as_bytes()).map_err(|_| StorageFailure)
     }
 
     async fn kept_secret(&self) -> Result<Secret, StorageFailure> {

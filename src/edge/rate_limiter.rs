@@ -27,7 +27,8 @@ impl RateLimiter {
         if let Some(bucket) = self.bucket.get() {
             return Ok(bucket);
         }
-        Ok(self.state.storage().get::<Bucket>(BUCKET).await?.unwrap_or(Bucket::FULL))
+        let text = self.state.storage().get::<String>(BUCKET).await?;
+        Ok(text.and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or(Bucket::FULL))
     }
 }
 
@@ -52,12 +53,12 @@ impl DurableObject for RateLimiter {
         if admission.allowed {
             let storage = self.state.storage();
             // The answer leaves only after the write is confirmed (the output gate of Durable Objects).
-            storage.put(BUCKET, bucket).await?;
+            storage.put(BUCKET, serde_json::to_string(&bucket)?).await?;
             if first && storage.get_alarm().await?.is_none() {
                 storage.set_alarm(delay_until_unused(&bucket)).await?;
             }
         }
-        Response::from_json(&admission)
+        Response::ok(serde_json::to_string(&admission)?)
     }
 
     async fn alarm(&self) -> Result<Response> {

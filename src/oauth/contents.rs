@@ -75,7 +75,7 @@ impl Contents {
 
     /// Reads what was opened.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let Written { organizations, aliases } = serde_json::from_str(text).ok()?;
+        let Written { organizations, aliases } = serde_json::from_slice(text.as_bytes()).ok()?;
         let organizations = organizations.into_iter().map(|written| {
             let sql = match (written.sql_user, written.sql_password) {
                 (Some(user), Some(password)) => Some(OwnSqlUser {

@@ -138,7 +138,7 @@ impl<P: Platform> Server<'_, P> {
 
     fn proved(&self, head: &Head) -> Option<Proved> {
         let sealed = self.sent_cookie(head, COOKIE)?;
-        let proved: Proved = serde_json::from_str(&self.keyring.open_text(PURPOSE, &sealed)?).ok()?;
+        let proved: Proved = serde_json::from_slice(self.keyring.open_text(PURPOSE, &sealed)?.as_bytes()).ok()?;
         (proved.ends > self.now().0).then_some(proved)
     }
 
