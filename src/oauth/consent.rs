@@ -67,7 +67,10 @@ impl<P: Platform> Server<'_, P> {
         let no_page =
             || self.refusal(400, "invalid_request", "This page has ended. Go back to the client and connect again.");
         let Ok(Some(sealed)) = fields.one("transaction") else { return no_page() };
-        let asked = self.keyring.open_text(PURPOSE, sealed).and_then(|text| serde_json::from_slice::<Asked>(text.as_bytes()).ok());
+        let asked = self
+            .keyring
+            .open_text(PURPOSE, sealed)
+            .and_then(|text| serde_json::from_slice::<Asked>(text.as_bytes()).ok());
         let Some(asked) = asked.filter(|asked| asked.origin == self.origin.as_str()) else { return no_page() };
         let csrf = fields.one("csrf").ok().flatten().unwrap_or_default();
         let cookie = self.sent_cookie(head, &cookie_name(&asked.id)).unwrap_or_default();

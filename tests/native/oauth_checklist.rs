@@ -6,12 +6,15 @@ use crate::{
     support::{
         Driver, keys,
         oauth::{
-            CHALLENGE, Flow, ORIGIN, Page, REDIRECT, Tokens, VERIFIER, attribute, browser_form, elements, error,
-            fields, form, get, link, list_clusters, parameter, registration, tool_with_token, with, without,
+            CHALLENGE, Flow, Page, REDIRECT, Tokens, VERIFIER, attribute, browser_form, elements, error, fields, form,
+            get, link, list_clusters, parameter, registration, tool_with_token, with, without,
         },
     },
     world::Native,
 };
+
+/// Where the service is in these tests.
+const ORIGIN: &str = "http://127.0.0.1:8787";
 
 fn location(answer: &crate::support::Answer) -> url::Url {
     assert_eq!(answer.status, 302, "{}", String::from_utf8_lossy(&answer.body));
@@ -47,7 +50,7 @@ fn a_person_connects_and_the_client_calls_a_tool() {
 #[test]
 fn c01_redirect_uris_are_compared_exactly_at_both_endpoints() {
     let mut server = Native::new();
-    let flow = Flow::registering(&mut server, ORIGIN, &["https://app.example/cb", "http://127.0.0.1:3000/cb"]);
+    let flow = Flow::registering(&mut server, &["https://app.example/cb", "http://127.0.0.1:3000/cb"]);
     for (uri, status) in [
         ("https://app.example/cb", 200),
         ("https://app.example/cb/", 400),
@@ -372,7 +375,7 @@ fn c13_pages_are_framed_by_nobody_load_nothing_and_run_nothing() {
 fn c14_consent_answers_with_a_page_that_leads_to_the_client() {
     let mut server = Native::new();
     for redirect in ["https://app.example/cb?a=1&b=2", REDIRECT, "cursor://anysphere.cursor-mcp/oauth/callback"] {
-        let flow = Flow::registering(&mut server, ORIGIN, &[redirect]);
+        let flow = Flow::registering(&mut server, &[redirect]);
         let page = flow.page(&mut server);
         let answer = flow.decide(&mut server, &page, Flow::typed("owner", "tidb:read"));
         assert_eq!(answer.status, 200);
@@ -436,7 +439,7 @@ fn c16_the_cookie_comes_with_the_form_and_nothing_is_approved_without_a_person()
     let mut https = Native::with(&[]);
     https.origin = "https://mcp.example.com".to_owned();
     https.behind("192.0.2.1");
-    let flow = Flow::registering(&mut https, "https://mcp.example.com", &[REDIRECT]);
+    let flow = Flow::registering(&mut https, &[REDIRECT]);
     let answer = flow.open(&mut https, &flow.request());
     let cookie = answer.header("Set-Cookie").expect("a cookie");
     assert!(cookie.starts_with("__Host-") && cookie.ends_with("; Secure") && !cookie.contains("Domain"), "{cookie}");

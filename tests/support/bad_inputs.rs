@@ -300,18 +300,6 @@ pub const REQUESTS: &[Entry] = &[
 /// Rows about how bytes arrive: only a real connection can stall, break off or lie about its length.
 pub const WIRE: &[&str] = &["SIZE-002", "SIZE-004", "SIZE-005", "SIZE-006", "SIZE-010"];
 
-/// What the routes of an authorization server would be. Rows about it do not apply for as long as these are 404.
-pub const OAUTH_ROUTES: &[&str] = &[
-    "/.well-known/oauth-protected-resource/mcp",
-    "/.well-known/oauth-protected-resource",
-    "/.well-known/oauth-authorization-server",
-    "/authorize",
-    "/consent",
-    "/token",
-    "/register",
-    "/revoke",
-];
-
 /// The access key of a deployment that has one.
 pub const ACCESS_KEY: &str = "canary-access-key-0123456789abcdef";
 
@@ -330,10 +318,10 @@ pub struct Row {
     pub area: &'static str,
     pub input: &'static str,
     /// A status, or `none`.
-    http: &'static str,
+    pub http: &'static str,
     /// A JSON-RPC code, `isError:CODE`, or `none`.
-    code: &'static str,
-    note: &'static str,
+    pub code: &'static str,
+    pub note: &'static str,
 }
 
 /// The table.
@@ -657,7 +645,8 @@ pub fn check(row: &Row, call: &Call, answer: &Answer) -> String {
     }
     if answer.status == 401 {
         let challenge = answer.header("WWW-Authenticate").unwrap_or_default();
-        assert!(challenge.starts_with("Bearer realm="), "{place}");
+        assert!(challenge.starts_with("Bearer ") && challenge.contains("scope=\"tidb:read\""), "{place}");
+        assert!(challenge.contains("/.well-known/oauth-protected-resource/mcp\""), "{place}");
         assert_eq!(
             challenge.contains("error=\"invalid_token\""),
             row.note == "error=invalid_token" || row.id == "AUTH-012",

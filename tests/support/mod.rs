@@ -1,6 +1,7 @@
 //! What both test runs share: transcripts, and how one end of a conversation is driven.
 
 pub mod bad_inputs;
+pub mod bad_oauth;
 pub mod oauth;
 pub mod transcript;
 
@@ -38,6 +39,10 @@ impl Answer {
 pub trait Driver {
     /// Sends a request to the server.
     fn send(&mut self, call: Call) -> Answer;
+    /// Scheme and host of the server, as its clients know it.
+    fn origin(&self) -> String;
+    /// Sends a request to the server by the name `localhost`, which is another of its addresses.
+    fn send_by_other_name(&mut self, call: Call) -> Answer;
     /// Sends a request to the sandbox's admin routes.
     fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value;
     /// Lets time pass, here and in the sandbox.

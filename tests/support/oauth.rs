@@ -5,9 +5,6 @@ use url::{Url, form_urlencoded};
 
 use super::{Answer, Call, Driver, keys, request};
 
-/// Where the server under test is: its address as the client knows it.
-pub const ORIGIN: &str = "http://127.0.0.1:8787";
-
 /// RFC 7636 appendix B.
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
@@ -133,16 +130,16 @@ pub const REDIRECT: &str = "http://127.0.0.1:3000/callback";
 impl Flow {
     /// Registers a client.
     pub fn new(server: &mut impl Driver) -> Self {
-        Self::registering(server, ORIGIN, &[REDIRECT])
+        Self::registering(server, &[REDIRECT])
     }
 
-    pub fn registering(server: &mut impl Driver, origin: &str, redirects: &[&str]) -> Self {
+    pub fn registering(server: &mut impl Driver, redirects: &[&str]) -> Self {
         let answer = server.send(registration(&json!({
             "client_name": "Test client", "redirect_uris": redirects, "token_endpoint_auth_method": "none",
         })));
         assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
         let client_id = answer.json()["client_id"].as_str().expect("a client id").to_owned();
-        Self { origin: origin.to_owned(), client_id, redirect_uri: redirects[0].to_owned() }
+        Self { origin: server.origin(), client_id, redirect_uri: redirects[0].to_owned() }
     }
 
     /// What the client asks for.

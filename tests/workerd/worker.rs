@@ -112,6 +112,15 @@ impl Driver for Workerd {
         send(&self.origin, call)
     }
 
+    fn origin(&self) -> String {
+        self.origin.clone()
+    }
+
+    fn send_by_other_name(&mut self, mut call: Call) -> Answer {
+        call.headers.push(("CF-Connecting-IP".to_owned(), self.address.clone()));
+        send(&self.origin.replace("127.0.0.1", "localhost"), call)
+    }
+
     fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value {
         let call = Call {
             method: method.to_owned(),
