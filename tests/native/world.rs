@@ -48,7 +48,7 @@ pub struct World {
     effects: RefCell<Vec<SqlEffect>>,
     buckets: RefCell<BTreeMap<LimitKey, Bucket>>,
     /// What Durable Objects keep.
-    pub objects: RefCell<BTreeMap<ObjectName, String>>,
+    pub objects: RefCell<BTreeMap<String, String>>,
     pub storage_fails: Cell<bool>,
     random: Cell<u64>,
     /// Every host that anything was sent to, with all that was sent.
@@ -182,13 +182,13 @@ impl Platform for World {
             return Err(StorageFailure);
         }
         // As text, because that is how it is kept and how it travels.
-        let stored = self.objects.borrow().get(name).map(|text| serde_json::from_str(text).expect("stored JSON"));
+        let stored = self.objects.borrow().get(name.as_str()).map(|text| serde_json::from_str(text).expect("stored JSON"));
         let command = serde_json::from_str(&serde_json::to_string(command).expect("JSON")).expect("a command");
         let (after, reply) = store::step(stored, self.now(), command);
         let mut objects = self.objects.borrow_mut();
         match after {
-            Some(after) => objects.insert(name.clone(), serde_json::to_string(&after).expect("JSON")),
-            None => objects.remove(name),
+            Some(after) => objects.insert(name.as_str().to_owned(), serde_json::to_string(&after).expect("JSON")),
+            None => objects.remove(name.as_str()),
         };
         Ok(serde_json::from_str(&serde_json::to_string(&reply).expect("JSON")).expect("a reply"))
     }
@@ -245,6 +245,14 @@ impl Native {
             body_read: Cell::new(false),
             origin: "http://127.0.0.1:8787".to_owned(),
             address: None,
+        }
+    }
+
+    /// Puts objects back as they were stored.
+    pub fn restore(&mut self, objects: &serde_json::Map<String, Value>) {
+        let mut kept = self.world.objects.borrow_mut();
+        for (name, stored) in objects {
+            kept.insert(name.clone(), stored.to_string());
         }
     }
 
