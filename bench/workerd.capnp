@@ -52,11 +52,15 @@ const worker :Workerd.Worker = (
     (name = "ASSETS", service = "assets"),
     (name = "RATE_LIMITER", durableObjectNamespace = "RateLimiter"),
     (name = "SECRET_KEEPER", durableObjectNamespace = "SecretKeeper"),
+    (name = "AUTHORIZATION_STORE", durableObjectNamespace = "AuthorizationStore"),
+    # One credential asks as often as the machine can: what a limit costs is measured, not what it refuses.
+    (name = "CREDENTIAL_LIMIT_PER_MINUTE", text = "1000000"),
     (name = "TIDB_CLOUD_SANDBOX", fromEnvironment = "TIDB_CLOUD_SANDBOX"),
   ],
   durableObjectNamespaces = [
     (className = "RateLimiter", uniqueKey = "rate-limiter", enableSql = true),
     (className = "SecretKeeper", uniqueKey = "secret-keeper", enableSql = true),
+    (className = "AuthorizationStore", uniqueKey = "authorization-store", enableSql = true),
   ],
   durableObjectStorage = (localDisk = "storage"),
 );

@@ -124,7 +124,13 @@ pub(crate) fn sample_cluster(sandbox: &Service) -> Result<String, String> {
 /// Starts the Worker as it stands in `build/`, with its state in `directory`.
 ///
 /// While the file of [`build_mark`] exists, wrangler leaves the build as it is.
-pub(crate) fn start_worker(tools: &Tools, port: u16, sandbox: &str, directory: &Path) -> Result<Service, String> {
+pub(crate) fn start_worker(
+    tools: &Tools,
+    port: u16,
+    sandbox: &str,
+    directory: &Path,
+    variables: &[&str],
+) -> Result<Service, String> {
     let log = directory.join("worker.log");
     let state = directory.join("state");
     fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
@@ -135,6 +141,7 @@ pub(crate) fn start_worker(tools: &Tools, port: u16, sandbox: &str, directory: &
         .args(["dev", "--local", "--ip", "127.0.0.1", "--port", &port.to_string()])
         .args(["--inspector-port", &free_port()?.to_string(), "--show-interactive-dev-session=false"])
         .args(["--var", &format!("TIDB_CLOUD_SANDBOX:{sandbox}")])
+        .args(variables.iter().flat_map(|variable| ["--var", variable]))
         .arg("--persist-to")
         .arg(&state)
         .env(build::UP_TO_DATE, &mark)
@@ -167,6 +174,10 @@ pub(crate) fn start_workerd(
     Service { process, port, log }.wait(ready, Duration::from_secs(30))
 }
 
+/// The clients of a suite share the sandbox's keys, and each of them is in a hurry; from addresses of their own they keep
+/// within the limit per address. The limit per credential has tests of its own.
+pub(crate) const MANY_CLIENTS: &str = "CREDENTIAL_LIMIT_PER_MINUTE:1000000";
+
 /// The file that says that the build is up to date.
 pub(crate) fn build_mark(directory: &Path) -> PathBuf {
     directory.join("build-up-to-date")
@@ -179,7 +190,7 @@ pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
     let sandbox = flags.sandbox.as_ref().ok_or("worker needs --sandbox URL")?;
     check_free(flags.port, "--port")?;
     let tools = setup::run(root, setup::Part::BUILD)?;
-    let worker = start_worker(&tools, flags.port, sandbox, directory)?;
+    let worker = start_worker(&tools, flags.port, sandbox, directory, &[MANY_CLIENTS])?;
     println!("ready http://127.0.0.1:{}/mcp", worker.port);
     let input = thread::spawn(|| io::copy(&mut io::stdin(), &mut io::sink()));
     while worker.process.ended()?.is_none() {

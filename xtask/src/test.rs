@@ -188,7 +188,8 @@ impl World {
     fn start(tools: &Tools) -> Result<Self, String> {
         let directory = Directory::temporary();
         let sandbox = sandbox_in(tools, &directory)?;
-        let worker = services::start_worker(tools, services::free_port()?, &sandbox.origin(), &directory.0)?;
+        let port = services::free_port()?;
+        let worker = services::start_worker(tools, port, &sandbox.origin(), &directory.0, &[services::MANY_CLIENTS])?;
         Ok(Self { worker, sandbox, _directory: directory })
     }
 }
