@@ -177,9 +177,7 @@ fn what_is_stored_is_pinned_and_holds_no_secret() {
     let code = parameter(&link(&answer), "code").expect("a code");
     let stored = |server: &Native| {
         let objects = server.world.objects.borrow();
-        let all = objects.iter().map(|(name, text)| {
-            (name.clone(), serde_json::from_str::<Value>(text).expect("JSON"))
-        });
+        let all = objects.iter().map(|(name, text)| (name.clone(), serde_json::from_str::<Value>(text).expect("JSON")));
         Value::Object(all.collect())
     };
     let consented = stored(&server);
@@ -248,7 +246,10 @@ fn a_grant_that_is_not_used_ends_after_30_days_and_every_grant_after_90() {
     let flow = Flow::new(&mut server);
     let tokens = flow.tokens(&mut server, "tidb:read");
     server.advance(30 * day);
-    assert_eq!(error(&server.send(form("/token", &flow.refreshing(&tokens.refresh)))), (400, "invalid_grant".to_owned()));
+    assert_eq!(
+        error(&server.send(form("/token", &flow.refreshing(&tokens.refresh)))),
+        (400, "invalid_grant".to_owned())
+    );
 
     let mut tokens = flow.tokens(&mut server, "tidb:read");
     for _ in 0..3 {
@@ -256,7 +257,10 @@ fn a_grant_that_is_not_used_ends_after_30_days_and_every_grant_after_90() {
         tokens = Tokens::of(&server.send(form("/token", &flow.refreshing(&tokens.refresh))));
     }
     server.advance(3 * day);
-    assert_eq!(error(&server.send(form("/token", &flow.refreshing(&tokens.refresh)))), (400, "invalid_grant".to_owned()));
+    assert_eq!(
+        error(&server.send(form("/token", &flow.refreshing(&tokens.refresh)))),
+        (400, "invalid_grant".to_owned())
+    );
 }
 
 #[test]
@@ -327,9 +331,13 @@ fn a_deployment_takes_the_kinds_of_credential_that_it_allows() {
 fn an_allow_list_of_addresses_holds_for_every_credential_and_no_page() {
     let mut server = Native::new();
     redeploy(&mut server, &sandbox_with(&[("ALLOWED_IPS", "192.0.2.0/24, 2001:db8::7")]));
-    for (address, status) in
-        [("192.0.2.9", 200), ("198.51.100.9", 403), ("2001:db8::7", 200), ("2001:db8::8", 403), ("::ffff:192.0.2.1", 200)]
-    {
+    for (address, status) in [
+        ("192.0.2.9", 200),
+        ("198.51.100.9", 403),
+        ("2001:db8::7", 200),
+        ("2001:db8::8", 403),
+        ("::ffff:192.0.2.1", 200),
+    ] {
         server.behind(address);
         assert_eq!(server.send(list()).status, status, "{address}");
     }
@@ -363,7 +371,8 @@ fn a_credential_has_a_limit_of_its_own_wherever_it_comes_from() {
 fn guessing_private_keys_locks_the_guesser_out_and_not_the_owner() {
     let mut server = Native::new();
     let call = |private: &str| {
-        let call = crate::support::request("2026-07-28", "owner", "tools/call", json!({"name": "tidbcloud_list_regions"}));
+        let call =
+            crate::support::request("2026-07-28", "owner", "tools/call", json!({"name": "tidbcloud_list_regions"}));
         call.set("X-TiDB-API-Private-Key", private)
     };
     let right = keys("owner").1;

@@ -182,7 +182,8 @@ impl Platform for World {
             return Err(StorageFailure);
         }
         // As text, because that is how it is kept and how it travels.
-        let stored = self.objects.borrow().get(name.as_str()).map(|text| serde_json::from_str(text).expect("stored JSON"));
+        let stored =
+            self.objects.borrow().get(name.as_str()).map(|text| serde_json::from_str(text).expect("stored JSON"));
         let command = serde_json::from_str(&serde_json::to_string(command).expect("JSON")).expect("a command");
         let (after, reply) = store::step(stored, self.now(), command);
         let mut objects = self.objects.borrow_mut();
