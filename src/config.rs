@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::{
     address::Cidr,
+    alias::Aliases,
     limits::Policy,
     secret::Secret,
     tidbcloud::{ApiKey, Hosts},
@@ -67,6 +68,12 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
         default: "`oauth,keys`; with an access key `oauth,access-key`",
         meaning: "Which kinds of credential are taken, of `oauth`, `keys` and `access-key`. Without `oauth` its routes do not exist.",
+    },
+    Setting {
+        name: "CLUSTER_ALIASES",
+        secret: false,
+        default: "`{}`",
+        meaning: "Short names for clusters: a JSON object of alias to cluster id, for example `{\"prod\": \"1379661944646413143\"}`.",
     },
     Setting {
         name: "TIDB_CLOUD_SANDBOX",
@@ -231,6 +238,8 @@ pub struct Config {
     pub allowed_ips: Option<Vec<Cidr>>,
     /// Kinds of credential that are taken.
     pub allowed: Allowed,
+    /// Short names for clusters.
+    pub aliases: Aliases,
     /// TiDB Cloud, or a sandbox.
     pub hosts: Hosts,
     /// The owner, on the owner's own deployment.
@@ -285,6 +294,12 @@ impl Config {
             list(&text, Cidr::parse).filter(|ranges| !ranges.is_empty()).unwrap_or_else(|| {
                 wrong("ALLOWED_IPS", "must be CIDRs such as 192.0.2.0/24, separated by commas");
                 Vec::new()
+            })
+        });
+        let aliases = set("CLUSTER_ALIASES").map_or_else(Aliases::default, |text| {
+            Aliases::parse_json(&text).unwrap_or_else(|problem| {
+                wrong("CLUSTER_ALIASES", problem);
+                Aliases::default()
             })
         });
         let hosts = match set("TIDB_CLOUD_SANDBOX") {
@@ -382,6 +397,7 @@ impl Config {
                 allowed_origins,
                 allowed_ips,
                 allowed,
+                aliases,
                 hosts,
                 owner,
                 secret,
@@ -460,6 +476,7 @@ mod tests {
             ("PUBLIC_ORIGIN", "https://canary.example/path"),
             ("ALLOWED_ORIGINS", "https://fine.example, canary"),
             ("ALLOWED_IPS", "canary"),
+            ("CLUSTER_ALIASES", "{\"canary\": 1}"),
             ("TIDB_CLOUD_SANDBOX", "https://canary.example"),
             ("MCP_SECRET", "canary"),
             ("MCP_SECRET_PREVIOUS", "canary"),

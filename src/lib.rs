@@ -9,6 +9,7 @@
 //! except through [`platform::Platform`]; no secret can be printed or serialized.
 
 pub mod address;
+pub mod alias;
 pub mod app;
 pub mod clock;
 pub mod config;

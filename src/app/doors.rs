@@ -12,6 +12,7 @@ use crate::{
     scope::Scope,
     secret::Secret,
     tidbcloud::{ApiKey, SqlLogin},
+    tools::{NoView, View},
 };
 
 /// What a browser may send: the protocol's headers and ours.
@@ -38,6 +39,8 @@ pub(super) struct Caller {
     pub(super) credential: Credential,
     /// The caller's own SQL user, for the cluster or branch that it belongs to.
     pub(super) fallback: Option<SqlLogin>,
+    /// What the address leaves of the tools.
+    pub(super) view: View,
 }
 
 /// What a caller proves itself with.
@@ -78,7 +81,7 @@ impl Refusal {
         Self { rejection: Rejection::invalid_request(kind, message), header: None }
     }
 
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.header = Some((name, value.into()));
         self
     }
@@ -116,13 +119,9 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
             ));
         }
     }
-    if head.url.query().is_some() {
-        return Err(Refusal::malformed(
-            "QUERY_NOT_ALLOWED",
-            "This URL takes no query parameters. Credentials never belong in a URL: send them as headers.",
-        ));
-    }
-    credentials(head, config).map(Door::Caller)
+    let view = View::parse(head.url.query()).map_err(|NoView(why)| Refusal::malformed("QUERY_NOT_ALLOWED", why))?;
+    let (credential, fallback) = credentials(head, config)?;
+    Ok(Door::Caller(Caller { credential, fallback, view }))
 }
 
 /// The client's address. `CF-Connecting-IP` is set by Cloudflare and is the only header that counts.
@@ -192,7 +191,7 @@ pub(super) fn unauthorized(head: &Head, config: &Config, error: Option<&str>, me
 }
 
 /// Exactly one kind of credential per request, of those that are taken here.
-fn credentials(head: &Head, config: &Config) -> Result<Caller, Refusal> {
+fn credentials(head: &Head, config: &Config) -> Result<(Credential, Option<SqlLogin>), Refusal> {
     let headers = &head.headers;
     let public = headers.get("x-tidb-api-public-key");
     let private = headers.get("x-tidb-api-private-key");
@@ -220,7 +219,7 @@ fn credentials(head: &Head, config: &Config) -> Result<Caller, Refusal> {
         }
         (None, ..) => return Err(refuse(how_to_get_in(config))),
     };
-    Ok(Caller { credential, fallback })
+    Ok((credential, fallback))
 }
 
 fn bearer_credential(head: &Head, config: &Config, authorization: &str) -> Result<Credential, Refusal> {

@@ -20,18 +20,22 @@ use guessing::Guess;
 use limiting::Limit;
 
 use crate::{
-    config::{Config, Problem},
+    config::{Config, Origin, Problem},
     grants::{
         seal::Keyring,
         store::{Command, ObjectName, Reply},
     },
     http::{Head, Method, Response},
-    mcp::{self, tools::ToolErrorCode},
+    mcp::{
+        self,
+        tools::{ToolErrorCode, Toolbox},
+    },
     oauth::{self, AccessRefused, Route, Session},
     platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
+    scope::Scope,
     secret::Secret,
-    tidbcloud::{ApiKey, Memory, SqlLogin},
-    tools::Tools,
+    tidbcloud::Memory,
+    tools::{self, Homes, Organization, Tools},
 };
 
 /// 1 MiB: the longest legal call is `db_execute` with 20 statements of 32 KiB, 640 KiB; escaping may add half of that.
@@ -59,6 +63,7 @@ pub struct Isolate {
     secret: RefCell<Option<Secret>>,
     limiter: limiting::Local,
     pairs: guessing::Pairs,
+    homes: Homes,
 }
 
 impl Isolate {
@@ -245,16 +250,29 @@ impl<'a, P: Platform> App<'a, P> {
             instructions: INSTRUCTIONS,
             request_id: &request_id,
         };
-        let Some((key, fallback)) = admitted.keys(self.config) else { return unavailable(&request_id) };
+        let organizations = admitted.organizations(self.config);
+        if organizations.is_empty() {
+            return unavailable(&request_id);
+        }
         let Ok(secret) = self.secret().await else { return unavailable(&request_id) };
+        let mut aliases = vec![("setting", &self.config.aliases)];
+        aliases.extend(admitted.session.map(|session| ("grant", &session.contents.aliases)));
         let tools = Tools {
             platform: &self.platform,
             hosts: &self.config.hosts,
-            key,
+            organizations: &organizations,
             memory: &self.isolate.memory,
+            homes: &self.isolate.homes,
             secret: &secret,
-            fallback,
+            aliases: &aliases,
+            view: &admitted.caller.view,
         };
+        if let Some(session) = admitted.session
+            && let Some(scope) = lacking(session.scope, &parsed, &tools)
+        {
+            server.audit_step_up(&session.grant, scope);
+            return insufficient_scope(server.origin, scope).response(&request_id);
+        }
         let reply = mcp::dispatch(&protocol, parsed, &tools).await;
         line.rpc_error_code = reply.rpc_code;
         line.error_code = reply.tool_error;
@@ -298,18 +316,48 @@ struct Admitted<'a> {
 }
 
 impl<'a> Admitted<'a> {
-    /// Keys for TiDB Cloud, and the caller's own SQL user.
-    fn keys(&self, config: &'a Config) -> Option<(&'a ApiKey, Option<&'a SqlLogin>)> {
+    /// The organizations whose keys the caller has.
+    fn organizations(&self, config: &'a Config) -> Vec<Organization<'a>> {
         let own = self.caller.fallback.as_ref();
+        let one = |key| vec![Organization { name: "", key, fallback: own }];
         match (&self.caller.credential, self.session) {
-            (Credential::Keys(key), _) => Some((key, own)),
-            (_, Some(session)) if !session.is_owner => {
-                let organization = session.contents.organizations.first()?;
-                Some((&organization.key, own.or(organization.sql.as_ref().map(|sql| &sql.login))))
-            }
-            _ => config.owner.as_ref().map(|owner| (&owner.key, own)),
+            (Credential::Keys(key), _) => one(key),
+            (_, Some(session)) if !session.is_owner => session
+                .contents
+                .organizations
+                .iter()
+                .map(|organization| Organization {
+                    name: &organization.name,
+                    key: &organization.key,
+                    fallback: own.or(organization.sql.as_ref().map(|sql| &sql.login)),
+                })
+                .collect(),
+            _ => config.owner.as_ref().map(|owner| one(&owner.key)).unwrap_or_default(),
         }
     }
+}
+
+/// What the calls of a body need beyond what was granted.
+fn lacking<P: Platform>(granted: Scope, parsed: &mcp::Parsed, tools: &Tools<'_, P>) -> Option<Scope> {
+    let none = serde_json::Map::new();
+    parsed
+        .tool_calls()
+        // Nobody is asked for more on behalf of a call that fails anyway.
+        .filter(|(name, _)| tools.has(name))
+        .filter_map(|(name, arguments)| tools::required_scope(name, arguments.unwrap_or(&none)))
+        .max()
+        .filter(|scope| *scope > granted)
+}
+
+/// 403 with what the person would have to allow (RFC 6750 section 3.1).
+fn insufficient_scope(origin: &Origin, scope: Scope) -> Refusal {
+    let error = ("insufficient_scope", "This call needs a scope that was not granted.");
+    Refusal::new(
+        403,
+        "INSUFFICIENT_SCOPE",
+        "This call needs more than the person allowed. Connect again to ask for it.",
+    )
+    .with("www-authenticate", oauth::challenge(origin, scope, Some(error)))
 }
 
 /// The answer of a server whose settings are wrong: 503 that names each of them, and never a value. `/livez` still says

@@ -221,6 +221,26 @@ impl Parsed {
         }
     }
 
+    /// The tools that are called, with their arguments where those are an object: one, or several of a batch.
+    pub fn tool_calls(&self) -> impl Iterator<Item = (&str, Option<&serde_json::Map<String, Value>>)> {
+        let (one, batch) = match &self.content {
+            Content::Accepted { .. } => (None, [].as_slice()),
+            Content::Request(request) => (Some(request), [].as_slice()),
+            Content::Batch(messages) => (None, messages.as_slice()),
+        };
+        let of_batch = batch.iter().filter_map(|message| match message {
+            Ok(Message::Request(request)) => Some(request),
+            _ => None,
+        });
+        one.into_iter()
+            .chain(of_batch)
+            .filter(|request| matches!(Method::find(self.revision, &request.method), Some(Method::ToolsCall)))
+            .filter_map(|request| {
+                let name = request.params.get("name").and_then(Value::as_str)?;
+                Some((name, request.params.get("arguments").and_then(Value::as_object)))
+            })
+    }
+
     /// What the log says about this request.
     pub fn summary(&self) -> Summary {
         let summary = |method| Summary { protocol_version: self.revision.as_str(), method, tool: None, client: None };

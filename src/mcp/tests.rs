@@ -953,8 +953,8 @@ const TOOLS: &str =
 struct Tools;
 
 impl Toolbox for Tools {
-    fn list(&self) -> &str {
-        TOOLS
+    fn list(&self) -> std::borrow::Cow<'_, str> {
+        TOOLS.into()
     }
 
     fn has(&self, name: &str) -> bool {

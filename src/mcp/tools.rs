@@ -1,6 +1,6 @@
 //! What a tool is to the protocol: a definition, and a call that ends in a result or an error written for the model.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -142,7 +142,7 @@ impl ToolError {
 #[expect(async_fn_in_trait, reason = "single-threaded: no caller needs `Send`")]
 pub trait Toolbox {
     /// The `tools` array, serialized and minified.
-    fn list(&self) -> &str;
+    fn list(&self) -> Cow<'_, str>;
 
     /// Whether a tool of exactly this name can be called.
     fn has(&self, name: &str) -> bool;

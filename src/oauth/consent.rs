@@ -1,6 +1,6 @@
 //! What a person decides on the consent page.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
     CHECK_TIME_MAX, Contents, Organization, Server,
@@ -13,6 +13,7 @@ use super::{
     resource, short,
 };
 use crate::{
+    alias::Aliases,
     grants::{
         grant::{self, CODE_MILLIS, Code, LIFE_MILLIS, Record, StoredScope, bound_to},
         index::{self, Entry},
@@ -30,7 +31,6 @@ use crate::{
 pub(super) const SETS_MAX: usize = 5;
 /// What a person calls an organization; it becomes a value of a tool's argument.
 const NAME_CHARACTERS_MAX: usize = 64;
-const ALIASES_MAX: usize = 50;
 
 /// What TiDB Cloud said of a key.
 pub(super) enum Checked {
@@ -409,7 +409,7 @@ fn read(fields: &Fields, owner: bool) -> Filled {
             problems.push(problem("publicKey", 0, "Type the two keys of an organization."));
         }
     }
-    match aliases(fields.all("aliases").next().unwrap_or_default()) {
+    match Aliases::parse_lines(fields.all("aliases").next().unwrap_or_default()) {
         Ok(aliases) => contents.aliases = aliases,
         Err(message) => problems.push(problem("aliases", 0, message)),
     }
@@ -425,17 +425,4 @@ fn is_name(name: &str) -> bool {
     name.len() <= NAME_CHARACTERS_MAX
         && name.chars().all(inner)
         && name.starts_with(|character: char| character.is_ascii_alphanumeric())
-}
-
-/// Lines of `alias = cluster id`.
-fn aliases(text: &str) -> Result<BTreeMap<String, String>, &'static str> {
-    let mut aliases = BTreeMap::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let (alias, id) = line.split_once('=').ok_or("Write one alias a line: alias = cluster id.")?;
-        let (alias, id) = (alias.trim().to_owned(), id.trim().to_owned());
-        if aliases.insert(alias, id).is_some() {
-            return Err("An alias stands here twice.");
-        }
-    }
-    if aliases.len() > ALIASES_MAX { Err("There are more than 50 aliases.") } else { Ok(aliases) }
 }

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tidbcloud::{ApiKey, ClusterId, SqlLogin};
+use crate::{
+    alias::Aliases,
+    tidbcloud::{ApiKey, ClusterId, SqlLogin},
+};
 
 /// What a person gave: sealed as a whole.
 #[derive(Default)]
 pub struct Contents {
     /// The organizations, in the order in which they were given; none on an owner's deployment.
     pub organizations: Vec<Organization>,
-    /// Alias to cluster id.
-    pub aliases: BTreeMap<String, String>,
+    /// Short names for clusters.
+    pub aliases: Aliases,
 }
 
 /// One organization of TiDB Cloud.
@@ -69,7 +72,7 @@ impl Contents {
                 sql_password: sql.map(|sql| sql.login.password.expose().to_owned()),
             }
         });
-        let written = Written { organizations: organizations.collect(), aliases: self.aliases.clone() };
+        let written = Written { organizations: organizations.collect(), aliases: self.written_aliases() };
         serde_json::to_string(&written).ok()
     }
 
@@ -93,6 +96,10 @@ impl Contents {
                 sql,
             })
         });
-        Some(Self { organizations: organizations.collect::<Option<_>>()?, aliases })
+        Some(Self { organizations: organizations.collect::<Option<_>>()?, aliases: Aliases::new(aliases).ok()? })
+    }
+
+    fn written_aliases(&self) -> BTreeMap<String, String> {
+        self.aliases.iter().map(|(alias, id)| (alias.to_owned(), id.to_string())).collect()
     }
 }

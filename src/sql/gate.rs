@@ -27,6 +27,8 @@ pub struct Statement {
     pub transaction_control: bool,
     /// It changes a session that ends with the request.
     pub session_state: bool,
+    /// It is not known to leave everything behind that it does not name: it drops, empties, grants, or changes all rows.
+    pub destructive: bool,
 }
 
 /// Functions that hold a connection, take locks, read files or load the server for their own sake.
@@ -182,6 +184,73 @@ fn of_write(tokens: &[Token]) -> Result<Statement, Reason> {
             || (one_of(first, &["create", "alter", "grant"]) && tokens.iter().any(|token| token.is("identified"))),
         transaction_control: one_of(first, TRANSACTION),
         session_state: one_of(first, SESSION),
+        destructive: !spares(tokens),
+    })
+}
+
+/// Whether a statement is known to destroy nothing beyond the rows that its own condition names. An allow-list: what is
+/// not recognised destroys.
+fn spares(tokens: &[Token]) -> bool {
+    let main = after_parentheses(tokens);
+    let Some(Token::Word(first)) = main.first() else { return false };
+    let second = main.get(1);
+    match first.as_str() {
+        "select" | "table" | "values" | "show" | "insert" | "replace" | "analyze" | "split" => true,
+        "update" | "delete" => has_own_condition(main),
+        "with" => main_of_with(main).is_some_and(spares),
+        // The change that is made in batches.
+        "batch" => {
+            let change = main.iter().position(|token| one_of(Some(token), DATA));
+            change.and_then(|at| main.get(at..)).is_some_and(spares)
+        }
+        // `ANALYZE` runs what it explains.
+        word if EXPLAIN.contains(&word) => match main.iter().position(|token| token.is("analyze")) {
+            Some(_) => match main.iter().position(|token| one_of(Some(token), DATA)) {
+                Some(change) => main.get(change..).is_some_and(spares),
+                None => true,
+            },
+            None => true,
+        },
+        "create" => one_of(second, CREATED),
+        "rename" => one_of(second, &["table"]),
+        "alter" if one_of(second, &["database", "schema", "sequence"]) => true,
+        "alter" if one_of(second, &["table"]) => !main.iter().any(|token| one_of(Some(token), TAKES_AWAY)),
+        _ => false,
+    }
+}
+
+/// What a `CREATE` makes beside what is there; `OR REPLACE` is none of it.
+const CREATED: &[&str] = &[
+    "table",
+    "temporary",
+    "global",
+    "database",
+    "schema",
+    "index",
+    "unique",
+    "fulltext",
+    "vector",
+    "columnar",
+    "view",
+    "sequence",
+    "user",
+    "role",
+];
+
+/// What takes something away where it stands in an `ALTER TABLE`, be it a part of a name: then it is one word too many.
+const TAKES_AWAY: &[&str] =
+    &["drop", "truncate", "exchange", "remove", "discard", "import", "coalesce", "reorganize", "change", "modify"];
+
+/// Whether `WHERE` stands outside of all parentheses: a subquery's condition is not the statement's.
+fn has_own_condition(tokens: &[Token]) -> bool {
+    let mut depth = 0_usize;
+    tokens.iter().any(|token| {
+        match token {
+            Token::Symbol('(') => depth += 1,
+            Token::Symbol(')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && token.is("where")
     })
 }
 
@@ -543,6 +612,19 @@ mod tests {
         ] {
             assert_eq!(inspect(sql), Err(reason), "{sql}");
         }
+    }
+
+    #[test]
+    fn what_destroys_is_known_before_it_runs() {
+        let mut seen = [0, 0];
+        for line in include_str!("../../tests/cases/destructive.tsv").lines().skip(1) {
+            let mut fields = line.split('\t');
+            let (sql, expected) = (unescape(fields.next().expect("SQL")), fields.next().expect("a word"));
+            let statement = inspect(&sql).unwrap_or_else(|reason| panic!("{sql}: {reason:?}"));
+            assert_eq!(statement.destructive, expected == "destroys", "{sql}");
+            seen[usize::from(statement.destructive)] += 1;
+        }
+        assert!(seen[0] > 20 && seen[1] > 20, "{seen:?}");
     }
 
     proptest! {

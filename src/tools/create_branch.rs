@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Context, Effect, Tool,
+    Context, Effect, Tool, Toolset,
     output::BranchView,
     resolve::{BranchReference, ClusterReference},
 };
@@ -21,9 +21,9 @@ use crate::{
 pub(super) struct CreateBranch {
     cluster: ClusterReference,
     display_name: DisplayName,
-    /// Parent branch; the cluster itself by default.
+    /// Default: the cluster itself.
     parent: Option<BranchReference>,
-    /// Copy the data as of this RFC 3339 time, at most 24 h ago (free) or 14 days (with a spending limit).
+    /// Data as of this RFC 3339 time, at most 24 h ago (14 days with a spending limit).
     parent_timestamp: Option<Timestamp>,
 }
 
@@ -40,6 +40,7 @@ impl Tool for CreateBranch {
     const NAME: &'static str = "tidbcloud_create_branch";
     const TITLE: &'static str = "Create branch";
     const EFFECT: Effect = Effect::Create;
+    const TOOLSET: Toolset = Toolset::Branches;
     type Output = CreatedBranch;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<CreatedBranch, ToolError> {

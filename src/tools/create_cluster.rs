@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Context, Effect, Tool, output::ClusterView, types::Labels};
+use super::{Context, Effect, Tool, Toolset, output::ClusterView, types::Labels};
 use crate::{
     mcp::tools::ToolError,
     platform::Platform,
@@ -29,6 +29,7 @@ impl Tool for CreateCluster {
     const NAME: &'static str = "tidbcloud_create_cluster";
     const TITLE: &'static str = "Create cluster";
     const EFFECT: Effect = Effect::Create;
+    const TOOLSET: Toolset = Toolset::Clusters;
     type Output = ClusterView;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {

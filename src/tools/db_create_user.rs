@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Effect, SQL_TIME_MAX, Tool, resolve::ClusterReference};
+use super::{Context, Effect, SQL_TIME_MAX, Tool, Toolset, resolve::ClusterReference};
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
@@ -38,6 +38,7 @@ impl Tool for DbCreateUser {
     const NAME: &'static str = "db_create_user";
     const TITLE: &'static str = "Create SQL user";
     const EFFECT: Effect = Effect::Create;
+    const TOOLSET: Toolset = Toolset::Database;
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = CreatedUser;
 

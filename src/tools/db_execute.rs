@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{
-    Context, Effect, SQL_TIME_MAX, Tool,
+    Context, Effect, SQL_TIME_MAX, Tool, Toolset,
     output::RowsView,
     resolve::{BranchReference, ClusterReference},
     sql::{rejected, shown},
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
+    scope::Scope,
     sql::{self, Class},
     tidbcloud::{AccessClass, Effect as SqlEffect, RolledBack, Rows, Target},
 };
@@ -72,8 +73,22 @@ impl Tool for DbExecute {
     const NAME: &'static str = "db_execute";
     const TITLE: &'static str = "Execute";
     const EFFECT: Effect = Effect::Execute;
+    const TOOLSET: Toolset = Toolset::Database;
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = Executed;
+
+    /// By its statements: what destroys, or cannot be read, needs more than what changes.
+    fn scope(arguments: &Map<String, Value>) -> Scope {
+        let spares = |text: &Value| {
+            text.as_str().is_some_and(|text| sql::inspect(text).is_ok_and(|statement| !statement.destructive))
+        };
+        let all = match arguments.get("sql") {
+            Some(Value::Array(statements)) => !statements.is_empty() && statements.iter().all(spares),
+            Some(statement) => spares(statement),
+            None => false,
+        };
+        if all { Scope::Write } else { Scope::Destroy }
+    }
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Executed, ToolError> {
         let statements: Vec<&str> = self.sql.0.iter().map(|statement| statement.as_str()).collect();
@@ -137,6 +152,11 @@ async fn one_by_one<P: Platform>(
             Ok(rows) => results.push(StatementResult::from(rows)),
             Err(error) => {
                 let mut error = place(error.into(), index, statements.len());
+                if index > 0 {
+                    // The call as a whole must not be repeated: the statements before this one would run again.
+                    error.retryable = false;
+                    error.retry_after_seconds = None;
+                }
                 if statements.len() > 1 {
                     error.details = Some(json!({
                         "failedStatement": index + 1,
@@ -163,17 +183,34 @@ async fn transaction<P: Platform>(
     match context.sql().transaction(target, plan.class, database, &texts).await {
         Ok(results) => Ok(results.into_iter().map(StatementResult::from).collect()),
         Err(failure) => {
-            let took_effect = match failure.rolled_back {
-                RolledBack::Yes => json!(0),
-                RolledBack::No | RolledBack::Unknown => json!("unknown"),
-            };
             let mut error = match failure.failed_index {
                 Some(index) => place(failure.error.into(), index, statements.len()),
                 None => failure.error.into(),
             };
-            if failure.rolled_back == RolledBack::Yes {
-                error.message.push_str(" The transaction was rolled back: nothing took effect.");
-            }
+            let took_effect = match failure.rolled_back {
+                RolledBack::Yes => {
+                    error.message.push_str(" The transaction was rolled back: nothing took effect.");
+                    json!(0)
+                }
+                RolledBack::No => {
+                    error.message.push_str(
+                        " Nothing was committed, but the rollback was not confirmed: its locks may be held for up to 10 minutes.",
+                    );
+                    json!(0)
+                }
+                // Whatever the cause was, repeating the call could do everything twice.
+                RolledBack::Unknown => {
+                    error = ToolError {
+                        upstream: error.upstream,
+                        ..ToolError::new(
+                            ToolErrorCode::OutcomeUnknown,
+                            "The answer to COMMIT was lost: either all statements took effect, or none.",
+                        )
+                        .hint("Look with db_query which it was before running them again.")
+                    };
+                    json!("unknown")
+                }
+            };
             error.details =
                 Some(json!({"failedStatement": failure.failed_index.map(|index| index + 1), "tookEffect": took_effect}));
             Err(error)

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Context, Effect, SQL_TIME_MAX, Tool,
+    Context, Effect, SQL_TIME_MAX, Tool, Toolset,
     output::RowsView,
     resolve::{BranchReference, ClusterReference},
     sql::{must_read, shown},
@@ -33,6 +33,7 @@ impl Tool for DbQuery {
     const NAME: &'static str = "db_query";
     const TITLE: &'static str = "Query";
     const EFFECT: Effect = Effect::Read;
+    const TOOLSET: Toolset = Toolset::Database;
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = RowsView;
 

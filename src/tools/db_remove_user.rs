@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Effect, SQL_TIME_MAX, Tool, db_create_user::must_be_theirs, resolve::ClusterReference};
+use super::{Context, Effect, SQL_TIME_MAX, Tool, Toolset, db_create_user::must_be_theirs, resolve::ClusterReference};
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
@@ -33,6 +33,7 @@ impl Tool for DbRemoveUser {
     const NAME: &'static str = "db_remove_user";
     const TITLE: &'static str = "Remove SQL user";
     const EFFECT: Effect = Effect::Destroy;
+    const TOOLSET: Toolset = Toolset::Database;
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = RemovedUser;
 

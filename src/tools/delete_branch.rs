@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Context, Effect, Tool,
+    Context, Effect, Tool, Toolset,
     resolve::{BranchReference, ClusterReference},
 };
 use crate::{mcp::tools::ToolError, platform::Platform};
@@ -29,6 +29,7 @@ impl Tool for DeleteBranch {
     const NAME: &'static str = "tidbcloud_delete_branch";
     const TITLE: &'static str = "Delete branch";
     const EFFECT: Effect = Effect::Destroy;
+    const TOOLSET: Toolset = Toolset::Branches;
     type Output = DeletedBranch;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<DeletedBranch, ToolError> {

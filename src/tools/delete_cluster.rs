@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Effect, Tool, resolve::ClusterReference};
+use super::{Context, Effect, Tool, Toolset, resolve::ClusterReference};
 use crate::{mcp::tools::ToolError, platform::Platform};
 
 /// Delete a cluster with all its data and branches. This cannot be undone.
@@ -24,6 +24,7 @@ impl Tool for DeleteCluster {
     const NAME: &'static str = "tidbcloud_delete_cluster";
     const TITLE: &'static str = "Delete cluster";
     const EFFECT: Effect = Effect::Destroy;
+    const TOOLSET: Toolset = Toolset::Clusters;
     type Output = DeletedCluster;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<DeletedCluster, ToolError> {

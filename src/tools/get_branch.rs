@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Context, Effect, Tool,
+    Context, Effect, Tool, Toolset,
     output::BranchView,
     resolve::{BranchReference, ClusterReference},
 };
@@ -22,6 +22,7 @@ impl Tool for GetBranch {
     const NAME: &'static str = "tidbcloud_get_branch";
     const TITLE: &'static str = "Get branch";
     const EFFECT: Effect = Effect::Read;
+    const TOOLSET: Toolset = Toolset::Branches;
     type Output = BranchView;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<BranchView, ToolError> {

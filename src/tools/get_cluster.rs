@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Context, Effect, Tool, output::ClusterView, resolve::ClusterReference};
+use super::{Context, Effect, Tool, Toolset, output::ClusterView, resolve::ClusterReference};
 use crate::{mcp::tools::ToolError, platform::Platform};
 
 /// Get one cluster: state, endpoints, spending limit, labels.
@@ -17,6 +17,7 @@ impl Tool for GetCluster {
     const NAME: &'static str = "tidbcloud_get_cluster";
     const TITLE: &'static str = "Get cluster";
     const EFFECT: Effect = Effect::Read;
+    const TOOLSET: Toolset = Toolset::Clusters;
     type Output = ClusterView;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Effect, Tool, output::{endpoints, state}, resolve::ClusterReference, types::PageSize};
+use super::{Context, Effect, Tool, Toolset, output::{endpoints, state}, resolve::ClusterReference, types::PageSize};
 use crate::{
     mcp::tools::ToolError,
     platform::Platform,
@@ -47,6 +47,7 @@ impl Tool for ListBranches {
     const NAME: &'static str = "tidbcloud_list_branches";
     const TITLE: &'static str = "List branches";
     const EFFECT: Effect = Effect::Read;
+    const TOOLSET: Toolset = Toolset::Branches;
     type Output = Branches;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Branches, ToolError> {

@@ -3,19 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Effect, Tool, output::{endpoints, state}, types::PageSize};
+use super::{Context, Effect, Tool, Toolset, output::{endpoints, state}, types::PageSize};
 use crate::{
     mcp::tools::ToolError,
     platform::Platform,
     tidbcloud::PageToken,
 };
 
-/// List TiDB Cloud Starter and Essential clusters.
+/// List Starter and Essential clusters.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ListClusters {
     page_size: Option<PageSize>,
-    /// `nextPageToken` of the page before.
     #[schemars(with = "Option<String>")]
     page_token: Option<PageToken>,
 }
@@ -47,6 +46,8 @@ impl Tool for ListClusters {
     const NAME: &'static str = "tidbcloud_list_clusters";
     const TITLE: &'static str = "List clusters";
     const EFFECT: Effect = Effect::Read;
+    const TOOLSET: Toolset = Toolset::Clusters;
+    const LIST: Option<&'static str> = Some("clusters");
     type Output = Clusters;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Clusters, ToolError> {

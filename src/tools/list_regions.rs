@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Effect, Tool};
+use super::{Context, Effect, Tool, Toolset};
 use crate::{mcp::tools::ToolError, platform::Platform};
 
 /// List the regions where clusters can be created.
@@ -31,6 +31,7 @@ impl Tool for ListRegions {
     const NAME: &'static str = "tidbcloud_list_regions";
     const TITLE: &'static str = "List regions";
     const EFFECT: Effect = Effect::Read;
+    const TOOLSET: Toolset = Toolset::Organization;
     type Output = Regions;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Regions, ToolError> {

@@ -6,23 +6,31 @@
 
 mod arguments;
 mod errors;
+mod organization;
 mod output;
 mod resolve;
 mod sql;
 mod types;
+mod view;
 
-use std::{fmt::Write, sync::OnceLock, time::Duration};
+use std::{borrow::Cow, fmt::Write, sync::OnceLock, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
+pub use self::{
+    organization::Homes,
+    view::{NoView, View},
+};
 use crate::{
+    alias::Aliases,
     mcp::{
         schema,
         tools::{Annotations, Definition, ToolError, ToolErrorCode, Toolbox},
     },
     platform::{Platform, UnixMillis},
+    scope::Scope,
     secret::Secret,
     tidbcloud::{ApiKey, Cloud, Databases, Hosts, Memory, SqlLogin},
 };
@@ -53,6 +61,15 @@ impl Effect {
         }
     }
 
+    /// What a caller must be allowed for it; what runs SQL is judged by the SQL.
+    fn scope(self) -> Scope {
+        match self {
+            Self::Read => Scope::Read,
+            Self::Create | Self::Update => Scope::Write,
+            Self::Execute | Self::Destroy => Scope::Destroy,
+        }
+    }
+
     /// As the documentation says it.
     pub fn word(self) -> &'static str {
         match self {
@@ -60,6 +77,31 @@ impl Effect {
             Self::Create | Self::Update => "writes",
             Self::Execute => "writes, may destroy",
             Self::Destroy => "destroys",
+        }
+    }
+}
+
+/// A group of tools, by which an address can choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Toolset {
+    /// Clusters.
+    Clusters,
+    /// Branches.
+    Branches,
+    /// SQL and SQL users.
+    Database,
+    /// What belongs to no cluster.
+    Organization,
+}
+
+impl Toolset {
+    fn parse(name: &str) -> Option<Self> {
+        match name {
+            "clusters" => Some(Self::Clusters),
+            "branches" => Some(Self::Branches),
+            "database" => Some(Self::Database),
+            "organization" => Some(Self::Organization),
+            _ => None,
         }
     }
 }
@@ -73,10 +115,20 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     const TITLE: &'static str;
     /// What a call does.
     const EFFECT: Effect;
+    /// Which group it belongs to.
+    const TOOLSET: Toolset;
+    /// A tool that lists what all organizations have: the member of its output that holds the list.
+    const LIST: Option<&'static str> = None;
     /// How long a call may take. Many clients give up after 60 s.
     const TIME_MAX: Duration = CONTROL_PLANE_TIME_MAX;
     /// What it answers with.
     type Output: Serialize + JsonSchema;
+
+    /// What a caller must be allowed for a call with these arguments, which were not looked at before.
+    fn scope(arguments: &Map<String, Value>) -> Scope {
+        let _ = arguments;
+        Self::EFFECT.scope()
+    }
 
     /// Does it.
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Self::Output, ToolError>;
@@ -94,22 +146,38 @@ pub struct Tools<'a, P> {
     pub platform: &'a P,
     /// TiDB Cloud, or a sandbox.
     pub hosts: &'a Hosts,
-    /// The caller's keys.
-    pub key: &'a ApiKey,
-    /// What this isolate remembers.
+    /// The organizations that the caller connected: at least one.
+    pub organizations: &'a [Organization<'a>],
+    /// What this isolate remembers of TiDB Cloud.
     pub memory: &'a Memory,
+    /// What this isolate remembers of organizations.
+    pub homes: &'a Homes,
     /// What SQL passwords are derived from.
     pub secret: &'a Secret,
+    /// Short names for clusters by source, the one that counts more first.
+    pub aliases: &'a [(&'static str, &'a Aliases)],
+    /// What the address leaves of the tools.
+    pub view: &'a View,
+}
+
+/// One organization of TiDB Cloud.
+#[derive(Clone, Copy)]
+pub struct Organization<'a> {
+    /// What the person who connected it calls it.
+    pub name: &'a str,
+    /// Its key.
+    pub key: &'a ApiKey,
     /// The caller's own SQL user.
     pub fallback: Option<&'a SqlLogin>,
 }
 
-/// One call of one tool.
+/// One call of one tool in one organization.
 pub struct Context<'a, P: Platform> {
     cloud: Cloud<'a, P>,
     platform: &'a P,
     secret: &'a Secret,
     fallback: Option<&'a SqlLogin>,
+    aliases: &'a [(&'static str, &'a Aliases)],
 }
 
 impl<'a, P: Platform> Context<'a, P> {
@@ -139,7 +207,15 @@ macro_rules! registry {
             DEFINITIONS.get_or_init(|| vec![$((define::<$file::$tool>(), $file::$tool::EFFECT),)*])
         }
 
-        const NAMES: &[&str] = &[$(<$file::$tool as Tool>::NAME,)*];
+        const TOOLSETS: &[Toolset] = &[$(<$file::$tool as Tool>::TOOLSET,)*];
+
+        /// What a caller must be allowed for this call; `None` where there is no such tool.
+        pub fn required_scope(tool: &str, arguments: &Map<String, Value>) -> Option<Scope> {
+            match tool {
+                $(<$file::$tool as Tool>::NAME => Some(<$file::$tool as Tool>::scope(arguments)),)*
+                _ => None,
+            }
+        }
 
         impl<P: Platform> Tools<'_, P> {
             async fn dispatch(&self, name: &str, arguments: Map<String, Value>) -> Result<Value, ToolError> {
@@ -155,6 +231,7 @@ macro_rules! registry {
 registry! {
     list_regions::ListRegions,
     list_clusters::ListClusters,
+    list_aliases::ListAliases,
     get_cluster::GetCluster,
     create_cluster::CreateCluster,
     update_cluster::UpdateCluster,
@@ -194,32 +271,70 @@ fn argument_names(tool: &str) -> Vec<&'static str> {
 }
 
 impl<P: Platform> Tools<'_, P> {
-    async fn run<T: Tool>(&self, arguments: Map<String, Value>) -> Result<Value, ToolError> {
-        let tool: T = arguments::read(arguments, &argument_names(T::NAME))?;
+    /// The tools that the address leaves.
+    fn left(&self) -> impl Iterator<Item = &'static Definition> {
+        let all = definitions().iter().zip(TOOLSETS);
+        all.filter(|((definition, effect), toolset)| self.view.leaves(definition, *effect, **toolset))
+            .map(|((definition, _), _)| definition)
+    }
+
+    async fn run<T: Tool>(&self, mut arguments: Map<String, Value>) -> Result<Value, ToolError> {
+        if let Some(name) = self.view.overruled(&arguments) {
+            return Err(ToolError::new(
+                ToolErrorCode::InvalidArgument,
+                format!("`{name}` is fixed by the URL that this client connected to."),
+            )
+            .hint(format!("Leave `{name}` out.")));
+        }
+        self.view.complete(&mut arguments);
         let deadline: UnixMillis = self.platform.now().after(T::TIME_MAX);
-        let context = Context {
-            cloud: Cloud::new(self.platform, self.hosts, self.key, self.memory, deadline),
-            platform: self.platform,
-            secret: self.secret,
-            fallback: self.fallback,
-        };
-        let output = tool.call(&context).await?;
+        match self.organizations {
+            [only] => self.run_in::<T>(only, arguments, deadline).await,
+            _ => self.run_in_one_or_all::<T>(arguments, deadline).await,
+        }
+    }
+
+    async fn run_in<T: Tool>(
+        &self,
+        organization: &Organization<'_>,
+        arguments: Map<String, Value>,
+        deadline: UnixMillis,
+    ) -> Result<Value, ToolError> {
+        let tool: T = arguments::read(arguments, &argument_names(T::NAME))?;
+        let output = tool.call(&self.context(organization, deadline)).await?;
         serde_json::to_value(output)
             .map_err(|_| ToolError::new(ToolErrorCode::Internal, "The result could not be written as JSON."))
+    }
+
+    fn context<'c>(&'c self, organization: &Organization<'c>, deadline: UnixMillis) -> Context<'c, P> {
+        Context {
+            cloud: Cloud::new(self.platform, self.hosts, organization.key, self.memory, deadline),
+            platform: self.platform,
+            secret: self.secret,
+            fallback: organization.fallback,
+            aliases: self.aliases,
+        }
     }
 }
 
 impl<P: Platform> Toolbox for Tools<'_, P> {
-    fn list(&self) -> &str {
+    fn list(&self) -> Cow<'_, str> {
         static LIST: OnceLock<String> = OnceLock::new();
-        LIST.get_or_init(|| {
-            let definitions: Vec<_> = definitions().iter().map(|(definition, _)| definition).collect();
-            serde_json::to_string(&definitions).unwrap_or_else(|_| "[]".to_owned())
-        })
+        let write = |all: &[&Definition]| serde_json::to_string(all).unwrap_or_else(|_| "[]".to_owned());
+        if self.view.is_everything() && self.organizations.len() < 2 {
+            let all = || definitions().iter().map(|(definition, _)| definition).collect::<Vec<_>>();
+            return LIST.get_or_init(|| write(&all())).as_str().into();
+        }
+        let mut left: Vec<Definition> = self.left().cloned().collect();
+        for definition in &mut left {
+            self.view.narrow(&mut definition.input_schema);
+            organization::offer(self.organizations, &mut definition.input_schema);
+        }
+        write(&left.iter().collect::<Vec<_>>()).into()
     }
 
     fn has(&self, name: &str) -> bool {
-        NAMES.contains(&name)
+        self.left().any(|definition| definition.name == name)
     }
 
     async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<Value, ToolError> {

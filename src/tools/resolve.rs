@@ -7,31 +7,35 @@ use serde::Deserialize;
 
 use super::Context;
 use crate::{
+    alias::is_alias,
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
-    tidbcloud::{BranchId, ClusterId, DisplayName, Target},
+    tidbcloud::{BranchId, Cluster, ClusterId, DisplayName, Target},
 };
 
 /// At most this many names in an error: enough to see a typing error, little enough to read.
 const SIMILAR_MAX: usize = 5;
 
-/// A cluster as a caller writes it: digits are an id, anything else a display name.
+/// A cluster as a caller writes it: digits are an id, anything else an alias or a display name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) enum ClusterReference {
     Id(ClusterId),
-    Name(DisplayName),
+    Name(String),
 }
 
 impl TryFrom<String> for ClusterReference {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        const RULE: &str = "must be a cluster id (digits) or a display name (4 to 64 letters, digits and hyphens)";
+        const RULE: &str =
+            "must be a cluster id (digits), an alias, or a display name (4 to 64 letters, digits and hyphens)";
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             ClusterId::try_from(text).map(Self::Id).map_err(|_| RULE)
+        } else if is_alias(&text) || DisplayName::holds(&text) {
+            Ok(Self::Name(text))
         } else {
-            DisplayName::try_from(text).map(Self::Name).map_err(|_| RULE)
+            Err(RULE)
         }
     }
 }
@@ -84,9 +88,46 @@ impl<P: Platform> Context<'_, P> {
             ClusterReference::Id(id) => return Ok(id.clone()),
             ClusterReference::Name(name) => name.as_str(),
         };
+        if let Some(id) = self.alias(name) {
+            return Ok(id.clone());
+        }
+        named(name, &self.cloud().all_clusters().await?)
+    }
+
+    /// The cluster of an alias that a setting or the grant names.
+    pub(super) fn alias(&self, name: &str) -> Option<&ClusterId> {
+        self.aliases.iter().find_map(|(_, aliases)| aliases.get(name))
+    }
+
+    /// All aliases, those that are taken and those that are not.
+    pub(super) async fn known_aliases(&self) -> Result<Vec<KnownAlias>, ToolError> {
+        let mut known: Vec<KnownAlias> = Vec::new();
+        for (source, aliases) in self.aliases {
+            for (alias, cluster) in aliases.iter() {
+                let refused = known.iter().any(|other| other.alias == alias).then_some(EARLIER);
+                known.push(KnownAlias { alias: alias.to_owned(), cluster: cluster.clone(), source, refused });
+            }
+        }
         let clusters = self.cloud().all_clusters().await?;
-        let all = clusters.into_iter().map(|cluster| (cluster.display_name, cluster.cluster_id));
-        one("cluster", name, all, "tidbcloud_list_clusters")
+        let labels = || clusters.iter().filter_map(|cluster| Some((cluster.labels.get(ALIAS_LABEL)?, cluster)));
+        for (alias, cluster) in labels() {
+            let refused = if !is_alias(alias) {
+                Some("It is no alias: 2 to 64 letters, digits and hyphens, beginning with a letter.")
+            } else if self.alias(alias).is_some() {
+                Some(EARLIER)
+            } else if labels().filter(|(other, _)| *other == alias).count() > 1 {
+                Some("Several clusters have this label.")
+            } else {
+                None
+            };
+            known.push(KnownAlias {
+                alias: alias.clone(),
+                cluster: cluster.cluster_id.clone(),
+                source: "label",
+                refused,
+            });
+        }
+        Ok(known)
     }
 
     /// The id of the one branch that is meant.
@@ -117,6 +158,33 @@ impl<P: Platform> Context<'_, P> {
         };
         Ok(Target { cluster, branch })
     }
+}
+
+/// The label of a cluster that gives it a short name.
+const ALIAS_LABEL: &str = "mcp-alias";
+
+/// Why an alias is not taken whose name an earlier source has.
+const EARLIER: &str = "Another source has this alias, and counts more.";
+
+/// An alias, and where it comes from.
+pub(super) struct KnownAlias {
+    pub(super) alias: String,
+    pub(super) cluster: ClusterId,
+    pub(super) source: &'static str,
+    /// Why it is not taken.
+    pub(super) refused: Option<&'static str>,
+}
+
+/// The one cluster of this label or, where none has it, of this name.
+pub(super) fn named(name: &str, clusters: &[Cluster]) -> Result<ClusterId, ToolError> {
+    let labelled: Vec<_> = clusters
+        .iter()
+        .filter(|cluster| cluster.labels.get(ALIAS_LABEL).is_some_and(|label| label == name))
+        .map(|cluster| (name.to_owned(), cluster.cluster_id.clone()))
+        .collect();
+    let all = || clusters.iter().map(|cluster| (cluster.display_name.clone(), cluster.cluster_id.clone()));
+    let candidates = if labelled.is_empty() { all().collect() } else { labelled };
+    one("cluster", name, candidates.into_iter(), "tidbcloud_list_clusters")
 }
 
 /// Names are compared exactly: acting on a look-alike is worse than asking again.

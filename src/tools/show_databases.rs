@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Context, Effect, SQL_TIME_MAX, Tool,
+    Context, Effect, SQL_TIME_MAX, Tool, Toolset,
     resolve::{BranchReference, ClusterReference},
     sql::first_column,
 };
@@ -33,6 +33,7 @@ impl Tool for ShowDatabases {
     const NAME: &'static str = "show_databases";
     const TITLE: &'static str = "Show databases";
     const EFFECT: Effect = Effect::Read;
+    const TOOLSET: Toolset = Toolset::Database;
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = Databases;
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Context, Effect, SQL_TIME_MAX, Tool,
+    Context, Effect, SQL_TIME_MAX, Tool, Toolset,
     resolve::{BranchReference, ClusterReference},
     sql::first_column,
     types::DatabaseName,
@@ -37,6 +37,7 @@ impl Tool for ShowTables {
     const NAME: &'static str = "show_tables";
     const TITLE: &'static str = "Show tables";
     const EFFECT: Effect = Effect::Read;
+    const TOOLSET: Toolset = Toolset::Database;
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = Tables;
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Context, Effect, Tool, output::ClusterView, resolve::ClusterReference, types::Labels};
+use super::{Context, Effect, Tool, Toolset, output::ClusterView, resolve::ClusterReference, types::Labels};
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
@@ -27,6 +27,7 @@ impl Tool for UpdateCluster {
     const NAME: &'static str = "tidbcloud_update_cluster";
     const TITLE: &'static str = "Update cluster";
     const EFFECT: Effect = Effect::Update;
+    const TOOLSET: Toolset = Toolset::Clusters;
     type Output = ClusterView;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {

@@ -55,7 +55,7 @@ fn the_catalogue_fits_its_budget() {
 #[test]
 fn every_tool_is_well_formed() {
     let tools = listed();
-    assert_eq!(tools.len(), 16);
+    assert_eq!(tools.len(), 17);
     for tool in &tools {
         let name = tool["name"].as_str().expect("a name");
         assert!(name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");

@@ -30,7 +30,7 @@ fn a_hundred_and_first_request_is_refused_before_its_body_is_read() {
     for number in 1..=100 {
         let answer = server.send(from("192.0.2.1"));
         assert_eq!(answer.status, 200, "request {number}");
-        assert_eq!(answer.header("RateLimit-Policy"), Some("\"ip\";q=100;w=60"));
+        assert_eq!(answer.header("RateLimit-Policy"), Some("\"ip\";q=100;w=60, \"credential\";q=1000000;w=60"));
         assert!(
             answer.header("RateLimit").is_some_and(|left| left.starts_with(&format!("\"ip\";r={};", 100 - number)))
         );

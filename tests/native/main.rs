@@ -17,6 +17,7 @@ mod catalogue;
 mod documents;
 mod faults;
 mod limits;
+mod narrow;
 mod oauth;
 mod oauth_checklist;
 mod own_sql_user;

@@ -18,13 +18,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("platform", &["clock", "grants", "http", "limits", "secret"]),
     ("mcp", &["http"]),
     ("tidbcloud", &["http", "platform", "secret"]),
-    ("config", &["address", "limits", "secret", "tidbcloud"]),
-    ("oauth", &["clock", "config", "grants", "http", "limits", "platform", "scope", "secret", "tidbcloud"]),
-    ("tools", &["mcp", "platform", "secret", "sql", "tidbcloud"]),
+    ("alias", &["tidbcloud"]),
+    ("config", &["address", "alias", "limits", "secret", "tidbcloud"]),
+    ("oauth", &["alias", "clock", "config", "grants", "http", "limits", "platform", "scope", "secret", "tidbcloud"]),
+    ("tools", &["alias", "mcp", "platform", "scope", "secret", "sql", "tidbcloud"]),
     (
         "app",
         &[
             "address",
+            "alias",
             "config",
             "grants",
             "http",

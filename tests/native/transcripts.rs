@@ -88,6 +88,7 @@ transcripts! {
     sql_users
     a_key_that_may_only_read
     a_sql_user_of_ones_own
+    aliases
     when_tidb_cloud_has_trouble
     one_upstream_request
     quotas

@@ -399,6 +399,7 @@ pub fn arguments() -> Vec<(&'static str, Value, Value)> {
     let place = || json!({"branch": "twig", "database": "shop"});
     let user = || json!({"cluster": "shop", "userName": "someone"});
     vec![
+        ("tidbcloud_list_aliases", json!({}), json!({})),
         ("tidbcloud_list_regions", json!({}), json!({})),
         ("tidbcloud_list_clusters", json!({}), page()),
         ("tidbcloud_get_cluster", on_cluster(), json!({})),
@@ -510,7 +511,7 @@ impl Call {
         self.without(name).and(name, value)
     }
 
-    fn to(mut self, target: &str) -> Self {
+    pub fn to(mut self, target: &str) -> Self {
         target.clone_into(&mut self.target);
         self
     }

@@ -44,6 +44,7 @@ export const toolNames = [
   'tidbcloud_delete_cluster',
   'tidbcloud_get_branch',
   'tidbcloud_get_cluster',
+  'tidbcloud_list_aliases',
   'tidbcloud_list_branches',
   'tidbcloud_list_clusters',
   'tidbcloud_list_regions',
