@@ -20,6 +20,21 @@ const CODE_CHARS_MAX: usize = 64;
 /// Seconds after which a quota without a hint is back: TiDB Cloud counts requests per minute.
 const QUOTA_SECONDS: u64 = 60;
 
+/// Why it is not known that TiDB Cloud takes somebody's credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckFailure {
+    /// It does not take them (401), or they may not even list clusters (403).
+    Refused(
+        /// What it said.
+        Answer,
+    ),
+    /// It did not say: it was not reached, failed, or had had too many requests.
+    Unsettled(
+        /// What happened instead.
+        ApiError,
+    ),
+}
+
 /// What TiDB Cloud said when it refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {

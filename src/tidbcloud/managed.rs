@@ -195,6 +195,23 @@ mod tests {
         assert_eq!(name, changed[1].0, "the private key is not");
     }
 
+    /// Changing a derivation would lock every managed user out until it is repaired.
+    #[test]
+    fn derivations_never_change() {
+        let (secret, key) = (Secret::new("canary-server-secret"), key("SBXOWNER", "canary-private-key"));
+        let cluster = "10581234567890123456".parse().unwrap();
+        let derived = AccessClass::ALL
+            .map(|class| (name(&secret, &key, class), password(&secret, &key, &cluster, class).expose().to_owned()));
+        assert_eq!(
+            derived.each_ref().map(|(name, password)| (name.as_str(), password.as_str())),
+            [
+                ("mcp_ro_a93d589e", "Dv8-g*LvknWEG+M^w9hCpz=neSE2FMgk"),
+                ("mcp_rw_a93d589e", "Ju6~U+=.NyFktVNvs*MRsB.zig4Rzdf_"),
+                ("mcp_ad_a93d589e", "Pr8~5QX7eQMQ*R5h+tiwcBxXQYLPK=hb"),
+            ]
+        );
+    }
+
     #[test]
     fn passwords_keep_the_rules() {
         let kinds: [fn(char) -> bool; 4] = [

@@ -34,7 +34,7 @@ pub use self::{
         EncryptionConfig, Endpoints, NewBranch, NewCluster, PrivateEndpoint, PrivateService, PublicEndpoint, Region,
         SpendingLimit, SqlRole, SqlUser, State,
     },
-    error::{Answer, ApiError},
+    error::{Answer, ApiError, CheckFailure},
     hosts::Hosts,
     managed::{is_managed_name, random_password},
     memory::Memory,
@@ -85,6 +85,21 @@ impl<'a, P: Platform> Cloud<'a, P> {
     /// Everything that is sent ends by `deadline`.
     pub fn new(platform: &'a P, hosts: &'a Hosts, key: &'a ApiKey, memory: &'a Memory, deadline: UnixMillis) -> Self {
         Self { platform, hosts, key, memory, deadline }
+    }
+
+    /// Whether TiDB Cloud takes the caller's credentials: `GET /clusters` for one cluster, because whoever may not list
+    /// clusters can do nothing here.
+    ///
+    /// # Errors
+    /// [`CheckFailure::Refused`] where it does not take them, [`CheckFailure::Unsettled`] where it did not say.
+    pub async fn check(&self) -> Result<(), CheckFailure> {
+        match self.read::<IgnoredAny>(&Call::get(&["clusters"], &[("pageSize", "1")])).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.answer() {
+                Some(answer) if matches!(answer.status, 401 | 403) => CheckFailure::Refused(answer.clone()),
+                _ => CheckFailure::Unsettled(error),
+            }),
+        }
     }
 
     /// `GET /regions`: all regions, unpaged.

@@ -147,6 +147,25 @@ async fn a_wrong_key_is_tried_once() {
 }
 
 #[tokio::test]
+async fn a_check_tells_refused_credentials_from_a_service_that_does_not_say() {
+    let scene = Scene::warmed(vec![ok(json!({ "clusters": [] }))]).await;
+    assert_eq!(scene.cloud().check().await, Ok(()));
+    assert_eq!(scene.fake.lines(), ["GET /v1beta1/clusters?pageSize=1 warm/2"]);
+
+    // The older nonce is refused, and then the fresh one.
+    scene.fake.then([challenge("two", false), challenge("three", false)]);
+    assert!(matches!(scene.cloud().check().await, Err(CheckFailure::Refused(answer)) if answer.status == 401));
+    scene.fake.then([challenge("four", false), status(403, json!({ "message": "role" }))]);
+    assert!(matches!(scene.cloud().check().await, Err(CheckFailure::Refused(answer)) if answer.message == "role"));
+
+    scene.fake.then((0..3).map(|_| Err(FetchError::Unreachable)));
+    assert_eq!(scene.cloud().check().await, Err(CheckFailure::Unsettled(ApiError::Unreachable)));
+    scene.fake.then([challenge("five", false), status(429, json!({}))]);
+    assert!(matches!(scene.cloud().check().await, Err(CheckFailure::Unsettled(ApiError::RateLimited { .. }))));
+    scene.fake.lines();
+}
+
+#[tokio::test]
 async fn a_nonce_that_the_server_hands_out_is_used_next() {
     let next = ok(json!({})).map(|answer| answer.with("Authentication-Info", "nextnonce=\"next\", qop=auth"));
     let scene = Scene::warmed(vec![next, ok(json!({}))]).await;
