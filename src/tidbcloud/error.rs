@@ -51,9 +51,11 @@ pub struct Answer {
 pub enum ApiError {
     /// The API key is wrong or was deleted (401 to a fresh digest).
     KeyRejected(Answer),
-    /// The API key is good and may not do this (403).
+    /// The bearer token has ended, or the person took back what it allowed (401).
+    TokenRejected(Answer),
+    /// The credentials are good and may not do this (403).
     Forbidden(Answer),
-    /// It does not exist, or not for this key (404).
+    /// It does not exist, or not for these credentials (404).
     NotFound(Answer),
     /// It exists already, or its state does not allow this (409, 412).
     Conflict(Answer),
@@ -63,7 +65,7 @@ pub enum ApiError {
     NotOffered(Answer),
     /// TiDB Cloud does not take what was asked (any other 4xx).
     Refused(Answer),
-    /// Too many requests with this API key (429): nothing was carried out.
+    /// Too many requests with these credentials (429): nothing was carried out.
     RateLimited {
         /// Seconds until requests are taken again.
         retry_after_seconds: u64,
@@ -114,6 +116,7 @@ impl ApiError {
     pub fn answer(&self) -> Option<&Answer> {
         match self {
             Self::KeyRejected(answer)
+            | Self::TokenRejected(answer)
             | Self::Forbidden(answer)
             | Self::NotFound(answer)
             | Self::Conflict(answer)
@@ -199,13 +202,14 @@ impl fmt::Display for ApiError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::KeyRejected(_) => "TiDB Cloud does not accept the API key",
-            Self::Forbidden(_) => "the API key may not do this",
-            Self::NotFound(_) => "TiDB Cloud does not have it, or hides it from this API key",
+            Self::TokenRejected(_) => "TiDB Cloud does not accept the access token",
+            Self::Forbidden(_) => "these credentials may not do this",
+            Self::NotFound(_) => "TiDB Cloud does not have it, or hides it from these credentials",
             Self::Conflict(_) => "it exists already, or its state does not allow this",
             Self::QuotaExceeded(_) => "a quota of the organization is used up, or a payment is due",
             Self::NotOffered(_) => "TiDB Cloud does not offer this operation here",
             Self::Refused(_) => "TiDB Cloud refused the request",
-            Self::RateLimited { .. } => "too many requests with this API key",
+            Self::RateLimited { .. } => "too many requests with these credentials",
             Self::Failing { .. } => "TiDB Cloud failed",
             Self::Timeout => "TiDB Cloud did not answer in time",
             Self::Unreachable => "the connection to TiDB Cloud failed",

@@ -4,6 +4,7 @@
 //! name; no write that is sent twice, unless TiDB Cloud said that it had not been carried out, or it is a deletion.
 
 mod api;
+mod authenticator;
 mod digest;
 mod error;
 mod hosts;
@@ -34,14 +35,15 @@ pub use self::{
         EncryptionConfig, Endpoints, NewBranch, NewCluster, PrivateEndpoint, PrivateService, PublicEndpoint, Region,
         SpendingLimit, SqlRole, SqlUser, State,
     },
+    authenticator::{Authenticator, BearerToken},
     error::{Answer, ApiError, CheckFailure},
     hosts::Hosts,
     managed::{is_managed_name, random_password},
     memory::Memory,
     sql::{AccessClass, ColumnType, Databases, Effect, RolledBack, Rows, SqlFailure, SqlLogin, TransactionFailure},
     units::{
-        ApiKey, BranchId, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target, Timestamp,
-        UsdCents,
+        ApiKey, BranchId, Caller, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target,
+        Timestamp, UsdCents,
     },
 };
 use self::{
@@ -68,7 +70,7 @@ const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::
 pub struct Cloud<'a, P> {
     platform: &'a P,
     hosts: &'a Hosts,
-    key: &'a ApiKey,
+    authenticator: &'a Authenticator,
     memory: &'a Memory,
     deadline: UnixMillis,
 }
@@ -83,8 +85,14 @@ impl<P> Copy for Cloud<'_, P> {}
 
 impl<'a, P: Platform> Cloud<'a, P> {
     /// Everything that is sent ends by `deadline`.
-    pub fn new(platform: &'a P, hosts: &'a Hosts, key: &'a ApiKey, memory: &'a Memory, deadline: UnixMillis) -> Self {
-        Self { platform, hosts, key, memory, deadline }
+    pub fn new(
+        platform: &'a P,
+        hosts: &'a Hosts,
+        authenticator: &'a Authenticator,
+        memory: &'a Memory,
+        deadline: UnixMillis,
+    ) -> Self {
+        Self { platform, hosts, authenticator, memory, deadline }
     }
 
     /// Whether TiDB Cloud takes the caller's credentials: `GET /clusters` for one cluster, because whoever may not list
