@@ -86,8 +86,6 @@ impl BearerToken {
     pub const TOKEN_PATTERN: &'static str = "^[A-Za-z0-9._~+/-]{1,4096}={0,2}$";
     /// What a derivation must look like: 32 random bytes in lower-case hexadecimal.
     pub const DERIVATION_PATTERN: &'static str = "^[0-9a-f]{64}$";
-    /// 254 characters are the longest address of e-mail (RFC 5321 section 4.5.3.1.3); 256 bytes hold it.
-    pub const SUBJECT_BYTES_MAX: usize = 256;
 
     /// A token of `subject`: who it stands for, stable and not secret, 1 to 256 bytes without control characters.
     ///
@@ -103,7 +101,7 @@ impl BearerToken {
         if !is_token(&token) {
             return Err(Malformed { what: "the token", expected: Self::TOKEN_PATTERN });
         }
-        if !(1..=Self::SUBJECT_BYTES_MAX).contains(&subject.len()) || subject.chars().any(char::is_control) {
+        if !is_subject(&subject) {
             return Err(Malformed { what: "the subject", expected: "1 to 256 bytes without control characters" });
         }
         if !made_of(&derivation, 64, 64, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
@@ -128,6 +126,12 @@ impl BearerToken {
     pub fn derivation(&self) -> &Secret {
         &self.derivation
     }
+}
+
+/// Whether it can be a subject. 256 bytes hold the longest address of e-mail, 254 characters (RFC 5321
+/// section 4.5.3.1.3).
+pub(super) fn is_subject(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// See [`BearerToken::TOKEN_PATTERN`]: what can stand in a header as it is.

@@ -16,7 +16,7 @@ use crate::{
 /// 200 characters: the longest message seen, that of the rate limit, has 190.
 const MESSAGE_CHARS_MAX: usize = 200;
 /// 64 characters: codes are numbers of up to 8 digits or short words.
-const CODE_CHARS_MAX: usize = 64;
+pub(super) const CODE_CHARS_MAX: usize = 64;
 /// Seconds after which a quota without a hint is back: TiDB Cloud counts requests per minute.
 const QUOTA_SECONDS: u64 = 60;
 

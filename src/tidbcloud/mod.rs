@@ -11,6 +11,7 @@ mod hosts;
 mod managed;
 mod memory;
 mod nonces;
+mod oauth;
 mod retry;
 mod send;
 mod sql;
@@ -40,6 +41,7 @@ pub use self::{
     hosts::Hosts,
     managed::{is_managed_name, random_password},
     memory::Memory,
+    oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},
     sql::{AccessClass, ColumnType, Databases, Effect, RolledBack, Rows, SqlFailure, SqlLogin, TransactionFailure},
     units::{
         ApiKey, BranchId, Caller, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target,
