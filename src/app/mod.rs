@@ -34,7 +34,7 @@ use crate::{
     platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
     scope::Scope,
     secret::Secret,
-    tidbcloud::Memory,
+    tidbcloud::{ApiKey, Memory},
     tools::{self, Homes, Organization, Tools},
 };
 
@@ -319,7 +319,7 @@ impl<'a> Admitted<'a> {
     /// The organizations whose keys the caller has.
     fn organizations(&self, config: &'a Config) -> Vec<Organization<'a>> {
         let own = self.caller.fallback.as_ref();
-        let one = |key| vec![Organization { name: "", key, fallback: own }];
+        let one = |key: &ApiKey| vec![Organization { name: "", authenticator: key.clone().into(), fallback: own }];
         match (&self.caller.credential, self.session) {
             (Credential::Keys(key), _) => one(key),
             (_, Some(session)) if !session.is_owner => session
@@ -328,7 +328,7 @@ impl<'a> Admitted<'a> {
                 .iter()
                 .map(|organization| Organization {
                     name: &organization.name,
-                    key: &organization.key,
+                    authenticator: organization.key.clone().into(),
                     fallback: own.or(organization.sql.as_ref().map(|sql| &sql.login)),
                 })
                 .collect(),

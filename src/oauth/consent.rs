@@ -24,7 +24,7 @@ use crate::{
     http::{Head, Response},
     platform::Platform,
     scope::Scope,
-    tidbcloud::{ApiError, ApiKey, Cloud, SqlLogin},
+    tidbcloud::{ApiKey, CheckFailure, Cloud, SqlLogin},
 };
 
 /// Sets of keys on one page.
@@ -282,17 +282,18 @@ impl<P: Platform> Server<'_, P> {
             return Checked::Guarded(guarded);
         }
         let deadline = self.now().after(CHECK_TIME_MAX);
-        let cloud = Cloud::new(self.platform, &self.config.hosts, key, self.tidb_cloud_memory, deadline);
-        match cloud.clusters(Some(1), None).await {
-            Ok(_) => {
+        let authenticator = key.clone().into();
+        let cloud = Cloud::new(self.platform, &self.config.hosts, &authenticator, self.tidb_cloud_memory, deadline);
+        match cloud.check().await {
+            Ok(()) => {
                 self.remember_accepted(key).await;
                 Checked::Accepted
             }
-            Err(ApiError::KeyRejected(_) | ApiError::Forbidden(_)) => {
+            Err(CheckFailure::Refused(_)) => {
                 self.count_refusal(key).await;
                 Checked::Refused
             }
-            Err(_) => Checked::Unknown,
+            Err(CheckFailure::Unsettled(_)) => Checked::Unknown,
         }
     }
 

@@ -362,7 +362,7 @@ impl<'a, P: Platform> Databases<'a, P> {
         statement: &Statement<'_>,
         effect: Effect,
     ) -> Result<(Access, Answered), SqlFailure> {
-        let (cloud, caller) = (&self.cloud, self.cloud.key.caller());
+        let (cloud, caller) = (&self.cloud, self.cloud.authenticator.caller());
         let known = cloud.memory.facts(caller, target, cloud.platform.now());
         let was_known = known.is_some();
         let facts = match known {
@@ -413,7 +413,7 @@ impl<'a, P: Platform> Databases<'a, P> {
             }
         };
         let facts = facts_of(state, endpoints, prefix, prefixed)?;
-        cloud.memory.keep_facts(cloud.key.caller(), target, cloud.platform.now(), facts.clone());
+        cloud.memory.keep_facts(cloud.authenticator.caller(), target, cloud.platform.now(), facts.clone());
         Ok(facts)
     }
 
@@ -483,7 +483,7 @@ impl<'a, P: Platform> Databases<'a, P> {
             .map_err(|error| Trouble::Failed { failure: ApiError::of_fetch(error).into(), maybe_done: true })?;
         let status = response.status;
         if !(200..=299).contains(&status) {
-            let secrets = [password.expose(), basic.as_str(), cloud.key.private().expose()];
+            let secrets = [password.expose(), basic.as_str(), cloud.authenticator.secret().expose()];
             let refusal = ApiError::of_refusal(&response, cloud.platform.now(), &secrets);
             return Err(trouble(&response, refusal, &secrets));
         }

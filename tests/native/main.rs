@@ -14,6 +14,7 @@ mod support;
 
 mod bad_inputs;
 mod catalogue;
+mod credentials;
 mod documents;
 mod faults;
 mod limits;
