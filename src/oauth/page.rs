@@ -455,7 +455,7 @@ pub fn grants(page: &Grants<'_>) -> String {
         hidden(&mut html, "csrf", page.csrf);
         hidden(&mut html, "grant", grant.id);
         html.raw("<button type=\"submit\" class=\"second\"")
-            .attribute("aria-label", &format!("End the grant of {name}"));
+            .attribute("aria-label", &format!("End this grant: {name}"));
         html.raw(">End this grant</button></form></li>");
     }
     if !page.grants.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rmcp::{
     ClientLifecycleMode,
-    model::{CallToolRequestParams, ClientInfo, ProtocolVersion},
+    model::{CallToolRequestParams, ClientConfig, ProtocolVersion},
     serve_client_with_lifecycle,
     transport::{StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig},
 };
@@ -28,11 +28,11 @@ fn transport(address: &str) -> StreamableHttpClientTransport<reqwest::Client> {
 fn converse(lifecycle: ClientLifecycleMode, address: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let client = serve_client_with_lifecycle(ClientInfo::default(), transport(address), lifecycle)
+        let client = serve_client_with_lifecycle(ClientConfig::default(), transport(address), lifecycle)
             .await
             .expect("a connection");
         let tools = client.list_all_tools().await.expect("tools");
-        assert_eq!(tools.len(), 16);
+        assert_eq!(tools.len(), 17);
         let call = |tool: &'static str, arguments: serde_json::Value| {
             CallToolRequestParams::new(tool).with_arguments(arguments.as_object().cloned().unwrap_or_default())
         };

@@ -16,6 +16,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authorization;
 mod bad_inputs;
 mod client;
 mod limiter;

@@ -40,7 +40,11 @@ pub struct Worker {
 impl Worker {
     /// Starts a Worker whose Durable Objects are kept in `state`, and waits until it answers.
     pub fn start(state: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+        Self::start_on(state, free_port())
+    }
+
+    /// The same on a port of one's choice: tokens are for one address.
+    pub fn start_on(state: &Path, port: u16) -> Self {
         let sandbox = sandbox();
         let child = Command::new(setting("XTASK"))
             .args(["worker", "--port", &port.to_string(), "--sandbox", &sandbox, "--persist"])
@@ -72,12 +76,24 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
-    fn drop(&mut self) {
+impl Worker {
+    /// Ends it; its state stays.
+    pub fn stop(&mut self) {
         // The program ends with its input, and with it what it started.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
 }
 
 /// Sends a request to `origin`.
