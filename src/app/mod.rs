@@ -322,16 +322,16 @@ impl<'a> Admitted<'a> {
         let one = |key: &ApiKey| vec![Organization { name: "", authenticator: key.clone().into(), fallback: own }];
         match (&self.caller.credential, self.session) {
             (Credential::Keys(key), _) => one(key),
-            (_, Some(session)) if !session.is_owner => session
-                .contents
-                .organizations
-                .iter()
-                .map(|organization| Organization {
-                    name: &organization.name,
-                    authenticator: organization.key.clone().into(),
-                    fallback: own.or(organization.sql.as_ref().map(|sql| &sql.login)),
-                })
-                .collect(),
+            (_, Some(session)) if !session.is_owner => {
+                let organizations = session.contents.organizations.iter().filter_map(|organization| {
+                    Some(Organization {
+                        name: &organization.name,
+                        authenticator: organization.credential.authenticator()?,
+                        fallback: own.or(organization.sql.as_ref()),
+                    })
+                });
+                organizations.collect()
+            }
             _ => config.owner.as_ref().map(|owner| one(&owner.key)).unwrap_or_default(),
         }
     }

@@ -104,6 +104,24 @@ pub struct Consent<'a> {
     pub server_host: &'a str,
 }
 
+/// The page that waits for a sign-in at TiDB Cloud.
+pub struct Device<'a> {
+    /// Where the person signs in.
+    pub verification_uri: &'a str,
+    /// What is compared there.
+    pub user_code: &'a str,
+    /// The sealed request.
+    pub transaction: &'a str,
+    /// The sealed sign-in.
+    pub device: &'a str,
+    /// What the cookie holds as well.
+    pub csrf: &'a str,
+    /// Of the style sheets.
+    pub nonce: &'a str,
+    /// Whether it was asked before, and nobody had signed in yet.
+    pub again: bool,
+}
+
 /// The form that asks whose grants shall be listed.
 pub struct GrantsSignIn<'a> {
     /// Whether the access key is asked for in place of keys.
@@ -408,6 +426,26 @@ pub fn error_page(error: &str, message: &str, nonce: &str) -> String {
     let mut html = begin("This did not work", nonce, None);
     html.element("<p role=\"alert\">", message, "</p>");
     html.element("<p class=\"hint\">Error code: <code>", error, "</code></p>");
+    end(html)
+}
+
+/// The page that waits for a sign-in at TiDB Cloud.
+pub fn device(page: &Device<'_>) -> String {
+    let mut html = begin("Sign in at TiDB Cloud", page.nonce, None);
+    if page.again {
+        html.raw("<p class=\"problems\" role=\"alert\">TiDB Cloud says that nobody has signed in yet.</p>");
+    }
+    html.raw("<ol><li>Open <a rel=\"noreferrer noopener\" target=\"_blank\"").attribute("href", page.verification_uri);
+    html.raw(">TiDB Cloud's page</a> in a new tab.</li><li>Compare the code: <strong class=\"place\">");
+    html.text(page.user_code).raw("</strong></li><li>Allow it there, and come back here.</li></ol>");
+    html.raw("<form method=\"post\" action=\"/consent\">");
+    hidden(&mut html, "transaction", page.transaction);
+    hidden(&mut html, "device", page.device);
+    hidden(&mut html, "csrf", page.csrf);
+    html.raw(
+        "<div class=\"decision\"><button type=\"submit\" name=\"decision\" value=\"poll\">I have signed in</button>",
+    )
+    .raw("<button type=\"submit\" class=\"second\" name=\"decision\" value=\"deny\">Cancel</button></div></form>");
     end(html)
 }
 

@@ -92,6 +92,7 @@ impl<P: Platform> Databases<'_, P> {
     pub(super) fn managed_login(&self, target: &Target, class: AccessClass, facts: &Facts) -> SqlLogin {
         let (secret, authenticator) = (self.server_secret, self.cloud.authenticator);
         SqlLogin {
+            cluster: None,
             user: facts.full_name(&name(secret, authenticator, class)),
             password: password(secret, authenticator, &target.cluster, class),
         }

@@ -23,6 +23,7 @@ mod oauth;
 mod oauth_checklist;
 mod own_sql_user;
 mod secrets;
+mod tidb_cloud_oauth;
 mod tidy;
 mod transcripts;
 mod world;

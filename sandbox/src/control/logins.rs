@@ -30,6 +30,7 @@ const INTERVAL_SECONDS: u64 = 5;
 struct Device {
     user_code: String,
     ends: u64,
+    polled: Option<u64>,
     /// `None` until the person has answered.
     answer: Option<Option<&'static Key>>,
 }
@@ -97,7 +98,7 @@ impl Sandbox {
                     "verification_uri_complete": format!("{uri}?user_code={user_code}"),
                     "expires_in": DEVICE_MILLIS / 1_000, "interval": INTERVAL_SECONDS,
                 });
-                self.logins.devices.insert(device_code, Device { user_code, ends, answer: None });
+                self.logins.devices.insert(device_code, Device { user_code, ends, polled: None, answer: None });
                 json_response(200, &answer)
             }
             ("POST", "/v1/token") => match text("grant_type") {
@@ -136,9 +137,11 @@ impl Sandbox {
     }
 
     fn by_device_code(&mut self, now: u64, code: &str) -> Response {
-        let Some(device) = self.logins.devices.get(code) else { return refused(400, "invalid_grant") };
+        let Some(device) = self.logins.devices.get_mut(code) else { return refused(400, "invalid_grant") };
+        let before = device.polled.replace(now);
         match device.answer {
             _ if device.ends <= now => refused(400, "expired_token"),
+            _ if before.is_some_and(|before| now < before + INTERVAL_SECONDS * 1_000) => refused(400, "slow_down"),
             None => refused(400, "authorization_pending"),
             Some(None) => refused(400, "access_denied"),
             Some(Some(key)) => {
