@@ -1,4 +1,4 @@
-//! The pages that a person sees, without any script. Text that is not ours gets in by [`Html::text`] alone.
+//! The pages that a person sees, without any script. Text that is not ours gets in by `Html::text` alone.
 
 use crate::scope::Scope;
 
