@@ -21,6 +21,7 @@ mod branches;
 mod clusters;
 pub mod contract;
 mod digest;
+mod documents;
 mod faults;
 mod filter;
 mod gateway;
@@ -116,6 +117,11 @@ impl Sandbox {
                 Step::Answer(json_response(status, &json!({ "message": message })), Delivery::default())
             }
             Place::Admin(path) => Step::Answer(self.admin(now_millis, now, &path, request), Delivery::default()),
+            Place::Cloud { host, target } if documents::is_host(&host) => {
+                let (response, delivery) = documents::serve(&host, &target);
+                self.journal.note(&request.method, &host, &target, response.status);
+                Step::Answer(response, delivery)
+            }
             Place::Cloud { host, target } if is_sql_host(&host) => self.sql(now, &host, &target, request),
             Place::Cloud { host, target } => self.control_plane(now, &host, &target, request),
         }

@@ -23,7 +23,7 @@ pub(super) struct CreateBranch {
     display_name: DisplayName,
     /// Default: the cluster itself.
     parent: Option<BranchReference>,
-    /// Data as of this RFC 3339 time, at most 24 h ago (14 days with a spending limit).
+    /// Data as of this RFC 3339 time, up to 24 h ago (14 days with a spending limit).
     parent_timestamp: Option<Timestamp>,
 }
 

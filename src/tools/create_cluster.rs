@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Create a Starter cluster. It returns while the cluster is CREATING: call tidbcloud_get_cluster until `state` is
-/// ACTIVE, some 30 s. It is free unless a spending limit is given.
+/// ACTIVE. It is free unless a spending limit is given.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateCluster {

@@ -21,8 +21,8 @@ use crate::{
     tidbcloud::{AccessClass, Effect as SqlEffect, RolledBack, Rows, Target},
 };
 
-/// Run SQL that changes data or schema: one statement, or up to 20. Several run in one transaction, unless one of them
-/// is DDL, which commits by itself.
+/// Run SQL that changes data or schema: one statement, or up to 20. Several run in one transaction, unless one is DDL,
+/// which commits by itself.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DbExecute {

@@ -439,6 +439,109 @@ fn a_page_ends_after_ten_minutes_or_by_declining() {
     assert_eq!(without(page.hidden, "csrf").len(), 1);
 }
 
+#[test]
+fn a_document_that_is_wrong_in_any_way_gets_nobody_to_the_page() {
+    let mut server = Native::new();
+    let mut open = |server: &mut Native, path: &str, redirect: &str| {
+        let client_id = format!("https://clients.example{path}");
+        let flow = Flow { origin: server.origin(), client_id, redirect_uri: redirect.to_owned() };
+        flow.open(server, &flow.request())
+    };
+    let good = open(&mut server, "/valid.json", "http://127.0.0.1:50123/callback");
+    assert_eq!(good.status, 200);
+    assert!(text(&good).contains("clients.example") && text(&good).contains("self-reported"));
+    assert!(text(&good).contains("program on this computer"), "a warning for localhost");
+    assert_eq!(open(&mut server, "/valid.json", "https://clients.example/other").status, 400);
+    let wrong = [
+        "/other-client-id.json",
+        "/no-name.json",
+        "/no-redirects.json",
+        "/dangerous-redirect.json",
+        "/javascript-logo.json",
+        "/secret.json",
+        "/secret-method.json",
+        "/large.json",
+        "/array.json",
+        "/not-json.json",
+        "/not-utf-8.json",
+        "/twice.json",
+        "/text.json",
+        "/error.json",
+        "/redirect.json",
+        "/slow.json",
+        "/none.json",
+    ];
+    for path in wrong {
+        let answer = open(&mut server, path, REDIRECT);
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(text(&answer).contains("invalid_client") && answer.header("Location").is_none(), "{path}");
+    }
+    let fetched = |server: &Native, path: &str| {
+        let sent = server.world.sent.borrow();
+        sent.iter().filter(|(target, _)| target.ends_with(path)).count()
+    };
+    // A failure is remembered for a minute, and a redirect is not followed.
+    open(&mut server, "/error.json", REDIRECT);
+    assert_eq!((fetched(&server, "/error.json"), fetched(&server, "/valid.json")), (1, 1));
+    server.advance(60);
+    open(&mut server, "/error.json", REDIRECT);
+    assert_eq!(fetched(&server, "/error.json"), 2);
+    // So is what its server wants nobody to keep.
+    for _ in 0..2 {
+        assert_eq!(open(&mut server, "/no-store.json", REDIRECT).status, 200);
+    }
+    assert_eq!(fetched(&server, "/no-store.json"), 2);
+}
+
+/// The client ids and redirect URIs that Claude, Claude Code, VS Code and GitHub Copilot CLI document.
+#[test]
+fn clients_with_documents_connect_as_they_say_they_do() {
+    let mut server = Native::new();
+    for (client_id, redirects) in [
+        (
+            "https://claude.ai/oauth/mcp-oauth-client-metadata",
+            &["https://claude.ai/api/mcp/auth_callback", "https://claude.com/api/mcp/auth_callback"][..],
+        ),
+        (
+            "https://claude.ai/oauth/claude-code-client-metadata",
+            &["http://localhost:54545/callback", "http://127.0.0.1:61999/callback"],
+        ),
+        (
+            "https://vscode.dev/oauth/client-metadata.json",
+            &["http://127.0.0.1:33418/", "http://127.0.0.1:50001/", "https://vscode.dev/redirect"],
+        ),
+        ("https://github.com/copilot/cli/client-metadata.json", &["http://127.0.0.1:49152/"]),
+    ] {
+        for redirect in redirects {
+            let flow =
+                Flow { origin: server.origin(), client_id: client_id.to_owned(), redirect_uri: (*redirect).to_owned() };
+            let tokens = flow.tokens(&mut server, "tidb:read");
+            assert!(works(&mut server, &tokens.access), "{client_id} {redirect}");
+            Tokens::of(&server.send(form("/token", &flow.refreshing(&tokens.refresh))));
+            server.advance(60);
+        }
+    }
+}
+
+/// Cursor registers once, with three redirect URIs of three kinds, and uses one of them.
+#[test]
+fn cursor_connects_by_any_of_its_three_redirects() {
+    let mut server = Native::new();
+    let redirects = [
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "https://www.cursor.com/agents/mcp/oauth/callback",
+        "http://localhost:8787/callback",
+    ];
+    let flow = Flow::registering(&mut server, &redirects);
+    for redirect in redirects {
+        let flow =
+            Flow { redirect_uri: redirect.to_owned(), origin: server.origin(), client_id: flow.client_id.clone() };
+        let tokens = flow.tokens(&mut server, "tidb:read");
+        assert!(works(&mut server, &tokens.access), "{redirect}");
+        server.advance(60);
+    }
+}
+
 /// Whatever secret a world has: of the owner, of the server, of a person, a code or a token.
 #[test]
 fn the_server_secret_shows_nowhere() {

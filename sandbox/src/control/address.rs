@@ -1,5 +1,6 @@
 //! Whom a request is for: one loopback address stands for every host of TiDB Cloud.
 
+use super::documents::is_host as is_document_host;
 use crate::exchange::Request;
 
 /// Starter and Essential: clusters, branches, regions.
@@ -22,7 +23,7 @@ const API_HOSTS: [&str; 7] = [
 pub(super) enum Place {
     /// `/_sandbox/...`, with this path.
     Admin(String),
-    /// A host of TiDB Cloud.
+    /// A host of TiDB Cloud, or of an OAuth client's document.
     Cloud {
         /// The host.
         host: String,
@@ -94,7 +95,7 @@ pub(super) fn locate(request: &Request) -> Place {
         Some(end) => rest.split_at(end),
         None => (rest, "/"),
     };
-    if is_cloud_host(host) {
+    if is_cloud_host(host) || is_document_host(host) {
         return Place::Cloud { host: host.to_owned(), target: target.to_owned() };
     }
     refused(404, "write /<host>/<path> for https://<host>/<path>, with a host of TiDB Cloud")
