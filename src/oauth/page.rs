@@ -355,17 +355,20 @@ fn organizations(html: &mut Html, page: &Consent<'_>) {
         .raw("<p>The keys are sealed on this server and sent to TiDB Cloud alone. The client never gets them.</p>");
     key_set(html, 0, kept(0), page.problems);
     html.raw("</fieldset>");
-    for set in 1..super::consent::SETS_MAX {
-        let typed = !kept(set).public_key.is_empty() || !kept(set).name.is_empty();
-        let wrong = page.problems.iter().any(|problem| problem.set == set);
-        html.raw(if typed || wrong { "<details class=\"set\" open>" } else { "<details class=\"set\">" }).element(
-            "<summary>Another organization (",
-            &(set + 1).to_string(),
-            " of 5, optional)</summary>",
-        );
+    let in_use = |set: usize| {
+        !kept(set).public_key.is_empty()
+            || !kept(set).name.is_empty()
+            || page.problems.iter().any(|problem| problem.set == set)
+    };
+    let more = 1..super::consent::SETS_MAX;
+    html.raw(if more.clone().any(in_use) { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
+        .raw("<summary>More organizations (optional, up to four)</summary>");
+    for set in more {
+        html.element("<fieldset><legend>Organization ", &(set + 1).to_string(), "</legend>");
         key_set(html, set, kept(set), page.problems);
-        html.raw("</details>");
+        html.raw("</fieldset>");
     }
+    html.raw("</details>");
 }
 
 fn aliases(html: &mut Html, page: &Consent<'_>) {

@@ -134,6 +134,21 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Self::Output, ToolError>;
 }
 
+/// A tool's constants: what the dispatcher decides by, without being built anew for each tool.
+struct Traits {
+    name: &'static str,
+    effect: Effect,
+    toolset: Toolset,
+    list: Option<&'static str>,
+    time_max: Duration,
+}
+
+impl Traits {
+    const fn of<T: Tool>() -> Self {
+        Self { name: T::NAME, effect: T::EFFECT, toolset: T::TOOLSET, list: T::LIST, time_max: T::TIME_MAX }
+    }
+}
+
 /// Three attempts of 8 s and two pauses of 2 s.
 const CONTROL_PLANE_TIME_MAX: Duration = Duration::from_secs(28);
 
@@ -207,7 +222,8 @@ macro_rules! registry {
             DEFINITIONS.get_or_init(|| vec![$((define::<$file::$tool>(), $file::$tool::EFFECT),)*])
         }
 
-        const TOOLSETS: &[Toolset] = &[$(<$file::$tool as Tool>::TOOLSET,)*];
+        /// What the dispatcher has to know of each, in the same order.
+        const TRAITS: &[Traits] = &[$(Traits::of::<$file::$tool>(),)*];
 
         /// What a caller must be allowed for this call; `None` where there is no such tool.
         pub fn required_scope(tool: &str, arguments: &Map<String, Value>) -> Option<Scope> {
@@ -218,9 +234,17 @@ macro_rules! registry {
         }
 
         impl<P: Platform> Tools<'_, P> {
-            async fn dispatch(&self, name: &str, arguments: Map<String, Value>) -> Result<Value, ToolError> {
-                match name {
-                    $(<$file::$tool as Tool>::NAME => self.run::<$file::$tool>(arguments).await,)*
+            /// Runs a tool in one organization.
+            async fn run_in(
+                &self,
+                tool: &Traits,
+                organization: &Organization<'_>,
+                arguments: Map<String, Value>,
+                deadline: UnixMillis,
+            ) -> Result<Value, ToolError> {
+                let context = self.context(organization, deadline);
+                match tool.name {
+                    $(<$file::$tool as Tool>::NAME => run::<$file::$tool, P>(&context, arguments).await,)*
                     _ => Err(ToolError::new(ToolErrorCode::Internal, "This tool is listed but not there.")),
                 }
             }
@@ -272,38 +296,9 @@ fn argument_names(tool: &str) -> Vec<&'static str> {
 
 impl<P: Platform> Tools<'_, P> {
     /// The tools that the address leaves.
-    fn left(&self) -> impl Iterator<Item = &'static Definition> {
-        let all = definitions().iter().zip(TOOLSETS);
-        all.filter(|((definition, effect), toolset)| self.view.leaves(definition, *effect, **toolset))
-            .map(|((definition, _), _)| definition)
-    }
-
-    async fn run<T: Tool>(&self, mut arguments: Map<String, Value>) -> Result<Value, ToolError> {
-        if let Some(name) = self.view.overruled(&arguments) {
-            return Err(ToolError::new(
-                ToolErrorCode::InvalidArgument,
-                format!("`{name}` is fixed by the URL that this client connected to."),
-            )
-            .hint(format!("Leave `{name}` out.")));
-        }
-        self.view.complete(&mut arguments);
-        let deadline: UnixMillis = self.platform.now().after(T::TIME_MAX);
-        match self.organizations {
-            [only] => self.run_in::<T>(only, arguments, deadline).await,
-            _ => self.run_in_one_or_all::<T>(arguments, deadline).await,
-        }
-    }
-
-    async fn run_in<T: Tool>(
-        &self,
-        organization: &Organization<'_>,
-        arguments: Map<String, Value>,
-        deadline: UnixMillis,
-    ) -> Result<Value, ToolError> {
-        let tool: T = arguments::read(arguments, &argument_names(T::NAME))?;
-        let output = tool.call(&self.context(organization, deadline)).await?;
-        serde_json::to_value(output)
-            .map_err(|_| ToolError::new(ToolErrorCode::Internal, "The result could not be written as JSON."))
+    fn left(&self) -> impl Iterator<Item = (&'static Definition, &'static Traits)> {
+        let all = definitions().iter().map(|(definition, _)| definition).zip(TRAITS);
+        all.filter(|(definition, tool)| self.view.leaves(definition, tool))
     }
 
     fn context<'c>(&'c self, organization: &Organization<'c>, deadline: UnixMillis) -> Context<'c, P> {
@@ -317,6 +312,15 @@ impl<P: Platform> Tools<'_, P> {
     }
 }
 
+async fn run<T: Tool, P: Platform>(
+    context: &Context<'_, P>,
+    arguments: Map<String, Value>,
+) -> Result<Value, ToolError> {
+    let tool: T = arguments::read(arguments, &argument_names(T::NAME))?;
+    serde_json::to_value(tool.call(context).await?)
+        .map_err(|_| ToolError::new(ToolErrorCode::Internal, "The result could not be written as JSON."))
+}
+
 impl<P: Platform> Toolbox for Tools<'_, P> {
     fn list(&self) -> Cow<'_, str> {
         static LIST: OnceLock<String> = OnceLock::new();
@@ -325,7 +329,7 @@ impl<P: Platform> Toolbox for Tools<'_, P> {
             let all = || definitions().iter().map(|(definition, _)| definition).collect::<Vec<_>>();
             return LIST.get_or_init(|| write(&all())).as_str().into();
         }
-        let mut left: Vec<Definition> = self.left().cloned().collect();
+        let mut left: Vec<Definition> = self.left().map(|(definition, _)| definition.clone()).collect();
         for definition in &mut left {
             self.view.narrow(&mut definition.input_schema);
             organization::offer(self.organizations, &mut definition.input_schema);
@@ -334,11 +338,26 @@ impl<P: Platform> Toolbox for Tools<'_, P> {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.left().any(|definition| definition.name == name)
+        self.left().any(|(_, tool)| tool.name == name)
     }
 
-    async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<Value, ToolError> {
-        self.dispatch(name, arguments).await
+    async fn call(&self, name: &str, mut arguments: Map<String, Value>) -> Result<Value, ToolError> {
+        let Some(tool) = TRAITS.iter().find(|tool| tool.name == name) else {
+            return Err(ToolError::new(ToolErrorCode::Internal, "This tool is listed but not there."));
+        };
+        if let Some(name) = self.view.overruled(&arguments) {
+            return Err(ToolError::new(
+                ToolErrorCode::InvalidArgument,
+                format!("`{name}` is fixed by the URL that this client connected to."),
+            )
+            .hint(format!("Leave `{name}` out.")));
+        }
+        self.view.complete(&mut arguments);
+        let deadline = self.platform.now().after(tool.time_max);
+        match self.organizations {
+            [only] => self.run_in(tool, only, arguments, deadline).await,
+            _ => self.run_in_one_or_all(tool, arguments, deadline).await,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use super::{Organization, Tool, Tools, resolve::ClusterReference, resolve::named};
+use super::{Organization, Tools, Traits, resolve::ClusterReference, resolve::named};
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::{Platform, UnixMillis},
@@ -56,8 +56,9 @@ pub(super) fn offer(organizations: &[Organization<'_>], schema: &mut Value) {
 
 impl<P: Platform> Tools<'_, P> {
     /// Runs a tool where there are several organizations, or none.
-    pub(super) async fn run_in_one_or_all<T: Tool>(
+    pub(super) async fn run_in_one_or_all(
         &self,
+        tool: &Traits,
         mut arguments: Map<String, Value>,
         deadline: UnixMillis,
     ) -> Result<Value, ToolError> {
@@ -66,24 +67,24 @@ impl<P: Platform> Tools<'_, P> {
             Some(name) => Some(self.organization(&name)?),
         };
         if let Some(organization) = chosen {
-            let mut output = self.run_in::<T>(organization, arguments, deadline).await?;
-            label::<T>(&mut output, organization);
+            let mut output = self.run_in(tool, organization, arguments, deadline).await?;
+            label(tool, &mut output, organization);
             return Ok(output);
         }
-        if T::LIST.is_some() {
-            return self.run_in_all::<T>(arguments, deadline).await;
+        if let Some(field) = tool.list {
+            return self.run_in_all(tool, field, arguments, deadline).await;
         }
         let cluster = arguments.get("cluster").and_then(Value::as_str);
         let Some(cluster) = cluster.and_then(|text| ClusterReference::try_from(text.to_owned()).ok()) else {
             // Where there is a cluster to name, the tool's own error says what is wrong with it.
             return match self.organizations.first() {
-                Some(first) if !needs_choice::<T>() => self.run_in::<T>(first, arguments, deadline).await,
+                Some(first) if !needs_choice(tool) => self.run_in(tool, first, arguments, deadline).await,
                 _ => Err(self.choose("This creates something, and several organizations are connected.")),
             };
         };
         let (organization, id) = self.home(&cluster, deadline).await?;
         arguments.insert("cluster".to_owned(), id.to_string().into());
-        self.run_in::<T>(organization, arguments, deadline).await
+        self.run_in(tool, organization, arguments, deadline).await
     }
 
     fn organization(&self, name: &Value) -> Result<&Organization<'_>, ToolError> {
@@ -164,12 +165,13 @@ impl<P: Platform> Tools<'_, P> {
     }
 
     /// A list over all organizations, one after the other. A page token begins with the number of the one it stands in.
-    async fn run_in_all<T: Tool>(
+    async fn run_in_all(
         &self,
+        tool: &Traits,
+        field: &str,
         mut arguments: Map<String, Value>,
         deadline: UnixMillis,
     ) -> Result<Value, ToolError> {
-        let Some(field) = T::LIST else { return Err(self.choose("Several organizations are connected.")) };
         let (first, token) = match arguments.remove("pageToken") {
             None | Some(Value::Null) => (0, None),
             Some(token) => {
@@ -189,7 +191,7 @@ impl<P: Platform> Tools<'_, P> {
             if let Some(token) = token.take() {
                 own.insert("pageToken".to_owned(), token.into());
             }
-            let output = self.run_in::<T>(organization, own, deadline).await;
+            let output = self.run_in(tool, organization, own, deadline).await;
             let mut output = output.map_err(|error| in_organization(error, organization))?;
             if let Some(Value::Array(items)) = output.get_mut(field).map(Value::take) {
                 pages.push((organization, items));
@@ -224,13 +226,13 @@ impl<P: Platform> Tools<'_, P> {
 }
 
 /// Whether a tool without a cluster must be told where: one that only looks is the same everywhere.
-fn needs_choice<T: Tool>() -> bool {
-    T::EFFECT != super::Effect::Read && !super::argument_names(T::NAME).contains(&"cluster")
+fn needs_choice(tool: &Traits) -> bool {
+    tool.effect != super::Effect::Read && !super::argument_names(tool.name).contains(&"cluster")
 }
 
 /// Says of each item of a list which organization has it.
-fn label<T: Tool>(output: &mut Value, organization: &Organization<'_>) {
-    let items = T::LIST.and_then(|field| output.get_mut(field)).and_then(Value::as_array_mut);
+fn label(tool: &Traits, output: &mut Value, organization: &Organization<'_>) {
+    let items = tool.list.and_then(|field| output.get_mut(field)).and_then(Value::as_array_mut);
     for item in items.into_iter().flatten() {
         name_organization(item, organization);
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{
-    Effect, Toolset,
+    Effect, Toolset, Traits,
     resolve::{BranchReference, ClusterReference},
 };
 use crate::mcp::tools::Definition;
@@ -79,10 +79,10 @@ impl View {
     }
 
     /// Whether a tool is left. One that cannot be told to keep to the fixed cluster or branch reaches beyond it.
-    pub(super) fn leaves(&self, definition: &Definition, effect: Effect, toolset: Toolset) -> bool {
+    pub(super) fn leaves(&self, definition: &Definition, tool: &Traits) -> bool {
         let takes = |name| definition.input_schema.get("properties").and_then(|all| all.get(name)).is_some();
-        (!self.read_only || effect == Effect::Read)
-            && self.toolsets.as_ref().is_none_or(|toolsets| toolsets.contains(&toolset))
+        (!self.read_only || tool.effect == Effect::Read)
+            && self.toolsets.as_ref().is_none_or(|toolsets| toolsets.contains(&tool.toolset))
             && self.fixed().all(|(name, _)| takes(name))
     }
 

@@ -81,6 +81,10 @@ impl Tools {
         self.command(self.npm_program("workerd"))
     }
 
+    pub(crate) fn wasm_opt(&self) -> Command {
+        self.command(self.npm_program("wasm-opt"))
+    }
+
     /// `worker-build`, told where its helpers are: else it downloads them.
     pub(crate) fn worker_build(&self) -> Command {
         let mut command = self.command(&self.worker_build);
