@@ -3,23 +3,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { approve, counted, launch, origin, owner } from './lib/browser.mjs';
+import { approve, counted, launch, origin } from './lib/browser.mjs';
 import { test, url } from './lib/flow.mjs';
-import { Opener } from './lib/opener.mjs';
+import { freePort, Opener } from './lib/opener.mjs';
 
 const program = fileURLToPath(new URL('../../node_modules/.bin/mcp-inspector', import.meta.url));
 const browser = await launch();
-
-async function freePort() {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address();
-  listener.close();
-  await once(listener, 'close');
-  return port;
-}
 
 // One run; `people` are asked in turn, each for what the inspector opens next.
 async function inspect(opener, args, people = []) {
@@ -77,5 +67,21 @@ for (const era of ['legacy', 'auto', 'modern']) {
   }
   await opener.close();
 }
+
+// The inspector takes a client's document where it is given one; the sandbox serves this one.
+await test('inspector 2.12 with a client metadata document: connects', async () => {
+  const opener = await Opener.make();
+  const document = 'https://clients.example/valid.json';
+  const flags = ['--client-metadata-url', document, '--callback-url', `http://127.0.0.1:${await freePort()}/callback`];
+  const { met, answer } = await inspect(opener, [...flags, ...clusters], [
+    request => {
+      assert.equal(request.searchParams.get('client_id'), document);
+      return approve(browser, request.href);
+    },
+  ]);
+  assertClusters(answer);
+  assert.match(met[0].text, /Described at\s+clients\.example/);
+  await opener.close();
+});
 
 await browser.close();

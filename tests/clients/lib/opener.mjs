@@ -1,7 +1,9 @@
 // Stands in for the system's browser: programs that open an address by themselves find this one, and it notes what they open.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -54,4 +56,14 @@ export class Opener {
   async close() {
     await rm(this.home, { recursive: true, force: true });
   }
+}
+
+// A port for a client to listen on.
+export async function freePort() {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const { port } = listener.address();
+  listener.close();
+  await once(listener, 'close');
+  return port;
 }
