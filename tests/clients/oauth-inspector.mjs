@@ -1,34 +1,87 @@
-// The inspector's command line with OAuth: from the bare address to the first tool result, by registration and by a document.
+// The inspector's command line, as a person types it: from the bare address to the first answer, in each era.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { approve, authorizationAddress } from './lib/browser.mjs';
+import { approve, counted, launch, origin } from './lib/browser.mjs';
 import { test, url } from './lib/flow.mjs';
+import { freePort, Opener } from './lib/opener.mjs';
 
 const program = fileURLToPath(new URL('../../node_modules/.bin/mcp-inspector', import.meta.url));
+const browser = await launch();
 
-async function call(label, more) {
-  const home = await mkdtemp(join(tmpdir(), 'inspector-'));
-  const child = spawn(
-    program,
-    ['--cli', url.href, '--transport', 'http', '--method', 'tools/call', '--tool-name', 'tidbcloud_list_clusters',
-      '--tool-args-json', '{}', '--format', 'json', ...more],
-    { env: { ...process.env, HOME: home, MCP_INSPECTOR_SECRET_STORE: 'memory', MCP_AUTO_OPEN_ENABLED: 'true' }, stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  let printed = '';
-  child.stdout.on('data', chunk => { printed += chunk; });
-  const ended = new Promise(resolve => child.on('close', resolve));
-  const { clicks, fields } = await approve(await authorizationAddress(child, url.origin));
-  assert.equal(await ended, 0, printed);
-  assert.match(printed, /shop/);
-  console.log(`-- ${label}: ${clicks} click, ${fields} typed fields`);
-  assert.deepEqual({ clicks, fields }, { clicks: 1, fields: 2 });
-  await rm(home, { recursive: true, force: true });
+// One run; `people` are asked in turn, each for what the inspector opens next.
+async function inspect(opener, args, people = []) {
+  const child = spawn(program, ['--cli', url.href, '--transport', 'http', '--format', 'json', ...args], {
+    env: { ...opener.environment, MCP_INSPECTOR_SECRET_STORE: 'file', MCP_AUTO_OPEN_ENABLED: 'true' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 90_000,
+  });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr']) child[name].on('data', data => { output[name] += data; });
+  const ended = once(child, 'close');
+  try {
+    const met = [];
+    for (const person of people) met.push(await person(new URL(await opener.next())));
+    await ended;
+    const answer = JSON.parse(output.stdout);
+    return { met, answer: answer.result ?? answer };
+  } catch (error) {
+    child.kill();
+    throw new Error(`${error.message}; the inspector said: ${output.stdout} ${output.stderr}`);
+  }
 }
 
-await test('inspector 2.12 by registration: from the bare address to the first tool result', () =>
-  call('inspector, registered', []));
+const call = (name, args) => ['--method', 'tools/call', '--tool-name', name, '--tool-args-json', JSON.stringify(args)];
+const clusters = call('tidbcloud_list_clusters', {});
+
+function assertClusters({ structuredContent }) {
+  assert.ok(structuredContent?.clusters.some(cluster => cluster.displayName === 'shop'), JSON.stringify(structuredContent));
+}
+
+for (const era of ['legacy', 'auto', 'modern']) {
+  const label = `inspector 2.12 ${era}`;
+  const opener = await Opener.make();
+  const flags = ['--protocol-era', era, '--callback-url', `http://127.0.0.1:${await freePort()}/oauth/callback`];
+  let done;
+  await test(`${label}: connects from the bare address`, async () => {
+    const { met, answer } = await inspect(opener, [...flags, ...clusters], [
+      request => {
+        assert.equal(request.origin + request.pathname, `${origin}/authorize`);
+        assert.equal(request.searchParams.get('resource'), url.href);
+        return approve(browser, request.href);
+      },
+    ]);
+    assertClusters(answer);
+    [done] = met;
+    assert.equal(done.status, 200);
+  });
+  if (done) {
+    await test(`${label}: a first answer ${counted(done)}`, () => {
+      assert.deepEqual([done.clicks, done.typed], [2, 2]);
+    });
+    await test(`${label}: calls again without asking anybody`, async () => {
+      assertClusters((await inspect(opener, [...flags, ...clusters])).answer);
+    });
+  }
+  await opener.close();
+}
+
+// The inspector takes a client's document where it is given one; the sandbox serves this one.
+await test('inspector 2.12 with a client metadata document: connects', async () => {
+  const opener = await Opener.make();
+  const document = 'https://clients.example/valid.json';
+  const flags = ['--client-metadata-url', document, '--callback-url', `http://127.0.0.1:${await freePort()}/callback`];
+  const { met, answer } = await inspect(opener, [...flags, ...clusters], [
+    request => {
+      assert.equal(request.searchParams.get('client_id'), document);
+      return approve(browser, request.href);
+    },
+  ]);
+  assertClusters(answer);
+  assert.match(met[0].text, /Described at\s+clients\.example/);
+  await opener.close();
+});
+
+await browser.close();

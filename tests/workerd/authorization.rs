@@ -1,215 +1,360 @@
-//! OAuth where it is decided: in Durable Objects that several requests reach at once, and that restart.
+//! Authorization where it has to be right: many requests at once, a restart between any two steps, and what is found
+//! where it is stored.
 
 use std::{
-    env, fs,
-    io::{Read, Write},
-    net::TcpListener,
-    path::Path,
-    process::Command,
-    thread,
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
 };
 
-use rmcp::{
-    ServiceExt,
-    model::{CallToolRequestParams, ClientConfig},
-    transport::{
-        StreamableHttpClientTransport,
-        auth::{AuthClient, AuthorizationRequest, OAuthState},
-        streamable_http_client::StreamableHttpClientTransportConfig,
-    },
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 use serde_json::Value;
 
 use crate::{
     support::{
-        Answer, Driver, keys,
-        oauth::{Flow, Tokens, fields, form, list_clusters},
+        Answer, Call, Driver, keys,
+        oauth::{
+            Flow, Page, Tokens, browser_form, encode, error, fields, form, get, link, list_clusters, parameter,
+            registration, with,
+        },
     },
-    worker::{Worker, Workerd, free_port, send},
+    worker::{Worker, Workerd, free_port},
 };
 
-fn client(origin: &str, address: &str) -> Workerd {
-    Workerd { origin: origin.to_owned(), address: address.to_owned() }
+const SQL_PASSWORD: &str = "canary-Sql-password-1!";
+const CLIENT_NAME: &str = "Canary client";
+
+/// How many requests are under way at once.
+const WIDTH: usize = 20;
+
+/// Sends all at once, each from an address of its own.
+fn at_once(origin: &str, calls: Vec<Call>) -> Vec<Answer> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let client = reqwest::Client::new();
+    runtime.block_on(async {
+        let senders: Vec<_> = calls
+            .into_iter()
+            .enumerate()
+            .map(|(number, call)| {
+                let mut request = client.post(format!("{origin}{}", call.target)).body(call.body);
+                for (name, value) in &call.headers {
+                    request = request.header(name, value);
+                }
+                request = request.header("CF-Connecting-IP", format!("198.19.200.{}", number + 1));
+                tokio::spawn(async move {
+                    let answer = request.send().await.expect("an answer");
+                    Answer {
+                        status: answer.status().as_u16(),
+                        headers: Vec::new(),
+                        body: answer.bytes().await.expect("a body").to_vec(),
+                    }
+                })
+            })
+            .collect();
+        let mut answers = Vec::new();
+        for sender in senders {
+            answers.push(sender.await.expect("a sender"));
+        }
+        answers
+    })
 }
 
-/// Sends the same form many times at once.
-fn at_once(origin: &str, call: &crate::support::Call, times: usize) -> Vec<Answer> {
-    let senders: Vec<_> = (0..times)
-        .map(|number| {
-            let (origin, mut call) = (origin.to_owned(), call.clone());
-            call.headers.push(("CF-Connecting-IP".to_owned(), format!("198.51.100.{number}")));
-            thread::spawn(move || send(&origin, call))
-        })
-        .collect();
-    senders.into_iter().map(|sender| sender.join().expect("an answer")).collect()
+fn shared(number: u8) -> Workerd {
+    Workerd { origin: Worker::shared(), address: format!("198.19.8.{number}") }
+}
+
+fn works(server: &mut impl Driver, access: &str) -> bool {
+    match server.send(list_clusters(access)).status {
+        200 => true,
+        401 => false,
+        status => panic!("{status}"),
+    }
 }
 
 #[test]
-fn of_many_who_redeem_a_code_one_gets_tokens_and_the_grant_ends() {
-    let mut server = client(&Worker::shared(), "203.0.113.101");
+fn of_twenty_who_redeem_one_code_one_gets_tokens_and_they_end_at_once() {
+    let mut server = shared(1);
     let flow = Flow::new(&mut server);
-    let code = flow.code(&mut server, Flow::typed("owner", "tidb:read"));
-    let answers = at_once(&server.origin, &form("/token", &flow.redemption(&code)), 20);
-    let granted: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
-    assert_eq!(granted.len(), 1);
-    assert!(
-        answers.iter().filter(|answer| answer.status != 200).all(|answer| answer.json()["error"] == "invalid_grant")
-    );
-    // The others were a replay, so what the first one got is worth nothing any more.
-    let tokens = Tokens::of(granted[0]);
-    assert_eq!(server.send(list_clusters(&tokens.access)).status, 401);
-    assert_eq!(server.send(form("/token", &flow.refreshing(&tokens.refresh))).status, 400);
+    for round in 0..3 {
+        let code = flow.code(&mut server, Flow::typed("owner", "tidb:read"));
+        let answers = at_once(&server.origin, vec![form("/token", &flow.redemption(&code)); WIDTH]);
+        let (granted, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+        assert_eq!(granted.len(), 1, "round {round}");
+        for answer in refused {
+            assert_eq!(error(answer), (400, "invalid_grant".to_owned()));
+        }
+        // A code that comes twice may have been stolen.
+        let tokens = Tokens::of(granted[0]);
+        assert!(!works(&mut server, &tokens.access));
+        let refreshed = server.send(form("/token", &flow.refreshing(&tokens.refresh)));
+        assert_eq!(error(&refreshed), (400, "invalid_grant".to_owned()));
+    }
 }
 
 #[test]
-fn all_who_refresh_at_once_get_the_same_tokens() {
-    let mut server = client(&Worker::shared(), "203.0.113.102");
+fn twenty_refreshes_with_one_token_get_the_same_tokens() {
+    let mut server = shared(2);
     let flow = Flow::new(&mut server);
     let mut tokens = flow.tokens(&mut server, "tidb:read");
-    for _ in 0..3 {
-        let answers = at_once(&server.origin, &form("/token", &flow.refreshing(&tokens.refresh)), 20);
-        let mut all: Vec<_> = answers.iter().map(Tokens::of).collect();
-        let first = all.remove(0);
-        assert!(all.iter().all(|other| *other == first), "two pairs of tokens for one refresh token");
-        assert_ne!(first.refresh, tokens.refresh);
-        tokens = first;
+    for round in 0..3 {
+        let answers = at_once(&server.origin, vec![form("/token", &flow.refreshing(&tokens.refresh)); WIDTH]);
+        let mut all = answers.iter().map(Tokens::of);
+        let next = all.next().expect("tokens");
+        assert!(all.all(|other| other == next), "round {round}");
+        assert_ne!(next.refresh, tokens.refresh);
+        assert!(works(&mut server, &next.access));
+        tokens = next;
     }
-    assert_eq!(server.send(list_clusters(&tokens.access)).status, 200);
 }
 
-/// Between any two steps the Worker restarts, and with it every Durable Object: what counts was stored. Afterwards nothing
-/// that is a secret is found in the storage or in the log.
 #[test]
-fn a_flow_goes_on_after_a_restart_at_every_step_and_leaves_no_secret_behind() {
-    let state = tempfile::tempdir().expect("a directory");
-    let port = free_port();
-    let mut worker = Worker::start_on(state.path(), port);
-    let mut server = client(&worker.origin, "203.0.113.103");
-    let mut log = String::new();
-    let mut restart = |worker: &mut Worker| {
-        worker.stop();
-        log.push_str(&fs::read_to_string(state.path().join("worker.log")).expect("a log"));
-        *worker = Worker::start_on(state.path(), port);
-    };
-
+fn whatever_is_refreshed_while_it_is_revoked_is_revoked() {
+    let mut server = shared(3);
     let flow = Flow::new(&mut server);
-    restart(&mut worker);
-    let page = flow.page(&mut server);
-    restart(&mut worker);
-    let sql = fields(&[("sqlUser", "SbxShop7Wq3Kd9e.canary_user"), ("sqlPassword", "canary-sql-password")]);
-    let wrong = [Flow::typed("other", "tidb:read"), fields(&[("sqlUser", "no-prefix")])].concat();
-    assert_eq!(flow.decide(&mut server, &page, wrong).status, 400);
-    let typed = [Flow::typed("owner", "tidb:read"), sql].concat();
-    let decided = flow.decide(&mut server, &page, typed.clone());
-    assert_eq!(decided.status, 200);
-    let code = crate::support::oauth::parameter(&crate::support::oauth::link(&decided), "code").expect("a code");
-    restart(&mut worker);
-    assert_eq!(flow.decide(&mut server, &page, typed).status, 400, "the page had ended");
-    let first = Tokens::of(&server.send(form("/token", &flow.redemption(&code))));
-    restart(&mut worker);
-    assert_eq!(server.send(list_clusters(&first.access)).status, 200);
-    let second = Tokens::of(&server.send(form("/token", &flow.refreshing(&first.refresh))));
-    restart(&mut worker);
-    assert_eq!(
-        Tokens::of(&server.send(form("/token", &flow.refreshing(&first.refresh)))),
-        second,
-        "the same answer again"
-    );
-    assert_eq!(server.send(list_clusters(&second.access)).status, 200);
-    let third = Tokens::of(&server.send(form("/token", &flow.refreshing(&second.refresh))));
-    restart(&mut worker);
-    assert_eq!(server.send(list_clusters(&third.access)).status, 200);
-    let revocation = fields(&[("token", &third.refresh), ("client_id", &flow.client_id)]);
-    let code_of_another = flow.code(&mut server, Flow::typed("owner", "tidb:read"));
-    let kept = Tokens::of(&server.send(form("/token", &flow.redemption(&code_of_another))));
-    assert_eq!(server.send(form("/revoke", &revocation)).status, 200);
-    restart(&mut worker);
-    assert_eq!(server.send(list_clusters(&third.access)).status, 401, "it stays revoked");
-    assert_eq!(server.send(list_clusters(&kept.access)).status, 200, "and the other grant stays");
-    worker.stop();
-
-    log.push_str(&fs::read_to_string(state.path().join("worker.log")).expect("a log"));
-    assert!(log.contains("\"event\":\"consent\""), "the log was read");
-    let stored = dump(&state.path().join("state"));
-    assert!(contains(&stored, b"Test client"), "the storage was read");
-    let (_, private) = keys("owner");
-    let (_, other) = keys("other");
-    let mut secrets = vec![private, other, "canary".to_owned(), "SBXOWNER".to_owned(), page.value("csrf").to_owned()];
-    for token in [&code, &first.access, &first.refresh, &second.access, &second.refresh, &third.refresh, &kept.access] {
-        secrets.push(token.rsplit('.').next().expect("a secret").to_owned());
-    }
-    for secret in &secrets {
-        assert!(!contains(&stored, secret.as_bytes()), "{secret} is stored");
-        assert!(!log.contains(secret.as_str()), "{secret} is in the log");
+    for _ in 0..3 {
+        let tokens = flow.tokens(&mut server, "tidb:read");
+        let mut calls = vec![form("/token", &flow.refreshing(&tokens.refresh)); WIDTH / 2];
+        let revocation = fields(&[("token", &tokens.refresh), ("client_id", &flow.client_id)]);
+        calls.insert(WIDTH / 4, form("/revoke", &revocation));
+        let answers = at_once(&server.origin, calls);
+        assert_eq!(answers[WIDTH / 4].status, 200);
+        assert!(!works(&mut server, &tokens.access));
+        for answer in answers.iter().filter(|answer| answer.status == 200 && answer.body.len() > 2) {
+            let tokens = Tokens::of(answer);
+            assert!(!works(&mut server, &tokens.access));
+            let refreshed = server.send(form("/token", &flow.refreshing(&tokens.refresh)));
+            assert_eq!(error(&refreshed), (400, "invalid_grant".to_owned()));
+        }
     }
 }
 
-/// Every byte of every file.
-fn dump(folder: &Path) -> Vec<u8> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() { all.extend(dump(&path)) } else { all.extend(fs::read(&path).expect("a file")) }
+#[test]
+fn a_form_that_is_sent_twenty_times_makes_one_grant() {
+    let mut server = shared(4);
+    let flow = Flow::new(&mut server);
+    let page = flow.page(&mut server);
+    let all = page.hidden.iter().cloned().chain(Flow::typed("owner", "tidb:read")).collect();
+    let answers = at_once(&server.origin, vec![browser_form(&server.origin, "/consent", &page.cookie, &all); WIDTH]);
+    let granted: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
+    assert_eq!(granted.len(), 1);
+    assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 400)));
+    let code = parameter(&link(granted[0]), "code").expect("a code");
+    Tokens::of(&server.send(form("/token", &flow.redemption(&code))));
+}
+
+/// Each guess comes from an address of its own, and about a key of its own, so that no other limit is in the way.
+#[test]
+fn a_page_takes_five_guesses_however_fast_they_come() {
+    let mut server = shared(5);
+    let flow = Flow::new(&mut server);
+    let page = flow.page(&mut server);
+    let guess = |number: usize| {
+        let typed = with(Flow::typed("owner", "tidb:read"), "publicKey", &format!("GUESS{number:03}"));
+        browser_form(&server.origin, "/consent", &page.cookie, &page.hidden.iter().cloned().chain(typed).collect())
+    };
+    let calls = (0..WIDTH).map(guess).collect();
+    server.admin("DELETE", "/_sandbox/requests", None);
+    let answers = at_once(&server.origin, calls);
+    assert!(answers.iter().all(|answer| answer.status == 400));
+    let upstream = server.admin("GET", "/_sandbox/requests", None)["requests"].clone();
+    // Each guess that gets through is one challenge and one answer to it (RFC 7616 section 3.3).
+    let asked = upstream.as_array().expect("requests").len();
+    assert!((5..=10).contains(&asked), "{asked} requests: {upstream}");
+    let late = flow.decide(&mut server, &page, Flow::typed("owner", "tidb:read"));
+    assert_eq!(late.status, 400, "the page has ended for the right keys as well");
+}
+
+/// A Worker that can be stopped and started under the same address, with all of its state kept.
+struct Restarted {
+    state: tempfile::TempDir,
+    port: u16,
+    worker: Option<Worker>,
+    address: &'static str,
+    /// Every answer, without the one that holds tokens.
+    answers: Vec<String>,
+    /// What all Workers wrote so far.
+    logs: String,
+}
+
+impl Restarted {
+    fn new(address: &'static str) -> Self {
+        let state = tempfile::tempdir().expect("a directory");
+        let port = free_port();
+        let worker = Some(Worker::start_at(state.path(), port));
+        Self { state, port, worker, address, answers: Vec::new(), logs: String::new() }
     }
+
+    /// Ends the Worker, and with it every Durable Object.
+    fn stop(&mut self) {
+        self.worker = None;
+        let log = fs::read_to_string(self.state.path().join("worker.log")).expect("a log");
+        self.logs.push_str(&log);
+    }
+
+    fn start(&mut self) {
+        self.worker = Some(Worker::start_at(self.state.path(), self.port));
+    }
+
+    fn driver(&self) -> Workerd {
+        Workerd { origin: self.origin(), address: self.address.to_owned() }
+    }
+}
+
+impl Driver for Restarted {
+    fn send(&mut self, call: Call) -> Answer {
+        let is_token = call.target == "/token";
+        let answer = self.driver().send(call);
+        if !is_token {
+            self.answers.push(format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+        }
+        answer
+    }
+
+    fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn send_by_other_name(&mut self, call: Call) -> Answer {
+        self.driver().send_by_other_name(call)
+    }
+
+    fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value {
+        self.driver().admin(method, path, body)
+    }
+
+    fn advance(&mut self, seconds: u64) {
+        self.driver().advance(seconds);
+    }
+}
+
+fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// How a text may be written: as it is, in the two bytes a character that V8 stores a text with other letters in, and in
+/// base64 and hexadecimal digits. Of base64, what does not depend on where the text begins.
+fn spellings(text: &str) -> Vec<Vec<u8>> {
+    let wide = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut all = vec![text.as_bytes().to_vec(), wide];
+    for skipped in 0..3 {
+        let whole = text.len() - skipped - (text.len() - skipped) % 3;
+        let part = &text.as_bytes()[skipped..skipped + whole];
+        all.extend([STANDARD_NO_PAD.encode(part).into_bytes(), URL_SAFE_NO_PAD.encode(part).into_bytes()]);
+    }
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    all.push(hex.into_bytes());
     all
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
-}
-
-/// rmcp, from the bare address to the first tool result, with a person at a browser.
-#[test]
-fn rmcp_connects_from_the_bare_address() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let url = format!("{}/mcp", Worker::shared());
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let callback = format!("http://{}/callback", listener.local_addr().expect("an address"));
-        let mut state = OAuthState::new(&url, None).await.expect("a client");
-        let request = AuthorizationRequest::new(&callback).with_client_name("rmcp");
-        state.start_authorization(request).await.expect("a request");
-        let address = state.get_authorization_url().await.expect("an address");
-        let person = thread::spawn(move || {
-            let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/lib/approve.mjs");
-            let node = env::var("NODE").expect("NODE is not set: run `cargo xtask test`");
-            Command::new(node).arg(program).arg(address).output().expect("a browser")
-        });
-        let called = tokio::task::spawn_blocking(move || answer_callback(&listener)).await.expect("a callback");
-        let did = person.join().expect("a person");
-        assert!(did.status.success(), "{}", String::from_utf8_lossy(&did.stderr));
-        let did: Value = serde_json::from_slice(&did.stdout).expect("JSON");
-        println!("-- rmcp: {} click, {} typed fields", did["clicks"], did["fields"]);
-        assert_eq!((did["clicks"].as_u64(), did["fields"].as_u64()), (Some(1), Some(2)));
-        state.handle_callback_url(&format!("{callback}{called}")).await.expect("tokens");
-        let manager = state.into_authorization_manager().expect("an authorized client");
-        let config = StreamableHttpClientTransportConfig::with_uri(url);
-        let authorized = AuthClient::new(reqwest::Client::new(), manager);
-        let transport = StreamableHttpClientTransport::with_client(authorized, config);
-        let client = ClientConfig::default().serve(transport).await.expect("a connection");
-        let result = client.call_tool(CallToolRequestParams::new("tidbcloud_list_clusters")).await.expect("a result");
-        let clusters = result.structured_content.expect("clusters").to_string();
-        assert!(clusters.contains("shop"), "{clusters}");
-        client.cancel().await.expect("an end");
-    });
-}
-
-/// Waits for the browser and says that all is well; the query that it came with.
-fn answer_callback(listener: &TcpListener) -> String {
-    loop {
-        let (mut stream, _) = listener.accept().expect("a connection");
-        let mut bytes = [0; 8_192];
-        let read = stream.read(&mut bytes).expect("a request");
-        let request = String::from_utf8_lossy(&bytes[..read]).into_owned();
-        let body = "You can close this tab.";
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        let _ = stream.write_all(answer.as_bytes());
-        let target = request.split(' ').nth(1).unwrap_or_default().to_owned();
-        if let Some(query) = target.strip_prefix("/callback") {
-            return query.to_owned();
+/// Looks for secrets in everything that a stopped Worker left behind: the databases of its Durable Objects and all logs.
+fn assert_nothing_is_left(server: &Restarted, secrets: &BTreeSet<String>) {
+    let mut found = Vec::new();
+    files(server.state.path(), &mut found);
+    assert!(found.iter().any(|path| path.to_string_lossy().contains("AuthorizationStore")), "{found:?}");
+    let mut contents: Vec<(String, Vec<u8>)> =
+        found.iter().map(|path| (path.display().to_string(), fs::read(path).expect("a file"))).collect();
+    contents.push(("the logs".to_owned(), server.logs.clone().into_bytes()));
+    for (place, bytes) in &contents {
+        for secret in secrets {
+            assert!(!spellings(secret).iter().any(|spelling| contains(bytes, spelling)), "{secret} is in {place}");
         }
     }
+}
+
+/// The part of a token or a code that nobody but its client knows.
+fn secret_of(token: &str) -> String {
+    token.rsplit('.').next().expect("a last part").to_owned()
+}
+
+/// The whole life of a grant, with the Worker stopped after every step, and what it left behind searched.
+#[test]
+fn nothing_is_forgotten_in_a_restart_and_no_secret_is_stored_shown_or_logged() {
+    let mut server = Restarted::new("198.19.9.1");
+    let (public, private) = keys("owner");
+    let mut secrets = BTreeSet::from([public.to_owned(), private.clone(), SQL_PASSWORD.to_owned()]);
+    let mut step = |server: &mut Restarted, more: &[&str]| {
+        secrets.extend(more.iter().map(|token| secret_of(token)));
+        server.stop();
+        assert_nothing_is_left(server, &secrets);
+        server.start();
+    };
+
+    let redirect = "http://127.0.0.1:3000/callback";
+    let about = serde_json::json!({"client_name": CLIENT_NAME, "redirect_uris": [redirect]});
+    let registered = server.send(registration(&about));
+    assert_eq!(registered.status, 201);
+    let client_id = registered.json()["client_id"].as_str().expect("a client id").to_owned();
+    let flow = Flow { origin: server.origin(), client_id, redirect_uri: redirect.to_owned() };
+    step(&mut server, &[]);
+
+    let request = with(flow.request(), "scope", "tidb:read tidb:write");
+    let page = Page::of(&server.send(get(&format!("/authorize?{}", encode(&request)))));
+    let csrf = page.value("csrf").to_owned();
+    step(&mut server, &[]);
+
+    let typed = [
+        Flow::typed("owner", "tidb:write"),
+        fields(&[("sqlUser", "SbxShop7Wq3Kd9e.reports"), ("sqlPassword", SQL_PASSWORD)]),
+    ];
+    let consent = flow.decide(&mut server, &page, typed.concat());
+    assert_eq!(consent.status, 200, "{}", String::from_utf8_lossy(&consent.body));
+    let code = parameter(&link(&consent), "code").expect("a code");
+    step(&mut server, &[&code, &csrf]);
+
+    let first = Tokens::of(&server.send(form("/token", &flow.redemption(&code))));
+    step(&mut server, &[&first.access, &first.refresh]);
+    assert!(works(&mut server, &first.access));
+    step(&mut server, &[]);
+    let second = Tokens::of(&server.send(form("/token", &flow.refreshing(&first.refresh))));
+    step(&mut server, &[&second.access, &second.refresh]);
+    assert!(works(&mut server, &second.access));
+    step(&mut server, &[]);
+    let revocation = fields(&[("token", &second.refresh), ("client_id", &flow.client_id)]);
+    assert_eq!(server.send(form("/revoke", &revocation)).status, 200);
+    step(&mut server, &[]);
+    assert!(!works(&mut server, &first.access) && !works(&mut server, &second.access));
+    for gone in [flow.redemption(&code), flow.refreshing(&first.refresh), flow.refreshing(&second.refresh)] {
+        assert_eq!(error(&server.send(form("/token", &gone))), (400, "invalid_grant".to_owned()));
+    }
+    server.stop();
+
+    // The search would have found something: each of these steps was logged.
+    for event in ["consent", "code_exchange", "refresh", "revocation"] {
+        assert!(server.logs.contains(&format!("\"event\":\"{event}\"")), "{event} is not in {}", server.logs);
+    }
+    for answer in &server.answers {
+        for secret in [&private, &SQL_PASSWORD.to_owned()] {
+            assert!(!spellings(secret).iter().any(|spelling| contains(answer.as_bytes(), spelling)), "{answer}");
+        }
+    }
+}
+
+/// What the search for secrets relies on: what is stored in the open is found.
+#[test]
+fn what_is_stored_in_the_open_is_found() {
+    let mut server = Restarted::new("198.19.9.2");
+    let flow = Flow::new(&mut server);
+    flow.code(&mut server, Flow::typed("owner", "tidb:read"));
+    server.stop();
+    let mut found = Vec::new();
+    files(server.state.path(), &mut found);
+    let stored = found
+        .iter()
+        .filter(|path| path.to_string_lossy().contains("AuthorizationStore"))
+        .any(|path| spellings("Test client").iter().any(|name| contains(&fs::read(path).expect("a file"), name)));
+    assert!(stored, "the client's name is in none of {found:?}");
 }

@@ -1,18 +1,28 @@
 //! rmcp, the official Rust client, in both eras.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    process::Command,
+    thread,
+};
 
 use rmcp::{
     ClientLifecycleMode,
     model::{CallToolRequestParams, ClientConfig, ProtocolVersion},
     serve_client_with_lifecycle,
-    transport::{StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig},
+    transport::{
+        StreamableHttpClientTransport,
+        auth::{AuthClient, AuthorizationRequest, OAuthState},
+        streamable_http_client::StreamableHttpClientTransportConfig,
+    },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{support::key_headers, worker::Worker};
 
-fn transport(address: &str) -> StreamableHttpClientTransport<reqwest::Client> {
+fn transport(url: String, address: &str) -> StreamableHttpClientTransport<reqwest::Client> {
     let mut headers = HashMap::new();
     for (name, value) in key_headers("owner") {
         if name.starts_with("X-TiDB") {
@@ -20,15 +30,19 @@ fn transport(address: &str) -> StreamableHttpClientTransport<reqwest::Client> {
         }
     }
     headers.insert("CF-Connecting-IP".parse().expect("a name"), address.parse().expect("a value"));
-    let config =
-        StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", Worker::shared())).custom_headers(headers);
+    let config = StreamableHttpClientTransportConfig::with_uri(url).custom_headers(headers);
     StreamableHttpClientTransport::from_config(config)
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
+}
+
 fn converse(lifecycle: ClientLifecycleMode, address: &str) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let client = serve_client_with_lifecycle(ClientConfig::default(), transport(address), lifecycle)
+    // Before the runtime: waiting for the Worker blocks.
+    let url = format!("{}/mcp", Worker::shared());
+    runtime().block_on(async {
+        let client = serve_client_with_lifecycle(ClientInfo::default(), transport(url, address), lifecycle)
             .await
             .expect("a connection");
         let tools = client.list_all_tools().await.expect("tools");
@@ -64,4 +78,67 @@ fn rmcp_by_probe() {
         ClientLifecycleMode::Auto { preferred_versions: vec![ProtocolVersion::V_2026_07_28], legacy_version: None },
         "203.0.113.13",
     );
+}
+
+/// Waits for a browser at a client's redirect URI; gives what it asked for.
+fn listen(listener: TcpListener) -> String {
+    let (stream, _) = listener.accept().expect("a browser");
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).expect("a request");
+    let page = "Connected.";
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
+        page.len()
+    );
+    (&stream).write_all(answer.as_bytes()).expect("a connection");
+    line.split(' ').nth(1).expect("a target").to_owned()
+}
+
+/// A person in a browser approves what the address asks for; clicks and typed fields.
+fn approve(address: &str) -> (u64, u64) {
+    let output = Command::new("node")
+        .args(["tests/clients/lib/approve.mjs", address])
+        .env("MCP_URL", format!("{}/mcp", Worker::shared()))
+        .output()
+        .expect("node");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let done: Value = serde_json::from_slice(&output.stdout).expect("what came of it");
+    assert_eq!(done["status"], 200, "{done}");
+    (done["clicks"].as_u64().expect("a number"), done["typed"].as_u64().expect("a number"))
+}
+
+/// From the bare address to the first answer: rmcp's own code finds the server, registers, and redeems the code.
+#[test]
+fn rmcp_by_oauth() {
+    let url = format!("{}/mcp", Worker::shared());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let redirect = format!("http://127.0.0.1:{}", listener.local_addr().expect("an address").port());
+    let (clicks, typed) = runtime().block_on(async {
+        let mut state = OAuthState::new(&url, None).await.expect("a client");
+        let request = AuthorizationRequest::new(format!("{redirect}/callback")).with_client_name("rmcp");
+        state.start_authorization(request).await.expect("an authorization server");
+        let address = state.get_authorization_url().await.expect("an address to open");
+        let callback = thread::spawn(move || listen(listener));
+        let counted = tokio::task::spawn_blocking(move || approve(&address)).await.expect("a person");
+        let target = callback.join().expect("a browser");
+        state.handle_callback_url(&format!("{redirect}{target}")).await.expect("tokens");
+        state.refresh_token().await.expect("new tokens");
+
+        let manager = state.into_authorization_manager().expect("an authorized client");
+        let client = AuthClient::new(reqwest::Client::new(), manager);
+        let config = StreamableHttpClientTransportConfig::with_uri(url);
+        let transport = StreamableHttpClientTransport::with_client(client, config);
+        let lifecycle = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
+        let client =
+            serve_client_with_lifecycle(ClientInfo::default(), transport, lifecycle).await.expect("a connection");
+        let result = client.call_tool(CallToolRequestParams::new("tidbcloud_list_clusters")).await.expect("an answer");
+        let clusters = result.structured_content.expect("clusters")["clusters"].clone();
+        assert!(clusters.as_array().expect("a list").iter().any(|cluster| cluster["displayName"] == "shop"));
+        client.cancel().await.expect("an end");
+        counted
+    });
+    // Past the test harness, which keeps what passing tests print to itself.
+    let line = format!("ok rmcp 3.11: a first answer ({clicks} clicks, {typed} typed fields)\n");
+    std::io::stdout().write_all(line.as_bytes()).expect("standard output");
+    assert_eq!((clicks, typed), (2, 2));
 }

@@ -31,6 +31,11 @@ static CLIENT: LazyLock<reqwest::blocking::Client> = LazyLock::new(|| {
         .expect("a client")
 });
 
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
+}
+
 /// A running Worker.
 pub struct Worker {
     child: Child,
@@ -40,11 +45,11 @@ pub struct Worker {
 impl Worker {
     /// Starts a Worker whose Durable Objects are kept in `state`, and waits until it answers.
     pub fn start(state: &Path) -> Self {
-        Self::start_on(state, free_port())
+        Self::start_at(state, free_port())
     }
 
-    /// The same on a port of one's choice: tokens are for one address.
-    pub fn start_on(state: &Path, port: u16) -> Self {
+    /// The same at a port: a Worker's address is part of what it authorizes.
+    pub fn start_at(state: &Path, port: u16) -> Self {
         let sandbox = sandbox();
         let child = Command::new(setting("XTASK"))
             .args(["worker", "--port", &port.to_string(), "--sandbox", &sandbox, "--persist"])

@@ -211,9 +211,8 @@ fn workerd(context: &Context) -> Result<Tally, String> {
     command
         .args(["test", "--package", "mcp-server-tidbcloud", "--test", "workerd", "--", "--test-threads=1"])
         .env("XTASK", own)
-        .env("NODE", context.tools.node().get_program())
-        .env("BROWSER_DIR", context.tools.browser())
-        .env("SANDBOX_URL", sandbox.origin());
+        .env("SANDBOX_URL", sandbox.origin())
+        .env("BROWSER_DIR", context.tools.browser());
     let tally = cargo_tally(&process::shown("the tests in workerd", &mut command)?);
     if tally.failed > 0 {
         show_log(&sandbox);

@@ -1,73 +1,151 @@
-// A person at a browser: Chromium without a window, its web security on.
+// A person in front of a real browser: headless Chromium with its web security on.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { url as server } from './flow.mjs';
 
-const { BROWSER_DIR, CHROMIUM } = process.env;
+// The sandbox's owner, as a person pastes it.
+export const owner = { publicKey: 'SBXOWNER', privateKey: '5b000000-0000-4000-8000-0000000000aa' };
 
-// Without the arguments that the package proposes: they are meant for a sealed function, and switch web security off.
-export function launch() {
-  if (CHROMIUM) return chromium.launch({ executablePath: CHROMIUM });
-  return chromium.launch({
+export const origin = server.origin;
+
+function program() {
+  const { BROWSER_DIR, CHROMIUM } = process.env;
+  if (CHROMIUM) return { executablePath: CHROMIUM };
+  // Without the arguments that the package proposes: they are meant for a sealed function, and switch web security off.
+  return {
     executablePath: join(BROWSER_DIR, 'chromium'),
     env: {
       ...process.env,
       FONTCONFIG_FILE: join(BROWSER_DIR, 'fonts.conf'),
       LD_LIBRARY_PATH: join(BROWSER_DIR, 'al2023', 'lib'),
     },
-  });
+  };
 }
 
-// The sandbox's owner: these keys open nothing but sandboxes.
-export const owner = { publicKey: 'SBXOWNER', privateKey: '5b000000-0000-4000-8000-0000000000aa' };
+export const launch = () => chromium.launch(program());
 
-// What a person does from the page that a client opened until the client has its answer; how many clicks and typed fields
-// that took. `destroy` ticks what is never ticked beforehand.
-export async function approve(address, { destroy = false, from = '203.0.113.77' } = {}) {
-  const browser = await launch();
-  try {
-    const context = await browser.newContext({ extraHTTPHeaders: { 'CF-Connecting-IP': from } });
-    const tab = await context.newPage();
-    const complaints = [];
-    tab.on('console', message => {
-      if (message.type() === 'error') complaints.push(message.text());
-    });
-    const shown = await tab.goto(address);
-    assert.equal(shown.status(), 200, await tab.content());
-    const redirect = new URL(address).searchParams.get('redirect_uri');
-    let [clicks, fields] = [0, 0];
-    for (const [name, value] of Object.entries(owner)) {
-      await tab.getByLabel(name === 'publicKey' ? 'Public key' : 'Private key').first().fill(value);
-      fields += 1;
+let nextAddress = 1;
+
+// An address of a person's own (RFC 2544, 198.18.0.0/15), so that nobody uses up the limit of another.
+export const ownAddress = () => `198.18.${process.pid % 256}.${nextAddress++ % 256}`;
+
+// What the browser complains about on pages of the server: blocked styles and scripts, failed requests, errors.
+export function complaintsOf(page) {
+  const complaints = [];
+  const ours = address => address.startsWith(`${origin}/`) || address === '';
+  page.on('console', message => {
+    const wrong = ['error', 'warning'].includes(message.type()) && ours(message.location().url);
+    if (wrong) complaints.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on('pageerror', error => complaints.push(String(error)));
+  page.on('response', response => {
+    if (response.status() >= 400 && ours(response.url())) complaints.push(`${response.status()}: ${response.url()}`);
+  });
+  return complaints;
+}
+
+// A fresh profile. The server is told the person's address; nobody else is told anything, and nobody outside this machine is
+// asked: a page of our own stands in for whatever the browser would have shown. With `alone`, so it is for other programs of
+// this machine.
+export async function profile(browser, { alone = false, ...device } = {}) {
+  const context = await browser.newContext(device);
+  const address = ownAddress();
+  await context.route('**/*', async route => {
+    const request = route.request();
+    const target = new URL(request.url());
+    if (target.origin === origin) {
+      await route.continue({ headers: { ...(await request.allHeaders()), 'cf-connecting-ip': address } });
+    } else if (['127.0.0.1', 'localhost', '[::1]'].includes(target.hostname) && !alone) {
+      await route.continue();
+    } else {
+      await route.fulfill({ status: 200, contentType: 'text/html', body: '<!doctype html><title>elsewhere</title>' });
     }
-    if (destroy) {
-      await tab.getByLabel('Destroy').check();
-      clicks += 1;
+  });
+  return context;
+}
+
+// A person at a page, whose clicks and typed fields are counted.
+export class Person {
+  constructor(page) {
+    this.page = page;
+    this.clicks = 0;
+    this.typed = 0;
+  }
+
+  async click(locator) {
+    this.clicks += 1;
+    await locator.click();
+  }
+
+  // Types into the field that has the focus.
+  async type(text) {
+    this.typed += 1;
+    await this.page.keyboard.type(text);
+  }
+
+  // Goes to a field with the Tab key.
+  async tabTo(field) {
+    const reached = () => field.evaluate(element => element === document.activeElement);
+    for (let steps = 0; !(await reached()); steps += 1) {
+      assert.ok(steps < 80, 'the Tab key does not get there');
+      await this.page.keyboard.press('Tab');
     }
-    await tab.getByRole('button', { name: 'Connect' }).click();
-    clicks += 1;
-    // From here on nobody does anything: the page leads back to the client by itself.
-    await tab.waitForURL(url => url.href.startsWith(redirect), { timeout: 20_000 });
-    assert.deepEqual(complaints, []);
-    return { clicks, fields };
-  } finally {
-    await browser.close();
   }
 }
 
-// Starts a program and gives the first authorization address that it prints.
-export function authorizationAddress(child, origin) {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const read = chunk => {
-      text += chunk;
-      const found = text.match(/https?:\/\/\S*\/authorize\?[^\s"'\u001b]+/);
-      if (found && found[0].startsWith(origin)) resolve(found[0]);
-    };
-    child.stdout?.on('data', read);
-    child.stderr?.on('data', read);
-    child.on?.('exit', code => reject(new Error(`it ended with ${code} before it asked for anything: ${text}`)));
-    setTimeout(() => reject(new Error(`no authorization address within 40 s: ${text}`)), 40_000).unref();
-  });
+// Opens an authorization request as a client's `open` does, fills the form as a person would, presses Connect, and follows to
+// where the client listens. `scopes` are the boxes that end up ticked; left out, what is preselected stays.
+//
+// Gives the number of clicks and typed fields, the page's text, the address that the browser was sent to, and the status it
+// got there.
+export async function approve(browser, request, { publicKey, privateKey, name, scopes } = owner, options = {}) {
+  const context = await profile(browser, options);
+  try {
+    const page = await context.newPage();
+    const complaints = complaintsOf(page);
+    const redirect = new URL(new URL(request).searchParams.get('redirect_uri'));
+    const arrival = page.waitForResponse(answer => {
+      const at = new URL(answer.url());
+      return at.origin === redirect.origin && at.pathname === redirect.pathname && answer.request().isNavigationRequest();
+    });
+    // Whoever fails before has said why.
+    arrival.catch(() => {});
+    const opened = await page.goto(request);
+    assert.equal(opened.status(), 200, `the consent page: ${await opened.text()}`);
+    const text = await page.locator('main').innerText();
+
+    const person = new Person(page);
+    await person.click(page.getByLabel('Public key').first());
+    await person.type(publicKey);
+    await person.tabTo(page.getByLabel('Private key').first());
+    await person.type(privateKey);
+    if (name) {
+      await person.tabTo(page.getByLabel('Name of the organization').first());
+      await person.type(name);
+    }
+    for (const box of await page.getByRole('checkbox').all()) {
+      if (scopes && (await box.isChecked()) !== scopes.includes(await box.getAttribute('value'))) await person.click(box);
+    }
+    const answered = page.waitForResponse(`${origin}/consent`);
+    await person.click(page.getByRole('button', { name: 'Connect', exact: true }));
+    const answer = await answered;
+    if (answer.status() !== 200) throw new Error(`consent was refused: ${await page.locator('main').innerText()}`);
+    const count = { clicks: person.clicks, typed: person.typed, text };
+
+    // What does not lead to a server, a browser hands to the system.
+    if (!redirect.protocol.startsWith('http')) {
+      const target = await page.locator('#continue').getAttribute('href');
+      assert.deepEqual(complaints, []);
+      return { ...count, target };
+    }
+    const arrived = await arrival;
+    assert.deepEqual(complaints, []);
+    return { ...count, target: arrived.url(), status: arrived.status() };
+  } finally {
+    await context.close();
+  }
 }
+
+export const counted = ({ clicks, typed }) => `(${clicks} clicks, ${typed} typed fields)`;

@@ -85,7 +85,7 @@ export async function exercise(label, { list, call }) {
   const cluster = `${label.replaceAll(/[^A-Za-z0-9]+/g, '-').slice(0, 40)}-cluster`;
   const branch = 'trial';
 
-  await test(`${label}: lists the 16 tools, each with both schemas`, async () => {
+  await test(`${label}: lists the ${toolNames.length} tools, each with both schemas`, async () => {
     const tools = await list();
     assert.deepEqual(tools.map(tool => tool.name).sort(), toolNames);
     for (const tool of tools) {
