@@ -28,6 +28,7 @@ mod gateway;
 mod iam;
 mod journal;
 mod limits;
+mod logins;
 mod pages;
 mod regions;
 mod state;
@@ -38,6 +39,7 @@ pub use clusters::{FREE_CLUSTERS_MAX, PORT};
 pub use digest::{NONCE_LIFETIME_MILLIS, REALM};
 pub use gateway::ROWS_MAX;
 pub use limits::REQUESTS_PER_MINUTE;
+pub use logins::{OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET};
 pub use state::{
     CREATING_MILLIS, KEYS, Key, RESTORING_MILLIS, SHOP_CLUSTER_ID, SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS,
 };
@@ -49,6 +51,7 @@ use digest::{Credentials, Nonces, Verdict, hex};
 use faults::{Ending, Faults, Instead, Plan, Subject};
 use journal::Journal;
 use limits::{Limits, Standing, too_many};
+use logins::{Logins, OAUTH_HOST};
 use state::{KeyRole, World};
 
 /// Largest body that is read, in bytes: what a gRPC server takes by default, 4 MiB.
@@ -64,6 +67,7 @@ pub struct Sandbox {
     limits: Limits,
     faults: Faults,
     journal: Journal,
+    logins: Logins,
     /// Milliseconds that `POST /_sandbox/clock` added to the caller's time.
     advanced: u64,
 }
@@ -105,6 +109,7 @@ impl Sandbox {
             limits: Limits::default(),
             faults: Faults::default(),
             journal: Journal::default(),
+            logins: Logins::default(),
             advanced: 0,
         }
     }
@@ -121,6 +126,11 @@ impl Sandbox {
                 let (response, delivery) = documents::serve(&host, &target);
                 self.journal.note(&request.method, &host, &target, response.status);
                 Step::Answer(response, delivery)
+            }
+            Place::Cloud { host, target } if host == OAUTH_HOST => {
+                let response = self.login(now, &target, request);
+                self.journal.note(&request.method, &host, &target, response.status);
+                Step::Answer(response, Delivery::default())
             }
             Place::Cloud { host, target } if is_sql_host(&host) => self.sql(now, &host, &target, request),
             Place::Cloud { host, target } => self.control_plane(now, &host, &target, request),
@@ -152,6 +162,7 @@ impl Sandbox {
         self.limits = Limits::default();
         self.faults = Faults::default();
         self.journal = Journal::default();
+        self.logins = Logins::default();
         self.advanced = 0;
     }
 
@@ -168,6 +179,9 @@ impl Sandbox {
     /// Whose request it is.
     fn authenticate(&mut self, now: u64, host: &str, request: &Request) -> Result<&'static Key, Response> {
         let header = request.header("authorization").unwrap_or_default();
+        if let Some(key) = self.logins.holder(header, now) {
+            return Ok(key);
+        }
         let credentials = match Credentials::parse(header) {
             Ok(credentials) => credentials,
             Err(reason) => return Err(self.challenge(now, false, reason)),

@@ -31,7 +31,7 @@ pub(super) enum Door {
     /// A browser asked whether it may call.
     Preflight,
     /// Somebody with credentials.
-    Caller(Caller),
+    Caller(Box<Caller>),
 }
 
 /// Who is calling.
@@ -121,7 +121,7 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
     }
     let view = View::parse(head.url.query()).map_err(|NoView(why)| Refusal::malformed("QUERY_NOT_ALLOWED", why))?;
     let (credential, fallback) = credentials(head, config)?;
-    Ok(Door::Caller(Caller { credential, fallback, view }))
+    Ok(Door::Caller(Box::new(Caller { credential, fallback, view })))
 }
 
 /// The client's address. `CF-Connecting-IP` is set by Cloudflare and is the only header that counts.

@@ -34,7 +34,7 @@ use crate::{
     platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
     scope::Scope,
     secret::Secret,
-    tidbcloud::Memory,
+    tidbcloud::{ApiKey, Memory},
     tools::{self, Homes, Organization, Tools},
 };
 
@@ -319,19 +319,19 @@ impl<'a> Admitted<'a> {
     /// The organizations whose keys the caller has.
     fn organizations(&self, config: &'a Config) -> Vec<Organization<'a>> {
         let own = self.caller.fallback.as_ref();
-        let one = |key| vec![Organization { name: "", key, fallback: own }];
+        let one = |key: &ApiKey| vec![Organization { name: "", authenticator: key.clone().into(), fallback: own }];
         match (&self.caller.credential, self.session) {
             (Credential::Keys(key), _) => one(key),
-            (_, Some(session)) if !session.is_owner => session
-                .contents
-                .organizations
-                .iter()
-                .map(|organization| Organization {
-                    name: &organization.name,
-                    key: &organization.key,
-                    fallback: own.or(organization.sql.as_ref().map(|sql| &sql.login)),
-                })
-                .collect(),
+            (_, Some(session)) if !session.is_owner => {
+                let organizations = session.contents.organizations.iter().filter_map(|organization| {
+                    Some(Organization {
+                        name: &organization.name,
+                        authenticator: organization.credential.authenticator()?,
+                        fallback: own.or(organization.sql.as_ref()),
+                    })
+                });
+                organizations.collect()
+            }
             _ => config.owner.as_ref().map(|owner| one(&owner.key)).unwrap_or_default(),
         }
     }

@@ -182,11 +182,7 @@ impl<P: Platform> Server<'_, P> {
 
     /// The consent page, with what `more` says on top.
     pub(super) fn consent_page(&self, status: u16, asked: &Asked, csrf: &str, more: &Consent<'_>) -> Response {
-        let random = |bytes: &mut [u8]| self.random(bytes);
-        let sealed = serde_json::to_string(asked)
-            .ok()
-            .and_then(|text| self.keyring.seal_text(PURPOSE, &text, &random))
-            .unwrap_or_default();
+        let sealed = self.sealed(asked);
         let Ok(redirect) = RedirectUri::parse(&asked.redirect_uri) else {
             return self.refusal(400, "invalid_request", "The page is not what it was.");
         };
@@ -208,6 +204,13 @@ impl<P: Platform> Server<'_, P> {
             ..*more
         };
         self.page(status, &nonce, page::consent(&consent))
+    }
+
+    /// What a page carries of what it is about.
+    pub(super) fn sealed(&self, asked: &Asked) -> String {
+        let random = |bytes: &mut [u8]| self.random(bytes);
+        let text = serde_json::to_string(asked).unwrap_or_default();
+        self.keyring.seal_text(PURPOSE, &text, &random).unwrap_or_default()
     }
 
     /// A page that says what is wrong, and leads nowhere.

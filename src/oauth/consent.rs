@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::{
-    CHECK_TIME_MAX, Contents, Organization, Server,
+    CHECK_TIME_MAX, Contents, Credential, Organization, Server,
     authorize::{Asked, PURPOSE, cookie_name},
-    contents::OwnSqlUser,
     form::{Fields, is_form},
     guard::Guarded,
     page::{self, Consent, KeptSet, Problem},
     redirect::RedirectUri,
     resource, short,
+    sign_in::SignedIn,
 };
 use crate::{
     alias::Aliases,
@@ -24,7 +24,7 @@ use crate::{
     http::{Head, Response},
     platform::Platform,
     scope::Scope,
-    tidbcloud::{ApiError, ApiKey, Cloud, SqlLogin},
+    tidbcloud::{ApiKey, Authenticator, CheckFailure, Cloud, SqlLogin},
 };
 
 /// Sets of keys on one page.
@@ -101,7 +101,62 @@ impl<P: Platform> Server<'_, P> {
                 Err(_) => self.unavailable_page(),
             };
         }
-        self.decide(&asked, csrf, &fields).await
+        match (fields.one("decision"), &self.config.tidb_cloud_oauth) {
+            (Ok(Some("tidbcloud")), Some(client)) if self.config.owner.is_none() => {
+                let Some(scope) = chosen_scope(&fields) else {
+                    let problems = [problem("scope", 0, "Choose what the client may do, or cancel.")];
+                    return self.consent_page(
+                        400,
+                        &asked,
+                        csrf,
+                        &Consent { problems: &problems, ..Consent::default() },
+                    );
+                };
+                match self.count_try(&asked).await {
+                    Ok(_) => self.begin_sign_in(client, &asked, csrf, scope).await,
+                    Err(refused) => refused,
+                }
+            }
+            (Ok(Some("poll")), Some(client)) if self.config.owner.is_none() => {
+                let device = fields.one("device").ok().flatten().unwrap_or_default();
+                match self.finish_sign_in(client, &asked, csrf, device).await {
+                    SignedIn::Yes(scope, contents) => self.grant(&asked, scope, &contents).await,
+                    SignedIn::No(response) => response,
+                }
+            }
+            _ => self.decide(&asked, csrf, &fields).await,
+        }
+    }
+
+    /// Counts one try of credentials; the tries that are left after it.
+    async fn count_try(&self, asked: &Asked) -> Result<u8, Response> {
+        self.guard_try().await.map_err(|guarded| self.guarded_page(guarded))?;
+        match self.ask_transaction(&asked.id, transaction::Command::Try { ends: asked.ends }).await {
+            Ok(transaction::Reply::Open { tries_left }) => Ok(tries_left),
+            Ok(transaction::Reply::Ended) => Err(self.ended()),
+            Err(_) => Err(self.unavailable_page()),
+        }
+    }
+
+    /// Ends the page and makes the grant: the answer that leads back to the client.
+    async fn grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Response {
+        match self.ask_transaction(&asked.id, transaction::Command::End { ends: asked.ends }).await {
+            Ok(transaction::Reply::Open { .. }) => {}
+            Ok(transaction::Reply::Ended) => return self.ended(),
+            Err(_) => return self.unavailable_page(),
+        }
+        match self.make_grant(asked, scope, contents).await {
+            Ok(code) => {
+                let mut answer = vec![("code", code.as_str())];
+                answer.extend(asked.state.as_deref().map(|state| ("state", state)));
+                self.leave(asked, &answer, false)
+            }
+            Err(response) => response,
+        }
+    }
+
+    fn ended(&self) -> Response {
+        self.refusal(400, "invalid_request", "This page has ended. Go back to the client and connect again.")
     }
 
     async fn decide(&self, asked: &Asked, csrf: &str, fields: &Fields) -> Response {
@@ -126,20 +181,9 @@ impl<P: Platform> Server<'_, P> {
         let Some(scope) = filled.scope.filter(|_| filled.problems.is_empty()) else {
             return again(400, &filled.problems, None);
         };
-        if let Err(guarded) = self.guard_try().await {
-            return self.guarded_page(guarded);
-        }
-        let ends = asked.ends;
-        let tries_left = match self.ask_transaction(&asked.id, transaction::Command::Try { ends }).await {
-            Ok(transaction::Reply::Open { tries_left }) => tries_left,
-            Ok(transaction::Reply::Ended) => {
-                return self.refusal(
-                    400,
-                    "invalid_request",
-                    "This page has ended. Go back to the client and connect again.",
-                );
-            }
-            Err(_) => return self.unavailable_page(),
+        let tries_left = match self.count_try(asked).await {
+            Ok(tries_left) => tries_left,
+            Err(refused) => return refused,
         };
         let refused = |field, message| {
             self.audit("consent_refused", &[("client", &Self::client_fields(&asked.client_id))]);
@@ -158,7 +202,8 @@ impl<P: Platform> Server<'_, P> {
             }
         } else {
             for organization in &filled.contents.organizations {
-                match self.check_key(&organization.key).await {
+                let Credential::Key(key) = &organization.credential else { continue };
+                match self.check_key(key).await {
                     Checked::Accepted => {}
                     Checked::Refused => {
                         return refused(
@@ -175,25 +220,7 @@ impl<P: Platform> Server<'_, P> {
                 }
             }
         }
-        match self.ask_transaction(&asked.id, transaction::Command::End { ends }).await {
-            Ok(transaction::Reply::Open { .. }) => {}
-            Ok(transaction::Reply::Ended) => {
-                return self.refusal(
-                    400,
-                    "invalid_request",
-                    "This page has ended. Go back to the client and connect again.",
-                );
-            }
-            Err(_) => return self.unavailable_page(),
-        }
-        match self.make_grant(asked, scope, &filled.contents).await {
-            Ok(code) => {
-                let mut answer = vec![("code", code.as_str())];
-                answer.extend(asked.state.as_deref().map(|state| ("state", state)));
-                self.leave(asked, &answer, false)
-            }
-            Err(response) => response,
-        }
+        self.grant(asked, scope, &filled.contents).await
     }
 
     /// Seals what was given into a new grant; its code.
@@ -203,8 +230,11 @@ impl<P: Platform> Server<'_, P> {
         let id = GrantId::new(self.keyring, &random);
         let code = Token::new(Kind::Code, &id, &random);
         let owner = self.config.owner.as_ref().map(|owner| self.owner_hash(owner.access_key.expose()));
-        let first = contents.organizations.first();
-        let subject = first.map_or_else(|| b"owner".as_slice(), |organization| organization.key.public().as_bytes());
+        let subject = match contents.organizations.first().map(|organization| &organization.credential) {
+            Some(Credential::Key(key)) => key.public().as_bytes(),
+            Some(Credential::SignIn(sign_in)) => sign_in.subject.as_bytes(),
+            None => b"owner",
+        };
         let subject = base64url(&self.keyring.mac("subject v1", &[subject]));
         let resource = resource(self.origin);
         let data_key = DataKey::new(&random);
@@ -249,8 +279,12 @@ impl<P: Platform> Server<'_, P> {
         let entries: Vec<_> = if self.config.owner.is_some() {
             vec![(self.owner_index(), entry(""))]
         } else {
-            let of_key = |organization: &Organization| (self.key_index(&organization.key), entry(&organization.name));
-            contents.organizations.iter().map(of_key).collect()
+            // A sign-in at TiDB Cloud is listed, and ended, there: "Authorized OAuth Apps" of the account.
+            let of_key = |organization: &Organization| match &organization.credential {
+                Credential::Key(key) => Some((self.key_index(key), entry(&organization.name))),
+                Credential::SignIn(_) => None,
+            };
+            contents.organizations.iter().filter_map(of_key).collect()
         };
         for (name, entry) in entries {
             match self.ask_index(&name, index::Command::Add(entry)).await {
@@ -276,23 +310,28 @@ impl<P: Platform> Server<'_, P> {
         Ok(code.expose())
     }
 
-    /// Asks TiDB Cloud for one cluster: the least that any role may do.
+    /// Whether TiDB Cloud takes a key.
     pub(super) async fn check_key(&self, key: &ApiKey) -> Checked {
         if let Err(guarded) = self.guard_key(key).await {
             return Checked::Guarded(guarded);
         }
+        let checked = self.check(&key.clone().into()).await;
+        match checked {
+            Checked::Accepted => self.remember_accepted(key).await,
+            Checked::Refused => self.count_refusal(key).await,
+            Checked::Guarded(_) | Checked::Unknown => {}
+        }
+        checked
+    }
+
+    /// Asks TiDB Cloud for one cluster: the least that any role may do.
+    pub(super) async fn check(&self, authenticator: &Authenticator) -> Checked {
         let deadline = self.now().after(CHECK_TIME_MAX);
-        let cloud = Cloud::new(self.platform, &self.config.hosts, key, self.tidb_cloud_memory, deadline);
-        match cloud.clusters(Some(1), None).await {
-            Ok(_) => {
-                self.remember_accepted(key).await;
-                Checked::Accepted
-            }
-            Err(ApiError::KeyRejected(_) | ApiError::Forbidden(_)) => {
-                self.count_refusal(key).await;
-                Checked::Refused
-            }
-            Err(_) => Checked::Unknown,
+        let cloud = Cloud::new(self.platform, &self.config.hosts, authenticator, self.tidb_cloud_memory, deadline);
+        match cloud.check().await {
+            Ok(()) => Checked::Accepted,
+            Err(CheckFailure::Refused(_)) => Checked::Refused,
+            Err(CheckFailure::Unsettled(_)) => Checked::Unknown,
         }
     }
 
@@ -394,7 +433,7 @@ fn read(fields: &Fields, owner: bool) -> Filled {
                     if matches!(at, Some(Err(_))) {
                         wrong("sqlCluster", "A cluster id is a number.");
                     }
-                    login.map(|login| OwnSqlUser { cluster: at.and_then(Result::ok), login })
+                    login.map(|login| login.only_for(at.and_then(Result::ok)))
                 }
                 _ => {
                     wrong("sqlUser", "A SQL user needs a name and a password, or neither.");
@@ -402,7 +441,7 @@ fn read(fields: &Fields, owner: bool) -> Filled {
                 }
             };
             if let Some(key) = key {
-                contents.organizations.push(Organization { name, key, sql });
+                contents.organizations.push(Organization { name, credential: Credential::Key(key), sql });
             }
         }
         if contents.organizations.is_empty() && problems.iter().all(|problem| problem.field == "scope") {

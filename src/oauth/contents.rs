@@ -1,12 +1,14 @@
 //! What a grant holds, and how it is written down before it is sealed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     alias::Aliases,
-    tidbcloud::{ApiKey, ClusterId, SqlLogin},
+    clock::UnixMillis,
+    secret::Secret,
+    tidbcloud::{ApiKey, Authenticator, BearerToken, SqlLogin},
 };
 
 /// What a person gave: sealed as a whole.
@@ -22,18 +24,56 @@ pub struct Contents {
 pub struct Organization {
     /// What the person calls it.
     pub name: String,
-    /// Its key.
-    pub key: ApiKey,
+    /// What opens it.
+    pub credential: Credential,
     /// A SQL user, where the key may not manage SQL users.
-    pub sql: Option<OwnSqlUser>,
+    pub sql: Option<SqlLogin>,
 }
 
-/// A SQL user of the person's own.
-pub struct OwnSqlUser {
-    /// The only cluster that it is used on, with its branches; any that its prefix belongs to where absent.
-    pub cluster: Option<ClusterId>,
-    /// Name and password.
-    pub login: SqlLogin,
+/// What opens an organization.
+pub enum Credential {
+    /// An API key.
+    Key(ApiKey),
+    /// A sign-in at TiDB Cloud.
+    SignIn(SignIn),
+}
+
+/// Tokens of TiDB Cloud's own OAuth.
+#[derive(Clone)]
+pub struct SignIn {
+    /// For the API.
+    pub access: Secret,
+    /// When it ends, where that was said.
+    pub ends: Option<UnixMillis>,
+    /// For the next one.
+    pub refresh: Option<Secret>,
+    /// Whom they stand for.
+    pub subject: String,
+    /// What SQL passwords are derived from: 32 random bytes in hexadecimal.
+    pub derivation: Secret,
+}
+
+impl Credential {
+    /// As the API is shown it. `None` where a token is none.
+    pub fn authenticator(&self) -> Option<Authenticator> {
+        match self {
+            Self::Key(key) => Some(key.clone().into()),
+            Self::SignIn(SignIn { access, subject, derivation, .. }) => {
+                BearerToken::new(access.expose(), subject, derivation.expose()).ok().map(Authenticator::from)
+            }
+        }
+    }
+}
+
+impl Contents {
+    /// How long all sign-ins still hold; `None` where there is no end to them.
+    pub(super) fn lasts(&self, now: UnixMillis) -> Option<Duration> {
+        let ends = self.organizations.iter().filter_map(|organization| match &organization.credential {
+            Credential::SignIn(sign_in) => sign_in.ends,
+            Credential::Key(_) => None,
+        });
+        ends.min().map(|ends| now.until(ends))
+    }
 }
 
 /// As it is written.
@@ -44,62 +84,98 @@ struct Written {
     aliases: BTreeMap<String, String>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct WrittenOrganization {
     name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     public_key: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     private_key: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in: Option<WrittenSignIn>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sql_cluster: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     sql_user: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     sql_password: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenSignIn {
+    access: String,
+    ends: Option<u64>,
+    refresh: Option<String>,
+    subject: String,
+    derivation: String,
+}
+
+impl WrittenOrganization {
+    fn of(organization: &Organization) -> Self {
+        let sql = organization.sql.as_ref();
+        let mut written = Self {
+            name: organization.name.clone(),
+            sql_cluster: sql.and_then(|sql| sql.cluster.as_ref()).map(ToString::to_string),
+            sql_user: sql.map(|sql| sql.user.clone()),
+            sql_password: sql.map(|sql| sql.password.expose().to_owned()),
+            ..Self::default()
+        };
+        match &organization.credential {
+            Credential::Key(key) => {
+                written.public_key = key.public().to_owned();
+                written.private_key = key.private().expose().to_owned();
+            }
+            Credential::SignIn(SignIn { access, ends, refresh, subject, derivation }) => {
+                written.sign_in = Some(WrittenSignIn {
+                    access: access.expose().to_owned(),
+                    ends: ends.map(|ends| ends.0),
+                    refresh: refresh.as_ref().map(|refresh| refresh.expose().to_owned()),
+                    subject: subject.clone(),
+                    derivation: derivation.expose().to_owned(),
+                });
+            }
+        }
+        written
+    }
+
+    fn read(self) -> Option<Organization> {
+        let sql = match (self.sql_user, self.sql_password) {
+            (Some(user), Some(password)) => {
+                let cluster = match self.sql_cluster {
+                    Some(cluster) => Some(cluster.parse().ok()?),
+                    None => None,
+                };
+                Some(SqlLogin::new(user, password).ok()?.only_for(cluster))
+            }
+            _ => None,
+        };
+        let credential = match self.sign_in {
+            Some(WrittenSignIn { access, ends, refresh, subject, derivation }) => Credential::SignIn(SignIn {
+                access: Secret::new(access),
+                ends: ends.map(UnixMillis),
+                refresh: refresh.map(Secret::new),
+                subject,
+                derivation: Secret::new(derivation),
+            }),
+            None => Credential::Key(ApiKey::new(self.public_key, self.private_key).ok()?),
+        };
+        Some(Organization { name: self.name, credential, sql })
+    }
 }
 
 impl Contents {
     /// The text that is sealed.
     pub(super) fn write(&self) -> Option<String> {
-        let organizations = self.organizations.iter().map(|organization| {
-            let sql = organization.sql.as_ref();
-            WrittenOrganization {
-                name: organization.name.clone(),
-                public_key: organization.key.public().to_owned(),
-                private_key: organization.key.private().expose().to_owned(),
-                sql_cluster: sql.and_then(|sql| sql.cluster.as_ref()).map(ToString::to_string),
-                sql_user: sql.map(|sql| sql.login.user.clone()),
-                sql_password: sql.map(|sql| sql.login.password.expose().to_owned()),
-            }
-        });
-        let written = Written { organizations: organizations.collect(), aliases: self.written_aliases() };
-        serde_json::to_string(&written).ok()
+        let aliases = self.aliases.iter().map(|(alias, id)| (alias.to_owned(), id.to_string())).collect();
+        let organizations = self.organizations.iter().map(WrittenOrganization::of).collect();
+        serde_json::to_string(&Written { organizations, aliases }).ok()
     }
 
     /// Reads what was opened.
     pub(super) fn read(text: &str) -> Option<Self> {
         let Written { organizations, aliases } = serde_json::from_slice(text.as_bytes()).ok()?;
-        let organizations = organizations.into_iter().map(|written| {
-            let sql = match (written.sql_user, written.sql_password) {
-                (Some(user), Some(password)) => Some(OwnSqlUser {
-                    cluster: match written.sql_cluster {
-                        Some(cluster) => Some(cluster.parse().ok()?),
-                        None => None,
-                    },
-                    login: SqlLogin::new(user, password).ok()?,
-                }),
-                _ => None,
-            };
-            Some(Organization {
-                name: written.name,
-                key: ApiKey::new(written.public_key, written.private_key).ok()?,
-                sql,
-            })
-        });
-        Some(Self { organizations: organizations.collect::<Option<_>>()?, aliases: Aliases::new(aliases).ok()? })
-    }
-
-    fn written_aliases(&self) -> BTreeMap<String, String> {
-        self.aliases.iter().map(|(alias, id)| (alias.to_owned(), id.to_string())).collect()
+        let organizations = organizations.into_iter().map(WrittenOrganization::read).collect::<Option<_>>()?;
+        Some(Self { organizations, aliases: Aliases::new(aliases).ok()? })
     }
 }

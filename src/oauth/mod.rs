@@ -18,13 +18,14 @@ pub mod page;
 pub mod redirect;
 mod register;
 mod revoke;
+mod sign_in;
 mod token;
 
 use std::{cell::RefCell, time::Duration};
 
 pub use self::{
     access::{AccessRefused, Session},
-    contents::{Contents, Organization},
+    contents::{Contents, Credential, Organization},
     guard::{REFUSALS_PER_KEY, Visitor, refused_name},
 };
 use crate::{

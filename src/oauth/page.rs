@@ -1,4 +1,4 @@
-//! The pages that a person sees, without any script. Text that is not ours gets in by [`Html::text`] alone.
+//! The pages that a person sees, without any script. Text that is not ours gets in by `Html::text` alone.
 
 use crate::scope::Scope;
 
@@ -102,6 +102,24 @@ pub struct Consent<'a> {
     pub tidbcloud_login: bool,
     /// Host of this server.
     pub server_host: &'a str,
+}
+
+/// The page that waits for a sign-in at TiDB Cloud.
+pub struct Device<'a> {
+    /// Where the person signs in.
+    pub verification_uri: &'a str,
+    /// What is compared there.
+    pub user_code: &'a str,
+    /// The sealed request.
+    pub transaction: &'a str,
+    /// The sealed sign-in.
+    pub device: &'a str,
+    /// What the cookie holds as well.
+    pub csrf: &'a str,
+    /// Of the style sheets.
+    pub nonce: &'a str,
+    /// Whether it was asked before, and nobody had signed in yet.
+    pub again: bool,
 }
 
 /// The form that asks whose grants shall be listed.
@@ -411,6 +429,26 @@ pub fn error_page(error: &str, message: &str, nonce: &str) -> String {
     end(html)
 }
 
+/// The page that waits for a sign-in at TiDB Cloud.
+pub fn device(page: &Device<'_>) -> String {
+    let mut html = begin("Sign in at TiDB Cloud", page.nonce, None);
+    if page.again {
+        html.raw("<p class=\"problems\" role=\"alert\">TiDB Cloud says that nobody has signed in yet.</p>");
+    }
+    html.raw("<ol><li>Open <a rel=\"noreferrer noopener\" target=\"_blank\"").attribute("href", page.verification_uri);
+    html.raw(">TiDB Cloud's page</a> in a new tab.</li><li>Compare the code: <strong class=\"place\">");
+    html.text(page.user_code).raw("</strong></li><li>Allow it there, and come back here.</li></ol>");
+    html.raw("<form method=\"post\" action=\"/consent\">");
+    hidden(&mut html, "transaction", page.transaction);
+    hidden(&mut html, "device", page.device);
+    hidden(&mut html, "csrf", page.csrf);
+    html.raw(
+        "<div class=\"decision\"><button type=\"submit\" name=\"decision\" value=\"poll\">I have signed in</button>",
+    )
+    .raw("<button type=\"submit\" class=\"second\" name=\"decision\" value=\"deny\">Cancel</button></div></form>");
+    end(html)
+}
+
 /// The form that asks whose grants shall be listed.
 pub fn grants_sign_in(page: &GrantsSignIn<'_>) -> String {
     let mut html = begin("Who is connected", page.nonce, None);
@@ -455,7 +493,7 @@ pub fn grants(page: &Grants<'_>) -> String {
         hidden(&mut html, "csrf", page.csrf);
         hidden(&mut html, "grant", grant.id);
         html.raw("<button type=\"submit\" class=\"second\"")
-            .attribute("aria-label", &format!("End the grant of {name}"));
+            .attribute("aria-label", &format!("End this grant: {name}"));
         html.raw(">End this grant</button></form></li>");
     }
     if !page.grants.is_empty() {

@@ -1,9 +1,11 @@
 //! The token endpoint: a code, or a refresh token, for the next pair of tokens.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
-    Server,
+    Contents, Server,
     client::{Client, DocumentAddress},
     client_kind,
     form::{Fields, Repeated, is_form},
@@ -19,6 +21,7 @@ use crate::{
     http::{Head, Response},
     platform::Platform,
     scope::Scope,
+    tidbcloud::OAuthError,
 };
 
 /// A verifier has 43 to 128 unreserved characters (RFC 7636 section 4.1).
@@ -160,7 +163,10 @@ impl<P: Platform> Server<'_, P> {
         let data_key = self.keyring.unwrap(&code.wrapping(), &opened.wrapped).ok_or(INVALID_GRANT)?;
         let random = |bytes: &mut [u8]| self.random(bytes);
         let refresh = Token::new(Kind::Refresh, &code.grant, &random);
-        let (pair, answer) = self.next_pair(&code, refresh, &data_key, opened.scope.0).ok_or(NoTokens::Unavailable)?;
+        let contents = data_key.open(&opened.bound_to(code.grant.as_str()), &opened.contents);
+        let lasts = contents.and_then(|text| Contents::read(&text)).and_then(|contents| contents.lasts(self.now()));
+        let (pair, answer) =
+            self.next_pair(&code, refresh, &data_key, opened.scope.0, lasts).ok_or(NoTokens::Unavailable)?;
         let redeem = Command::Redeem {
             hash,
             client_id: client_id.clone(),
@@ -194,14 +200,26 @@ impl<P: Platform> Server<'_, P> {
             .ok_or(NoTokens::Error("invalid_scope", "A refresh can narrow the scope, never widen it."))?;
         let data_key = self.keyring.unwrap(&token.wrapping(), &opened.wrapped).ok_or(INVALID_GRANT)?;
         let random = |bytes: &mut [u8]| self.random(bytes);
+        let bound_to = opened.bound_to(token.grant.as_str());
+        let contents = data_key.open(&bound_to, &opened.contents).and_then(|text| Contents::read(&text));
+        let mut contents = contents.ok_or(INVALID_GRANT)?;
+        let renewed = match self.renew(&mut contents, seconds(scope)).await {
+            Ok(false) => None,
+            Ok(true) => {
+                let text = contents.write().and_then(|text| data_key.seal(&bound_to, &text, &random));
+                Some(text.ok_or(NoTokens::Unavailable)?)
+            }
+            Err(failure) => return self.not_renewed(&token, &client_id, &failure).await,
+        };
+        let lasts = contents.lasts(self.now());
         let (pair, answer) =
-            self.next_pair(&token, token.next(&random), &data_key, scope).ok_or(NoTokens::Unavailable)?;
+            self.next_pair(&token, token.next(&random), &data_key, scope, lasts).ok_or(NoTokens::Unavailable)?;
         let sealed = self.keyring.seal_for(&token.replay(), &answer, &random).ok_or(NoTokens::Unavailable)?;
         let rotate = Command::Rotate {
             hash,
             client_id: client_id.clone(),
             pair: Box::new(pair),
-            contents: None,
+            contents: renewed,
             answer: sealed,
         };
         match self.ask_grant(&token.grant, rotate).await? {
@@ -216,11 +234,30 @@ impl<P: Platform> Server<'_, P> {
         }
     }
 
+    /// TiDB Cloud gave no new token. Somebody with the same refresh token may have been faster, there and here.
+    async fn not_renewed(&self, token: &Token, client_id: &str, failure: &OAuthError) -> Result<String, NoTokens> {
+        let (hash, client_id) = (token.fingerprint(), client_id.to_owned());
+        let again = Command::OpenRefresh { hash, family: token.family(), client_id };
+        match (self.ask_grant(&token.grant, again).await?, failure) {
+            (Reply::Again(sealed), _) => self.keyring.open_for(&token.replay(), &sealed).ok_or(INVALID_GRANT),
+            (_, OAuthError::Api(_)) => Err(NoTokens::Unavailable),
+            _ => Err(NoTokens::Error("invalid_grant", "The sign-in at TiDB Cloud has ended. Connect again.")),
+        }
+    }
+
     /// A new access token beside the given refresh token: as it is stored, and as the client gets it.
-    fn next_pair(&self, from: &Token, refresh: Token, data_key: &DataKey, scope: Scope) -> Option<(Pair, String)> {
+    /// `lasts` is how long a sign-in at TiDB Cloud still holds: no access token outlives it.
+    fn next_pair(
+        &self,
+        from: &Token,
+        refresh: Token,
+        data_key: &DataKey,
+        scope: Scope,
+        lasts: Option<Duration>,
+    ) -> Option<(Pair, String)> {
         let random = |bytes: &mut [u8]| self.random(bytes);
         let access = Token::new(Kind::Access, &from.grant, &random);
-        let seconds = if scope == Scope::Destroy { ACCESS_DESTROY_SECONDS } else { ACCESS_SECONDS };
+        let seconds = lasts.map_or(seconds(scope), |lasts| seconds(scope).min(lasts.as_secs()));
         let pair = Pair {
             access: Access {
                 hash: access.fingerprint(),
@@ -253,6 +290,11 @@ impl<P: Platform> Server<'_, P> {
         self.audit_grant(event, token, client_id);
         INVALID_GRANT
     }
+}
+
+/// How long an access token lives, in seconds.
+fn seconds(scope: Scope) -> u64 {
+    if scope == Scope::Destroy { ACCESS_DESTROY_SECONDS } else { ACCESS_SECONDS }
 }
 
 /// S256 of a verifier (RFC 7636 section 4.6).

@@ -16,9 +16,24 @@ use crate::{
 /// 200 characters: the longest message seen, that of the rate limit, has 190.
 const MESSAGE_CHARS_MAX: usize = 200;
 /// 64 characters: codes are numbers of up to 8 digits or short words.
-const CODE_CHARS_MAX: usize = 64;
+pub(super) const CODE_CHARS_MAX: usize = 64;
 /// Seconds after which a quota without a hint is back: TiDB Cloud counts requests per minute.
 const QUOTA_SECONDS: u64 = 60;
+
+/// Why it is not known that TiDB Cloud takes somebody's credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckFailure {
+    /// It does not take them (401), or they may not even list clusters (403).
+    Refused(
+        /// What it said.
+        Answer,
+    ),
+    /// It did not say: it was not reached, failed, or had had too many requests.
+    Unsettled(
+        /// What happened instead.
+        ApiError,
+    ),
+}
 
 /// What TiDB Cloud said when it refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,9 +51,11 @@ pub struct Answer {
 pub enum ApiError {
     /// The API key is wrong or was deleted (401 to a fresh digest).
     KeyRejected(Answer),
-    /// The API key is good and may not do this (403).
+    /// The bearer token has ended, or the person took back what it allowed (401).
+    TokenRejected(Answer),
+    /// The credentials are good and may not do this (403).
     Forbidden(Answer),
-    /// It does not exist, or not for this key (404).
+    /// It does not exist, or not for these credentials (404).
     NotFound(Answer),
     /// It exists already, or its state does not allow this (409, 412).
     Conflict(Answer),
@@ -48,7 +65,7 @@ pub enum ApiError {
     NotOffered(Answer),
     /// TiDB Cloud does not take what was asked (any other 4xx).
     Refused(Answer),
-    /// Too many requests with this API key (429): nothing was carried out.
+    /// Too many requests with these credentials (429): nothing was carried out.
     RateLimited {
         /// Seconds until requests are taken again.
         retry_after_seconds: u64,
@@ -99,6 +116,7 @@ impl ApiError {
     pub fn answer(&self) -> Option<&Answer> {
         match self {
             Self::KeyRejected(answer)
+            | Self::TokenRejected(answer)
             | Self::Forbidden(answer)
             | Self::NotFound(answer)
             | Self::Conflict(answer)
@@ -184,13 +202,14 @@ impl fmt::Display for ApiError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::KeyRejected(_) => "TiDB Cloud does not accept the API key",
-            Self::Forbidden(_) => "the API key may not do this",
-            Self::NotFound(_) => "TiDB Cloud does not have it, or hides it from this API key",
+            Self::TokenRejected(_) => "TiDB Cloud does not accept the access token",
+            Self::Forbidden(_) => "these credentials may not do this",
+            Self::NotFound(_) => "TiDB Cloud does not have it, or hides it from these credentials",
             Self::Conflict(_) => "it exists already, or its state does not allow this",
             Self::QuotaExceeded(_) => "a quota of the organization is used up, or a payment is due",
             Self::NotOffered(_) => "TiDB Cloud does not offer this operation here",
             Self::Refused(_) => "TiDB Cloud refused the request",
-            Self::RateLimited { .. } => "too many requests with this API key",
+            Self::RateLimited { .. } => "too many requests with these credentials",
             Self::Failing { .. } => "TiDB Cloud failed",
             Self::Timeout => "TiDB Cloud did not answer in time",
             Self::Unreachable => "the connection to TiDB Cloud failed",

@@ -46,6 +46,7 @@ impl Fake {
                     let part = |name: &str| Some(value.split(name).nth(1)?.split(['"', ',']).next()?.to_owned());
                     format!(" {}/{}", part(" nonce=\"").unwrap(), part("nc=0000000").unwrap())
                 }
+                Some(value) if value.starts_with("Bearer ") => " bearer".to_owned(),
                 Some(_) => " basic".to_owned(),
                 None => String::new(),
             };

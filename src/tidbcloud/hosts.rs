@@ -48,6 +48,12 @@ impl Hosts {
         }
     }
 
+    /// Whether a sandbox is configured and this is an address of it.
+    pub(super) fn is_in_sandbox(&self, url: &Url) -> bool {
+        let rest = self.sandbox.as_deref().and_then(|sandbox| url.as_str().strip_prefix(sandbox));
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// What all addresses of this host start with; no slash at the end.
     pub(super) fn base(&self, host: &Host) -> String {
         match &self.sandbox {
@@ -88,6 +94,8 @@ pub(super) enum Host {
     Serverless,
     /// SQL users.
     Iam,
+    /// TiDB Cloud's own authorization server.
+    OAuth,
     /// SQL over HTTP.
     Sql(SqlHost),
 }
@@ -97,6 +105,7 @@ impl Host {
         match self {
             Self::Serverless => "serverless.tidbapi.com",
             Self::Iam => "iam.tidbapi.com",
+            Self::OAuth => "oauth.tidbcloud.com",
             Self::Sql(host) => &host.0,
         }
     }

@@ -2,15 +2,16 @@
 //!
 //! Nothing about them is stored. The name carries a hash of server secret and public key, so that two keys or two
 //! deployments never fight over one user. The password is derived from server secret and private key, so that a leaked
-//! key that was deleted opens no database.
+//! key that was deleted opens no database. With a bearer token, what its grant keeps takes the place of the key.
 
 use super::{
     Cloud,
     api::SqlRole,
+    authenticator::Authenticator,
     error::{ApiError, presentable},
     memory::Facts,
     sql::{AccessClass, Databases, SqlFailure, SqlLogin},
-    units::{ApiKey, ClusterId, Target, hex, hmac_sha256},
+    units::{ClusterId, Target, hex, hmac_sha256},
 };
 use crate::{platform::Platform, secret::Secret};
 
@@ -61,17 +62,15 @@ impl AccessClass {
 }
 
 /// Name without prefix.
-fn name(server_secret: &Secret, key: &ApiKey, class: AccessClass) -> String {
-    let message = format!("sql user name v1\n{}", key.public());
-    let hash = hmac_sha256(server_secret.expose().as_bytes(), message.as_bytes());
+fn name(server_secret: &Secret, authenticator: &Authenticator, class: AccessClass) -> String {
+    let hash = authenticator.sql_user_name_hash(server_secret);
     let (head, _) = hash.split_at(NAME_HASH_BYTES);
     format!("{NAME_START}{}_{}", class.short(), hex(head))
 }
 
-fn password(server_secret: &Secret, key: &ApiKey, cluster: &ClusterId, class: AccessClass) -> Secret {
-    let label = format!("sql password key v1\n{}", key.private().expose());
-    let both = hmac_sha256(server_secret.expose().as_bytes(), label.as_bytes());
-    shaped(&hmac_sha256(&both, format!("sql password v1\n{cluster}\n{}", class.short()).as_bytes()))
+fn password(server_secret: &Secret, authenticator: &Authenticator, cluster: &ClusterId, class: AccessClass) -> Secret {
+    let key = authenticator.sql_password_key(server_secret);
+    shaped(&hmac_sha256(&key, format!("sql password v1\n{cluster}\n{}", class.short()).as_bytes()))
 }
 
 /// A password that nobody knows, from 32 random bytes: for a user whose password a person sets later.
@@ -91,10 +90,11 @@ fn shaped(bits: &[u8]) -> Secret {
 impl<P: Platform> Databases<'_, P> {
     /// Name and password of the managed user of this class; a branch has those of its cluster, copied with its data.
     pub(super) fn managed_login(&self, target: &Target, class: AccessClass, facts: &Facts) -> SqlLogin {
-        let (secret, key) = (self.server_secret, self.cloud.key);
+        let (secret, authenticator) = (self.server_secret, self.cloud.authenticator);
         SqlLogin {
-            user: facts.full_name(&name(secret, key, class)),
-            password: password(secret, key, &target.cluster, class),
+            cluster: None,
+            user: facts.full_name(&name(secret, authenticator, class)),
+            password: password(secret, authenticator, &target.cluster, class),
         }
     }
 
@@ -135,7 +135,8 @@ impl<P: Platform> Databases<'_, P> {
             match self.create(cluster, class).await {
                 Ok(()) | Err(ApiError::Conflict(_)) => {}
                 Err(ApiError::OutcomeUnknown { .. }) => {
-                    let full_name = format!("{user_prefix}.{}", name(self.server_secret, self.cloud.key, class));
+                    let full_name =
+                        format!("{user_prefix}.{}", name(self.server_secret, self.cloud.authenticator, class));
                     self.cloud.sql_user(cluster, &full_name).await?;
                 }
                 Err(error) => return Err(error),
@@ -145,9 +146,9 @@ impl<P: Platform> Databases<'_, P> {
     }
 
     async fn create(&self, cluster: &ClusterId, class: AccessClass) -> Result<(), ApiError> {
-        let Cloud { key, .. } = self.cloud;
-        let password = password(self.server_secret, key, cluster, class);
-        let name = name(self.server_secret, key, class);
+        let Cloud { authenticator, .. } = self.cloud;
+        let password = password(self.server_secret, authenticator, cluster, class);
+        let name = name(self.server_secret, authenticator, class);
         self.cloud.create_sql_user(cluster, &name, class.role(), &password).await.map(drop)
     }
 }
@@ -157,9 +158,24 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::tidbcloud::{ApiKey, BearerToken};
 
-    fn key(public: &str, private: &str) -> ApiKey {
-        ApiKey::new(public, private).unwrap()
+    fn key(public: &str, private: &str) -> Authenticator {
+        ApiKey::new(public, private).unwrap().into()
+    }
+
+    fn bearer(token: &str, subject: &str, derivation: &str) -> Authenticator {
+        BearerToken::new(token, subject, derivation).unwrap().into()
+    }
+
+    /// Names and passwords of all classes.
+    fn derived(authenticator: &Authenticator) -> Vec<String> {
+        let (secret, cluster) = (Secret::new("canary-server-secret"), "10581234567890123456".parse().unwrap());
+        let of_class = |class| {
+            let password = password(&secret, authenticator, &cluster, class);
+            format!("{} {}", name(&secret, authenticator, class), password.expose())
+        };
+        AccessClass::ALL.into_iter().map(of_class).collect()
     }
 
     #[test]
@@ -193,6 +209,42 @@ mod tests {
         let other_key = derive("canary-1", "SBXOTHER", "canary-a", "1", AccessClass::ReadOnly).0;
         assert!(name != other_key && name != changed[0].0, "the public key and the server secret are in the name");
         assert_eq!(name, changed[1].0, "the private key is not");
+    }
+
+    /// Changing a derivation would lock every managed user out until it is repaired.
+    #[test]
+    fn derivations_never_change() {
+        assert_eq!(
+            derived(&key("SBXOWNER", "canary-private-key")),
+            [
+                "mcp_ro_a93d589e Dv8-g*LvknWEG+M^w9hCpz=neSE2FMgk",
+                "mcp_rw_a93d589e Ju6~U+=.NyFktVNvs*MRsB.zig4Rzdf_",
+                "mcp_ad_a93d589e Pr8~5QX7eQMQ*R5h+tiwcBxXQYLPK=hb",
+            ]
+        );
+        assert_eq!(
+            derived(&bearer("canary-token", "person@example.com", &"0a".repeat(32))),
+            [
+                "mcp_ro_10994ade Ji5.SSbH~k_4Un79sQCwueYp29UD2q.~",
+                "mcp_rw_10994ade Kd4.g4ZTz.xa4XS3L9ziqRN*qah4+_vX",
+                "mcp_ad_10994ade Hq5+QWt7EC8_DTfLDQT+cY=W2y8q9xEM",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_grant_keeps_its_users_when_its_token_changes_and_shares_them_with_nobody() {
+        let (hex, other) = ("0a".repeat(32), "0b".repeat(32));
+        let grant = derived(&bearer("canary-1", "person", &hex));
+        assert_eq!(grant, derived(&bearer("canary-2", "person", &hex)), "the token is refreshed every hour");
+        // The same person in another client, another person, and an API key of the very same texts.
+        for stranger in [bearer("canary-1", "person", &other), bearer("canary-1", "other", &hex), key("person", &hex)] {
+            for (own, strange) in grant.iter().zip(derived(&stranger)) {
+                let ((name, password), (strange_name, strange_password)) =
+                    (own.split_once(' ').unwrap(), strange.split_once(' ').unwrap());
+                assert!(name != strange_name && password != strange_password, "{name}");
+            }
+        }
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidbcloud::units::ApiKey;
+    use crate::tidbcloud::{ApiKey, Authenticator, BearerToken};
 
     fn target(number: usize) -> Target {
         Target { cluster: number.to_string().parse().unwrap(), branch: None }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn facts_are_kept_per_caller_for_five_minutes_and_in_bounds() {
         let memory = Memory::new();
-        let caller = |private| ApiKey::new("SBXOWNER", private).unwrap().caller();
+        let caller = |private| Authenticator::from(ApiKey::new("SBXOWNER", private).unwrap()).caller();
         let (right, wrong) = (caller("canary"), caller("canary-wrong"));
         let facts =
             Facts { host: SqlHost::of_endpoint("gateway01.tidbcloud.com").unwrap(), prefix: Some("pre".to_owned()) };
@@ -95,6 +95,9 @@ mod tests {
         assert_eq!(memory.facts(right, &target(299), UnixMillis(300)), Some(facts));
         assert_eq!(memory.facts(wrong, &target(299), UnixMillis(300)), None);
         assert_eq!(memory.facts(right, &target(299), UnixMillis(300_299)), None, "five minutes have passed");
+        let token = |token: &str| BearerToken::new(token, "SBXOWNER", "0a".repeat(32)).unwrap();
+        let refreshed = ["canary", "canary-2"].map(|text| Authenticator::from(token(text)).caller());
+        assert!(right != refreshed[0] && refreshed[0] != refreshed[1], "an ended token finds nothing");
         memory.drop_facts(right, &target(298));
         assert_eq!(memory.facts(right, &target(298), UnixMillis(300)), None);
     }

@@ -4,12 +4,14 @@
 //! name; no write that is sent twice, unless TiDB Cloud said that it had not been carried out, or it is a deletion.
 
 mod api;
+mod authenticator;
 mod digest;
 mod error;
 mod hosts;
 mod managed;
 mod memory;
 mod nonces;
+mod oauth;
 mod retry;
 mod send;
 mod sql;
@@ -34,14 +36,16 @@ pub use self::{
         EncryptionConfig, Endpoints, NewBranch, NewCluster, PrivateEndpoint, PrivateService, PublicEndpoint, Region,
         SpendingLimit, SqlRole, SqlUser, State,
     },
-    error::{Answer, ApiError},
+    authenticator::{Authenticator, BearerToken},
+    error::{Answer, ApiError, CheckFailure},
     hosts::Hosts,
     managed::{is_managed_name, random_password},
     memory::Memory,
+    oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},
     sql::{AccessClass, ColumnType, Databases, Effect, RolledBack, Rows, SqlFailure, SqlLogin, TransactionFailure},
     units::{
-        ApiKey, BranchId, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target, Timestamp,
-        UsdCents,
+        ApiKey, BranchId, Caller, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target,
+        Timestamp, UsdCents,
     },
 };
 use self::{
@@ -68,7 +72,7 @@ const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::
 pub struct Cloud<'a, P> {
     platform: &'a P,
     hosts: &'a Hosts,
-    key: &'a ApiKey,
+    authenticator: &'a Authenticator,
     memory: &'a Memory,
     deadline: UnixMillis,
 }
@@ -83,8 +87,29 @@ impl<P> Copy for Cloud<'_, P> {}
 
 impl<'a, P: Platform> Cloud<'a, P> {
     /// Everything that is sent ends by `deadline`.
-    pub fn new(platform: &'a P, hosts: &'a Hosts, key: &'a ApiKey, memory: &'a Memory, deadline: UnixMillis) -> Self {
-        Self { platform, hosts, key, memory, deadline }
+    pub fn new(
+        platform: &'a P,
+        hosts: &'a Hosts,
+        authenticator: &'a Authenticator,
+        memory: &'a Memory,
+        deadline: UnixMillis,
+    ) -> Self {
+        Self { platform, hosts, authenticator, memory, deadline }
+    }
+
+    /// Whether TiDB Cloud takes the caller's credentials: `GET /clusters` for one cluster, because whoever may not list
+    /// clusters can do nothing here.
+    ///
+    /// # Errors
+    /// [`CheckFailure::Refused`] where it does not take them, [`CheckFailure::Unsettled`] where it did not say.
+    pub async fn check(&self) -> Result<(), CheckFailure> {
+        match self.read::<IgnoredAny>(&Call::get(&["clusters"], &[("pageSize", "1")])).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.answer() {
+                Some(answer) if matches!(answer.status, 401 | 403) => CheckFailure::Refused(answer.clone()),
+                _ => CheckFailure::Unsettled(error),
+            }),
+        }
     }
 
     /// `GET /regions`: all regions, unpaged.

@@ -1,4 +1,4 @@
-//! The one place that sends: digest, attempts, time limits.
+//! The one place that sends: credentials, attempts, time limits.
 
 use std::time::Duration;
 
@@ -7,12 +7,13 @@ use url::{Position, Url};
 
 use super::{
     Cloud,
+    authenticator::Authenticator,
     digest::{self, Carried, Nonce, Refusal},
     error::{ApiError, Said},
     hosts::Host,
     nonces::Space,
     retry::{self, Passing},
-    units::hex,
+    units::{ApiKey, hex},
 };
 use crate::{
     http::{Headers, Method, Response},
@@ -148,26 +149,35 @@ impl<P: Platform> Cloud<'_, P> {
         Err(Failed { error: self.refusal(call, &response), maybe_done })
     }
 
-    /// Sends with credentials; the answer is any but a 401.
+    /// Sends with credentials.
     ///
-    /// Beside it stands whether a deletion before it may have been carried out although it was refused. workerd sends a
+    /// Beside the answer stands whether a deletion before it may have been carried out although it was refused. workerd sends a
     /// request without a body again by itself where the connection closes before any answer (seen with 2026-10), and a
     /// server then refuses the second one for its nonce count, which says nothing about the first. A nonce that is
     /// merely too old is called stale.
     async fn exchange(&self, call: &Call<'_>) -> Result<(Response, bool), Failed> {
         let url = self.url(&call.host, call.segments, call.query)?;
-        let space = Space { base: self.hosts.base(&call.host), caller: self.key.caller() };
+        let key = match self.authenticator {
+            Authenticator::Digest(key) => key,
+            // Nothing can be asked for first and nothing wears out, so what is refused is refused for good.
+            Authenticator::Bearer(bearer) => {
+                let authorization = format!("Bearer {}", bearer.token().expose());
+                return Ok((self.send(call, &url, Some(authorization)).await?, false));
+            }
+        };
+        let space = Space { base: self.hosts.base(&call.host), caller: key.caller() };
         let leased = self.memory.nonces.borrow_mut().lease(&space, self.platform.now());
         let (mut nonce, mut carried) = match leased {
             Some(nonce) => (Some(nonce), Carried::OlderNonce),
             None if call.method == Method::Get => (None, Carried::Nothing),
             // The nonce was issued for another address. RFC 7616 ties it to none, but a server may: so a refusal of it
             // does not yet mean that the key is wrong.
-            None => (Some(self.nonce_for_write(&call.host).await.map_err(Failed::undone)?), Carried::OlderNonce),
+            None => (Some(self.nonce_for_write(key, &call.host).await.map_err(Failed::undone)?), Carried::OlderNonce),
         };
         let mut replayed = false;
         loop {
-            let response = self.send(call, &url, nonce.as_mut()).await?;
+            let authorization = nonce.as_mut().map(|nonce| self.sign(nonce, key, call, &url));
+            let response = self.send(call, &url, authorization).await?;
             if response.status != 401 {
                 if let Some(mut nonce) = nonce {
                     if let Some(info) = response.headers.get("authentication-info") {
@@ -198,8 +208,8 @@ impl<P: Platform> Cloud<'_, P> {
 
     /// A nonce for a write, so that its body is sent once and only with credentials: asked for by a read of the same
     /// host that is without effect even where a server fails to challenge it.
-    async fn nonce_for_write(&self, host: &Host) -> Result<Nonce, ApiError> {
-        let own_key = ["apikeys", self.key.public()];
+    async fn nonce_for_write(&self, key: &ApiKey, host: &Host) -> Result<Nonce, ApiError> {
+        let own_key = ["apikeys", key.public()];
         let segments: &[&str] = match host {
             Host::Iam => &own_key,
             _ => &["regions"],
@@ -226,8 +236,22 @@ impl<P: Platform> Cloud<'_, P> {
         }
     }
 
+    /// The value of `Authorization` under Digest.
+    fn sign(&self, nonce: &mut Nonce, key: &ApiKey, call: &Call<'_>, url: &Url) -> String {
+        // 16 bytes: 128 bits.
+        let mut random = [0; 16];
+        self.platform.random(&mut random);
+        let request = digest::Request {
+            method: call.method.as_str(),
+            uri: &url[Position::BeforePath..Position::AfterQuery],
+            body: call.body.as_deref().unwrap_or_default(),
+            cnonce: &hex(&random),
+        };
+        nonce.sign(key, &request)
+    }
+
     /// Sends once.
-    async fn send(&self, call: &Call<'_>, url: &Url, nonce: Option<&mut Nonce>) -> Result<Response, Failed> {
+    async fn send(&self, call: &Call<'_>, url: &Url, authorization: Option<String>) -> Result<Response, Failed> {
         let remaining = self.remaining();
         if remaining < retry::ATTEMPT_MIN {
             return Err(Failed::undone(ApiError::DeadlineExceeded));
@@ -236,18 +260,9 @@ impl<P: Platform> Cloud<'_, P> {
         if call.body.is_some() {
             headers.append("content-type", "application/json");
         }
-        let anonymous = nonce.is_none();
-        if let Some(nonce) = nonce {
-            // 16 bytes: 128 bits.
-            let mut random = [0; 16];
-            self.platform.random(&mut random);
-            let request = digest::Request {
-                method: call.method.as_str(),
-                uri: &url[Position::BeforePath..Position::AfterQuery],
-                body: call.body.as_deref().unwrap_or_default(),
-                cnonce: &hex(&random),
-            };
-            headers.append("authorization", nonce.sign(self.key, &request));
+        let anonymous = authorization.is_none();
+        if let Some(authorization) = authorization {
+            headers.append("authorization", authorization);
         }
         let request = Outbound {
             method: call.method,
@@ -269,8 +284,11 @@ impl<P: Platform> Cloud<'_, P> {
     }
 
     fn refusal(&self, call: &Call<'_>, response: &Response) -> ApiError {
-        let mut secrets = vec![self.key.private().expose()];
+        let mut secrets = vec![self.authenticator.secret().expose()];
         secrets.extend(call.secret.map(Secret::expose));
-        ApiError::of_refusal(response, self.platform.now(), &secrets)
+        match (ApiError::of_refusal(response, self.platform.now(), &secrets), self.authenticator) {
+            (ApiError::KeyRejected(answer), Authenticator::Bearer(_)) => ApiError::TokenRejected(answer),
+            (error, _) => error,
+        }
     }
 }

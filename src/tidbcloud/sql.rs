@@ -15,7 +15,7 @@ use super::{
     memory::Facts,
     retry::{ATTEMPT_MIN, Passing},
     send::USER_AGENT,
-    units::{Malformed, Target},
+    units::{ClusterId, Malformed, Target},
 };
 use crate::{
     http::{Headers, Method, Response},
@@ -49,6 +49,8 @@ pub struct SqlLogin {
     pub user: String,
     /// Its password.
     pub password: Secret,
+    /// The only cluster that it is for, with its branches, where its owner said so.
+    pub cluster: Option<ClusterId>,
 }
 
 impl SqlLogin {
@@ -66,7 +68,19 @@ impl SqlLogin {
         if !fits(&password) {
             return Err(Malformed { what: "the SQL password", expected: "1 to 128 bytes without control characters" });
         }
-        Ok(Self { user, password: Secret::new(password) })
+        Ok(Self { user, password: Secret::new(password), cluster: None })
+    }
+
+    /// The same user for one cluster and its branches alone.
+    #[must_use]
+    pub fn only_for(self, cluster: Option<ClusterId>) -> Self {
+        Self { cluster, ..self }
+    }
+
+    /// Whether it is the one to log in with there.
+    fn is_for(&self, target: &Target, facts: &Facts) -> bool {
+        self.prefix() == facts.prefix.as_deref()
+            && self.cluster.as_ref().is_none_or(|cluster| *cluster == target.cluster)
     }
 
     /// The prefix of the instance that the user belongs to.
@@ -362,14 +376,14 @@ impl<'a, P: Platform> Databases<'a, P> {
         statement: &Statement<'_>,
         effect: Effect,
     ) -> Result<(Access, Answered), SqlFailure> {
-        let (cloud, caller) = (&self.cloud, self.cloud.key.caller());
+        let (cloud, caller) = (&self.cloud, self.cloud.authenticator.caller());
         let known = cloud.memory.facts(caller, target, cloud.platform.now());
         let was_known = known.is_some();
         let facts = match known {
             Some(facts) => facts,
             None => self.look_up(target).await?,
         };
-        let own = self.fallback.filter(|own| own.prefix() == facts.prefix.as_deref());
+        let own = self.fallback.filter(|own| own.is_for(target, &facts));
         let login = own.cloned().unwrap_or_else(|| self.managed_login(target, class, &facts));
         let mut access = Access { facts, login };
         if let Some(answered) = self.ask(&access, statement, effect).await? {
@@ -413,7 +427,7 @@ impl<'a, P: Platform> Databases<'a, P> {
             }
         };
         let facts = facts_of(state, endpoints, prefix, prefixed)?;
-        cloud.memory.keep_facts(cloud.key.caller(), target, cloud.platform.now(), facts.clone());
+        cloud.memory.keep_facts(cloud.authenticator.caller(), target, cloud.platform.now(), facts.clone());
         Ok(facts)
     }
 
@@ -458,7 +472,7 @@ impl<'a, P: Platform> Databases<'a, P> {
             .hosts
             .url(&Host::Sql(access.facts.host.clone()), &["v1beta", "sql"], &[])
             .map_err(|malformed| Trouble::undone(ApiError::Malformed(malformed)))?;
-        let SqlLogin { user, password } = &access.login;
+        let SqlLogin { user, password, .. } = &access.login;
         let basic = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
         let headers = Headers::from_iter([
             ("accept", "application/json"),
@@ -483,7 +497,7 @@ impl<'a, P: Platform> Databases<'a, P> {
             .map_err(|error| Trouble::Failed { failure: ApiError::of_fetch(error).into(), maybe_done: true })?;
         let status = response.status;
         if !(200..=299).contains(&status) {
-            let secrets = [password.expose(), basic.as_str(), cloud.key.private().expose()];
+            let secrets = [password.expose(), basic.as_str(), cloud.authenticator.secret().expose()];
             let refusal = ApiError::of_refusal(&response, cloud.platform.now(), &secrets);
             return Err(trouble(&response, refusal, &secrets));
         }

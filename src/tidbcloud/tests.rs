@@ -18,7 +18,7 @@ const PRIVATE_KEY: &str = "canary-private-key";
 struct Scene {
     fake: Fake,
     hosts: Hosts,
-    key: ApiKey,
+    authenticator: Authenticator,
     memory: Memory,
     server_secret: Secret,
     fallback: Option<SqlLogin>,
@@ -30,7 +30,7 @@ fn scene(script: Script) -> Scene {
     Scene {
         fake: Fake::new(script),
         hosts: Hosts::real(),
-        key: ApiKey::new("SBXOWNER", PRIVATE_KEY).unwrap(),
+        authenticator: ApiKey::new("SBXOWNER", PRIVATE_KEY).unwrap().into(),
         memory: Memory::new(),
         server_secret: Secret::new("canary-server-secret"),
         fallback: None,
@@ -41,7 +41,7 @@ impl Scene {
     /// A call that may take 28 s.
     fn cloud(&self) -> Cloud<'_, Fake> {
         let deadline = self.fake.now().after(Duration::from_secs(28));
-        Cloud::new(&self.fake, &self.hosts, &self.key, &self.memory, deadline)
+        Cloud::new(&self.fake, &self.hosts, &self.authenticator, &self.memory, deadline)
     }
 
     /// SQL that may take 55 s.
@@ -147,6 +147,25 @@ async fn a_wrong_key_is_tried_once() {
 }
 
 #[tokio::test]
+async fn a_check_tells_refused_credentials_from_a_service_that_does_not_say() {
+    let scene = Scene::warmed(vec![ok(json!({ "clusters": [] }))]).await;
+    assert_eq!(scene.cloud().check().await, Ok(()));
+    assert_eq!(scene.fake.lines(), ["GET /v1beta1/clusters?pageSize=1 warm/2"]);
+
+    // The older nonce is refused, and then the fresh one.
+    scene.fake.then([challenge("two", false), challenge("three", false)]);
+    assert!(matches!(scene.cloud().check().await, Err(CheckFailure::Refused(answer)) if answer.status == 401));
+    scene.fake.then([challenge("four", false), status(403, json!({ "message": "role" }))]);
+    assert!(matches!(scene.cloud().check().await, Err(CheckFailure::Refused(answer)) if answer.message == "role"));
+
+    scene.fake.then((0..3).map(|_| Err(FetchError::Unreachable)));
+    assert_eq!(scene.cloud().check().await, Err(CheckFailure::Unsettled(ApiError::Unreachable)));
+    scene.fake.then([challenge("five", false), status(429, json!({}))]);
+    assert!(matches!(scene.cloud().check().await, Err(CheckFailure::Unsettled(ApiError::RateLimited { .. }))));
+    scene.fake.lines();
+}
+
+#[tokio::test]
 async fn a_nonce_that_the_server_hands_out_is_used_next() {
     let next = ok(json!({})).map(|answer| answer.with("Authentication-Info", "nextnonce=\"next\", qop=auth"));
     let scene = Scene::warmed(vec![next, ok(json!({}))]).await;
@@ -186,6 +205,59 @@ async fn two_calls_at_once_do_not_share_a_nonce() {
     let (first, second) = tokio::join!(biased; first.regions(), second.regions());
     assert!(first.is_ok() && second.is_ok());
     assert_eq!(scene.fake.lines(), ["GET /v1beta1/regions two/2", "GET /v1beta1/regions warm/3"]);
+}
+
+// A bearer token.
+
+const TOKEN: &str = "canary-token";
+
+/// A caller with a token of TiDB Cloud's own OAuth.
+fn with_token(script: Script) -> Scene {
+    let token = BearerToken::new(TOKEN, "person@example.com", "0a".repeat(32)).unwrap();
+    Scene { authenticator: token.into(), ..scene(script) }
+}
+
+#[tokio::test]
+async fn a_token_is_sent_with_the_first_request_and_every_other() {
+    let scene = with_token(vec![ok(json!({})), ok(cluster("7", "shop", "")), ok(json!({})), ok(active()), rows()]);
+    scene.cloud().regions().await.unwrap();
+    scene.cloud().create_cluster(&new_cluster()).await.unwrap();
+    scene.cloud().set_sql_password(&id(), "p.u", &Secret::new("canary-password")).await.unwrap();
+    scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap();
+    for request in scene.fake.sent.borrow().iter().take(4) {
+        assert_eq!(request.headers.get("authorization").as_deref(), Some("Bearer canary-token"));
+    }
+    let (cluster, sql) = (id(), "POST /v1beta/sql body basic");
+    assert_eq!(
+        scene.fake.lines(),
+        [
+            "GET /v1beta1/regions bearer",
+            "POST /v1beta1/clusters body bearer",
+            &format!("PATCH /v1beta1/clusters/{cluster}/sqlUsers/p.u body bearer"),
+            &format!("GET /v1beta1/clusters/{cluster} bearer"),
+            sql,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_refused_token_is_sent_once_and_never_repeated() {
+    // TiDB Cloud challenges for Digest whatever was sent.
+    let said = json!({ "code": 16, "message": "token canary-token has expired" });
+    let refused =
+        || status(401, said.clone()).map(|answer| answer.with("www-authenticate", "Digest realm=\"r\", nonce=\"n\""));
+    let scene = with_token(vec![refused(), refused(), refused(), refused()]);
+    let cloud = scene.cloud();
+    for error in [
+        cloud.regions().await.unwrap_err(),
+        cloud.create_cluster(&new_cluster()).await.unwrap_err(),
+        cloud.delete_cluster(&id()).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, ApiError::TokenRejected(_)), "{error}");
+        assert!(error.to_string().contains("token [redacted] has expired"), "{error}");
+    }
+    assert!(matches!(cloud.check().await, Err(CheckFailure::Refused(answer)) if answer.status == 401));
+    assert_eq!(scene.fake.lines().len(), 4);
 }
 
 // Lists.

@@ -97,7 +97,7 @@ macro_rules! text_unit {
 }
 
 /// Whether `text` has `least` to `most` bytes and each of them satisfies `allowed`.
-fn made_of(text: &str, least: usize, most: usize, allowed: fn(u8) -> bool) -> bool {
+pub(super) fn made_of(text: &str, least: usize, most: usize, allowed: fn(u8) -> bool) -> bool {
     (least..=most).contains(&text.len()) && text.bytes().all(allowed)
 }
 
@@ -241,10 +241,17 @@ impl JsonSchema for UsdCents {
     }
 }
 
-/// Who is calling, for whatever is remembered per caller: SHA-256 over the whole key pair, so that a wrong private key
-/// never meets what the right one has left behind.
+/// Who is calling, for whatever is remembered per caller: SHA-256 over all of the credentials, so that a wrong private
+/// key or an ended token never meets what the right one has left behind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Caller([u8; 32]);
+pub struct Caller([u8; 32]);
+
+impl Caller {
+    /// Whoever has these credentials.
+    pub(super) fn of(credentials: &str) -> Self {
+        Self(Sha256::digest(credentials).into())
+    }
+}
 
 /// A TiDB Cloud API key: public key as user name and private key as password of HTTP Digest.
 ///
@@ -272,7 +279,7 @@ impl ApiKey {
         if !made_of(&private, 1, 128, |byte| byte.is_ascii_graphic() && byte != b':') {
             return Err(Malformed { what: "the private key", expected: Self::PRIVATE_PATTERN });
         }
-        let caller = Caller(Sha256::digest(format!("{public}:{private}")).into());
+        let caller = Caller::of(&format!("{public}:{private}"));
         Ok(Self { public, private: Secret::new(private), caller })
     }
 
@@ -326,11 +333,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::tidbcloud::BearerToken;
 
     type Check = (&'static str, fn(&str) -> bool);
 
     /// The checks that stand beside the patterns.
-    const CHECKS: [Check; 8] = [
+    const CHECKS: [Check; 10] = [
         (ClusterId::PATTERN, ClusterId::holds),
         (BranchId::PATTERN, BranchId::holds),
         (DisplayName::PATTERN, DisplayName::holds),
@@ -339,6 +347,8 @@ mod tests {
         (PageToken::PATTERN, PageToken::holds),
         (ApiKey::PUBLIC_PATTERN, |text| ApiKey::new(text, "canary").is_ok()),
         (ApiKey::PRIVATE_PATTERN, |text| ApiKey::new("PUBLIC01", text).is_ok()),
+        (BearerToken::TOKEN_PATTERN, |text| BearerToken::new(text, "subject", "0".repeat(64)).is_ok()),
+        (BearerToken::DERIVATION_PATTERN, |text| BearerToken::new("canary", "subject", text).is_ok()),
     ];
 
     #[test]
@@ -376,8 +386,13 @@ mod tests {
 
     #[test]
     fn an_error_never_repeats_a_key() {
-        let malformed = ApiKey::new("PUBLIC01", "canary private").err().unwrap();
-        assert!(!format!("{malformed} {malformed:?}").contains("canary"));
+        for malformed in [
+            ApiKey::new("PUBLIC01", "canary private").err().unwrap(),
+            BearerToken::new("canary token", "subject", "0".repeat(64)).err().unwrap(),
+            BearerToken::new("token", "subject", "canary").err().unwrap(),
+        ] {
+            assert!(!format!("{malformed} {malformed:?}").contains("canary"));
+        }
     }
 
     #[test]

@@ -15,15 +15,21 @@ impl From<ApiError> for ToolError {
                 "Ask the person to check the key pair in the TiDB Cloud console; it may be mistyped or deleted.",
                 false,
             ),
+            ApiError::TokenRejected(_) => (
+                Code::UnauthenticatedUpstream,
+                "TiDB Cloud no longer accepts this connection's access token.",
+                "Ask the person to connect this server again in the client; the permission has ended or was taken back.",
+                false,
+            ),
             ApiError::Forbidden(_) => (
                 Code::PermissionDenied,
-                "The role of this API key does not allow this.",
-                "Ask the person for an API key with a role that does.",
+                "The role of these TiDB Cloud credentials does not allow this.",
+                "Ask the person to connect with an API key, or as somebody, whose role does.",
                 false,
             ),
             ApiError::NotFound(_) => (
                 Code::NotFound,
-                "It does not exist, or this API key cannot see it.",
+                "It does not exist, or these TiDB Cloud credentials cannot see it.",
                 "List what there is and use an id from that.",
                 false,
             ),
@@ -48,9 +54,12 @@ impl From<ApiError> for ToolError {
             ApiError::Refused(_) => {
                 (Code::InvalidArgument, "TiDB Cloud refused the request.", "Change the arguments accordingly.", false)
             }
-            ApiError::RateLimited { .. } => {
-                (Code::RateLimitedUpstream, "This API key made too many requests.", "Wait, then call again.", true)
-            }
+            ApiError::RateLimited { .. } => (
+                Code::RateLimitedUpstream,
+                "TiDB Cloud had too many requests with these credentials.",
+                "Wait, then call again.",
+                true,
+            ),
             ApiError::Failing { .. } => {
                 (Code::UpstreamUnavailable, "TiDB Cloud failed to answer.", "Call again in a minute.", true)
             }

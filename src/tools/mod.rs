@@ -32,7 +32,7 @@ use crate::{
     platform::{Platform, UnixMillis},
     scope::Scope,
     secret::Secret,
-    tidbcloud::{ApiKey, Cloud, Databases, Hosts, Memory, SqlLogin},
+    tidbcloud::{Authenticator, Cloud, Databases, Hosts, Memory, SqlLogin},
 };
 
 /// What a call does, from which its annotations and its place in the documentation follow.
@@ -176,12 +176,12 @@ pub struct Tools<'a, P> {
 }
 
 /// One organization of TiDB Cloud.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Organization<'a> {
     /// What the person who connected it calls it.
     pub name: &'a str,
-    /// Its key.
-    pub key: &'a ApiKey,
+    /// What shows TiDB Cloud who is calling.
+    pub authenticator: Authenticator,
     /// The caller's own SQL user.
     pub fallback: Option<&'a SqlLogin>,
 }
@@ -301,9 +301,9 @@ impl<P: Platform> Tools<'_, P> {
         all.filter(|(definition, tool)| self.view.leaves(definition, tool))
     }
 
-    fn context<'c>(&'c self, organization: &Organization<'c>, deadline: UnixMillis) -> Context<'c, P> {
+    fn context<'c>(&'c self, organization: &'c Organization<'c>, deadline: UnixMillis) -> Context<'c, P> {
         Context {
-            cloud: Cloud::new(self.platform, self.hosts, organization.key, self.memory, deadline),
+            cloud: Cloud::new(self.platform, self.hosts, &organization.authenticator, self.memory, deadline),
             platform: self.platform,
             secret: self.secret,
             fallback: organization.fallback,

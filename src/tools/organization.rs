@@ -9,7 +9,7 @@ use super::{Organization, Tools, Traits, resolve::ClusterReference, resolve::nam
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::{Platform, UnixMillis},
-    tidbcloud::{ApiError, ClusterId},
+    tidbcloud::{ApiError, Caller, ClusterId},
 };
 
 /// Name of the argument.
@@ -21,21 +21,20 @@ const KNOWN_MAX: usize = 256;
 
 /// In which organization clusters were found.
 #[derive(Default)]
-pub struct Homes(RefCell<BTreeMap<(String, ClusterId), UnixMillis>>);
+pub struct Homes(RefCell<BTreeMap<(Caller, ClusterId), UnixMillis>>);
 
 impl Homes {
-    fn knows(&self, public_key: &str, cluster: &ClusterId, now: UnixMillis) -> bool {
-        let key = (public_key.to_owned(), cluster.clone());
-        self.0.borrow().get(&key).is_some_and(|until| *until > now)
+    fn knows(&self, caller: Caller, cluster: &ClusterId, now: UnixMillis) -> bool {
+        self.0.borrow().get(&(caller, cluster.clone())).is_some_and(|until| *until > now)
     }
 
-    fn remember(&self, public_key: &str, cluster: &ClusterId, now: UnixMillis) {
+    fn remember(&self, caller: Caller, cluster: &ClusterId, now: UnixMillis) {
         let mut known = self.0.borrow_mut();
         if known.len() >= KNOWN_MAX {
             known.retain(|_, until| *until > now);
         }
         if known.len() < KNOWN_MAX {
-            known.insert((public_key.to_owned(), cluster.clone()), now.after(KNOWN));
+            known.insert((caller, cluster.clone()), now.after(KNOWN));
         }
     }
 }
@@ -115,14 +114,14 @@ impl<P: Platform> Tools<'_, P> {
             }
         };
         let now = self.platform.now();
-        let known = |organization: &&Organization<'_>| self.homes.knows(organization.key.public(), &id, now);
+        let known = |organization: &&Organization<'_>| self.homes.knows(organization.authenticator.caller(), &id, now);
         if let Some(organization) = self.organizations.iter().find(known) {
             return Ok((organization, id));
         }
         for organization in self.organizations {
             match self.context(organization, deadline).cloud().cluster(&id).await {
                 Ok(_) => {
-                    self.homes.remember(organization.key.public(), &id, now);
+                    self.homes.remember(organization.authenticator.caller(), &id, now);
                     return Ok((organization, id));
                 }
                 Err(ApiError::NotFound(_) | ApiError::Forbidden(_)) => {}

@@ -14,14 +14,17 @@ mod support;
 
 mod bad_inputs;
 mod catalogue;
+mod credentials;
 mod documents;
 mod faults;
+mod fuzz;
 mod limits;
 mod narrow;
 mod oauth;
 mod oauth_checklist;
 mod own_sql_user;
 mod secrets;
+mod tidb_cloud_oauth;
 mod tidy;
 mod transcripts;
 mod world;

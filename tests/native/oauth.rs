@@ -442,7 +442,7 @@ fn a_page_ends_after_ten_minutes_or_by_declining() {
 #[test]
 fn a_document_that_is_wrong_in_any_way_gets_nobody_to_the_page() {
     let mut server = Native::new();
-    let mut open = |server: &mut Native, path: &str, redirect: &str| {
+    let open = |server: &mut Native, path: &str, redirect: &str| {
         let client_id = format!("https://clients.example{path}");
         let flow = Flow { origin: server.origin(), client_id, redirect_uri: redirect.to_owned() };
         flow.open(server, &flow.request())

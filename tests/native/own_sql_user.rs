@@ -19,9 +19,10 @@ const PASSWORD: &str = "canary-Own-Password-1";
 fn a_sql_user_in_headers_is_used_where_its_prefix_belongs_and_nowhere_else() {
     let mut server = Native::new();
     let (public, private) = keys("owner");
-    let (key, memory) = (ApiKey::new(public, private).expect("a key"), Memory::new());
+    let authenticator = ApiKey::new(public, private).expect("a key").into();
+    let memory = Memory::new();
     let deadline = UnixMillis(server.world.now().0 + 28_000);
-    let cloud = Cloud::new(&server.world, &server.config.hosts, &key, &memory, deadline);
+    let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &memory, deadline);
     let id = ClusterId::try_from(SHOP_CLUSTER_ID.to_owned()).expect("an id");
     block_on(cloud.create_sql_user(&id, "reader", SqlRole::ReadOnly, &Secret::new(PASSWORD))).expect("a user");
     server.advance(5);

@@ -4,25 +4,12 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { launch } from '../clients/lib/browser.mjs';
 import { test, toolNames } from '../clients/lib/flow.mjs';
 
-const { BROWSER_DIR, CHROMIUM, MCP_URL, SCREENSHOTS_DIR } = process.env;
+const { MCP_URL, SCREENSHOTS_DIR } = process.env;
 const page = new URL('/', MCP_URL).href;
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-function browserOptions() {
-  if (CHROMIUM) return { executablePath: CHROMIUM };
-  // Without the arguments that the package proposes: they are meant for a sealed function, and switch web security off.
-  return {
-    executablePath: join(BROWSER_DIR, 'chromium'),
-    env: {
-      ...process.env,
-      FONTCONFIG_FILE: join(BROWSER_DIR, 'fonts.conf'),
-      LD_LIBRARY_PATH: join(BROWSER_DIR, 'al2023', 'lib'),
-    },
-  };
-}
 
 // What a person copies for each client.
 const snippets = {
@@ -37,7 +24,7 @@ const sizes = {
 };
 
 await mkdir(SCREENSHOTS_DIR, { recursive: true });
-const browser = await chromium.launch(browserOptions());
+const browser = await launch();
 
 for (const [size, device] of Object.entries(sizes)) {
   for (const colorScheme of ['light', 'dark']) {

@@ -10,7 +10,7 @@ use std::{
 
 use rmcp::{
     ClientLifecycleMode,
-    model::{CallToolRequestParams, ClientInfo, ProtocolVersion},
+    model::{CallToolRequestParams, ClientConfig, ProtocolVersion},
     serve_client_with_lifecycle,
     transport::{
         StreamableHttpClientTransport,

@@ -131,9 +131,12 @@ fn cargo_tally(ran: &Ran) -> Tally {
     tally.with_status(ran.success)
 }
 
+/// How long each parser is fed with what strangers might send.
+const FUZZ_SECONDS: &str = "20";
+
 fn native(context: &Context) -> Result<Tally, String> {
     let mut command = context.tools.cargo();
-    command.args(["test", "--workspace", "--no-fail-fast"]);
+    command.args(["test", "--workspace", "--no-fail-fast"]).env("FUZZ_SECONDS", FUZZ_SECONDS);
     process::shown("cargo test", &mut command).map(|ran| cargo_tally(&ran))
 }
 

@@ -9,7 +9,7 @@ pub const SERVERLESS_HOST: &str = "serverless.tidbapi.com";
 pub const IAM_HOST: &str = "iam.tidbapi.com";
 
 /// Control-plane hosts that are taken, whether or not the sandbox has operations there.
-const API_HOSTS: [&str; 7] = [
+const API_HOSTS: [&str; 8] = [
     SERVERLESS_HOST,
     IAM_HOST,
     "cloud.tidbapi.com",
@@ -17,6 +17,7 @@ const API_HOSTS: [&str; 7] = [
     "billing.tidbapi.com",
     "dataservice.tidbapi.com",
     "api.tidbcloud.com",
+    "oauth.tidbcloud.com",
 ];
 
 /// Whom a request is for.

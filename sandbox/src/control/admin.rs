@@ -43,15 +43,19 @@ impl Sandbox {
                 self.faults.clear();
                 (200, json!({}))
             }
+            ("POST", "device") => match self.logins.answer(&request.body) {
+                Ok(()) => (200, json!({})),
+                Err(error) => return refused(error.to_owned()),
+            },
             ("POST", "reset") => {
                 self.reset();
                 (200, json!({}))
             }
-            (_, "state" | "requests" | "clock" | "faults" | "reset") => (
+            (_, "state" | "requests" | "clock" | "faults" | "device" | "reset") => (
                 405,
-                json!({ "message": "GET state; GET, DELETE requests; POST clock; POST, DELETE faults; POST reset" }),
+                json!({ "message": "GET state; GET, DELETE requests; POST clock; POST, DELETE faults; POST device; POST reset" }),
             ),
-            _ => (404, json!({ "message": "state, requests, clock, faults and reset are here" })),
+            _ => (404, json!({ "message": "state, requests, clock, faults, device and reset are here" })),
         };
         json_response(status, &body)
     }

@@ -1,0 +1,181 @@
+//! Signing in at TiDB Cloud in place of giving keys, by its device flow: for deployments that are a client of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CHECK_TIME_MAX, Contents, Organization, Server,
+    authorize::Asked,
+    consent::Checked,
+    contents::{Credential, SignIn},
+    page::{self, Device},
+};
+use crate::{
+    config::OAuthClient,
+    grants::seal::random,
+    http::Response,
+    platform::{Platform, UnixMillis},
+    scope::Scope,
+    secret::Secret,
+    tidbcloud::{AuthorizationServer, OAuthError, Tokens},
+};
+
+/// What the page is sealed for.
+const PURPOSE: &str = "device page v1";
+
+/// What a person at TiDB Cloud's page is waited for: sealed into ours.
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    /// The transaction that it belongs to.
+    transaction: String,
+    device_code: String,
+    user_code: String,
+    verification_uri: String,
+    scope: String,
+}
+
+/// What became of a sign-in.
+pub(super) enum SignedIn {
+    /// The person did.
+    Yes(Scope, Box<Contents>),
+    /// Not yet, or not at all: the page that says so.
+    No(Response),
+}
+
+impl<P: Platform> Server<'_, P> {
+    fn tidb_cloud<'c>(&'c self, client: &'c OAuthClient) -> AuthorizationServer<'c, P> {
+        let deadline = self.now().after(CHECK_TIME_MAX);
+        AuthorizationServer::new(self.platform, &self.config.hosts, &client.id, &client.secret, deadline)
+    }
+
+    /// Begins a sign-in, and shows where to go.
+    pub(super) async fn begin_sign_in(
+        &self,
+        client: &OAuthClient,
+        asked: &Asked,
+        csrf: &str,
+        scope: Scope,
+    ) -> Response {
+        let device = match self.tidb_cloud(client).device_authorization().await {
+            Ok(device) => device,
+            Err(_) => return self.unreachable(),
+        };
+        let waiting = Waiting {
+            transaction: asked.id.clone(),
+            device_code: device.device_code.expose().to_owned(),
+            user_code: device.user_code,
+            verification_uri: device.verification_uri_complete.unwrap_or(device.verification_uri).into(),
+            scope: scope.as_str().to_owned(),
+        };
+        self.device_page(&waiting, asked, csrf, false)
+    }
+
+    /// Asks whether the person has signed in.
+    pub(super) async fn finish_sign_in(
+        &self,
+        client: &OAuthClient,
+        asked: &Asked,
+        csrf: &str,
+        sealed: &str,
+    ) -> SignedIn {
+        let waiting = self.keyring.open_text(PURPOSE, sealed);
+        let waiting = waiting.and_then(|text| serde_json::from_slice::<Waiting>(text.as_bytes()).ok());
+        let Some(waiting) = waiting.filter(|waiting| waiting.transaction == asked.id) else {
+            return SignedIn::No(self.refusal(
+                400,
+                "invalid_request",
+                "This page has ended. Go back to the client and connect again.",
+            ));
+        };
+        let server = self.tidb_cloud(client);
+        let tokens = match server.token_by_device_code(&Secret::new(waiting.device_code.as_str())).await {
+            Ok(tokens) => tokens,
+            Err(OAuthError::Pending | OAuthError::SlowDown) => {
+                return SignedIn::No(self.device_page(&waiting, asked, csrf, true));
+            }
+            Err(OAuthError::Denied | OAuthError::Expired | OAuthError::Refused(_)) => {
+                let message = "TiDB Cloud says that nobody signed in. Go back to the client and connect again.";
+                return SignedIn::No(self.refusal(400, "access_denied", message));
+            }
+            Err(OAuthError::Api(_)) => return SignedIn::No(self.unreachable()),
+        };
+        let Ok(user) = server.user_info(&tokens.access).await else { return SignedIn::No(self.unreachable()) };
+        let derivation =
+            random::<32>(&|bytes| self.random(bytes)).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let sign_in = sign_in(tokens, self.now(), user.subject().to_owned(), Secret::new(derivation), None);
+        let credential = Credential::SignIn(sign_in);
+        let checked = match credential.authenticator() {
+            Some(authenticator) => self.check(&authenticator).await,
+            None => Checked::Unknown,
+        };
+        match (checked, Scope::parse(&waiting.scope)) {
+            (Checked::Accepted, Some(scope)) => {
+                let organization = Organization { name: "default".to_owned(), credential, sql: None };
+                let contents = Contents { organizations: vec![organization], ..Contents::default() };
+                SignedIn::Yes(scope, Box::new(contents))
+            }
+            _ => SignedIn::No(self.unreachable()),
+        }
+    }
+
+    /// Makes sign-ins last as long as a new access token would; whether something changed.
+    ///
+    /// # Errors
+    /// TiDB Cloud did not give a new token.
+    pub(super) async fn renew(&self, contents: &mut Contents, seconds: u64) -> Result<bool, OAuthError> {
+        let (now, mut changed) = (self.now(), false);
+        let needed = now.after(Duration::from_secs(seconds));
+        let Some(client) = &self.config.tidb_cloud_oauth else { return Ok(false) };
+        for organization in &mut contents.organizations {
+            let Credential::SignIn(old) = &organization.credential else { continue };
+            let (Some(ends), Some(refresh)) = (old.ends, &old.refresh) else { continue };
+            if ends < needed {
+                let tokens = self.tidb_cloud(client).token_by_refresh_token(refresh).await?;
+                let (subject, derivation) = (old.subject.clone(), old.derivation.clone());
+                let renewed = sign_in(tokens, now, subject, derivation, Some(refresh));
+                organization.credential = Credential::SignIn(renewed);
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    fn device_page(&self, waiting: &Waiting, asked: &Asked, csrf: &str, again: bool) -> Response {
+        let random = |bytes: &mut [u8]| self.random(bytes);
+        let text = serde_json::to_string(waiting).unwrap_or_default();
+        let device = self.keyring.seal_text(PURPOSE, &text, &random).unwrap_or_default();
+        let (nonce, transaction) = (self.nonce(), self.sealed(asked));
+        let page = Device {
+            verification_uri: &waiting.verification_uri,
+            user_code: &waiting.user_code,
+            transaction: &transaction,
+            device: &device,
+            csrf,
+            nonce: &nonce,
+            again,
+        };
+        self.page(200, &nonce, page::device(&page))
+    }
+
+    fn unreachable(&self) -> Response {
+        self.refusal(503, "temporarily_unavailable", "TiDB Cloud did not answer. Go back and try again in a moment.")
+            .with("retry-after", "5")
+    }
+}
+
+fn sign_in(
+    tokens: Tokens,
+    now: UnixMillis,
+    subject: String,
+    derivation: Secret,
+    refresh_before: Option<&Secret>,
+) -> SignIn {
+    SignIn {
+        access: tokens.access,
+        ends: tokens.expires_in.map(|lasts| now.after(lasts)),
+        refresh: tokens.refresh.or_else(|| refresh_before.cloned()),
+        subject,
+        derivation,
+    }
+}

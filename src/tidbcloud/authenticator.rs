@@ -1,0 +1,142 @@
+//! What TiDB Cloud is shown by whoever calls: an API key, or a token of its own OAuth.
+
+use super::units::{ApiKey, Caller, Malformed, hmac_sha256, made_of};
+use crate::secret::Secret;
+
+/// How a caller proves itself to TiDB Cloud.
+#[derive(Clone)]
+pub enum Authenticator {
+    /// HTTP Digest with an API key.
+    Digest(ApiKey),
+    /// A bearer token of TiDB Cloud's own OAuth (RFC 6750 section 2.1). That the API takes one beside Digest is
+    /// published for its version `v1beta2`; for clusters, branches and SQL users it is not documented, and its command
+    /// line client sends it so.
+    Bearer(BearerToken),
+}
+
+impl From<ApiKey> for Authenticator {
+    fn from(key: ApiKey) -> Self {
+        Self::Digest(key)
+    }
+}
+
+impl From<BearerToken> for Authenticator {
+    fn from(token: BearerToken) -> Self {
+        Self::Bearer(token)
+    }
+}
+
+impl Authenticator {
+    /// Who is calling, for whatever is remembered per caller.
+    pub fn caller(&self) -> Caller {
+        match self {
+            Self::Digest(key) => key.caller(),
+            Self::Bearer(token) => token.caller,
+        }
+    }
+
+    /// What no error may repeat.
+    pub(super) fn secret(&self) -> &Secret {
+        match self {
+            Self::Digest(key) => key.private(),
+            Self::Bearer(token) => &token.token,
+        }
+    }
+
+    /// What names of managed SQL users carry a hash of.
+    ///
+    /// Every text begins with a label of its kind, so that no subject derives what an API key does. The derivation is in
+    /// it, because one person may connect several clients: each grant has a derivation, and so passwords, of its own, and
+    /// grants that shared a user would set its password against each other.
+    pub(super) fn sql_user_name_hash(&self, server_secret: &Secret) -> [u8; 32] {
+        let text = match self {
+            Self::Digest(key) => format!("sql user name v1\n{}", key.public()),
+            Self::Bearer(BearerToken { subject, derivation, .. }) => {
+                format!("sql user name of a grant v1\n{subject}\n{}", derivation.expose())
+            }
+        };
+        hmac_sha256(server_secret.expose().as_bytes(), text.as_bytes())
+    }
+
+    /// What passwords of managed SQL users are derived from: server secret and the caller's own secret, of which neither
+    /// is enough.
+    pub(super) fn sql_password_key(&self, server_secret: &Secret) -> [u8; 32] {
+        let text = match self {
+            Self::Digest(key) => format!("sql password key v1\n{}", key.private().expose()),
+            Self::Bearer(BearerToken { subject, derivation, .. }) => {
+                format!("sql password key of a grant v1\n{subject}\n{}", derivation.expose())
+            }
+        };
+        hmac_sha256(server_secret.expose().as_bytes(), text.as_bytes())
+    }
+}
+
+/// An access token of TiDB Cloud's own OAuth, and what stays the same when it is refreshed.
+#[derive(Clone)]
+pub struct BearerToken {
+    token: Secret,
+    subject: String,
+    derivation: Secret,
+    caller: Caller,
+}
+
+impl BearerToken {
+    /// What a token must look like: `b64token` of RFC 6750 section 2.1, with no more padding than Base64 has. 4,096
+    /// characters are half of the 8 KiB that common servers take as a header line; a signed token has about 1,000.
+    pub const TOKEN_PATTERN: &'static str = "^[A-Za-z0-9._~+/-]{1,4096}={0,2}$";
+    /// What a derivation must look like: 32 random bytes in lower-case hexadecimal.
+    pub const DERIVATION_PATTERN: &'static str = "^[0-9a-f]{64}$";
+
+    /// A token of `subject`: who it stands for, stable and not secret, 1 to 256 bytes without control characters.
+    ///
+    /// `derivation` is what SQL passwords are derived from in place of a private key, because the token changes: 32
+    /// random bytes in lower-case hexadecimal, drawn once for each grant and as secret as the token. The error says which
+    /// part is malformed, never its value.
+    pub fn new(
+        token: impl Into<String>,
+        subject: impl Into<String>,
+        derivation: impl Into<String>,
+    ) -> Result<Self, Malformed> {
+        let (token, subject, derivation) = (token.into(), subject.into(), derivation.into());
+        if !is_token(&token) {
+            return Err(Malformed { what: "the token", expected: Self::TOKEN_PATTERN });
+        }
+        if !is_subject(&subject) {
+            return Err(Malformed { what: "the subject", expected: "1 to 256 bytes without control characters" });
+        }
+        if !made_of(&derivation, 64, 64, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(Malformed { what: "the derivation", expected: Self::DERIVATION_PATTERN });
+        }
+        // No API key has a line break, so no key and no token hash the same text.
+        let caller = Caller::of(&format!("bearer v1\n{subject}\n{derivation}\n{token}"));
+        Ok(Self { token: Secret::new(token), subject, derivation: Secret::new(derivation), caller })
+    }
+
+    /// The access token.
+    pub fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    /// Whom it stands for.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// What SQL passwords are derived from.
+    pub fn derivation(&self) -> &Secret {
+        &self.derivation
+    }
+}
+
+/// Whether it can be a subject. 256 bytes hold the longest address of e-mail, 254 characters (RFC 5321
+/// section 4.5.3.1.3).
+pub(super) fn is_subject(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// See [`BearerToken::TOKEN_PATTERN`]: what can stand in a header as it is.
+pub(super) fn is_token(text: &str) -> bool {
+    let head = text.trim_end_matches('=');
+    text.len() - head.len() <= 2
+        && made_of(head, 1, 4096, |byte| byte.is_ascii_alphanumeric() || b"._~+/-".contains(&byte))
+}

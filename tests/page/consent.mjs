@@ -1,0 +1,157 @@
+// The pages with forms in a real browser: consent and grants, light and dark, on a phone and on a desktop.
+
+import assert from 'node:assert/strict';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { launch, owner } from '../clients/lib/browser.mjs';
+import { test } from '../clients/lib/flow.mjs';
+
+const { MCP_URL, SCREENSHOTS_DIR } = process.env;
+const { origin } = new URL(MCP_URL);
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+const sizes = {
+  phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
+  desktop: { viewport: { width: 1280, height: 900 } },
+};
+
+// The client: it only has to be there when the browser comes back.
+const client = createServer((request, answer) => answer.end('back'));
+await new Promise(resolve => client.listen(0, '127.0.0.1', resolve));
+const callback = `http://127.0.0.1:${client.address().port}/callback`;
+
+async function consentAddress() {
+  const registered = await fetch(`${origin}/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'CF-Connecting-IP': '203.0.113.240' },
+    body: JSON.stringify({ client_name: 'A client <b>with</b> "marks"', redirect_uris: [callback] }),
+  });
+  const { client_id } = await registered.json();
+  return `${origin}/authorize?${new URLSearchParams({
+    response_type: 'code',
+    client_id,
+    redirect_uri: callback,
+    state: 'state',
+    code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
+    code_challenge_method: 'S256',
+    scope: 'tidb:read tidb:write tidb:destroy',
+  })}`;
+}
+
+async function accessible(tab) {
+  // Folded panels are content as well. The policy of the page keeps scripts out, so axe runs in a world of its own.
+  await tab.evaluate(() => document.querySelectorAll('details').forEach(panel => { panel.open = true; }));
+  const session = await tab.context().newCDPSession(tab);
+  const { frameTree } = await session.send('Page.getFrameTree');
+  const { executionContextId: contextId } = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id });
+  await session.send('Runtime.evaluate', { expression: axe, contextId });
+  const { result } = await session.send('Runtime.evaluate', {
+    expression: 'axe.run().then(({ violations }) => JSON.stringify(violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.target)}`)))',
+    contextId,
+    awaitPromise: true,
+    returnByValue: true,
+  });
+  assert.deepEqual(JSON.parse(result.value), []);
+}
+
+async function fits(tab) {
+  const [content, window] = await tab.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ]);
+  assert.ok(content <= window, `${content} px of content in a window of ${window} px`);
+}
+
+await mkdir(SCREENSHOTS_DIR, { recursive: true });
+const browser = await launch();
+let address = 0;
+
+for (const [size, device] of Object.entries(sizes)) {
+  for (const colorScheme of ['light', 'dark']) {
+    const label = `${size} ${colorScheme}`;
+    address += 1;
+    const context = await browser.newContext({
+      ...device,
+      colorScheme,
+      extraHTTPHeaders: { 'CF-Connecting-IP': `203.0.113.${230 + address}` },
+    });
+    const tab = await context.newPage();
+    const complaints = [];
+    tab.on('console', message => {
+      if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+    });
+    tab.on('pageerror', error => complaints.push(String(error)));
+    const picture = name => tab.screenshot({ path: join(SCREENSHOTS_DIR, `${name}-${size}-${colorScheme}.png`), fullPage: true });
+
+    await test(`consent ${label}: loads without a complaint, fits and is accessible`, async () => {
+      assert.equal((await tab.goto(await consentAddress(), { waitUntil: 'networkidle' })).status(), 200);
+      await picture('consent');
+      assert.deepEqual(complaints, []);
+      await fits(tab);
+      await accessible(tab);
+      await fits(tab);
+      assert.ok((await tab.textContent('main')).includes('A client <b>with</b> "marks"'), 'a name is text');
+    });
+
+    await test(`consent ${label}: says what is wrong, at the top and at the field`, async () => {
+      await tab.reload();
+      await tab.getByLabel('Public key').first().fill(owner.publicKey);
+      await tab.getByRole('button', { name: 'Connect' }).click();
+      await tab.getByRole('alert').waitFor();
+      await picture('consent-problem');
+      const field = tab.getByLabel('Private key').first();
+      assert.equal(await field.getAttribute('aria-invalid'), 'true');
+      assert.equal(await field.inputValue(), '');
+      assert.equal(await tab.getByLabel('Public key').first().inputValue(), owner.publicKey);
+      await accessible(tab);
+    });
+
+    await test(`consent ${label}: can be filled in and sent from the keyboard alone`, async () => {
+      complaints.length = 0;
+      await tab.goto(await consentAddress());
+      const focus = async selector => {
+        for (let presses = 0; presses < 60; presses += 1) {
+          if (await tab.evaluate(wanted => document.activeElement?.matches(wanted), selector)) return;
+          await tab.keyboard.press('Tab');
+        }
+        assert.fail(`${selector} is out of reach`);
+      };
+      await focus('#publicKey');
+      await tab.keyboard.type(owner.publicKey);
+      await focus('#privateKey');
+      await tab.keyboard.type(owner.privateKey);
+      await tab.keyboard.press('Enter');
+      await tab.waitForURL(url => url.href.startsWith(callback));
+      const answer = new URL(tab.url()).searchParams;
+      assert.ok(answer.get('code')?.startsWith('tdb_ac_v1.'));
+      assert.deepEqual([answer.get('state'), answer.get('iss')], ['state', origin]);
+      assert.deepEqual(complaints, []);
+    });
+
+    await test(`grants ${label}: lists what was allowed, and ends it`, async () => {
+      await tab.goto(`${origin}/grants`);
+      await picture('grants-sign-in');
+      await accessible(tab);
+      await tab.getByLabel('Public key').fill(owner.publicKey);
+      await tab.getByLabel('Private key').fill(owner.privateKey);
+      await tab.getByRole('button', { name: 'Show' }).click();
+      const grants = tab.getByRole('button', { name: /End this grant: A client/ });
+      await grants.first().waitFor();
+      await picture('grants');
+      await fits(tab);
+      await accessible(tab);
+      const before = await grants.count();
+      await grants.first().click();
+      await tab.getByRole('status').waitFor();
+      assert.equal(await grants.count(), before - 1);
+      assert.deepEqual(complaints, []);
+    });
+
+    await context.close();
+  }
+}
+
+await browser.close();
+client.close();
