@@ -1,6 +1,5 @@
 //! What only the real runtime can show: the transcripts over HTTP, the limiter's Durable Object, races and restarts in
-//! authorization, the landing page,
-//! and an official Rust client.
+//! authorization, the landing page, and an official Rust client.
 //!
 //! `cargo xtask test` gives the sandbox's address in `SANDBOX_URL` and its own program in `XTASK`, which starts Workers
 //! from the build that is there.
