@@ -288,12 +288,12 @@ impl<P: Platform> Server<'_, P> {
         };
         for (name, entry) in entries {
             match self.ask_index(&name, index::Command::Add(entry)).await {
-                Ok(index::Reply::Full) => {
-                    return Err(self.refusal(
-                        400,
-                        "access_denied",
-                        "This key is in 200 grants already. Revoke some at /grants, then connect again.",
-                    ));
+                Ok(index::Reply::Evicted { grant }) => {
+                    if let Some(oldest) = GrantId::parse(&grant, self.keyring) {
+                        let ended = self.ask_grant(&oldest, grant::Command::End).await;
+                        ended.map_err(|_| self.unavailable_page())?;
+                        self.audit("revocation", &[("grant", short(&oldest)), ("by", "newer grants")]);
+                    }
                 }
                 Ok(_) => {}
                 Err(_) => return Err(self.unavailable_page()),
