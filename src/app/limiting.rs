@@ -29,6 +29,17 @@ pub(super) struct Local {
     refused: RefCell<BTreeMap<LimitKey, UnixMillis>>,
     /// Buckets for the time when the Durable Object does not answer.
     buckets: RefCell<BTreeMap<LimitKey, Bucket>>,
+    /// Permits that were taken ahead.
+    leases: RefCell<BTreeMap<LimitKey, Lease>>,
+}
+
+/// Permits of one key that were taken from its Durable Object and not used yet.
+#[derive(Clone, Copy)]
+struct Lease {
+    left: u32,
+    until: UnixMillis,
+    /// What the Durable Object said when it gave them.
+    admission: Admission,
 }
 
 /// Whose limit, and how large.
@@ -38,6 +49,11 @@ pub(super) struct Limit {
     key: LimitKey,
     policy: Policy,
 }
+
+/// Permits that are taken ahead: most requests then need no second call. What an isolate does not use within ten seconds is
+/// lost to the credential, five permits of 120 a minute.
+const LEASE_PERMITS: u32 = 5;
+const LEASE_MILLIS: u64 = 10_000;
 
 /// What came of taking permits.
 pub(super) struct Taken {
@@ -109,6 +125,26 @@ impl Limit {
         }
     }
 
+    /// The same, with some permits ahead: never more than the limit, over all isolates.
+    pub(super) async fn take_ahead(&self, platform: &impl Platform, local: &Local, cost: u32) -> Taken {
+        let now = platform.now();
+        if let Some(lease) = local.use_lease(&self.key, now, cost) {
+            return self
+                .taken(Admission { remaining: lease.admission.remaining + lease.left, ..lease.admission }, false);
+        }
+        let ahead = LEASE_PERMITS.min(self.policy.burst / LEASE_PERMITS);
+        if ahead > cost
+            && local.refused_for(&self.key, now).is_none()
+            && let Ok(admission @ Admission { allowed: true, .. }) = platform.admit(&self.key, self.policy, ahead).await
+        {
+            let left = ahead - cost;
+            let until = UnixMillis(now.0.saturating_add(LEASE_MILLIS));
+            local.keep_lease(&self.key, Lease { left, until, admission }, now);
+            return self.taken(Admission { remaining: admission.remaining + left, ..admission }, false);
+        }
+        self.take(platform, local, cost).await
+    }
+
     /// What this isolate remembers of a refusal, without asking anybody.
     pub(super) fn refused_here(&self, local: &Local, now: UnixMillis) -> Option<Taken> {
         local.refused_for(&self.key, now).map(|millis| self.refused(millis, false))
@@ -143,6 +179,23 @@ impl Local {
         }
         if refused.len() < KEYS_MAX {
             refused.insert(key.clone(), UnixMillis(now.0.saturating_add(millis)));
+        }
+    }
+
+    fn use_lease(&self, key: &LimitKey, now: UnixMillis, cost: u32) -> Option<Lease> {
+        let mut leases = self.leases.borrow_mut();
+        let lease = leases.get_mut(key).filter(|lease| lease.until > now && lease.left >= cost)?;
+        lease.left -= cost;
+        Some(*lease)
+    }
+
+    fn keep_lease(&self, key: &LimitKey, lease: Lease, now: UnixMillis) {
+        let mut leases = self.leases.borrow_mut();
+        if leases.len() >= KEYS_MAX {
+            leases.retain(|_, lease| lease.until > now);
+        }
+        if leases.len() < KEYS_MAX {
+            leases.insert(key.clone(), lease);
         }
     }
 

@@ -185,7 +185,7 @@ impl<'a, P: Platform> App<'a, P> {
                 Limit::of_credential(&[b"owner"], self.config, &keyring)
             }
         };
-        let taken_too = of_credential.take(&self.platform, &self.isolate.limiter, 1).await;
+        let taken_too = of_credential.take_ahead(&self.platform, &self.isolate.limiter, 1).await;
         line.limited(&taken_too);
         if !taken_too.allowed() {
             return limiting::describe(taken_too.refusal(&line.request_id), &[&taken, &taken_too]);

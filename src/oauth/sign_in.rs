@@ -13,12 +13,16 @@ use super::{
 };
 use crate::{
     config::OAuthClient,
-    grants::seal::random,
+    grants::{
+        grant::{Command, Reply},
+        seal::random,
+        token::Token,
+    },
     http::Response,
     platform::{Platform, UnixMillis},
     scope::Scope,
     secret::Secret,
-    tidbcloud::{AuthorizationServer, OAuthError, Tokens},
+    tidbcloud::{AuthorizationServer, OAuthError, TokenKind, Tokens},
 };
 
 /// What the page is sealed for.
@@ -139,6 +143,29 @@ impl<P: Platform> Server<'_, P> {
             }
         }
         Ok(changed)
+    }
+
+    /// Ends the sign-ins of a grant whose refresh token is about to be revoked. That TiDB Cloud does not answer keeps nobody
+    /// from revoking: its tokens then end by themselves.
+    pub(super) async fn end_sign_ins(&self, token: &Token, client_id: &str) {
+        let Some(client) = &self.config.tidb_cloud_oauth else { return };
+        let (hash, client_id) = (token.fingerprint(), client_id.to_owned());
+        let open = Command::OpenRefresh { hash, family: token.family(), client_id };
+        let Ok(Reply::Opened(opened)) = self.ask_grant(&token.grant, open).await else { return };
+        let contents = self
+            .keyring
+            .unwrap(&token.wrapping(), &opened.wrapped)
+            .and_then(|data_key| data_key.open(&opened.bound_to(token.grant.as_str()), &opened.contents))
+            .and_then(|text| Contents::read(&text));
+        for organization in contents.into_iter().flat_map(|contents| contents.organizations) {
+            if let Credential::SignIn(sign_in) = organization.credential {
+                let server = self.tidb_cloud(client);
+                let _ = server.revoke(&sign_in.access, TokenKind::Access).await;
+                if let Some(refresh) = &sign_in.refresh {
+                    let _ = server.revoke(refresh, TokenKind::Refresh).await;
+                }
+            }
+        }
     }
 
     fn device_page(&self, waiting: &Waiting, asked: &Asked, csrf: &str, again: bool) -> Response {

@@ -141,6 +141,14 @@ fn a_person_signs_in_at_tidb_cloud_in_place_of_giving_keys() {
     server.advance(1_000);
     assert_eq!(server.send(list_clusters(&tokens.access)).status, 200, "the first sign-in has ended by now");
 
+    // Revoking ends the sign-in as well.
+    server.admin("DELETE", "/_sandbox/requests", None);
+    let all = fields(&[("token", &tokens.refresh), ("client_id", &flow.client_id)]);
+    assert_eq!(server.send(form("/revoke", &all)).status, 200);
+    let requests = server.admin("GET", "/_sandbox/requests", None).to_string();
+    assert_eq!(requests.matches("/v1/revoke").count(), 2, "access and refresh token: {requests}");
+    assert_eq!(server.send(list_clusters(&tokens.access)).status, 401);
+
     let dump =
         server.world.objects.borrow().values().cloned().collect::<String>() + &server.world.log.borrow().join("");
     for (target, sent) in server.world.sent.borrow().iter().filter(|(target, _)| target.contains("oauth.tidbcloud.com"))

@@ -5,11 +5,10 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { launch, owner } from '../clients/lib/browser.mjs';
+import { complaintsOf, launch, origin, ownAddress, owner, profile } from '../clients/lib/browser.mjs';
 import { test } from '../clients/lib/flow.mjs';
 
-const { MCP_URL, SCREENSHOTS_DIR } = process.env;
-const { origin } = new URL(MCP_URL);
+const { SCREENSHOTS_DIR } = process.env;
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const sizes = {
@@ -25,7 +24,7 @@ const callback = `http://127.0.0.1:${client.address().port}/callback`;
 async function consentAddress() {
   const registered = await fetch(`${origin}/register`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', 'CF-Connecting-IP': '203.0.113.240' },
+    headers: { 'content-type': 'application/json', 'CF-Connecting-IP': ownAddress() },
     body: JSON.stringify({ client_name: 'A client <b>with</b> "marks"', redirect_uris: [callback] }),
   });
   const { client_id } = await registered.json();
@@ -66,23 +65,13 @@ async function fits(tab) {
 
 await mkdir(SCREENSHOTS_DIR, { recursive: true });
 const browser = await launch();
-let address = 0;
 
 for (const [size, device] of Object.entries(sizes)) {
   for (const colorScheme of ['light', 'dark']) {
     const label = `${size} ${colorScheme}`;
-    address += 1;
-    const context = await browser.newContext({
-      ...device,
-      colorScheme,
-      extraHTTPHeaders: { 'CF-Connecting-IP': `203.0.113.${230 + address}` },
-    });
+    const context = await profile(browser, { ...device, colorScheme });
     const tab = await context.newPage();
-    const complaints = [];
-    tab.on('console', message => {
-      if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
-    });
-    tab.on('pageerror', error => complaints.push(String(error)));
+    const complaints = complaintsOf(tab);
     const picture = name => tab.screenshot({ path: join(SCREENSHOTS_DIR, `${name}-${size}-${colorScheme}.png`), fullPage: true });
 
     await test(`consent ${label}: loads without a complaint, fits and is accessible`, async () => {
