@@ -118,6 +118,12 @@ pub const SETTINGS: &[Setting] = &[
         default: "unset",
         meaning: "Belongs to the one above: both or neither.",
     },
+    Setting {
+        name: "TIDB_CLOUD_OAUTH_AUTHORIZE_URL",
+        secret: false,
+        default: "unset",
+        meaning: "The page of TiDB Cloud's authorization code flow, which is not published: where set, people are sent there; otherwise they type a code (device flow).",
+    },
 ];
 
 /// The shortest access key and server secret: 32 characters of hexadecimal are 128 bits.
@@ -210,6 +216,8 @@ pub struct OAuthClient {
     pub id: String,
     /// Its secret there.
     pub secret: Secret,
+    /// The page of the authorization code flow; without one, the device flow is used.
+    pub authorize_url: Option<Url>,
 }
 
 /// The owner's own deployment.
@@ -375,9 +383,16 @@ impl Config {
             }
             allowed.unwrap_or(default)
         });
+        let authorize_url = set("TIDB_CLOUD_OAUTH_AUTHORIZE_URL").and_then(|text| {
+            let url = Url::parse(&text).ok().filter(|url| url.scheme() == "https" && url.fragment().is_none());
+            if url.is_none() {
+                wrong("TIDB_CLOUD_OAUTH_AUTHORIZE_URL", "must be an https address without a fragment");
+            }
+            url
+        });
         let tidb_cloud_oauth = match (set("TIDB_CLOUD_OAUTH_CLIENT_ID"), set("TIDB_CLOUD_OAUTH_CLIENT_SECRET")) {
             (None, None) => None,
-            (Some(id), Some(secret)) => Some(OAuthClient { id, secret: Secret::new(secret) }),
+            (Some(id), Some(secret)) => Some(OAuthClient { id, secret: Secret::new(secret), authorize_url }),
             (id, _) => {
                 let missing =
                     if id.is_none() { "TIDB_CLOUD_OAUTH_CLIENT_ID" } else { "TIDB_CLOUD_OAUTH_CLIENT_SECRET" };
@@ -481,6 +496,7 @@ mod tests {
             ("MCP_SECRET", "canary"),
             ("MCP_SECRET_PREVIOUS", "canary"),
             ("ALLOWED_CREDENTIALS", "oauth,canary"),
+            ("TIDB_CLOUD_OAUTH_AUTHORIZE_URL", "http://canary.example"),
         ];
         let problems = read(&bad).err().expect("invalid");
         assert_eq!(problems.iter().map(|problem| problem.setting).collect::<Vec<_>>(), bad.map(|(name, _)| name));

@@ -126,7 +126,7 @@ impl<P: Platform> Server<'_, P> {
     }
 
     /// Ends the page and makes the grant: the answer that leads back to the client.
-    async fn grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Response {
+    pub(super) async fn grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Response {
         match self.ask_transaction(&asked.id, transaction::Command::End { ends: asked.ends }).await {
             Ok(transaction::Reply::Open { .. }) => {}
             Ok(transaction::Reply::Ended) => return self.ended(),
@@ -142,7 +142,7 @@ impl<P: Platform> Server<'_, P> {
         }
     }
 
-    fn ended(&self) -> Response {
+    pub(super) fn ended(&self) -> Response {
         self.refusal(400, "invalid_request", "This page has ended. Go back to the client and connect again.")
     }
 

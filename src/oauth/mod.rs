@@ -58,6 +58,8 @@ pub enum Route {
     Authorize,
     /// Where the consent page is sent to.
     Consent,
+    /// Where TiDB Cloud sends a person back who signed in there.
+    SignedIn,
     /// The token endpoint (RFC 6749 section 3.2).
     Token,
     /// The registration endpoint (RFC 7591 section 3).
@@ -82,6 +84,7 @@ impl Route {
             }
             "/authorize" => Self::Authorize,
             "/consent" => Self::Consent,
+            "/signed-in" => Self::SignedIn,
             "/token" => Self::Token,
             "/register" => Self::Register,
             "/revoke" => Self::Revoke,
@@ -98,6 +101,7 @@ impl Route {
             Self::AuthorizationServer => "/.well-known/oauth-authorization-server",
             Self::Authorize => "/authorize",
             Self::Consent => "/consent",
+            Self::SignedIn => "/signed-in",
             Self::Token => "/token",
             Self::Register => "/register",
             Self::Revoke => "/revoke",
@@ -110,7 +114,7 @@ impl Route {
     pub fn takes(self, method: Method) -> bool {
         match self {
             Self::ProtectedResource | Self::AuthorizationServer => matches!(method, Method::Get | Method::Head),
-            Self::Authorize => method == Method::Get,
+            Self::Authorize | Self::SignedIn => method == Method::Get,
             Self::Grants => matches!(method, Method::Get | Method::Post),
             Self::Consent | Self::Token | Self::Register | Self::Revoke | Self::RevokeGrant => method == Method::Post,
         }
@@ -120,7 +124,7 @@ impl Route {
     pub fn allow(self) -> &'static str {
         match self {
             Self::ProtectedResource | Self::AuthorizationServer => "GET, HEAD, OPTIONS",
-            Self::Authorize => "GET",
+            Self::Authorize | Self::SignedIn => "GET",
             Self::Grants => "GET, POST",
             Self::Token | Self::Register | Self::Revoke => "POST, OPTIONS",
             Self::Consent | Self::RevokeGrant => "POST",
@@ -134,7 +138,7 @@ impl Route {
 
     /// Whether a person sees it.
     pub fn is_page(self) -> bool {
-        matches!(self, Self::Authorize | Self::Consent | Self::Grants | Self::RevokeGrant)
+        matches!(self, Self::Authorize | Self::Consent | Self::SignedIn | Self::Grants | Self::RevokeGrant)
     }
 
     /// Whether it is answered without any storage or limit: it says what everybody may know.
@@ -203,6 +207,7 @@ impl<P: Platform> Server<'_, P> {
             (Route::AuthorizationServer, _) => self.authorization_server(),
             (Route::Authorize, _) => self.authorize(head).await,
             (Route::Consent, _) => self.consent(head, body).await,
+            (Route::SignedIn, _) => self.signed_in(head).await,
             (Route::Token, _) => self.token(head, body).await,
             (Route::Register, _) => self.register(head, body).await,
             (Route::Revoke, _) => self.revoke(head, body).await,

@@ -1,24 +1,29 @@
-//! Signing in at TiDB Cloud in place of giving keys, by its device flow: for deployments that are a client of it.
+//! Signing in at TiDB Cloud in place of giving keys: for deployments that are a client of it. By its device flow, or by its
+//! authorization code flow where the deployment knows the address of that.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::{
     Contents, Organization, Server,
-    authorize::Asked,
+    authorize::{Asked, cookie_name},
     check::{CHECK_TIME_MAX, Checked},
     contents::{Credential, SignIn},
+    form::Fields,
     page::{self, Device},
+    token::challenge,
 };
 use crate::{
     config::OAuthClient,
     grants::{
         grant::{Command, Reply},
-        seal::random,
+        seal::{base64url, fingerprint, random, same},
         token::Token,
+        transaction,
     },
-    http::Response,
+    http::{Head, Response},
     platform::{Platform, UnixMillis},
     scope::Scope,
     secret::Secret,
@@ -38,6 +43,17 @@ struct Waiting {
     verification_uri: String,
     scope: String,
 }
+
+/// What TiDB Cloud's page is given and gives back: sealed, so that it can be the state.
+#[derive(Serialize, Deserialize)]
+struct Sent {
+    asked: Asked,
+    scope: String,
+    verifier: String,
+}
+
+/// What it is sealed for.
+const SENT_PURPOSE: &str = "sign-in state v1";
 
 /// What became of a sign-in.
 pub(super) enum SignedIn {
@@ -61,6 +77,9 @@ impl<P: Platform> Server<'_, P> {
         csrf: &str,
         scope: Scope,
     ) -> Response {
+        if let Some(page) = &client.authorize_url {
+            return self.send_to_sign_in(client, page, asked, scope);
+        }
         let device = match self.tidb_cloud(client).device_authorization().await {
             Ok(device) => device,
             Err(_) => return self.unreachable(),
@@ -86,25 +105,93 @@ impl<P: Platform> Server<'_, P> {
         let waiting = self.keyring.open_text(PURPOSE, sealed);
         let waiting = waiting.and_then(|text| serde_json::from_slice::<Waiting>(text.as_bytes()).ok());
         let Some(waiting) = waiting.filter(|waiting| waiting.transaction == asked.id) else {
-            return SignedIn::No(self.refusal(
-                400,
-                "invalid_request",
-                "This page has ended. Go back to the client and connect again.",
-            ));
+            return SignedIn::No(self.ended());
         };
-        let server = self.tidb_cloud(client);
-        let tokens = match server.token_by_device_code(&Secret::new(waiting.device_code.as_str())).await {
+        let code = Secret::new(waiting.device_code.as_str());
+        let tokens = match self.tidb_cloud(client).token_by_device_code(&code).await {
             Ok(tokens) => tokens,
             Err(OAuthError::Pending | OAuthError::SlowDown) => {
                 return SignedIn::No(self.device_page(&waiting, asked, csrf, true));
             }
-            Err(OAuthError::Denied | OAuthError::Expired | OAuthError::Refused(_)) => {
-                let message = "TiDB Cloud says that nobody signed in. Go back to the client and connect again.";
-                return SignedIn::No(self.refusal(400, "access_denied", message));
-            }
-            Err(OAuthError::Api(_)) => return SignedIn::No(self.unreachable()),
+            Err(failure) => return SignedIn::No(self.not_signed_in(&failure)),
         };
-        let Ok(user) = server.user_info(&tokens.access).await else { return SignedIn::No(self.unreachable()) };
+        self.contents_of(client, tokens, &waiting.scope).await
+    }
+
+    /// Sends the person to TiDB Cloud's page, which sends them back to `/signed-in`.
+    fn send_to_sign_in(&self, client: &OAuthClient, page: &Url, asked: &Asked, scope: Scope) -> Response {
+        let bytes = |bytes: &mut [u8]| self.random(bytes);
+        let verifier = base64url(&random::<32>(&bytes));
+        let challenge = challenge(&verifier);
+        let sent = Sent { asked: asked.clone(), scope: scope.as_str().to_owned(), verifier };
+        let text = serde_json::to_string(&sent).unwrap_or_default();
+        let state = self.keyring.seal_text(SENT_PURPOSE, &text, &bytes).unwrap_or_default();
+        let mut target = page.clone();
+        target.query_pairs_mut().extend_pairs([
+            ("response_type", "code"),
+            ("client_id", &client.id),
+            ("redirect_uri", &self.signed_in_address()),
+            ("state", &state),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ]);
+        let nonce = self.nonce();
+        self.page(200, &nonce, page::continue_page(target.as_str(), "TiDB Cloud", &nonce, false))
+    }
+
+    /// `GET /signed-in`: where TiDB Cloud's page sends people back to (RFC 6749 section 4.1.2).
+    pub(super) async fn signed_in(&self, head: &Head) -> Response {
+        if let Err(guarded) = self.guard_request().await {
+            return self.guarded_page(guarded);
+        }
+        let fields = Fields::parse(head.url.query().unwrap_or_default().as_bytes());
+        let one = |name| fields.as_ref().and_then(|fields| fields.one(name).ok().flatten());
+        let sent = one("state").and_then(|state| self.keyring.open_text(SENT_PURPOSE, state));
+        let sent = sent.and_then(|text| serde_json::from_slice::<Sent>(text.as_bytes()).ok());
+        let (Some(client), Some(Sent { asked, scope, verifier })) = (&self.config.tidb_cloud_oauth, sent) else {
+            return self.ended();
+        };
+        // The browser that began is the one that comes back: nobody is signed in to somebody else's account.
+        let cookie = self.sent_cookie(head, &cookie_name(&asked.id)).unwrap_or_default();
+        if asked.origin != self.origin.as_str() || !same(&fingerprint(cookie.as_bytes()), &asked.csrf) {
+            return self.refusal(403, "forbidden", "The sign-in does not belong to this browser. Connect again.");
+        }
+        match self.ask_transaction(&asked.id, transaction::Command::Look { ends: asked.ends }).await {
+            Ok(transaction::Reply::Open { .. }) => {}
+            Ok(transaction::Reply::Ended) => return self.ended(),
+            Err(_) => return self.unavailable_page(),
+        }
+        let Some(code) = one("code") else { return self.not_signed_in(&OAuthError::Denied) };
+        let (code, verifier) = (Secret::new(code), Secret::new(verifier));
+        let server = self.tidb_cloud(client);
+        let signed_in = match server.token_by_authorization_code(&code, &self.signed_in_address(), &verifier).await {
+            Ok(tokens) => self.contents_of(client, tokens, &scope).await,
+            Err(failure) => return self.not_signed_in(&failure),
+        };
+        match signed_in {
+            SignedIn::Yes(scope, contents) => self.grant(&asked, scope, &contents).await,
+            SignedIn::No(response) => response,
+        }
+    }
+
+    fn signed_in_address(&self) -> String {
+        format!("{}/signed-in", self.origin.as_str())
+    }
+
+    fn not_signed_in(&self, failure: &OAuthError) -> Response {
+        if matches!(failure, OAuthError::Api(_)) {
+            return self.unreachable();
+        }
+        let message = "TiDB Cloud says that nobody signed in. Go back to the client and connect again.";
+        self.refusal(400, "access_denied", message)
+    }
+
+    /// What a sign-in comes to, once it is known that TiDB Cloud takes its token.
+    async fn contents_of(&self, client: &OAuthClient, tokens: Tokens, scope: &str) -> SignedIn {
+        let user = match self.tidb_cloud(client).user_info(&tokens.access).await {
+            Ok(user) => user,
+            Err(failure) => return SignedIn::No(self.not_signed_in(&failure)),
+        };
         let derivation =
             random::<32>(&|bytes| self.random(bytes)).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let sign_in = sign_in(tokens, self.now(), user.subject().to_owned(), Secret::new(derivation), None);
@@ -113,7 +200,7 @@ impl<P: Platform> Server<'_, P> {
             Some(authenticator) => self.check(&authenticator).await,
             None => Checked::Unknown,
         };
-        match (checked, Scope::parse(&waiting.scope)) {
+        match (checked, Scope::parse(scope)) {
             (Checked::Accepted, Some(scope)) => {
                 let organization = Organization { name: "default".to_owned(), credential, sql: None };
                 let contents = Contents { organizations: vec![organization], ..Contents::default() };

@@ -298,7 +298,7 @@ fn seconds(scope: Scope) -> u64 {
 }
 
 /// S256 of a verifier (RFC 7636 section 4.6).
-fn challenge(verifier: &str) -> String {
+pub(super) fn challenge(verifier: &str) -> String {
     use sha2::Digest as _;
     base64url(&sha2::Sha256::digest(verifier.as_bytes()))
 }

@@ -3,8 +3,8 @@
 //! Published are only the grant types: device code and authorization code, for clients that PingCAP has registered
 //! (TiDB Cloud documentation, "OAuth 2.0"). The calls are not documented. Device authorization, the device code grant,
 //! revocation and user info are as TiDB Cloud's command line client sends them (`tidbcloud-cli`, `internal/cli/auth`),
-//! which differs from RFC 8628 in one thing: bodies are JSON, not forms. Refreshing is a
-//! guess, made of the same address and RFC 6749. The authorization code grant is not used: where its page is, is not published.
+//! which differs from RFC 8628 in one thing: bodies are JSON, not forms. Refreshing and the
+//! authorization code grant are guesses, made of the same address and RFC 6749 and 7636; where its page is, is not published.
 
 use std::{fmt, time::Duration};
 
@@ -252,6 +252,25 @@ impl<'a, P: Platform> AuthorizationServer<'a, P> {
         self.token(body, &[refresh.expose()]).await
     }
 
+    /// `POST /v1/token` with an authorization code and its PKCE verifier (RFC 6749 section 4.1.3, RFC 7636
+    /// section 4.5). A guess: that this grant exists is published, how it is used is not.
+    pub async fn token_by_authorization_code(
+        &self,
+        code: &Secret,
+        redirect_uri: &str,
+        verifier: &Secret,
+    ) -> Result<Tokens, OAuthError> {
+        let body = json!({
+            "grant_type": "authorization_code",
+            "code": code.expose(),
+            "redirect_uri": redirect_uri,
+            "code_verifier": verifier.expose(),
+            "client_id": self.client_id,
+            "client_secret": self.client_secret.expose(),
+        });
+        self.token(body, &[code.expose(), verifier.expose()]).await
+    }
+
     /// `POST /v1/revoke`: ends a token (RFC 7009 section 2.1). Not documented; as the command line client sends it.
     pub async fn revoke(&self, token: &Secret, kind: TokenKind) -> Result<(), OAuthError> {
         let hint = match kind {
@@ -464,6 +483,16 @@ mod tests {
             fake.last_body(),
             json!({ "grant_type": "refresh_token", "refresh_token": "canary-given", "client_id": "client",
                 "client_secret": CLIENT_SECRET })
+        );
+        let verifier = Secret::new("canary-verifier");
+        let by_code = async |server: &AuthorizationServer<'_, Fake>| {
+            server.token_by_authorization_code(&secret, "https://mcp.example/back", &verifier).await
+        };
+        let (_, fake) = ask(&hosts, [tokens()], by_code).await;
+        assert_eq!(
+            fake.last_body(),
+            json!({ "grant_type": "authorization_code", "code": "canary-given", "code_verifier": "canary-verifier",
+                "redirect_uri": "https://mcp.example/back", "client_id": "client", "client_secret": CLIENT_SECRET })
         );
         // RFC 7009 section 2.2: the body of a success says nothing.
         let empty = Ok(Response::json(200, ""));

@@ -1,7 +1,8 @@
 //! TiDB Cloud's own OAuth from the first request to the last, against the sandbox that plays its server.
 
 use mcp_server_tidbcloud::{
-    platform::{Platform, UnixMillis},
+    http::{Headers, Method},
+    platform::{Outbound, Platform, UnixMillis},
     secret::Secret,
     tidbcloud::{
         AccessClass, AuthorizationServer, BearerToken, CheckFailure, Cloud, Effect, Memory, OAuthError, Target,
@@ -15,8 +16,8 @@ use crate::{
     support::{
         Answer, Driver,
         oauth::{
-            Flow, Page, Tokens, attribute, elements, fields, form, link, list_clusters, parameter, tool_with_token,
-            with,
+            Flow, Page, Tokens, attribute, elements, fields, form, get, link, list_clusters, parameter,
+            tool_with_token, with,
         },
     },
     world::{Native, SANDBOX, SERVER_SECRET, block_on},
@@ -178,4 +179,53 @@ fn whoever_declines_at_tidb_cloud_is_not_connected() {
     let asked = flow.decide(&mut server, &page, fields(&[("scope", "tidb:read"), ("decision", "tidbcloud")]));
     assert_eq!(asked.status, 400);
     assert!(server.world.sent.borrow().is_empty());
+}
+
+/// Where a browser is sent by TiDB Cloud's page.
+fn at_tidb_cloud(server: &Native, address: &url::Url) -> url::Url {
+    let through = server.config.hosts.public(address.as_str()).expect("the sandbox");
+    let request = Outbound {
+        method: Method::Get,
+        url: through,
+        headers: Headers::new(),
+        body: None,
+        timeout: std::time::Duration::from_secs(8),
+        response_bytes_max: 4_096,
+    };
+    let answer = block_on(server.world.fetch(request)).expect("an answer");
+    url::Url::parse(&answer.headers.get("location").expect("a place")).expect("an address")
+}
+
+#[test]
+fn a_deployment_that_knows_the_page_sends_people_there_and_takes_them_back() {
+    let mut server = Native::with(&[
+        ("TIDB_CLOUD_SANDBOX", SANDBOX),
+        ("TIDB_CLOUD_OAUTH_CLIENT_ID", "sandbox-client"),
+        ("TIDB_CLOUD_OAUTH_CLIENT_SECRET", "sandbox-client-secret-0123456789"),
+        ("TIDB_CLOUD_OAUTH_AUTHORIZE_URL", "https://oauth.tidbcloud.com/authorize"),
+    ]);
+    let flow = Flow::new(&mut server);
+    let page = flow.page(&mut server);
+    let sent = flow.decide(&mut server, &page, fields(&[("scope", "tidb:read"), ("decision", "tidbcloud")]));
+    assert_eq!(sent.status, 200, "{}", text(&sent));
+    let there = link(&sent);
+    assert_eq!(parameter(&there, "redirect_uri").as_deref(), Some("http://127.0.0.1:8787/signed-in"));
+    let back = at_tidb_cloud(&server, &there);
+    let call = |query: &str, cookie: &str| {
+        let mut call = get(&format!("/signed-in?{query}"));
+        call.headers.push(("Cookie".to_owned(), cookie.to_owned()));
+        call
+    };
+    let query = back.query().expect("a query").to_owned();
+    // Neither somebody else's browser nor a state of their own making gets in.
+    let other = flow.page(&mut server);
+    assert_eq!(server.send(call(&query, &other.cookie)).status, 403);
+    assert_eq!(server.send(call(&query, "")).status, 403);
+    assert_eq!(server.send(call("code=x&state=canary", &page.cookie)).status, 400);
+    let done = server.send(call(&query, &page.cookie));
+    assert_eq!(done.status, 200, "{}", text(&done));
+    let code = parameter(&link(&done), "code").expect("a code");
+    let tokens = Tokens::of(&server.send(form("/token", &flow.redemption(&code))));
+    assert!(text(&server.send(list_clusters(&tokens.access))).contains("shop"));
+    assert_eq!(server.send(call(&query, &page.cookie)).status, 400, "the page has ended");
 }

@@ -1,12 +1,16 @@
 //! TiDB Cloud's own authorization server. Published are its grant types alone; the calls are those of TiDB Cloud's command line
-//! client. Guesses, marked as such in the answers' header `X-Sandbox-Guess`: refreshing, and who a person stands for.
+//! client. Guesses, marked as such in the answers' header `X-Sandbox-Guess`: refreshing, the authorization code flow with its
+//! page, where a person always says yes, and who a person stands for.
 
 use std::collections::BTreeMap;
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     Sandbox,
+    address::percent_decode,
     answers::json_response,
     digest::hex,
     state::{KEYS, Key},
@@ -47,6 +51,8 @@ pub(super) struct Logins {
     devices: BTreeMap<String, Device>,
     access: BTreeMap<String, Token>,
     refresh: BTreeMap<String, &'static Key>,
+    /// Code to redirect URI and challenge.
+    codes: BTreeMap<String, (String, String)>,
 }
 
 impl Logins {
@@ -111,7 +117,10 @@ impl Sandbox {
                     response.headers.push(("X-Sandbox-Guess".to_owned(), "refresh".to_owned()));
                     response
                 }
-                "refresh_token" => refused(401, "invalid_client"),
+                "authorization_code" if has_secret => {
+                    self.by_code(now, text("code"), text("redirect_uri"), text("code_verifier"))
+                }
+                "refresh_token" | "authorization_code" => refused(401, "invalid_client"),
                 _ => refused(400, "unsupported_grant_type"),
             },
             ("POST", "/v1/revoke") if has_secret => {
@@ -132,7 +141,43 @@ impl Sandbox {
                     None => refused(401, "invalid_token"),
                 }
             }
+            ("GET", _) if target.starts_with("/authorize?") => self.authorize(target),
             _ => refused(404, "not_found"),
+        }
+    }
+
+    /// The page of the authorization code flow: the owner is there, and says yes.
+    fn authorize(&mut self, target: &str) -> Response {
+        let parameters: BTreeMap<String, String> = target
+            .split_once('?')
+            .map(|(_, query)| query)
+            .unwrap_or_default()
+            .split('&')
+            .filter_map(|pair| {
+                let (name, value) = pair.split_once('=')?;
+                Some((name.to_owned(), percent_decode(&value.replace('+', " "))?))
+            })
+            .collect();
+        let get = |name: &str| parameters.get(name).map(String::as_str).unwrap_or_default();
+        if get("client_id") != OAUTH_CLIENT_ID || get("code_challenge_method") != "S256" {
+            return refused(400, "invalid_request");
+        }
+        let code = hex(&self.world.draw("authorization code"));
+        let (redirect, challenge) = (get("redirect_uri").to_owned(), get("code_challenge").to_owned());
+        let location = format!("{redirect}?code={code}&state={}", get("state"));
+        self.logins.codes.insert(code, (redirect, challenge));
+        let mut response = json_response(302, &json!({}));
+        response.headers.push(("Location".to_owned(), location));
+        response.headers.push(("X-Sandbox-Guess".to_owned(), "authorization code flow".to_owned()));
+        response
+    }
+
+    fn by_code(&mut self, now: u64, code: &str, redirect: &str, verifier: &str) -> Response {
+        let expected = self.logins.codes.remove(code);
+        let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
+        match (expected, KEYS.first()) {
+            (Some((to, asked)), Some(key)) if to == redirect && asked == challenge => self.tokens(now, key),
+            _ => refused(400, "invalid_grant"),
         }
     }
 
