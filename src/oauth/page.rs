@@ -176,19 +176,36 @@ fn in_words(scope: Scope) -> (&'static str, &'static str) {
     }
 }
 
-fn begin(title: &'static str, nonce: &str, refresh: Option<&str>) -> Html {
-    let mut html = Html(String::with_capacity(12 << 10));
+/// What is above a page's own content.
+#[derive(Clone, Copy, Default)]
+struct Top<'a> {
+    title: &'static str,
+    nonce: &'a str,
+    /// Where the browser goes by itself.
+    refresh: Option<&'a str>,
+    problems: &'a [Problem<'a>],
+    tries_left: Option<u32>,
+}
+
+fn begin(top: &Top<'_>) -> Html {
+    let mut html = Html(String::with_capacity(16 << 10));
     html.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">")
         .raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")
         .raw("<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"robots\" content=\"noindex\">");
-    if let Some(target) = refresh {
+    if let Some(target) = top.refresh {
         html.raw("<meta http-equiv=\"refresh\" content=\"0;url=").text(target).raw("\">");
     }
-    html.raw("<title>").raw(title).raw("</title><link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">");
+    // A screen reader says the title first.
+    html.raw(if top.problems.is_empty() { "<title>" } else { "<title>Problem: " }).raw(top.title);
+    html.raw("</title><link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">");
     for sheet in ["/style.css", "/pages.css"] {
-        html.raw("<link rel=\"stylesheet\"").attribute("nonce", nonce).raw(" href=\"").raw(sheet).raw("\">");
+        html.raw("<link rel=\"stylesheet\"").attribute("nonce", top.nonce).raw(" href=\"").raw(sheet).raw("\">");
     }
-    html.raw("</head><body class=\"page\"><main><h1>").raw(title).raw("</h1>");
+    html.raw("</head><body class=\"page\"><header><img src=\"/favicon.svg\" alt=\"\" width=\"28\" height=\"28\">")
+        .raw("TiDB Cloud MCP Server</header><main><h1>")
+        .raw(top.title)
+        .raw("</h1>");
+    problems(&mut html, top);
     html
 }
 
@@ -198,15 +215,19 @@ fn end(mut html: Html) -> String {
 }
 
 /// All that is wrong, with links to where it is.
-fn problems(html: &mut Html, problems: &[Problem<'_>]) {
-    if problems.is_empty() {
+fn problems(html: &mut Html, top: &Top<'_>) {
+    if top.problems.is_empty() {
         return;
     }
-    html.raw("<div class=\"problems\" role=\"alert\"><h2>Not yet</h2><ul>");
-    for Problem { field, set, message } in problems {
+    html.raw("<div class=\"problems\" role=\"alert\"><h2>There is a problem</h2><ul>");
+    for Problem { field, set, message } in top.problems {
         html.raw("<li><a href=\"#").text(&id(field, *set)).raw("\">").text(message).raw("</a></li>");
     }
-    html.raw("</ul></div>");
+    html.raw("</ul><p>Secrets are never filled in again: type them once more.");
+    if let Some(left) = top.tries_left {
+        html.element(" Tries left: <strong>", &left.to_string(), "</strong>.");
+    }
+    html.raw("</p></div>");
 }
 
 fn id(field: &str, set: usize) -> String {
@@ -223,18 +244,39 @@ struct Field<'a> {
     value: Option<&'a str>,
 }
 
+fn problem_at<'a>(problems: &'a [Problem<'a>], field: &str, set: usize) -> Option<&'a Problem<'a>> {
+    problems.iter().find(|problem| problem.field == field && problem.set == set)
+}
+
+/// What is wrong with a field, in front of it.
+fn message(html: &mut Html, id: &str, problem: Option<&Problem<'_>>) {
+    if let Some(problem) = problem {
+        html.raw("<p class=\"problem\" id=\"").text(id).element("-problem\">", problem.message, "</p>");
+    }
+}
+
+/// Ties a field, or a group of them, to its hint and to what is wrong with it.
+fn described(html: &mut Html, id: &str, hint: bool, problem: Option<&Problem<'_>>) {
+    if problem.is_some() || hint {
+        html.raw(" aria-describedby=\"");
+        if hint {
+            html.text(id).raw(if problem.is_some() { "-hint " } else { "-hint" });
+        }
+        if problem.is_some() {
+            html.text(id).raw("-problem");
+        }
+        html.raw("\"");
+    }
+}
+
 fn field(html: &mut Html, field: &Field<'_>, problems: &[Problem<'_>]) {
     let id = id(field.name, field.set);
-    let problem = problems.iter().find(|problem| problem.field == field.name && problem.set == field.set);
+    let problem = problem_at(problems, field.name, field.set);
     html.raw("<div class=\"field\"><label").attribute("for", &id).raw(">").raw(field.label).raw("</label>");
-    let hint = format!("{id}-hint");
     if !field.hint.is_empty() {
-        html.raw("<p class=\"hint\"").attribute("id", &hint).raw(">").raw(field.hint).raw("</p>");
+        html.raw("<p class=\"hint\" id=\"").text(&id).raw("-hint\">").raw(field.hint).raw("</p>");
     }
-    let described = format!("{id}-problem");
-    if let Some(problem) = problem {
-        html.raw("<p class=\"problem\"").attribute("id", &described).raw(">").text(problem.message).raw("</p>");
-    }
+    message(html, &id, problem);
     html.raw("<input").attribute("id", &id).attribute("name", field.name);
     html.raw(" autocomplete=\"off\" autocapitalize=\"none\" spellcheck=\"false\"");
     match field.value {
@@ -242,15 +284,8 @@ fn field(html: &mut Html, field: &Field<'_>, problems: &[Problem<'_>]) {
         Some(value) => html.raw(" type=\"text\"").attribute("value", value),
         None => html.raw(" type=\"password\""),
     };
-    match (problem, field.hint) {
-        (Some(_), "") => html.raw(" aria-invalid=\"true\"").attribute("aria-describedby", &described),
-        (Some(_), _) => {
-            html.raw(" aria-invalid=\"true\"").attribute("aria-describedby", &format!("{hint} {described}"))
-        }
-        (None, "") => html,
-        (None, _) => html.attribute("aria-describedby", &hint),
-    };
-    html.raw("></div>");
+    described(html, &id, !field.hint.is_empty(), problem);
+    html.raw(if problem.is_some() { " aria-invalid=\"true\"></div>" } else { "></div>" });
 }
 
 fn key_fields(html: &mut Html, set: usize, kept: KeptSet<'_>, problems: &[Problem<'_>]) {
@@ -286,11 +321,9 @@ fn hidden(html: &mut Html, name: &'static str, value: &str) {
 
 /// The consent page.
 pub fn consent(page: &Consent<'_>) -> String {
-    let mut html = begin("Connect a client to TiDB Cloud", page.nonce, None);
-    problems(&mut html, page.problems);
-    if let Some(left) = page.tries_left {
-        html.element("<p>Tries left on this page: <strong>", &left.to_string(), "</strong>.</p>");
-    }
+    let Consent { nonce, problems, tries_left, .. } = *page;
+    let mut html =
+        begin(&Top { title: "Connect a client to TiDB Cloud", nonce, problems, tries_left, ..Top::default() });
     who_asks(&mut html, page);
     html.raw("<form method=\"post\" action=\"/consent\" autocomplete=\"off\">");
     hidden(&mut html, "transaction", page.transaction);
@@ -336,41 +369,58 @@ fn who_asks(html: &mut Html, page: &Consent<'_>) {
         html.raw("<p class=\"warning\"><strong>The answer goes to a program on this computer.</strong> ")
             .raw("Go on only if you have just started connecting from a program that runs here.</p>");
     } else if page.client_id_host.is_none() && !page.redirect_is_known {
-        html.raw("<p class=\"warning\"><strong>This server does not know that address.</strong> ")
-            .raw("Whoever is behind it gets the access that you tick below. Go on only if you know who that is.</p>");
+        // A scheme of an application's own belongs to whichever application claims it (RFC 8252 section 8.6).
+        html.raw(if page.redirect_host.contains("://") {
+            "<p class=\"warning\"><strong>The answer goes to an app on this device.</strong> Any app can claim such an address. \
+             Go on only if you have just started connecting from one that you trust.</p>"
+        } else {
+            "<p class=\"warning\"><strong>This server does not know that address.</strong> Whoever is behind it gets the access \
+             that you tick below. Go on only if you know who that is.</p>"
+        });
     }
     html.raw("</section>");
 }
 
 fn scopes(html: &mut Html, page: &Consent<'_>) {
-    let chosen = page.kept_scope.unwrap_or_else(|| page.requested.min(Scope::Write));
-    html.raw("<fieldset id=\"scope\"><legend>What the client may do</legend>");
-    for scope in Scope::ALL {
+    // What a person unticked stays so when the page comes back.
+    let chosen = if page.problems.is_empty() { Some(page.requested.min(Scope::Write)) } else { page.kept_scope };
+    let problem = problem_at(page.problems, "scope", 0);
+    html.raw("<fieldset");
+    described(html, "scope", true, problem);
+    html.raw("><legend>What the client may do</legend>");
+    message(html, "scope", problem);
+    for (position, scope) in Scope::ALL.into_iter().enumerate() {
         let (word, meaning) = in_words(scope);
+        let id = id("scope", position);
         html.raw("<div class=\"choice\"><input type=\"checkbox\" name=\"scope\"").attribute("value", scope.as_str());
-        html.attribute("id", word);
+        html.attribute("id", &id);
         // What destroys is ticked by a person, each time.
-        if scope <= chosen && scope != Scope::Destroy {
+        if Some(scope) <= chosen && scope != Scope::Destroy {
             html.raw(" checked");
         }
-        html.raw("><label").attribute("for", word).raw("><strong>").raw(word);
+        html.raw("><label").attribute("for", &id).raw("><strong>").raw(word);
         html.raw("</strong> ").raw(meaning);
-        if scope == Scope::Destroy && page.requested == Scope::Destroy {
+        if scope == Scope::Destroy && chosen == Some(Scope::Destroy) {
+            html.raw(" <em>You ticked this: tick it again if you mean it.</em>");
+        } else if scope == Scope::Destroy && page.requested == Scope::Destroy {
             html.raw(" <em>The client asks for this.</em>");
         }
         html.raw("</label></div>");
     }
-    html.raw("<p class=\"hint\">Each includes those above it. Whatever you tick, a client can do no more than your key.</p></fieldset>");
+    html.raw("<p class=\"hint\" id=\"scope-hint\">Each includes those above it. Whatever you tick, a client can do no more than the key behind it.</p></fieldset>");
 }
 
 fn organizations(html: &mut Html, page: &Consent<'_>) {
     let kept = |set| page.kept.get(set).copied().unwrap_or_default();
     html.raw("<fieldset><legend>Your organization at TiDB Cloud</legend>")
         .raw("<p>An API key has the power of its role in the organization. For less, make one with a smaller role ")
-        .raw("(a viewer may look, and change nothing) in the <a rel=\"noreferrer noopener\" target=\"_blank\"")
+        .raw("(a Project Viewer may look, and change nothing) in the <a rel=\"noreferrer noopener\" target=\"_blank\"")
         .attribute("href", CONSOLE)
-        .raw(">TiDB Cloud console</a>, under Organization Settings, API Keys.</p>")
-        .raw("<p>The keys are sealed on this server and sent to TiDB Cloud alone. The client never gets them.</p>");
+        .raw(">TiDB Cloud console (new tab)</a>, under Organization Settings, API Keys.</p>")
+        .raw("<p>The keys are sealed on this server and used with TiDB Cloud alone. The client never gets them.</p>");
+    if page.tidbcloud_login {
+        html.raw("<p>Or leave the keys out and sign in at TiDB Cloud, with the button at the end.</p>");
+    }
     key_set(html, 0, kept(0), page.problems);
     html.raw("</fieldset>");
     let in_use = |set: usize| {
@@ -390,40 +440,36 @@ fn organizations(html: &mut Html, page: &Consent<'_>) {
 }
 
 fn aliases(html: &mut Html, page: &Consent<'_>) {
-    let problem = page.problems.iter().find(|problem| problem.field == "aliases");
+    let problem = problem_at(page.problems, "aliases", 0);
     let open = problem.is_some() || !page.kept_aliases.is_empty();
     html.raw(if open { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
         .raw("<summary>Short names for clusters (optional)</summary><div class=\"field\"><label for=\"aliases\">Aliases</label>")
         .raw("<p class=\"hint\" id=\"aliases-hint\">One a line: alias = cluster id.</p>");
-    if let Some(problem) = problem {
-        html.element("<p class=\"problem\" id=\"aliases-problem\">", problem.message, "</p>");
-    }
-    html.raw("<textarea id=\"aliases\" name=\"aliases\" rows=\"3\" spellcheck=\"false\" autocomplete=\"off\"");
-    html.raw(if problem.is_some() {
-        " aria-invalid=\"true\" aria-describedby=\"aliases-hint aliases-problem\">"
-    } else {
-        " aria-describedby=\"aliases-hint\">"
-    });
+    message(html, "aliases", problem);
+    html.raw("<textarea id=\"aliases\" name=\"aliases\" rows=\"3\" autocapitalize=\"none\" spellcheck=\"false\" autocomplete=\"off\"");
+    described(html, "aliases", true, problem);
+    html.raw(if problem.is_some() { " aria-invalid=\"true\">" } else { ">" });
     // A line feed right after the start tag is not part of the value (HTML, section 13.1.2.5).
     html.raw("\n").text(page.kept_aliases).raw("</textarea></div></details>");
 }
 
 /// The page that leads back to the client: by itself, and by a link where that is held up.
 pub fn continue_page(target: &str, client_name: &str, nonce: &str, denied: bool) -> String {
-    let mut html = begin(if denied { "Not connected" } else { "Connected" }, nonce, Some(target));
+    let title = if denied { "Not connected" } else { "Connected" };
+    let mut html = begin(&Top { title, nonce, refresh: Some(target), ..Top::default() });
     html.raw(if denied { "<p>Nothing was allowed to " } else { "<p>Going back to " }).element(
         "<strong>",
         if client_name.is_empty() { "the client" } else { client_name },
         "</strong>.</p>",
     );
     html.raw("<p><a id=\"continue\" class=\"button\"").attribute("href", target).raw(">Continue to the client</a></p>");
-    html.raw("<p class=\"hint\">When the client has the answer you can close this tab.</p>");
+    html.raw("<p class=\"hint\">If nothing happens, use the button. After that you can close this tab.</p>");
     end(html)
 }
 
 /// A page that says what is wrong, and leads nowhere.
 pub fn error_page(error: &str, message: &str, nonce: &str) -> String {
-    let mut html = begin("This did not work", nonce, None);
+    let mut html = begin(&Top { title: "This did not work", nonce, ..Top::default() });
     html.element("<p role=\"alert\">", message, "</p>");
     html.element("<p class=\"hint\">Error code: <code>", error, "</code></p>");
     end(html)
@@ -431,13 +477,16 @@ pub fn error_page(error: &str, message: &str, nonce: &str) -> String {
 
 /// The page that waits for a sign-in at TiDB Cloud.
 pub fn device(page: &Device<'_>) -> String {
-    let mut html = begin("Sign in at TiDB Cloud", page.nonce, None);
+    let mut html = begin(&Top { title: "Sign in at TiDB Cloud", nonce: page.nonce, ..Top::default() });
     if page.again {
-        html.raw("<p class=\"problems\" role=\"alert\">TiDB Cloud says that nobody has signed in yet.</p>");
+        html.raw("<p class=\"problems\" role=\"alert\">Nobody has signed in yet, says TiDB Cloud. Finish there first, then try again.</p>");
     }
-    html.raw("<ol><li>Open <a rel=\"noreferrer noopener\" target=\"_blank\"").attribute("href", page.verification_uri);
-    html.raw(">TiDB Cloud's page</a> in a new tab.</li><li>Compare the code: <strong class=\"place\">");
-    html.text(page.user_code).raw("</strong></li><li>Allow it there, and come back here.</li></ol>");
+    html.raw("<ol><li>Open the <a rel=\"noreferrer noopener\" target=\"_blank\"")
+        .attribute("href", page.verification_uri);
+    html.raw(
+        ">sign-in page of TiDB Cloud (new tab)</a>.</li><li>Check that it shows this code: <code class=\"place\">",
+    );
+    html.text(page.user_code).raw("</code></li><li>Allow it there, and come back here.</li></ol>");
     html.raw("<form method=\"post\" action=\"/consent\">");
     hidden(&mut html, "transaction", page.transaction);
     hidden(&mut html, "device", page.device);
@@ -451,8 +500,8 @@ pub fn device(page: &Device<'_>) -> String {
 
 /// The form that asks whose grants shall be listed.
 pub fn grants_sign_in(page: &GrantsSignIn<'_>) -> String {
-    let mut html = begin("Who is connected", page.nonce, None);
-    problems(&mut html, page.problems);
+    let GrantsSignIn { nonce, problems, .. } = *page;
+    let mut html = begin(&Top { title: "Who is connected", nonce, problems, ..Top::default() });
     html.raw("<form method=\"post\" action=\"/grants\" autocomplete=\"off\"><fieldset><legend>Show the grants that hold a key</legend>");
     if page.owner {
         let access = Field { name: "accessKey", set: 0, label: "Access key", hint: "", value: None };
@@ -467,14 +516,14 @@ pub fn grants_sign_in(page: &GrantsSignIn<'_>) -> String {
 
 /// The list of grants.
 pub fn grants(page: &Grants<'_>) -> String {
-    let mut html = begin("Who is connected", page.nonce, None);
+    let mut html = begin(&Top { title: "Who is connected", nonce: page.nonce, ..Top::default() });
     if let Some(notice) = page.notice {
         html.element("<p class=\"notice\" role=\"status\">", notice, "</p>");
     }
     if page.grants.is_empty() {
         html.raw("<p>No client is connected with this key.</p>");
     } else {
-        html.raw("<p>Ending a grant takes effect at once, for all tokens of that client.</p><ul class=\"grants\">");
+        html.raw("<p>The names are what the clients call themselves. Ending a grant takes effect at once, for all its tokens.</p><ul class=\"grants\">");
     }
     for grant in page.grants {
         let name = if grant.client_name.is_empty() { "(no name)" } else { grant.client_name };
@@ -504,17 +553,20 @@ pub fn grants(page: &Grants<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
 
-    fn shape(html: &str) -> Vec<&str> {
-        // The tags without their attributes' values.
-        html.split('<').skip(1).map(|rest| rest.split(['>', ' ']).next().unwrap_or_default()).collect()
-    }
-
-    fn page_with<'a>(text: &'a str, kept: &'a [KeptSet<'a>], problems: &'a [Problem<'a>]) -> Consent<'a> {
-        Consent {
+    /// Every page, with `text` wherever a stranger or a person has a say.
+    fn pages(text: &str) -> Vec<String> {
+        let kept = [KeptSet { public_key: text, name: text, sql_cluster: text, sql_user: text }; 5];
+        let problem = |field, set| Problem { field, set, message: text };
+        let of_keys = ["publicKey", "privateKey", "name", "sqlCluster", "sqlUser", "sqlPassword"];
+        let mut problems: Vec<_> = (0..5).flat_map(|set| of_keys.map(|field| problem(field, set))).collect();
+        problems.extend([problem("scope", 0), problem("aliases", 0)]);
+        let first = Consent {
             client_name: text,
             client_id_host: Some(text),
             redirect_host: text,
@@ -522,43 +574,178 @@ mod tests {
             transaction: text,
             csrf: text,
             nonce: text,
-            problems,
-            kept,
-            kept_aliases: text,
             server_host: text,
             ..Consent::default()
+        };
+        let again = Consent { problems: &problems, kept: &kept, kept_aliases: text, tries_left: Some(3), ..first };
+        let access_key = [problem("accessKey", 0)];
+        let row = GrantRow {
+            id: text,
+            client_name: text,
+            client_host: text,
+            organization: text,
+            scope: Scope::Destroy,
+            created: text,
+            last_used: text,
+        };
+        vec![
+            consent(&first),
+            consent(&again),
+            consent(&Consent { owner: true, problems: &access_key, ..first }),
+            consent(&Consent { tidbcloud_login: true, ..first }),
+            continue_page(text, text, text, false),
+            continue_page(text, text, text, true),
+            error_page(text, text, text),
+            device(&Device {
+                verification_uri: text,
+                user_code: text,
+                transaction: text,
+                device: text,
+                csrf: text,
+                nonce: text,
+                again: true,
+            }),
+            grants_sign_in(&GrantsSignIn { owner: false, problems: &problems[..2], nonce: text }),
+            grants_sign_in(&GrantsSignIn { owner: true, problems: &access_key, nonce: text }),
+            grants(&Grants { csrf: text, grants: &[row], nonce: text, notice: Some(text) }),
+        ]
+    }
+
+    /// A tag: its name, and its attributes with their values.
+    type Tag = (String, Vec<(String, String)>);
+
+    /// What a browser makes of a page: its tags, and the text between them.
+    fn parse(html: &str) -> (Vec<Tag>, Vec<String>) {
+        let (mut tags, mut texts) = (Vec::new(), Vec::new());
+        let mut rest = html;
+        while let Some((text, after)) = rest.split_once('<') {
+            texts.push(decode(text));
+            let name_ends = after.find([' ', '>']).expect("the end of a tag's name");
+            let (name, mut inside) = after.split_at(name_ends);
+            let mut attributes = Vec::new();
+            while let Some(attribute) = inside.strip_prefix(' ') {
+                let ends = attribute.find(['=', ' ', '>']).expect("the end of an attribute's name");
+                let (name, value) = attribute.split_at(ends);
+                let (value, after) = match value.strip_prefix("=\"") {
+                    Some(value) => value.split_once('"').expect("a closing quotation mark"),
+                    None => ("", value),
+                };
+                attributes.push((name.to_owned(), decode(value)));
+                inside = after;
+            }
+            tags.push((name.to_owned(), attributes));
+            rest = inside.strip_prefix('>').expect("the end of a tag");
         }
+        texts.push(decode(rest));
+        (tags, texts)
+    }
+
+    fn decode(text: &str) -> String {
+        let mut text = text.to_owned();
+        for (written, meant) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")] {
+            text = text.replace(written, meant);
+        }
+        text
     }
 
     proptest! {
-        /// Whatever a client or a person wrote, it makes no element, no attribute and no script.
+        /// Whatever a client or a person wrote is read as just that: it adds no element, no attribute and no script.
         #[test]
-        fn text_stays_text(text in "\\PC{1,40}|[<>\"'&=/ a-z!-]{1,40}") {
-            let kept = [KeptSet { public_key: &text, name: &text, sql_cluster: &text, sql_user: &text }];
-            let problems = [Problem { field: "publicKey", set: 0, message: &text }];
-            let plain = [KeptSet { public_key: "x", name: "x", sql_cluster: "x", sql_user: "x" }];
-            let plain_problems = [Problem { field: "publicKey", set: 0, message: "x" }];
-            let (odd, even) = (consent(&page_with(&text, &kept, &problems)), consent(&page_with("x", &plain, &plain_problems)));
-            prop_assert_eq!(shape(&odd), shape(&even));
-            prop_assert_eq!(odd.matches('"').count(), even.matches('"').count());
-            let leave = |text| continue_page(text, text, "n", false);
-            let refuse = |text| error_page(text, text, "n");
-            let pages = [(leave(&text), leave("x")), (refuse(&text), refuse("x"))];
-            for (odd, even) in &pages {
-                prop_assert_eq!(shape(odd), shape(even));
+        fn text_stays_text(text in "\\PC{1,40}|(&(lt|gt|quot|amp|#39);?|</?[a-z]{1,6}|<!--|[\"'>]{1,2}|[ a-z=/]){1,12}") {
+            // What is marked so in the page with the placeholder is the text in the other.
+            const PLACEHOLDER: &str = "\u{b6}";
+            let fill = |written: String| written.replace(PLACEHOLDER, &text);
+            for (odd, plain) in pages(&text).iter().zip(pages(PLACEHOLDER)) {
+                let (tags, texts) = parse(&plain);
+                let tags: Vec<Tag> = tags.into_iter()
+                    .map(|(tag, attributes)| (tag, attributes.into_iter().map(|(name, value)| (name, fill(value))).collect()))
+                    .collect();
+                prop_assert_eq!(parse(odd), (tags, texts.into_iter().map(fill).collect()));
             }
         }
     }
 
     #[test]
     fn every_field_has_a_label_and_no_secret_a_value() {
-        let html = consent(&page_with("x", &[], &[]));
-        for input in html.split("<input").skip(1).filter(|input| !input.contains("type=\"hidden\"")) {
-            let tag = input.split('>').next().unwrap();
-            let id = tag.split_once("id=\"").unwrap().1.split('"').next().unwrap();
-            assert!(html.contains(&format!("<label for=\"{id}\"")), "{tag}");
-            assert!(!tag.contains("type=\"password\"") || !tag.contains("value="), "{tag}");
+        const SECRETS: [&str; 3] = ["privateKey", "sqlPassword", "accessKey"];
+        for page in pages("x") {
+            let (tags, _) = parse(&page);
+            let values = |of: &str, wanted: &str| -> Vec<String> {
+                let tags = tags.iter().filter(|(tag, _)| of.is_empty() || tag == of);
+                let named = tags.flat_map(|(_, attributes)| attributes).filter(|(name, _)| name == wanted);
+                named.map(|(_, value)| value.clone()).collect()
+            };
+            let (ids, labelled) = (values("", "id"), values("label", "for"));
+            assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an id stands once: {ids:?}");
+            let described = values("", "aria-describedby");
+            let described = described.iter().flat_map(|ids| ids.split(' ')).map(str::to_owned);
+            let links = values("a", "href").into_iter().filter_map(|to| to.strip_prefix('#').map(str::to_owned));
+            for id in described.chain(links).chain(values("", "aria-labelledby")) {
+                assert!(ids.contains(&id), "nothing is called {id}");
+            }
+            for (tag, attributes) in tags.iter().filter(|(tag, _)| matches!(tag.as_str(), "input" | "textarea")) {
+                let get = |wanted| attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+                if get("type") == Some("hidden") {
+                    continue;
+                }
+                assert!(get("id").is_some_and(|id| labelled.iter().any(|label| label == id)), "{tag} {attributes:?}");
+                let secret = get("name").is_some_and(|name| SECRETS.contains(&name));
+                assert_eq!(secret, get("type") == Some("password"), "{attributes:?}");
+                assert!(!secret || (get("value").is_none() && get("autocomplete") == Some("off")), "{attributes:?}");
+            }
         }
-        assert_eq!(html.matches("type=\"password\"").count(), 10, "two secrets in each of five sets");
+    }
+
+    #[test]
+    fn a_person_ticks_what_destroys_and_what_was_unticked_stays_so() {
+        let ticked = |page: &Consent<'_>| -> Vec<String> {
+            let (tags, _) = parse(&consent(page));
+            let boxes = tags.into_iter().filter(|(_, attributes)| attributes.iter().any(|(name, _)| name == "checked"));
+            boxes.flat_map(|(_, attributes)| attributes).filter(|(name, _)| name == "value").map(|(_, to)| to).collect()
+        };
+        let wrong = [Problem { field: "publicKey", set: 0, message: "x" }];
+        let (read, write) = (vec!["tidb:read"], vec!["tidb:read", "tidb:write"]);
+        for (requested, expected) in [(Scope::Read, &read), (Scope::Write, &write), (Scope::Destroy, &write)] {
+            assert_eq!(&ticked(&Consent { requested, ..Consent::default() }), expected);
+        }
+        let chosen = [
+            (None, vec![]),
+            (Some(Scope::Read), read),
+            (Some(Scope::Write), write.clone()),
+            (Some(Scope::Destroy), write),
+        ];
+        for (kept_scope, expected) in chosen {
+            let page = Consent { requested: Scope::Write, problems: &wrong, kept_scope, ..Consent::default() };
+            assert_eq!(ticked(&page), expected, "after {kept_scope:?}");
+            assert_eq!(consent(&page).contains("tick it again"), kept_scope == Some(Scope::Destroy));
+        }
+    }
+
+    #[test]
+    fn a_warning_says_where_the_answer_goes_unless_that_is_known() {
+        const LOOPBACK: &str = "to a program on this computer";
+        const APP: &str = "to an app on this device";
+        const UNKNOWN: &str = "does not know that address";
+        let document = Some("claude.ai");
+        for (client_id_host, redirect_host, redirect_is_known, warning) in [
+            (None, "claude.ai", true, None),
+            (None, "app.example", false, Some(UNKNOWN)),
+            (None, "cursor://anysphere.cursor-mcp", false, Some(APP)),
+            (None, "localhost:3334", false, Some(LOOPBACK)),
+            (document, "localhost:3334", false, Some(LOOPBACK)),
+            (document, "app.example", false, None),
+        ] {
+            let redirect_is_loopback = redirect_host.starts_with("localhost");
+            let html = consent(&Consent {
+                client_id_host,
+                redirect_host,
+                redirect_is_loopback,
+                redirect_is_known,
+                ..Consent::default()
+            });
+            let said: Vec<_> = [LOOPBACK, APP, UNKNOWN].into_iter().filter(|text| html.contains(text)).collect();
+            assert_eq!(said, Vec::from_iter(warning), "{client_id_host:?} {redirect_host}");
+            assert_eq!(html.matches("class=\"warning\"").count(), said.len());
+        }
     }
 }
