@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{
-    CHECK_TIME_MAX, Contents, Credential, Organization, Server,
+    Contents, Credential, Organization, Server,
     authorize::{Asked, PURPOSE, cookie_name},
+    check::Checked,
+    contents::SETS_MAX,
     form::{Fields, is_form},
-    guard::Guarded,
     page::{self, Consent, KeptSet, Problem},
     redirect::RedirectUri,
     resource, short,
@@ -24,25 +25,11 @@ use crate::{
     http::{Head, Response},
     platform::Platform,
     scope::Scope,
-    tidbcloud::{ApiKey, Authenticator, CheckFailure, Cloud, SqlLogin},
+    tidbcloud::{ApiKey, SqlLogin},
 };
 
-/// Sets of keys on one page.
-pub(super) const SETS_MAX: usize = 5;
 /// What a person calls an organization; it becomes a value of a tool's argument.
 const NAME_CHARACTERS_MAX: usize = 64;
-
-/// What TiDB Cloud said of a key.
-pub(super) enum Checked {
-    /// It takes it.
-    Accepted,
-    /// It does not.
-    Refused,
-    /// A guard is in the way.
-    Guarded(Guarded),
-    /// It did not say.
-    Unknown,
-}
 
 /// What was typed.
 struct Filled {
@@ -288,12 +275,12 @@ impl<P: Platform> Server<'_, P> {
         };
         for (name, entry) in entries {
             match self.ask_index(&name, index::Command::Add(entry)).await {
-                Ok(index::Reply::Full) => {
-                    return Err(self.refusal(
-                        400,
-                        "access_denied",
-                        "This key is in 200 grants already. Revoke some at /grants, then connect again.",
-                    ));
+                Ok(index::Reply::Evicted { grant }) => {
+                    if let Some(oldest) = GrantId::parse(&grant, self.keyring) {
+                        let ended = self.ask_grant(&oldest, grant::Command::End).await;
+                        ended.map_err(|_| self.unavailable_page())?;
+                        self.audit("revocation", &[("grant", short(&oldest)), ("by", "newer grants")]);
+                    }
                 }
                 Ok(_) => {}
                 Err(_) => return Err(self.unavailable_page()),
@@ -308,31 +295,6 @@ impl<P: Platform> Server<'_, P> {
             &[("grant", short(&id)), ("client", &Self::client_fields(&asked.client_id)), ("scope", scope.as_str())],
         );
         Ok(code.expose())
-    }
-
-    /// Whether TiDB Cloud takes a key.
-    pub(super) async fn check_key(&self, key: &ApiKey) -> Checked {
-        if let Err(guarded) = self.guard_key(key).await {
-            return Checked::Guarded(guarded);
-        }
-        let checked = self.check(&key.clone().into()).await;
-        match checked {
-            Checked::Accepted => self.remember_accepted(key).await,
-            Checked::Refused => self.count_refusal(key).await,
-            Checked::Guarded(_) | Checked::Unknown => {}
-        }
-        checked
-    }
-
-    /// Asks TiDB Cloud for one cluster: the least that any role may do.
-    pub(super) async fn check(&self, authenticator: &Authenticator) -> Checked {
-        let deadline = self.now().after(CHECK_TIME_MAX);
-        let cloud = Cloud::new(self.platform, &self.config.hosts, authenticator, self.tidb_cloud_memory, deadline);
-        match cloud.check().await {
-            Ok(()) => Checked::Accepted,
-            Err(CheckFailure::Refused(_)) => Checked::Refused,
-            Err(CheckFailure::Unsettled(_)) => Checked::Unknown,
-        }
     }
 
     /// Name of the index of the grants that hold a key.

@@ -11,6 +11,9 @@ use crate::{
     tidbcloud::{ApiKey, Authenticator, BearerToken, SqlLogin},
 };
 
+/// Organizations of one grant: sets of keys on one page.
+pub(super) const SETS_MAX: usize = 5;
+
 /// What a person gave: sealed as a whole.
 #[derive(Default)]
 pub struct Contents {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Server,
-    consent::Checked,
+    check::Checked,
     form::{Fields, is_form},
     page::{self, GrantRow, Grants, GrantsSignIn, Problem},
     short,

@@ -6,6 +6,7 @@
 
 mod access;
 mod authorize;
+mod check;
 pub mod client;
 mod consent;
 mod contents;
@@ -21,7 +22,7 @@ mod revoke;
 mod sign_in;
 mod token;
 
-use std::{cell::RefCell, time::Duration};
+use std::cell::RefCell;
 
 pub use self::{
     access::{AccessRefused, Session},
@@ -45,9 +46,6 @@ use crate::{
 
 /// 16 KiB: a form with five sets of keys, names and SQL users has some 4 KiB, a registration some 1 KiB.
 pub const BODY_BYTES_MAX: usize = 16 << 10;
-
-/// TiDB Cloud has this long to say whether it takes a key: five keys, one after the other, within what a person waits for.
-const CHECK_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A route of the authorization server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

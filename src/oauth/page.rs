@@ -378,7 +378,7 @@ fn organizations(html: &mut Html, page: &Consent<'_>) {
             || !kept(set).name.is_empty()
             || page.problems.iter().any(|problem| problem.set == set)
     };
-    let more = 1..super::consent::SETS_MAX;
+    let more = 1..super::contents::SETS_MAX;
     html.raw(if more.clone().any(in_use) { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
         .raw("<summary>More organizations (optional, up to four)</summary>");
     for set in more {

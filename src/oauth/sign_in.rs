@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CHECK_TIME_MAX, Contents, Organization, Server,
+    Contents, Organization, Server,
     authorize::Asked,
-    consent::Checked,
+    check::{CHECK_TIME_MAX, Checked},
     contents::{Credential, SignIn},
     page::{self, Device},
 };

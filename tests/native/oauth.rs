@@ -542,6 +542,22 @@ fn cursor_connects_by_any_of_its_three_redirects() {
     }
 }
 
+#[test]
+fn the_forty_first_grant_of_a_key_ends_the_oldest() {
+    let mut server = Native::new();
+    let flow = Flow::new(&mut server);
+    let first = flow.tokens(&mut server, "tidb:read");
+    let second = flow.tokens(&mut server, "tidb:read");
+    for _ in 2..40 {
+        server.advance(10);
+        flow.code(&mut server, Flow::typed("owner", "tidb:read"));
+    }
+    assert!(works(&mut server, &first.access));
+    server.advance(10);
+    flow.code(&mut server, Flow::typed("owner", "tidb:read"));
+    assert!(!works(&mut server, &first.access) && works(&mut server, &second.access));
+}
+
 /// Whatever secret a world has: of the owner, of the server, of a person, a code or a token.
 #[test]
 fn the_server_secret_shows_nowhere() {

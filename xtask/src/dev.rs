@@ -84,13 +84,17 @@ ready {url}
 The page for people is {worker}/ and the sandbox of TiDB Cloud {sandbox}/_sandbox/state
 Its keys open nothing else. A cluster with sample data is there: shop, id {shop}
 
-Claude Code:
+Any client with OAuth takes the address alone:
+  {url}
+      and opens a page. Type there: public key {PUBLIC_KEY}, private key {PRIVATE_KEY}
+
+Claude Code, with the keys in headers:
   claude mcp add --transport http tidbcloud {url} {header_flags}
 
-Cursor, in ~/.cursor/mcp.json:
+Cursor, the same, in ~/.cursor/mcp.json:
   {{ "mcpServers": {{ "tidbcloud": {{ "url": "{url}", {headers} }} }} }}
 
-VS Code, in .vscode/mcp.json:
+VS Code, the same, in .vscode/mcp.json:
   {{ "servers": {{ "tidbcloud": {{ "type": "http", "url": "{url}", {headers} }} }} }}
 
 MCP Inspector, one line after the other in a second terminal, in this directory:
