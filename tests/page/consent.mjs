@@ -1,15 +1,14 @@
 // The pages with forms in a real browser: consent and grants, light and dark, on a phone and on a desktop.
 
 import assert from 'node:assert/strict';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { complaintsOf, launch, origin, ownAddress, owner, profile } from '../clients/lib/browser.mjs';
 import { test } from '../clients/lib/flow.mjs';
+import { accessible, fits } from './lib/look.mjs';
 
 const { SCREENSHOTS_DIR } = process.env;
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const sizes = {
   phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
@@ -39,30 +38,6 @@ async function consentAddress() {
   })}`;
 }
 
-async function accessible(tab) {
-  // Folded panels are content as well. The policy of the page keeps scripts out, so axe runs in a world of its own.
-  await tab.evaluate(() => document.querySelectorAll('details').forEach(panel => { panel.open = true; }));
-  const session = await tab.context().newCDPSession(tab);
-  const { frameTree } = await session.send('Page.getFrameTree');
-  const { executionContextId: contextId } = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id });
-  await session.send('Runtime.evaluate', { expression: axe, contextId });
-  const { result } = await session.send('Runtime.evaluate', {
-    expression: 'axe.run().then(({ violations }) => JSON.stringify(violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.target)}`)))',
-    contextId,
-    awaitPromise: true,
-    returnByValue: true,
-  });
-  assert.deepEqual(JSON.parse(result.value), []);
-}
-
-async function fits(tab) {
-  const [content, window] = await tab.evaluate(() => [
-    document.documentElement.scrollWidth,
-    document.documentElement.clientWidth,
-  ]);
-  assert.ok(content <= window, `${content} px of content in a window of ${window} px`);
-}
-
 await mkdir(SCREENSHOTS_DIR, { recursive: true });
 const browser = await launch();
 
@@ -89,6 +64,7 @@ for (const [size, device] of Object.entries(sizes)) {
       await tab.getByLabel('Public key').first().fill(owner.publicKey);
       await tab.getByRole('button', { name: 'Connect' }).click();
       await tab.getByRole('alert').waitFor();
+      await tab.waitForLoadState();
       await picture('consent-problem');
       const field = tab.getByLabel('Private key').first();
       assert.equal(await field.getAttribute('aria-invalid'), 'true');
@@ -128,6 +104,7 @@ for (const [size, device] of Object.entries(sizes)) {
       await tab.getByRole('button', { name: 'Show' }).click();
       const grants = tab.getByRole('button', { name: /End this grant: A client/ });
       await grants.first().waitFor();
+      await tab.waitForLoadState();
       await picture('grants');
       await fits(tab);
       await accessible(tab);

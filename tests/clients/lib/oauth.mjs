@@ -79,8 +79,8 @@ export class OauthClient {
     return this.token({ grant_type: 'refresh_token', refresh_token: tokens.refresh_token });
   }
 
-  // The names of the clusters that a token shows.
-  async clusters({ access_token: token }) {
+  // The result of a method of MCP, called with a token.
+  async ask({ access_token: token }, method, params = {}) {
     const answer = await this.fetch('/mcp', {
       method: 'POST',
       headers: {
@@ -89,10 +89,16 @@ export class OauthClient {
         'content-type': 'application/json',
         'mcp-protocol-version': '2025-11-25',
       },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'tidbcloud_list_clusters' } }),
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
     });
     const body = await answer.text();
-    assert.equal(answer.status, 200, body);
-    return JSON.parse(body).result.structuredContent.clusters.map(cluster => cluster.displayName);
+    assert.equal(answer.status, 200, `${answer.status}: ${body}`);
+    return JSON.parse(body).result;
+  }
+
+  // The names of the clusters that a token shows.
+  async clusters(tokens) {
+    const { structuredContent } = await this.ask(tokens, 'tools/call', { name: 'tidbcloud_list_clusters' });
+    return structuredContent.clusters.map(cluster => cluster.displayName);
   }
 }

@@ -1,0 +1,33 @@
+// How a page looks to whoever cannot see it well, or has a small screen.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+// Fails with what axe finds.
+export async function accessible(tab) {
+  // Folded panels are content as well. The policy of the page keeps scripts out, so axe runs in a world of its own.
+  await tab.evaluate(() => document.querySelectorAll('details').forEach(panel => { panel.open = true; }));
+  const session = await tab.context().newCDPSession(tab);
+  const { frameTree } = await session.send('Page.getFrameTree');
+  const { executionContextId: contextId } = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id });
+  await session.send('Runtime.evaluate', { expression: axe, contextId });
+  const { result } = await session.send('Runtime.evaluate', {
+    expression: 'axe.run().then(({ violations }) => JSON.stringify(violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.target)}`)))',
+    contextId,
+    awaitPromise: true,
+    returnByValue: true,
+  });
+  assert.deepEqual(JSON.parse(result.value), []);
+}
+
+// Fails where a page scrolls sideways.
+export async function fits(tab) {
+  const [content, window] = await tab.evaluate(() => [
+    document.documentElement.scrollWidth,
+    document.documentElement.clientWidth,
+  ]);
+  assert.ok(content <= window, `${content} px of content in a window of ${window} px`);
+}
