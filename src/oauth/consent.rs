@@ -111,7 +111,9 @@ impl<P: Platform> Server<'_, P> {
                     SignedIn::No(response) => response,
                 }
             }
-            _ => self.decide(&asked, csrf, &fields).await,
+            // A form that is sent by the Enter key has no button.
+            (Ok(None | Some("allow")), _) => self.decide(&asked, csrf, &fields).await,
+            _ => self.refusal(400, "invalid_request", "The form says neither that you allow nor that you decline."),
         }
     }
 

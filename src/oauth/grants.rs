@@ -24,6 +24,8 @@ use crate::{
 
 /// A key that was proved holds for five minutes.
 const PROVED_SECONDS: u64 = 300;
+/// How long making a grant may take after it was listed: two calls to a Durable Object of five seconds, and room.
+const BEING_MADE_MILLIS: u64 = 120_000;
 const COOKIE: &str = "mcp_grants";
 const PURPOSE: &str = "grants page v1";
 
@@ -178,6 +180,8 @@ impl<P: Platform> Server<'_, P> {
                 let Some(id) = GrantId::parse(&entry.grant, self.keyring) else { continue };
                 match self.ask_grant(&id, grant::Command::Describe).await? {
                     grant::Reply::Described { scope, used } => living.push((entry, scope.0, used)),
+                    // A grant is listed before it is made.
+                    _ if entry.created.saturating_add(BEING_MADE_MILLIS) > self.now().0 => {}
                     _ => {
                         let forget = index::Command::Remove { grant: entry.grant };
                         self.ask_index(&name, forget).await?;

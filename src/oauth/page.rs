@@ -368,7 +368,7 @@ fn who_asks(html: &mut Html, page: &Consent<'_>) {
     if page.redirect_is_loopback {
         html.raw("<p class=\"warning\"><strong>The answer goes to a program on this computer.</strong> ")
             .raw("Go on only if you have just started connecting from a program that runs here.</p>");
-    } else if page.client_id_host.is_none() && !page.redirect_is_known {
+    } else if !page.redirect_is_known && page.client_id_host != Some(page.redirect_host) {
         // A scheme of an application's own belongs to whichever application claims it (RFC 8252 section 8.6).
         html.raw(if page.redirect_host.contains("://") {
             "<p class=\"warning\"><strong>The answer goes to an app on this device.</strong> Any app can claim such an address. \
@@ -733,7 +733,9 @@ mod tests {
             (None, "cursor://anysphere.cursor-mcp", false, Some(APP)),
             (None, "localhost:3334", false, Some(LOOPBACK)),
             (document, "localhost:3334", false, Some(LOOPBACK)),
-            (document, "app.example", false, None),
+            // Anybody can publish a document: only its own host is as well known as it is.
+            (document, "app.example", false, Some(UNKNOWN)),
+            (document, "claude.ai", false, None),
         ] {
             let redirect_is_loopback = redirect_host.starts_with("localhost");
             let html = consent(&Consent {

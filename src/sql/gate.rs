@@ -195,29 +195,93 @@ fn spares(tokens: &[Token]) -> bool {
     let Some(Token::Word(first)) = main.first() else { return false };
     let second = main.get(1);
     match first.as_str() {
-        "select" | "table" | "values" | "show" | "insert" | "replace" | "analyze" | "split" => true,
+        "select" | "table" | "values" | "show" | "analyze" | "split" => true,
+        // With a query as their source they may overwrite every row there is.
+        "replace" => !takes_from_query(main),
+        "insert" => !(main.iter().any(|token| token.is("duplicate")) && takes_from_query(main)),
         "update" | "delete" => has_own_condition(main),
         "with" => main_of_with(main).is_some_and(spares),
-        // The change that is made in batches.
-        "batch" => {
-            let change = main.iter().position(|token| one_of(Some(token), DATA));
-            change.and_then(|at| main.get(at..)).is_some_and(spares)
-        }
-        // `ANALYZE` runs what it explains.
-        word if EXPLAIN.contains(&word) => match main.iter().position(|token| token.is("analyze")) {
-            Some(_) => match main.iter().position(|token| one_of(Some(token), DATA)) {
-                Some(change) => main.get(change..).is_some_and(spares),
+        "batch" => change_in_batches(main).is_some_and(spares),
+        word if EXPLAIN.contains(&word) => {
+            let analyzes = second.is_some_and(|second| second.is("analyze"));
+            // `ANALYZE` runs what it explains. Where the word stands elsewhere, it is taken for that all the same.
+            match main.iter().rposition(|token| token.is("analyze")) {
                 None => true,
-            },
-            None => true,
-        },
+                Some(1) if analyzes => after_format(main.get(2..).unwrap_or_default()).is_some_and(spares),
+                Some(_) => false,
+            }
+        }
         "create" => one_of(second, CREATED),
         "rename" => one_of(second, &["table"]),
         "alter" if one_of(second, &["database", "schema", "sequence"]) => true,
-        "alter" if one_of(second, &["table"]) => !main.iter().any(|token| one_of(Some(token), TAKES_AWAY)),
+        "alter" if one_of(second, &["table"]) => alters_by_adding(main.get(2..).unwrap_or_default()),
         _ => false,
     }
 }
+
+/// Whether a statement has a query in it, wherever.
+fn takes_from_query(tokens: &[Token]) -> bool {
+    tokens.iter().skip(1).any(|token| one_of(Some(token), &["select", "table", "with"]))
+}
+
+/// What comes after an optional `FORMAT = x`.
+fn after_format(tokens: &[Token]) -> Option<&[Token]> {
+    match tokens {
+        [format, Token::Symbol('='), _, rest @ ..] if format.is("format") => Some(rest),
+        [format, ..] if format.is("format") => None,
+        _ => Some(tokens),
+    }
+}
+
+/// `BATCH [ON name] LIMIT n [DRY RUN [QUERY]]`: the change that follows.
+fn change_in_batches(tokens: &[Token]) -> Option<&[Token]> {
+    let mut rest = tokens.get(1..)?;
+    if rest.first()?.is("on") {
+        rest = after_name(rest.get(1..)?)?;
+    }
+    let [limit, Token::Number, after @ ..] = rest else { return None };
+    if !limit.is("limit") {
+        return None;
+    }
+    rest = after;
+    for word in ["dry", "run", "query"] {
+        if rest.first()?.is(word) {
+            rest = rest.get(1..)?;
+        }
+    }
+    one_of(rest.first(), DATA).then_some(rest)
+}
+
+/// What comes after a name of up to three parts.
+fn after_name(tokens: &[Token]) -> Option<&[Token]> {
+    tokens.first()?.name()?;
+    let mut rest = tokens.get(1..)?;
+    while rest.first() == Some(&Token::Symbol('.')) {
+        rest.get(1)?.name()?;
+        rest = rest.get(2..)?;
+    }
+    Some(rest)
+}
+
+/// Whether each action of an `ALTER TABLE` is known to add or rename: an allow-list, because new ways to lose data are
+/// made more often than new ways to add.
+fn alters_by_adding(tokens: &[Token]) -> bool {
+    let Some(actions) = after_name(tokens) else { return false };
+    let mut depth = 0_usize;
+    let parts = actions.split(|token| {
+        match token {
+            Token::Symbol('(') => depth += 1,
+            Token::Symbol(')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && *token == Token::Symbol(',')
+    });
+    let adds = |part: &[Token]| one_of(part.first(), ADDS) && !part.iter().any(|token| one_of(Some(token), TAKES_AWAY));
+    !actions.is_empty() && parts.into_iter().all(adds)
+}
+
+/// How an action of an `ALTER TABLE` begins that adds something or renames it.
+const ADDS: &[&str] = &["add", "rename", "comment", "auto_increment", "auto_id_cache", "cache", "nocache", "set"];
 
 /// What a `CREATE` makes beside what is there; `OR REPLACE` is none of it.
 const CREATED: &[&str] = &[
@@ -237,21 +301,52 @@ const CREATED: &[&str] = &[
     "role",
 ];
 
-/// What takes something away where it stands in an `ALTER TABLE`, be it a part of a name: then it is one word too many.
-const TAKES_AWAY: &[&str] =
-    &["drop", "truncate", "exchange", "remove", "discard", "import", "coalesce", "reorganize", "change", "modify"];
+/// What takes something away where it stands in an action that adds: then it is one word too many.
+const TAKES_AWAY: &[&str] = &[
+    "drop",
+    "truncate",
+    "exchange",
+    "remove",
+    "discard",
+    "import",
+    "coalesce",
+    "reorganize",
+    "change",
+    "modify",
+    "ttl",
+    "ttl_enable",
+    "ttl_job_interval",
+];
 
-/// Whether `WHERE` stands outside of all parentheses: a subquery's condition is not the statement's.
+/// Words that stand in a condition and name nothing.
+const NAMELESS: &[&str] = &[
+    "true", "false", "null", "not", "and", "or", "xor", "is", "in", "like", "between", "order", "by", "limit", "asc",
+    "desc", "interval", "div", "mod",
+];
+
+/// Whether `WHERE` stands outside of all parentheses, and something is named after it: a subquery's condition is not the
+/// statement's, and `WHERE 1` is none. Beside a dot or after `@` a word is a name, even this one.
 fn has_own_condition(tokens: &[Token]) -> bool {
     let mut depth = 0_usize;
-    tokens.iter().any(|token| {
+    for (at, token) in tokens.iter().enumerate() {
         match token {
             Token::Symbol('(') => depth += 1,
             Token::Symbol(')') => depth = depth.saturating_sub(1),
             _ => {}
         }
-        depth == 0 && token.is("where")
-    })
+        let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+        let (dot, mark) = (Token::Symbol('.'), Token::Symbol('@'));
+        let is_name = before == Some(&dot) || before == Some(&mark) || tokens.get(at + 1) == Some(&dot);
+        if depth == 0 && token.is("where") && !is_name {
+            let condition = tokens.get(at + 1..).unwrap_or_default();
+            return condition.iter().any(|token| match token {
+                Token::Word(word) => !NAMELESS.contains(&word.as_str()),
+                Token::Name(_) => true,
+                _ => false,
+            });
+        }
+    }
+    false
 }
 
 fn of_statement(tokens: &[Token]) -> Class {

@@ -433,6 +433,11 @@ fn a_page_ends_after_ten_minutes_or_by_declining() {
     assert_eq!(flow.decide(&mut server, &page, fields(&[("decision", "deny")])).status, 200);
     assert_eq!(flow.decide(&mut server, &page, Flow::typed("owner", "tidb:read")).status, 400);
     assert!(server.world.sent.borrow().is_empty(), "TiDB Cloud was never asked");
+    let page = flow.page(&mut server);
+    for unclear in [fields(&[("decision", "perhaps")]), fields(&[("decision", "deny"), ("decision", "allow")])] {
+        let typed = [Flow::typed("owner", "tidb:read"), unclear].concat();
+        assert_eq!(flow.decide(&mut server, &page, typed).status, 400, "what is unclear is no consent");
+    }
     let tampered = with(page.hidden.clone(), "transaction", &page.value("transaction").replace('A', "B"));
     let answer = server.send(browser_form(&server.origin(), "/consent", &page.cookie, &tampered));
     assert_eq!(answer.status, 400);
