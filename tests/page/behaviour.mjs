@@ -200,9 +200,8 @@ async function strangersPage(context, html) {
 await test('no page of a stranger frames the consent page', async () => {
   await atConsent(async ({ context, asking }) => {
     const stranger = await strangersPage(context, '<!doctype html><iframe width="800" height="600"></iframe>');
-    const refused = new Promise(resolve => {
-      stranger.on('console', message => { if (message.text().includes('frame-ancestors')) resolve(); });
-    });
+    const refused = stranger.waitForEvent('console', message => message.text().includes('frame-ancestors'));
+    refused.catch(() => {});
     const loaded = stranger.waitForResponse(answer => answer.url() === asking.request);
     await stranger.locator('iframe').evaluate((frame, address) => { frame.src = address; }, asking.request);
     assert.equal((await loaded).status(), 200);

@@ -42,7 +42,7 @@ fn converse(lifecycle: ClientLifecycleMode, address: &str) {
     // Before the runtime: waiting for the Worker blocks.
     let url = format!("{}/mcp", Worker::shared());
     runtime().block_on(async {
-        let client = serve_client_with_lifecycle(ClientInfo::default(), transport(url, address), lifecycle)
+        let client = serve_client_with_lifecycle(ClientConfig::default(), transport(url, address), lifecycle)
             .await
             .expect("a connection");
         let tools = client.list_all_tools().await.expect("tools");
@@ -130,7 +130,7 @@ fn rmcp_by_oauth() {
         let transport = StreamableHttpClientTransport::with_client(client, config);
         let lifecycle = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
         let client =
-            serve_client_with_lifecycle(ClientInfo::default(), transport, lifecycle).await.expect("a connection");
+            serve_client_with_lifecycle(ClientConfig::default(), transport, lifecycle).await.expect("a connection");
         let result = client.call_tool(CallToolRequestParams::new("tidbcloud_list_clusters")).await.expect("an answer");
         let clusters = result.structured_content.expect("clusters")["clusters"].clone();
         assert!(clusters.as_array().expect("a list").iter().any(|cluster| cluster["displayName"] == "shop"));

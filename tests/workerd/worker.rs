@@ -81,24 +81,12 @@ impl Worker {
     }
 }
 
-impl Worker {
-    /// Ends it; its state stays.
-    pub fn stop(&mut self) {
+impl Drop for Worker {
+    fn drop(&mut self) {
         // The program ends with its input, and with it what it started.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// A port that nobody listens on.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
 }
 
 /// Sends a request to `origin`.
