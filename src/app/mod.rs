@@ -175,16 +175,8 @@ impl<'a, P: Platform> App<'a, P> {
             }
             Credential::Owner | Credential::Token(_) => None,
         };
-        let of_credential = match (&caller.credential, &session) {
-            (_, Some(session)) => Limit::of_credential(&[b"grant", session.grant.as_bytes()], self.config, &keyring),
-            (Credential::Keys(key), None) => {
-                let parts = [b"keys".as_slice(), key.public().as_bytes(), key.private().expose().as_bytes()];
-                Limit::of_credential(&parts, self.config, &keyring)
-            }
-            (Credential::Owner | Credential::Token(_), None) => {
-                Limit::of_credential(&[b"owner"], self.config, &keyring)
-            }
-        };
+        let of_credential =
+            Limit::of_credential(&credential_parts(&caller.credential, session.as_ref()), self.config, &keyring);
         let taken_too = of_credential.take_ahead(&self.platform, &self.isolate.limiter, 1).await;
         line.limited(&taken_too);
         if !taken_too.allowed() {
@@ -304,6 +296,15 @@ impl<'a, P: Platform> App<'a, P> {
         let secret = self.platform.kept_secret().await?;
         *self.isolate.secret.borrow_mut() = Some(secret.clone());
         Ok(secret)
+    }
+}
+
+/// What tells credentials apart: a grant, or both keys together.
+fn credential_parts<'a>(credential: &'a Credential, session: Option<&'a Session>) -> Vec<&'a [u8]> {
+    match (credential, session) {
+        (_, Some(session)) => vec![b"grant", session.grant.as_bytes()],
+        (Credential::Keys(key), None) => vec![b"keys", key.public().as_bytes(), key.private().expose().as_bytes()],
+        (Credential::Owner | Credential::Token(_), None) => vec![b"owner"],
     }
 }
 

@@ -51,27 +51,25 @@ impl<P: Platform> Server<'_, P> {
         if let Err(guarded) = self.guard_request().await {
             return self.guarded_page(guarded);
         }
-        let no_page =
-            || self.refusal(400, "invalid_request", "This page has ended. Go back to the client and connect again.");
-        let Ok(Some(sealed)) = fields.one("transaction") else { return no_page() };
+        let Ok(Some(sealed)) = fields.one("transaction") else { return self.ended() };
         let asked = self
             .keyring
             .open_text(PURPOSE, sealed)
             .and_then(|text| serde_json::from_slice::<Asked>(text.as_bytes()).ok());
-        let Some(asked) = asked.filter(|asked| asked.origin == self.origin.as_str()) else { return no_page() };
+        let Some(asked) = asked.filter(|asked| asked.origin == self.origin.as_str()) else { return self.ended() };
         let csrf = fields.one("csrf").ok().flatten().unwrap_or_default();
         let cookie = self.sent_cookie(head, &cookie_name(&asked.id)).unwrap_or_default();
         if csrf.is_empty() || !same(csrf, &cookie) || !same(&fingerprint(csrf.as_bytes()), &asked.csrf) {
             return self.refusal(
                 403,
                 "forbidden",
-                "The form does not belong to this browser. Allow cookies for this site, go back to the client and connect again.",
+                "This page has ended, or was not opened in this browser. Go back to the client and connect again; this site needs its cookies.",
             );
         }
         let ends = asked.ends;
         match self.ask_transaction(&asked.id, transaction::Command::Look { ends }).await {
             Ok(transaction::Reply::Open { .. }) => {}
-            Ok(transaction::Reply::Ended) => return no_page(),
+            Ok(transaction::Reply::Ended) => return self.ended(),
             Err(_) => return self.unavailable_page(),
         }
         if fields.one("decision") == Ok(Some("deny")) {
@@ -84,7 +82,7 @@ impl<P: Platform> Server<'_, P> {
                         true,
                     )
                 }
-                Ok(transaction::Reply::Ended) => no_page(),
+                Ok(transaction::Reply::Ended) => self.ended(),
                 Err(_) => self.unavailable_page(),
             };
         }
