@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    Server, client_kind,
+    Server,
     documents::NoClient,
     form::{Fields, Repeated},
     guard::Guarded,
@@ -279,11 +279,6 @@ impl<P: Platform> Server<'_, P> {
 
     fn is_https(&self) -> bool {
         Url::parse(self.origin.as_str()).is_ok_and(|url| url.scheme() == "https" || !is_loopback(&url))
-    }
-
-    /// For audits: who asked and where to.
-    pub(super) fn client_fields(client_id: &str) -> String {
-        client_kind(client_id)
     }
 }
 

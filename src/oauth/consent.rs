@@ -6,6 +6,7 @@ use super::{
     Contents, Credential, Organization, Server,
     authorize::{Asked, PURPOSE, cookie_name},
     check::Checked,
+    client_kind,
     contents::SETS_MAX,
     form::{Fields, is_form},
     page::{self, Consent, KeptSet, Problem},
@@ -75,7 +76,7 @@ impl<P: Platform> Server<'_, P> {
         if fields.one("decision") == Ok(Some("deny")) {
             return match self.ask_transaction(&asked.id, transaction::Command::End { ends }).await {
                 Ok(transaction::Reply::Open { .. }) => {
-                    self.audit("consent_denied", &[("client", &Self::client_fields(&asked.client_id))]);
+                    self.audit("consent_denied", &[("client", &client_kind(&asked.client_id))]);
                     self.leave(
                         &asked,
                         &[("error", "access_denied"), ("error_description", "The person declined.")],
@@ -173,7 +174,7 @@ impl<P: Platform> Server<'_, P> {
             Err(refused) => return refused,
         };
         let refused = |field, message| {
-            self.audit("consent_refused", &[("client", &Self::client_fields(&asked.client_id))]);
+            self.audit("consent_refused", &[("client", &client_kind(&asked.client_id))]);
             if tries_left == 0 {
                 return self.refusal(
                     400,
@@ -292,7 +293,7 @@ impl<P: Platform> Server<'_, P> {
         }
         self.audit(
             "consent",
-            &[("grant", short(&id)), ("client", &Self::client_fields(&asked.client_id)), ("scope", scope.as_str())],
+            &[("grant", short(&id)), ("client", &client_kind(&asked.client_id)), ("scope", scope.as_str())],
         );
         Ok(code.expose())
     }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     grants::{
         grant,
-        index::{self, Entry},
+        index::{self, ENTRIES_MAX, Entry},
         seal::{base64url, from_base64url, random, same},
         token::GrantId,
     },
@@ -122,7 +122,7 @@ impl<P: Platform> Server<'_, P> {
             if listed {
                 found = true;
                 self.ask_grant(&id, grant::Command::End).await?;
-                self.ask_index(&name, index::Command::Remove { grant: grant.to_owned() }).await?;
+                self.ask_index(&name, index::Command::Remove { grants: vec![grant.to_owned()] }).await?;
             }
         }
         if found {
@@ -171,25 +171,31 @@ impl<P: Platform> Server<'_, P> {
         self.page(status, &nonce, page::grants(&page))
     }
 
-    /// The listed grants that have not ended, the newest first; those that have are forgotten.
+    /// The newest of the listed grants that have not ended; those that have are forgotten.
     async fn living(&self, proved: &Proved) -> Result<Vec<(Entry, Scope, u64)>, StorageFailure> {
-        let mut living = Vec::new();
-        for name in &proved.indexes {
-            let Some(name) = from_base64url(name) else { continue };
-            for entry in self.entries(&name).await? {
-                let Some(id) = GrantId::parse(&entry.grant, self.keyring) else { continue };
-                match self.ask_grant(&id, grant::Command::Describe).await? {
-                    grant::Reply::Described { scope, used } => living.push((entry, scope.0, used)),
-                    // A grant is listed before it is made.
-                    _ if entry.created.saturating_add(BEING_MADE_MILLIS) > self.now().0 => {}
-                    _ => {
-                        let forget = index::Command::Remove { grant: entry.grant };
-                        self.ask_index(&name, forget).await?;
-                    }
-                }
+        let names: Vec<_> = proved.indexes.iter().filter_map(|name| from_base64url(name)).collect();
+        let mut listed = Vec::new();
+        for name in &names {
+            listed.extend(self.entries(name).await?.into_iter().map(|entry| (name, entry)));
+        }
+        listed.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.created));
+        let (mut living, mut ended) = (Vec::new(), Vec::new());
+        for (name, entry) in listed.into_iter().take(ENTRIES_MAX) {
+            let Some(id) = GrantId::parse(&entry.grant, self.keyring) else { continue };
+            match self.ask_grant(&id, grant::Command::Describe).await? {
+                grant::Reply::Described { scope, used } => living.push((entry, scope.0, used)),
+                // A grant is listed before it is made.
+                _ if entry.created.saturating_add(BEING_MADE_MILLIS) > self.now().0 => {}
+                _ => ended.push((name, entry.grant)),
             }
         }
-        living.sort_by_key(|(entry, ..)| std::cmp::Reverse(entry.created));
+        for name in &names {
+            let grants: Vec<_> =
+                ended.iter().filter(|(index, _)| *index == name).map(|(_, grant)| grant.clone()).collect();
+            if !grants.is_empty() {
+                self.ask_index(name, index::Command::Remove { grants }).await?;
+            }
+        }
         Ok(living)
     }
 }

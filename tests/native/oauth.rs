@@ -548,12 +548,12 @@ fn cursor_connects_by_any_of_its_three_redirects() {
 }
 
 #[test]
-fn the_forty_first_grant_of_a_key_ends_the_oldest() {
+fn the_thirty_seventh_grant_of_a_key_ends_the_oldest() {
     let mut server = Native::new();
     let flow = Flow::new(&mut server);
     let first = flow.tokens(&mut server, "tidb:read");
     let second = flow.tokens(&mut server, "tidb:read");
-    for _ in 2..40 {
+    for _ in 2..36 {
         server.advance(10);
         flow.code(&mut server, Flow::typed("owner", "tidb:read"));
     }
@@ -561,6 +561,41 @@ fn the_forty_first_grant_of_a_key_ends_the_oldest() {
     server.advance(10);
     flow.code(&mut server, Flow::typed("owner", "tidb:read"));
     assert!(!works(&mut server, &first.access) && works(&mut server, &second.access));
+}
+
+/// A request on the free plan of Workers may ask others 50 times.
+#[test]
+fn the_grants_page_asks_fifty_times_at_most() {
+    let mut server = Native::new();
+    let deployments: [&[(&str, &str)]; 3] =
+        [&[], &[("MCP_SECRET", SECRET_ONE)], &[("MCP_SECRET", SECRET_TWO), ("MCP_SECRET_PREVIOUS", SECRET_ONE)]];
+    for deployment in deployments {
+        redeploy(&mut server, &sandbox_with(deployment));
+        let flow = Flow::new(&mut server);
+        for _ in 0..36 {
+            server.advance(10);
+            flow.code(&mut server, Flow::typed("owner", "tidb:read"));
+        }
+    }
+    // Codes that nobody redeems end after a minute, and their grants with them.
+    let flow = Flow::new(&mut server);
+    flow.tokens(&mut server, "tidb:read");
+    server.advance(600);
+    let (public, private) = keys("owner");
+    let proof = fields(&[("publicKey", public), ("privateKey", &private)]);
+    let mut shown = Vec::new();
+    for _ in 0..3 {
+        redeploy(&mut server, &sandbox_with(deployments[2]));
+        server.advance(60);
+        server.world.subrequests.borrow_mut().clear();
+        let grants = server.send(browser_form(&server.origin(), "/grants", "", &proof));
+        let asked = server.world.subrequests.take();
+        assert!(asked.len() <= 50, "{}: {asked:#?}", asked.len());
+        shown.push((text(&grants).matches("<h2>").count(), asked.len()));
+    }
+    // The one that lives is the newest; 108 grants were listed, and three times 36 are asked.
+    assert_eq!(shown.iter().map(|(grants, _)| *grants).collect::<Vec<_>>(), [1, 1, 1]);
+    assert!(shown[0].1 > 40, "{shown:?}: the grants were asked");
 }
 
 /// Whatever secret a world has: of the owner, of the server, of a person, a code or a token.

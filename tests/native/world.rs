@@ -47,6 +47,8 @@ pub struct World {
     /// What the control plane did to SQL servers since the last statement.
     effects: RefCell<Vec<SqlEffect>>,
     buckets: RefCell<BTreeMap<LimitKey, Bucket>>,
+    /// What was asked of other hosts and of Durable Objects, in order: what Workers count as subrequests.
+    pub subrequests: RefCell<Vec<String>>,
     /// What Durable Objects keep.
     pub objects: RefCell<BTreeMap<String, String>>,
     pub storage_fails: Cell<bool>,
@@ -68,6 +70,7 @@ impl World {
             servers: RefCell::new(None),
             effects: RefCell::default(),
             buckets: RefCell::default(),
+            subrequests: RefCell::default(),
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
             random: Cell::new(1),
@@ -116,6 +119,7 @@ impl Platform for World {
             request.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         headers.push(("Host".to_owned(), "127.0.0.1:8788".to_owned()));
         let body = request.body.unwrap_or_default();
+        self.subrequests.borrow_mut().push(target.clone());
         self.sent.borrow_mut().push((target.clone(), format!("{headers:?} {}", String::from_utf8_lossy(&body))));
         let sent =
             Request { method: request.method.as_str().to_owned(), target: target.clone(), headers, body: body.clone() };
@@ -169,6 +173,7 @@ impl Platform for World {
     }
 
     async fn admit(&self, key: &LimitKey, policy: Policy, cost: u32) -> Result<Admission, LimiterFailure> {
+        self.subrequests.borrow_mut().push(key.0.clone());
         match self.limiter_fails.get() {
             Some(failure) => Err(failure),
             None => {
@@ -178,6 +183,7 @@ impl Platform for World {
     }
 
     async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
+        self.subrequests.borrow_mut().push(name.as_str().to_owned());
         if self.storage_fails.get() {
             return Err(StorageFailure);
         }
@@ -195,6 +201,7 @@ impl Platform for World {
     }
 
     async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
+        self.subrequests.borrow_mut().push("server-secret".to_owned());
         Ok(Secret::new(SERVER_SECRET))
     }
 
