@@ -137,7 +137,7 @@ impl<'a, P: Platform> App<'a, P> {
         let visitor = limiting::visitor(address, self.config, &keyring);
         line.ip_hash = Some(visitor.short_hash().to_owned());
         let of_address = Limit::of_address(&visitor, self.config);
-        let taken = of_address.take(&self.platform, &self.isolate.limiter, 1).await;
+        let taken = of_address.take_ahead(&self.platform, &self.isolate.limiter).await;
         line.limited(&taken);
         if !taken.allowed() {
             return limiting::describe(taken.refusal(&line.request_id), &[&taken]);
@@ -177,7 +177,7 @@ impl<'a, P: Platform> App<'a, P> {
         };
         let of_credential =
             Limit::of_credential(&credential_parts(&caller.credential, session.as_ref()), self.config, &keyring);
-        let taken_too = of_credential.take_ahead(&self.platform, &self.isolate.limiter, 1).await;
+        let taken_too = of_credential.take_ahead(&self.platform, &self.isolate.limiter).await;
         line.limited(&taken_too);
         if !taken_too.allowed() {
             return limiting::describe(taken_too.refusal(&line.request_id), &[&taken, &taken_too]);

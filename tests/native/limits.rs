@@ -1,6 +1,6 @@
 //! The limit per client IP, as a client meets it.
 
-use mcp_server_tidbcloud::platform::LimiterFailure;
+use mcp_server_tidbcloud::{app::Isolate, platform::LimiterFailure};
 use serde_json::json;
 
 use crate::{
@@ -48,6 +48,32 @@ fn a_hundred_and_first_request_is_refused_before_its_body_is_read() {
     server.world.clock.set(server.world.clock.get() + 600);
     assert_eq!(server.send(from("192.0.2.1")).status, 200);
     assert_refused(&server.send(from("192.0.2.1")));
+}
+
+#[test]
+fn permits_are_taken_five_at_a_time_and_never_more_than_there_are() {
+    let mut server = Native::new();
+    let asked =
+        |server: &Native| server.world.subrequests.borrow().iter().filter(|name| name.starts_with("ip:")).count();
+    for _ in 0..10 {
+        assert_eq!(server.send(from("192.0.2.1")).status, 200);
+    }
+    assert_eq!(asked(&server), 2);
+    // After ten seconds what was taken ahead is void. By then all 100 are there again.
+    assert_eq!(server.send(from("192.0.2.1")).status, 200);
+    server.advance(10);
+    assert_eq!(server.send(from("192.0.2.1")).status, 200);
+    assert_eq!(asked(&server), 4);
+    let left = (1..=200).take_while(|_| server.send(from("192.0.2.1")).status == 200).count();
+    assert_eq!(left, 100 - 5 + 4);
+    // An isolate that ends loses what it took ahead; the limit holds over all of them.
+    let mut server = Native::new();
+    let mut admitted = 0;
+    for _ in 0..100 {
+        admitted += usize::from(server.send(from("192.0.2.1")).status == 200);
+        server.isolate = Isolate::new();
+    }
+    assert_eq!(admitted, 100 / 5);
 }
 
 #[test]
