@@ -325,6 +325,10 @@ fn c11_revocation_is_for_the_owner_of_the_token_and_always_200() {
     assert!(!works(&mut server, &tokens.access));
     let next = Tokens::of(&server.send(form("/token", &flow.refreshing(&tokens.refresh))));
     assert!(works(&mut server, &next.access), "an access token goes alone");
+
+    // A client that revokes while it refreshes knows only the token before.
+    server.send(form("/revoke", &fields(&[("token", &tokens.refresh), ("client_id", &flow.client_id)])));
+    assert!(!works(&mut server, &next.access), "nor does a refresh that came first save it");
 }
 
 #[test]
