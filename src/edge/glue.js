@@ -36,3 +36,9 @@ export async function ask(namespace, name, url, body, millis) {
     clearTimeout(timer);
   }
 }
+
+/** A setting as text, undefined where it is not set. In wrangler.toml and in the dashboard it may be any JSON. */
+export function setting(env, name) {
+  const value = env[name] ?? undefined;
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

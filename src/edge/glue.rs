@@ -17,6 +17,8 @@ extern "C" {
     fn ask(namespace: &JsValue, name: &str, url: &str, body: Option<&str>, millis: u32) -> Result<Promise, JsValue>;
     #[wasm_bindgen(catch)]
     fn respond(status: u16, headers: &str, body: JsValue) -> Result<web_sys::Response, JsValue>;
+    /// A setting as text; JSON where it is no text.
+    pub(super) fn setting(env: &JsValue, name: &str) -> Option<String>;
 }
 
 /// Method, URL and header fields of a request.

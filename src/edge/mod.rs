@@ -32,7 +32,7 @@ thread_local! {
 fn state(env: &Env) -> &'static State {
     STATE.with(|cell| {
         *cell.get_or_init(|| {
-            let config = Config::read(&|name| env.var(name).ok().map(|value| value.to_string()));
+            let config = Config::read(&|name| glue::setting(env, name));
             // One per isolate, for as long as it lives.
             Box::leak(Box::new(State { config, isolate: Isolate::new() }))
         })

@@ -50,10 +50,20 @@ impl Worker {
 
     /// The same at a port: a Worker's address is part of what it authorizes.
     pub fn start_at(state: &Path, port: u16) -> Self {
+        Self::start_with(state, port, &[])
+    }
+
+    /// The same with these variables, as `wrangler.toml` takes them.
+    pub fn with_variables(state: &Path, variables: &str) -> Self {
+        Self::start_with(state, free_port(), &["--vars", variables])
+    }
+
+    fn start_with(state: &Path, port: u16, flags: &[&str]) -> Self {
         let sandbox = sandbox();
         let child = Command::new(setting("XTASK"))
             .args(["worker", "--port", &port.to_string(), "--sandbox", &sandbox, "--persist"])
             .arg(state)
+            .args(flags)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

@@ -29,7 +29,7 @@ pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
     let default = root.join(".wrangler/dev").join(flags.port.to_string());
     let directory = flags.persist.as_ref().unwrap_or(&default);
     let sandbox = services::start_sandbox(&tools, &program, flags.sandbox_port, directory)?;
-    let worker = services::start_worker(&tools, flags.port, &sandbox.origin(), directory, &[])?;
+    let worker = services::start_worker(&tools, flags.port, &sandbox.origin(), directory, &[], None)?;
     let mark = services::build_mark(directory);
     // From here on a change of the source makes wrangler build again.
     fs::remove_file(&mark).map_err(|error| format!("{}: {error}", mark.display()))?;

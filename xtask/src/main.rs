@@ -25,8 +25,9 @@ cargo xtask test [SUITE...]                           run every test, or only th
 cargo xtask build                                     build the Worker for release and print its sizes
 cargo xtask bench                                     measure CPU and upstream requests
 cargo xtask contract DIR                              rewrite contract/ from the published API files in DIR
-cargo xtask worker --port P --sandbox URL --persist DIR
-                                                      run the Worker as built, with its state in DIR, until its input ends
+cargo xtask worker --port P --sandbox URL --persist DIR [--vars TOML]
+                                                      run the Worker as built, with its state in DIR and these further
+                                                      variables, until its input ends
 ";
 
 fn main() -> ExitCode {
@@ -78,11 +79,13 @@ struct Flags {
     sandbox: Option<String>,
     /// `--persist`: where the Worker keeps its state.
     persist: Option<PathBuf>,
+    /// `--vars`: lines of a `[vars]` table of `wrangler.toml`.
+    vars: Option<String>,
 }
 
 impl Flags {
     fn parse(words: &[&str]) -> Result<Self, String> {
-        let mut flags = Self { port: 8787, sandbox_port: 8788, sandbox: None, persist: None };
+        let mut flags = Self { port: 8787, sandbox_port: 8788, sandbox: None, persist: None, vars: None };
         let port = |name: &str, value: &str| {
             value.parse().map_err(|_| format!("{name} takes a port number (1 to 65535), not {value:?}"))
         };
@@ -93,6 +96,7 @@ impl Flags {
                 "--port" => flags.port = port(name, value)?,
                 "--sandbox-port" => flags.sandbox_port = port(name, value)?,
                 "--sandbox" => flags.sandbox = Some((*value).to_owned()),
+                "--vars" => flags.vars = Some((*value).to_owned()),
                 "--persist" => flags.persist = Some(PathBuf::from(value)),
                 _ => return Err(format!("unknown flag {name}\n{USAGE}")),
             }

@@ -1,6 +1,7 @@
 //! The two programs behind `dev` and the tests: the sandbox, and the Worker in workerd under `wrangler dev`.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -123,13 +124,15 @@ pub(crate) fn sample_cluster(sandbox: &Service) -> Result<String, String> {
 
 /// Starts the Worker as it stands in `build/`, with its state in `directory`.
 ///
-/// While the file of [`build_mark`] exists, wrangler leaves the build as it is.
+/// `variables` are `NAME:TEXT`; a configuration of its own may set others, as JSON. While the file of [`build_mark`]
+/// exists, wrangler leaves the build as it is.
 pub(crate) fn start_worker(
     tools: &Tools,
     port: u16,
     sandbox: &str,
     directory: &Path,
     variables: &[&str],
+    configuration: Option<&Path>,
 ) -> Result<Service, String> {
     let log = directory.join("worker.log");
     let state = directory.join("state");
@@ -142,6 +145,7 @@ pub(crate) fn start_worker(
         .args(["--inspector-port", &free_port()?.to_string(), "--show-interactive-dev-session=false"])
         .args(["--var", &format!("TIDB_CLOUD_SANDBOX:{sandbox}")])
         .args(variables.iter().flat_map(|variable| ["--var", variable]))
+        .args(configuration.iter().flat_map(|path| [OsStr::new("--config"), path.as_os_str()]))
         .arg("--persist-to")
         .arg(&state)
         .env(build::UP_TO_DATE, &mark)
@@ -183,6 +187,18 @@ pub(crate) fn build_mark(directory: &Path) -> PathBuf {
     directory.join("build-up-to-date")
 }
 
+/// `wrangler.toml` with further variables, in `directory`.
+fn configuration_with(root: &Path, directory: &Path, vars: &str) -> Result<PathBuf, String> {
+    let read = |path: &Path| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+    let absolute = |path: &str| format!("{:?}", root.join(path).display().to_string());
+    let text = read(&root.join("wrangler.toml"))?
+        .replace("\"build/index.js\"", &absolute("build/index.js"))
+        .replace("directory = \"static\"", &format!("directory = {}", absolute("static")));
+    let path = directory.join("wrangler.toml");
+    fs::write(&path, format!("{text}\n[vars]\n{vars}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path)
+}
+
 /// `cargo xtask worker`: the Worker in the foreground, for tests that stop and start it while its state stays. It ends
 /// with its standard input, so that a test program that dies leaves no Worker behind.
 pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
@@ -190,7 +206,8 @@ pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
     let sandbox = flags.sandbox.as_ref().ok_or("worker needs --sandbox URL")?;
     check_free(flags.port, "--port")?;
     let tools = setup::run(root, setup::Part::BUILD)?;
-    let worker = start_worker(&tools, flags.port, sandbox, directory, &[MANY_CLIENTS])?;
+    let configuration = flags.vars.as_ref().map(|vars| configuration_with(root, directory, vars)).transpose()?;
+    let worker = start_worker(&tools, flags.port, sandbox, directory, &[MANY_CLIENTS], configuration.as_deref())?;
     println!("ready http://127.0.0.1:{}/mcp", worker.port);
     let input = thread::spawn(|| io::copy(&mut io::stdin(), &mut io::sink()));
     while worker.process.ended()?.is_none() {

@@ -192,7 +192,8 @@ impl World {
         let directory = Directory::temporary();
         let sandbox = sandbox_in(tools, &directory)?;
         let port = services::free_port()?;
-        let worker = services::start_worker(tools, port, &sandbox.origin(), &directory.0, &[services::MANY_CLIENTS])?;
+        let worker =
+            services::start_worker(tools, port, &sandbox.origin(), &directory.0, &[services::MANY_CLIENTS], None)?;
         Ok(Self { worker, sandbox, _directory: directory })
     }
 }
