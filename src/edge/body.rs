@@ -6,9 +6,9 @@ use futures_util::{
     StreamExt,
     future::{Either, select},
 };
-use js_sys::{Uint8Array, futures::JsFuture};
 use worker::{ByteStream, Delay, Request, web_sys};
 
+use super::glue;
 use crate::platform::{BodyError, IncomingBody};
 
 /// A request whose body was not touched yet.
@@ -23,29 +23,19 @@ impl IncomingBody for Body {
         if self.declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > bytes_max)) {
             return Err(BodyError::TooLarge);
         }
-        let read = async {
-            match self.declared {
-                // HTTP ends a body where its declared length does.
-                Some(_) => whole(&self.request).await,
-                None => match Request::from(self.request).stream() {
-                    Ok(stream) => collect(stream, bytes_max).await,
-                    Err(_) => Ok(Vec::new()),
-                },
+        let bytes = match self.declared {
+            // HTTP ends a body where its declared length does.
+            Some(_) => glue::body(&self.request, timeout).await?,
+            None => {
+                let Ok(stream) = Request::from(self.request).stream() else { return Ok(Vec::new()) };
+                match select(pin!(collect(stream, bytes_max)), pin!(Delay::from(timeout))).await {
+                    Either::Left((read, _)) => read?,
+                    Either::Right(_) => return Err(BodyError::Timeout),
+                }
             }
         };
-        match select(pin!(read), pin!(Delay::from(timeout))).await {
-            Either::Left((read, _)) => {
-                read.and_then(|bytes| if bytes.len() > bytes_max { Err(BodyError::TooLarge) } else { Ok(bytes) })
-            }
-            Either::Right(_) => Err(BodyError::Timeout),
-        }
+        if bytes.len() > bytes_max { Err(BodyError::TooLarge) } else { Ok(bytes) }
     }
-}
-
-async fn whole(request: &web_sys::Request) -> Result<Vec<u8>, BodyError> {
-    let promise = request.array_buffer().map_err(|_| BodyError::Broken)?;
-    let buffer = JsFuture::from(promise).await.map_err(|_| BodyError::Broken)?;
-    Ok(Uint8Array::new(&buffer).to_vec())
 }
 
 /// Reads a stream and stops at `bytes_max`; dropping the stream cancels it.

@@ -23,18 +23,28 @@ export function respond(status, headers, body) {
   return new Response(body, { status, headers: list });
 }
 
-/** What a Durable Object answers to a GET of `url` (with a body: a POST), as text; rejects after `millis`. */
-export async function ask(namespace, name, url, body, millis) {
-  const init = body === undefined ? {} : { method: 'POST', body };
+/** The same promise, or a rejection after `millis`. */
+async function within(millis, promise) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error('no answer in time')), millis);
+    timer = setTimeout(() => reject(new Error('not in time')), millis);
   });
   try {
-    return await Promise.race([namespace.getByName(name).fetch(url, init).then(answer => answer.text()), late]);
+    return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What a Durable Object answers to a GET of `url` (with a body: a POST), as text; rejects after `millis`. */
+export function ask(namespace, name, url, body, millis) {
+  const init = body === undefined ? {} : { method: 'POST', body };
+  return within(millis, namespace.getByName(name).fetch(url, init).then(answer => answer.text()));
+}
+
+/** The whole body of a request, null where it breaks off; rejects after `millis`. */
+export function wholeBody(request, millis) {
+  return within(millis, request.arrayBuffer().catch(() => null));
 }
 
 /** A setting as text, undefined where it is not set. In wrangler.toml and in the dashboard it may be any JSON. */

@@ -6,7 +6,10 @@ use js_sys::{Promise, Uint8Array, futures::JsFuture};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{ObjectNamespace, web_sys};
 
-use crate::http::{Headers, Response};
+use crate::{
+    http::{Headers, Response},
+    platform::BodyError,
+};
 
 #[wasm_bindgen(module = "/src/edge/glue.js")]
 extern "C" {
@@ -15,6 +18,8 @@ extern "C" {
     fn describe_response(response: &web_sys::Response) -> String;
     #[wasm_bindgen(catch)]
     fn ask(namespace: &JsValue, name: &str, url: &str, body: Option<&str>, millis: u32) -> Result<Promise, JsValue>;
+    #[wasm_bindgen(catch, js_name = wholeBody)]
+    fn whole_body(request: &web_sys::Request, millis: u32) -> Result<Promise, JsValue>;
     #[wasm_bindgen(catch)]
     fn respond(status: u16, headers: &str, body: JsValue) -> Result<web_sys::Response, JsValue>;
     /// A setting as text; JSON where it is no text.
@@ -53,9 +58,22 @@ pub(super) async fn durable_object(
     body: Option<&str>,
     timeout: Duration,
 ) -> Result<String, JsValue> {
-    let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
-    let answer = JsFuture::from(ask(&namespace.into(), name, url, body, millis)?).await?;
+    let answer = JsFuture::from(ask(&namespace.into(), name, url, body, millis(timeout))?).await?;
     Ok(answer.as_string().unwrap_or_default())
+}
+
+/// The body of a request whose length is known.
+///
+/// # Errors
+/// It broke off, or took longer than `timeout`.
+pub(super) async fn body(request: &web_sys::Request, timeout: Duration) -> Result<Vec<u8>, BodyError> {
+    let promise = whole_body(request, millis(timeout)).map_err(|_| BodyError::Broken)?;
+    let buffer = JsFuture::from(promise).await.map_err(|_| BodyError::Timeout)?;
+    if buffer.is_null() { Err(BodyError::Broken) } else { Ok(Uint8Array::new(&buffer).to_vec()) }
+}
+
+fn millis(timeout: Duration) -> u32 {
+    u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Our answer as the runtime's.

@@ -5,7 +5,7 @@ use std::{pin::pin, time::Duration};
 use futures_util::future::{Either, select};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use worker::{AbortController, Date, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, web_sys};
+use worker::{AbortController, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, web_sys};
 
 use super::{body::collect, glue};
 use crate::{
@@ -74,7 +74,7 @@ impl Platform for Workers<'_> {
     }
 
     fn now(&self) -> UnixMillis {
-        UnixMillis(Date::now().as_millis())
+        UnixMillis(js_sys::Date::now() as u64)
     }
 
     fn random(&self, bytes: &mut [u8]) {
