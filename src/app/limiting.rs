@@ -50,10 +50,12 @@ pub(super) struct Limit {
     policy: Policy,
 }
 
-/// Permits that are taken ahead: four of five requests then wait for no Durable Object. What an isolate does not use within
-/// ten seconds is lost: who sends one request in ten seconds loses 24 of 100 permits a minute and needs 6.
+/// Permits that are taken ahead from a key that keeps asking: four of five requests then wait for no Durable Object.
 const LEASE_PERMITS: u32 = 5;
-const LEASE_MILLIS: u64 = 10_000;
+/// How long each of them waits for a request, and how long a key counts as asking after a permit was taken for it. Who asks
+/// this isolate less often takes one permit at a time, so requests that are spread over many isolates cost no more than
+/// they are; two at once and nothing after them cost six.
+const LEASE_MILLIS_PER_PERMIT: u64 = 2_000;
 /// At most a fifth of the burst is taken ahead, so that a small limit is not used up by one isolate.
 const LEASE_DIVISOR: u32 = 5;
 
@@ -112,27 +114,26 @@ impl Limit {
         self.settle(verdict, local, now, cost)
     }
 
-    /// Takes one permit, and some ahead for the requests that follow: never more than the limit, over all isolates.
+    /// Takes one permit, and some ahead for a key that keeps asking: never more than the limit, over all isolates.
     pub(super) async fn take_ahead(&self, platform: &impl Platform, local: &Local) -> Taken {
         let now = platform.now();
         if let Some(taken) = self.take_leased(local, now) {
             return taken;
         }
-        let ahead = LEASE_PERMITS.min(self.policy.burst / LEASE_DIVISOR);
-        if ahead > 1 && local.refused_for(&self.key, now).is_none() {
-            match platform.admit(&self.key, self.policy, ahead).await {
-                Ok(admission @ Admission { allowed: true, .. }) => {
-                    local.add_lease(&self.key, ahead, admission, now);
-                    if let Some(taken) = self.take_leased(local, now) {
-                        return taken;
-                    }
-                }
-                // Fewer may be there.
-                Ok(_) => {}
-                Err(failure) => return self.settle(Err(failure), local, now, 1),
-            }
+        if let Some(refused) = self.refused_here(local, now) {
+            return refused;
         }
-        let taken = self.take(platform, local, 1).await;
+        let most = LEASE_PERMITS.min(self.policy.burst / LEASE_DIVISOR).max(1);
+        let permits = if local.keeps_asking(&self.key, now) { most } else { 1 };
+        let taken = match platform.admit(&self.key, self.policy, permits).await {
+            Ok(admission @ Admission { allowed: true, .. }) => {
+                let left = local.add_lease(&self.key, permits - 1, admission, now);
+                return self.taken(Admission { remaining: admission.remaining + left, ..admission }, false);
+            }
+            // One may be there.
+            Ok(_) if permits > 1 => self.take(platform, local, 1).await,
+            verdict => self.settle(verdict, local, now, 1),
+        };
         if taken.allowed() {
             return taken;
         }
@@ -210,17 +211,24 @@ impl Local {
         Some(*lease)
     }
 
-    /// Adds to what requests that ran at the same time have brought.
-    fn add_lease(&self, key: &LimitKey, permits: u32, admission: Admission, now: UnixMillis) {
+    /// Whether permits were taken for this key a short while ago.
+    fn keeps_asking(&self, key: &LimitKey, now: UnixMillis) -> bool {
+        self.leases.borrow().get(key).is_some_and(|lease| lease.until > now)
+    }
+
+    /// Adds to what requests that ran at the same time have brought; how many permits are left then.
+    fn add_lease(&self, key: &LimitKey, permits: u32, admission: Admission, now: UnixMillis) -> u32 {
         let mut leases = self.leases.borrow_mut();
         if leases.len() >= KEYS_MAX {
             leases.retain(|_, lease| lease.until > now);
         }
-        if leases.len() < KEYS_MAX {
-            let there = leases.get(key).filter(|lease| lease.until > now).map_or(0, |lease| lease.left);
-            let until = UnixMillis(now.0.saturating_add(LEASE_MILLIS));
-            leases.insert(key.clone(), Lease { left: there.saturating_add(permits), until, admission });
+        let there = leases.get(key).filter(|lease| lease.until > now).map_or(0, |lease| lease.left);
+        let left = there.saturating_add(permits);
+        if leases.len() < KEYS_MAX || leases.contains_key(key) {
+            let until = UnixMillis(now.0.saturating_add(LEASE_MILLIS_PER_PERMIT * u64::from(permits + 1)));
+            leases.insert(key.clone(), Lease { left, until, admission });
         }
+        left
     }
 
     fn take(&self, key: &LimitKey, policy: Policy, now: UnixMillis, cost: u32) -> Admission {
