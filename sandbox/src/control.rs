@@ -103,8 +103,10 @@ fn nothing() -> Response {
 impl Sandbox {
     /// A sandbox with the cluster `shop` in it. The same seed gives the same ids and nonces for the same requests.
     pub fn new(seed: u64) -> Self {
+        let mut world = World::new(seed);
+        world.add_sample();
         Self {
-            world: World::new(seed),
+            world,
             nonces: Nonces::default(),
             limits: Limits::default(),
             faults: Faults::default(),
@@ -158,6 +160,7 @@ impl Sandbox {
     /// Starts over with the same seed: clusters, clock, faults, requests, nonces and counts.
     fn reset(&mut self) {
         self.world.reset();
+        self.world.add_sample();
         self.nonces = Nonces::default();
         self.limits = Limits::default();
         self.faults = Faults::default();

@@ -34,7 +34,7 @@ static DISPLAY_NAME: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("^[A-Za-z0-9][-A-Za-z0-9]{2,62}[A-Za-z0-9]$").ok());
 
 /// The sample cluster as it is at the start.
-pub(super) fn shop() -> Cluster {
+fn shop() -> Cluster {
     let settings = Settings::new("shop".to_owned(), None);
     let [owner, ..] = &super::state::KEYS;
     Cluster {
@@ -71,6 +71,12 @@ impl Server {
 }
 
 impl World {
+    /// Puts the sample cluster there, with its data.
+    pub(super) fn add_sample(&mut self) {
+        self.clusters.push(shop());
+        self.effect(SqlEffect::Sample(Instance(SHOP_CLUSTER_ID.to_owned())));
+    }
+
     /// A SQL user prefix that nothing else has.
     pub(super) fn draw_prefix(&mut self) -> String {
         self.draw_text("prefix", PREFIX_ALPHABET, PREFIX_LENGTH)

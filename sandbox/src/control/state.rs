@@ -253,18 +253,16 @@ pub(super) struct World {
 }
 
 impl World {
+    /// One without clusters.
     pub(super) fn new(seed: u64) -> Self {
-        let mut world = Self {
+        Self {
             seed,
             drawn: BTreeMap::new(),
             clusters: Vec::new(),
             branches: Vec::new(),
             effects: Vec::new(),
             effects_done: VecDeque::new(),
-        };
-        world.clusters.push(super::clusters::shop());
-        world.effect(SqlEffect::Sample(Instance(SHOP_CLUSTER_ID.to_owned())));
-        world
+        }
     }
 
     /// The next 32 bytes that follow from the seed for this purpose.
@@ -310,13 +308,11 @@ impl World {
         std::mem::take(&mut self.effects)
     }
 
-    /// Starts over, after what was already asked of the SQL servers.
+    /// Starts over without clusters, after what was already asked of the SQL servers.
     pub(super) fn reset(&mut self) {
         let mut asked = self.take_effects();
-        *self = Self::new(self.seed);
         asked.push(SqlEffect::DropAll);
-        asked.append(&mut self.effects);
-        self.effects = asked;
+        *self = Self { effects: asked, ..Self::new(self.seed) };
     }
 
     /// Position after every other one.
