@@ -104,6 +104,7 @@ MCP Inspector, one line after the other in a second terminal, in this directory:
   {inspector} tools/call --tool-name tidbcloud_get_cluster --tool-args-json '{{"cluster":"first"}}'
       (CREATING for 10 seconds, then ACTIVE)
   {inspector} tools/call --tool-name tidbcloud_create_branch --tool-args-json '{{"cluster":"shop","displayName":"trial"}}'
+      (wait 10 seconds here too)
   {inspector} tools/call --tool-name db_query --tool-args-json '{{"cluster":"shop","branch":"trial","sql":"SELECT id, name FROM shop.customers ORDER BY id LIMIT 3"}}'
 
 Ctrl-C ends everything.
