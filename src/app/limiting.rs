@@ -6,6 +6,7 @@ use crate::{
     address::ClientAddress,
     config::Config,
     grants::seal::{Keyring, base64url},
+    hash::hex,
     http::Response,
     limits::{Admission, Bucket, LimitKey, Policy},
     mcp::Rejection,
@@ -72,7 +73,7 @@ pub(super) struct Taken {
 pub(super) fn visitor(address: ClientAddress, config: &Config, keyring: &Keyring) -> Visitor {
     let hash = keyring.mac("limit per client address v1", &[address.subscriber().to_string().as_bytes()]);
     Visitor {
-        hash: hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
+        hash: hex(&hash).chars().take(32).collect(),
         shared: config.shared_egress.iter().any(|range| range.contains(address)),
     }
 }

@@ -25,6 +25,7 @@ use crate::{
         seal::Keyring,
         store::{Command, ObjectName, Reply},
     },
+    hash::hex,
     http::{Head, Method, Response},
     mcp::{
         self,
@@ -412,7 +413,7 @@ fn method_not_allowed(allow: &str) -> Response {
 fn request_id(platform: &impl Platform) -> String {
     let mut bytes = [0; 16];
     platform.random(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&bytes)
 }
 
 /// What every answer carries, whoever made it.

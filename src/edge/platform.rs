@@ -10,6 +10,7 @@ use worker::{AbortController, Delay, Env, Fetch, Request, RequestInit, RequestRe
 use super::{body::collect, glue};
 use crate::{
     grants::store::{Command, ObjectName, Reply},
+    hash::hex,
     http,
     limits::{Admission, LimitKey, Policy},
     platform::{BodyError, FetchError, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
@@ -131,7 +132,7 @@ impl Platform for Workers<'_> {
 pub(super) fn random_hex() -> String {
     let mut bytes = [0; 32];
     get_random_values(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&bytes)
 }
 
 /// Durable Objects mark an exception of a flooded object with `overloaded`.

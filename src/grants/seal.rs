@@ -7,11 +7,13 @@ use aes_gcm::{
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 use hkdf::Hkdf;
-use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::secret::Secret;
+use crate::{
+    hash::{hex, hmac_sha256},
+    secret::Secret,
+};
 
 /// Bytes of an AES-GCM nonce (NIST SP 800-38D section 5.2.1.1 recommends 96 bits). Random ones under one key may be
 /// used 2^32 times (section 8.3); a key here seals a handful of texts, or ten minutes of consent pages.
@@ -188,21 +190,19 @@ impl DataKey {
     }
 }
 
+/// Each part is preceded by its length.
 fn mac(secret: &Secret, label: &str, parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC takes keys of any length (RFC 2104 section 2), so this is always there.
-    let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(secret.expose().as_bytes()) else {
-        return [0; 32];
-    };
+    let mut message = Vec::new();
     for part in std::iter::once(label.as_bytes()).chain(parts.iter().copied()) {
-        mac.update(&(part.len() as u64).to_be_bytes());
-        mac.update(part);
+        message.extend((part.len() as u64).to_be_bytes());
+        message.extend(part);
     }
-    mac.finalize().into_bytes().into()
+    hmac_sha256(secret.expose().as_bytes(), &message)
 }
 
 /// Eight characters that tell server secrets apart.
 fn key_id(secret: &Secret) -> String {
-    mac(secret, "key id v1", &[]).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hex(&mac(secret, "key id v1", &[])).chars().take(8).collect()
 }
 
 fn expand(material: &[u8], salt: &[u8], info: &str) -> Option<[u8; 32]> {

@@ -23,6 +23,7 @@ use crate::{
         token::Token,
         transaction,
     },
+    hash::hex,
     http::{Head, Response},
     platform::{Platform, UnixMillis},
     scope::Scope,
@@ -192,8 +193,7 @@ impl<P: Platform> Server<'_, P> {
             Ok(user) => user,
             Err(failure) => return SignedIn::No(self.not_signed_in(&failure)),
         };
-        let derivation =
-            random::<32>(&|bytes| self.random(bytes)).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let derivation = hex(&random::<32>(&|bytes| self.random(bytes)));
         let sign_in = sign_in(tokens, self.now(), user.subject().to_owned(), Secret::new(derivation), None);
         let credential = Credential::SignIn(sign_in);
         let checked = match credential.authenticator() {

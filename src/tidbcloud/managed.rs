@@ -11,8 +11,9 @@ use super::{
     error::{ApiError, presentable},
     memory::Facts,
     sql::{AccessClass, Databases, SqlFailure, SqlLogin},
-    units::{ClusterId, Target, hex, hmac_sha256},
+    units::{ClusterId, Target},
 };
+use crate::hash::{hex, hmac_sha256};
 use crate::{platform::Platform, secret::Secret};
 
 /// What managed names start with.

@@ -13,9 +13,10 @@ use super::{
     hosts::Host,
     nonces::Space,
     retry::{self, Passing},
-    units::{ApiKey, hex},
+    units::ApiKey,
 };
 use crate::{
+    hash::hex,
     http::{Headers, Method, Response},
     platform::{Outbound, Platform},
     secret::Secret,

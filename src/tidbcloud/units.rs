@@ -5,7 +5,6 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use hmac::{Hmac, KeyInit, Mac};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -298,26 +297,6 @@ impl ApiKey {
     }
 }
 
-/// HMAC-SHA256 (RFC 2104) of `message`.
-pub(super) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    #[expect(
-        clippy::expect_used,
-        reason = "RFC 2104 section 2: a key of any length is allowed, and the crate takes any"
-    )]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
-}
-
-/// `bytes` in lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// A cluster, or one of its branches.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
@@ -403,14 +382,5 @@ mod tests {
         let time: Timestamp = serde_json::from_value(json!("2026-01-31T12:00:00.250+01:00")).unwrap();
         assert_eq!(time.moment(), UnixMillis(1_769_857_200_250));
         assert!(Timestamp::try_from("2026-01-31".to_owned()).is_err());
-    }
-
-    #[test]
-    fn hmac_is_that_of_rfc_4231() {
-        // RFC 4231 section 4.3, test case 2.
-        assert_eq!(
-            hex(&hmac_sha256(b"Jefe", b"what do ya want for nothing?")),
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        );
     }
 }
