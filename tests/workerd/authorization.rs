@@ -74,6 +74,13 @@ fn works(server: &mut impl Driver, access: &str) -> bool {
     }
 }
 
+/// Neither token of a pair is worth anything.
+fn assert_ended(server: &mut Workerd, flow: &Flow, tokens: &Tokens) {
+    assert!(!works(server, &tokens.access));
+    let refreshed = server.send(form("/token", &flow.refreshing(&tokens.refresh)));
+    assert_eq!(error(&refreshed), (400, "invalid_grant".to_owned()));
+}
+
 #[test]
 fn of_twenty_who_redeem_one_code_one_gets_tokens_and_they_end_at_once() {
     let mut server = shared(1);
@@ -88,9 +95,7 @@ fn of_twenty_who_redeem_one_code_one_gets_tokens_and_they_end_at_once() {
         }
         // A code that comes twice may have been stolen.
         let tokens = Tokens::of(granted[0]);
-        assert!(!works(&mut server, &tokens.access));
-        let refreshed = server.send(form("/token", &flow.refreshing(&tokens.refresh)));
-        assert_eq!(error(&refreshed), (400, "invalid_grant".to_owned()));
+        assert_ended(&mut server, &flow, &tokens);
     }
 }
 
@@ -124,9 +129,7 @@ fn whatever_is_refreshed_while_it_is_revoked_is_revoked() {
         assert!(!works(&mut server, &tokens.access));
         for answer in answers.iter().filter(|answer| answer.status == 200 && answer.body.len() > 2) {
             let tokens = Tokens::of(answer);
-            assert!(!works(&mut server, &tokens.access));
-            let refreshed = server.send(form("/token", &flow.refreshing(&tokens.refresh)));
-            assert_eq!(error(&refreshed), (400, "invalid_grant".to_owned()));
+            assert_ended(&mut server, &flow, &tokens);
         }
     }
 }
