@@ -17,6 +17,8 @@ const NEW_PAIRS: Policy = Policy::per_minute(30, 30);
 const SHARED_FACTOR: u32 = 10;
 /// How long a pair is known.
 const KNOWN: Duration = Duration::from_secs(600);
+/// How long a public key is refused after a refusal that could not be counted: what five permits of a minute come to.
+const UNCOUNTED_REFUSED: Duration = Duration::from_secs(60);
 /// 10,000 hashes of 43 bytes are 1 MB of an isolate's 128, with what holds them.
 const PAIRS_MAX: usize = 10_000;
 
@@ -50,34 +52,41 @@ impl<'a> Guess<'a> {
         }
     }
 
-    /// Whether the pair may be used now.
+    /// Whether the pair may be tried at TiDB Cloud now: one that is new may not while the limiter gives no verdict.
     ///
     /// # Errors
     /// The refusal.
-    pub(super) async fn enter(&self, platform: &impl Platform, visitor: &Visitor) -> Result<(), Taken> {
+    pub(super) async fn enter(&self, platform: &impl Platform, visitor: &Visitor) -> Result<bool, Taken> {
         let now = platform.now();
         let known = self.pairs.0.borrow().get(&self.pair).copied().filter(|known| known.until > now);
         match known {
-            Some(Known { accepted: true, .. }) => return Ok(()),
+            Some(Known { accepted: true, .. }) => return Ok(true),
             Some(_) => {}
             None => {
                 let policy = if visitor.shared { NEW_PAIRS.times(SHARED_FACTOR) } else { NEW_PAIRS };
                 let new = Limit::of_guesses(LimitKey(format!("new-pairs:{}", visitor.hash)), policy);
                 let taken = new.take(platform, self.local, 1).await;
+                if taken.degraded {
+                    return Ok(false);
+                }
                 if !taken.allowed() {
                     return Err(taken);
                 }
                 self.remember(now, false);
             }
         }
-        self.refusals.refused_here(self.local, now).map_or(Ok(()), Err)
+        self.refusals.refused_here(self.local, now).map_or(Ok(true), Err)
     }
 
     /// Notes what TiDB Cloud made of it.
     pub(super) async fn leave(&self, platform: &impl Platform, accepted: bool) {
         if !accepted {
-            // Where the permits are used up, the isolate remembers it, and the next request is refused.
-            self.refusals.take(platform, self.local, 1).await;
+            // Where the permits are used up, the isolate remembers it, and the next request is refused; so it is where
+            // nobody counted this one.
+            let taken = self.refusals.take(platform, self.local, 1).await;
+            if taken.degraded {
+                self.refusals.refuse_here(self.local, platform.now(), UNCOUNTED_REFUSED);
+            }
         }
         self.remember(platform.now(), accepted);
     }

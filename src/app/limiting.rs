@@ -1,6 +1,6 @@
 //! The limits per client address and per credential, and what holds when their Durable Objects do not answer.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use crate::{
     address::ClientAddress,
@@ -171,6 +171,11 @@ impl Limit {
     /// What this isolate remembers of a refusal, without asking anybody.
     pub(super) fn refused_here(&self, local: &Local, now: UnixMillis) -> Option<Taken> {
         local.refused_for(&self.key, now).map(|millis| self.refused(millis, false))
+    }
+
+    /// Has this isolate refuse the key for so long.
+    pub(super) fn refuse_here(&self, local: &Local, now: UnixMillis, lasts: Duration) {
+        local.remember_refusal(&self.key, now, u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
     }
 
     fn refused(&self, retry_after_millis: u64, degraded: bool) -> Taken {

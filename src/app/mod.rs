@@ -166,15 +166,15 @@ impl<'a, P: Platform> App<'a, P> {
             },
             Credential::Keys(_) | Credential::Owner => None,
         };
-        let guess = match &caller.credential {
+        let (guess, may_be_tried) = match &caller.credential {
             Credential::Keys(key) => {
                 let guess = Guess::new(key, &keyring, &self.isolate.pairs, &self.isolate.limiter);
-                if let Err(refused) = guess.enter(&self.platform, &visitor).await {
-                    return limiting::describe(refused.refusal(&line.request_id), &[&taken]);
+                match guess.enter(&self.platform, &visitor).await {
+                    Ok(may_be_tried) => (Some(guess), may_be_tried),
+                    Err(refused) => return limiting::describe(refused.refusal(&line.request_id), &[&taken]),
                 }
-                Some(guess)
             }
-            Credential::Owner | Credential::Token(_) => None,
+            Credential::Owner | Credential::Token(_) => (None, true),
         };
         let of_credential =
             Limit::of_credential(&credential_parts(&caller.credential, session.as_ref()), self.config, &keyring);
@@ -183,7 +183,12 @@ impl<'a, P: Platform> App<'a, P> {
         if !taken_too.allowed() {
             return limiting::describe(taken_too.refusal(&line.request_id), &[&taken, &taken_too]);
         }
-        let admitted = Admitted { caller: &caller, session: session.as_ref(), limits: &[&of_address, &of_credential] };
+        let admitted = Admitted {
+            caller: &caller,
+            session: session.as_ref(),
+            may_be_tried,
+            limits: &[&of_address, &of_credential],
+        };
         let response = self.protocol(head, body, line, &admitted, &server).await;
         if let Some(guess) = guess {
             match line.error_code {
@@ -221,6 +226,9 @@ impl<'a, P: Platform> App<'a, P> {
             }
         };
         line.describe(parsed.summary());
+        if !admitted.may_be_tried && parsed.tool_calls().next().is_some() {
+            return unavailable(&line.request_id);
+        }
         let messages = u32::try_from(parsed.messages()).unwrap_or(u32::MAX);
         if admitted.limits.iter().any(|limit| messages > limit.burst()) {
             let message = "This batch has more messages than this deployment admits at once.";
@@ -313,6 +321,8 @@ fn credential_parts<'a>(credential: &'a Credential, session: Option<&'a Session>
 struct Admitted<'a> {
     caller: &'a Caller,
     session: Option<&'a Session>,
+    /// Whether the credential may be tried at TiDB Cloud.
+    may_be_tried: bool,
     /// What each further message of a batch is charged to.
     limits: &'a [&'a Limit],
 }

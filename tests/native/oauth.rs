@@ -410,6 +410,25 @@ fn guards_of_secrets_fail_closed() {
         assert_eq!(answer.status, 503, "{target}");
         assert!(answer.header("Retry-After").is_some(), "{target}");
     }
+    // Keys in headers are not tried either, unless they were known before.
+    let regions =
+        |who: &str| crate::support::request("2026-07-28", who, "tools/call", json!({"name": "tidbcloud_list_regions"}));
+    server.world.limiter_fails.set(None);
+    assert_eq!(server.send(regions("owner")).status, 200);
+    let wrong = regions("other").set("X-TiDB-API-Private-Key", "5b000000-0000-4000-8000-0000000003ff");
+    let list_with_wrong = list().set("X-TiDB-API-Public-Key", "SBXOTHER");
+    let list_with_wrong = list_with_wrong.set("X-TiDB-API-Private-Key", "5b000000-0000-4000-8000-0000000003ff");
+    assert_eq!(server.send(list_with_wrong).status, 200);
+    server.world.limiter_fails.set(Some(LimiterFailure::Unavailable));
+    assert_eq!(server.send(regions("owner")).status, 200);
+    let asked = server.world.sent.borrow().len();
+    let unknown = server.send(regions("viewer"));
+    assert_eq!((unknown.status, unknown.header("Retry-After")), (503, Some("5")));
+    assert_eq!(server.world.sent.borrow().len(), asked, "nothing was sent");
+    // A refusal that nobody can count is the last one for a minute.
+    assert!(text(&server.send(wrong.clone())).contains("UNAUTHENTICATED_UPSTREAM"));
+    assert_eq!(server.send(wrong).status, 429);
+
     server.world.limiter_fails.set(None);
     server.world.storage_fails.set(true);
     assert_eq!(server.send(list_clusters(&tokens.access)).status, 503);
