@@ -151,7 +151,9 @@ impl<P: Platform> Server<'_, P> {
     }
 
     async fn list(&self, status: u16, proved: &Proved, notice: Option<&str>) -> Response {
-        let Ok(found) = self.living(proved).await else { return self.unavailable_page() };
+        let Ok((found, all)) = self.living(proved).await else { return self.unavailable_page() };
+        let notice =
+            notice.or((!all).then_some("Only the newest are listed. Reload the page when some of these have ended."));
         let nonce = self.nonce();
         let texts: Vec<_> = found.iter().map(|(entry, _, used)| (date(entry.created), date(*used))).collect();
         let rows: Vec<_> = found
@@ -171,14 +173,15 @@ impl<P: Platform> Server<'_, P> {
         self.page(status, &nonce, page::grants(&page))
     }
 
-    /// The newest of the listed grants that have not ended; those that have are forgotten.
-    async fn living(&self, proved: &Proved) -> Result<Vec<(Entry, Scope, u64)>, StorageFailure> {
+    /// The newest of the listed grants that have not ended, and whether they are all; those that have are forgotten.
+    async fn living(&self, proved: &Proved) -> Result<(Vec<(Entry, Scope, u64)>, bool), StorageFailure> {
         let names: Vec<_> = proved.indexes.iter().filter_map(|name| from_base64url(name)).collect();
         let mut listed = Vec::new();
         for name in &names {
             listed.extend(self.entries(name).await?.into_iter().map(|entry| (name, entry)));
         }
         listed.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.created));
+        let all = listed.len() <= ENTRIES_MAX;
         let (mut living, mut ended) = (Vec::new(), Vec::new());
         for (name, entry) in listed.into_iter().take(ENTRIES_MAX) {
             let Some(id) = GrantId::parse(&entry.grant, self.keyring) else { continue };
@@ -196,7 +199,7 @@ impl<P: Platform> Server<'_, P> {
                 self.ask_index(name, index::Command::Remove { grants }).await?;
             }
         }
-        Ok(living)
+        Ok((living, all))
     }
 }
 
