@@ -17,6 +17,7 @@ mod catalogue;
 mod credentials;
 mod documents;
 mod faults;
+mod field;
 mod fuzz;
 mod limits;
 mod narrow;

@@ -19,6 +19,7 @@ mod support;
 mod authorization;
 mod bad_inputs;
 mod client;
+mod field;
 mod limiter;
 mod page;
 mod settings;

@@ -1,0 +1,1 @@
+//! What SQL does, decided before it is sent.

@@ -1,0 +1,1 @@
+//! What guessing keys costs, and whom it never costs anything.

@@ -1,0 +1,1 @@
+//! Names in the form in which they are sent.

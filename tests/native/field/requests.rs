@@ -1,0 +1,1 @@
+//! One budget of upstream requests and one deadline for one HTTP request.

@@ -1,0 +1,1 @@
+//! One budget for what a call answers, spent while it is read.
