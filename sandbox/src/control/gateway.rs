@@ -4,8 +4,8 @@
 //! is 400, a result of more than 10,000 rows is refused as a whole, and a public endpoint that is disabled is 403.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{
     answers::{Failure, json_response},
@@ -128,10 +128,23 @@ pub(super) fn complete(mut task: SqlTask, method: &str, path: &str, body: &[u8])
     Ok(task)
 }
 
+/// A success, with its members in the order in which the gateway sends them: whoever reads a result while it arrives
+/// knows its columns first.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Success {
+    types: Option<Value>,
+    rows: Option<Value>,
+    rows_affected: Option<u64>,
+    #[serde(rename = "sLastInsertID")]
+    last_insert_id: Option<String>,
+}
+
 /// Puts what the SQL server said into the gateway's words.
 pub(super) fn render(outcome: SqlOutcome) -> Response {
-    let with_session = |body, session| {
-        let mut response = json_response(200, &body);
+    let with_session = |success: Success, session| {
+        let mut response = json_response(200, &Value::Null);
+        response.body = serde_json::to_vec(&success).unwrap_or_default();
         response.headers.push(("TiDB-Session".to_owned(), session));
         response
     };
@@ -140,10 +153,16 @@ pub(super) fn render(outcome: SqlOutcome) -> Response {
             mysql_error(400, 1105, "HY000", "the result has more than 10000 rows; add LIMIT")
         }
         SqlOutcome::Rows { types, rows, session } => {
-            with_session(json!({ "types": types, "rows": rows, "rowsAffected": null, "sLastInsertID": null }), session)
+            let (types, rows) = (Some(json!(types)), Some(json!(rows)));
+            with_session(Success { types, rows, rows_affected: None, last_insert_id: None }, session)
         }
         SqlOutcome::Done { rows_affected, last_insert_id, session } => with_session(
-            json!({ "types": null, "rows": null, "rowsAffected": rows_affected, "sLastInsertID": last_insert_id }),
+            Success {
+                types: None,
+                rows: None,
+                rows_affected: Some(rows_affected),
+                last_insert_id: Some(last_insert_id),
+            },
             session,
         ),
         SqlOutcome::Refused { code, sqlstate, message } => mysql_error(400, code, &sqlstate, &message),
