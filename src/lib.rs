@@ -10,6 +10,7 @@
 
 pub mod address;
 pub mod alias;
+pub mod allowance;
 pub mod app;
 pub mod clock;
 pub mod config;

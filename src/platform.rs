@@ -24,8 +24,45 @@ pub struct Outbound {
     pub body: Option<Vec<u8>>,
     /// How long headers and body together may take.
     pub timeout: Duration,
-    /// How many bytes the answer's body may have.
-    pub response_bytes_max: usize,
+}
+
+/// Takes the body of an answer piece by piece, so that nobody has to hold one that is longer than what is kept of it.
+pub trait Sink {
+    /// Begins an answer of this status. The pieces of its body follow.
+    fn begin(&mut self, status: u16);
+
+    /// Takes the next piece of the body.
+    ///
+    /// # Errors
+    /// [`FetchError::TooLarge`] where the body is longer than allowed: the exchange fails with it.
+    fn take(&mut self, piece: &[u8]) -> Result<Flow, FetchError>;
+}
+
+/// Whether a [`Sink`] takes more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The next piece, where there is one.
+    More,
+    /// It knows enough: the rest is not read.
+    Enough,
+}
+
+/// Keeps a body whole, up to a length.
+struct Whole {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl Sink for Whole {
+    fn begin(&mut self, _: u16) {}
+
+    fn take(&mut self, piece: &[u8]) -> Result<Flow, FetchError> {
+        if self.bytes.len().saturating_add(piece.len()) > self.bytes_max {
+            return Err(FetchError::TooLarge);
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(Flow::More)
+    }
 }
 
 /// Why an exchange gave no answer.
@@ -37,6 +74,8 @@ pub enum FetchError {
     Unreachable,
     /// The body was longer than allowed.
     TooLarge,
+    /// Nothing was sent: the HTTP request that this is for may send no more.
+    Exhausted,
 }
 
 /// The limiter gave no verdict.
@@ -75,8 +114,15 @@ pub trait IncomingBody {
 /// Implemented by the Worker's edge and by the test world. Adding a method here is an architectural change.
 #[expect(async_fn_in_trait, reason = "the platform is single-threaded: no caller needs `Send`")]
 pub trait Platform {
-    /// Sends one request and reads the whole answer.
-    async fn fetch(&self, request: Outbound) -> Result<Response, FetchError>;
+    /// Sends one request and gives its body to `sink`. The answer has status and header fields, and no body.
+    async fn exchange(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError>;
+
+    /// Sends one request and reads the whole answer, whose body has at most `bytes_max` bytes.
+    async fn fetch(&self, request: Outbound, bytes_max: usize) -> Result<Response, FetchError> {
+        let mut whole = Whole { bytes: Vec::new(), bytes_max };
+        let answer = self.exchange(request, &mut whole).await?;
+        Ok(Response { body: whole.bytes, ..answer })
+    }
 
     /// Wall clock. On Workers it advances only across I/O.
     fn now(&self) -> UnixMillis;
@@ -100,6 +146,11 @@ pub trait Platform {
 
     /// A file of the landing page: `GET` of `path` from the static assets. `None` where there is none.
     async fn asset(&self, path: &str) -> Option<Response>;
+
+    /// Names the HTTP request that is being answered; empty where there is none.
+    fn request_id(&self) -> &str {
+        ""
+    }
 
     /// Writes one line to the log.
     fn log(&self, line: &str);

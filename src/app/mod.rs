@@ -10,16 +10,14 @@ mod guessing;
 mod limiting;
 mod log;
 
-use std::{
-    cell::{Cell, RefCell},
-    time::Duration,
-};
+use std::{cell::RefCell, time::Duration};
 
 use doors::{Caller, Credential, Door, Refusal};
 use guessing::Guess;
 use limiting::Limit;
 
 use crate::{
+    allowance::Allowance,
     config::{Config, Origin, Problem},
     grants::{
         seal::Keyring,
@@ -32,7 +30,9 @@ use crate::{
         tools::{ToolErrorCode, Toolbox},
     },
     oauth::{self, AccessRefused, Route, Session},
-    platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
+    platform::{
+        BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis,
+    },
     scope::Scope,
     secret::Secret,
     tidbcloud::{ApiKey, Memory},
@@ -84,15 +84,16 @@ pub struct App<'a, P> {
 impl<'a, P: Platform> App<'a, P> {
     /// A service with these settings.
     pub fn new(config: &'a Config, isolate: &'a Isolate, platform: &'a P) -> Self {
-        Self { config, isolate, platform: Metered { inner: platform, fetches: Cell::new(0) } }
+        let allowance = Allowance::new(platform.now());
+        Self { config, isolate, platform: Metered { inner: platform, allowance, request_id: request_id(platform) } }
     }
 
     /// Answers one request.
     pub async fn handle(&self, head: Head, body: impl IncomingBody) -> Response {
         let started = self.platform.now();
-        let mut line = log::Line::new(request_id(&self.platform), &head, started);
+        let mut line = log::Line::new(self.platform.request_id.clone(), &head, started);
         let response = self.route(&head, body, &mut line).await;
-        line.finish(&self.platform, &response, self.platform.fetches.get());
+        line.finish(&self.platform, &response, self.platform.allowance.requests_sent());
         allow_origin(finish(response, &head, &line.request_id), &head, self.config)
     }
 
@@ -193,7 +194,7 @@ impl<'a, P: Platform> App<'a, P> {
         if let Some(guess) = guess {
             match line.error_code {
                 Some(ToolErrorCode::UnauthenticatedUpstream) => guess.leave(&self.platform, false).await,
-                _ if self.platform.fetches.get() > 0 && line.error_code.is_none() => {
+                _ if self.platform.allowance.requests_sent() > 0 && line.error_code.is_none() => {
                     guess.leave(&self.platform, true).await
                 }
                 _ => {}
@@ -260,6 +261,7 @@ impl<'a, P: Platform> App<'a, P> {
         aliases.extend(admitted.session.map(|session| ("grant", &session.contents.aliases)));
         let tools = Tools {
             platform: &self.platform,
+            allowance: &self.platform.allowance,
             hosts: &self.config.hosts,
             organizations: &organizations,
             memory: &self.isolate.memory,
@@ -268,6 +270,16 @@ impl<'a, P: Platform> App<'a, P> {
             aliases: &aliases,
             view: &admitted.caller.view,
         };
+        let calls = || parsed.tool_calls().filter(|(name, _)| tools.has(name));
+        tools.allowance.share_among(calls().count());
+        let none = serde_json::Map::new();
+        let requests: u32 =
+            calls().map(|(name, arguments)| tools::requests_min(name, arguments.unwrap_or(&none))).sum();
+        if !tools.allowance.fits(requests) {
+            let message = "The calls of this batch need more requests to TiDB Cloud than one HTTP request may send. \
+                Nothing ran: send fewer of them at once.";
+            return mcp::Rejection::invalid_request("BATCH_TOO_LARGE", message).response(&request_id);
+        }
         if let Some(session) = admitted.session
             && let Some(scope) = lacking(session.scope, &parsed, &tools)
         {
@@ -475,16 +487,23 @@ fn allow_origin(mut response: Response, head: &Head, config: &Config) -> Respons
     response
 }
 
-/// A platform that counts the requests sent to other hosts.
+/// The platform for one HTTP request: it holds all that is sent to other hosts to the request's allowance.
 struct Metered<'a, P> {
     inner: &'a P,
-    fetches: Cell<u32>,
+    allowance: Allowance,
+    request_id: String,
 }
 
 impl<P: Platform> Platform for Metered<'_, P> {
-    async fn fetch(&self, request: Outbound) -> Result<Response, FetchError> {
-        self.fetches.set(self.fetches.get() + 1);
-        self.inner.fetch(request).await
+    async fn exchange(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
+        if !self.allowance.take_request() {
+            return Err(FetchError::Exhausted);
+        }
+        self.inner.exchange(request, sink).await
+    }
+
+    fn request_id(&self) -> &str {
+        &self.request_id
     }
 
     fn now(&self) -> UnixMillis {

@@ -39,7 +39,7 @@ impl IncomingBody for Body {
 }
 
 /// Reads a stream and stops at `bytes_max`; dropping the stream cancels it.
-pub(super) async fn collect(mut stream: ByteStream, bytes_max: usize) -> Result<Vec<u8>, BodyError> {
+async fn collect(mut stream: ByteStream, bytes_max: usize) -> Result<Vec<u8>, BodyError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| BodyError::Broken)?;

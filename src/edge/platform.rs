@@ -2,18 +2,23 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures_util::future::{Either, select};
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use worker::{AbortController, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, web_sys};
+use worker::{
+    AbortController, ByteStream, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, web_sys,
+};
 
-use super::{body::collect, glue};
+use super::glue;
 use crate::{
     grants::store::{Command, ObjectName, Reply},
     hash::hex,
     http,
     limits::{Admission, LimitKey, Policy},
-    platform::{BodyError, FetchError, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
+    platform::{FetchError, Flow, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis},
     secret::Secret,
 };
 
@@ -44,7 +49,7 @@ impl<'a> Workers<'a> {
 }
 
 impl Platform for Workers<'_> {
-    async fn fetch(&self, request: Outbound) -> Result<http::Response, FetchError> {
+    async fn exchange(&self, request: Outbound, sink: &mut dyn Sink) -> Result<http::Response, FetchError> {
         let controller = AbortController::default();
         let signal = controller.signal();
         let exchange = async {
@@ -53,25 +58,22 @@ impl Platform for Workers<'_> {
                 Fetch::Request(request_to_send).send_with_signal(&signal).await.map_err(|_| FetchError::Unreachable)?;
             let response = web_sys::Response::from(response);
             let (status, headers) = glue::response(&response);
-            let mut response = Response::from(response);
-            let body = match response.stream() {
-                Ok(stream) => collect(stream, request.response_bytes_max).await.map_err(|error| match error {
-                    BodyError::TooLarge => FetchError::TooLarge,
-                    BodyError::Timeout | BodyError::Broken => FetchError::Unreachable,
-                })?,
-                Err(_) => Vec::new(),
+            sink.begin(status);
+            let rest = match Response::from(response).stream() {
+                Ok(stream) => pour(stream, sink).await?,
+                Err(_) => Flow::More,
             };
-            Ok(http::Response { status, headers, body })
+            Ok((http::Response { status, headers, body: Vec::new() }, rest))
         };
         let result = match select(pin!(exchange), pin!(Delay::from(request.timeout))).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(FetchError::Timeout),
         };
-        if result.is_err() {
+        if !matches!(result, Ok((_, Flow::More))) {
             // Releases one of the six connections that a request may hold.
             controller.abort();
         }
-        result
+        result.map(|(answer, _)| answer)
     }
 
     fn now(&self) -> UnixMillis {
@@ -126,6 +128,16 @@ impl Platform for Workers<'_> {
     fn log(&self, line: &str) {
         worker::console_log!("{line}");
     }
+}
+
+/// Gives a body to a sink, one piece after the other, as long as it takes more.
+async fn pour(mut stream: ByteStream, sink: &mut dyn Sink) -> Result<Flow, FetchError> {
+    while let Some(piece) = stream.next().await {
+        if sink.take(&piece.map_err(|_| FetchError::Unreachable)?)? == Flow::Enough {
+            return Ok(Flow::Enough);
+        }
+    }
+    Ok(Flow::More)
 }
 
 /// 256 random bits in hexadecimal.

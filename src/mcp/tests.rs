@@ -961,9 +961,9 @@ impl Toolbox for Tools {
         ["echo", "fail"].contains(&name)
     }
 
-    async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<Value, ToolError> {
+    async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<String, ToolError> {
         if name == "echo" {
-            return Ok(json!({"echo": arguments}));
+            return Ok(json!({"echo": arguments}).to_string());
         }
         let error = ToolError::new(ToolErrorCode::NotFound, "Nothing has this name.");
         let mut error = error.hint("Call `list` and use a name from it.").retryable();

@@ -63,6 +63,8 @@ pub enum ToolErrorCode {
     SqlRejected,
     ReadOnlyViolation,
     SqlError,
+    ResultTooLarge,
+    RequestsExhausted,
     OutcomeUnknown,
     Internal,
 }
@@ -107,6 +109,9 @@ pub struct ToolError {
     /// What took effect before the failure, where a call does several things.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
+    /// What was wrong with this server, for its log alone.
+    #[serde(skip)]
+    pub cause: Option<String>,
 }
 
 impl ToolError {
@@ -120,7 +125,14 @@ impl ToolError {
             retry_after_seconds: None,
             upstream: None,
             details: None,
+            cause: None,
         }
+    }
+
+    /// A fault of this server: the cause goes to the log, and nothing of it to the caller.
+    pub fn fault(cause: impl Into<String>) -> Self {
+        let error = Self::new(ToolErrorCode::Internal, "This server failed.");
+        Self { cause: Some(cause.into()), ..error.hint("Report the request id to whoever runs it.") }
     }
 
     /// The same error with advice.
@@ -147,8 +159,8 @@ pub trait Toolbox {
     /// Whether a tool of exactly this name can be called.
     fn has(&self, name: &str) -> bool;
 
-    /// Calls a tool that [`Toolbox::has`]; the value is an object that satisfies its output schema.
-    async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<Value, ToolError>;
+    /// Calls a tool that [`Toolbox::has`]; the text is a JSON object that satisfies its output schema.
+    async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<String, ToolError>;
 }
 
 /// Whether this could be the name of a [`Definition`].
@@ -187,9 +199,8 @@ pub(super) async fn call(
         return Err(RpcError::invalid_params(format!("Unknown tool: {}", clip(name))));
     }
     Ok(match toolbox.call(name, arguments).await {
-        Ok(value) => {
+        Ok(structured) => {
             // Clients older than 2025-06-18 read only the text, so it holds the same JSON.
-            let structured = value.to_string();
             let text = json!({"type": "text", "text": structured});
             Success::object(format!(r#"{{"content":[{text}],"structuredContent":{structured}}}"#))
         }

@@ -97,9 +97,8 @@ impl<P: Platform> Server<'_, P> {
             headers: Headers::from_iter([("accept", "application/json")]),
             body: None,
             timeout: TIMEOUT,
-            response_bytes_max: DOCUMENT_BYTES_MAX,
         };
-        let Ok(response) = self.platform.fetch(request).await else {
+        let Ok(response) = self.platform.fetch(request, DOCUMENT_BYTES_MAX).await else {
             return failed("The client's document could not be fetched within 3 seconds and 5 KB.");
         };
         if response.status != 200 {

@@ -75,6 +75,19 @@ pub(super) fn tokens(sql: &str, backslash: bool) -> Result<Vec<Token>, Fault> {
     Ok(statement(lexer.tokens)?)
 }
 
+/// The word that a text begins with, after comments and opening parentheses, in lower case.
+pub(super) fn first_word(sql: &str) -> Option<String> {
+    let mut lexer = Lexer { rest: sql, backslash: true, tokens: Vec::new(), refused: None };
+    while lexer.step().ok()? {
+        match lexer.tokens.pop() {
+            None | Some(Token::Symbol('(')) => {}
+            Some(Token::Word(word)) => return Some(word),
+            Some(_) => return None,
+        }
+    }
+    None
+}
+
 /// Holds tokens to be one statement whose parentheses match.
 fn statement(mut tokens: Vec<Token>) -> Result<Vec<Token>, Reason> {
     if tokens.last() == Some(&Token::Symbol(';')) {

@@ -11,6 +11,26 @@ mod reason;
 pub use gate::{Class, Statement, classify, inspect};
 pub use reason::Reason;
 
+/// What the answer to a statement is, judged by its first word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Rows about the database itself, as `SHOW` and `EXPLAIN` give them: a value of theirs can be had in no other way.
+    Description,
+    /// Rows of data.
+    Rows,
+    /// A count at most.
+    Count,
+}
+
+/// What the answer to a statement is.
+pub fn answer(sql: &str) -> Answer {
+    match lexer::first_word(sql).as_deref() {
+        Some("show" | "explain" | "describe" | "desc") => Answer::Description,
+        Some("select" | "table" | "values" | "with") => Answer::Rows,
+        _ => Answer::Count,
+    }
+}
+
 /// A name in backticks, so that any identifier is just a name.
 ///
 /// `None` where no identifier of TiDB looks like this: empty, longer than 64 characters, with NUL, or with a blank at
@@ -31,7 +51,18 @@ pub fn is_system_secret_schema(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_system_secret_schema, quote_identifier};
+    use super::{Answer, answer, is_system_secret_schema, quote_identifier};
+
+    #[test]
+    fn an_answer_is_known_by_the_first_word() {
+        assert_eq!(answer("/* x */ show create table t"), Answer::Description);
+        assert_eq!(answer("EXPLAIN SELECT 1"), Answer::Description);
+        assert_eq!(answer("((SELECT 1) UNION (SELECT 2))"), Answer::Rows);
+        assert_eq!(answer("WITH c AS (SELECT 1) SELECT * FROM c"), Answer::Rows);
+        for other in ["UPDATE t SET a = 1", "`show` tables", "'select'", "", "-- show", "'"] {
+            assert_eq!(answer(other), Answer::Count, "{other}");
+        }
+    }
 
     #[test]
     fn a_quoted_name_cannot_end_early() {

@@ -97,6 +97,8 @@ pub enum ApiError {
     ),
     /// The time of the whole call was up before the request was sent: it was not carried out.
     DeadlineExceeded,
+    /// The HTTP request that this call belongs to has sent as many requests as it may: this one was not carried out.
+    Exhausted,
     /// A value of the call cannot be sent; nothing was sent.
     Malformed(Malformed),
     /// A write may or may not have been carried out, and looking did not settle it. Look again before repeating it.
@@ -132,6 +134,7 @@ impl ApiError {
             | Self::TooLarge
             | Self::Unexpected(_)
             | Self::DeadlineExceeded
+            | Self::Exhausted
             | Self::Malformed(_) => None,
         }
     }
@@ -180,6 +183,7 @@ impl ApiError {
             FetchError::Timeout => Self::Timeout,
             FetchError::Unreachable => Self::Unreachable,
             FetchError::TooLarge => Self::TooLarge,
+            FetchError::Exhausted => Self::Exhausted,
         }
     }
 
@@ -217,6 +221,7 @@ impl fmt::Display for ApiError {
             Self::TooLarge => "TiDB Cloud's answer is too long",
             Self::Unexpected(what) => return write!(to, "TiDB Cloud does not speak as published: {what}"),
             Self::DeadlineExceeded => "the time of this call was up before the request was sent",
+            Self::Exhausted => "one HTTP request may send no more requests to TiDB Cloud",
             Self::Malformed(malformed) => return malformed.fmt(to),
             Self::OutcomeUnknown { cause } => return write!(to, "the write may or may not have taken effect: {cause}"),
         };

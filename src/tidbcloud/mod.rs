@@ -13,6 +13,7 @@ mod memory;
 mod nonces;
 mod oauth;
 mod retry;
+mod rows;
 mod send;
 mod sql;
 mod units;
@@ -42,7 +43,8 @@ pub use self::{
     managed::{is_managed_name, random_password},
     memory::Memory,
     oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},
-    sql::{AccessClass, ColumnType, Databases, Effect, RolledBack, Rows, SqlFailure, SqlLogin, TransactionFailure},
+    rows::{Cell, ColumnType, Rows},
+    sql::{AccessClass, Databases, Effect, Query, RolledBack, SqlFailure, SqlLogin, TransactionFailure},
     units::{
         ApiKey, BranchId, Caller, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target,
         Timestamp, UsdCents,
@@ -53,6 +55,7 @@ use self::{
     send::{Call, Failed},
 };
 use crate::{
+    allowance::Allowance,
     http::Method,
     platform::{Platform, UnixMillis},
     secret::Secret,
@@ -286,8 +289,15 @@ impl<'a, P: Platform> Cloud<'a, P> {
 
     /// SQL on this caller's instances, by managed users whose passwords are derived from `server_secret`, or by the
     /// caller's own user `fallback` where it belongs to the instance.
-    pub fn sql(&self, server_secret: &'a Secret, fallback: Option<&'a SqlLogin>) -> Databases<'a, P> {
-        Databases::new(*self, server_secret, fallback)
+    ///
+    /// `allowance` is what the HTTP request may spend that all of it is for.
+    pub fn sql(
+        &self,
+        server_secret: &'a Secret,
+        fallback: Option<&'a SqlLogin>,
+        allowance: &'a Allowance,
+    ) -> Databases<'a, P> {
+        Databases::new(*self, server_secret, fallback, allowance)
     }
 
     /// `PATCH /clusters/{clusterId}/sqlUsers/{userName}` of IAM with a body that holds `password`.

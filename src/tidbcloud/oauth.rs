@@ -18,7 +18,7 @@ use super::{
     error::{Answer, ApiError, CODE_CHARS_MAX, presentable},
     hosts::{Host, Hosts},
     retry::ATTEMPT_MIN,
-    send::USER_AGENT,
+    send::{USER_AGENT, read_answer},
 };
 use crate::{
     http::{Headers, Method, Response},
@@ -303,7 +303,7 @@ impl<'a, P: Platform> AuthorizationServer<'a, P> {
             bearer: Some(access),
             secrets: &[access.expose()],
         };
-        let WrittenUser { email, username } = read(&self.exchange(&exchange).await?)?;
+        let WrittenUser { email, username } = self.read(&exchange).await?;
         let [email, username] = [email, username].map(|text| text.filter(|text| is_subject(text)));
         if email.is_none() && username.is_none() {
             return Err(ApiError::Unexpected("a user without address and name").into());
@@ -334,7 +334,14 @@ impl<'a, P: Platform> AuthorizationServer<'a, P> {
         secrets: &[&str],
     ) -> Result<T, OAuthError> {
         let exchange = Exchange { method: Method::Post, segments, body: Some(body), bearer: None, secrets };
-        Ok(read(&self.exchange(&exchange).await?)?)
+        self.read(&exchange).await
+    }
+
+    /// Sends one request and reads the answer.
+    async fn read<T: DeserializeOwned>(&self, exchange: &Exchange<'_>) -> Result<T, OAuthError> {
+        let response = self.exchange(exchange).await?;
+        let path = exchange.segments.join("/");
+        Ok(read_answer(self.platform, &format!("{} /{path}", exchange.method.as_str()), &response)?)
     }
 
     /// Sends one request; the answer is a success.
@@ -357,9 +364,8 @@ impl<'a, P: Platform> AuthorizationServer<'a, P> {
             headers,
             body: exchange.body.as_ref().map(|body| body.to_string().into_bytes()),
             timeout: TIMEOUT.min(remaining),
-            response_bytes_max: RESPONSE_BYTES_MAX,
         };
-        let response = self.platform.fetch(request).await.map_err(ApiError::of_fetch)?;
+        let response = self.platform.fetch(request, RESPONSE_BYTES_MAX).await.map_err(ApiError::of_fetch)?;
         if (200..=299).contains(&response.status) {
             Ok(response)
         } else {
@@ -400,10 +406,6 @@ fn refusal(response: &Response, now: UnixMillis, secrets: &[&str]) -> OAuthError
             None => error.into(),
         },
     }
-}
-
-fn read<T: DeserializeOwned>(response: &Response) -> Result<T, ApiError> {
-    serde_json::from_slice(&response.body).map_err(|_| ApiError::Unreadable { status: response.status })
 }
 
 /// A code or token of somebody else's making: visible characters, and not more than any legitimate one has.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use url::{Position, Url};
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     hash::hex,
     http::{Headers, Method, Response},
-    platform::{Outbound, Platform},
+    platform::{FetchError, Outbound, Platform},
     secret::Secret,
 };
 
@@ -53,6 +54,15 @@ impl<'c> Call<'c> {
     pub(super) fn write(method: Method, segments: &'c [&'c str], body: Option<Vec<u8>>) -> Self {
         Self { host: Host::Serverless, method, segments, query: &[], body, secret: None }
     }
+
+    /// The path as the API's description writes it: every second segment is somebody's id.
+    fn operation(&self) -> String {
+        self.segments
+            .iter()
+            .enumerate()
+            .map(|(at, segment)| if at % 2 == 0 { format!("/{segment}") } else { "/{}".to_owned() })
+            .collect()
+    }
 }
 
 /// An attempt that failed.
@@ -72,6 +82,32 @@ impl Failed {
     pub(super) fn unsettled(self) -> ApiError {
         if self.maybe_done { ApiError::OutcomeUnknown { cause: Box::new(self.error) } } else { self.error }
     }
+}
+
+/// Reads the JSON of a success; what cannot be read is logged.
+pub(super) fn read_answer<T: DeserializeOwned>(
+    platform: &impl Platform,
+    operation: &str,
+    response: &Response,
+) -> Result<T, ApiError> {
+    serde_json::from_slice(&response.body).map_err(|error| {
+        // The error's own text may repeat a value.
+        let place = format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column());
+        unreadable(platform, operation, response.status, &place)
+    })
+}
+
+/// Logs that an answer could not be read, and where, without any of it.
+pub(super) fn unreadable(platform: &impl Platform, operation: &str, status: u16, problem: &str) -> ApiError {
+    let line = json!({
+        "event": "unreadable_answer",
+        "request_id": platform.request_id(),
+        "operation": operation,
+        "status": status,
+        "problem": problem,
+    });
+    platform.log(&line.to_string());
+    ApiError::Unreadable { status }
 }
 
 impl<P: Platform> Cloud<'_, P> {
@@ -142,8 +178,9 @@ impl<P: Platform> Cloud<'_, P> {
         let (response, replayed) = self.exchange(call).await?;
         let status = response.status;
         if (200..=299).contains(&status) {
-            return serde_json::from_slice(&response.body)
-                .map_err(|_| Failed { error: ApiError::Unreadable { status }, maybe_done: true });
+            let operation = format!("{} {}", call.method.as_str(), call.operation());
+            return read_answer(self.platform, &operation, &response)
+                .map_err(|error| Failed { error, maybe_done: true });
         }
         // 4xx: it was refused. A 408 comes from a gateway that gave up waiting, for us or for the server behind it.
         let maybe_done = status >= 500 && status != 501 || status == 408 || replayed && status == 404;
@@ -271,12 +308,11 @@ impl<P: Platform> Cloud<'_, P> {
             headers,
             body: call.body.clone(),
             timeout: TIMEOUT.min(remaining),
-            response_bytes_max: RESPONSE_BYTES_MAX,
         };
-        self.platform
-            .fetch(request)
-            .await
-            .map_err(|error| Failed { error: ApiError::of_fetch(error), maybe_done: !anonymous })
+        self.platform.fetch(request, RESPONSE_BYTES_MAX).await.map_err(|error| Failed {
+            error: ApiError::of_fetch(error),
+            maybe_done: !anonymous && error != FetchError::Exhausted,
+        })
     }
 
     fn url(&self, host: &Host, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, Failed> {

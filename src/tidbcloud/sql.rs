@@ -4,29 +4,33 @@
 use std::{fmt, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::{
     Cloud,
-    api::{Endpoints, State, integer},
+    api::{Endpoints, State},
     error::{ApiError, Said, presentable},
     hosts::{Host, SqlHost},
     memory::Facts,
     retry::{ATTEMPT_MIN, Passing},
-    send::USER_AGENT,
+    rows::{Limits, Reader, Rows, Unread},
+    send::{USER_AGENT, unreadable},
     units::{ClusterId, Malformed, Target},
 };
 use crate::{
+    allowance::Allowance,
     http::{Headers, Method, Response},
-    platform::{Outbound, Platform},
+    platform::{FetchError, Outbound, Platform},
     secret::Secret,
 };
 
 /// 30 s, as TiDB Cloud's own command line gives a statement.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// 4 MiB: the 10,000 rows that a query may have, at 400 bytes each.
-const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A value longer than this is cut: 2 KiB are enough to know what it is.
+const CELL_BYTES_MAX: usize = 2 << 10;
+/// A digit is counted as four bytes while it is read, and has two in a result that shows numbers as such: twice the bytes
+/// of the result are enough to fill it.
+const KEPT_FACTOR: usize = 2;
 /// 500 characters: an error quotes about 80 characters of the statement; the rest is room for long names.
 const MESSAGE_CHARS_MAX: usize = 500;
 /// Reads are sent twice at most: every repetition costs the caller request units.
@@ -109,30 +113,16 @@ pub enum Effect {
     Write,
 }
 
-/// One column of a result.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct ColumnType {
-    /// Its name; not unique.
-    pub name: String,
-    /// Its type, for example `BIGINT` or `UNSIGNED INT`. `BINARY`, `BLOB` and `BIT` values come as hexadecimal digits.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Whether it can be null; so where it was not said.
-    #[serde(default, deserialize_with = "nullable")]
-    pub nullable: bool,
-}
-
-/// What a statement gave.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rows {
-    /// The columns; none where the statement gives no rows.
-    pub types: Vec<ColumnType>,
-    /// The rows; each has as many values as there are columns. `None` is SQL's NULL.
-    pub rows: Vec<Vec<Option<String>>>,
-    /// Rows that were changed; `None` where the statement gives rows.
-    pub rows_affected: Option<u64>,
-    /// The generated `AUTO_INCREMENT` value, where there was one.
-    pub last_insert_id: Option<String>,
+/// One statement, and how much of each of its values matters.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'s> {
+    /// The text.
+    pub sql: &'s str,
+    /// Whether values are kept whole as long as the result has room. Those of `SHOW` and `EXPLAIN` can be had in no other
+    /// way; one that a query gives can be read in parts, and is cut at 2 KiB.
+    pub whole_values: bool,
+    /// Rows that are counted and not kept, from the first on.
+    pub skipped_rows: usize,
 }
 
 /// Why a statement gave no rows. No variant holds a secret.
@@ -249,6 +239,7 @@ pub struct Databases<'a, P> {
     pub(super) cloud: Cloud<'a, P>,
     pub(super) server_secret: &'a Secret,
     fallback: Option<&'a SqlLogin>,
+    allowance: &'a Allowance,
 }
 
 /// One statement as sent.
@@ -256,9 +247,21 @@ pub struct Databases<'a, P> {
 struct Statement<'s> {
     database: Option<&'s str>,
     session: &'s str,
-    sql: &'s str,
+    query: Query<'s>,
     /// What it leaves of the time.
     reserve: Duration,
+}
+
+impl Statement<'_> {
+    /// A statement of our own, for a transaction.
+    fn control(sql: &'static str) -> Self {
+        Self {
+            database: None,
+            session: "",
+            query: Query { sql, whole_values: false, skipped_rows: 0 },
+            reserve: Duration::ZERO,
+        }
+    }
 }
 
 /// What a statement gave, and the session it ran in.
@@ -291,8 +294,13 @@ struct Access {
 }
 
 impl<'a, P: Platform> Databases<'a, P> {
-    pub(super) fn new(cloud: Cloud<'a, P>, server_secret: &'a Secret, fallback: Option<&'a SqlLogin>) -> Self {
-        Self { cloud, server_secret, fallback }
+    pub(super) fn new(
+        cloud: Cloud<'a, P>,
+        server_secret: &'a Secret,
+        fallback: Option<&'a SqlLogin>,
+        allowance: &'a Allowance,
+    ) -> Self {
+        Self { cloud, server_secret, fallback, allowance }
     }
 
     /// Runs one statement on its own. `database` is the one that unqualified names are looked up in.
@@ -301,24 +309,30 @@ impl<'a, P: Platform> Databases<'a, P> {
         target: &Target,
         class: AccessClass,
         database: Option<&str>,
-        sql: &str,
+        query: Query<'_>,
         kind: Effect,
     ) -> Result<Rows, SqlFailure> {
-        let statement = Statement { database, session: "", sql, reserve: Duration::ZERO };
+        let statement = Statement { database, query, ..Statement::control("") };
         Ok(self.log_in(target, class, &statement, kind).await?.1.rows)
     }
 
     /// Runs statements in one transaction: all of them take effect, or none. Statements that commit by themselves, as
-    /// DDL does, do not belong here.
-    pub async fn transaction(
+    /// DDL does, do not belong here. `keep` takes what each of them gave before the next one runs.
+    pub async fn transaction<T>(
         &self,
         target: &Target,
         class: AccessClass,
         database: Option<&str>,
-        statements: &[String],
-    ) -> Result<Vec<Rows>, TransactionFailure> {
+        statements: &[Query<'_>],
+        mut keep: impl FnMut(&Query<'_>, Rows) -> T,
+    ) -> Result<Vec<T>, TransactionFailure> {
         let fail = |failed_index, error, rolled_back| Err(TransactionFailure { failed_index, error, rolled_back });
-        let begin = Statement { database, session: "", sql: "BEGIN", reserve: ENDING };
+        // Besides BEGIN: the statements, COMMIT, and ROLLBACK after a COMMIT that failed.
+        let requests = u32::try_from(statements.len()).unwrap_or(u32::MAX).saturating_add(2);
+        let Some(mut held) = self.allowance.hold(requests).filter(|_| self.allowance.fits(1)) else {
+            return fail(None, ApiError::Exhausted.into(), RolledBack::Yes);
+        };
+        let begin = Statement { database, reserve: ENDING, ..Statement::control("BEGIN") };
         // A transaction that was begun twice is once begun and once idle: beginning can be repeated like a read.
         let (access, begun) = match self.log_in(target, class, &begin, Effect::Read).await {
             Ok(begun) => begun,
@@ -330,24 +344,28 @@ impl<'a, P: Platform> Databases<'a, P> {
             return fail(None, error.into(), RolledBack::Yes);
         }
         let mut results = Vec::with_capacity(statements.len());
-        for (index, sql) in statements.iter().enumerate() {
-            match self.send(&access, &Statement { sql, session: &session, ..begin }).await {
+        for (index, query) in statements.iter().enumerate() {
+            held.release_one();
+            match self.send(&access, &Statement { query: *query, session: &session, ..begin }).await {
                 Ok(answered) => {
-                    results.push(answered.rows);
+                    results.push(keep(query, answered.rows));
                     if !answered.session.is_empty() {
                         session = answered.session;
                     }
                 }
                 Err(trouble) => {
+                    held.release_all();
                     let rolled_back = self.roll_back(&access, &session).await;
                     return fail(Some(index), trouble.into_failure(), rolled_back);
                 }
             }
         }
-        let commit = Statement { sql: "COMMIT", session: &session, database, reserve: Duration::ZERO };
+        held.release_one();
+        let commit = Statement { session: &session, database, ..Statement::control("COMMIT") };
         match self.send(&access, &commit).await {
             Ok(_) => Ok(results),
             Err(trouble) => {
+                held.release_all();
                 let rolled_back = match &trouble {
                     Trouble::Failed { maybe_done: true, .. } => RolledBack::Unknown,
                     // TiDB has rolled back what it could not commit.
@@ -360,7 +378,7 @@ impl<'a, P: Platform> Databases<'a, P> {
     }
 
     async fn roll_back(&self, access: &Access, session: &str) -> RolledBack {
-        let statement = Statement { sql: "ROLLBACK", session, database: None, reserve: Duration::ZERO };
+        let statement = Statement { session, ..Statement::control("ROLLBACK") };
         match self.send(access, &statement).await {
             Ok(_) => RolledBack::Yes,
             Err(_) => RolledBack::No,
@@ -404,7 +422,8 @@ impl<'a, P: Platform> Databases<'a, P> {
                 cloud.memory.keep_facts(caller, target, cloud.platform.now(), access.facts.clone());
                 return Ok((access, answered));
             }
-            if wait.saturating_add(ATTEMPT_MIN).saturating_add(statement.reserve) > cloud.remaining() {
+            let in_time = wait.saturating_add(ATTEMPT_MIN).saturating_add(statement.reserve) <= cloud.remaining();
+            if !in_time || !self.allowance.fits(1) {
                 return Err(SqlFailure::LoginNotYet);
             }
             cloud.platform.sleep(wait).await;
@@ -486,25 +505,46 @@ impl<'a, P: Platform> Databases<'a, P> {
             method: Method::Post,
             url,
             headers,
-            body: Some(super::bytes(&json!({ "query": statement.sql }))),
+            body: Some(super::bytes(&json!({ "query": statement.query.sql }))),
             timeout: TIMEOUT.min(remaining),
-            response_bytes_max: RESPONSE_BYTES_MAX,
         };
-        let response = cloud
-            .platform
-            .fetch(request)
-            .await
-            .map_err(|error| Trouble::Failed { failure: ApiError::of_fetch(error).into(), maybe_done: true })?;
+        let mut reader = Reader::new(self.limits(statement.query));
+        let response = cloud.platform.exchange(request, &mut reader).await.map_err(|error| Trouble::Failed {
+            failure: ApiError::of_fetch(error).into(),
+            maybe_done: error != FetchError::Exhausted,
+        })?;
         let status = response.status;
         if !(200..=299).contains(&status) {
+            let response = Response { body: reader.into_refusal(), ..response };
             let secrets = [password.expose(), basic.as_str(), cloud.authenticator.secret().expose()];
             let refusal = ApiError::of_refusal(&response, cloud.platform.now(), &secrets);
             return Err(trouble(&response, refusal, &secrets));
         }
+        self.allowance.scanned(reader.scanned());
         let session = response.headers.get("tidb-session").unwrap_or_default();
-        match read_rows(&response.body) {
-            Some(rows) => Ok(Answered { rows, session }),
-            None => Err(Trouble::Failed { failure: ApiError::Unreadable { status }.into(), maybe_done: true }),
+        match reader.finish() {
+            Ok(rows) => Ok(Answered { rows, session }),
+            Err(unread) => {
+                let failure = match unread {
+                    Unread::TooLong => ApiError::TooLarge,
+                    Unread::Malformed(expected) => {
+                        let problem = format!("not there: {expected}");
+                        unreadable(cloud.platform, "POST /v1beta/sql", status, &problem)
+                    }
+                };
+                Err(Trouble::Failed { failure: failure.into(), maybe_done: true })
+            }
+        }
+    }
+
+    /// How much of an answer is kept and read.
+    fn limits(&self, query: Query<'_>) -> Limits {
+        let result = self.allowance.result_bytes();
+        Limits {
+            kept: result.saturating_mul(KEPT_FACTOR),
+            cell: if query.whole_values { result } else { CELL_BYTES_MAX.min(result) },
+            scanned: self.allowance.scanned_bytes(),
+            skipped_rows: query.skipped_rows,
         }
     }
 }
@@ -566,39 +606,4 @@ fn mysql_number(message: &str) -> Option<u16> {
     let (_, after) = message.split_once("Error ")?;
     let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
     after.get(..digits)?.parse().ok().filter(|number| *number >= 1000)
-}
-
-/// The body of a success.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wire {
-    #[serde(default)]
-    types: Option<Vec<ColumnType>>,
-    #[serde(default)]
-    rows: Option<Vec<Vec<Option<String>>>>,
-    #[serde(default, deserialize_with = "integer")]
-    rows_affected: Option<u64>,
-    #[serde(default, rename = "sLastInsertID", deserialize_with = "integer")]
-    last_insert_id: Option<u64>,
-    /// What older gateways send in its place.
-    #[serde(default, rename = "lastInsertID", deserialize_with = "integer")]
-    old_last_insert_id: Option<u64>,
-}
-
-/// Reads a success; `None` where it is not as published, or a row has not as many values as there are columns.
-fn read_rows(body: &[u8]) -> Option<Rows> {
-    let wire: Wire = serde_json::from_slice(body).ok()?;
-    let (types, rows) = (wire.types.unwrap_or_default(), wire.rows.unwrap_or_default());
-    let last_insert_id = wire.last_insert_id.or(wire.old_last_insert_id);
-    rows.iter().all(|row| row.len() == types.len()).then(|| Rows {
-        types,
-        rows,
-        rows_affected: wire.rows_affected,
-        // MySQL, `LAST_INSERT_ID()`: 0 where none was generated.
-        last_insert_id: last_insert_id.filter(|id| *id != 0).map(|id| id.to_string()),
-    })
-}
-
-fn nullable<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or(true))
 }

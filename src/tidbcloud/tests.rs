@@ -22,6 +22,7 @@ struct Scene {
     memory: Memory,
     server_secret: Secret,
     fallback: Option<SqlLogin>,
+    allowance: Allowance,
 }
 
 type Script = Vec<Result<Response, FetchError>>;
@@ -34,7 +35,12 @@ fn scene(script: Script) -> Scene {
         memory: Memory::new(),
         server_secret: Secret::new("canary-server-secret"),
         fallback: None,
+        allowance: Allowance::new(START),
     }
+}
+
+fn query(sql: &str) -> Query<'_> {
+    Query { sql, whole_values: false, skipped_rows: 0 }
 }
 
 impl Scene {
@@ -47,7 +53,7 @@ impl Scene {
     /// SQL that may take 55 s.
     fn sql(&self) -> Databases<'_, Fake> {
         let deadline = self.fake.now().after(Duration::from_secs(55));
-        Cloud { deadline, ..self.cloud() }.sql(&self.server_secret, self.fallback.as_ref())
+        Cloud { deadline, ..self.cloud() }.sql(&self.server_secret, self.fallback.as_ref(), &self.allowance)
     }
 
     /// One warm nonce, `warm`, for the control plane and one for IAM, each used once.
@@ -223,7 +229,7 @@ async fn a_token_is_sent_with_the_first_request_and_every_other() {
     scene.cloud().regions().await.unwrap();
     scene.cloud().create_cluster(&new_cluster()).await.unwrap();
     scene.cloud().set_sql_password(&id(), "p.u", &Secret::new("canary-password")).await.unwrap();
-    scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap();
+    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
     for request in scene.fake.sent.borrow().iter().take(4) {
         assert_eq!(request.headers.get("authorization").as_deref(), Some("Bearer canary-token"));
     }
@@ -484,8 +490,9 @@ fn login_of(request: &crate::platform::Outbound) -> String {
 async fn a_warm_statement_is_one_request() {
     let scene = Scene::warmed(vec![ok(active()), rows(), rows()]).await;
     for _ in 0..2 {
-        let answer = scene.sql().run(&on_cluster(), CLASS, Some("shop"), "select 1", Effect::Read).await.unwrap();
-        assert_eq!(answer.rows, [[Some("1".to_owned())], [None]]);
+        let answer =
+            scene.sql().run(&on_cluster(), CLASS, Some("shop"), query("select 1"), Effect::Read).await.unwrap();
+        assert_eq!(answer.rows, [[Some(Cell { text: "1".to_owned(), cut: false })], [None]]);
         assert_eq!(answer.types[0].kind, "BIGINT");
     }
     {
@@ -507,7 +514,8 @@ async fn a_first_login_makes_the_user_and_waits_for_it() {
     scene.fake.then([no_login(), in_session("", changed())]);
     let start = scene.fake.now();
     let class = AccessClass::ReadWrite;
-    let done = scene.sql().run(&on_cluster(), class, None, "delete from t where id = 1", Effect::Write).await.unwrap();
+    let done =
+        scene.sql().run(&on_cluster(), class, None, query("delete from t where id = 1"), Effect::Write).await.unwrap();
     assert_eq!((done.rows_affected, done.last_insert_id.as_deref()), (Some(2), Some("7")));
     assert!(start.until(scene.fake.now()) >= Duration::from_millis(250 + 500));
     let created: Value = serde_json::from_slice(scene.fake.sent.borrow()[2].body.as_ref().unwrap()).unwrap();
@@ -538,7 +546,7 @@ async fn a_user_with_another_password_is_given_ours() {
         status(500, json!({})),
     ] {
         let scene = Scene::warmed(vec![ok(active()), no_login(), exists, ok(json!({})), rows()]).await;
-        scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap();
+        scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
         let patch: Value = serde_json::from_slice(scene.fake.sent.borrow()[3].body.as_ref().unwrap()).unwrap();
         assert_eq!(patch["builtinRole"], "role_readonly");
         let sent = scene.fake.lines();
@@ -555,7 +563,7 @@ async fn remembered_facts_are_dropped_when_a_login_fails() {
         Scene::warmed(vec![ok(active()), rows(), no_login(), ok(moved), status(409, json!({})), ok(json!({})), rows()])
             .await;
     for _ in 0..2 {
-        scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap();
+        scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
     }
     let last = login_of(scene.fake.sent.borrow().last().unwrap());
     assert!(last.starts_with("otherPrefix.mcp_ro_"));
@@ -567,7 +575,7 @@ async fn a_user_that_never_works_is_a_failure_to_try_again() {
     let scene = Scene::warmed(vec![ok(active()), no_login(), ok(json!({}))]).await;
     // Four logins until 0.25 + 0.5 + 1 s have been waited, then one every 2 s while 2.5 s of 55 s are left: 4 + 26.
     scene.fake.then((0..30).map(|_| no_login()));
-    let failure = scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap_err();
+    let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err();
     assert_eq!(failure, SqlFailure::LoginNotYet);
     scene.fake.lines();
 }
@@ -575,13 +583,13 @@ async fn a_user_that_never_works_is_a_failure_to_try_again() {
 #[tokio::test]
 async fn a_branch_is_repaired_once_and_never_given_users() {
     let scene = Scene::warmed(vec![ok(active()), no_login(), ok(json!({})), rows()]).await;
-    scene.sql().run(&on_branch(), CLASS, None, "select 1", Effect::Read).await.unwrap();
+    scene.sql().run(&on_branch(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
     let sent = scene.fake.lines();
     let path = format!("PATCH /v1beta1/clusters/{}/branches/{}/sqlUsers/2aEp24QWEDLqRFs.mcp_ro_", id(), branch_id());
     assert!(sent[2].starts_with(&path), "{sent:?}");
     let failure = async |answer| {
         let scene = Scene::warmed(vec![ok(active()), no_login(), answer]).await;
-        scene.sql().run(&on_branch(), CLASS, None, "select 1", Effect::Read).await.unwrap_err()
+        scene.sql().run(&on_branch(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err()
     };
     assert_eq!(failure(status(404, json!({}))).await, SqlFailure::BranchOlderThanItsUsers);
     for status_code in [403, 405] {
@@ -594,13 +602,13 @@ async fn a_branch_is_repaired_once_and_never_given_users() {
 async fn the_callers_own_user_is_used_on_its_own_instance_only() {
     let mut scene = Scene::warmed(vec![ok(active()), rows(), no_login()]).await;
     scene.fallback = Some(SqlLogin::new("2aEp24QWEDLqRFs.me", "canary-sql-password").unwrap());
-    scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap();
+    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
     assert_eq!(login_of(scene.fake.sent.borrow().last().unwrap()), "2aEp24QWEDLqRFs.me:canary-sql-password");
-    let refused = scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap_err();
+    let refused = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err();
     assert_eq!(refused, SqlFailure::OwnLoginRefused);
     scene.fallback = Some(SqlLogin::new("elsewhere.me", "canary-sql-password").unwrap());
     scene.fake.then([ok(active()), rows()]);
-    scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap();
+    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
     assert!(login_of(scene.fake.sent.borrow().last().unwrap()).starts_with("2aEp24QWEDLqRFs.mcp_ro_"));
     assert_eq!(scene.fake.lines().len(), 5);
 }
@@ -626,12 +634,12 @@ async fn instances_that_are_not_ready_say_so() {
         (with("endpoints", json!({ "public": { "disabled": true } })), SqlFailure::EndpointDisabled),
     ] {
         let scene = Scene::warmed(vec![ok(instance)]).await;
-        let failure = scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap_err();
+        let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err();
         assert_eq!(failure, expected);
     }
     let elsewhere = with("endpoints", json!({ "public": { "host": "gateway01.evil.example" } }));
     let scene = Scene::warmed(vec![ok(elsewhere)]).await;
-    let failure = scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap_err();
+    let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err();
     assert!(matches!(failure, SqlFailure::Api(ApiError::Malformed(_))), "{failure}");
     assert_eq!(scene.fake.lines().len(), 1, "no password left");
 }
@@ -667,7 +675,7 @@ async fn statements_fail_as_what_they_are() {
         let mut script = vec![ok(active())];
         script.extend(answers);
         let scene = Scene::warmed(script).await;
-        let failure = scene.sql().run(&on_cluster(), CLASS, None, "select 1", effect).await.unwrap_err();
+        let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), effect).await.unwrap_err();
         assert_eq!(
             failure.outcome_unknown(),
             effect == Effect::Write && matches!(expected, SqlFailure::OutcomeUnknown { .. })
@@ -676,12 +684,12 @@ async fn statements_fail_as_what_they_are() {
         scene.fake.lines();
     }
     let scene = Scene::warmed(vec![ok(active()), lost(), rows()]).await;
-    scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap();
+    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
     let bad_gateway = status(502, json!({ "message": "bad gateway" }));
     scene.fake.then([bad_gateway]);
-    let failure = scene.sql().run(&on_cluster(), CLASS, None, "delete from t", Effect::Write).await.unwrap_err();
+    let failure = scene.sql().run(&on_cluster(), CLASS, None, query("delete from t"), Effect::Write).await.unwrap_err();
     assert!(failure.outcome_unknown());
-    let failure = scene.sql().run(&on_cluster(), CLASS, Some("sh\u{f6}p\r\n"), "select 1", Effect::Read).await;
+    let failure = scene.sql().run(&on_cluster(), CLASS, Some("sh\u{f6}p\r\n"), query("select 1"), Effect::Read).await;
     assert_eq!(failure.unwrap_err(), SqlFailure::DatabaseName);
 }
 
@@ -689,15 +697,16 @@ async fn statements_fail_as_what_they_are() {
 async fn a_row_that_does_not_fit_its_columns_is_not_shown() {
     let crooked = || ok(json!({ "types": [{ "name": "n", "type": "INT" }], "rows": [["1", "2"]] }));
     let scene = Scene::warmed(vec![ok(active()), crooked(), crooked()]).await;
-    let failure = scene.sql().run(&on_cluster(), CLASS, None, "select 1", Effect::Read).await.unwrap_err();
+    let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err();
     assert_eq!(failure, ApiError::Unreadable { status: 200 }.into());
 }
 
 async fn transaction(script: Script) -> (Result<Vec<Rows>, TransactionFailure>, Vec<String>) {
     let scene = Scene::warmed(vec![ok(active())]).await;
     scene.fake.then(script);
-    let statements = ["insert into t values (1)".to_owned(), "insert into t values (2)".to_owned()];
-    let done = scene.sql().transaction(&on_cluster(), AccessClass::ReadWrite, Some("shop"), &statements).await;
+    let statements = [query("insert into t values (1)"), query("insert into t values (2)")];
+    let keep = |_: &Query<'_>, rows| rows;
+    let done = scene.sql().transaction(&on_cluster(), AccessClass::ReadWrite, Some("shop"), &statements, keep).await;
     let line = |sent: &crate::platform::Outbound| {
         let body: Value = serde_json::from_slice(sent.body.as_ref().unwrap()).unwrap();
         format!("{} {}", session_of(sent), body["query"].as_str().unwrap())

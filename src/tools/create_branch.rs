@@ -32,6 +32,7 @@ pub(super) struct CreateBranch {
 pub(super) struct CreatedBranch {
     #[serde(flatten)]
     branch: BranchView,
+    #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
 }

@@ -8,17 +8,17 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Context, Effect, SQL_TIME_MAX, Tool, Toolset,
-    output::RowsView,
     resolve::{BranchReference, ClusterReference},
-    sql::{rejected, shown},
+    rows::RowsView,
+    sql::{query, rejected},
     types::{DatabaseName, Statements},
 };
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
     scope::Scope,
-    sql::{self, Class},
-    tidbcloud::{AccessClass, Effect as SqlEffect, RolledBack, Rows, Target},
+    sql::{self, Answer, Class},
+    tidbcloud::{AccessClass, ApiError, Effect as SqlEffect, Query, RolledBack, Rows, SqlFailure, Target},
 };
 
 /// Run SQL that changes data or schema: one statement, or up to 20. Several run in one transaction, unless one is DDL,
@@ -35,6 +35,8 @@ pub(super) struct DbExecute {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Executed {
+    /// As many as `results`.
+    #[schemars(skip)]
     statement_count: usize,
     results: Vec<StatementResult>,
 }
@@ -51,13 +53,49 @@ struct StatementResult {
     result: Option<RowsView>,
 }
 
-impl From<Rows> for StatementResult {
-    fn from(rows: Rows) -> Self {
-        if rows.types.is_empty() {
-            Self { rows_affected: rows.rows_affected, last_insert_id: rows.last_insert_id, result: None }
-        } else {
-            Self { rows_affected: None, last_insert_id: None, result: Some(shown(rows)) }
+/// What is left of the bytes of a call's result, for the statements that have not run.
+struct Room {
+    left: usize,
+    /// Statements that give rows, and those that do not.
+    with_rows: usize,
+    without_rows: usize,
+}
+
+impl Room {
+    /// `{"rowsAffected":18446744073709551615,"lastInsertId":"18446744073709551615"},` has 78 bytes.
+    const COUNT_BYTES: usize = 80;
+    /// What stands around the results, or an error around those of the statements before it.
+    const FRAME_BYTES: usize = 100;
+
+    fn new(statements: &[&str], bytes: usize) -> Self {
+        let without_rows = statements.iter().filter(|text| sql::answer(text) == Answer::Count).count();
+        Self {
+            left: bytes.saturating_sub(Self::FRAME_BYTES),
+            with_rows: statements.len() - without_rows,
+            without_rows,
         }
+    }
+
+    /// What the next statement gave, cut to its share.
+    fn take(&mut self, rows: Rows, whole_values: bool, text: &str) -> StatementResult {
+        let gives_rows = sql::answer(text) != Answer::Count;
+        let reserved = Self::COUNT_BYTES.saturating_mul(self.without_rows);
+        let share = self.left.saturating_sub(reserved) / self.with_rows.max(1);
+        if gives_rows {
+            self.with_rows = self.with_rows.saturating_sub(1);
+        } else {
+            self.without_rows = self.without_rows.saturating_sub(1);
+        }
+        let result = if rows.types.is_empty() {
+            StatementResult { rows_affected: rows.rows_affected, last_insert_id: rows.last_insert_id, result: None }
+        } else {
+            let within = share.saturating_sub(Self::COUNT_BYTES);
+            let result = Some(RowsView::within(rows, whole_values, within));
+            StatementResult { rows_affected: None, last_insert_id: None, result }
+        };
+        let bytes = serde_json::to_string(&result).map_or(0, |text| text.len() + 1);
+        self.left = self.left.saturating_sub(bytes);
+        result
     }
 }
 
@@ -88,6 +126,15 @@ impl Tool for DbExecute {
             None => false,
         };
         if all { Scope::Write } else { Scope::Destroy }
+    }
+
+    /// Its statements, and BEGIN and COMMIT where there are several. DDL, which has neither, is counted as if it had.
+    fn requests_min(arguments: &Map<String, Value>) -> u32 {
+        match arguments.get("sql").and_then(Value::as_array).map_or(1, Vec::len) {
+            count @ 2..=Statements::COUNT_MAX => u32::try_from(count + 2).unwrap_or(u32::MAX),
+            // Others are refused.
+            count => u32::from(count == 1),
+        }
     }
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Executed, ToolError> {
@@ -146,10 +193,16 @@ async fn one_by_one<P: Platform>(
     statements: &[&str],
     plan: &Plan,
 ) -> Result<Vec<StatementResult>, ToolError> {
+    let mut room = Room::new(statements, context.result_bytes());
     let mut results = Vec::new();
+    // All of them fit, or none runs.
+    let count = u32::try_from(statements.len()).unwrap_or(u32::MAX);
+    let mut held = context.allowance().hold(count).ok_or(SqlFailure::Api(ApiError::Exhausted))?;
     for (index, text) in statements.iter().enumerate() {
-        match context.sql().run(target, plan.class, database, text, plan.effect).await {
-            Ok(rows) => results.push(StatementResult::from(rows)),
+        held.release_one();
+        let query = query(text);
+        match context.sql().run(target, plan.class, database, query, plan.effect).await {
+            Ok(rows) => results.push(room.take(rows, query.whole_values, text)),
             Err(error) => {
                 let mut error = place(error.into(), index, statements.len());
                 if index > 0 {
@@ -179,9 +232,11 @@ async fn transaction<P: Platform>(
     statements: &[&str],
     plan: &Plan,
 ) -> Result<Vec<StatementResult>, ToolError> {
-    let texts: Vec<String> = statements.iter().map(|text| (*text).to_owned()).collect();
-    match context.sql().transaction(target, plan.class, database, &texts).await {
-        Ok(results) => Ok(results.into_iter().map(StatementResult::from).collect()),
+    let mut room = Room::new(statements, context.result_bytes());
+    let queries: Vec<Query<'_>> = statements.iter().map(|text| query(text)).collect();
+    let keep = |query: &Query<'_>, rows| room.take(rows, query.whole_values, query.sql);
+    match context.sql().transaction(target, plan.class, database, &queries, keep).await {
+        Ok(results) => Ok(results),
         Err(failure) => {
             let mut error = match failure.failed_index {
                 Some(index) => place(failure.error.into(), index, statements.len()),

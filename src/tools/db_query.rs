@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::{
     Context, Effect, SQL_TIME_MAX, Tool, Toolset,
-    output::RowsView,
     resolve::{BranchReference, ClusterReference},
-    sql::{must_read, shown},
+    rows::RowsView,
+    sql::{must_read, query},
     types::{DatabaseName, SqlText},
 };
 use crate::{
@@ -41,8 +41,8 @@ impl Tool for DbQuery {
         must_read(self.sql.as_str())?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref().map(DatabaseName::as_str);
-        let rows =
-            context.sql().run(&target, AccessClass::ReadOnly, database, self.sql.as_str(), SqlEffect::Read).await?;
-        Ok(shown(rows))
+        let query = query(self.sql.as_str());
+        let rows = context.sql().run(&target, AccessClass::ReadOnly, database, query, SqlEffect::Read).await?;
+        Ok(RowsView::within(rows, query.whole_values, context.result_bytes()))
     }
 }

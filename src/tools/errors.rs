@@ -69,7 +69,19 @@ impl From<ApiError> for ToolError {
             ApiError::Timeout => {
                 (Code::UpstreamTimeout, "TiDB Cloud did not answer in time.", "Call again in a minute.", true)
             }
-            ApiError::Unreadable { .. } | ApiError::TooLarge | ApiError::Unexpected(_) => (
+            ApiError::TooLarge => (
+                Code::ResultTooLarge,
+                "The answer is longer than this server reads.",
+                "Ask for less: use LIMIT, name the columns that matter, or ask page by page.",
+                false,
+            ),
+            ApiError::Exhausted => (
+                Code::RequestsExhausted,
+                "This HTTP request may send no more requests to TiDB Cloud; this part of it was not sent.",
+                "Send fewer calls at once.",
+                true,
+            ),
+            ApiError::Unreadable { .. } | ApiError::Unexpected(_) => (
                 Code::UpstreamInvalidResponse,
                 "TiDB Cloud's answer could not be read.",
                 "Call again; if it stays so, report the request id.",
@@ -102,6 +114,9 @@ impl From<ApiError> for ToolError {
         }
         let mut tool_error = Self::new(code, text).hint(hint);
         tool_error.retryable = retryable;
+        if let ApiError::Unexpected(what) = &error {
+            tool_error.cause = Some((*what).to_owned());
+        }
         tool_error.retry_after_seconds = error.retry_after_seconds();
         tool_error.upstream =
             error.answer().map(|answer| UpstreamAnswer { status: Some(answer.status), code: answer.code.clone() });

@@ -6,9 +6,12 @@
 
 mod arguments;
 mod errors;
+mod fit;
+mod names;
 mod organization;
 mod output;
 mod resolve;
+mod rows;
 mod sql;
 mod types;
 mod view;
@@ -17,7 +20,7 @@ use std::{borrow::Cow, fmt::Write, sync::OnceLock, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 pub use self::{
     organization::Homes,
@@ -25,6 +28,7 @@ pub use self::{
 };
 use crate::{
     alias::Aliases,
+    allowance::{self, Allowance},
     mcp::{
         schema,
         tools::{Annotations, Definition, ToolError, ToolErrorCode, Toolbox},
@@ -124,6 +128,12 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     /// What it answers with.
     type Output: Serialize + JsonSchema;
 
+    /// How many requests to TiDB Cloud a call with these arguments takes at least.
+    fn requests_min(arguments: &Map<String, Value>) -> u32 {
+        let _ = arguments;
+        1
+    }
+
     /// What a caller must be allowed for a call with these arguments, which were not looked at before.
     fn scope(arguments: &Map<String, Value>) -> Scope {
         let _ = arguments;
@@ -152,13 +162,15 @@ impl Traits {
 /// Three attempts of 8 s and two pauses of 2 s.
 const CONTROL_PLANE_TIME_MAX: Duration = Duration::from_secs(28);
 
-/// A statement of 30 s, after 20 s in which a new SQL user begins to work, and 5 s for the control plane.
-const SQL_TIME_MAX: Duration = Duration::from_secs(55);
+/// All that an HTTP request has.
+const SQL_TIME_MAX: Duration = allowance::TIME_MAX;
 
 /// Whoever calls, and what the call may use.
 pub struct Tools<'a, P> {
     /// The outside world.
     pub platform: &'a P,
+    /// What the HTTP request may spend that the calls came with.
+    pub allowance: &'a Allowance,
     /// TiDB Cloud, or a sandbox.
     pub hosts: &'a Hosts,
     /// The organizations that the caller connected: at least one.
@@ -190,6 +202,7 @@ pub struct Organization<'a> {
 pub struct Context<'a, P: Platform> {
     cloud: Cloud<'a, P>,
     platform: &'a P,
+    allowance: &'a Allowance,
     secret: &'a Secret,
     fallback: Option<&'a SqlLogin>,
     aliases: &'a [(&'static str, &'a Aliases)],
@@ -203,7 +216,17 @@ impl<'a, P: Platform> Context<'a, P> {
 
     /// SQL, as the managed users or the caller's own.
     pub fn sql(&self) -> Databases<'a, P> {
-        self.cloud.sql(self.secret, self.fallback)
+        self.cloud.sql(self.secret, self.fallback, self.allowance)
+    }
+
+    /// What the HTTP request may spend that this call came with.
+    pub fn allowance(&self) -> &'a Allowance {
+        self.allowance
+    }
+
+    /// Bytes of JSON that the result may have.
+    pub fn result_bytes(&self) -> usize {
+        self.allowance.result_bytes()
     }
 
     /// Random bytes.
@@ -233,6 +256,14 @@ macro_rules! registry {
             }
         }
 
+        /// How many requests to TiDB Cloud this call takes at least.
+        pub fn requests_min(tool: &str, arguments: &Map<String, Value>) -> u32 {
+            match tool {
+                $(<$file::$tool as Tool>::NAME => <$file::$tool as Tool>::requests_min(arguments),)*
+                _ => 0,
+            }
+        }
+
         impl<P: Platform> Tools<'_, P> {
             /// Runs a tool in one organization.
             async fn run_in(
@@ -245,7 +276,7 @@ macro_rules! registry {
                 let context = self.context(organization, deadline);
                 match tool.name {
                     $(<$file::$tool as Tool>::NAME => run::<$file::$tool, P>(&context, arguments).await,)*
-                    _ => Err(ToolError::new(ToolErrorCode::Internal, "This tool is listed but not there.")),
+                    _ => Err(ToolError::fault("a tool that has an entry has no code")),
                 }
             }
         }
@@ -305,6 +336,7 @@ impl<P: Platform> Tools<'_, P> {
         Context {
             cloud: Cloud::new(self.platform, self.hosts, &organization.authenticator, self.memory, deadline),
             platform: self.platform,
+            allowance: self.allowance,
             secret: self.secret,
             fallback: organization.fallback,
             aliases: self.aliases,
@@ -318,7 +350,7 @@ async fn run<T: Tool, P: Platform>(
 ) -> Result<Value, ToolError> {
     let tool: T = arguments::read(arguments, &argument_names(T::NAME))?;
     serde_json::to_value(tool.call(context).await?)
-        .map_err(|_| ToolError::new(ToolErrorCode::Internal, "The result could not be written as JSON."))
+        .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))
 }
 
 impl<P: Platform> Toolbox for Tools<'_, P> {
@@ -341,9 +373,48 @@ impl<P: Platform> Toolbox for Tools<'_, P> {
         self.left().any(|(_, tool)| tool.name == name)
     }
 
-    async fn call(&self, name: &str, mut arguments: Map<String, Value>) -> Result<Value, ToolError> {
+    async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<String, ToolError> {
+        let answer = self.answer(name, arguments).await;
+        self.write(name, answer)
+    }
+}
+
+impl<P: Platform> Tools<'_, P> {
+    /// Writes an answer, cut to what is left for it.
+    fn write(&self, name: &str, answer: Result<Value, ToolError>) -> Result<String, ToolError> {
+        let bytes_max = self.allowance.result_bytes();
+        let answer = answer.map(|mut output| {
+            fit::list(&mut output, bytes_max, argument_names(name).contains(&"pageSize"));
+            output.to_string()
+        });
+        let answer = answer.map_err(|mut error| {
+            fit::error(&mut error, bytes_max);
+            if let Some(cause) = error.cause.as_deref() {
+                self.note_fault(name, cause);
+            }
+            error
+        });
+        self.allowance.answered(match &answer {
+            Ok(text) => text.len(),
+            Err(error) => serde_json::to_string(error).map_or(0, |text| text.len()),
+        });
+        answer
+    }
+
+    /// Logs why a call failed that should not have.
+    fn note_fault(&self, tool: &str, cause: &str) {
+        let line = json!({
+            "event": "fault",
+            "request_id": self.platform.request_id(),
+            "tool": tool,
+            "cause": cause,
+        });
+        self.platform.log(&line.to_string());
+    }
+
+    async fn answer(&self, name: &str, mut arguments: Map<String, Value>) -> Result<Value, ToolError> {
         let Some(tool) = TRAITS.iter().find(|tool| tool.name == name) else {
-            return Err(ToolError::new(ToolErrorCode::Internal, "This tool is listed but not there."));
+            return Err(ToolError::fault("a tool that is listed has no entry"));
         };
         if let Some(name) = self.view.overruled(&arguments) {
             return Err(ToolError::new(
@@ -353,7 +424,7 @@ impl<P: Platform> Toolbox for Tools<'_, P> {
             .hint(format!("Leave `{name}` out.")));
         }
         self.view.complete(&mut arguments);
-        let deadline = self.platform.now().after(tool.time_max);
+        let deadline = self.platform.now().after(tool.time_max).min(self.allowance.deadline());
         match self.organizations {
             [only] => self.run_in(tool, only, arguments, deadline).await,
             _ => self.run_in_one_or_all(tool, arguments, deadline).await,

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Effect, SQL_TIME_MAX, Tool, Toolset,
+    names::Names,
     resolve::{BranchReference, ClusterReference},
-    sql::first_column,
+    sql::query,
 };
 use crate::{
     mcp::tools::ToolError,
@@ -27,6 +28,12 @@ pub(super) struct ShowDatabases {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Databases {
     databases: Vec<String>,
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 impl Tool for ShowDatabases {
@@ -39,8 +46,12 @@ impl Tool for ShowDatabases {
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Databases, ToolError> {
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
-        let rows =
-            context.sql().run(&target, AccessClass::ReadOnly, None, "SHOW DATABASES", SqlEffect::Read).await?;
-        Ok(Databases { databases: first_column(rows) })
+        let query = query("SHOW DATABASES");
+        let rows = context.sql().run(&target, AccessClass::ReadOnly, None, query, SqlEffect::Read).await?;
+        let page = Names::within(rows, usize::MAX, context.result_bytes());
+        let notice = page.more.then(|| {
+            format!("Showing the first {}. Find others with db_query: SHOW DATABASES LIKE '...'.", page.names.len())
+        });
+        Ok(Databases { databases: page.names, truncated: page.more, notice })
     }
 }

@@ -7,30 +7,44 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Effect, SQL_TIME_MAX, Tool, Toolset,
+    names::{Names, Place},
     resolve::{BranchReference, ClusterReference},
-    sql::first_column,
-    types::DatabaseName,
+    sql::query,
+    types::{DatabaseName, LikePattern, PageSize},
 };
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
     sql::quote_identifier,
-    tidbcloud::{AccessClass, Effect as SqlEffect},
+    tidbcloud::{AccessClass, Effect as SqlEffect, Query},
 };
 
 /// List the tables and views of a database.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ShowTables {
     cluster: ClusterReference,
     branch: Option<BranchReference>,
     database: DatabaseName,
+    like: Option<LikePattern>,
+    page_size: Option<PageSize>,
+    page_token: Option<Place>,
 }
 
 #[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Tables {
+    /// As it was asked for.
+    #[schemars(skip)]
     database: String,
     tables: Vec<String>,
+    /// Left out where there are no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+    /// Left out where there are too many to count.
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_size: Option<usize>,
 }
 
 impl Tool for ShowTables {
@@ -46,8 +60,19 @@ impl Tool for ShowTables {
             return Err(ToolError::new(ToolErrorCode::InvalidArgument, "`database` cannot be quoted."));
         };
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
-        let sql = format!("SHOW TABLES FROM {quoted}");
-        let rows = context.sql().run(&target, AccessClass::ReadOnly, None, &sql, SqlEffect::Read).await?;
-        Ok(Tables { database: self.database.as_str().to_owned(), tables: first_column(rows) })
+        let like = self.like.as_ref().map(|like| format!(" LIKE {}", like.literal())).unwrap_or_default();
+        let sql = format!("SHOW TABLES FROM {quoted}{like}");
+        let place = self.page_token.unwrap_or_default();
+        let query = Query { skipped_rows: place.get(), ..query(&sql) };
+        let rows = context.sql().run(&target, AccessClass::ReadOnly, None, query, SqlEffect::Read).await?;
+        let total_size = rows.complete.then_some(rows.seen);
+        let count_max = self.page_size.map_or(usize::MAX, |size| usize::try_from(size.get()).unwrap_or(usize::MAX));
+        let page = Names::within(rows, count_max, context.result_bytes());
+        Ok(Tables {
+            database: self.database.as_str().to_owned(),
+            next_page_token: page.more.then(|| place.after(page.names.len())),
+            tables: page.names,
+            total_size,
+        })
     }
 }

@@ -1,10 +1,9 @@
 //! What the SQL tools share: from a refusal of the gate, and from a failure of the database, to an error for the model.
 
-use super::output::RowsView;
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
-    sql::{self, Class},
-    tidbcloud::Rows,
+    sql::{self, Answer, Class},
+    tidbcloud::Query,
 };
 
 /// Lets through what is known to be a read.
@@ -22,12 +21,7 @@ pub(super) fn rejected(reason: sql::Reason) -> ToolError {
     ToolError::new(ToolErrorCode::SqlRejected, reason.sentence())
 }
 
-/// The first column of every row, as text.
-pub(super) fn first_column(rows: Rows) -> Vec<String> {
-    rows.rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
-}
-
-/// Rows for the model.
-pub(super) fn shown(rows: Rows) -> RowsView {
-    rows.into()
+/// A statement as it is sent.
+pub(super) fn query(sql: &str) -> Query<'_> {
+    Query { sql, whole_values: sql::answer(sql) == Answer::Description, skipped_rows: 0 }
 }

@@ -30,6 +30,28 @@ impl TryFrom<i64> for PageSize {
     }
 }
 
+/// A pattern of names: 1 to 64 characters, none of which means one thing in one SQL mode and another in the next.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct LikePattern(String);
+
+impl LikePattern {
+    /// As a literal of SQL: a quote is doubled, in every mode.
+    pub(super) fn literal(&self) -> String {
+        format!("'{}'", self.0.replace('\'', "''"))
+    }
+}
+
+impl TryFrom<String> for LikePattern {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let fine =
+            (1..=64).contains(&text.chars().count()) && !text.contains('\\') && !text.chars().any(char::is_control);
+        if fine { Ok(Self(text)) } else { Err("must be 1 to 64 characters without backslash or control characters") }
+    }
+}
+
 /// Labels of a cluster.
 ///
 /// At most 20 of 63 characters each: the API publishes no limits, and 20 such labels are 2.6 KiB, little enough to be
@@ -95,7 +117,7 @@ pub(super) struct Statements(pub(super) Vec<SqlText>);
 
 impl Statements {
     /// 20 statements and their BEGIN and COMMIT are 22 of the 50 requests that Workers' free plan allows.
-    const COUNT_MAX: usize = 20;
+    pub(super) const COUNT_MAX: usize = 20;
 }
 
 impl TryFrom<OneOrMore> for Statements {
@@ -161,6 +183,7 @@ macro_rules! schemas {
 
 schemas! {
     PageSize => {"type": "integer", "minimum": 1, "maximum": 100};
+    LikePattern => {"type": "string"};
     Labels => {"type": "object", "additionalProperties": {"type": "string"}};
     SqlText => {"type": "string"};
     Statements => {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 20}]};

@@ -11,6 +11,7 @@ use std::{
 use mcp_server_tidbcloud::{
     address::{Cidr, ClientAddress},
     alias::Aliases,
+    allowance::Allowance,
     config::{Config, Origin},
     grants::{
         seal::Keyring,
@@ -21,12 +22,12 @@ use mcp_server_tidbcloud::{
     limits::{Admission, LimitKey, Policy},
     mcp,
     oauth::{client, form::Fields, redirect::RedirectUri},
-    platform::{FetchError, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
+    platform::{FetchError, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis},
     secret::Secret,
     sql::{self, Class},
     tidbcloud::{
         AccessClass, ApiKey, Authenticator, AuthorizationServer, BranchId, Cloud, ClusterId, DisplayName, Effect,
-        Hosts, Memory, PageToken, RegionName, SqlLogin, SqlUserName, Target, Timestamp,
+        Hosts, Memory, PageToken, Query, RegionName, SqlLogin, SqlUserName, Target, Timestamp,
     },
     tools::View,
 };
@@ -251,11 +252,11 @@ struct Odd {
 }
 
 impl Platform for Odd {
-    async fn fetch(&self, _: Outbound) -> Result<Response, FetchError> {
+    async fn exchange(&self, _: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
         self.clock.set(self.clock.get() + 500);
-        let mut response = Response::empty(self.status).with(self.header.0, self.header.1.clone());
-        response.body.clone_from(&self.body);
-        Ok(response)
+        sink.begin(self.status);
+        sink.take(&self.body)?;
+        Ok(Response::empty(self.status).with(self.header.0, self.header.1.clone()))
     }
 
     fn now(&self) -> UnixMillis {
@@ -316,8 +317,10 @@ fn answers_of_tidb_cloud() {
         said.extend(block_on(cloud.clusters(None, None)).err().map(|error| error.to_string()));
         said.extend(block_on(cloud.regions()).err().map(|error| error.to_string()));
         let target = Target { cluster: "7".parse().expect("an id"), branch: None };
-        let run = cloud.sql(&secret, None);
-        let run = block_on(run.run(&target, AccessClass::ReadOnly, None, "SELECT 1", Effect::Read));
+        let allowance = Allowance::new(odd.now());
+        let query = Query { sql: "SELECT 1", whole_values: false, skipped_rows: 0 };
+        let run = cloud.sql(&secret, None, &allowance);
+        let run = block_on(run.run(&target, AccessClass::ReadOnly, None, query, Effect::Read));
         said.extend(run.err().map(|error| error.to_string()));
         let server = AuthorizationServer::new(&odd, &hosts, "client", &secret, deadline);
         said.extend(block_on(server.device_authorization()).err().map(|error| error.to_string()));

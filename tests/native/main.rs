@@ -17,6 +17,7 @@ mod catalogue;
 mod credentials;
 mod documents;
 mod faults;
+mod faults_log;
 mod field;
 mod fuzz;
 mod limits;

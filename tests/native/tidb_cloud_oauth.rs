@@ -1,12 +1,13 @@
 //! TiDB Cloud's own OAuth from the first request to the last, against the sandbox that plays its server.
 
 use mcp_server_tidbcloud::{
+    allowance::Allowance,
     http::{Headers, Method},
     platform::{Outbound, Platform, UnixMillis},
     secret::Secret,
     tidbcloud::{
-        AccessClass, AuthorizationServer, BearerToken, CheckFailure, Cloud, Effect, Memory, OAuthError, Target,
-        TokenKind,
+        AccessClass, AuthorizationServer, BearerToken, CheckFailure, Cloud, Effect, Memory, OAuthError, Query,
+        SqlFailure, Target, TokenKind,
     },
 };
 use serde_json::json;
@@ -63,17 +64,20 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
     let count = |server: &Native, access: &Secret| {
         let (authenticator, memory) = (bearer(access).into(), Memory::new());
         let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &memory, deadline);
-        let sql = "SELECT COUNT(*) FROM shop.products";
-        block_on(cloud.sql(&secret, None).run(&target, AccessClass::ReadOnly, None, sql, Effect::Read))
+        let query = Query { sql: "SELECT COUNT(*) FROM shop.products", whole_values: false, skipped_rows: 0 };
+        let allowance = Allowance::new(server.world.now());
+        let run = cloud.sql(&secret, None, &allowance);
+        let rows = block_on(run.run(&target, AccessClass::ReadOnly, None, query, Effect::Read))?;
+        Ok::<_, SqlFailure>(rows.rows.concat().into_iter().flatten().map(|cell| cell.text).collect::<Vec<_>>())
     };
-    assert_eq!(count(&server, &tokens.access).expect("rows").rows, [[Some("200".to_owned())]]);
+    assert_eq!(count(&server, &tokens.access).expect("rows"), ["200"]);
 
     server.advance(3_601);
     assert!(count(&server, &tokens.access).is_err(), "the token has ended");
     let refresh = tokens.refresh.expect("a refresh token");
     let refreshed = oauth!(token_by_refresh_token(&refresh)).ok().expect("new tokens");
     server.admin("DELETE", "/_sandbox/requests", None);
-    assert_eq!(count(&server, &refreshed.access).expect("rows").rows, [[Some("200".to_owned())]]);
+    assert_eq!(count(&server, &refreshed.access).expect("rows"), ["200"]);
     let requests = server.admin("GET", "/_sandbox/requests", None)["requests"].as_array().expect("requests").len();
     assert_eq!(requests, 2, "the cluster and the statement: the user that the first token made still works");
     let reused = oauth!(token_by_refresh_token(&refresh)).err();
@@ -190,9 +194,8 @@ fn at_tidb_cloud(server: &Native, address: &url::Url) -> url::Url {
         headers: Headers::new(),
         body: None,
         timeout: std::time::Duration::from_secs(8),
-        response_bytes_max: 4_096,
     };
-    let answer = block_on(server.world.fetch(request)).expect("an answer");
+    let answer = block_on(server.world.fetch(request, 4_096)).expect("an answer");
     url::Url::parse(&answer.headers.get("location").expect("a place")).expect("an address")
 }
 

@@ -15,7 +15,9 @@ use mcp_server_tidbcloud::{
     grants::store::{self, Command, ObjectName, Reply},
     http::{Head, Headers, Method, Response},
     limits::{Admission, Bucket, LimitKey, Policy},
-    platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
+    platform::{
+        BodyError, FetchError, Flow, IncomingBody, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis,
+    },
     secret::Secret,
 };
 use serde_json::Value;
@@ -37,6 +39,9 @@ pub const SANDBOX: &str = "http://127.0.0.1:8788";
 /// What the deployment's own secret is in these tests.
 pub const SERVER_SECRET: &str = "canary-server-secret-0123456789abcdef";
 
+/// As workerd gives bodies to a Worker: 64 KiB at most at once.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// The outside world, simulated.
 pub struct World {
     pub clock: Cell<u64>,
@@ -53,6 +58,8 @@ pub struct World {
     pub objects: RefCell<BTreeMap<String, String>>,
     pub storage_fails: Cell<bool>,
     random: Cell<u64>,
+    /// Bytes that were read of other hosts' answers.
+    pub read: Cell<usize>,
     /// Every host that anything was sent to, with all that was sent.
     pub sent: RefCell<Vec<(String, String)>>,
     /// A fault was asked for: answers need not be as published until it is taken back.
@@ -74,6 +81,7 @@ impl World {
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
             random: Cell::new(1),
+            read: Cell::new(0),
             sent: RefCell::default(),
             spoiled: Cell::new(false),
             directory: tempfile::tempdir().expect("a temporary directory"),
@@ -109,7 +117,7 @@ impl World {
 }
 
 impl Platform for World {
-    async fn fetch(&self, request: Outbound) -> Result<Response, FetchError> {
+    async fn exchange(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
         assert_eq!(request.url.origin().ascii_serialization(), SANDBOX, "a request left for another host");
         let mut target = request.url.path().to_owned();
         if let Some(query) = request.url.query() {
@@ -147,10 +155,16 @@ impl Platform for World {
             Some(bytes) if bytes < answer.body.len() || bytes == 0 => return Err(FetchError::Unreachable),
             _ => {}
         }
-        if answer.body.len() > request.response_bytes_max {
-            return Err(FetchError::TooLarge);
+        sink.begin(answer.status);
+        let mut read = 0;
+        for piece in answer.body.chunks(PIECE_BYTES) {
+            read += piece.len();
+            if sink.take(piece)? == Flow::Enough {
+                break;
+            }
         }
-        Ok(Response { status: answer.status, headers: answer.headers.into_iter().collect(), body: answer.body })
+        self.read.set(self.read.get() + read);
+        Ok(Response { status: answer.status, headers: answer.headers.into_iter().collect(), body: Vec::new() })
     }
 
     fn now(&self) -> UnixMillis {

@@ -397,6 +397,7 @@ pub fn arguments() -> Vec<(&'static str, Value, Value)> {
     let page = || json!({"pageSize": 10, "pageToken": "next"});
     let sql = || json!({"cluster": "shop", "sql": "SELECT 1"});
     let place = || json!({"branch": "twig", "database": "shop"});
+    let tables = || json!({"branch": "twig", "like": "order%", "pageSize": 10, "pageToken": "0"});
     let user = || json!({"cluster": "shop", "userName": "someone"});
     vec![
         ("tidbcloud_list_aliases", json!({}), json!({})),
@@ -423,7 +424,7 @@ pub fn arguments() -> Vec<(&'static str, Value, Value)> {
         ),
         ("tidbcloud_delete_branch", on_branch(), json!({})),
         ("show_databases", on_cluster(), json!({"branch": "twig"})),
-        ("show_tables", json!({"cluster": "shop", "database": "shop"}), json!({"branch": "twig"})),
+        ("show_tables", json!({"cluster": "shop", "database": "shop"}), tables()),
         ("db_query", sql(), place()),
         ("db_execute", sql(), place()),
         ("db_create_user", json!({"cluster": "shop", "userName": "someone", "role": "role_readonly"}), json!({})),

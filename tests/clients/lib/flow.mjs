@@ -111,7 +111,7 @@ export async function exercise(label, { list, call }) {
         ['8', 'Customer 8', 'US'],
       ],
     );
-    assert.equal(result.rowCount, 2);
+    assert.equal(result.returned, 2);
     assert.equal(result.truncated, false);
   });
 

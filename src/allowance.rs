@@ -1,0 +1,185 @@
+//! What one HTTP request may spend, however many calls a batch holds: requests to other hosts, time, and bytes of results.
+
+use std::{cell::Cell, time::Duration};
+
+use crate::clock::UnixMillis;
+
+/// Workers' free plan allows 50 subrequests. Five are for Durable Objects: the server secret, the limits of address and
+/// credential, and two for the credential itself (a grant, or a pair of keys that is new).
+/// <https://developers.cloudflare.com/workers/platform/limits/#subrequests>
+const REQUESTS_MAX: u32 = 45;
+
+/// A statement of 30 s, after 20 s in which a new SQL user begins to work, and 5 s for the control plane. Many clients
+/// give up after 60 s.
+pub const TIME_MAX: Duration = Duration::from_secs(55);
+
+/// 18,000 bytes of minified JSON are some 6,000 tokens: identifiers and digits cost about three bytes each.
+const RESULT_BYTES_MAX: usize = 18_000;
+
+/// 2 MiB beyond what is kept are read for the number of rows: 5,000 rows of 400 bytes. Reading them costs some 5 ms of CPU,
+/// half of what the free plan gives one request.
+const SCANNED_BYTES_MAX: usize = 2 << 20;
+
+/// What is left.
+pub struct Allowance {
+    requests: Cell<u32>,
+    held: Cell<u32>,
+    deadline: UnixMillis,
+    calls: Cell<usize>,
+    result_bytes: Cell<usize>,
+    scanned_bytes: Cell<usize>,
+}
+
+impl Allowance {
+    /// The whole of it, from `now` on, for one call.
+    pub fn new(now: UnixMillis) -> Self {
+        Self {
+            requests: Cell::new(0),
+            held: Cell::new(0),
+            deadline: now.after(TIME_MAX),
+            calls: Cell::new(1),
+            result_bytes: Cell::new(RESULT_BYTES_MAX),
+            scanned_bytes: Cell::new(SCANNED_BYTES_MAX),
+        }
+    }
+
+    /// When everything has to be answered.
+    pub fn deadline(&self) -> UnixMillis {
+        self.deadline
+    }
+
+    /// Requests that were sent.
+    pub fn requests_sent(&self) -> u32 {
+        self.requests.get()
+    }
+
+    /// Whether so many requests can be sent, beside those that are held back.
+    pub fn fits(&self, requests: u32) -> bool {
+        requests <= REQUESTS_MAX.saturating_sub(self.requests.get()).saturating_sub(self.held.get())
+    }
+
+    /// Takes one request; whether there was one.
+    pub fn take_request(&self) -> bool {
+        let fits = self.fits(1);
+        if fits {
+            self.requests.set(self.requests.get().saturating_add(1));
+        }
+        fits
+    }
+
+    /// Holds requests back for what has to follow: nobody else gets them. `None` where there are not so many.
+    pub fn hold(&self, requests: u32) -> Option<Held<'_>> {
+        self.fits(requests).then(|| {
+            self.held.set(self.held.get().saturating_add(requests));
+            Held { allowance: self, requests }
+        })
+    }
+
+    /// How many calls share what is left of the results.
+    pub fn share_among(&self, calls: usize) {
+        self.calls.set(calls);
+    }
+
+    /// Bytes that the result of the call at hand may have.
+    pub fn result_bytes(&self) -> usize {
+        self.result_bytes.get() / self.calls.get().max(1)
+    }
+
+    /// The call at hand was answered with so many bytes.
+    pub fn answered(&self, bytes: usize) {
+        self.result_bytes.set(self.result_bytes.get().saturating_sub(bytes));
+        self.calls.set(self.calls.get().saturating_sub(1));
+    }
+
+    /// Bytes of answers that may still be read without being kept.
+    pub fn scanned_bytes(&self) -> usize {
+        self.scanned_bytes.get()
+    }
+
+    /// So many bytes were read and not kept.
+    pub fn scanned(&self, bytes: usize) {
+        self.scanned_bytes.set(self.scanned_bytes.get().saturating_sub(bytes));
+    }
+}
+
+/// Requests that are held back until they are released or this goes.
+pub struct Held<'a> {
+    allowance: &'a Allowance,
+    requests: u32,
+}
+
+impl Held<'_> {
+    /// Lets the next request have one of them.
+    pub fn release_one(&mut self) {
+        self.release(1);
+    }
+
+    /// Lets go of all.
+    pub fn release_all(&mut self) {
+        self.release(self.requests);
+    }
+
+    fn release(&mut self, requests: u32) {
+        let released = requests.min(self.requests);
+        self.requests -= released;
+        self.allowance.held.set(self.allowance.held.get().saturating_sub(released));
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.release_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Take,
+        Hold(u32),
+        ReleaseOne,
+        Drop,
+    }
+
+    proptest! {
+        /// Whatever is held can be sent later, and nothing beyond the maximum ever.
+        #[test]
+        fn what_is_held_is_there_when_it_is_needed(steps in prop::collection::vec(
+            prop_oneof![4 => Just(Step::Take), 1 => (0..30_u32).prop_map(Step::Hold), 1 => Just(Step::ReleaseOne), 1 => Just(Step::Drop)], 0..200,
+        )) {
+            let allowance = Allowance::new(UnixMillis(0));
+            let mut held: Vec<Held<'_>> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Take => drop(allowance.take_request()),
+                    Step::Hold(requests) => held.extend(allowance.hold(requests)),
+                    Step::ReleaseOne => if let Some(last) = held.last_mut() { last.release_one() },
+                    Step::Drop => drop(held.pop()),
+                }
+                let promised: u32 = held.iter().map(|held| held.requests).sum();
+                prop_assert!(allowance.requests_sent() + promised <= REQUESTS_MAX);
+            }
+            let promised: u32 = held.iter().map(|held| held.requests).sum();
+            drop(held);
+            prop_assert!((0..promised).all(|_| allowance.take_request()));
+        }
+
+        #[test]
+        fn calls_share_the_bytes_of_results(answers in prop::collection::vec(0..30_000_usize, 1..10)) {
+            let allowance = Allowance::new(UnixMillis(0));
+            allowance.share_among(answers.len());
+            let mut all = 0;
+            for answer in answers {
+                let share = allowance.result_bytes();
+                all += answer.min(share);
+                allowance.answered(answer.min(share));
+            }
+            prop_assert!(all <= RESULT_BYTES_MAX);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Results within a budget of bytes, as JSON: lists are cut at their end, texts in the middle of nothing, and what was cut
+//! says so and how to go on.
+
+use serde_json::{Value, json};
+
+use crate::mcp::tools::ToolError;
+
+/// What stands in place of the end of a text that was cut.
+const ELLIPSIS: char = '…';
+/// A notice of [`list`], with its member names.
+const NOTICE_BYTES: usize = 256;
+/// An error says what happened and what to do next: 1,200 bytes are some 200 words for each.
+const ERROR_TEXT_BYTES_MAX: usize = 1_200;
+
+/// Bytes of a value as JSON.
+pub(super) fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text_size(text),
+        value => serde_json::to_string(value).map_or(0, |text| text.len()),
+    }
+}
+
+/// Bytes of a text as JSON, quotes included.
+pub(super) fn text_size(text: &str) -> usize {
+    text.chars().map(character_size).sum::<usize>() + 2
+}
+
+/// As `serde_json` writes it (RFC 8259 section 7).
+fn character_size(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\u{8}' | '\u{c}' | '\n' | '\r' | '\t' => 2,
+        '\0'..='\u{1f}' => 6,
+        character => character.len_utf8(),
+    }
+}
+
+/// Cuts a text so that it has at most so many bytes as JSON, quotes and the ellipsis included; whether it had to.
+pub(super) fn cut_text(text: &mut String, bytes_max: usize) -> bool {
+    if text_size(text) <= bytes_max {
+        return false;
+    }
+    let mut room = bytes_max.saturating_sub(2 + ELLIPSIS.len_utf8());
+    let fits = |character: &char| {
+        let size = character_size(*character);
+        let fits = size <= room;
+        room = room.saturating_sub(size);
+        fits
+    };
+    let end = text.chars().take_while(fits).map(char::len_utf8).sum();
+    text.truncate(end);
+    text.push(ELLIPSIS);
+    true
+}
+
+/// The largest size to which all have to be cut so that together they have at most `bytes_max`.
+pub(super) fn cap(mut sizes: Vec<usize>, bytes_max: usize) -> usize {
+    sizes.sort_unstable();
+    let mut left = bytes_max;
+    let mut count = sizes.len();
+    for size in sizes {
+        let share = left / count.max(1);
+        if size > share {
+            return share;
+        }
+        left -= size;
+        count -= 1;
+    }
+    bytes_max
+}
+
+/// Cuts the longest list of an output. A page that is shown in part leads nowhere further: `page_size` says how many
+/// entries fit.
+pub(super) fn list(output: &mut Value, bytes_max: usize, takes_page_size: bool) {
+    let whole = size(output);
+    if whole <= bytes_max {
+        return;
+    }
+    let Some(members) = output.as_object_mut() else { return };
+    let longest = members.iter().filter(|(_, value)| value.is_array()).max_by_key(|(_, value)| size(value));
+    let Some(name) = longest.map(|(name, _)| name.clone()) else { return };
+    let Some(Value::Array(entries)) = members.get_mut(&name) else { return };
+    let (count, mut excess) = (entries.len(), whole.saturating_add(NOTICE_BYTES).saturating_sub(bytes_max));
+    while excess > 0
+        && let Some(last) = entries.pop()
+    {
+        excess = excess.saturating_sub(size(&last) + 1);
+    }
+    let shown = entries.len();
+    let mut notice = format!("Showing the first {shown} of {count} entries: more do not fit into one result.");
+    if takes_page_size && shown > 0 {
+        notice.push_str(&format!(" Call again with `pageSize` {shown} or less to get all of them page by page."));
+    }
+    members.remove("nextPageToken");
+    members.insert("truncated".to_owned(), true.into());
+    members.insert("notice".to_owned(), notice.into());
+}
+
+/// Cuts an error: first its texts, then what it adds to them.
+pub(super) fn error(error: &mut ToolError, bytes_max: usize) {
+    let texts = ERROR_TEXT_BYTES_MAX.min(bytes_max / 3);
+    cut_text(&mut error.message, texts);
+    if let Some(hint) = &mut error.hint {
+        cut_text(hint, texts);
+    }
+    if let Some(Value::Object(details)) = &mut error.details
+        && serde_json::to_string(details).map_or(0, |text| text.len()) > bytes_max / 3
+        && details.remove("results").is_some()
+    {
+        details.insert("notice".to_owned(), json!("The results of the statements that ran do not fit."));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mcp::tools::ToolErrorCode;
+
+    proptest! {
+        #[test]
+        fn sizes_are_those_of_serde(text in "(\\PC|[\u{0}-\u{20}\"\\\\\u{7f}\u{2028}]){0,40}") {
+            prop_assert_eq!(text_size(&text), serde_json::to_string(&text).unwrap().len());
+        }
+
+        #[test]
+        fn a_cut_text_is_a_beginning_and_fits(text in "(\\PC|[\u{0}-\u{20}\"\\\\]){0,60}", bytes_max in 5..80_usize) {
+            let mut cut = text.clone();
+            let was_cut = cut_text(&mut cut, bytes_max);
+            prop_assert!(text_size(&cut) <= bytes_max);
+            prop_assert_eq!(was_cut, cut != text);
+            prop_assert!(!was_cut || text.starts_with(cut.strip_suffix(ELLIPSIS).unwrap()));
+        }
+
+        #[test]
+        fn what_is_cut_to_the_cap_fits_and_uses_the_room(sizes in prop::collection::vec(0..500_usize, 1..50), bytes_max in 0..10_000_usize) {
+            let cap = cap(sizes.clone(), bytes_max);
+            let cut: usize = sizes.iter().map(|size| (*size).min(cap)).sum();
+            prop_assert!(cut <= bytes_max);
+            let larger: usize = sizes.iter().map(|size| (*size).min(cap + 1)).sum();
+            prop_assert!(larger > bytes_max || cut == sizes.iter().sum::<usize>());
+        }
+
+        #[test]
+        fn a_list_of_anything_fits(entries in prop::collection::vec("\\PC{0,200}", 0..100), bytes_max in 400..4_000_usize) {
+            let mut output = json!({"others": [1], "entries": entries, "nextPageToken": "7"});
+            let whole = size(&output);
+            list(&mut output, bytes_max, true);
+            prop_assert!(size(&output) <= bytes_max, "{} of {bytes_max}", size(&output));
+            prop_assert_eq!(whole > bytes_max, output["truncated"] == true);
+            prop_assert_eq!(whole > bytes_max, output.get("nextPageToken").is_none());
+        }
+
+        #[test]
+        fn an_error_of_anything_fits(message in "\\PC{0,3000}", hint in "\\PC{0,3000}", result in "\\PC{0,3000}") {
+            let mut long = ToolError::new(ToolErrorCode::SqlError, message).hint(hint);
+            long.details = Some(json!({"tookEffect": 1, "results": [result]}));
+            error(&mut long, 1_800);
+            prop_assert!(serde_json::to_string(&long).unwrap().len() <= 2_000);
+            prop_assert_eq!(&long.details.unwrap()["tookEffect"], 1);
+        }
+    }
+}
