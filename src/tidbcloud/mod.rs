@@ -5,6 +5,7 @@
 
 mod api;
 mod authenticator;
+mod database;
 mod digest;
 mod error;
 mod hosts;
@@ -37,6 +38,7 @@ pub use self::{
         SpendingLimit, SqlRole, SqlUser, State,
     },
     authenticator::{Authenticator, BearerToken},
+    database::{DatabaseName, NotADatabase},
     error::{Answer, ApiError, CheckFailure},
     hosts::Hosts,
     managed::{is_managed_name, random_password},

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{
     Cloud,
     api::{Endpoints, State, integer},
+    database::DatabaseName,
     error::{ApiError, Said, presentable},
     hosts::{Host, SqlHost},
     memory::Facts,
@@ -168,8 +169,6 @@ pub enum SqlFailure {
     OwnLoginRefused,
     /// The managed user was made and does not work yet. That takes up to minutes; the same call can succeed later.
     LoginNotYet,
-    /// The name of the database cannot be sent: it is not plain ASCII.
-    DatabaseName,
     /// The statement may or may not have taken effect. Look before repeating it.
     OutcomeUnknown {
         /// What made it unknown.
@@ -213,7 +212,6 @@ impl fmt::Display for SqlFailure {
             Self::BranchOlderThanItsUsers => to.write_str("the branch is older than the SQL users of its parent"),
             Self::OwnLoginRefused => to.write_str("the database refuses the SQL user that came with the request"),
             Self::LoginNotYet => to.write_str("the SQL user was made and does not work yet"),
-            Self::DatabaseName => to.write_str("the name of the database is not plain ASCII"),
             Self::OutcomeUnknown { cause } => write!(to, "the statement may or may not have taken effect: {cause}"),
         }
     }
@@ -254,7 +252,7 @@ pub struct Databases<'a, P> {
 /// One statement as sent.
 #[derive(Clone, Copy)]
 struct Statement<'s> {
-    database: Option<&'s str>,
+    database: Option<&'s DatabaseName>,
     session: &'s str,
     sql: &'s str,
     /// What it leaves of the time.
@@ -300,7 +298,7 @@ impl<'a, P: Platform> Databases<'a, P> {
         &self,
         target: &Target,
         class: AccessClass,
-        database: Option<&str>,
+        database: Option<&DatabaseName>,
         sql: &str,
         kind: Effect,
     ) -> Result<Rows, SqlFailure> {
@@ -314,7 +312,7 @@ impl<'a, P: Platform> Databases<'a, P> {
         &self,
         target: &Target,
         class: AccessClass,
-        database: Option<&str>,
+        database: Option<&DatabaseName>,
         statements: &[String],
     ) -> Result<Vec<Rows>, TransactionFailure> {
         let fail = |failed_index, error, rolled_back| Err(TransactionFailure { failed_index, error, rolled_back });
@@ -460,10 +458,6 @@ impl<'a, P: Platform> Databases<'a, P> {
     /// Sends a statement once.
     async fn send(&self, access: &Access, statement: &Statement<'_>) -> Result<Answered, Trouble> {
         let cloud = &self.cloud;
-        let database = statement.database.unwrap_or_default();
-        if !database.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            return Err(Trouble::undone(SqlFailure::DatabaseName));
-        }
         let remaining = cloud.remaining().saturating_sub(statement.reserve);
         if remaining < ATTEMPT_MIN {
             return Err(Trouble::undone(ApiError::DeadlineExceeded));
@@ -479,7 +473,7 @@ impl<'a, P: Platform> Databases<'a, P> {
             ("content-type", "application/json"),
             ("user-agent", USER_AGENT),
             ("authorization", &format!("Basic {basic}")),
-            ("tidb-database", database),
+            ("tidb-database", statement.database.map_or("", DatabaseName::as_str)),
             ("tidb-session", statement.session),
         ]);
         let request = Outbound {

@@ -444,6 +444,10 @@ fn on_cluster() -> Target {
     Target { cluster: id(), branch: None }
 }
 
+fn shop() -> DatabaseName {
+    DatabaseName::try_from("shop".to_owned()).unwrap()
+}
+
 fn on_branch() -> Target {
     Target { cluster: id(), branch: Some(branch_id()) }
 }
@@ -484,7 +488,7 @@ fn login_of(request: &crate::platform::Outbound) -> String {
 async fn a_warm_statement_is_one_request() {
     let scene = Scene::warmed(vec![ok(active()), rows(), rows()]).await;
     for _ in 0..2 {
-        let answer = scene.sql().run(&on_cluster(), CLASS, Some("shop"), "select 1", Effect::Read).await.unwrap();
+        let answer = scene.sql().run(&on_cluster(), CLASS, Some(&shop()), "select 1", Effect::Read).await.unwrap();
         assert_eq!(answer.rows, [[Some("1".to_owned())], [None]]);
         assert_eq!(answer.types[0].kind, "BIGINT");
     }
@@ -681,8 +685,6 @@ async fn statements_fail_as_what_they_are() {
     scene.fake.then([bad_gateway]);
     let failure = scene.sql().run(&on_cluster(), CLASS, None, "delete from t", Effect::Write).await.unwrap_err();
     assert!(failure.outcome_unknown());
-    let failure = scene.sql().run(&on_cluster(), CLASS, Some("sh\u{f6}p\r\n"), "select 1", Effect::Read).await;
-    assert_eq!(failure.unwrap_err(), SqlFailure::DatabaseName);
 }
 
 #[tokio::test]
@@ -697,7 +699,7 @@ async fn transaction(script: Script) -> (Result<Vec<Rows>, TransactionFailure>, 
     let scene = Scene::warmed(vec![ok(active())]).await;
     scene.fake.then(script);
     let statements = ["insert into t values (1)".to_owned(), "insert into t values (2)".to_owned()];
-    let done = scene.sql().transaction(&on_cluster(), AccessClass::ReadWrite, Some("shop"), &statements).await;
+    let done = scene.sql().transaction(&on_cluster(), AccessClass::ReadWrite, Some(&shop()), &statements).await;
     let line = |sent: &crate::platform::Outbound| {
         let body: Value = serde_json::from_slice(sent.body.as_ref().unwrap()).unwrap();
         format!("{} {}", session_of(sent), body["query"].as_str().unwrap())

@@ -9,12 +9,11 @@ use super::{
     Context, Effect, SQL_TIME_MAX, Tool, Toolset,
     resolve::{BranchReference, ClusterReference},
     sql::first_column,
-    types::DatabaseName,
+    types::SchemaName,
 };
 use crate::{
-    mcp::tools::{ToolError, ToolErrorCode},
+    mcp::tools::ToolError,
     platform::Platform,
-    sql::quote_identifier,
     tidbcloud::{AccessClass, Effect as SqlEffect},
 };
 
@@ -24,7 +23,7 @@ use crate::{
 pub(super) struct ShowTables {
     cluster: ClusterReference,
     branch: Option<BranchReference>,
-    database: DatabaseName,
+    database: SchemaName,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -42,12 +41,9 @@ impl Tool for ShowTables {
     type Output = Tables;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Tables, ToolError> {
-        let Some(quoted) = quote_identifier(self.database.as_str()) else {
-            return Err(ToolError::new(ToolErrorCode::InvalidArgument, "`database` cannot be quoted."));
-        };
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
-        let sql = format!("SHOW TABLES FROM {quoted}");
+        let sql = format!("SHOW TABLES FROM {}", self.database.quoted());
         let rows = context.sql().run(&target, AccessClass::ReadOnly, None, &sql, SqlEffect::Read).await?;
-        Ok(Tables { database: self.database.as_str().to_owned(), tables: first_column(rows) })
+        Ok(Tables { database: self.database.into_inner(), tables: first_column(rows) })
     }
 }
