@@ -49,6 +49,33 @@ fn tools_with(argument: &str) -> Vec<(&'static str, Value)> {
     found
 }
 
+/// Whatever is kept by id, such as the cluster that a SQL user of the caller's own is for, is kept by this form of it.
+#[test]
+fn sec_001_a_cluster_has_one_id() {
+    let mut server = Native::new();
+    let others =
+        ["01379661944646413143", "+1379661944646413143", "1379661944646413143.0", "１379661944646413143", "00"];
+    for id in others {
+        for (tool, mut arguments) in tools_with("cluster") {
+            arguments["cluster"] = json!(id);
+            let (code, message, sent) = call(&mut server, tool, &arguments);
+            assert_eq!((code.as_str(), sent.len()), ("INVALID_ARGUMENT", 0), "{tool} {id}");
+            assert!(message.starts_with("`cluster`: "), "{message}");
+        }
+    }
+    for name in ["mcp_rw_01234567", "MCP_RW_01234567", "other.Mcp_Ad_0123abcd", "ROOT", "x.Root"] {
+        for tool in ["db_create_user", "db_remove_user"] {
+            let mut arguments = json!({"cluster": "1379661944646413143", "userName": name});
+            if tool == "db_create_user" {
+                arguments["role"] = json!("role_readonly");
+            }
+            let (code, message, sent) = call(&mut server, tool, &arguments);
+            assert_eq!((code.as_str(), sent.len()), ("INVALID_ARGUMENT", 0), "{tool} {name}");
+            assert!(message.starts_with("`userName`: "), "{message}");
+        }
+    }
+}
+
 /// HTTP whitespace goes on the way; the case of a schema's name means nothing to TiDB.
 #[test]
 fn sec_001_no_padding_and_no_case_opens_the_system_schema() {
