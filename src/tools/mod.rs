@@ -13,7 +13,7 @@ mod sql;
 mod types;
 mod view;
 
-use std::{borrow::Cow, fmt::Write, sync::OnceLock, time::Duration};
+use std::{fmt::Write, sync::OnceLock, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -27,7 +27,7 @@ use crate::{
     alias::Aliases,
     mcp::{
         schema,
-        tools::{Annotations, Definition, ToolError, ToolErrorCode, Toolbox},
+        tools::{Annotations, CacheScope, Definition, Listing, ToolError, ToolErrorCode, Toolbox},
     },
     platform::{Platform, UnixMillis},
     scope::Scope,
@@ -322,19 +322,22 @@ async fn run<T: Tool, P: Platform>(
 }
 
 impl<P: Platform> Toolbox for Tools<'_, P> {
-    fn list(&self) -> Cow<'_, str> {
+    fn list(&self) -> Listing<'_> {
         static LIST: OnceLock<String> = OnceLock::new();
         let write = |all: &[&Definition]| serde_json::to_string(all).unwrap_or_else(|_| "[]".to_owned());
         if self.view.is_everything() && self.organizations.len() < 2 {
             let all = || definitions().iter().map(|(definition, _)| definition).collect::<Vec<_>>();
-            return LIST.get_or_init(|| write(&all())).as_str().into();
+            return Listing { tools: LIST.get_or_init(|| write(&all())).as_str().into(), cache: CacheScope::Public };
         }
-        let mut left: Vec<Definition> = self.left().map(|(definition, _)| definition.clone()).collect();
-        for definition in &mut left {
+        let mut cache = CacheScope::Public;
+        let mut left = Vec::new();
+        for (definition, _) in self.left() {
+            let mut definition = definition.clone();
+            cache = cache.max(organization::offer(self.organizations, &mut definition.input_schema));
             self.view.narrow(&mut definition.input_schema);
-            organization::offer(self.organizations, &mut definition.input_schema);
+            left.push(definition);
         }
-        write(&left.iter().collect::<Vec<_>>()).into()
+        Listing { tools: write(&left.iter().collect::<Vec<_>>()).into(), cache }
     }
 
     fn has(&self, name: &str) -> bool {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Organization, Tools, Traits, resolve::ClusterReference, resolve::named};
 use crate::{
-    mcp::tools::{ToolError, ToolErrorCode},
+    mcp::tools::{CacheScope, ToolError, ToolErrorCode},
     platform::{Platform, UnixMillis},
     tidbcloud::{ApiError, Caller, ClusterId},
 };
@@ -39,10 +39,12 @@ impl Homes {
     }
 }
 
-/// Adds the argument to a schema, where there is something to choose.
-pub(super) fn offer(organizations: &[Organization<'_>], schema: &mut Value) {
+/// Adds the argument to a schema, where there is something to choose. What stands in it is the caller's own, so that the
+/// list is for nobody else.
+#[must_use]
+pub(super) fn offer(organizations: &[Organization<'_>], schema: &mut Value) -> CacheScope {
     if organizations.len() < 2 {
-        return;
+        return CacheScope::Public;
     }
     let names: Vec<&str> = organizations.iter().map(|organization| organization.name).collect();
     if let Some(properties) = schema
@@ -51,6 +53,7 @@ pub(super) fn offer(organizations: &[Organization<'_>], schema: &mut Value) {
     {
         properties.insert(ARGUMENT.to_owned(), json!({"type": "string", "enum": names}));
     }
+    CacheScope::Private
 }
 
 impl<P: Platform> Tools<'_, P> {
