@@ -2,12 +2,16 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::{Context, Effect, Tool, Toolset, output::ClusterView, resolve::ClusterReference, types::Labels};
+use super::{
+    Context, Effect, Tool, Toolset, arguments::spending_scope, output::ClusterView, resolve::ClusterReference,
+    types::Labels,
+};
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
+    scope::Scope,
     tidbcloud::{ClusterChange, DisplayName, UsdCents},
 };
 
@@ -29,6 +33,11 @@ impl Tool for UpdateCluster {
     const EFFECT: Effect = Effect::Update;
     const TOOLSET: Toolset = Toolset::Clusters;
     type Output = ClusterView;
+
+    /// More where it may cost money.
+    fn scope(arguments: &Map<String, Value>) -> Scope {
+        spending_scope(arguments).max(Self::EFFECT.scope())
+    }
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
         let changes: Vec<(&str, ClusterChange)> = [
