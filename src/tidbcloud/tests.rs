@@ -367,6 +367,19 @@ async fn a_lost_creation_is_looked_for_and_never_repeated() {
 }
 
 #[tokio::test]
+async fn a_branch_of_another_cluster_is_never_shown() {
+    let foreign = || json!({ "clusterId": "7", "branchId": branch_id(), "displayName": "try-it", "state": "ACTIVE" });
+    let list = || json!({ "branches": [{ "branchId": branch_id(), "displayName": "own" }, foreign()] });
+    let scene = Scene::warmed(vec![ok(foreign()), ok(list()), ok(list()), ok(foreign())]).await;
+    let error = ApiError::Unexpected("a branch of another cluster");
+    assert_eq!(scene.cloud().branch(&id(), &branch_id()).await.err(), Some(error.clone()));
+    assert_eq!(scene.cloud().branches(&id(), None, None).await.err(), Some(error.clone()));
+    assert_eq!(scene.cloud().all_branches(&id()).await.err(), Some(error.clone()));
+    let failure = scene.sql().run(&on_branch(), CLASS, None, "select 1", Effect::Read).await.unwrap_err();
+    assert_eq!(failure, SqlFailure::Api(error));
+}
+
+#[tokio::test]
 async fn a_lost_branch_is_looked_for_too() {
     let new = NewBranch {
         display_name: "try-it".parse().unwrap(),

@@ -119,6 +119,8 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     const TOOLSET: Toolset;
     /// A tool that lists what all organizations have: the member of its output that holds the list.
     const LIST: Option<&'static str> = None;
+    /// Arguments that change what its cluster is called. Where an address fixes the cluster they are not taken.
+    const RENAMES: &'static [&'static str] = &[];
     /// How long a call may take. Many clients give up after 60 s.
     const TIME_MAX: Duration = CONTROL_PLANE_TIME_MAX;
     /// What it answers with.
@@ -140,12 +142,20 @@ struct Traits {
     effect: Effect,
     toolset: Toolset,
     list: Option<&'static str>,
+    renames: &'static [&'static str],
     time_max: Duration,
 }
 
 impl Traits {
     const fn of<T: Tool>() -> Self {
-        Self { name: T::NAME, effect: T::EFFECT, toolset: T::TOOLSET, list: T::LIST, time_max: T::TIME_MAX }
+        Self {
+            name: T::NAME,
+            effect: T::EFFECT,
+            toolset: T::TOOLSET,
+            list: T::LIST,
+            renames: T::RENAMES,
+            time_max: T::TIME_MAX,
+        }
     }
 }
 
@@ -193,6 +203,7 @@ pub struct Context<'a, P: Platform> {
     secret: &'a Secret,
     fallback: Option<&'a SqlLogin>,
     aliases: &'a [(&'static str, &'a Aliases)],
+    view: &'a View,
 }
 
 impl<'a, P: Platform> Context<'a, P> {
@@ -308,6 +319,7 @@ impl<P: Platform> Tools<'_, P> {
             secret: self.secret,
             fallback: organization.fallback,
             aliases: self.aliases,
+            view: self.view,
         }
     }
 }
@@ -331,10 +343,10 @@ impl<P: Platform> Toolbox for Tools<'_, P> {
         }
         let mut cache = CacheScope::Public;
         let mut left = Vec::new();
-        for (definition, _) in self.left() {
+        for (definition, tool) in self.left() {
             let mut definition = definition.clone();
-            cache = cache.max(organization::offer(self.organizations, &mut definition.input_schema));
-            self.view.narrow(&mut definition.input_schema);
+            cache = cache.max(organization::offer(self.organizations, self.view, &mut definition.input_schema));
+            self.view.narrow(tool, &mut definition.input_schema);
             left.push(definition);
         }
         Listing { tools: write(&left.iter().collect::<Vec<_>>()).into(), cache }
@@ -348,13 +360,7 @@ impl<P: Platform> Toolbox for Tools<'_, P> {
         let Some(tool) = TRAITS.iter().find(|tool| tool.name == name) else {
             return Err(ToolError::new(ToolErrorCode::Internal, "This tool is listed but not there."));
         };
-        if let Some(name) = self.view.overruled(&arguments) {
-            return Err(ToolError::new(
-                ToolErrorCode::InvalidArgument,
-                format!("`{name}` is fixed by the URL that this client connected to."),
-            )
-            .hint(format!("Leave `{name}` out.")));
-        }
+        self.view.check(tool, &arguments)?;
         self.view.complete(&mut arguments);
         let deadline = self.platform.now().after(tool.time_max);
         match self.organizations {
