@@ -199,6 +199,8 @@ pub struct Organization<'a> {
 /// One call of one tool in one organization.
 pub struct Context<'a, P: Platform> {
     cloud: Cloud<'a, P>,
+    /// The other organizations, where the call is for all of them.
+    others: Vec<Cloud<'a, P>>,
     platform: &'a P,
     secret: &'a Secret,
     fallback: Option<&'a SqlLogin>,
@@ -253,7 +255,15 @@ macro_rules! registry {
                 arguments: Map<String, Value>,
                 deadline: UnixMillis,
             ) -> Result<Value, ToolError> {
-                let context = self.context(organization, deadline);
+                self.run_with(tool, self.context(organization, deadline), arguments).await
+            }
+
+            async fn run_with(
+                &self,
+                tool: &Traits,
+                context: Context<'_, P>,
+                arguments: Map<String, Value>,
+            ) -> Result<Value, ToolError> {
                 match tool.name {
                     $(<$file::$tool as Tool>::NAME => run::<$file::$tool, P>(&context, arguments).await,)*
                     _ => Err(ToolError::new(ToolErrorCode::Internal, "This tool is listed but not there.")),
@@ -315,6 +325,7 @@ impl<P: Platform> Tools<'_, P> {
     fn context<'c>(&'c self, organization: &'c Organization<'c>, deadline: UnixMillis) -> Context<'c, P> {
         Context {
             cloud: Cloud::new(self.platform, self.hosts, &organization.authenticator, self.memory, deadline),
+            others: Vec::new(),
             platform: self.platform,
             secret: self.secret,
             fallback: organization.fallback,

@@ -6,7 +6,7 @@ use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Organization, Tools, Traits, View,
+    Context, Organization, Tools, Traits, View,
     resolve::{ClusterReference, at_fixed, named},
 };
 use crate::{
@@ -198,7 +198,10 @@ impl<P: Platform> Tools<'_, P> {
             if let Some(token) = token.take() {
                 own.insert("pageToken".to_owned(), token.into());
             }
-            let output = self.run_in(tool, organization, own, deadline).await;
+            let others = self.organizations.iter().enumerate().filter(|(other, _)| *other != at);
+            let others = others.map(|(_, other)| *self.context(other, deadline).cloud()).collect();
+            let context = Context { others, ..self.context(organization, deadline) };
+            let output = self.run_with(tool, context, own).await;
             let mut output = output.map_err(|error| in_organization(error, organization))?;
             if let Some(Value::Array(items)) = output.get_mut(field).map(Value::take) {
                 pages.push((organization, items));

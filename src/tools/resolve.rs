@@ -110,18 +110,21 @@ impl<P: Platform> Context<'_, P> {
             }
         }
         let clusters = self.cloud().all_clusters().await?;
-        let labels = || clusters.iter().filter_map(|cluster| Some((cluster.labels.get(ALIAS_LABEL)?, cluster)));
-        let names_another = |alias: &str, cluster: &Cluster| {
-            clusters.iter().any(|other| other.display_name == alias && other.cluster_id != cluster.cluster_id)
-        };
-        for (alias, cluster) in labels() {
+        // Where the call is for all organizations, a word is looked for in all of them.
+        let mut all = clusters.clone();
+        for other in &self.others {
+            all.extend(other.all_clusters().await?);
+        }
+        for (cluster, alias) in clusters.iter().filter_map(|cluster| Some((cluster, cluster.labels.get(ALIAS_LABEL)?)))
+        {
+            let mut others = all.iter().filter(|other| other.cluster_id != cluster.cluster_id);
             let refused = if !is_alias(alias) {
                 Some("It is no alias: 2 to 64 letters, digits and hyphens, beginning with a letter.")
             } else if self.alias(alias).is_some() {
                 Some(EARLIER)
-            } else if labels().filter(|(other, _)| *other == alias).count() > 1 {
+            } else if others.clone().any(|other| other.labels.get(ALIAS_LABEL) == Some(alias)) {
                 Some("Several clusters have this label.")
-            } else if names_another(alias, cluster) {
+            } else if others.any(|other| other.display_name == *alias) {
                 Some("Another cluster has this display name.")
             } else {
                 None

@@ -337,6 +337,11 @@ fn sec_004_a_label_takes_no_other_clusters_name() {
     };
     assert_eq!(line("payments")["refused"], "Another cluster has this display name.");
     assert!(line("reports").get("refused").is_none(), "{aliases}");
+    let everywhere = result(&call(&mut server, &token, "", "tidbcloud_list_aliases", &json!({})));
+    let far = everywhere["aliases"].as_array().expect("a list").iter().find(|line| line["alias"] == "shop");
+    assert_eq!(far.expect("the label")["refused"], "Another cluster has this display name.", "{everywhere}");
+    let labs = result(&call(&mut server, &token, "", "tidbcloud_list_aliases", &json!({"organization": "labs"})));
+    assert!(labs["aliases"][1].get("refused").is_none(), "in its own organization the word is clear: {labs}");
 }
 
 /// A word means a cluster when it is the only one that has it as a name or as a label, whoever got it first.
