@@ -155,8 +155,8 @@ impl<P: Platform> Context<'_, P> {
         found.map_err(|error| if self.view.fixes_branch() { at_fixed("branch", name, error) } else { error })
     }
 
-    /// The same for a branch that only a body names: TiDB Cloud is asked whether it belongs to the cluster, because
-    /// nothing else keeps one of another cluster out.
+    /// The same where an id alone could reach a branch of another cluster: as a parent, which only a body names, and to
+    /// delete it. TiDB Cloud is asked first whether it belongs to this one.
     pub(super) async fn branch_within(
         &self,
         cluster: &ClusterId,

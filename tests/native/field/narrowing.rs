@@ -11,6 +11,7 @@ use crate::{
         bad_inputs::{arguments, list},
         keys,
         oauth::{Flow, Tokens, fields, form, tool_with_token, with_token},
+        request,
     },
     world::Native,
 };
@@ -273,6 +274,35 @@ fn sec_003_a_parent_of_another_cluster_is_no_parent() {
     let own = json!({"displayName": "copy-of-it", "parent": estate.fixed[0].1});
     let made = result(&call(&mut server, &token, "?cluster=shop", "tidbcloud_create_branch", &own));
     assert_eq!(made["parentId"], json!(estate.fixed[0].1), "{made}");
+}
+
+/// Each call of a batch is judged on its own: none of them prepares the way for the next.
+#[test]
+fn sec_003_no_batch_leaves_a_fixed_cluster() {
+    let mut server = Native::new();
+    let token = connect(&mut server, "tidb:destroy");
+    let other = create(&mut server, &token, "shops", "other-db", None);
+    let calls = [
+        ("tidbcloud_update_cluster", json!({"displayName": "moved-away"})),
+        ("tidbcloud_update_cluster", json!({"cluster": other, "displayName": "shop"})),
+        ("tidbcloud_update_cluster", json!({"labels": {"mcp-alias": "other-db"}})),
+        ("tidbcloud_delete_cluster", json!({"organization": "labs"})),
+        ("tidbcloud_delete_cluster", json!({"cluster": other})),
+        ("tidbcloud_get_cluster", json!({})),
+    ];
+    let messages = calls.iter().enumerate().map(|(id, (name, arguments))| {
+        json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": name, "arguments": arguments}})
+    });
+    let mut batch = with_token(request("2025-03-26", "owner", "tools/call", json!({})), &token).to("/mcp?cluster=shop");
+    batch.body = Value::from_iter(messages).to_string().into_bytes();
+    server.world.sent.take();
+    let answers = server.send(batch).json();
+    let answers = answers.as_array().expect("answers");
+    let code = |at: usize| answers[at]["result"]["structuredContent"]["error"]["code"].clone();
+    assert!((0..5).all(|at| code(at) == "INVALID_ARGUMENT"), "{answers:?}");
+    assert_eq!(answers[5]["result"]["structuredContent"]["clusterId"], SHOP);
+    let sent = server.world.sent.take();
+    assert!(!sent.iter().any(|(target, what)| target.contains(&other) || !body(what).is_empty()), "{sent:?}");
 }
 
 /// Parameters never add a tool: what several leave is what each of them leaves.
