@@ -10,7 +10,7 @@ use crate::{
     alias::is_alias,
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
-    tidbcloud::{BranchId, Cluster, ClusterId, DisplayName, Target},
+    tidbcloud::{ApiError, BranchId, Cluster, ClusterId, DisplayName, Target},
 };
 
 /// At most this many names in an error: enough to see a typing error, little enough to read.
@@ -163,10 +163,18 @@ impl<P: Platform> Context<'_, P> {
         reference: &BranchReference,
     ) -> Result<BranchId, ToolError> {
         let id = self.branch_id(cluster, reference).await?;
-        if matches!(reference, BranchReference::Id(_)) {
-            self.cloud().branch(cluster, &id).await?;
+        if matches!(reference, BranchReference::Name(_)) {
+            return Ok(id);
         }
-        Ok(id)
+        match self.cloud().branch(cluster, &id).await {
+            Ok(branch) => Ok(branch.branch_id),
+            Err(ApiError::NotFound(_)) => {
+                let error = ToolError::new(ToolErrorCode::NotFound, format!("This cluster has no branch `{id}`."));
+                let error = error.hint("Call tidbcloud_list_branches to see those that it has.");
+                Err(if self.view.fixes_branch() { at_fixed("branch", id.as_str(), error) } else { error })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Where SQL goes.
@@ -218,7 +226,8 @@ pub(super) fn at_fixed(what: &str, name: &str, error: ToolError) -> ToolError {
         _ => return error,
     };
     let message = format!("The URL that this client connected to names the {what} `{name}`, and {found}.");
-    ToolError::new(error.code, message).hint(format!("Ask the person to put the {what}'s id into the URL."))
+    let hint = format!("Ask the person to correct the URL: with the {what}'s id in it, it means one {what} for good.");
+    ToolError::new(error.code, message).hint(hint)
 }
 
 /// Names are compared exactly: acting on a look-alike is worse than asking again.

@@ -48,8 +48,9 @@ impl Tool for UpdateCluster {
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
         if self.display_name.is_none() && self.spending_limit_usd_cents.is_none() && self.labels.is_none() {
+            let fields = if context.view.fixes_cluster() { "" } else { "displayName, " };
             return Err(ToolError::new(ToolErrorCode::InvalidArgument, "There is nothing to change.")
-                .hint("Give displayName, spendingLimitUsdCents or labels."));
+                .hint(format!("Give {fields}spendingLimitUsdCents or labels.")));
         }
         let id = context.cluster_id(&self.cluster).await?;
         let labels = match self.labels.map(Labels::into_inner) {

@@ -88,7 +88,7 @@ fn sec_003_an_organization_beside_a_fixed_cluster_is_refused() {
         let answer = call(&mut server, &token, "?cluster=twin-db", "tidbcloud_get_cluster", &arguments);
         assert_eq!(code(&answer), "AMBIGUOUS_NAME", "{arguments}");
         let hint = result(&answer)["error"]["hint"].to_string();
-        assert!(hint.contains("id into the URL") && !hint.contains("organization"), "{hint}");
+        assert!(hint.contains("with the cluster's id in it") && !hint.contains("organization"), "{hint}");
         let answer = call(&mut server, &token, &at(&twin), "tidbcloud_get_cluster", &arguments);
         assert_eq!(result(&answer)["clusterId"], json!(twin), "{arguments}");
     }
@@ -226,9 +226,15 @@ fn sec_003_no_argument_of_any_tool_leaves_a_fixed_cluster() {
     let mut server = Native::new();
     let estate = Estate::new(&mut server);
     let before = Estate::now(&mut server);
-    let by_id = estate.fixed.each_ref().map(|(cluster, _)| format!("?cluster={cluster}&readonly=false"));
-    let of_shop = [(by_id[0].as_str(), 0), ("?cluster=shop", 0), ("?cluster=prod&branch=trial", 0)];
-    for address in of_shop.into_iter().chain([(by_id[1].as_str(), 1), ("?branch=trial&cluster=delta", 1)]) {
+    // By name, by alias, by id and by label.
+    let in_labs = format!("?cluster={}&readonly=false", estate.fixed[1].0);
+    let addresses = [
+        ("?cluster=shop", 0),
+        ("?cluster=prod&branch=trial", 0),
+        (in_labs.as_str(), 1),
+        ("?branch=trial&cluster=delta", 1),
+    ];
+    for address in addresses {
         for (tool, required, optional) in arguments() {
             attack(&mut server, &estate, address, tool, [&required, &optional]);
         }
