@@ -27,10 +27,7 @@ use crate::{
     },
     hash::hex,
     http::{Head, Method, Response},
-    mcp::{
-        self,
-        tools::{ToolErrorCode, Toolbox},
-    },
+    mcp::{self, tools::ToolErrorCode},
     oauth::{self, AccessRefused, Route, Session},
     platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
     scope::Scope,
@@ -354,9 +351,10 @@ fn lacking<P: Platform>(granted: Scope, parsed: &mcp::Parsed, tools: &Tools<'_, 
     let none = serde_json::Map::new();
     parsed
         .tool_calls()
+        .map(|(name, arguments)| (name, arguments.unwrap_or(&none)))
         // Nobody is asked for more on behalf of a call that fails anyway.
-        .filter(|(name, _)| tools.has(name))
-        .filter_map(|(name, arguments)| tools::required_scope(name, arguments.unwrap_or(&none)))
+        .filter(|(name, arguments)| tools.lets_through(name, arguments))
+        .filter_map(|(name, arguments)| tools::required_scope(name, arguments))
         .max()
         .filter(|scope| *scope > granted)
 }

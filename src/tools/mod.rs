@@ -316,6 +316,11 @@ fn argument_names(tool: &str) -> Vec<&'static str> {
 }
 
 impl<P: Platform> Tools<'_, P> {
+    /// Whether the address leaves this tool, and takes these arguments.
+    pub fn lets_through(&self, name: &str, arguments: &Map<String, Value>) -> bool {
+        self.left().any(|(_, tool)| tool.name == name && self.view.check(tool, arguments).is_ok())
+    }
+
     /// The tools that the address leaves.
     fn left(&self) -> impl Iterator<Item = (&'static Definition, &'static Traits)> {
         let all = definitions().iter().map(|(definition, _)| definition).zip(TRAITS);

@@ -81,6 +81,9 @@ fn sec_003_an_organization_beside_a_fixed_cluster_is_refused() {
             server.world.sent.take();
             let answer = call(&mut server, &token, &query, "tidbcloud_get_cluster", &arguments);
             assert_eq!(code(&answer), "INVALID_ARGUMENT", "{query} {arguments}");
+            // No person is asked to allow more for it.
+            let answer = call(&mut server, &token, &query, "tidbcloud_delete_cluster", &arguments);
+            assert_eq!(code(&answer), "INVALID_ARGUMENT", "{query} {arguments}");
             assert_eq!(server.world.sent.take(), [], "{query} {arguments}");
         }
     }
