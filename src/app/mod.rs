@@ -25,10 +25,7 @@ use crate::{
     },
     hash::hex,
     http::{Head, Method, Response},
-    mcp::{
-        self,
-        tools::{ToolErrorCode, Toolbox},
-    },
+    mcp::{self, tools::ToolErrorCode},
     oauth::{self, AccessRefused, Route, Session},
     platform::{
         BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis,
@@ -270,12 +267,8 @@ impl<'a, P: Platform> App<'a, P> {
             aliases: &aliases,
             view: &admitted.caller.view,
         };
-        let calls = || parsed.tool_calls().filter(|(name, _)| tools.has(name));
-        tools.allowance.share_among(calls().count());
-        let none = serde_json::Map::new();
-        let requests: u32 =
-            calls().map(|(name, arguments)| tools::requests_min(name, arguments.unwrap_or(&none))).sum();
-        if !tools.allowance.fits(requests) {
+        tools.allowance.share_among(parsed.tool_calls().count());
+        if !tools.allowance.fits(requests_min(&parsed, &tools)) {
             let message = "The calls of this batch need more requests to TiDB Cloud than one HTTP request may send. \
                 Nothing ran: send fewer of them at once.";
             return mcp::Rejection::invalid_request("BATCH_TOO_LARGE", message).response(&request_id);
@@ -361,14 +354,26 @@ impl<'a> Admitted<'a> {
     }
 }
 
+/// How many requests to TiDB Cloud the calls of a body take at least.
+fn requests_min<P: Platform>(parsed: &mcp::Parsed, tools: &Tools<'_, P>) -> u32 {
+    let none = serde_json::Map::new();
+    parsed
+        .tool_calls()
+        .map(|(name, arguments)| (name, arguments.unwrap_or(&none)))
+        .filter(|(name, arguments)| tools.lets_through(name, arguments))
+        .map(|(name, arguments)| tools::requests_min(name, arguments))
+        .sum()
+}
+
 /// What the calls of a body need beyond what was granted.
 fn lacking<P: Platform>(granted: Scope, parsed: &mcp::Parsed, tools: &Tools<'_, P>) -> Option<Scope> {
     let none = serde_json::Map::new();
     parsed
         .tool_calls()
+        .map(|(name, arguments)| (name, arguments.unwrap_or(&none)))
         // Nobody is asked for more on behalf of a call that fails anyway.
-        .filter(|(name, _)| tools.has(name))
-        .filter_map(|(name, arguments)| tools::required_scope(name, arguments.unwrap_or(&none)))
+        .filter(|(name, arguments)| tools.lets_through(name, arguments))
+        .filter_map(|(name, arguments)| tools::required_scope(name, arguments))
         .max()
         .filter(|scope| *scope > granted)
 }

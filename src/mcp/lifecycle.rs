@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Server, Success, jsonrpc::RpcError, revision::Revision};
+use super::{Server, Success, jsonrpc::RpcError, revision::Revision, tools::CacheScope};
 
 /// Who answers (schema `Implementation`).
 pub(super) fn server_info(server: &Server<'_>) -> Value {
@@ -43,6 +43,8 @@ pub(super) fn discover(server: &Server<'_>) -> Success {
             "instructions": server.instructions,
         })
         .to_string(),
+        // The same for everybody.
+        CacheScope::Public,
     )
 }
 

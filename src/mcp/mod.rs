@@ -25,7 +25,7 @@ use self::{
     json::{Document, Refusal},
     jsonrpc::{Id, Malformed, Message, Request, RpcError},
     revision::{Method, Revision},
-    tools::{ToolErrorCode, Toolbox},
+    tools::{CacheScope, ToolErrorCode, Toolbox},
 };
 use crate::http::{Headers, Response};
 
@@ -274,23 +274,23 @@ fn printable(text: &str) -> String {
 struct Success {
     /// A JSON object, serialized.
     object: String,
-    /// Whether modern clients may keep it for everyone (schema `CacheableResult`).
-    cacheable: bool,
+    /// For whom modern clients may keep it (schema `CacheableResult`).
+    cache: Option<CacheScope>,
     /// The code, where it says that a tool call failed.
     tool_error: Option<ToolErrorCode>,
 }
 
 impl Success {
     fn object(object: String) -> Self {
-        Self { object, cacheable: false, tool_error: None }
+        Self { object, cache: None, tool_error: None }
     }
 
     fn plain(object: Value) -> Self {
         Self::object(object.to_string())
     }
 
-    fn cacheable(object: String) -> Self {
-        Self { cacheable: true, ..Self::object(object) }
+    fn cacheable(object: String, cache: CacheScope) -> Self {
+        Self { cache: Some(cache), ..Self::object(object) }
     }
 
     /// The `result` member as this revision writes it.
@@ -302,8 +302,8 @@ impl Success {
         // The object's last brace makes room for the envelope; no modern result is empty.
         result.pop();
         result.push_str(r#","resultType":"complete","#);
-        if self.cacheable {
-            result.push_str(&format!(r#""ttlMs":{CACHE_MILLIS},"cacheScope":"public","#));
+        if let Some(scope) = self.cache {
+            result.push_str(&format!(r#""ttlMs":{CACHE_MILLIS},"cacheScope":"{}","#, scope.as_str()));
         }
         let info = lifecycle::server_info(server);
         result.push_str(&format!(r#""_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}}}"#));

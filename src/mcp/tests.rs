@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Parsed, Rejection, Reply, Server, Summary, dispatch, parse, precheck,
-    tools::{ToolError, ToolErrorCode, Toolbox, UpstreamAnswer},
+    tools::{CacheScope, Listing, ToolError, ToolErrorCode, Toolbox, UpstreamAnswer},
 };
 use crate::http::{Headers, Response};
 
@@ -953,8 +953,8 @@ const TOOLS: &str =
 struct Tools;
 
 impl Toolbox for Tools {
-    fn list(&self) -> std::borrow::Cow<'_, str> {
-        TOOLS.into()
+    fn list(&self) -> Listing<'_> {
+        Listing { tools: TOOLS.into(), cache: CacheScope::Public }
     }
 
     fn has(&self, name: &str) -> bool {

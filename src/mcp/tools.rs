@@ -150,11 +150,38 @@ impl ToolError {
     }
 }
 
+/// Who may be given what somebody was answered (MCP schema `CacheableResult`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CacheScope {
+    /// Whoever asks at the same address.
+    Public,
+    /// Only the one who asked: it depends on who that was.
+    Private,
+}
+
+impl CacheScope {
+    /// As on the wire.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+        }
+    }
+}
+
+/// What `tools/list` says.
+pub struct Listing<'a> {
+    /// The `tools` array, serialized and minified.
+    pub tools: Cow<'a, str>,
+    /// Private wherever something in it comes from the caller's credentials.
+    pub cache: CacheScope,
+}
+
 /// The tools of one caller, as the protocol sees them.
 #[expect(async_fn_in_trait, reason = "single-threaded: no caller needs `Send`")]
 pub trait Toolbox {
-    /// The `tools` array, serialized and minified.
-    fn list(&self) -> Cow<'_, str>;
+    /// All of them.
+    fn list(&self) -> Listing<'_>;
 
     /// Whether a tool of exactly this name can be called.
     fn has(&self, name: &str) -> bool;
@@ -175,7 +202,10 @@ pub(super) fn list(params: &Map<String, Value>, toolbox: &impl Toolbox) -> Resul
         // Presence counts, not truth: `""` is a cursor too.
         Some(cursor) if !cursor.is_null() => Err(RpcError::invalid_params("Invalid cursor.")),
         // The array was serialized once; it is copied here, not parsed or built again.
-        _ => Ok(Success::cacheable(format!(r#"{{"tools":{}}}"#, toolbox.list()))),
+        _ => {
+            let Listing { tools, cache } = toolbox.list();
+            Ok(Success::cacheable(format!(r#"{{"tools":{tools}}}"#), cache))
+        }
     }
 }
 

@@ -276,7 +276,7 @@ impl Lexer<'_> {
 
 /// Case taken away so that no spelling of a name escapes a comparison. Go, and so TiDB, makes `i` of U+0130 and `k` of
 /// U+212A in lower case, and `S` of U+017F in upper case; all of them end as the ASCII letter here.
-fn fold(text: &str) -> String {
+pub(super) fn fold(text: &str) -> String {
     let folded = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     // The dot that lower case leaves behind `i` where the capital was U+0130.
     folded.filter(|character| *character != '\u{307}').collect()

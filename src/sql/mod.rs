@@ -44,9 +44,13 @@ pub fn quote_identifier(name: &str) -> Option<String> {
     legal.then(|| format!("`{}`", name.replace('`', "``")))
 }
 
-/// Whether this is the schema that holds users and their password hashes.
+/// Why no tool works in the schema of [`is_system_secret_schema`].
+pub const SECRET_SCHEMA_REFUSED: &str = "the system schema `mysql` holds password hashes and is not open to tools";
+
+/// Whether this is the schema that holds users and their password hashes, or a name that somebody on the way could take
+/// for it: with whitespace around it, or in letters that a comparison without case makes the same.
 pub fn is_system_secret_schema(name: &str) -> bool {
-    name.eq_ignore_ascii_case("mysql")
+    lexer::fold(name.trim()) == "mysql"
 }
 
 #[cfg(test)]
@@ -73,6 +77,10 @@ mod tests {
         for bad in ["", "a\0b", "a ", &"x".repeat(65)] {
             assert_eq!(quote_identifier(bad), None, "{bad:?}");
         }
-        assert!(is_system_secret_schema("MySQL") && !is_system_secret_schema("mysql2"));
+        for (name, secret) in
+            [("MySQL", true), ("\tmy\u{17f}ql ", true), ("mysql2", false), ("my sql", false), ("", false)]
+        {
+            assert_eq!(is_system_secret_schema(name), secret, "{name:?}");
+        }
     }
 }

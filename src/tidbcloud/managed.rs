@@ -30,9 +30,10 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23
 /// Where each kind of character stands in [`ALPHABET`]: start and length.
 const KINDS: [(usize, usize); 4] = [(0, 24), (24, 24), (48, 8), (56, 8)];
 
-/// Whether a SQL user of this name, with or without a cluster's prefix, is one of ours, of whatever deployment.
+/// Whether a SQL user of this name, with or without a cluster's prefix, is one of ours, of whatever deployment. Case does
+/// not count: that TiDB Cloud tells names apart by it is not published.
 pub fn is_managed_name(name: &str) -> bool {
-    let name = name.rsplit('.').next().unwrap_or_default();
+    let name = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     let Some((class, hash)) = name.strip_prefix(NAME_START).and_then(|rest| rest.split_once('_')) else {
         return false;
     };
@@ -185,6 +186,7 @@ mod tests {
         assert_eq!(name.len(), 15);
         assert_eq!(format!("2aEp24QWEDLqRFs.{name}").len(), 31);
         assert!(is_managed_name(&name) && is_managed_name(&format!("2aEp24QWEDLqRFs.{name}")));
+        assert!(is_managed_name("MCP_Ro_0123ABCD"));
         for other in ["mcp_ro_0123456", "mcp_ro_0123456g", "mcp_xx_01234567", "mcp_ro", "root", "x.root", ""] {
             assert!(!is_managed_name(other), "{other}");
         }

@@ -5,6 +5,7 @@
 
 mod api;
 mod authenticator;
+mod database;
 mod digest;
 mod error;
 mod hosts;
@@ -38,6 +39,7 @@ pub use self::{
         SpendingLimit, SqlRole, SqlUser, State,
     },
     authenticator::{Authenticator, BearerToken},
+    database::{DatabaseName, NotADatabase},
     error::{Answer, ApiError, CheckFailure},
     hosts::Hosts,
     managed::{is_managed_name, random_password},
@@ -190,18 +192,25 @@ impl<'a, P: Platform> Cloud<'a, P> {
         page_size: Option<u32>,
         page_token: Option<&PageToken>,
     ) -> Result<BranchList, ApiError> {
-        self.page(&["clusters", id.as_str(), "branches"], page_size, page_token).await
+        let page: BranchList = self.page(&["clusters", id.as_str(), "branches"], page_size, page_token).await?;
+        page.branches.iter().try_for_each(|branch| branch.must_be_of(id))?;
+        Ok(page)
     }
 
     /// `GET /clusters/{clusterId}/branches`: all pages.
     pub async fn all_branches(&self, id: &ClusterId) -> Result<Vec<Branch>, ApiError> {
         let segments = ["clusters", id.as_str(), "branches"];
-        self.all(&segments, |page: BranchList| (page.branches, page.next_page_token)).await
+        let all = self.all(&segments, |page: BranchList| (page.branches, page.next_page_token)).await?;
+        all.iter().try_for_each(|branch| branch.must_be_of(id))?;
+        Ok(all)
     }
 
     /// `GET /clusters/{clusterId}/branches/{branchId}`
     pub async fn branch(&self, id: &ClusterId, branch: &BranchId) -> Result<Branch, ApiError> {
-        self.read(&Call::get(&["clusters", id.as_str(), "branches", branch.as_str()], &[])).await
+        let segments = ["clusters", id.as_str(), "branches", branch.as_str()];
+        let found: Branch = self.read(&Call::get(&segments, &[])).await?;
+        found.must_be_of(id)?;
+        Ok(found)
     }
 
     /// `POST /clusters/{clusterId}/branches`. It is sent once; where no answer comes, the branch is looked for by name
@@ -432,6 +441,15 @@ impl Cluster {
 }
 
 impl Branch {
+    /// That it was asked for below one cluster is no proof that it belongs to it: page tokens and ids of branches are the
+    /// caller's, and how TiDB Cloud looks them up is not published.
+    fn must_be_of(&self, cluster: &ClusterId) -> Result<(), ApiError> {
+        match &self.cluster_id {
+            Some(of) if of != cluster.as_str() => Err(ApiError::Unexpected("a branch of another cluster")),
+            _ => Ok(()),
+        }
+    }
+
     /// What is left to say of a branch that was deleted.
     fn gone(cluster: &ClusterId, id: &BranchId) -> Self {
         Self {

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{
     Cloud,
     api::{Endpoints, State},
+    database::DatabaseName,
     error::{ApiError, Said, presentable},
     hosts::{Host, SqlHost},
     memory::Facts,
@@ -158,8 +159,6 @@ pub enum SqlFailure {
     OwnLoginRefused,
     /// The managed user was made and does not work yet. That takes up to minutes; the same call can succeed later.
     LoginNotYet,
-    /// The name of the database cannot be sent: it is not plain ASCII.
-    DatabaseName,
     /// The statement may or may not have taken effect. Look before repeating it.
     OutcomeUnknown {
         /// What made it unknown.
@@ -203,7 +202,6 @@ impl fmt::Display for SqlFailure {
             Self::BranchOlderThanItsUsers => to.write_str("the branch is older than the SQL users of its parent"),
             Self::OwnLoginRefused => to.write_str("the database refuses the SQL user that came with the request"),
             Self::LoginNotYet => to.write_str("the SQL user was made and does not work yet"),
-            Self::DatabaseName => to.write_str("the name of the database is not plain ASCII"),
             Self::OutcomeUnknown { cause } => write!(to, "the statement may or may not have taken effect: {cause}"),
         }
     }
@@ -245,7 +243,7 @@ pub struct Databases<'a, P> {
 /// One statement as sent.
 #[derive(Clone, Copy)]
 struct Statement<'s> {
-    database: Option<&'s str>,
+    database: Option<&'s DatabaseName>,
     session: &'s str,
     query: Query<'s>,
     /// What it leaves of the time.
@@ -308,7 +306,7 @@ impl<'a, P: Platform> Databases<'a, P> {
         &self,
         target: &Target,
         class: AccessClass,
-        database: Option<&str>,
+        database: Option<&DatabaseName>,
         query: Query<'_>,
         kind: Effect,
     ) -> Result<Rows, SqlFailure> {
@@ -322,7 +320,7 @@ impl<'a, P: Platform> Databases<'a, P> {
         &self,
         target: &Target,
         class: AccessClass,
-        database: Option<&str>,
+        database: Option<&DatabaseName>,
         statements: &[Query<'_>],
         mut keep: impl FnMut(&Query<'_>, Rows) -> T,
     ) -> Result<Vec<T>, TransactionFailure> {
@@ -479,10 +477,6 @@ impl<'a, P: Platform> Databases<'a, P> {
     /// Sends a statement once.
     async fn send(&self, access: &Access, statement: &Statement<'_>) -> Result<Answered, Trouble> {
         let cloud = &self.cloud;
-        let database = statement.database.unwrap_or_default();
-        if !database.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            return Err(Trouble::undone(SqlFailure::DatabaseName));
-        }
         let remaining = cloud.remaining().saturating_sub(statement.reserve);
         if remaining < ATTEMPT_MIN {
             return Err(Trouble::undone(ApiError::DeadlineExceeded));
@@ -498,7 +492,7 @@ impl<'a, P: Platform> Databases<'a, P> {
             ("content-type", "application/json"),
             ("user-agent", USER_AGENT),
             ("authorization", &format!("Basic {basic}")),
-            ("tidb-database", database),
+            ("tidb-database", statement.database.map_or("", DatabaseName::as_str)),
             ("tidb-session", statement.session),
         ]);
         let request = Outbound {

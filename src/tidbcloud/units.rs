@@ -101,9 +101,10 @@ pub(super) fn made_of(text: &str, least: usize, most: usize, allowed: fn(u8) -> 
 }
 
 text_unit! {
-    /// Id of a cluster (TiDB Cloud API, `Cluster.clusterId`): a decimal number that fits 64 bits, so 20 digits at most.
-    ClusterId, "a cluster id", "^[0-9]{1,20}$",
-    |text| made_of(text, 1, 20, |byte| byte.is_ascii_digit())
+    /// Id of a cluster (TiDB Cloud API, `Cluster.clusterId`): a decimal number that fits 64 bits, so 20 digits at most,
+    /// and no zero before it: one number written in two ways would be two clusters to whatever is kept by id.
+    ClusterId, "a cluster id", "^(0|[1-9][0-9]{0,19})$",
+    |text| made_of(text, 1, 20, |byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
 }
 
 text_unit! {

@@ -3,7 +3,10 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::mcp::tools::{ToolError, ToolErrorCode};
+use crate::{
+    mcp::tools::{ToolError, ToolErrorCode},
+    scope::Scope,
+};
 
 /// What callers of other servers are used to send, and what to do here instead.
 const NOT_TAKEN: &[(&[&str], &str)] = &[
@@ -39,6 +42,21 @@ pub(super) fn read<T: DeserializeOwned>(arguments: Map<String, Value>, known: &[
             invalid(format!("`{path}`: {}.", problem.trim_end_matches('.')))
         }
     })
+}
+
+/// What a caller must be allowed for the money that a call gives away: the argument `spendingLimitUsdCents`, unless it
+/// is missing, null or zero. It is judged before TiDB Cloud is asked, so a limit that is lowered counts like one that is
+/// raised, and so does whatever cannot be read.
+pub(super) fn spending_scope(arguments: &Map<String, Value>) -> Scope {
+    // Nothing but zeros, because a reader of numbers rounds: 1e-400 would be one.
+    let is_zero = |text: &str| text.parse::<f64>().is_ok() && text.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    let free = match arguments.get("spendingLimitUsdCents") {
+        None | Some(Value::Null) => true,
+        Some(Value::Number(number)) => is_zero(&number.to_string()),
+        Some(Value::String(text)) => is_zero(text.trim()),
+        Some(_) => false,
+    };
+    if free { Scope::Read } else { Scope::Destroy }
 }
 
 fn invalid(message: impl Into<String>) -> ToolError {

@@ -47,7 +47,7 @@ impl Tool for CreateBranch {
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<CreatedBranch, ToolError> {
         let cluster = context.cluster_id(&self.cluster).await?;
         let parent_id = match &self.parent {
-            Some(parent) => Some(context.branch_id(&cluster, parent).await?),
+            Some(parent) => Some(context.branch_within(&cluster, parent).await?),
             None => None,
         };
         // SQL users can be made on a cluster only; a branch has those that its parent had when it was made.

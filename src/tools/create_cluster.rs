@@ -2,11 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::{Context, Effect, Tool, Toolset, output::ClusterView, types::Labels};
+use super::{Context, Effect, Tool, Toolset, arguments::spending_scope, output::ClusterView, types::Labels};
 use crate::{
     mcp::tools::ToolError,
     platform::Platform,
+    scope::Scope,
     tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
 };
 
@@ -31,6 +33,11 @@ impl Tool for CreateCluster {
     const EFFECT: Effect = Effect::Create;
     const TOOLSET: Toolset = Toolset::Clusters;
     type Output = ClusterView;
+
+    /// More where it may cost money.
+    fn scope(arguments: &Map<String, Value>) -> Scope {
+        spending_scope(arguments).max(Self::EFFECT.scope())
+    }
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
         let new = NewCluster {

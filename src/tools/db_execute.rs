@@ -11,14 +11,16 @@ use super::{
     resolve::{BranchReference, ClusterReference},
     rows::RowsView,
     sql::{query, rejected},
-    types::{DatabaseName, Statements},
+    types::Statements,
 };
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
     scope::Scope,
     sql::{self, Answer, Class},
-    tidbcloud::{AccessClass, ApiError, Effect as SqlEffect, Query, RolledBack, Rows, SqlFailure, Target},
+    tidbcloud::{
+        AccessClass, ApiError, DatabaseName, Effect as SqlEffect, Query, RolledBack, Rows, SqlFailure, Target,
+    },
 };
 
 /// Run SQL that changes data or schema: one statement, or up to 20. Several run in one transaction, unless one is DDL,
@@ -141,7 +143,7 @@ impl Tool for DbExecute {
         let statements: Vec<&str> = self.sql.0.iter().map(|statement| statement.as_str()).collect();
         let plan = plan(&statements)?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
-        let database = self.database.as_ref().map(DatabaseName::as_str);
+        let database = self.database.as_ref();
         let results = if statements.len() == 1 || plan.one_by_one {
             one_by_one(context, &target, database, &statements, &plan).await?
         } else {
@@ -189,7 +191,7 @@ fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
 async fn one_by_one<P: Platform>(
     context: &Context<'_, P>,
     target: &Target,
-    database: Option<&str>,
+    database: Option<&DatabaseName>,
     statements: &[&str],
     plan: &Plan,
 ) -> Result<Vec<StatementResult>, ToolError> {
@@ -228,7 +230,7 @@ async fn one_by_one<P: Platform>(
 async fn transaction<P: Platform>(
     context: &Context<'_, P>,
     target: &Target,
-    database: Option<&str>,
+    database: Option<&DatabaseName>,
     statements: &[&str],
     plan: &Plan,
 ) -> Result<Vec<StatementResult>, ToolError> {

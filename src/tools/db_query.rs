@@ -10,12 +10,12 @@ use super::{
     resolve::{BranchReference, ClusterReference},
     rows::RowsView,
     sql::{must_read, query},
-    types::{DatabaseName, SqlText},
+    types::SqlText,
 };
 use crate::{
     mcp::tools::ToolError,
     platform::Platform,
-    tidbcloud::{AccessClass, Effect as SqlEffect},
+    tidbcloud::{AccessClass, DatabaseName, Effect as SqlEffect},
 };
 
 /// Run one read-only SQL statement (SELECT, WITH, SHOW, EXPLAIN, DESCRIBE) as a read-only user. Rows are positional;
@@ -40,7 +40,7 @@ impl Tool for DbQuery {
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<RowsView, ToolError> {
         must_read(self.sql.as_str())?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
-        let database = self.database.as_ref().map(DatabaseName::as_str);
+        let database = self.database.as_ref();
         let query = query(self.sql.as_str());
         let rows = context.sql().run(&target, AccessClass::ReadOnly, database, query, SqlEffect::Read).await?;
         Ok(RowsView::within(rows, query.whole_values, context.result_bytes()))

@@ -34,7 +34,7 @@ impl Tool for DeleteBranch {
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<DeletedBranch, ToolError> {
         let cluster = context.cluster_id(&self.cluster).await?;
-        let branch = context.branch_id(&cluster, &self.branch).await?;
+        let branch = context.branch_within(&cluster, &self.branch).await?;
         context.cloud().delete_branch(&cluster, &branch).await?;
         Ok(DeletedBranch { cluster_id: cluster.to_string(), branch_id: branch.to_string(), status: "DELETING" })
     }

@@ -169,10 +169,6 @@ impl From<SqlFailure> for ToolError {
                 error.retry_after_seconds = Some(30);
                 error
             }
-            SqlFailure::DatabaseName => {
-                Self::new(Code::InvalidArgument, "`database`: this name cannot be selected over HTTP.")
-                    .hint("Leave `database` out and write qualified names in the statement.")
-            }
             SqlFailure::OutcomeUnknown { cause } => {
                 let mut error = Self::new(
                     Code::OutcomeUnknown,

@@ -16,7 +16,7 @@ mod sql;
 mod types;
 mod view;
 
-use std::{borrow::Cow, fmt::Write, sync::OnceLock, time::Duration};
+use std::{fmt::Write, sync::OnceLock, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -31,7 +31,7 @@ use crate::{
     allowance::{self, Allowance},
     mcp::{
         schema,
-        tools::{Annotations, Definition, ToolError, ToolErrorCode, Toolbox},
+        tools::{Annotations, CacheScope, Definition, Listing, ToolError, Toolbox},
     },
     platform::{Platform, UnixMillis},
     scope::Scope,
@@ -123,6 +123,8 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     const TOOLSET: Toolset;
     /// A tool that lists what all organizations have: the member of its output that holds the list.
     const LIST: Option<&'static str> = None;
+    /// Arguments that change what its cluster is called. Where an address fixes the cluster they are not taken.
+    const RENAMES: &'static [&'static str] = &[];
     /// How long a call may take. Many clients give up after 60 s.
     const TIME_MAX: Duration = CONTROL_PLANE_TIME_MAX;
     /// What it answers with.
@@ -150,12 +152,20 @@ struct Traits {
     effect: Effect,
     toolset: Toolset,
     list: Option<&'static str>,
+    renames: &'static [&'static str],
     time_max: Duration,
 }
 
 impl Traits {
     const fn of<T: Tool>() -> Self {
-        Self { name: T::NAME, effect: T::EFFECT, toolset: T::TOOLSET, list: T::LIST, time_max: T::TIME_MAX }
+        Self {
+            name: T::NAME,
+            effect: T::EFFECT,
+            toolset: T::TOOLSET,
+            list: T::LIST,
+            renames: T::RENAMES,
+            time_max: T::TIME_MAX,
+        }
     }
 }
 
@@ -201,11 +211,14 @@ pub struct Organization<'a> {
 /// One call of one tool in one organization.
 pub struct Context<'a, P: Platform> {
     cloud: Cloud<'a, P>,
+    /// The other organizations, where the call is for all of them.
+    others: Vec<Cloud<'a, P>>,
     platform: &'a P,
     allowance: &'a Allowance,
     secret: &'a Secret,
     fallback: Option<&'a SqlLogin>,
     aliases: &'a [(&'static str, &'a Aliases)],
+    view: &'a View,
 }
 
 impl<'a, P: Platform> Context<'a, P> {
@@ -273,7 +286,15 @@ macro_rules! registry {
                 arguments: Map<String, Value>,
                 deadline: UnixMillis,
             ) -> Result<Value, ToolError> {
-                let context = self.context(organization, deadline);
+                self.run_with(tool, self.context(organization, deadline), arguments).await
+            }
+
+            async fn run_with(
+                &self,
+                tool: &Traits,
+                context: Context<'_, P>,
+                arguments: Map<String, Value>,
+            ) -> Result<Value, ToolError> {
                 match tool.name {
                     $(<$file::$tool as Tool>::NAME => run::<$file::$tool, P>(&context, arguments).await,)*
                     _ => Err(ToolError::fault("a tool that has an entry has no code")),
@@ -326,6 +347,11 @@ fn argument_names(tool: &str) -> Vec<&'static str> {
 }
 
 impl<P: Platform> Tools<'_, P> {
+    /// Whether the address leaves this tool, and takes these arguments.
+    pub fn lets_through(&self, name: &str, arguments: &Map<String, Value>) -> bool {
+        self.left().any(|(_, tool)| tool.name == name && self.view.check(tool, arguments).is_ok())
+    }
+
     /// The tools that the address leaves.
     fn left(&self) -> impl Iterator<Item = (&'static Definition, &'static Traits)> {
         let all = definitions().iter().map(|(definition, _)| definition).zip(TRAITS);
@@ -335,11 +361,13 @@ impl<P: Platform> Tools<'_, P> {
     fn context<'c>(&'c self, organization: &'c Organization<'c>, deadline: UnixMillis) -> Context<'c, P> {
         Context {
             cloud: Cloud::new(self.platform, self.hosts, &organization.authenticator, self.memory, deadline),
+            others: Vec::new(),
             platform: self.platform,
             allowance: self.allowance,
             secret: self.secret,
             fallback: organization.fallback,
             aliases: self.aliases,
+            view: self.view,
         }
     }
 }
@@ -354,19 +382,22 @@ async fn run<T: Tool, P: Platform>(
 }
 
 impl<P: Platform> Toolbox for Tools<'_, P> {
-    fn list(&self) -> Cow<'_, str> {
+    fn list(&self) -> Listing<'_> {
         static LIST: OnceLock<String> = OnceLock::new();
         let write = |all: &[&Definition]| serde_json::to_string(all).unwrap_or_else(|_| "[]".to_owned());
         if self.view.is_everything() && self.organizations.len() < 2 {
             let all = || definitions().iter().map(|(definition, _)| definition).collect::<Vec<_>>();
-            return LIST.get_or_init(|| write(&all())).as_str().into();
+            return Listing { tools: LIST.get_or_init(|| write(&all())).as_str().into(), cache: CacheScope::Public };
         }
-        let mut left: Vec<Definition> = self.left().map(|(definition, _)| definition.clone()).collect();
-        for definition in &mut left {
-            self.view.narrow(&mut definition.input_schema);
-            organization::offer(self.organizations, &mut definition.input_schema);
+        let mut cache = CacheScope::Public;
+        let mut left = Vec::new();
+        for (definition, tool) in self.left() {
+            let mut definition = definition.clone();
+            cache = cache.max(organization::offer(self.organizations, self.view, &mut definition.input_schema));
+            self.view.narrow(tool, &mut definition.input_schema);
+            left.push(definition);
         }
-        write(&left.iter().collect::<Vec<_>>()).into()
+        Listing { tools: write(&left.iter().collect::<Vec<_>>()).into(), cache }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -416,13 +447,7 @@ impl<P: Platform> Tools<'_, P> {
         let Some(tool) = TRAITS.iter().find(|tool| tool.name == name) else {
             return Err(ToolError::fault("a tool that is listed has no entry"));
         };
-        if let Some(name) = self.view.overruled(&arguments) {
-            return Err(ToolError::new(
-                ToolErrorCode::InvalidArgument,
-                format!("`{name}` is fixed by the URL that this client connected to."),
-            )
-            .hint(format!("Leave `{name}` out.")));
-        }
+        self.view.check(tool, &arguments)?;
         self.view.complete(&mut arguments);
         let deadline = self.platform.now().after(tool.time_max).min(self.allowance.deadline());
         match self.organizations {

@@ -5,15 +5,18 @@ use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use super::{Organization, Tools, Traits, resolve::ClusterReference, resolve::named};
+use super::{
+    Context, Organization, Tools, Traits, View,
+    resolve::{ClusterReference, at_fixed, named},
+};
 use crate::{
-    mcp::tools::{ToolError, ToolErrorCode},
+    mcp::tools::{CacheScope, ToolError, ToolErrorCode},
     platform::{Platform, UnixMillis},
     tidbcloud::{ApiError, Caller, ClusterId},
 };
 
 /// Name of the argument.
-const ARGUMENT: &str = "organization";
+pub(super) const ARGUMENT: &str = "organization";
 /// Clusters do not move: five minutes save the question, and a deleted one costs one answer that it is not there.
 const KNOWN: Duration = Duration::from_secs(300);
 /// 256 entries of some 100 bytes are 25 KiB of an isolate's 128 MiB.
@@ -39,10 +42,12 @@ impl Homes {
     }
 }
 
-/// Adds the argument to a schema, where there is something to choose.
-pub(super) fn offer(organizations: &[Organization<'_>], schema: &mut Value) {
-    if organizations.len() < 2 {
-        return;
+/// Adds the argument to a schema, where there is something to choose. What stands in it is the caller's own, so that the
+/// list is for nobody else.
+#[must_use]
+pub(super) fn offer(organizations: &[Organization<'_>], view: &View, schema: &mut Value) -> CacheScope {
+    if organizations.len() < 2 || view.fixes_cluster() {
+        return CacheScope::Public;
     }
     let names: Vec<&str> = organizations.iter().map(|organization| organization.name).collect();
     if let Some(properties) = schema
@@ -51,6 +56,7 @@ pub(super) fn offer(organizations: &[Organization<'_>], schema: &mut Value) {
     {
         properties.insert(ARGUMENT.to_owned(), json!({"type": "string", "enum": names}));
     }
+    CacheScope::Private
 }
 
 impl<P: Platform> Tools<'_, P> {
@@ -73,15 +79,17 @@ impl<P: Platform> Tools<'_, P> {
         if let Some(field) = tool.list {
             return self.run_in_all(tool, field, arguments, deadline).await;
         }
-        let cluster = arguments.get("cluster").and_then(Value::as_str);
-        let Some(cluster) = cluster.and_then(|text| ClusterReference::try_from(text.to_owned()).ok()) else {
+        let text = arguments.get("cluster").and_then(Value::as_str).unwrap_or_default();
+        let Ok(cluster) = ClusterReference::try_from(text.to_owned()) else {
             // Where there is a cluster to name, the tool's own error says what is wrong with it.
             return match self.organizations.first() {
                 Some(first) if !needs_choice(tool) => self.run_in(tool, first, arguments, deadline).await,
                 _ => Err(self.choose("This creates something, and several organizations are connected.")),
             };
         };
-        let (organization, id) = self.home(&cluster, deadline).await?;
+        let home = self.home(&cluster, deadline).await;
+        let (organization, id) =
+            home.map_err(|error| if self.view.fixes_cluster() { at_fixed("cluster", text, error) } else { error })?;
         arguments.insert("cluster".to_owned(), id.to_string().into());
         self.run_in(tool, organization, arguments, deadline).await
     }
@@ -190,7 +198,10 @@ impl<P: Platform> Tools<'_, P> {
             if let Some(token) = token.take() {
                 own.insert("pageToken".to_owned(), token.into());
             }
-            let output = self.run_in(tool, organization, own, deadline).await;
+            let others = self.organizations.iter().enumerate().filter(|(other, _)| *other != at);
+            let others = others.map(|(_, other)| *self.context(other, deadline).cloud()).collect();
+            let context = Context { others, ..self.context(organization, deadline) };
+            let output = self.run_with(tool, context, own).await;
             let mut output = output.map_err(|error| in_organization(error, organization))?;
             if let Some(Value::Array(items)) = output.get_mut(field).map(Value::take) {
                 pages.push((organization, items));

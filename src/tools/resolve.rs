@@ -10,7 +10,7 @@ use crate::{
     alias::is_alias,
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
-    tidbcloud::{BranchId, Cluster, ClusterId, DisplayName, Target},
+    tidbcloud::{ApiError, BranchId, Cluster, ClusterId, DisplayName, Target},
 };
 
 /// At most this many names in an error: enough to see a typing error, little enough to read.
@@ -91,7 +91,8 @@ impl<P: Platform> Context<'_, P> {
         if let Some(id) = self.alias(name) {
             return Ok(id.clone());
         }
-        named(name, &self.cloud().all_clusters().await?)
+        let found = named(name, &self.cloud().all_clusters().await?);
+        found.map_err(|error| if self.view.fixes_cluster() { at_fixed("cluster", name, error) } else { error })
     }
 
     /// The cluster of an alias that a setting or the grant names.
@@ -109,14 +110,22 @@ impl<P: Platform> Context<'_, P> {
             }
         }
         let clusters = self.cloud().all_clusters().await?;
-        let labels = || clusters.iter().filter_map(|cluster| Some((cluster.labels.get(ALIAS_LABEL)?, cluster)));
-        for (alias, cluster) in labels() {
+        // Where the call is for all organizations, a word is looked for in all of them.
+        let mut all = clusters.clone();
+        for other in &self.others {
+            all.extend(other.all_clusters().await?);
+        }
+        for (cluster, alias) in clusters.iter().filter_map(|cluster| Some((cluster, cluster.labels.get(ALIAS_LABEL)?)))
+        {
+            let mut others = all.iter().filter(|other| other.cluster_id != cluster.cluster_id);
             let refused = if !is_alias(alias) {
                 Some("It is no alias: 2 to 64 letters, digits and hyphens, beginning with a letter.")
             } else if self.alias(alias).is_some() {
                 Some(EARLIER)
-            } else if labels().filter(|(other, _)| *other == alias).count() > 1 {
+            } else if others.clone().any(|other| other.labels.get(ALIAS_LABEL) == Some(alias)) {
                 Some("Several clusters have this label.")
+            } else if others.any(|other| other.display_name == *alias) {
+                Some("Another cluster has this display name.")
             } else {
                 None
             };
@@ -142,7 +151,30 @@ impl<P: Platform> Context<'_, P> {
         };
         let branches = self.cloud().all_branches(cluster).await?;
         let all = branches.into_iter().map(|branch| (branch.display_name, branch.branch_id));
-        one("branch", name, all, "tidbcloud_list_branches")
+        let found = one("branch", name, all, "tidbcloud_list_branches");
+        found.map_err(|error| if self.view.fixes_branch() { at_fixed("branch", name, error) } else { error })
+    }
+
+    /// The same where an id alone could reach a branch of another cluster: as a parent, which only a body names, and to
+    /// delete it. TiDB Cloud is asked first whether it belongs to this one.
+    pub(super) async fn branch_within(
+        &self,
+        cluster: &ClusterId,
+        reference: &BranchReference,
+    ) -> Result<BranchId, ToolError> {
+        let id = self.branch_id(cluster, reference).await?;
+        if matches!(reference, BranchReference::Name(_)) {
+            return Ok(id);
+        }
+        match self.cloud().branch(cluster, &id).await {
+            Ok(branch) => Ok(branch.branch_id),
+            Err(ApiError::NotFound(_)) => {
+                let error = ToolError::new(ToolErrorCode::NotFound, format!("This cluster has no branch `{id}`."));
+                let error = error.hint("Call tidbcloud_list_branches to see those that it has.");
+                Err(if self.view.fixes_branch() { at_fixed("branch", id.as_str(), error) } else { error })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Where SQL goes.
@@ -161,7 +193,7 @@ impl<P: Platform> Context<'_, P> {
 }
 
 /// The label of a cluster that gives it a short name.
-const ALIAS_LABEL: &str = "mcp-alias";
+pub(super) const ALIAS_LABEL: &str = "mcp-alias";
 
 /// Why an alias is not taken whose name an earlier source has.
 const EARLIER: &str = "Another source has this alias, and counts more.";
@@ -175,16 +207,27 @@ pub(super) struct KnownAlias {
     pub(super) refused: Option<&'static str>,
 }
 
-/// The one cluster of this label or, where none has it, of this name.
+/// The one cluster of this display name or of this alias label. A label stands beside names and not before them:
+/// whoever may label one cluster must not take another one's name from it.
 pub(super) fn named(name: &str, clusters: &[Cluster]) -> Result<ClusterId, ToolError> {
-    let labelled: Vec<_> = clusters
-        .iter()
-        .filter(|cluster| cluster.labels.get(ALIAS_LABEL).is_some_and(|label| label == name))
-        .map(|cluster| (name.to_owned(), cluster.cluster_id.clone()))
-        .collect();
-    let all = || clusters.iter().map(|cluster| (cluster.display_name.clone(), cluster.cluster_id.clone()));
-    let candidates = if labelled.is_empty() { all().collect() } else { labelled };
-    one("cluster", name, candidates.into_iter(), "tidbcloud_list_clusters")
+    let all = clusters.iter().map(|cluster| {
+        let label = cluster.labels.get(ALIAS_LABEL).filter(|label| is_alias(label) && *label == name);
+        (label.unwrap_or(&cluster.display_name).clone(), cluster.cluster_id.clone())
+    });
+    one("cluster", name, all, "tidbcloud_list_clusters")
+}
+
+/// The error where the address fixes what was not found, or not as one. It shows nothing else that there is, and the
+/// way out is not an argument.
+pub(super) fn at_fixed(what: &str, name: &str, error: ToolError) -> ToolError {
+    let found = match error.code {
+        ToolErrorCode::AmbiguousName => "more than one is called that",
+        ToolErrorCode::NotFound => "there is none",
+        _ => return error,
+    };
+    let message = format!("The URL that this client connected to names the {what} `{name}`, and {found}.");
+    let hint = format!("Ask the person to correct the URL: with the {what}'s id in it, it means one {what} for good.");
+    ToolError::new(error.code, message).hint(hint)
 }
 
 /// Names are compared exactly: acting on a look-alike is worse than asking again.

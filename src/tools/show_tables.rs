@@ -10,12 +10,11 @@ use super::{
     names::{Names, Place},
     resolve::{BranchReference, ClusterReference},
     sql::query,
-    types::{DatabaseName, LikePattern, PageSize},
+    types::{LikePattern, PageSize, SchemaName},
 };
 use crate::{
-    mcp::tools::{ToolError, ToolErrorCode},
+    mcp::tools::ToolError,
     platform::Platform,
-    sql::quote_identifier,
     tidbcloud::{AccessClass, Effect as SqlEffect, Query},
 };
 
@@ -25,7 +24,7 @@ use crate::{
 pub(super) struct ShowTables {
     cluster: ClusterReference,
     branch: Option<BranchReference>,
-    database: DatabaseName,
+    database: SchemaName,
     like: Option<LikePattern>,
     page_size: Option<PageSize>,
     page_token: Option<Place>,
@@ -56,12 +55,9 @@ impl Tool for ShowTables {
     type Output = Tables;
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Tables, ToolError> {
-        let Some(quoted) = quote_identifier(self.database.as_str()) else {
-            return Err(ToolError::new(ToolErrorCode::InvalidArgument, "`database` cannot be quoted."));
-        };
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let like = self.like.as_ref().map(|like| format!(" LIKE {}", like.literal())).unwrap_or_default();
-        let sql = format!("SHOW TABLES FROM {quoted}{like}");
+        let sql = format!("SHOW TABLES FROM {}{like}", self.database.quoted());
         let place = self.page_token.unwrap_or_default();
         let query = Query { skipped_rows: place.get(), ..query(&sql) };
         let rows = context.sql().run(&target, AccessClass::ReadOnly, None, query, SqlEffect::Read).await?;
@@ -69,7 +65,7 @@ impl Tool for ShowTables {
         let count_max = self.page_size.map_or(usize::MAX, |size| usize::try_from(size.get()).unwrap_or(usize::MAX));
         let page = Names::within(rows, count_max, context.result_bytes());
         Ok(Tables {
-            database: self.database.as_str().to_owned(),
+            database: self.database.into_inner(),
             next_page_token: page.more.then(|| place.after(page.names.len())),
             tables: page.names,
             total_size,

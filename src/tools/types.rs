@@ -136,29 +136,38 @@ impl TryFrom<OneOrMore> for Statements {
     }
 }
 
-/// A database to work in: 1 to 64 characters, and not the system schema that holds password hashes.
+/// A database to name in a statement: any identifier that can be quoted, but not the system schema that holds password
+/// hashes.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct DatabaseName(String);
+pub(super) struct SchemaName {
+    name: String,
+    quoted: String,
+}
 
-impl DatabaseName {
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
+impl SchemaName {
+    /// In backticks.
+    pub(super) fn quoted(&self) -> &str {
+        &self.quoted
+    }
+
+    pub(super) fn into_inner(self) -> String {
+        self.name
     }
 }
 
-impl TryFrom<String> for DatabaseName {
+impl TryFrom<String> for SchemaName {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
-        // It travels in a header field: visible ASCII only, unless it can be quoted in SQL.
-        let fine = sql::quote_identifier(&name).is_some() && name.chars().all(|character| !character.is_control());
-        if !fine {
-            Err("must be a database name of 1 to 64 characters")
-        } else if sql::is_system_secret_schema(&name) {
-            Err("the system schema `mysql` holds password hashes and is not open to tools")
-        } else {
-            Ok(Self(name))
+        if sql::is_system_secret_schema(&name) {
+            return Err(sql::SECRET_SCHEMA_REFUSED);
+        }
+        // A name with a space before it exists nowhere that tools of TiDB Cloud make one; as a slip it is common.
+        let plain = !name.starts_with(char::is_whitespace) && !name.chars().any(char::is_control);
+        match sql::quote_identifier(&name).filter(|_| plain) {
+            Some(quoted) => Ok(Self { name, quoted }),
+            None => Err("must be a database name of 1 to 64 characters, without space around it"),
         }
     }
 }
@@ -187,5 +196,5 @@ schemas! {
     Labels => {"type": "object", "additionalProperties": {"type": "string"}};
     SqlText => {"type": "string"};
     Statements => {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 20}]};
-    DatabaseName => {"type": "string"};
+    SchemaName => {"type": "string"};
 }

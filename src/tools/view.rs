@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{
-    Effect, Toolset, Traits,
+    Effect, Toolset, Traits, organization,
     resolve::{BranchReference, ClusterReference},
 };
-use crate::mcp::tools::Definition;
+use crate::mcp::tools::{Definition, ToolError, ToolErrorCode};
 
 /// What is left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,11 @@ pub struct View {
     cluster: Option<String>,
     branch: Option<String>,
 }
+
+/// Why a name or an alias label is not changed below a fixed cluster: addresses find their cluster by these, and a call
+/// could make one of them mean another.
+pub(super) const CALLED: &str =
+    "cannot be changed here: the URL that this client connected to fixes the cluster, and what it is called with it.";
 
 /// Why an address is refused: a sentence that repeats nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,9 +91,19 @@ impl View {
             && self.fixed().all(|(name, _)| takes(name))
     }
 
-    /// Takes what is fixed out of a schema.
-    pub(super) fn narrow(&self, schema: &mut Value) {
-        for (name, _) in self.fixed() {
+    /// Whether the cluster is the address's to choose, and with it all that a cluster is found by.
+    pub(super) fn fixes_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// Whether the branch is the address's to choose.
+    pub(super) fn fixes_branch(&self) -> bool {
+        self.branch.is_some()
+    }
+
+    /// Takes what is not a caller's to choose out of a schema.
+    pub(super) fn narrow(&self, tool: &Traits, schema: &mut Value) {
+        for name in self.chosen().chain(self.renames(tool)) {
             if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
                 properties.remove(name);
             }
@@ -98,9 +113,21 @@ impl View {
         }
     }
 
-    /// The first argument of a call that is not its to choose.
-    pub(super) fn overruled(&self, arguments: &Map<String, Value>) -> Option<&'static str> {
-        self.fixed().map(|(name, _)| name).find(|name| arguments.contains_key(*name))
+    /// Refuses arguments that are not a caller's to choose.
+    pub(super) fn check(&self, tool: &Traits, arguments: &Map<String, Value>) -> Result<(), ToolError> {
+        // Clients send null for what they leave out.
+        let given = |name: &&str| arguments.get(*name).is_some_and(|value| !value.is_null());
+        let refuse = |name, why| {
+            let error = ToolError::new(ToolErrorCode::InvalidArgument, format!("`{name}` {why}"));
+            Err(error.hint(format!("Leave `{name}` out.")))
+        };
+        if let Some(name) = self.chosen().find(given) {
+            return refuse(name, "is fixed by the URL that this client connected to.");
+        }
+        match self.renames(tool).find(given) {
+            Some(name) => refuse(name, CALLED),
+            None => Ok(()),
+        }
     }
 
     /// Adds what is fixed to the arguments of a call.
@@ -108,6 +135,17 @@ impl View {
         for (name, value) in self.fixed() {
             arguments.insert(name.to_owned(), value.into());
         }
+    }
+
+    /// Arguments that the address decides: what is fixed, and the organization, which a fixed cluster has already.
+    fn chosen(&self) -> impl Iterator<Item = &'static str> {
+        let organization = self.fixes_cluster().then_some(organization::ARGUMENT);
+        self.fixed().map(|(name, _)| name).chain(organization)
+    }
+
+    /// Arguments that would change what the fixed cluster is called.
+    fn renames(&self, tool: &Traits) -> impl Iterator<Item = &'static str> {
+        tool.renames.iter().copied().filter(|_| self.fixes_cluster())
     }
 
     fn fixed(&self) -> impl Iterator<Item = (&'static str, &str)> {

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("grants", &["clock", "hash", "scope", "secret"]),
     ("platform", &["clock", "grants", "http", "limits", "secret"]),
     ("mcp", &["http"]),
-    ("tidbcloud", &["allowance", "hash", "http", "platform", "secret"]),
+    ("tidbcloud", &["allowance", "hash", "http", "platform", "secret", "sql"]),
     ("alias", &["tidbcloud"]),
     ("config", &["address", "alias", "limits", "secret", "tidbcloud"]),
     (

@@ -123,8 +123,10 @@ impl Platform for World {
         if let Some(query) = request.url.query() {
             target = format!("{target}?{query}");
         }
-        let mut headers: Vec<(String, String)> =
-            request.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let mut headers = Vec::new();
+        for (name, value) in request.headers.iter() {
+            headers.push((name.to_owned(), on_the_wire(value).ok_or(FetchError::Unreachable)?));
+        }
         headers.push(("Host".to_owned(), "127.0.0.1:8788".to_owned()));
         let body = request.body.unwrap_or_default();
         self.subrequests.borrow_mut().push(target.clone());
@@ -226,6 +228,14 @@ impl Platform for World {
     fn log(&self, line: &str) {
         self.log.borrow_mut().push(line.to_owned());
     }
+}
+
+/// A header value as it arrives: the Fetch standard takes HTTP whitespace from both ends ("normalize"), and sends nothing
+/// whose value holds NUL, CR, LF or what is no byte. <https://fetch.spec.whatwg.org/#concept-header-value>
+fn on_the_wire(value: &str) -> Option<String> {
+    let value = value.trim_matches(['\t', '\n', '\r', ' ']);
+    let carried = |character: char| !matches!(character, '\0' | '\n' | '\r') && character <= '\u{ff}';
+    value.chars().all(carried).then(|| value.to_owned())
 }
 
 /// A body that counts whether it was read.
