@@ -156,7 +156,7 @@ impl<P: Platform> Server<'_, P> {
         let (hash, client_id) = (code.fingerprint(), client_id.to_owned());
         let open = Command::OpenCode { hash: hash.clone(), client_id: client_id.clone() };
         let opened = match self.ask_grant(&code.grant, open).await? {
-            Reply::Opened(opened) => opened,
+            Reply::Opened(opened) if self.is_of_this_owner(&opened) => opened,
             Reply::Reused => return Err(self.reused("code_reuse", &code, &client_id)),
             _ => return Err(INVALID_GRANT),
         };
@@ -189,7 +189,7 @@ impl<P: Platform> Server<'_, P> {
         let (hash, client_id) = (token.fingerprint(), client_id.to_owned());
         let open = Command::OpenRefresh { hash: hash.clone(), family: token.family(), client_id: client_id.clone() };
         let opened = match self.ask_grant(&token.grant, open).await? {
-            Reply::Opened(opened) => opened,
+            Reply::Opened(opened) if self.is_of_this_owner(&opened) => opened,
             Reply::Again(sealed) => {
                 return self.keyring.open_for(&token.replay(), &sealed).ok_or(INVALID_GRANT);
             }
