@@ -200,10 +200,15 @@ pub enum Command {
         /// The answer, sealed under the token.
         answer: Sealed,
     },
-    /// Revoke a token, if its client asks (RFC 7009): a refresh token takes the grant with it, an access token goes alone.
+    /// Revoke a token, if its client asks (RFC 7009 section 2.1). A refresh token takes the grant with it, however often it
+    /// was replaced, and so does the code: nothing that came of it goes on (RFC 6749 section 10.5). An access token goes
+    /// alone, which the RFC leaves open: a client that refreshed early and puts the older token away goes on.
     Revoke {
         /// The token.
         hash: String,
+        /// Its family, where it is a refresh token.
+        #[serde(default)]
+        family: Option<String>,
         /// Who has it.
         client_id: String,
     },
@@ -349,10 +354,10 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
             }
         }
         Command::Revoke { client_id, .. } if record.client.id != client_id => (Some(record), Reply::Unknown),
-        Command::Revoke { hash, .. } => {
-            let is_refresh = record.refresh.iter().any(|refresh| same(&refresh.hash, &hash))
-                || record.replaced.iter().any(|replaced| same(&replaced.hash, &hash));
-            if is_refresh {
+        Command::Revoke { hash, family, .. } => {
+            let is_of_family =
+                record.refresh.iter().zip(&family).any(|(refresh, family)| same(&refresh.family, family));
+            if is_of_family || same(&record.code.hash, &hash) {
                 return (None, Reply::Done);
             }
             let before = record.access.len();
