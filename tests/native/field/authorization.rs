@@ -2,13 +2,17 @@
 
 use mcp_server_tidbcloud::app::Isolate;
 use proptest::prelude::*;
+use url::Url;
 
 use crate::{
     support::{
-        Driver,
+        Answer, Driver,
         bad_inputs::ACCESS_KEY,
         keys,
-        oauth::{Flow, Page, Tokens, browser_form, error, fields, form, list_clusters},
+        oauth::{
+            CHALLENGE, Fields, Flow, Page, Tokens, browser_form, error, fields, form, link, list_clusters, parameter,
+            with, without,
+        },
     },
     world::{Native, SANDBOX},
 };
@@ -214,4 +218,137 @@ fn sec_017_an_access_key_that_was_replaced_ends_refresh_tokens_and_codes_as_well
     assert_eq!(server.send(list_clusters(&tokens.access)).status, 401);
     assert_eq!(error(&server.send(form("/token", &flow.refreshing(&tokens.refresh)))), refused);
     assert_eq!(error(&server.send(form("/token", &flow.redemption(&unused)))), refused);
+}
+
+/// A page that says what is wrong, and leads nowhere.
+fn assert_page_of_ours(answer: &Answer, error: &str, place: &str) {
+    let html = String::from_utf8_lossy(&answer.body);
+    assert_eq!(answer.status, 400, "{place}: {html}");
+    assert!(answer.header("Location").is_none() && answer.header("Refresh").is_none(), "{place}");
+    assert!(html.contains(&format!("<code>{error}</code>")), "{place}: {html}");
+    assert!(!html.contains("http-equiv") && !html.contains("<a "), "{place}: {html}");
+    assert!(!html.contains("elsewhere.example"), "{place}: {html}");
+}
+
+#[test]
+fn sec_014_an_error_is_not_sent_to_a_host_that_nobody_vouches_for() {
+    let mut server = unlimited();
+    let flow = Flow::registering(&mut server, &["https://elsewhere.example/cb"]);
+    let answer = flow.open(&mut server, &with(flow.request(), "response_type", "x"));
+    assert_page_of_ours(&answer, "unsupported_response_type", "response_type=x");
+}
+
+/// Everything that can be wrong with a request whose client and redirect URI are right, and its error.
+fn wrong(request: &Fields) -> Vec<(Fields, &'static str)> {
+    let set = |name: &str, value: &str| with(request.clone(), name, value);
+    let twice = |name: &str| [request.clone(), fields(&[(name, "tidb:read")])].concat();
+    let mut all = vec![
+        (set("response_type", "x"), "unsupported_response_type"),
+        (set("response_type", "token"), "unsupported_response_type"),
+        (set("response_type", "code token"), "unsupported_response_type"),
+        (set("response_type", ""), "invalid_request"),
+        (without(request.clone(), "response_type"), "invalid_request"),
+        (set("response_mode", "fragment"), "invalid_request"),
+        (set("response_mode", "form_post"), "invalid_request"),
+        (set("request", "x"), "request_not_supported"),
+        (set("request_uri", "https://elsewhere.example/x"), "request_uri_not_supported"),
+        (without(request.clone(), "code_challenge"), "invalid_request"),
+        (set("code_challenge", &CHALLENGE[1..]), "invalid_request"),
+        (without(request.clone(), "code_challenge_method"), "invalid_request"),
+        (set("code_challenge_method", "plain"), "invalid_request"),
+        (set("resource", "https://elsewhere.example/mcp"), "invalid_target"),
+        (set("scope", "everything"), "invalid_scope"),
+        (set("state", &"x".repeat(2_049)), "invalid_request"),
+    ];
+    for name in ["response_type", "code_challenge", "code_challenge_method", "scope", "state"] {
+        all.push((twice(name), "invalid_request"));
+    }
+    for name in ["response_mode", "request", "request_uri"] {
+        all.push(([request.clone(), fields(&[(name, "query"), (name, "query")])].concat(), "invalid_request"));
+    }
+    all
+}
+
+/// Each of these is opened with each thing that can be wrong, and is either sent to where somebody vouches for, or nowhere.
+#[test]
+fn sec_014_every_error_goes_where_somebody_vouches_for_or_to_a_page_of_ours() {
+    const REGISTERED: &str = "";
+    const DOCUMENT: &str = "https://clients.example/valid.json";
+    const ELSEWHERE: &str = "https://clients.example/elsewhere.json";
+    const CLAUDE: &str = "https://claude.ai/oauth/mcp-oauth-client-metadata";
+    let places = [
+        (REGISTERED, "http://127.0.0.1:3000/cb", true),
+        (REGISTERED, "http://127.8.9.1/cb", true),
+        (REGISTERED, "http://localhost:8787/callback?a=1", true),
+        (REGISTERED, "https://localhost:8787/callback", true),
+        (REGISTERED, "http://[::1]:7777/cb", true),
+        (REGISTERED, "https://claude.ai/api/mcp/auth_callback", true),
+        (REGISTERED, "https://claude.com/api/mcp/auth_callback", true),
+        (REGISTERED, "https://vscode.dev/redirect", true),
+        (REGISTERED, "https://insiders.vscode.dev/redirect", true),
+        (REGISTERED, "https://www.cursor.com/agents/mcp/oauth/callback", true),
+        (REGISTERED, "https://chatgpt.com/connector_platform_oauth_redirect", true),
+        (DOCUMENT, "https://clients.example/callback", true),
+        (DOCUMENT, "http://127.0.0.1:50123/callback", true),
+        (CLAUDE, "https://claude.com/api/mcp/auth_callback", true),
+        (REGISTERED, "https://elsewhere.example/cb", false),
+        (REGISTERED, "https://elsewhere.example:8443/cb?next=https://claude.ai/", false),
+        (REGISTERED, "https://claude.ai.elsewhere.example/cb", false),
+        (REGISTERED, "https://elsewhere.example/claude.ai", false),
+        (REGISTERED, "https://localhost.elsewhere.example/cb", false),
+        (REGISTERED, "https://notclaude.ai/cb", false),
+        (REGISTERED, "https://api.claude.ai/cb", false),
+        (REGISTERED, "https://claude.ai./cb", false),
+        (REGISTERED, "https://claude.ai:8443/cb", false),
+        (REGISTERED, "https://xn--cude-0la76d.ai/cb", false),
+        (REGISTERED, "https://192.0.2.7/cb", false),
+        (REGISTERED, "https://[2001:db8::7]/cb", false),
+        (REGISTERED, "https://0x7f000001.elsewhere.example/cb", false),
+        (REGISTERED, "cursor://anysphere.cursor-deeplink/mcp/install?name=x", false),
+        (REGISTERED, "cursor://localhost/cb", false),
+        (REGISTERED, "vscode://claude.ai/cb", false),
+        (REGISTERED, "vscode-insiders://127.0.0.1/cb", false),
+        (REGISTERED, "windsurf://x/cb", false),
+        (REGISTERED, "claude://claude.ai/cb", false),
+        // A document vouches for its own host, and its own host only.
+        (ELSEWHERE, "https://elsewhere.example/callback", false),
+        (ELSEWHERE, "https://clients.example:8443/callback", false),
+        (ELSEWHERE, "https://clients.example.elsewhere.example/callback", false),
+        (ELSEWHERE, "https://www.clients.example/callback", false),
+        (ELSEWHERE, "cursor://clients.example/callback", false),
+        (REGISTERED, "https://clients.example/callback", false),
+    ];
+    let mut server = unlimited();
+    for (client, redirect, vouched_for) in places {
+        let mut flow = if client == REGISTERED {
+            Flow::registering(&mut server, &[redirect])
+        } else {
+            Flow { origin: server.origin(), client_id: client.to_owned(), redirect_uri: redirect.to_owned() }
+        };
+        flow.redirect_uri = redirect.to_owned();
+        for (number, (request, error)) in wrong(&flow.request()).into_iter().enumerate() {
+            server.behind(&format!("198.51.100.{number}"));
+            let answer = flow.open(&mut server, &request);
+            let place = format!("{client} {redirect} {request:?}");
+            if vouched_for {
+                assert_eq!(answer.status, 302, "{place}");
+                let to = Url::parse(answer.header("Location").expect("a place")).expect("an address");
+                let registered = Url::parse(redirect).expect("an address");
+                assert_eq!((to.origin(), to.path()), (registered.origin(), registered.path()), "{place}");
+                assert_eq!(parameter(&to, "error").as_deref(), Some(error), "{place}");
+            } else {
+                assert_page_of_ours(&answer, error, &place);
+            }
+        }
+        // What is not wrong is shown to a person, whatever else the client wants, and a decision goes where it says.
+        for prompt in ["none", "login", "consent"] {
+            assert_eq!(flow.open(&mut server, &with(flow.request(), "prompt", prompt)).status, 200, "{redirect}");
+        }
+        let page = flow.page(&mut server);
+        let declined = link(&flow.decide(&mut server, &page, fields(&[("decision", "deny")])));
+        assert!(declined.as_str().starts_with(redirect.split('?').next().expect("a start")), "{declined}");
+        let ended = flow.decide(&mut server, &page, fields(&[("decision", "deny")]));
+        assert_page_of_ours(&ended, "invalid_request", redirect);
+        server.advance(60);
+    }
 }
