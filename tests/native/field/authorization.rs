@@ -11,7 +11,7 @@ use crate::{
         keys,
         oauth::{
             CHALLENGE, Fields, Flow, Page, Tokens, browser_form, error, fields, form, link, list_clusters, parameter,
-            with, without,
+            registration, with, without,
         },
     },
     world::{Native, SANDBOX},
@@ -351,4 +351,250 @@ fn sec_014_every_error_goes_where_somebody_vouches_for_or_to_a_page_of_ours() {
         assert_page_of_ours(&ended, "invalid_request", redirect);
         server.advance(60);
     }
+}
+
+const CLAUDE: &str = "https://claude.ai/oauth/mcp-oauth-client-metadata";
+
+/// Somebody at this address opens the page of a client with a document: the status of what is shown.
+fn open(server: &mut Native, address: &str, client_id: &str, redirect_uri: &str) -> u16 {
+    server.behind(address);
+    let flow = Flow { origin: server.origin(), client_id: client_id.to_owned(), redirect_uri: redirect_uri.to_owned() };
+    flow.open(server, &flow.request()).status
+}
+
+fn open_claude(server: &mut Native, address: &str) -> u16 {
+    open(server, address, CLAUDE, "https://claude.ai/api/mcp/auth_callback")
+}
+
+/// How many requests for these were sent.
+fn fetched(server: &Native, what: &str) -> usize {
+    server.world.sent.borrow().iter().filter(|(target, _)| target.contains(what)).count()
+}
+
+#[test]
+fn sec_008_a_known_client_is_served_whatever_strangers_ask_for() {
+    let mut server = Native::new();
+    let mut refused = 0;
+    for number in 0..800 {
+        let address = format!("198.51.{}.7", number % 27);
+        let id = format!("https://stranger-{number}.example/client.json");
+        refused += usize::from(open(&mut server, &address, &id, "https://stranger.example/cb") == 429);
+    }
+    assert!(refused > 0, "there is a limit");
+    assert_eq!(open_claude(&mut server, "203.0.113.9"), 200);
+    // So it is from an isolate that knows nothing, and from among the strangers.
+    for address in ["203.0.113.9", "198.51.3.8"] {
+        server.isolate = Isolate::new();
+        assert_eq!(open_claude(&mut server, address), 200, "{address}");
+    }
+    // A known client may have a document for each of those who connect: 400 says that the sandbox has none.
+    let of_chatgpt = "https://chatgpt.com/connectors/1/client.json";
+    assert_eq!(open(&mut server, "203.0.113.9", of_chatgpt, "https://chatgpt.com/cb"), 400);
+}
+
+/// What somebody has seen, or has connected with, is known, also to an isolate that has not and after weeks.
+#[test]
+fn sec_008_a_document_that_was_seen_before_is_served_whatever_strangers_ask_for() {
+    let mut server = Native::new();
+    let seen = "https://clients.example/valid.json";
+    assert_eq!(open(&mut server, "203.0.113.8", seen, NO_STORE_REDIRECT), 200);
+    connect(&mut server, NO_STORE, NO_STORE_REDIRECT);
+    for (wait, known) in [(20 * 60 * 60, [seen, NO_STORE]), (60 * 24 * 60 * 60, [NO_STORE, NO_STORE])] {
+        server.advance(wait);
+        server.isolate = Isolate::new();
+        for number in 0..800 {
+            let id = format!("https://clients.example/{number}.json?{wait}");
+            open(&mut server, &format!("198.51.{}.7", number % 27), &id, NO_STORE_REDIRECT);
+        }
+        for known in known {
+            assert_eq!(open(&mut server, "203.0.113.9", known, NO_STORE_REDIRECT), 200, "{known} after {wait} s");
+        }
+        let unknown = "https://clients.example/localhost-only.json";
+        assert_eq!(open(&mut server, "203.0.113.9", unknown, "http://localhost/callback"), 429);
+    }
+}
+
+/// A document whose server wants nobody to keep it.
+const NO_STORE: &str = "https://clients.example/no-store.json";
+const NO_STORE_REDIRECT: &str = "https://clients.example/callback";
+
+/// Somebody connects with a document.
+fn connect(server: &mut Native, client_id: &str, redirect_uri: &str) {
+    server.behind("203.0.113.200");
+    let flow = Flow { origin: server.origin(), client_id: client_id.to_owned(), redirect_uri: redirect_uri.to_owned() };
+    flow.tokens(server, "tidb:read");
+}
+
+/// What strangers do: so many requests from one network.
+#[derive(Clone, Debug)]
+struct Flood {
+    network: String,
+    /// Another subscriber for each request, or one for all.
+    spread: bool,
+    kind: usize,
+    requests: usize,
+    forgetful: bool,
+    pause_millis: u64,
+}
+
+fn floods() -> impl Strategy<Value = Vec<Flood>> {
+    // /24s and /48s of strangers, one of the range that is shared, and the network of whoever is asking.
+    let network = prop_oneof![
+        (0..200_u8).prop_map(|number| format!("198.51.{number}.")),
+        (0..200_u16).prop_map(|number| format!("2001:db8:{number:x}:")),
+        Just("160.79.104.".to_owned()),
+        Just("203.0.113.".to_owned()),
+    ];
+    let pause = prop_oneof![3 => Just(0_u64), 1 => 0..120_000_u64];
+    let flood = (network, any::<bool>(), 0..8_usize, 20..160_usize, any::<bool>(), pause).prop_map(
+        |(network, spread, kind, requests, forgetful, pause_millis)| Flood {
+            network,
+            spread,
+            kind,
+            requests,
+            forgetful,
+            pause_millis,
+        },
+    );
+    prop::collection::vec(flood, 1..12)
+}
+
+impl Flood {
+    fn address(&self, number: usize) -> String {
+        let number = if self.spread { number % 200 } else { 7 };
+        if self.network.contains(':') {
+            format!("{}{number:x}::7", self.network)
+        } else {
+            format!("{}{number}", self.network)
+        }
+    }
+
+    /// Documents that are not there, that are there, at many hosts, at one, at a known client's, and the known ones.
+    fn document(&self, number: usize) -> String {
+        match self.kind {
+            0 => format!("https://stranger-{number}.example/client.json"),
+            1 => format!("https://s{number}.clients.example/valid.json"),
+            2 => format!("https://clients.example/{number}.json"),
+            3 => format!("https://clients.example/valid.json?{number}"),
+            4 => format!("https://claude.ai/oauth/{number}"),
+            5 => format!("{CLAUDE}?{number}"),
+            6 => NO_STORE.to_owned(),
+            _ => CLAUDE.to_owned(),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// However many strangers ask from however many networks, for whatever documents, whoever comes with a known document
+    /// waits for nobody, and its host is asked no more than once in ten seconds.
+    #[test]
+    fn sec_008_no_interleaving_of_strangers_keeps_a_known_client_out(floods in floods()) {
+        let mut server = unlimited();
+        connect(&mut server, NO_STORE, NO_STORE_REDIRECT);
+        server.advance(10);
+        let (began, before) = (server.world.clock.get(), fetched(&server, "clients.example/no-store.json"));
+        for flood in floods {
+            for number in 0..flood.requests {
+                if flood.forgetful {
+                    server.isolate = Isolate::new();
+                }
+                open(&mut server, &flood.address(number), &flood.document(number), NO_STORE_REDIRECT);
+            }
+            server.world.clock.set(server.world.clock.get() + flood.pause_millis);
+            for forgetful in [false, true] {
+                if forgetful {
+                    server.isolate = Isolate::new();
+                }
+                prop_assert_eq!(open_claude(&mut server, "203.0.113.9"), 200);
+                prop_assert_eq!(open(&mut server, "203.0.113.9", NO_STORE, NO_STORE_REDIRECT), 200);
+            }
+        }
+        let seconds = (server.world.clock.get() - began).div_ceil(1_000);
+        let asked = fetched(&server, "clients.example/no-store.json") - before;
+        prop_assert!(asked as u64 <= 1 + seconds / 10, "{asked} times in {seconds} s");
+    }
+}
+
+/// What one network asks for in three minutes, as fast as it can, leaves enough for others: for a client that nobody here
+/// has seen, at a host of its own and at the very host that the network asks for.
+#[test]
+fn sec_008_one_network_does_not_use_up_what_is_for_all() {
+    let networks: [(&str, fn(usize) -> String); 4] = [
+        ("a /24", |number| format!("198.51.100.{}", number % 256)),
+        ("a /48", |number| format!("2001:db8:7:{number:x}::1")),
+        ("addresses that many share", |number| format!("160.79.104.{}", number % 256)),
+        ("one address", |_| "198.51.100.7".to_owned()),
+    ];
+    let documents: [(&str, fn(usize) -> String); 3] = [
+        ("at one host", |number| format!("https://clients.example/valid.json?{number}")),
+        ("at hosts of their own", |number| format!("https://s{number}.clients.example/valid.json")),
+        ("where nothing is", |number| format!("https://stranger-{number}.example/client.json")),
+    ];
+    for (network, address) in networks {
+        for (kind, document) in documents {
+            let mut server = unlimited();
+            let mut refused = 0;
+            for number in 0..600 {
+                let status = open(&mut server, &address(number), &document(number), NO_STORE_REDIRECT);
+                refused += usize::from(status == 429);
+                server.world.clock.set(server.world.clock.get() + 300);
+                if number % 100 == 0 {
+                    for honest in ["https://clients.example/valid.json", "https://other.clients.example/valid.json"] {
+                        server.isolate = Isolate::new();
+                        let status = open(&mut server, "203.0.113.9", honest, NO_STORE_REDIRECT);
+                        assert_eq!(status, 200, "{network}, documents {kind}: {honest} after {number}");
+                    }
+                }
+            }
+            assert!(refused > 300, "{network}, documents {kind}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn sec_008_strangers_do_not_push_known_documents_out_of_memory() {
+    let mut server = unlimited();
+    assert_eq!(open_claude(&mut server, "203.0.113.9"), 200);
+    for number in 0..200 {
+        let id = format!("https://s{number}.clients.example/valid.json");
+        assert_eq!(open(&mut server, &format!("198.51.{number}.7"), &id, NO_STORE_REDIRECT), 200);
+    }
+    server.world.subrequests.borrow_mut().clear();
+    assert_eq!(open_claude(&mut server, "203.0.113.9"), 200);
+    let asked = server.world.subrequests.borrow();
+    assert!(asked.iter().all(|name| name.starts_with("authorization:")), "{asked:?}");
+}
+
+/// A document that was withdrawn or changed is not kept alive by those who keep asking for it.
+#[test]
+fn sec_008_a_known_document_is_fetched_again_when_it_is_due() {
+    let mut server = unlimited();
+    connect(&mut server, "https://clients.example/valid.json", NO_STORE_REDIRECT);
+    server.advance(600);
+    let before = fetched(&server, "/valid.json");
+    for _ in 0..50 {
+        server.isolate = Isolate::new();
+        assert_eq!(open(&mut server, "203.0.113.9", "https://clients.example/valid.json", NO_STORE_REDIRECT), 200);
+    }
+    assert_eq!(fetched(&server, "/valid.json") - before, 1, "all isolates share what one of them fetched");
+    server.advance(301);
+    server.isolate = Isolate::new();
+    assert_eq!(open(&mut server, "203.0.113.9", "https://clients.example/valid.json", NO_STORE_REDIRECT), 200);
+    assert_eq!(fetched(&server, "/valid.json") - before, 2);
+}
+
+/// The free plan of Workers lets a request ask others 50 times.
+#[test]
+fn sec_008_looking_up_a_client_asks_few() {
+    let mut server = Native::new();
+    let costs = [CLAUDE, "https://clients.example/valid.json", "https://stranger.example/client.json"].map(|id| {
+        server.isolate = Isolate::new();
+        server.world.subrequests.borrow_mut().clear();
+        open(&mut server, "203.0.113.9", id, NO_STORE_REDIRECT);
+        server.world.subrequests.take().len()
+    });
+    // Server secret, limit of the address, what is known, the document, and what is kept; four limits more for what is new.
+    assert_eq!(costs, [5, 9, 9]);
 }
