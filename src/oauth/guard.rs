@@ -2,7 +2,10 @@
 
 use super::{Server, redirect::is_known_host};
 use crate::{
-    grants::seal::{Keyring, base64url, fingerprint},
+    grants::{
+        seal::{Keyring, base64url, fingerprint},
+        token::GrantId,
+    },
     limits::{LimitKey, Policy},
     platform::Platform,
     tidbcloud::ApiKey,
@@ -84,8 +87,25 @@ impl<P: Platform> Server<'_, P> {
         self.take_for_address("authorization", self.config.rate_limit).await
     }
 
+    /// A request with a code or a token of a grant. Where many strangers share the address, each grant has as many as one
+    /// address has: whoever refreshes does not wait for strangers who open pages.
+    pub(super) async fn guard_grant(&self, grant: Option<&GrantId>) -> Result<(), Guarded> {
+        match grant.filter(|_| self.visitor.shared) {
+            Some(grant) => {
+                let id = base64url(&self.keyring.mac("limit per grant v1", &[grant.as_str().as_bytes()]));
+                self.take("authorization-grant", &id, self.config.rate_limit).await
+            }
+            None => self.guard_request().await,
+        }
+    }
+
+    /// One registration. Nothing is stored of it, so where many strangers share the address it counts as any request: an
+    /// hour's permits could be used up for all of them.
     pub(super) async fn guard_registration(&self) -> Result<(), Guarded> {
-        self.take_for_address("registration", REGISTRATIONS).await
+        if self.visitor.shared {
+            return self.guard_request().await;
+        }
+        self.take("registration", &self.visitor.hash, REGISTRATIONS).await
     }
 
     /// Fetching a document that is not known. Addresses that many strangers share have no more than others: one network could

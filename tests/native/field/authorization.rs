@@ -10,8 +10,8 @@ use crate::{
         bad_inputs::ACCESS_KEY,
         keys,
         oauth::{
-            CHALLENGE, Fields, Flow, Page, Tokens, browser_form, error, fields, form, link, list_clusters, parameter,
-            registration, with, without,
+            CHALLENGE, Fields, Flow, Page, Tokens, browser_form, error, fields, form, get, link, list_clusters,
+            parameter, registration, with, without,
         },
     },
     world::{Native, SANDBOX},
@@ -583,6 +583,35 @@ fn sec_008_a_known_document_is_fetched_again_when_it_is_due() {
     server.isolate = Isolate::new();
     assert_eq!(open(&mut server, "203.0.113.9", "https://clients.example/valid.json", NO_STORE_REDIRECT), 200);
     assert_eq!(fetched(&server, "/valid.json") - before, 2);
+}
+
+/// The address is Claude's, and a stranger at it opens pages and registers as fast as it can: whoever refreshes, revokes or
+/// registers there goes on.
+#[test]
+fn sec_008_strangers_at_an_address_that_many_share_use_up_nobody_elses_refreshes() {
+    let mut server = Native::new();
+    server.behind("160.79.104.9");
+    let flow = Flow::new(&mut server);
+    let mut tokens = flow.tokens(&mut server, "tidb:read");
+    let register = || registration(&serde_json::json!({"redirect_uris": ["https://claude.ai/api/mcp/auth_callback"]}));
+    for number in 0..1_500 {
+        assert_ne!(server.send(register()).status, 500, "{number}");
+    }
+    assert_eq!(server.send(get("/grants")).status, 429, "the address has a limit");
+    tokens = Tokens::of(&server.send(form("/token", &flow.refreshing(&tokens.refresh))));
+    // Made-up tokens take none of it either.
+    for number in 0..200 {
+        let made_up = format!("tdb_rt_v1.{}.{number:064}", "A".repeat(22));
+        assert_eq!(server.send(form("/token", &flow.refreshing(&made_up))).status, 429);
+    }
+    tokens = Tokens::of(&server.send(form("/token", &flow.refreshing(&tokens.refresh))));
+    let all = fields(&[("token", &tokens.refresh), ("client_id", &flow.client_id)]);
+    assert_eq!(server.send(form("/revoke", &all)).status, 200);
+    // A grant has a limit of its own, and what is used up comes back within a minute, registrations too.
+    let others = (0..150).map(|_| server.send(form("/token", &flow.refreshing(&tokens.refresh))).status);
+    assert_eq!(others.filter(|status| *status == 429).count(), 150 - (100 - 4));
+    server.advance(60);
+    assert_eq!(server.send(register()).status, 201);
 }
 
 /// The free plan of Workers lets a request ask others 50 times.
