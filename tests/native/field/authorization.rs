@@ -2,6 +2,7 @@
 
 use mcp_server_tidbcloud::app::Isolate;
 use proptest::prelude::*;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
@@ -72,6 +73,13 @@ impl Family {
         }
         living
     }
+}
+
+/// What is stored of the only grant.
+fn stored(server: &Native) -> Value {
+    let objects = server.world.objects.borrow();
+    let (_, text) = objects.iter().find(|(name, _)| name.starts_with("grant:")).expect("a grant");
+    serde_json::from_str::<Value>(text).expect("JSON")["grant"].take()
 }
 
 /// A server whose limits are not what a test is about.
@@ -145,11 +153,11 @@ proptest! {
             }
         }
         let revoked = with.get(&[family.refresh.clone(), vec![family.code.clone()]].concat()).clone();
-        let stored = server.world.objects.borrow().clone();
+        let before = stored(&server);
         let stranger = Flow::registering(&mut server, &["https://stranger.example/cb"]);
         let all = fields(&[("token", &revoked), ("client_id", &stranger.client_id)]);
         prop_assert_eq!(server.send(form("/revoke", &all)).status, 200);
-        prop_assert_eq!(&*server.world.objects.borrow(), &stored);
+        prop_assert_eq!((&before["code"], &before["refresh"]), (&stored(&server)["code"], &stored(&server)["refresh"]));
 
         family.revoke(&mut server, &revoked);
         prop_assert_eq!(family.living(&mut server), Vec::<String>::new());
@@ -191,6 +199,28 @@ fn sec_017_however_a_grant_ends_all_of_it_ends() {
         end(&mut server, &family);
         assert_eq!(family.living(&mut server), Vec::<String>::new(), "{way}");
     }
+}
+
+/// What has ended is gone from the storage with the next use of the grant, so that a token from an old log opens nothing even
+/// together with the storage and the server secret.
+#[test]
+fn sec_017_nothing_that_a_dead_token_opens_is_kept() {
+    let mut server = unlimited();
+    let mut family = Family::new(&mut server);
+    family.refresh(&mut server, 0);
+    let kept = |server: &Native| {
+        let grant = stored(server);
+        (grant["access"].as_array().map(Vec::len), grant["replaced"].is_null(), grant["code"]["wrapped"].is_null())
+    };
+    assert_eq!(kept(&server), (Some(2), false, true));
+    server.advance(60);
+    assert_eq!(server.send(list_clusters(&family.access[1])).status, 200);
+    assert_eq!(kept(&server), (Some(2), true, true));
+    server.advance(3_600);
+    family.refresh(&mut server, 0);
+    assert_eq!(kept(&server), (Some(1), false, true));
+    assert_eq!(error(&server.send(form("/token", &family.flow.refreshing(&family.refresh[0])))).1, "invalid_grant");
+    assert_eq!(server.send(list_clusters(&family.access[2])).status, 401, "and still ends the grant");
 }
 
 /// A refresh that succeeds and gives tokens that open nothing keeps a client from connecting again.
@@ -593,7 +623,7 @@ fn sec_008_strangers_at_an_address_that_many_share_use_up_nobody_elses_refreshes
     server.behind("160.79.104.9");
     let flow = Flow::new(&mut server);
     let mut tokens = flow.tokens(&mut server, "tidb:read");
-    let register = || registration(&serde_json::json!({"redirect_uris": ["https://claude.ai/api/mcp/auth_callback"]}));
+    let register = || registration(&json!({"redirect_uris": ["https://claude.ai/api/mcp/auth_callback"]}));
     for number in 0..1_500 {
         assert_ne!(server.send(register()).status, 500, "{number}");
     }
@@ -612,6 +642,23 @@ fn sec_008_strangers_at_an_address_that_many_share_use_up_nobody_elses_refreshes
     assert_eq!(others.filter(|status| *status == 429).count(), 150 - (100 - 4));
     server.advance(60);
     assert_eq!(server.send(register()).status, 201);
+}
+
+/// What a person reads before ticking.
+#[test]
+fn sec_019_the_consent_page_says_that_changing_may_cost_money() {
+    let mut server = Native::new();
+    let flow = Flow::new(&mut server);
+    for scope in ["tidb:read", "tidb:read tidb:write", "tidb:destroy"] {
+        let answer = flow.open(&mut server, &with(flow.request(), "scope", scope));
+        let page = Page::of(&answer).html;
+        let label = |id: &str| {
+            let (_, rest) = page.split_once(&format!("<label for=\"{id}\">")).expect("a label");
+            rest.split_once("</label>").expect("its end").0.to_owned()
+        };
+        assert!(label("scope-2").starts_with("<strong>Change</strong>"), "{}", label("scope-2"));
+        assert!(label("scope-2").contains("can cost money"), "{}", label("scope-2"));
+    }
 }
 
 /// The free plan of Workers lets a request ask others 50 times.
