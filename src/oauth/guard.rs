@@ -87,25 +87,25 @@ impl<P: Platform> Server<'_, P> {
         self.take_for_address("authorization", self.config.rate_limit).await
     }
 
-    /// A request with a code or a token of a grant. Where many strangers share the address, each grant has as many as one
-    /// address has: whoever refreshes does not wait for strangers who open pages.
+    /// A request with a code or a token of a grant. Where many strangers share the address, each grant has as many there as
+    /// one address has: whoever refreshes does not wait for strangers who open pages. At another address nobody uses them
+    /// up, whatever old token is found in a log.
     pub(super) async fn guard_grant(&self, grant: Option<&GrantId>) -> Result<(), Guarded> {
         match grant.filter(|_| self.visitor.shared) {
             Some(grant) => {
-                let id = base64url(&self.keyring.mac("limit per grant v1", &[grant.as_str().as_bytes()]));
+                let parts = [grant.as_str().as_bytes(), self.visitor.hash.as_bytes()];
+                let id = base64url(&self.keyring.mac("limit per grant and address v1", &parts));
                 self.take("authorization-grant", &id, self.config.rate_limit).await
             }
             None => self.guard_request().await,
         }
     }
 
-    /// One registration. Nothing is stored of it, so where many strangers share the address it counts as any request: an
-    /// hour's permits could be used up for all of them.
+    /// One registration. Nothing is stored of it, so where many strangers share the address there are as many as requests in
+    /// a minute: an hour's permits could be used up for all of them.
     pub(super) async fn guard_registration(&self) -> Result<(), Guarded> {
-        if self.visitor.shared {
-            return self.guard_request().await;
-        }
-        self.take("registration", &self.visitor.hash, REGISTRATIONS).await
+        let policy = if self.visitor.shared { self.config.shared_rate_limit } else { REGISTRATIONS };
+        self.take("registration", &self.visitor.hash, policy).await
     }
 
     /// Fetching a document that is not known. Addresses that many strangers share have no more than others: one network could
