@@ -1,8 +1,8 @@
 //! A client's document that is known. Strangers can ask for any number of documents, so what they may use up is limited, and
 //! none of that may keep out a client whose document is known. One object per document keeps its last copy and says who
-//! fetches the next one, once in ten seconds at most, whoever asks us and from wherever.
+//! fetches the next one, once in ten seconds as long as it is there, whoever asks us and from wherever.
 //!
-//! Where somebody connected with a document, that takes no permit that strangers share: connecting takes keys that TiDB Cloud
+//! Where somebody connected with a document, no permit that strangers share is needed: connecting takes keys that TiDB Cloud
 //! accepts, so nobody has many such documents. What was only seen takes the permits of strangers, because they can have any
 //! number of those, and where there are none its copy of less than a day stands in.
 
@@ -11,9 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::grant::LIFE_MILLIS;
 use crate::clock::UnixMillis;
 
-/// One caller fetches; the others wait for it as long, and get the copy. A fetch ends after 3 seconds.
+/// One caller fetches, which ends after 3 seconds, and for so long no other one is told to.
 pub const FETCHING_MILLIS: u64 = 10_000;
-/// A document that was seen is known for a day; as long, its copy stands in while somebody fetches it.
+/// Meanwhile the copy stands in for so long after it was fresh. No longer, because a caller that goes away before it has
+/// fetched takes its turn with it, and could do so each time.
+const STANDS_IN_MILLIS: u64 = 60_000;
+/// A document that was only seen is known for a day after it was fetched, and so long its copy stands in where strangers
+/// have left no permit.
 const SEEN_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 
 /// What is kept of a document.
@@ -61,12 +65,15 @@ pub enum Command {
 /// What it answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// It is not known, or there is nothing to say about it now: the caller is on its own.
+    /// It is not known.
     Unknown,
-    /// What it said. Where `fresh` has passed, somebody else is fetching it at this moment.
+    /// What it said. Where `fresh` has passed, it stands in for what somebody else is fetching.
     Copy(Fetched),
     /// The caller fetches it.
     Fetch,
+    /// It is somebody else's turn, and nothing stands in: the caller fetches it with a permit that strangers elsewhere do not
+    /// share.
+    Busy,
     /// The caller fetches it where strangers have left a permit; this stands in otherwise.
     Due(Fetched),
     /// It was done.
@@ -106,14 +113,18 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
 }
 
 fn look(mut record: Record, now: u64, well_known: bool) -> (Option<Record>, Reply) {
-    let free = well_known || record.connected > now;
+    let is_free = well_known || record.connected > now;
     let is_asked = now.saturating_sub(record.asked) < FETCHING_MILLIS;
     let reply = match &record.copy {
-        Some(copy) if copy.fresh > now || (is_asked && copy.ends() > now) => Reply::Copy(copy.clone()),
-        _ if is_asked => Reply::Unknown,
-        Some(copy) if !free => Reply::Due(copy.clone()),
-        None if !free => Reply::Unknown,
-        _ => Reply::Fetch,
+        Some(copy) if copy.fresh > now => Reply::Copy(copy.clone()),
+        Some(copy) if is_free && is_asked && copy.fresh.saturating_add(STANDS_IN_MILLIS) > now => {
+            Reply::Copy(copy.clone())
+        }
+        _ if is_free && is_asked => Reply::Busy,
+        _ if is_free => Reply::Fetch,
+        Some(copy) if is_asked => Reply::Copy(copy.clone()),
+        Some(copy) => Reply::Due(copy.clone()),
+        None => Reply::Unknown,
     };
     if matches!(reply, Reply::Fetch | Reply::Due(_)) {
         record.asked = now;
@@ -185,8 +196,8 @@ mod tests {
                     Reply::Copy(copy) => {
                         prop_assert!(was_there && now < copy.fresh.max(copy.fetched + FETCHING_MILLIS));
                     }
-                    Reply::Unknown => prop_assert!(!was_there || now >= NOW + LIFE_MILLIS),
-                    Reply::Due(_) => prop_assert!(now >= NOW + LIFE_MILLIS),
+                    Reply::Busy => prop_assert!(!was_there && now < fetched.last().map_or(0, |last| last + FETCHING_MILLIS)),
+                    Reply::Unknown | Reply::Due(_) => prop_assert!(now >= NOW + LIFE_MILLIS),
                     Reply::Done => prop_assert!(false),
                 }
             }

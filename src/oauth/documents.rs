@@ -43,6 +43,15 @@ pub(super) enum NoClient {
     Unavailable,
 }
 
+impl From<Guarded> for NoClient {
+    fn from(guarded: Guarded) -> Self {
+        match guarded {
+            Guarded::Limited(seconds) => Self::Limited(seconds),
+            Guarded::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
 /// Documents that were read, and addresses that had none. What is new here never pushes out what is known.
 #[derive(Default)]
 pub(super) struct Cache {
@@ -99,26 +108,21 @@ impl<P: Platform> Server<'_, P> {
         let look = document::Command::Look { well_known: WELL_KNOWN.contains(&address.as_str()) };
         // Storage that does not answer knows nothing: the document is a stranger's.
         let reply = self.ask_document(address.as_str(), look).await.unwrap_or(document::Reply::Unknown);
-        let (is_known, until, said) = match reply {
-            document::Reply::Copy(copy) => (true, UnixMillis(copy.fresh), Ok(Client::of_copy(address, copy))),
-            document::Reply::Fetch => {
-                let (until, said) = self.fetch_document(address).await;
-                (true, until, said)
-            }
-            document::Reply::Due(copy) => match self.guard_document(address.host()).await {
-                Ok(()) => {
-                    let (until, said) = self.fetch_document(address).await;
-                    (true, until, said)
-                }
-                Err(_) => (true, UnixMillis(copy.fresh), Ok(Client::of_copy(address, copy))),
+        let is_known = !matches!(reply, document::Reply::Unknown);
+        let (until, said) = match reply {
+            document::Reply::Copy(copy) => (UnixMillis(copy.fresh), Ok(Client::of_copy(address, copy))),
+            document::Reply::Fetch => self.fetch_document(address).await,
+            document::Reply::Due(copy) => match self.guard_new_document(address.host()).await {
+                Ok(()) => self.fetch_document(address).await,
+                Err(_) => (UnixMillis(copy.fresh), Ok(Client::of_copy(address, copy))),
             },
+            document::Reply::Busy => {
+                self.guard_document().await?;
+                self.fetch_document(address).await
+            }
             document::Reply::Unknown | document::Reply::Done => {
-                self.guard_document(address.host()).await.map_err(|guarded| match guarded {
-                    Guarded::Limited(seconds) => NoClient::Limited(seconds),
-                    Guarded::Unavailable => NoClient::Unavailable,
-                })?;
-                let (until, said) = self.fetch_document(address).await;
-                (false, until, said)
+                self.guard_new_document(address.host()).await?;
+                self.fetch_document(address).await
             }
         };
         if until > self.now() {

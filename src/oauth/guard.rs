@@ -108,17 +108,22 @@ impl<P: Platform> Server<'_, P> {
         self.take("registration", &self.visitor.hash, policy).await
     }
 
-    /// Fetching a document that is not known. Addresses that many strangers share have no more than others: one network could
-    /// use up what is for all, and what they connected with once is known.
-    pub(super) async fn guard_document(&self, host: &str) -> Result<(), Guarded> {
-        self.take("document", &self.visitor.hash, DOCUMENTS_PER_ADDRESS).await?;
-        self.take("document-network", &self.visitor.network, DOCUMENTS_PER_NETWORK).await?;
-        // The hosts of known clients can take what an attacker could as well ask of them directly.
+    /// Fetching a document that is not known. The hosts of known clients can take what an attacker could as well ask of them
+    /// directly.
+    pub(super) async fn guard_new_document(&self, host: &str) -> Result<(), Guarded> {
+        self.guard_document().await?;
         if is_known_host(host) {
             return Ok(());
         }
         self.take("document-host", &fingerprint(host.as_bytes()), DOCUMENTS_PER_HOST).await?;
         self.take("document", "all", DOCUMENTS).await
+    }
+
+    /// Fetching any document, with permits of the address and its network. Addresses that many strangers share have no more
+    /// than others: one network could use up what is for all, and what they connected with once is known.
+    pub(super) async fn guard_document(&self) -> Result<(), Guarded> {
+        self.take("document", &self.visitor.hash, DOCUMENTS_PER_ADDRESS).await?;
+        self.take("document-network", &self.visitor.network, DOCUMENTS_PER_NETWORK).await
     }
 
     /// One page with credentials on it.

@@ -1,6 +1,13 @@
 //! The authorization server: what strangers can use up, where errors are sent, and what ends together.
 
-use mcp_server_tidbcloud::app::Isolate;
+use mcp_server_tidbcloud::{
+    app::Isolate,
+    grants::{
+        document,
+        store::{self, ObjectName},
+    },
+    platform::Platform as _,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use url::Url;
@@ -15,7 +22,7 @@ use crate::{
             parameter, registration, with, without,
         },
     },
-    world::{Native, SANDBOX},
+    world::{Native, SANDBOX, block_on},
 };
 
 /// Everything that one grant ever gave.
@@ -595,6 +602,26 @@ fn sec_008_strangers_do_not_push_known_documents_out_of_memory() {
     assert_eq!(open_claude(&mut server, "203.0.113.9"), 200);
     let asked = server.world.subrequests.borrow();
     assert!(asked.iter().all(|name| name.starts_with("authorization:")), "{asked:?}");
+}
+
+/// Whoever is told to fetch a document and goes away takes the turn with them; done again and again, from other networks than
+/// those that use up everything else, that keeps nobody out either, and no old copy alive.
+#[test]
+fn sec_008_strangers_who_go_away_keep_no_known_client_out() {
+    let mut server = Native::new();
+    connect(&mut server, NO_STORE, NO_STORE_REDIRECT);
+    for wait in [30, 120, 3 * 24 * 60 * 60] {
+        server.advance(wait);
+        for number in 0..800 {
+            let id = format!("https://clients.example/{number}.json?{wait}");
+            open(&mut server, &format!("198.51.{}.7", number % 27), &id, NO_STORE_REDIRECT);
+        }
+        let look = store::Command::Document(document::Command::Look { well_known: false });
+        block_on(server.world.object(&ObjectName::document(NO_STORE), &look)).expect("a reply");
+        let before = fetched(&server, "/no-store.json");
+        assert_eq!(open(&mut server, "203.0.113.9", NO_STORE, NO_STORE_REDIRECT), 200, "after {wait} s");
+        assert_eq!(fetched(&server, "/no-store.json") > before, wait > 60, "a copy stands in for a minute");
+    }
 }
 
 /// A document that was withdrawn or changed is not kept alive by those who keep asking for it.
