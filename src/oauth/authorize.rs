@@ -135,7 +135,7 @@ impl<P: Platform> Server<'_, P> {
         let Told(error, description) = told;
         if !redirect.is_vouched_for(client.document_host.as_deref()) {
             let message = format!(
-                "The client sent a request that this server cannot take: {description} You were not sent back, because this server does not know the client's address."
+                "The client sent a request that this server cannot take. {description} You were not sent back, because this server does not know the client's address. Close this page: the client needs a fix."
             );
             return self.refusal(400, error, &message);
         }
