@@ -16,7 +16,7 @@ fn open(origin: &str, address: &str, client_id: &str, redirect_uri: &str) -> u16
     flow.open(&mut server, &flow.request()).status
 }
 
-/// Strangers use up what is for all; a restart leaves no instance with anything in memory.
+/// Strangers use up what one host has for all; a restart leaves no instance with anything in memory.
 #[test]
 fn sec_008_a_known_client_is_served_whatever_strangers_ask_for_and_after_a_restart() {
     const CLAUDE: &str = "https://claude.ai/oauth/mcp-oauth-client-metadata";
@@ -30,10 +30,10 @@ fn sec_008_a_known_client_is_served_whatever_strangers_ask_for_and_after_a_resta
     let flow = Flow { origin: origin.clone(), client_id: CONNECTED.to_owned(), redirect_uri: REDIRECT.to_owned() };
     flow.tokens(&mut server, "tidb:read");
 
-    let statuses: Vec<u16> = (0..800)
+    let statuses: Vec<u16> = (0..240)
         .map(|number| {
             let id = format!("https://clients.example/stranger-{number}.json");
-            open(&origin, &format!("198.51.{}.7", number % 27), &id, REDIRECT)
+            open(&origin, &format!("198.51.{}.7", number % 9), &id, REDIRECT)
         })
         .collect();
     assert!(statuses.contains(&429), "there is a limit");
