@@ -558,13 +558,14 @@ proptest! {
 /// has seen, at a host of its own and at the very host that the network asks for.
 #[test]
 fn sec_008_one_network_does_not_use_up_what_is_for_all() {
-    let networks: [(&str, fn(usize) -> String); 4] = [
+    type Named = (&'static str, fn(usize) -> String);
+    let networks: [Named; 4] = [
         ("a /24", |number| format!("198.51.100.{}", number % 256)),
         ("a /48", |number| format!("2001:db8:7:{number:x}::1")),
         ("addresses that many share", |number| format!("160.79.104.{}", number % 256)),
         ("one address", |_| "198.51.100.7".to_owned()),
     ];
-    let documents: [(&str, fn(usize) -> String); 3] = [
+    let documents: [Named; 3] = [
         ("at one host", |number| format!("https://clients.example/valid.json?{number}")),
         ("at hosts of their own", |number| format!("https://s{number}.clients.example/valid.json")),
         ("where nothing is", |number| format!("https://stranger-{number}.example/client.json")),
