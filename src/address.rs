@@ -15,10 +15,20 @@ impl ClientAddress {
 
     /// Who holds it.
     pub fn subscriber(self) -> Subscriber {
-        Subscriber(match self.0 {
-            IpAddr::V4(v4) => IpAddr::V4(v4),
-            IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-        })
+        Subscriber(self.cut(32, 64))
+    }
+
+    /// What whoever holds it may hold besides.
+    pub fn network(self) -> Network {
+        Network(self.cut(24, 48))
+    }
+
+    /// The address with nothing but its first bits.
+    fn cut(self, v4_prefix: u8, v6_prefix: u8) -> IpAddr {
+        match self.0 {
+            IpAddr::V4(v4) => IpAddr::V4((u32::from(v4) & u32::MAX << (32 - v4_prefix)).into()),
+            IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & mask(128, v6_prefix)).into()),
+        }
     }
 }
 
@@ -28,6 +38,17 @@ impl ClientAddress {
 pub struct Subscriber(IpAddr);
 
 impl std::fmt::Display for Subscriber {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// A /24 of IPv4 or a /48 of IPv6: the least that is routed by itself (RFC 7454 section 6.1.3), so addresses in two of them
+/// are more likely to be of two holders, and one site has addresses of one of them (RFC 6177 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(IpAddr);
+
+impl std::fmt::Display for Network {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(formatter)
     }
@@ -101,6 +122,17 @@ mod tests {
         for garbage in ["", "localhost", "192.0.2", "192.0.2.7, 192.0.2.8", "fe80::1%eth0", "192.0.2.7:80", "[::1]"] {
             assert_eq!(key(garbage), None, "{garbage}");
         }
+    }
+
+    #[test]
+    fn a_network_is_a_24_or_a_48() {
+        let network = |text| ClientAddress::parse(text).map(|address| address.network().to_string());
+        assert_eq!(network("192.0.2.7").as_deref(), Some("192.0.2.0"));
+        assert_eq!(network("::ffff:192.0.2.9"), network("192.0.2.255"));
+        assert_ne!(network("192.0.2.7"), network("192.0.3.7"));
+        assert_eq!(network("2001:db8:1:2:3:4:5:6").as_deref(), Some("2001:db8:1::"));
+        assert_eq!(network("2001:db8:1:ffff::"), network("2001:db8:1::9"));
+        assert_ne!(network("2001:db8:1::"), network("2001:db8:2::"));
     }
 
     #[test]

@@ -57,7 +57,9 @@ impl<P: Platform> App<'_, P> {
         let address = super::doors::address(head);
         let visitor = match address {
             Some(address) => limiting::visitor(address, self.config, &keyring),
-            None if route.is_metadata() => oauth::Visitor { hash: String::new(), shared: false },
+            None if route.is_metadata() => {
+                oauth::Visitor { hash: String::new(), network: String::new(), shared: false }
+            }
             None => return plain_error(403, "forbidden", "The client's address is not known."),
         };
         line.ip_hash = Some(visitor.short_hash().to_owned());

@@ -71,9 +71,10 @@ pub(super) struct Taken {
 
 /// Whoever asks, by a keyed hash of the address: 128 bits, so two of 2^32 addresses share one with a chance of 2^-65.
 pub(super) fn visitor(address: ClientAddress, config: &Config, keyring: &Keyring) -> Visitor {
-    let hash = keyring.mac("limit per client address v1", &[address.subscriber().to_string().as_bytes()]);
+    let hash = |label, text: String| hex(&keyring.mac(label, &[text.as_bytes()])).chars().take(32).collect();
     Visitor {
-        hash: hex(&hash).chars().take(32).collect(),
+        hash: hash("limit per client address v1", address.subscriber().to_string()),
+        network: hash("limit per network v1", address.network().to_string()),
         shared: config.shared_egress.iter().any(|range| range.contains(address)),
     }
 }

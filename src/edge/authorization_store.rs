@@ -1,4 +1,4 @@
-//! The Durable Object of grants, consent pages and their index. It loads, steps, stores; what comes of a command is
+//! The Durable Object of grants, consent pages, their index and known documents. It loads, steps, stores; what comes of a command is
 //! [`crate::grants::store`]'s to say.
 
 use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable_object};
@@ -10,7 +10,7 @@ use crate::{
 
 const STORED: &str = "stored";
 
-/// One object per grant, page or key.
+/// One object per grant, page, key or document.
 #[durable_object(alarm)]
 pub struct AuthorizationStore {
     state: State,

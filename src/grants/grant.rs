@@ -51,11 +51,11 @@ pub struct Record {
     pub contents: Sealed,
     /// The code that began it.
     pub code: Code,
-    /// Access tokens that are valid, the newest last.
+    /// Access tokens that are valid, or were when the grant was last used; the newest last.
     pub access: Vec<Access>,
     /// The refresh token that is valid.
     pub refresh: Option<Refresh>,
-    /// The refresh token that was replaced last.
+    /// The refresh token that was replaced last, while its answer can be had again.
     pub replaced: Option<Replaced>,
 }
 
@@ -200,10 +200,15 @@ pub enum Command {
         /// The answer, sealed under the token.
         answer: Sealed,
     },
-    /// Revoke a token, if its client asks (RFC 7009): a refresh token takes the grant with it, an access token goes alone.
+    /// Revoke a token, if its client asks (RFC 7009 section 2.1). A refresh token takes the grant with it, however often it
+    /// was replaced, and so does the code: nothing that came of it goes on (RFC 6749 section 10.5). An access token goes
+    /// alone, which the RFC leaves open: a client that refreshed early and puts the older token away goes on.
     Revoke {
         /// The token.
         hash: String,
+        /// Its family, where it is a refresh token.
+        #[serde(default)]
+        family: Option<String>,
         /// Who has it.
         client_id: String,
     },
@@ -291,8 +296,14 @@ impl Record {
         }))
     }
 
-    fn take(&mut self, pair: Pair, now: u64) {
+    /// Forgets what has ended, so that no token opens anything once it is no longer taken, also for whoever has the storage
+    /// and the server secret. A refresh token that was replaced is told by its family then.
+    fn forget_ended(&mut self, now: u64) {
         self.access.retain(|access| access.ends > now);
+        self.replaced = self.replaced.take().filter(|replaced| replaced.ends > now);
+    }
+
+    fn take(&mut self, pair: Pair, now: u64) {
         while self.access.len() >= ACCESS_MAX {
             self.access.remove(0);
         }
@@ -311,6 +322,7 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
         };
     };
     let now = now.0;
+    record.forget_ended(now);
     match command {
         // Two random ids that are the same do not happen; what is there stays.
         Command::Create(_) => (Some(record), Reply::Unknown),
@@ -328,7 +340,7 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
             }
         }
         Command::Use { hash } => {
-            let access = record.access.iter().find(|access| access.ends > now && same(&access.hash, &hash));
+            let access = record.access.iter().find(|access| same(&access.hash, &hash));
             let Some(access) = access else { return (Some(record), Reply::Unknown) };
             let reply = record.opened(access.scope, &access.wrapped, "");
             if now.saturating_sub(record.used) >= USED_MILLIS {
@@ -336,9 +348,9 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
             }
             (Some(record), reply)
         }
-        Command::OpenRefresh { hash, family, client_id } => open_refresh(record, now, &hash, Some(&family), &client_id),
+        Command::OpenRefresh { hash, family, client_id } => open_refresh(record, &hash, Some(&family), &client_id),
         Command::Rotate { hash, client_id, pair, contents, answer } => {
-            match open_refresh(record, now, &hash, None, &client_id) {
+            match open_refresh(record, &hash, None, &client_id) {
                 (Some(mut record), Reply::Opened(_)) => {
                     record.replaced = Some(Replaced { hash, ends: now.saturating_add(REPLAY_MILLIS), answer });
                     record.contents = contents.unwrap_or(record.contents);
@@ -349,10 +361,10 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
             }
         }
         Command::Revoke { client_id, .. } if record.client.id != client_id => (Some(record), Reply::Unknown),
-        Command::Revoke { hash, .. } => {
-            let is_refresh = record.refresh.iter().any(|refresh| same(&refresh.hash, &hash))
-                || record.replaced.iter().any(|replaced| same(&replaced.hash, &hash));
-            if is_refresh {
+        Command::Revoke { hash, family, .. } => {
+            let is_of_family =
+                record.refresh.iter().zip(&family).any(|(refresh, family)| same(&refresh.family, family));
+            if is_of_family || same(&record.code.hash, &hash) {
                 return (None, Reply::Done);
             }
             let before = record.access.len();
@@ -386,13 +398,7 @@ fn open_code(record: Record, now: u64, hash: &str, client_id: &str) -> (Option<R
 
 /// The current refresh token opens; the one before it gets the same answer for half a minute; any older one of the family
 /// ends the grant (RFC 9700 section 4.14.2). Without a family only the first two are known.
-fn open_refresh(
-    record: Record,
-    now: u64,
-    hash: &str,
-    family: Option<&str>,
-    client_id: &str,
-) -> (Option<Record>, Reply) {
+fn open_refresh(record: Record, hash: &str, family: Option<&str>, client_id: &str) -> (Option<Record>, Reply) {
     let Some(refresh) = record.refresh.as_ref().filter(|_| record.client.id == client_id) else {
         return (Some(record), Reply::Unknown);
     };
@@ -402,12 +408,8 @@ fn open_refresh(
     }
     match &record.replaced {
         Some(replaced) if same(&replaced.hash, hash) => {
-            if now < replaced.ends {
-                let reply = Reply::Again(replaced.answer.clone());
-                (Some(record), reply)
-            } else {
-                (None, Reply::Reused)
-            }
+            let reply = Reply::Again(replaced.answer.clone());
+            (Some(record), reply)
         }
         _ if family.is_none_or(|family| same(&refresh.family, family)) => (None, Reply::Reused),
         _ => (Some(record), Reply::Unknown),

@@ -1,5 +1,6 @@
 //! What is stored of authorizations, and how it is sealed: pure state machines and their cryptography.
 
+pub mod document;
 pub mod grant;
 pub mod index;
 pub mod seal;

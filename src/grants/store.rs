@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{grant, index, seal::base64url, token::GrantId, transaction};
+use super::{
+    document, grant, index,
+    seal::{base64url, fingerprint},
+    token::GrantId,
+    transaction,
+};
 use crate::clock::UnixMillis;
 
 /// Name of a stored object: its kind and a random id or keyed hash.
@@ -25,6 +30,11 @@ impl ObjectName {
         Self(format!("index:{}", base64url(hash)))
     }
 
+    /// A client's document, by the hash of its address.
+    pub fn document(address: &str) -> Self {
+        Self(format!("document:{}", fingerprint(address.as_bytes())))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -40,6 +50,8 @@ pub enum Command {
     Transaction(transaction::Command),
     /// An index.
     Index(index::Command),
+    /// A client's document.
+    Document(document::Command),
 }
 
 /// What it answers.
@@ -51,6 +63,8 @@ pub enum Reply {
     Transaction(transaction::Reply),
     /// An index.
     Index(index::Reply),
+    /// A client's document.
+    Document(document::Reply),
 }
 
 /// What an object keeps.
@@ -63,6 +77,8 @@ pub enum Stored {
     Transaction(transaction::Record),
     /// An index.
     Index(index::Record),
+    /// A client's document.
+    Document(document::Record),
 }
 
 impl Stored {
@@ -72,6 +88,7 @@ impl Stored {
             Self::Grant(record) => record.ends(),
             Self::Transaction(record) => record.ends(),
             Self::Index(record) => record.ends(),
+            Self::Document(record) => record.ends(),
         }
     }
 }
@@ -103,6 +120,14 @@ pub fn step(stored: Option<Stored>, now: UnixMillis, command: Command) -> (Optio
             };
             let (record, reply) = index::step(record, now, command);
             (record.map(Stored::Index), Reply::Index(reply))
+        }
+        Command::Document(command) => {
+            let record = match stored {
+                Some(Stored::Document(record)) => Some(record),
+                _ => None,
+            };
+            let (record, reply) = document::step(record, now, command);
+            (record.map(Stored::Document), Reply::Document(reply))
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Contents, Server, resource, short};
 use crate::{
     grants::{
-        grant::{Command, Reply},
+        grant::{Command, Opened, Reply},
         seal::{base64url, same},
         token::{Kind, Token},
     },
@@ -48,12 +48,9 @@ impl<P: Platform> Server<'_, P> {
         if opened.resource != resource(self.origin) {
             return Err(AccessRefused::Invalid);
         }
-        let is_owner = match (&opened.owner, &self.config.owner) {
-            (None, _) => false,
-            (Some(hash), Some(owner)) if self.is_of_access_key(hash, owner.access_key.expose()) => true,
-            // The access key was replaced, or the deployment is no owner's any more.
-            (Some(_), _) => return Err(AccessRefused::Invalid),
-        };
+        if !self.is_of_this_owner(&opened) {
+            return Err(AccessRefused::Invalid);
+        }
         let bound_to = opened.bound_to(token.grant.as_str());
         let contents = self
             .keyring
@@ -61,7 +58,12 @@ impl<P: Platform> Server<'_, P> {
             .and_then(|data_key| data_key.open(&bound_to, &opened.contents))
             .and_then(|text| Contents::read(&text))
             .ok_or(AccessRefused::Invalid)?;
-        Ok(Session { scope: opened.scope.0, contents, grant: token.grant.as_str().to_owned(), is_owner })
+        Ok(Session {
+            scope: opened.scope.0,
+            contents,
+            grant: token.grant.as_str().to_owned(),
+            is_owner: opened.owner.is_some(),
+        })
     }
 
     /// A token asked for more than it may: a person will be asked.
@@ -70,8 +72,14 @@ impl<P: Platform> Server<'_, P> {
         self.audit("step_up", &[("grant", start), ("scope", scope.as_str())]);
     }
 
-    fn is_of_access_key(&self, hash: &str, access_key: &str) -> bool {
-        self.keyring.macs("access key v1", &[access_key.as_bytes()]).any(|mac| same(&base64url(&mac), hash))
+    /// Whether a grant is a person's own, or was allowed with the access key that this deployment has now. Where the key was
+    /// replaced, or the deployment is no owner's any more, no token of the grant opens anything.
+    pub(super) fn is_of_this_owner(&self, opened: &Opened) -> bool {
+        let Some(hash) = &opened.owner else { return true };
+        self.config.owner.as_ref().is_some_and(|owner| {
+            let parts = [owner.access_key.expose().as_bytes()];
+            self.keyring.macs("access key v1", &parts).any(|mac| same(&base64url(&mac), hash))
+        })
     }
 
     /// What the log calls a token's grant.

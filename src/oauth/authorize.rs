@@ -5,6 +5,7 @@ use url::Url;
 
 use super::{
     Server,
+    client::Client,
     documents::NoClient,
     form::{Fields, Repeated},
     guard::Guarded,
@@ -58,7 +59,7 @@ struct Request {
     scope: Scope,
 }
 
-/// An error that the client is told (RFC 6749 section 4.1.2.1).
+/// An error of a request whose client and redirect URI are known.
 #[derive(Clone, Copy)]
 struct Told(&'static str, &'static str);
 
@@ -108,12 +109,7 @@ impl<P: Platform> Server<'_, P> {
         let state = state.ok().flatten().filter(|state| state.len() <= STATE_BYTES_MAX);
         let Request { challenge, scope } = match request {
             Ok(request) => request,
-            Err(Told(error, description)) => {
-                let mut answer = vec![("error", error), ("error_description", description)];
-                answer.extend(state.map(|state| ("state", state)));
-                answer.push(("iss", self.origin.as_str()));
-                return Response::empty(302).with("location", redirect.with_answer(&answer));
-            }
+            Err(told) => return self.tell(told, &client, &redirect, state),
         };
         let csrf = base64url(&random::<32>(&|bytes| self.random(bytes)));
         let asked = Asked {
@@ -131,6 +127,22 @@ impl<P: Platform> Server<'_, P> {
         };
         let cookie = self.cookie(&cookie_name(&asked.id), &csrf, LIFE_MILLIS / 1_000);
         self.consent_page(200, &asked, &csrf, &Consent::default()).with("set-cookie", cookie)
+    }
+
+    /// Tells the client what is wrong with its request (RFC 6749 section 4.1.2.1), or the person, where nobody vouches for the
+    /// client's address. No other answer redirects before a person has decided.
+    fn tell(&self, told: Told, client: &Client, redirect: &RedirectUri, state: Option<&str>) -> Response {
+        let Told(error, description) = told;
+        if !redirect.is_vouched_for(client.document_host.as_deref()) {
+            let message = format!(
+                "The client sent a request that this server cannot take. {description} You were not sent back, because this server does not know the client's address. Close this page: the client needs a fix."
+            );
+            return self.refusal(400, error, &message);
+        }
+        let mut answer = vec![("error", error), ("error_description", description)];
+        answer.extend(state.map(|state| ("state", state)));
+        answer.push(("iss", self.origin.as_str()));
+        Response::empty(302).with("location", redirect.with_answer(&answer))
     }
 
     fn read_request(&self, fields: &Fields) -> Result<Request, Told> {

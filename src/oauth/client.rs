@@ -10,7 +10,10 @@ use url::{Host, Url};
 use super::redirect::{RedirectUri, Refused};
 use crate::{
     clock::UnixMillis,
-    grants::seal::{Keyring, base64url, fingerprint, from_base64url, same},
+    grants::{
+        document::Fetched,
+        seal::{Keyring, base64url, fingerprint, from_base64url, same},
+    },
 };
 
 /// Cursor registers three, VS Code's document has five.
@@ -220,6 +223,21 @@ impl Client {
             name: said.name,
             document_host: Some(address.host().to_owned()),
         })
+    }
+
+    /// The client of a document, as it was when it was fetched.
+    pub fn of_copy(address: &DocumentAddress, copy: Fetched) -> Self {
+        Self {
+            id: address.as_str().to_owned(),
+            name: copy.name,
+            redirects: copy.redirects,
+            document_host: Some(address.host().to_owned()),
+        }
+    }
+
+    /// What is kept of it, once it was fetched.
+    pub fn to_copy(&self, fetched: UnixMillis, fresh: UnixMillis) -> Fetched {
+        Fetched { name: self.name.clone(), redirects: self.redirects.clone(), fetched: fetched.0, fresh: fresh.0 }
     }
 
     /// Whether the client may be answered there.

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     alias::Aliases,
     grants::{
+        document,
         grant::{self, CODE_MILLIS, Code, LIFE_MILLIS, Record, StoredScope, bound_to},
         index::{self, Entry},
         seal::{DataKey, base64url, fingerprint, same},
@@ -290,6 +291,10 @@ impl<P: Platform> Server<'_, P> {
         match self.ask_grant(&id, grant::Command::Create(Box::new(record))).await {
             Ok(grant::Reply::Done) => {}
             _ => return Err(self.unavailable_page()),
+        }
+        if asked.document_host.is_some() {
+            // A grant does not depend on it: where it fails, the document is known for a day.
+            let _ = self.ask_document(&asked.client_id, document::Command::Remember).await;
         }
         self.audit(
             "consent",

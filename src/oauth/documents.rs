@@ -9,6 +9,7 @@ use super::{
     guard::Guarded,
 };
 use crate::{
+    grants::document,
     http::{Headers, Method, Response},
     platform::{Outbound, Platform, UnixMillis},
 };
@@ -16,8 +17,15 @@ use crate::{
 /// The draft's section 6.6 recommends 5 KB.
 const DOCUMENT_BYTES_MAX: usize = 5 * 1_024;
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// 64 documents of a parsed size below 1 KiB.
+/// 64 documents of a parsed size below 1 KiB, of those that are known and of all others.
 const CACHED_MAX: usize = 64;
+/// Documents of clients that are known before anybody has connected with them, as their makers publish the addresses.
+const WELL_KNOWN: [&str; 4] = [
+    "https://claude.ai/oauth/mcp-oauth-client-metadata",
+    "https://claude.ai/oauth/claude-code-client-metadata",
+    "https://vscode.dev/oauth/client-metadata.json",
+    "https://github.com/copilot/cli/client-metadata.json",
+];
 /// A document is kept as long as its server says, a day at most, five minutes where it says nothing.
 const KEPT_SECONDS_MAX: u64 = 24 * 60 * 60;
 const KEPT_SECONDS_DEFAULT: u64 = 300;
@@ -35,21 +43,38 @@ pub(super) enum NoClient {
     Unavailable,
 }
 
-/// Documents that were read, and addresses that had none.
+impl From<Guarded> for NoClient {
+    fn from(guarded: Guarded) -> Self {
+        match guarded {
+            Guarded::Limited(seconds) => Self::Limited(seconds),
+            Guarded::Unavailable => Self::Unavailable,
+        }
+    }
+}
+
+/// Documents that were read, and addresses that had none. What is new here never pushes out what is known.
 #[derive(Default)]
-pub(super) struct Cache(BTreeMap<DocumentAddress, (UnixMillis, Result<Client, NoClient>)>);
+pub(super) struct Cache {
+    known: Entries,
+    others: Entries,
+}
+
+type Entries = BTreeMap<DocumentAddress, (UnixMillis, Result<Client, NoClient>)>;
 
 impl Cache {
     fn get(&self, address: &DocumentAddress, now: UnixMillis) -> Option<Result<Client, NoClient>> {
-        self.0.get(address).filter(|(until, _)| *until > now).map(|(_, known)| known.clone())
+        let entries = [&self.known, &self.others];
+        let mut found = entries.into_iter().filter_map(|entries| entries.get(address));
+        found.find(|(until, _)| *until > now).map(|(_, said)| said.clone())
     }
 
-    fn put(&mut self, address: DocumentAddress, until: UnixMillis, known: Result<Client, NoClient>) {
-        self.0.insert(address, (until, known));
-        if self.0.len() > CACHED_MAX {
-            let first = self.0.iter().min_by_key(|(_, (until, _))| *until).map(|(address, _)| address.clone());
+    fn put(&mut self, address: DocumentAddress, is_known: bool, until: UnixMillis, said: Result<Client, NoClient>) {
+        let entries = if is_known && said.is_ok() { &mut self.known } else { &mut self.others };
+        entries.insert(address, (until, said));
+        if entries.len() > CACHED_MAX {
+            let first = entries.iter().min_by_key(|(_, (until, _))| *until).map(|(address, _)| address.clone());
             if let Some(first) = first {
-                self.0.remove(&first);
+                entries.remove(&first);
             }
         }
     }
@@ -71,22 +96,55 @@ impl<P: Platform> Server<'_, P> {
         let own_host = own_host.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
         let address = DocumentAddress::parse(id, own_host)
             .ok_or(NoClient::Invalid("The client's id is not the public https address of a document."))?;
-        let known = self.memory.documents.borrow().get(&address, self.now());
-        if let Some(known) = known {
-            return known;
+        let remembered = self.memory.documents.borrow().get(&address, self.now());
+        match remembered {
+            Some(said) => said,
+            None => self.client_of(&address).await,
         }
-        self.guard_document().await.map_err(|guarded| match guarded {
-            Guarded::Limited(seconds) => NoClient::Limited(seconds),
-            Guarded::Unavailable => NoClient::Unavailable,
-        })?;
-        let (seconds, known) = self.fetch_document(&address).await;
-        let until = self.now().after(Duration::from_secs(seconds));
-        self.memory.documents.borrow_mut().put(address, until, known.clone());
-        known
     }
 
-    /// Fetches and reads; beside it stands for how many seconds that holds.
-    async fn fetch_document(&self, address: &DocumentAddress) -> (u64, Result<Client, NoClient>) {
+    /// The client of a document that this isolate does not remember. What is known waits for no permit that strangers share.
+    async fn client_of(&self, address: &DocumentAddress) -> Result<Client, NoClient> {
+        let look = document::Command::Look { well_known: WELL_KNOWN.contains(&address.as_str()) };
+        // Storage that does not answer knows nothing: the document is a stranger's.
+        let reply = self.ask_document(address.as_str(), look).await.unwrap_or(document::Reply::Unknown);
+        let is_known = !matches!(reply, document::Reply::Unknown);
+        let (until, said) = match reply {
+            document::Reply::Copy(copy) => (UnixMillis(copy.fresh), Ok(Client::of_copy(address, copy))),
+            document::Reply::Fetch => self.fetch_document(address).await,
+            document::Reply::Due(copy) => match self.guard_new_document(address.host()).await {
+                Ok(()) => self.fetch_document(address).await,
+                Err(_) => (UnixMillis(copy.fresh), Ok(Client::of_copy(address, copy))),
+            },
+            document::Reply::Busy => {
+                self.guard_document().await?;
+                self.fetch_document(address).await
+            }
+            document::Reply::Unknown | document::Reply::Done => {
+                self.guard_new_document(address.host()).await?;
+                self.fetch_document(address).await
+            }
+        };
+        if until > self.now() {
+            self.memory.documents.borrow_mut().put(address.clone(), is_known, until, said.clone());
+        }
+        said
+    }
+
+    /// Fetches, reads and has it kept for other isolates; until when it holds stands beside it.
+    async fn fetch_document(&self, address: &DocumentAddress) -> (UnixMillis, Result<Client, NoClient>) {
+        let (seconds, said) = self.read_document(address).await;
+        let until = self.now().after(Duration::from_secs(seconds));
+        let command = match &said {
+            Ok(client) => document::Command::Keep(client.to_copy(self.now(), until)),
+            Err(_) => document::Command::Drop,
+        };
+        // Where that fails, other isolates fetch as well, or get what was true before for ten seconds.
+        let _ = self.ask_document(address.as_str(), command).await;
+        (until, said)
+    }
+
+    async fn read_document(&self, address: &DocumentAddress) -> (u64, Result<Client, NoClient>) {
         let failed = |why| (FAILURE_SECONDS, Err(NoClient::Invalid(why)));
         let Some(url) = self.config.hosts.public(address.as_str()) else {
             return failed("The client's document could not be fetched.");

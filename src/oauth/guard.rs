@@ -1,8 +1,11 @@
 //! What guessing costs: limits that fail closed, because they protect secrets.
 
-use super::Server;
+use super::{Server, redirect::is_known_host};
 use crate::{
-    grants::seal::{Keyring, base64url},
+    grants::{
+        seal::{Keyring, base64url, fingerprint},
+        token::GrantId,
+    },
     limits::{LimitKey, Policy},
     platform::Platform,
     tidbcloud::ApiKey,
@@ -16,8 +19,14 @@ const TRIES_PER_ADDRESS: Policy = Policy::per_minute(10, 10);
 pub const REFUSALS_PER_KEY: Policy = Policy::per_minute(5, 5);
 /// Hosted clients register anew on each connect, from addresses that they share.
 const REGISTRATIONS: Policy = Policy::per_hour(100);
-/// Documents fetched for one address, and for all: nobody uses this server to knock on others' doors.
+/// Documents that are not known: nobody uses this server to knock on others' doors. Each is fetched once in the five minutes
+/// that an isolate keeps it, and a person connects few clients that are new here in a minute. For one address, for its
+/// network, from one host, and in all; the last two are shared with strangers, so one network alone never uses them up: in
+/// t minutes it takes at most 60 + 60 t, of 120 + 120 t and 600 + 600 t. Ten networks can. What is known is then still
+/// served ([`crate::grants::document`]).
 const DOCUMENTS_PER_ADDRESS: Policy = Policy::per_minute(30, 30);
+const DOCUMENTS_PER_NETWORK: Policy = Policy::per_minute(60, 60);
+const DOCUMENTS_PER_HOST: Policy = Policy::per_minute(120, 120);
 const DOCUMENTS: Policy = Policy::per_minute(600, 600);
 /// A pair that TiDB Cloud took is remembered for ten minutes: a bucket of ten permits, of which one comes back a minute,
 /// that was emptied then.
@@ -27,6 +36,8 @@ const ACCEPTED: Policy = Policy::per_minute(1, 10);
 pub struct Visitor {
     /// Keyed hash of the address.
     pub hash: String,
+    /// Keyed hash of the network that it lies in.
+    pub network: String,
     /// Whether many strangers share it.
     pub shared: bool,
 }
@@ -76,13 +87,43 @@ impl<P: Platform> Server<'_, P> {
         self.take_for_address("authorization", self.config.rate_limit).await
     }
 
-    pub(super) async fn guard_registration(&self) -> Result<(), Guarded> {
-        self.take_for_address("registration", REGISTRATIONS).await
+    /// A request with a code or a token of a grant. Where many strangers share the address, each grant has as many there as
+    /// one address has: whoever refreshes does not wait for strangers who open pages. At another address nobody uses them
+    /// up, whatever old token is found in a log.
+    pub(super) async fn guard_grant(&self, grant: Option<&GrantId>) -> Result<(), Guarded> {
+        match grant.filter(|_| self.visitor.shared) {
+            Some(grant) => {
+                let parts = [grant.as_str().as_bytes(), self.visitor.hash.as_bytes()];
+                let id = base64url(&self.keyring.mac("limit per grant and address v1", &parts));
+                self.take("authorization-grant", &id, self.config.rate_limit).await
+            }
+            None => self.guard_request().await,
+        }
     }
 
-    pub(super) async fn guard_document(&self) -> Result<(), Guarded> {
-        self.take_for_address("document", DOCUMENTS_PER_ADDRESS).await?;
+    /// One registration. Nothing is stored of it, so where many strangers share the address there are as many as requests in
+    /// a minute: an hour's permits could be used up for all of them.
+    pub(super) async fn guard_registration(&self) -> Result<(), Guarded> {
+        let policy = if self.visitor.shared { self.config.shared_rate_limit } else { REGISTRATIONS };
+        self.take("registration", &self.visitor.hash, policy).await
+    }
+
+    /// Fetching a document that is not known. The hosts of known clients can take what an attacker could as well ask of them
+    /// directly.
+    pub(super) async fn guard_new_document(&self, host: &str) -> Result<(), Guarded> {
+        self.guard_document().await?;
+        if is_known_host(host) {
+            return Ok(());
+        }
+        self.take("document-host", &fingerprint(host.as_bytes()), DOCUMENTS_PER_HOST).await?;
         self.take("document", "all", DOCUMENTS).await
+    }
+
+    /// Fetching any document, with permits of the address and its network. Addresses that many strangers share have no more
+    /// than others: one network could use up what is for all, and what they connected with once is known.
+    pub(super) async fn guard_document(&self) -> Result<(), Guarded> {
+        self.take("document", &self.visitor.hash, DOCUMENTS_PER_ADDRESS).await?;
+        self.take("document-network", &self.visitor.network, DOCUMENTS_PER_NETWORK).await
     }
 
     /// One page with credentials on it.

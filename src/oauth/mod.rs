@@ -32,7 +32,7 @@ pub use self::{
 use crate::{
     config::{Config, Origin},
     grants::{
-        grant, index,
+        document, grant, index,
         seal::Keyring,
         store::{Command, ObjectName, Reply},
         token::GrantId,
@@ -246,6 +246,13 @@ impl<P: Platform> Server<'_, P> {
     async fn ask_index(&self, name: &[u8], command: index::Command) -> Result<index::Reply, StorageFailure> {
         match self.platform.object(&ObjectName::index(name), &Command::Index(command)).await? {
             Reply::Index(reply) => Ok(reply),
+            _ => Err(StorageFailure),
+        }
+    }
+
+    async fn ask_document(&self, address: &str, command: document::Command) -> Result<document::Reply, StorageFailure> {
+        match self.platform.object(&ObjectName::document(address), &Command::Document(command)).await? {
+            Reply::Document(reply) => Ok(reply),
             _ => Err(StorageFailure),
         }
     }

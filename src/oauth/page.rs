@@ -166,12 +166,15 @@ pub struct GrantRow<'a> {
 fn in_words(scope: Scope) -> (&'static str, &'static str) {
     match scope {
         Scope::Read => ("Read", "List clusters and branches, look into them, and run SQL that changes nothing."),
-        Scope::Write => {
-            ("Change", "Create and change clusters, branches and SQL users, and run SQL that changes data.")
-        }
+        Scope::Write => (
+            "Change",
+            "Create and change clusters, branches and SQL users, and run SQL that changes data. This can cost money: \
+                 TiDB Cloud charges for what clusters store and run.",
+        ),
         Scope::Destroy => (
             "Destroy",
-            "Delete clusters, branches and SQL users, drop tables, delete without a condition. None of it can be undone.",
+            "Delete clusters, branches and SQL users, drop tables, delete without a condition: none of it can be undone. \
+             Set or raise a cluster's spending limit.",
         ),
     }
 }
@@ -718,6 +721,19 @@ mod tests {
             let page = Consent { requested: Scope::Write, problems: &wrong, kept_scope, ..Consent::default() };
             assert_eq!(ticked(&page), expected, "after {kept_scope:?}");
             assert_eq!(consent(&page).contains("tick it again"), kept_scope == Some(Scope::Destroy));
+        }
+    }
+
+    #[test]
+    fn what_changes_says_that_it_can_cost_money() {
+        for scope in Scope::ALL {
+            assert_eq!(in_words(scope).1.contains("can cost money"), scope == Scope::Write, "{scope:?}");
+        }
+        for requested in Scope::ALL {
+            for (owner, tidbcloud_login) in [(false, false), (false, true), (true, false)] {
+                let page = consent(&Consent { requested, owner, tidbcloud_login, ..Consent::default() });
+                assert!(page.contains("This can cost money"), "whatever is asked for, it can be ticked");
+            }
         }
     }
 

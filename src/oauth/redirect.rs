@@ -8,7 +8,7 @@ const BYTES_MAX: usize = 512;
 /// Schemes of applications that are known to register themselves with the system (RFC 8252 section 7.1).
 const APP_SCHEMES: &[&str] = &["cursor", "vscode", "vscode-insiders", "windsurf", "claude"];
 
-/// Hosts that clients with a name to lose redirect to. From any other self-registered host a consent page warns.
+/// Hosts of clients with a name to lose. From any other host a consent page warns, and no error is sent there.
 const KNOWN_HOSTS: &[&str] =
     &["claude.ai", "claude.com", "vscode.dev", "insiders.vscode.dev", "www.cursor.com", "cursor.com", "chatgpt.com"];
 
@@ -83,7 +83,23 @@ impl RedirectUri {
 
     /// Whether a known client's answers go there. A private scheme says nothing about who opens it.
     pub fn is_known(&self) -> bool {
-        self.url.scheme() == "https" && self.url.host_str().is_some_and(|host| KNOWN_HOSTS.contains(&host))
+        self.https_host().is_some_and(is_known_host)
+    }
+
+    /// Whether somebody vouches for the place, so that a browser may be sent there before a person has decided anything (RFC
+    /// 9700 section 4.11.2): this machine, a known client's host, or the host of the client's own document. Whoever registers
+    /// vouches for nothing, because anybody can. Nobody vouches for a private scheme either: any application can claim it
+    /// (RFC 8252 section 8.6), and its path and query may be some other command of the right application, such as one that
+    /// installs an extension.
+    pub fn is_vouched_for(&self, document_host: Option<&str>) -> bool {
+        let is_here = matches!(self.url.scheme(), "http" | "https") && is_this_machine(&self.url);
+        let host = self.https_host();
+        is_here || self.is_known() || (host.is_some() && host == document_host)
+    }
+
+    /// The host of an https address on its own port: on another port may be somebody else.
+    fn https_host(&self) -> Option<&str> {
+        self.url.host_str().filter(|_| self.url.scheme() == "https" && self.url.port().is_none())
     }
 
     /// For people: host and port, or scheme and host of an application's own.
@@ -102,6 +118,11 @@ impl RedirectUri {
         url.query_pairs_mut().extend_pairs(parameters);
         url.into()
     }
+}
+
+/// Whether this is a host of a client with a name to lose.
+pub fn is_known_host(host: &str) -> bool {
+    KNOWN_HOSTS.contains(&host)
 }
 
 /// `localhost`, `127.0.0.1` and `[::1]`, written so (RFC 8252 section 7.3, section 8.3).
@@ -134,7 +155,9 @@ mod tests {
             assert_eq!((uri.as_str(), uri.place().as_str()), (text, place));
         }
         assert!(RedirectUri::parse("https://claude.ai/x").unwrap().is_known());
-        assert!(!RedirectUri::parse("https://claude.ai.evil.example/x").unwrap().is_known());
+        for other in ["https://claude.ai.evil.example/x", "https://claude.ai:8443/x", "https://claude.ai./x"] {
+            assert!(!RedirectUri::parse(other).unwrap().is_known(), "{other}");
+        }
     }
 
     #[test]

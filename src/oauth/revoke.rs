@@ -26,11 +26,10 @@ impl<P: Platform> Server<'_, P> {
         let client_id = self.known_client(head, &fields)?;
         let text = fields.one("token")?.ok_or(NoTokens::Error("invalid_request", "token is missing."))?;
         let Some(token) = Token::parse(text, self.keyring) else { return Ok(()) };
-        if token.kind == Kind::Refresh {
-            self.end_sign_ins(&token, client_id).await;
-        }
-        let revoke = Command::Revoke { hash: token.fingerprint(), client_id: client_id.to_owned() };
-        if self.ask_grant(&token.grant, revoke).await? == Reply::Done {
+        let family = (token.kind == Kind::Refresh).then(|| token.family());
+        let ended = family.is_some() && self.end_sign_ins(&token, client_id).await;
+        let revoke = Command::Revoke { hash: token.fingerprint(), family, client_id: client_id.to_owned() };
+        if self.ask_grant(&token.grant, revoke).await? == Reply::Done || ended {
             self.audit(
                 "revocation",
                 &[("grant", short(&token.grant)), ("client", &client_kind(client_id)), ("by", "client")],

@@ -19,7 +19,7 @@ use crate::{
     config::OAuthClient,
     grants::{
         grant::{Command, Reply},
-        seal::{base64url, fingerprint, random, same},
+        seal::{Sealed, base64url, fingerprint, random, same},
         token::Token,
         transaction,
     },
@@ -232,13 +232,30 @@ impl<P: Platform> Server<'_, P> {
         Ok(changed)
     }
 
-    /// Ends the sign-ins of a grant whose refresh token is about to be revoked. That TiDB Cloud does not answer keeps nobody
-    /// from revoking: its tokens then end by themselves.
-    pub(super) async fn end_sign_ins(&self, token: &Token, client_id: &str) {
-        let Some(client) = &self.config.tidb_cloud_oauth else { return };
-        let (hash, client_id) = (token.fingerprint(), client_id.to_owned());
-        let open = Command::OpenRefresh { hash, family: token.family(), client_id };
-        let Ok(Reply::Opened(opened)) = self.ask_grant(&token.grant, open).await else { return };
+    /// Ends the sign-ins of a grant whose refresh token is about to be revoked; whether that has ended the grant. That TiDB
+    /// Cloud does not answer keeps nobody from revoking: its tokens then end by themselves. So they do where the token was
+    /// replaced too long ago to open anything.
+    pub(super) async fn end_sign_ins(&self, token: &Token, client_id: &str) -> bool {
+        let Some(client) = &self.config.tidb_cloud_oauth else { return false };
+        let open = |token: &Token| Command::OpenRefresh {
+            hash: token.fingerprint(),
+            family: token.family(),
+            client_id: client_id.to_owned(),
+        };
+        let mut reply = self.ask_grant(&token.grant, open(token)).await;
+        let mut successor = None;
+        if let Ok(Reply::Again(sealed)) = &reply {
+            // It was replaced moments ago, by one that its own answer holds.
+            successor = self.successor(token, sealed);
+            if let Some(successor) = &successor {
+                reply = self.ask_grant(&successor.grant, open(successor)).await;
+            }
+        }
+        let opened = match reply {
+            Ok(Reply::Opened(opened)) => opened,
+            reply => return matches!(reply, Ok(Reply::Reused)),
+        };
+        let token = successor.as_ref().unwrap_or(token);
         let contents = self
             .keyring
             .unwrap(&token.wrapping(), &opened.wrapped)
@@ -253,6 +270,14 @@ impl<P: Platform> Server<'_, P> {
                 }
             }
         }
+        false
+    }
+
+    /// The refresh token that replaced this one, out of the answer that was sealed under it.
+    fn successor(&self, token: &Token, sealed: &Sealed) -> Option<Token> {
+        let answer = self.keyring.open_for(&token.replay(), sealed)?;
+        let answer: serde_json::Value = serde_json::from_str(&answer).ok()?;
+        Token::parse(answer.get("refresh_token")?.as_str()?, self.keyring)
     }
 
     fn device_page(&self, waiting: &Waiting, asked: &Asked, csrf: &str, again: bool) -> Response {

@@ -108,7 +108,12 @@ impl<P: Platform> Server<'_, P> {
 
     /// A form, of parameters that stand once each.
     pub(super) async fn read_form(&self, head: &Head, body: &[u8]) -> Result<Fields, NoTokens> {
-        self.guard_request().await.map_err(|guarded| match guarded {
+        let fields = Fields::parse(body);
+        let token = fields
+            .iter()
+            .find_map(|fields| ["code", "refresh_token", "token"].into_iter().find_map(|name| fields.all(name).next()));
+        let token = token.and_then(|text| Token::parse(text, self.keyring));
+        self.guard_grant(token.as_ref().map(|token| &token.grant)).await.map_err(|guarded| match guarded {
             Guarded::Limited(seconds) => NoTokens::Limited(seconds),
             Guarded::Unavailable => NoTokens::Unavailable,
         })?;
@@ -116,7 +121,7 @@ impl<P: Platform> Server<'_, P> {
         if !is_form(&head.headers) {
             return Err(invalid("Send the parameters as application/x-www-form-urlencoded."));
         }
-        let fields = Fields::parse(body).ok_or(invalid("The body is not a form."))?;
+        let fields = fields.ok_or(invalid("The body is not a form."))?;
         if !self.is_for_us(&fields) {
             return Err(NoTokens::Error("invalid_target", "This server only authorizes for its own MCP endpoint."));
         }
@@ -156,7 +161,7 @@ impl<P: Platform> Server<'_, P> {
         let (hash, client_id) = (code.fingerprint(), client_id.to_owned());
         let open = Command::OpenCode { hash: hash.clone(), client_id: client_id.clone() };
         let opened = match self.ask_grant(&code.grant, open).await? {
-            Reply::Opened(opened) => opened,
+            Reply::Opened(opened) if self.is_of_this_owner(&opened) => opened,
             Reply::Reused => return Err(self.reused("code_reuse", &code, &client_id)),
             _ => return Err(INVALID_GRANT),
         };
@@ -189,7 +194,7 @@ impl<P: Platform> Server<'_, P> {
         let (hash, client_id) = (token.fingerprint(), client_id.to_owned());
         let open = Command::OpenRefresh { hash: hash.clone(), family: token.family(), client_id: client_id.clone() };
         let opened = match self.ask_grant(&token.grant, open).await? {
-            Reply::Opened(opened) => opened,
+            Reply::Opened(opened) if self.is_of_this_owner(&opened) => opened,
             Reply::Again(sealed) => {
                 return self.keyring.open_for(&token.replay(), &sealed).ok_or(INVALID_GRANT);
             }

@@ -146,9 +146,11 @@ fn a_person_signs_in_at_tidb_cloud_in_place_of_giving_keys() {
     server.advance(1_000);
     assert_eq!(server.send(list_clusters(&tokens.access)).status, 200, "the first sign-in has ended by now");
 
-    // Revoking ends the sign-in as well.
+    // Revoking ends the sign-in as well, also by a client that refreshes meanwhile and knows only the token before.
+    let before = tokens.refresh;
+    let tokens = Tokens::of(&server.send(form("/token", &flow.refreshing(&before))));
     server.admin("DELETE", "/_sandbox/requests", None);
-    let all = fields(&[("token", &tokens.refresh), ("client_id", &flow.client_id)]);
+    let all = fields(&[("token", &before), ("client_id", &flow.client_id)]);
     assert_eq!(server.send(form("/revoke", &all)).status, 200);
     let requests = server.admin("GET", "/_sandbox/requests", None).to_string();
     assert_eq!(requests.matches("/v1/revoke").count(), 2, "access and refresh token: {requests}");

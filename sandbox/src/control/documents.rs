@@ -8,8 +8,17 @@ use crate::exchange::{Delivery, Response};
 /// Says in the document itself what it is.
 const RECONSTRUCTED: &str = "rebuilt from public documentation; not the client's own file";
 
-/// The host of the documents that are made for tests (RFC 2606 section 2).
+/// The host of the documents that are made for tests (RFC 2606 section 2); every host below it has the same.
 const TEST_HOST: &str = "clients.example";
+
+/// Redirect URIs that no document at the test host can vouch for.
+const ELSEWHERE: [&str; 5] = [
+    "https://elsewhere.example/callback",
+    "https://clients.example:8443/callback",
+    "https://clients.example.elsewhere.example/callback",
+    "https://www.clients.example/callback",
+    "cursor://clients.example/callback",
+];
 
 /// Real clients: host, path, name and redirect URIs.
 const CLIENTS: [(&str, &str, &str, &[&str]); 4] = [
@@ -41,7 +50,11 @@ const CLIENTS: [(&str, &str, &str, &[&str]); 4] = [
 
 /// Whether documents are served for `host`.
 pub(super) fn is_host(host: &str) -> bool {
-    host == TEST_HOST || CLIENTS.iter().any(|(known, ..)| *known == host)
+    is_test_host(host) || CLIENTS.iter().any(|(known, ..)| *known == host)
+}
+
+fn is_test_host(host: &str) -> bool {
+    host.strip_suffix(TEST_HOST).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// The answer to a GET of a document.
@@ -54,7 +67,7 @@ pub(super) fn serve(host: &str, target: &str) -> (Response, Delivery) {
         }
         return (json_document(document.to_string()), Delivery::default());
     }
-    if host == TEST_HOST { made_up(path) } else { (plain(404, "no such document"), Delivery::default()) }
+    if is_test_host(host) { made_up(host, path) } else { (plain(404, "no such document"), Delivery::default()) }
 }
 
 fn document(host: &str, path: &str, name: &str, redirects: &[&str]) -> Value {
@@ -80,8 +93,8 @@ fn plain(status: u16, text: &str) -> Response {
 }
 
 /// One document for each thing that can be wrong with one.
-fn made_up(path: &str) -> (Response, Delivery) {
-    let own = |redirects: &[&str]| document(TEST_HOST, path, "Test client", redirects);
+fn made_up(host: &str, path: &str) -> (Response, Delivery) {
+    let own = |redirects: &[&str]| document(host, path, "Test client", redirects);
     let valid = || own(&["http://127.0.0.1:3000/callback", "https://clients.example/callback"]);
     let with = |name: &str, value: Value| {
         let mut document = valid();
@@ -97,6 +110,7 @@ fn made_up(path: &str) -> (Response, Delivery) {
             response.headers.push(("cache-control".to_owned(), "no-store".to_owned()));
             response
         }
+        "/elsewhere.json" => json_document(own(&ELSEWHERE).to_string()),
         "/localhost-only.json" => json_document(own(&["http://localhost/callback"]).to_string()),
         "/other-client-id.json" => with("client_id", "https://clients.example/valid.json".into()),
         "/no-name.json" => with("client_name", Value::Null),

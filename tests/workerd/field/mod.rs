@@ -1,4 +1,5 @@
 //! Rows of `tests/cases/field.tsv` where only the real runtime can show the right answer.
 
+mod authorization;
 mod names;
 mod results;
