@@ -325,6 +325,22 @@ impl Reader {
                 State::AfterRow
             }
             (State::AfterCell, b',') => State::Cell { first: false },
+            (State::Null(_) | State::Text | State::Escape | State::Unicode { .. }, _) => {
+                return self.step_in_cell(byte);
+            }
+            (State::Start, _) => return Err("an object"),
+            (State::Member { .. } | State::AfterValue | State::Colon | State::End, _) => {
+                return Err("a member of the object, or its end");
+            }
+            (State::Row { .. } | State::AfterRow, _) => return Err("an array of rows"),
+            (State::Cell { .. } | State::AfterCell | State::Skipped { .. }, _) => return Err("text or null in a row"),
+        };
+        Ok(())
+    }
+
+    /// Takes one byte of a value.
+    fn step_in_cell(&mut self, byte: u8) -> Result<(), &'static str> {
+        self.state = match (self.state, byte) {
             (State::Null(read), _) if b"null".get(usize::from(read)) == Some(&byte) => {
                 if read == 3 {
                     self.push_cell(None)?;
@@ -357,14 +373,7 @@ impl Reader {
                     State::Unicode { digits: digits + 1, unit }
                 }
             }
-            (State::Start, _) => return Err("an object"),
-            (State::Member { .. } | State::AfterValue | State::Colon | State::End, _) => {
-                return Err("a member of the object, or its end");
-            }
-            (State::Row { .. } | State::AfterRow, _) => return Err("an array of rows"),
-            (State::Cell { .. } | State::AfterCell | State::Text | State::Null(_) | State::Skipped { .. }, _) => {
-                return Err("text or null in a row");
-            }
+            _ => return Err("text or null in a row"),
         };
         Ok(())
     }

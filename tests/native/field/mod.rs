@@ -10,9 +10,23 @@ mod narrowing;
 mod requests;
 mod results;
 
+use std::{fs, path::Path};
+
 use serde_json::{Value, json};
 
 use crate::support::{Call, request};
+
+#[test]
+fn every_row_has_a_test_that_is_found_by_its_id() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native/field");
+    let files = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
+    let tests: String = files.map(|path| fs::read_to_string(path).expect("text")).collect();
+    let rows = include_str!("../../cases/field.tsv").lines().skip(1);
+    let ids: Vec<_> = rows.map(|row| row.split('\t').next().expect("an id").to_lowercase().replace('-', "_")).collect();
+    assert!(ids.len() >= 26, "{ids:?}");
+    let without: Vec<_> = ids.iter().filter(|id| !tests.contains(&format!("#[test]\nfn {id}_"))).collect();
+    assert!(without.is_empty(), "rows without a test: {without:?}");
+}
 
 /// A batch, as one revision of the protocol has them, of calls with the owner's keys.
 fn batch(calls: impl IntoIterator<Item = (&'static str, Value)>) -> Call {
