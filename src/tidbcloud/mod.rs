@@ -39,7 +39,7 @@ pub use self::{
     authenticator::{Authenticator, BearerToken},
     error::{Answer, ApiError, CheckFailure},
     hosts::Hosts,
-    managed::{is_managed_name, random_password},
+    managed::random_password,
     memory::Memory,
     oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},
     sql::{AccessClass, ColumnType, Databases, Effect, RolledBack, Rows, SqlFailure, SqlLogin, TransactionFailure},
