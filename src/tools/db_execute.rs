@@ -10,7 +10,7 @@ use super::{
     Context, Effect, SQL_TIME_MAX, Tool, Toolset,
     output::RowsView,
     resolve::{BranchReference, ClusterReference},
-    sql::{rejected, shown},
+    sql::{rejected, shown, without_secrets},
     types::{DatabaseName, Statements},
 };
 use crate::{
@@ -65,6 +65,8 @@ impl From<Rows> for StatementResult {
 struct Plan {
     class: AccessClass,
     effect: SqlEffect,
+    /// One of them makes an account of a name that is none yet, unless the server's mode keeps it from that.
+    may_make_account: bool,
     /// One of several commits by itself, so that a transaction around them would promise what it cannot hold.
     one_by_one: bool,
 }
@@ -95,6 +97,10 @@ impl Tool for DbExecute {
         let plan = plan(&statements)?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref().map(DatabaseName::as_str);
+        if plan.may_make_account {
+            let mode = context.sql().run(&target, plan.class, None, "SELECT @@sql_mode", SqlEffect::Read).await?;
+            grants_to_accounts_only(&mode)?;
+        }
         let results = if statements.len() == 1 || plan.one_by_one {
             one_by_one(context, &target, database, &statements, &plan).await?
         } else {
@@ -106,7 +112,7 @@ impl Tool for DbExecute {
 
 /// Looks into every statement before the first one runs.
 fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
-    let mut plan = Plan { class: AccessClass::ReadWrite, effect: SqlEffect::Read, one_by_one: false };
+    let mut plan = Plan { class: AccessClass::ReadWrite, effect: SqlEffect::Read, may_make_account: false, one_by_one: false };
     for (index, text) in statements.iter().enumerate() {
         let at = |error: ToolError| place(error, index, statements.len());
         let statement = sql::inspect(text).map_err(|reason| at(rejected(reason)))?;
@@ -132,11 +138,26 @@ fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
             plan.class = AccessClass::Admin;
             plan.one_by_one = true;
         }
+        plan.may_make_account |= statement.may_make_account;
         if !matches!(sql::classify(text), Class::Read) {
             plan.effect = SqlEffect::Write;
         }
     }
     Ok(plan)
+}
+
+/// Holds the server to a mode in which `GRANT` makes no account, which would have an empty password.
+/// <https://docs.pingcap.com/tidb/stable/sql-mode>
+fn grants_to_accounts_only(mode: &Rows) -> Result<(), ToolError> {
+    let mode = mode.rows.first().and_then(|row| row.first()).and_then(Option::as_deref).unwrap_or_default();
+    if mode.to_ascii_uppercase().split(',').any(|part| part == "NO_AUTO_CREATE_USER") {
+        return Ok(());
+    }
+    Err(ToolError::new(
+        ToolErrorCode::SqlRejected,
+        "GRANT is not run: without NO_AUTO_CREATE_USER in sql_mode it could make an account with an empty password.",
+    )
+    .hint("Add NO_AUTO_CREATE_USER to the global sql_mode."))
 }
 
 async fn one_by_one<P: Platform>(
@@ -149,7 +170,7 @@ async fn one_by_one<P: Platform>(
     let mut results = Vec::new();
     for (index, text) in statements.iter().enumerate() {
         match context.sql().run(target, plan.class, database, text, plan.effect).await {
-            Ok(rows) => results.push(StatementResult::from(rows)),
+            Ok(rows) => results.push(StatementResult::from(without_secrets(text, rows))),
             Err(error) => {
                 let mut error = place(error.into(), index, statements.len());
                 if index > 0 {
@@ -181,7 +202,10 @@ async fn transaction<P: Platform>(
 ) -> Result<Vec<StatementResult>, ToolError> {
     let texts: Vec<String> = statements.iter().map(|text| (*text).to_owned()).collect();
     match context.sql().transaction(target, plan.class, database, &texts).await {
-        Ok(results) => Ok(results.into_iter().map(StatementResult::from).collect()),
+        Ok(results) => {
+            let results = statements.iter().zip(results).map(|(text, rows)| without_secrets(text, rows));
+            Ok(results.map(StatementResult::from).collect())
+        }
         Err(failure) => {
             let mut error = match failure.failed_index {
                 Some(index) => place(failure.error.into(), index, statements.len()),
@@ -224,4 +248,19 @@ fn place(mut error: ToolError, index: usize, count: usize) -> ToolError {
         error.message = format!("Statement {} of {count}: {}", index + 1, error.message);
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rows, grants_to_accounts_only};
+
+    #[test]
+    fn a_grant_needs_a_mode_in_which_it_makes_no_account() {
+        let allowed = |mode: Option<&str>| {
+            let rows = vec![vec![mode.map(str::to_owned)]];
+            grants_to_accounts_only(&Rows { types: Vec::new(), rows, rows_affected: None, last_insert_id: None }).is_ok()
+        };
+        assert!(allowed(Some("STRICT_TRANS_TABLES,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION")));
+        assert!(!allowed(Some("STRICT_TRANS_TABLES")) && !allowed(Some("")) && !allowed(None));
+    }
 }

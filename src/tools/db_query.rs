@@ -9,7 +9,7 @@ use super::{
     Context, Effect, SQL_TIME_MAX, Tool, Toolset,
     output::RowsView,
     resolve::{BranchReference, ClusterReference},
-    sql::{must_read, shown},
+    sql::{must_read, shown, without_secrets},
     types::{DatabaseName, SqlText},
 };
 use crate::{
@@ -43,6 +43,6 @@ impl Tool for DbQuery {
         let database = self.database.as_ref().map(DatabaseName::as_str);
         let rows =
             context.sql().run(&target, AccessClass::ReadOnly, database, self.sql.as_str(), SqlEffect::Read).await?;
-        Ok(shown(rows))
+        Ok(shown(without_secrets(self.sql.as_str(), rows)))
     }
 }

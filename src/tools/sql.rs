@@ -22,6 +22,14 @@ pub(super) fn rejected(reason: sql::Reason) -> ToolError {
     ToolError::new(ToolErrorCode::SqlRejected, reason.sentence())
 }
 
+/// What a statement answered, without the variables that hold secrets where it is a `SHOW VARIABLES`.
+pub(super) fn without_secrets(text: &str, mut rows: Rows) -> Rows {
+    if sql::shows_variables(text) {
+        rows.rows.retain(|row| !row.first().and_then(Option::as_deref).is_some_and(sql::holds_secret));
+    }
+    rows
+}
+
 /// The first column of every row, as text.
 pub(super) fn first_column(rows: Rows) -> Vec<String> {
     rows.rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
