@@ -20,6 +20,7 @@ pub mod grants;
 pub mod hash;
 pub mod http;
 pub mod limits;
+pub mod managed_name;
 pub mod mcp;
 pub mod oauth;
 pub mod platform;

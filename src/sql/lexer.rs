@@ -19,8 +19,8 @@ pub(super) enum Token {
     Double(String),
     /// A string in single quotes, in lower case.
     Single(String),
-    /// A number.
-    Number,
+    /// A number, as it is written.
+    Number(String),
     /// An optimizer hint, in lower case without its delimiters.
     Hint(String),
     /// `:=`
@@ -40,6 +40,14 @@ impl Token {
         match self {
             Self::Word(name) | Self::Name(name) | Self::Double(name) => Some(name),
             _ => None,
+        }
+    }
+
+    /// Its text, where it is a name or a string: either can name a variable or an account.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Single(text) => Some(text),
+            _ => self.name(),
         }
     }
 }
@@ -266,11 +274,13 @@ impl Lexer<'_> {
             }
             length
         };
-        self.skip(length);
+        let number = self.take(length).to_owned();
         if self.rest.chars().next().is_some_and(is_word) {
             self.refused.get_or_insert(Reason::NumberRunsOn);
         }
-        self.tokens.push(Token::Number);
+        // After `name.` it is a name as well.
+        let named = matches!(self.tokens.as_slice(), [.., before, Token::Symbol('.')] if before.name().is_some());
+        self.tokens.push(if named { Token::Word(number) } else { Token::Number(number) });
     }
 }
 

@@ -4,12 +4,21 @@
 //! still may do (take locks, sleep, read password hashes, change its session), and gives a good error before anything
 //! is sent. It is an allow-list: what it does not know to be a read is not one.
 
+mod account;
+mod condition;
+mod functions;
 mod gate;
+mod harm;
+#[cfg(test)]
+mod kinds;
 mod lexer;
 mod reason;
+mod variables;
+mod walk;
 
-pub use gate::{Class, Statement, classify, inspect};
+pub use gate::{Class, Statement, classify, inspect, shows_variables};
 pub use reason::Reason;
+pub use variables::holds_secret;
 
 /// What the answer to a statement is, judged by its first word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

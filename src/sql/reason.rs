@@ -1,7 +1,7 @@
 //! Why a statement is not run, in words for the model.
 
 /// Why a statement is not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Nothing but comments.
     Empty,
@@ -37,8 +37,22 @@ pub enum Reason {
     Into,
     /// A read that takes locks.
     Locks,
-    /// A function that holds a connection, takes a lock or reads a file.
-    Function,
+    /// A name that is called and not on the list of functions.
+    Function(String),
+    /// What advances a sequence in a read.
+    Sequence(String),
+    /// A variable whose name says that it holds a secret.
+    SecretVariable(String),
+    /// A table that prints all variables.
+    VariableTable(String),
+    /// A condition on what variables hold.
+    VariableValue,
+    /// A digest that stands for a statement.
+    Digest,
+    /// An account is made, or unlocked.
+    OpensAccount,
+    /// A managed user, or a role of theirs, in a statement about accounts.
+    ManagedUser(String),
     /// The schema with the users and their password hashes.
     SystemSchema,
     /// A variable is set.
@@ -46,8 +60,31 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// What is wrong and what to do, in one or two sentences.
-    pub fn sentence(self) -> &'static str {
+    /// What is wrong and what to do, in one or two sentences that name the word at fault.
+    pub fn sentence(&self) -> String {
+        match self.word() {
+            Some(word) => self.template().replace("{}", &word),
+            None => self.template().to_owned(),
+        }
+    }
+
+    /// As much of the word at fault as tells which one it is: TiDB's names have 64 characters at most.
+    fn word(&self) -> Option<String> {
+        const CHARACTERS_MAX: usize = 64;
+        match self {
+            Self::Function(word)
+            | Self::Sequence(word)
+            | Self::SecretVariable(word)
+            | Self::VariableTable(word)
+            | Self::ManagedUser(word) => {
+                Some(word.chars().filter(|character| *character != '`').take(CHARACTERS_MAX).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The sentence, with `{}` where the word stands.
+    fn template(&self) -> &'static str {
         match self {
             Self::Empty => "There is no statement, only comments.",
             Self::TooLong => "The statement is longer than 64 KiB. Split the work.",
@@ -76,9 +113,20 @@ impl Reason {
             Self::Locks => {
                 "A read that takes locks is not allowed: leave out FOR UPDATE, FOR SHARE and LOCK IN SHARE MODE."
             }
-            Self::Function => "A function that waits, takes a lock or reads a file is not allowed.",
+            Self::VariableValue => "SHOW VARIABLES is filtered by name only, not by `Value`.",
+            Self::Digest => "A digest stands for a statement that nobody here has read. Write the statement itself.",
+            Self::OpensAccount => {
+                "SQL makes and unlocks no accounts: the password would be empty, or pass through the model. Use db_create_user."
+            }
             Self::SystemSchema => "The schema `mysql` holds password hashes and is not open to tools.",
             Self::Assignment => "Setting a variable is not allowed.",
+            Self::Function(_) => "`{}` is not on the list of functions that tools run.",
+            Self::Sequence(_) => "`{}` advances a sequence, which is not a read. Use db_execute, and not in a view.",
+            Self::SecretVariable(_) => "The variable `{}` may hold a secret and is not open to tools.",
+            Self::VariableTable(_) => {
+                "`{}` prints secret variables. Use SHOW VARIABLES LIKE '...', or write the schema before a table of your own."
+            }
+            Self::ManagedUser(_) => "Account statements do not touch managed users and their roles: `{}` is one.",
         }
     }
 }

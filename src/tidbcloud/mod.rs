@@ -42,7 +42,7 @@ pub use self::{
     database::{DatabaseName, NotADatabase},
     error::{Answer, ApiError, CheckFailure},
     hosts::Hosts,
-    managed::{is_managed_name, random_password},
+    managed::random_password,
     memory::Memory,
     oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},
     rows::{Cell, ColumnType, Rows},

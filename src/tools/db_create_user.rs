@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Effect, SQL_TIME_MAX, Tool, Toolset, resolve::ClusterReference};
 use crate::{
+    managed_name::is_managed_name,
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
-    tidbcloud::{SqlRole, SqlUserName, is_managed_name, random_password},
+    tidbcloud::{SqlRole, SqlUserName, random_password},
 };
 
 /// Create a SQL user on a cluster. Its password is random and known to nobody: the person sets one in the TiDB Cloud

@@ -10,7 +10,7 @@ use super::{
     Context, Effect, SQL_TIME_MAX, Tool, Toolset,
     resolve::{BranchReference, ClusterReference},
     rows::RowsView,
-    sql::{query, rejected},
+    sql::{query, rejected, shown},
     types::Statements,
 };
 use crate::{
@@ -79,8 +79,8 @@ impl Room {
     }
 
     /// What the next statement gave, cut to its share.
-    fn take(&mut self, rows: Rows, whole_values: bool, text: &str) -> StatementResult {
-        let gives_rows = sql::answer(text) != Answer::Count;
+    fn take(&mut self, rows: Rows, query: &Query<'_>) -> StatementResult {
+        let gives_rows = sql::answer(query.sql) != Answer::Count;
         let reserved = Self::COUNT_BYTES.saturating_mul(self.without_rows);
         let share = self.left.saturating_sub(reserved) / self.with_rows.max(1);
         if gives_rows {
@@ -92,7 +92,7 @@ impl Room {
             StatementResult { rows_affected: rows.rows_affected, last_insert_id: rows.last_insert_id, result: None }
         } else {
             let within = share.saturating_sub(Self::COUNT_BYTES);
-            let result = Some(RowsView::within(rows, whole_values, within));
+            let result = Some(shown(rows, query, within));
             StatementResult { rows_affected: None, last_insert_id: None, result }
         };
         let bytes = serde_json::to_string(&result).map_or(0, |text| text.len() + 1);
@@ -105,6 +105,8 @@ impl Room {
 struct Plan {
     class: AccessClass,
     effect: SqlEffect,
+    /// One of them makes an account of a name that is none yet, unless the server's mode keeps it from that.
+    may_make_account: bool,
     /// One of several commits by itself, so that a transaction around them would promise what it cannot hold.
     one_by_one: bool,
 }
@@ -144,6 +146,11 @@ impl Tool for DbExecute {
         let plan = plan(&statements)?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
+        if plan.may_make_account {
+            let mode = query("SELECT @@sql_mode");
+            let mode = context.sql().run(&target, plan.class, None, mode, SqlEffect::Read).await?;
+            grants_to_accounts_only(&mode)?;
+        }
         let results = if statements.len() == 1 || plan.one_by_one {
             one_by_one(context, &target, database, &statements, &plan).await?
         } else {
@@ -155,7 +162,7 @@ impl Tool for DbExecute {
 
 /// Looks into every statement before the first one runs.
 fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
-    let mut plan = Plan { class: AccessClass::ReadWrite, effect: SqlEffect::Read, one_by_one: false };
+    let mut plan = Plan { class: AccessClass::ReadWrite, effect: SqlEffect::Read, may_make_account: false, one_by_one: false };
     for (index, text) in statements.iter().enumerate() {
         let at = |error: ToolError| place(error, index, statements.len());
         let statement = sql::inspect(text).map_err(|reason| at(rejected(reason)))?;
@@ -181,11 +188,27 @@ fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
             plan.class = AccessClass::Admin;
             plan.one_by_one = true;
         }
+        plan.may_make_account |= statement.may_make_account;
         if !matches!(sql::classify(text), Class::Read) {
             plan.effect = SqlEffect::Write;
         }
     }
     Ok(plan)
+}
+
+/// Holds the server to a mode in which `GRANT` makes no account, which would have an empty password.
+/// <https://docs.pingcap.com/tidb/stable/sql-mode>
+fn grants_to_accounts_only(mode: &Rows) -> Result<(), ToolError> {
+    let mode = mode.rows.first().and_then(|row| row.first()?.as_ref());
+    let mode = mode.map(|cell| cell.text.as_str()).unwrap_or_default();
+    if mode.to_ascii_uppercase().split(',').any(|part| part == "NO_AUTO_CREATE_USER") {
+        return Ok(());
+    }
+    Err(ToolError::new(
+        ToolErrorCode::SqlRejected,
+        "GRANT is not run: without NO_AUTO_CREATE_USER in sql_mode it could make an account with an empty password.",
+    )
+    .hint("Add NO_AUTO_CREATE_USER to the global sql_mode."))
 }
 
 async fn one_by_one<P: Platform>(
@@ -204,7 +227,7 @@ async fn one_by_one<P: Platform>(
         held.release_one();
         let query = query(text);
         match context.sql().run(target, plan.class, database, query, plan.effect).await {
-            Ok(rows) => results.push(room.take(rows, query.whole_values, text)),
+            Ok(rows) => results.push(room.take(rows, &query)),
             Err(error) => {
                 let mut error = place(error.into(), index, statements.len());
                 if index > 0 {
@@ -236,7 +259,7 @@ async fn transaction<P: Platform>(
 ) -> Result<Vec<StatementResult>, ToolError> {
     let mut room = Room::new(statements, context.result_bytes());
     let queries: Vec<Query<'_>> = statements.iter().map(|text| query(text)).collect();
-    let keep = |query: &Query<'_>, rows| room.take(rows, query.whole_values, query.sql);
+    let keep = |query: &Query<'_>, rows| room.take(rows, query);
     match context.sql().transaction(target, plan.class, database, &queries, keep).await {
         Ok(results) => Ok(results),
         Err(failure) => {
@@ -281,4 +304,20 @@ fn place(mut error: ToolError, index: usize, count: usize) -> ToolError {
         error.message = format!("Statement {} of {count}: {}", index + 1, error.message);
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rows, grants_to_accounts_only};
+    use crate::tidbcloud::Cell;
+
+    #[test]
+    fn a_grant_needs_a_mode_in_which_it_makes_no_account() {
+        let allowed = |mode: Option<&str>| {
+            let cell = mode.map(|text| Cell { text: text.to_owned(), cut: false });
+            grants_to_accounts_only(&Rows { rows: vec![vec![cell]], ..Rows::default() }).is_ok()
+        };
+        assert!(allowed(Some("STRICT_TRANS_TABLES,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION")));
+        assert!(!allowed(Some("STRICT_TRANS_TABLES")) && !allowed(Some("")) && !allowed(None));
+    }
 }

@@ -9,7 +9,7 @@ use super::{
     Context, Effect, SQL_TIME_MAX, Tool, Toolset,
     resolve::{BranchReference, ClusterReference},
     rows::RowsView,
-    sql::{must_read, query},
+    sql::{must_read, query, shown},
     types::SqlText,
 };
 use crate::{
@@ -43,6 +43,6 @@ impl Tool for DbQuery {
         let database = self.database.as_ref();
         let query = query(self.sql.as_str());
         let rows = context.sql().run(&target, AccessClass::ReadOnly, database, query, SqlEffect::Read).await?;
-        Ok(RowsView::within(rows, query.whole_values, context.result_bytes()))
+        Ok(shown(rows, &query, context.result_bytes()))
     }
 }

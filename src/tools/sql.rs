@@ -1,9 +1,10 @@
 //! What the SQL tools share: from a refusal of the gate, and from a failure of the database, to an error for the model.
 
+use super::rows::RowsView;
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     sql::{self, Answer, Class},
-    tidbcloud::Query,
+    tidbcloud::{Query, Rows},
 };
 
 /// Lets through what is known to be a read.
@@ -24,4 +25,14 @@ pub(super) fn rejected(reason: sql::Reason) -> ToolError {
 /// A statement as it is sent.
 pub(super) fn query(sql: &str) -> Query<'_> {
     Query { sql, whole_values: sql::answer(sql) == Answer::Description, skipped_rows: 0 }
+}
+
+/// What a statement gave, for the model: without the variables that hold secrets where it is a `SHOW VARIABLES`.
+pub(super) fn shown(mut rows: Rows, query: &Query<'_>, bytes_max: usize) -> RowsView {
+    if sql::shows_variables(query.sql) {
+        let kept = rows.rows.len();
+        rows.rows.retain(|row| !matches!(row.first(), Some(Some(cell)) if sql::holds_secret(&cell.text)));
+        rows.seen = rows.seen.saturating_sub(kept - rows.rows.len());
+    }
+    RowsView::within(rows, query.whole_values, bytes_max)
 }

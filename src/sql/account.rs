@@ -1,0 +1,76 @@
+//! Statements about accounts: which of them no tool runs.
+
+use super::{Reason, lexer::Token, walk::one_of};
+use crate::managed_name::mentions_managed_name;
+
+/// The roles that TiDB Cloud makes on each cluster and that managed users have (`builtinRole` of the IAM API's SQL
+/// users): what changes one of them changes every managed user.
+const BUILTIN_ROLES: &[&str] = &["role_readonly", "role_readwrite", "role_admin"];
+
+/// Words for the account that runs the statement; in this server that is a managed user.
+const CURRENT: &[&str] = &["current_user", "user", "session_user", "system_user"];
+
+/// Holds a statement about accounts, if it is one, to leaving managed users and their roles alone, and to opening no
+/// account. A managed user must not be the definer of a view either.
+pub(super) fn check(tokens: &[Token]) -> Result<(), Reason> {
+    if let Some(definer) = definer(tokens)
+        && let Some(name) = managed(definer)
+    {
+        return Err(Reason::ManagedUser(name));
+    }
+    let Some(first) = tokens.first() else { return Ok(()) };
+    let of_accounts = tokens.iter().skip(1).take(3).find(|token| !one_of(Some(token), &["or", "replace"]));
+    let grants = one_of(Some(first), &["grant", "revoke"]);
+    let defines = one_of(Some(first), &["create", "alter", "drop", "rename"]) && one_of(of_accounts, &["user", "role"]);
+    if !grants && !defines {
+        return Ok(());
+    }
+    let user = one_of(of_accounts, &["user"]);
+    if defines && user && (first.is("create") || tokens.iter().any(|token| token.is("unlock"))) {
+        return Err(Reason::OpensAccount);
+    }
+    if let Some(name) = managed(tokens).or_else(|| current(tokens)) {
+        return Err(Reason::ManagedUser(name));
+    }
+    // `GRANT role_readonly TO somebody` gives the role to somebody; what stands behind is who is changed.
+    let changed = tokens.iter().position(|token| one_of(Some(token), &["to", "from"])).filter(|_| grants).unwrap_or(0);
+    let role = tokens.iter().skip(changed).filter_map(Token::text).find(|name| {
+        let name = name.rsplit('.').next().unwrap_or_default();
+        BUILTIN_ROLES.contains(&name.trim())
+    });
+    role.map_or(Ok(()), |role| Err(Reason::ManagedUser(role.to_owned())))
+}
+
+/// What follows `DEFINER =`, up to the host of the account.
+fn definer(tokens: &[Token]) -> Option<&[Token]> {
+    const ACCOUNT: usize = 4; // `=`, the name, `@` and the host
+    let at = tokens.iter().position(|token| token.is("definer"))? + 1;
+    let rest = tokens.get(at..)?;
+    rest.get(..ACCOUNT).or(Some(rest))
+}
+
+/// The managed name that stands in one of these names and strings, or in several that a server joins.
+fn managed(tokens: &[Token]) -> Option<String> {
+    let mut joined = String::new();
+    for token in tokens {
+        match token {
+            Token::Single(text) | Token::Double(text) => joined.push_str(text),
+            _ => joined.clear(),
+        }
+        let name = if joined.is_empty() { token.text().unwrap_or_default() } else { &joined };
+        if mentions_managed_name(name) {
+            return Some(name.to_owned());
+        }
+    }
+    None
+}
+
+/// `CURRENT_USER`, or one of the functions that name the same account.
+fn current(tokens: &[Token]) -> Option<String> {
+    tokens.iter().enumerate().find_map(|(at, token)| {
+        let Token::Word(word) = token else { return None };
+        let called = tokens.get(at + 1) == Some(&Token::Symbol('('));
+        let names = word == "current_user" || called && CURRENT.contains(&word.as_str());
+        names.then(|| word.clone())
+    })
+}
