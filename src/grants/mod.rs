@@ -2,6 +2,7 @@
 
 pub mod grant;
 pub mod index;
+pub mod key;
 pub mod seal;
 pub mod store;
 pub mod token;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{grant, index, seal::base64url, token::GrantId, transaction};
+use super::{grant, index, key, seal::base64url, token::GrantId, transaction};
 use crate::clock::UnixMillis;
 
 /// Name of a stored object: its kind and a random id or keyed hash.
@@ -25,6 +25,11 @@ impl ObjectName {
         Self(format!("index:{}", base64url(hash)))
     }
 
+    /// What is remembered of an API key, by the keyed hash of its public half.
+    pub fn key(hash: &[u8]) -> Self {
+        Self(format!("key:{}", base64url(hash)))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -40,6 +45,8 @@ pub enum Command {
     Transaction(transaction::Command),
     /// An index.
     Index(index::Command),
+    /// An API key.
+    Key(key::Command),
 }
 
 /// What it answers.
@@ -51,6 +58,8 @@ pub enum Reply {
     Transaction(transaction::Reply),
     /// An index.
     Index(index::Reply),
+    /// An API key.
+    Key(key::Reply),
 }
 
 /// What an object keeps.
@@ -63,6 +72,8 @@ pub enum Stored {
     Transaction(transaction::Record),
     /// An index.
     Index(index::Record),
+    /// An API key.
+    Key(key::Record),
 }
 
 impl Stored {
@@ -72,6 +83,7 @@ impl Stored {
             Self::Grant(record) => record.ends(),
             Self::Transaction(record) => record.ends(),
             Self::Index(record) => record.ends(),
+            Self::Key(record) => record.ends(),
         }
     }
 }
@@ -103,6 +115,14 @@ pub fn step(stored: Option<Stored>, now: UnixMillis, command: Command) -> (Optio
             };
             let (record, reply) = index::step(record, now, command);
             (record.map(Stored::Index), Reply::Index(reply))
+        }
+        Command::Key(command) => {
+            let record = match stored {
+                Some(Stored::Key(record)) => Some(record),
+                _ => None,
+            };
+            let (record, reply) = key::step(record, now, command);
+            (record.map(Stored::Key), Reply::Key(reply))
         }
     }
 }
