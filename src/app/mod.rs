@@ -16,7 +16,7 @@ use std::{
 };
 
 use doors::{Caller, Credential, Door, Refusal};
-use guessing::Guess;
+use guessing::Entry;
 use limiting::Limit;
 
 use crate::{
@@ -25,17 +25,15 @@ use crate::{
         seal::Keyring,
         store::{Command, ObjectName, Reply},
     },
+    guesses::{Pairs, Witness},
     hash::hex,
     http::{Head, Method, Response},
-    mcp::{
-        self,
-        tools::{ToolErrorCode, Toolbox},
-    },
+    mcp::{self, tools::Toolbox},
     oauth::{self, AccessRefused, Route, Session},
     platform::{BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, StorageFailure, UnixMillis},
     scope::Scope,
     secret::Secret,
-    tidbcloud::{ApiKey, Memory},
+    tidbcloud::{ApiKey, KeyWitness, Memory, Unwatched},
     tools::{self, Homes, Organization, Tools},
 };
 
@@ -44,6 +42,8 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// A client on a slow line sends 1 MiB at 1 Mbit/s in 8.4 s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const INVALID_TOKEN: &str = "This token is not valid here, has ended or was revoked. Connect again.";
 
 /// Name, as in `serverInfo`.
 pub const NAME: &str = "mcp-server-tidbcloud";
@@ -63,7 +63,7 @@ pub struct Isolate {
     authorization: oauth::Memory,
     secret: RefCell<Option<Secret>>,
     limiter: limiting::Local,
-    pairs: guessing::Pairs,
+    pairs: Pairs,
     homes: Homes,
 }
 
@@ -132,7 +132,9 @@ impl<'a, P: Platform> App<'a, P> {
         };
         let keyring = match &caller.credential {
             Credential::Token(_) => self.keyring().await,
-            Credential::Keys(_) | Credential::Owner => self.secret().await.map(|secret| Keyring::new(secret, [])),
+            Credential::Keys(_) | Credential::Owner => {
+                self.secret().await.map(|secret| Keyring::new(secret, self.config.previous_secret.iter().cloned()))
+            }
         };
         let Ok(keyring) = keyring else { return unavailable(&line.request_id) };
         let visitor = limiting::visitor(address, self.config, &keyring);
@@ -150,6 +152,7 @@ impl<'a, P: Platform> App<'a, P> {
             keyring: &keyring,
             memory: &self.isolate.authorization,
             tidb_cloud_memory: &self.isolate.memory,
+            pairs: &self.isolate.pairs,
             visitor: &visitor,
             origin: &origin,
             request_id: &line.request_id.clone(),
@@ -159,22 +162,29 @@ impl<'a, P: Platform> App<'a, P> {
                 Ok(session) => Some(session),
                 Err(AccessRefused::Unavailable) => return unavailable(&line.request_id),
                 Err(AccessRefused::Invalid) => {
-                    let message = "This token is not valid here, has ended or was revoked. Connect again.";
-                    let refusal = doors::unauthorized(head, self.config, Some("invalid_token"), message);
+                    let refusal = doors::unauthorized(head, self.config, Some("invalid_token"), INVALID_TOKEN);
                     return limiting::describe(refusal.response(&line.request_id), &[&taken]);
                 }
             },
             Credential::Keys(_) | Credential::Owner => None,
         };
-        let (guess, may_be_tried) = match &caller.credential {
+        let chosen = Witness::of_chosen(&self.platform, &keyring, &self.isolate.pairs, visitor.source());
+        let granted = Witness::of_granted(&self.platform, &keyring, &self.isolate.pairs);
+        let (witness, may_be_tried): (&dyn KeyWitness, bool) = match &caller.credential {
             Credential::Keys(key) => {
-                let guess = Guess::new(key, &keyring, &self.isolate.pairs, &self.isolate.limiter);
-                match guess.enter(&self.platform, &visitor).await {
-                    Ok(may_be_tried) => (Some(guess), may_be_tried),
-                    Err(refused) => return limiting::describe(refused.refusal(&line.request_id), &[&taken]),
+                let (limits, pairs) = (&self.isolate.limiter, &self.isolate.pairs);
+                match guessing::enter(&self.platform, limits, pairs, &chosen, &visitor, key).await {
+                    Entry::Open => (&chosen, true),
+                    Entry::Unknown => (&chosen, false),
+                    Entry::Refused(millis) => {
+                        let message = "Too many different or refused API keys. Check the keys and wait.";
+                        let refusal = limiting::refusal(message, millis, &line.request_id);
+                        return limiting::describe(refusal, &[&taken]);
+                    }
                 }
             }
-            Credential::Owner | Credential::Token(_) => (None, true),
+            Credential::Token(_) if session.as_ref().is_some_and(|session| !session.is_owner) => (&granted, true),
+            Credential::Owner | Credential::Token(_) => (&Unwatched, true),
         };
         let of_credential =
             Limit::of_credential(&credential_parts(&caller.credential, session.as_ref()), self.config, &keyring);
@@ -186,19 +196,11 @@ impl<'a, P: Platform> App<'a, P> {
         let admitted = Admitted {
             caller: &caller,
             session: session.as_ref(),
+            witness,
             may_be_tried,
             limits: &[&of_address, &of_credential],
         };
         let response = self.protocol(head, body, line, &admitted, &server).await;
-        if let Some(guess) = guess {
-            match line.error_code {
-                Some(ToolErrorCode::UnauthenticatedUpstream) => guess.leave(&self.platform, false).await,
-                _ if self.platform.fetches.get() > 0 && line.error_code.is_none() => {
-                    guess.leave(&self.platform, true).await
-                }
-                _ => {}
-            }
-        }
         limiting::describe(response, &[&taken, &taken_too])
     }
 
@@ -262,6 +264,7 @@ impl<'a, P: Platform> App<'a, P> {
             platform: &self.platform,
             hosts: &self.config.hosts,
             organizations: &organizations,
+            witness: admitted.witness,
             memory: &self.isolate.memory,
             homes: &self.isolate.homes,
             secret: &secret,
@@ -321,6 +324,8 @@ fn credential_parts<'a>(credential: &'a Credential, session: Option<&'a Session>
 struct Admitted<'a> {
     caller: &'a Caller,
     session: Option<&'a Session>,
+    /// Who watches over the keys.
+    witness: &'a dyn KeyWitness,
     /// Whether the credential may be tried at TiDB Cloud.
     may_be_tried: bool,
     /// What each further message of a batch is charged to.

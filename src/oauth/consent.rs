@@ -191,7 +191,7 @@ impl<P: Platform> Server<'_, P> {
         } else {
             for organization in &filled.contents.organizations {
                 let Credential::Key(key) = &organization.credential else { continue };
-                match self.check_key(key).await {
+                match self.check(&key.clone().into()).await {
                     Checked::Accepted => {}
                     Checked::Refused => {
                         return refused(

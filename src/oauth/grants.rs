@@ -69,7 +69,7 @@ impl<P: Platform> Server<'_, P> {
         } else {
             const REFUSED: &str = "TiDB Cloud does not accept these keys.";
             let Ok(key) = ApiKey::new(one("publicKey"), one("privateKey")) else { return wrong("publicKey", REFUSED) };
-            match self.check_key(&key).await {
+            match self.check(&key.clone().into()).await {
                 Checked::Accepted => {}
                 Checked::Refused => return wrong("publicKey", REFUSED),
                 Checked::Guarded(guarded) => return self.guarded_page(guarded),

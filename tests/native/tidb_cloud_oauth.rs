@@ -6,7 +6,7 @@ use mcp_server_tidbcloud::{
     secret::Secret,
     tidbcloud::{
         AccessClass, AuthorizationServer, BearerToken, CheckFailure, Cloud, Effect, Memory, OAuthError, Target,
-        TokenKind,
+        TokenKind, Unwatched,
     },
 };
 use serde_json::json;
@@ -62,7 +62,7 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
     let secret = Secret::new(SERVER_SECRET);
     let count = |server: &Native, access: &Secret| {
         let (authenticator, memory) = (bearer(access).into(), Memory::new());
-        let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &memory, deadline);
+        let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &Unwatched, &memory, deadline);
         let sql = "SELECT COUNT(*) FROM shop.products";
         block_on(cloud.sql(&secret, None).run(&target, AccessClass::ReadOnly, None, sql, Effect::Read))
     };
@@ -81,7 +81,7 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
 
     assert_eq!(oauth!(revoke(&refreshed.access, TokenKind::Access)), Ok(()));
     let (authenticator, memory) = (bearer(&refreshed.access).into(), Memory::new());
-    let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &memory, deadline);
+    let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &Unwatched, &memory, deadline);
     assert!(matches!(block_on(cloud.check()), Err(CheckFailure::Refused(_))), "it was revoked");
 }
 

@@ -1,1 +1,3 @@
 //! Rows of `tests/cases/field.tsv` where only the real runtime can show the right answer.
+
+mod guesses;
