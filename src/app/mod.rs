@@ -1,8 +1,9 @@
 //! Routes, who is calling, limits; then the protocol.
 //!
 //! A request to `/mcp` passes the doors in this order, and the first that fails answers: verb, host, origin and address,
-//! query, credentials, limit per address, grant, limit per credential, content type, body, protocol, scope. Nothing before
-//! the limit costs a call to a Durable Object, and nothing before the body reads it.
+//! query, credentials, limit per address, grant or key pair, limit per credential, content type, body, protocol, scope. Nothing
+//! before the limit costs a call to a Durable Object, but for one in ten credentials that open nothing; and nothing before the
+//! body reads it.
 
 mod authorization;
 mod doors;
@@ -16,7 +17,7 @@ use std::{
 };
 
 use doors::{Caller, Credential, Door, Refusal};
-use guessing::Entry;
+use guessing::{Entry, WrongCredentials};
 use limiting::Limit;
 
 use crate::{
@@ -64,6 +65,7 @@ pub struct Isolate {
     secret: RefCell<Option<Secret>>,
     limiter: limiting::Local,
     pairs: Pairs,
+    wrong_credentials: WrongCredentials,
     homes: Homes,
 }
 
@@ -123,6 +125,7 @@ impl<'a, P: Platform> App<'a, P> {
         let caller = match doors::pass(head, self.config) {
             Ok(Door::Preflight) => return Response::empty(204),
             Ok(Door::Caller(caller)) => caller,
+            Err(refusal) if refusal.wrong_credential => return self.wrong_credential(head, &refusal, line).await,
             Err(refusal) => return refusal.response(&line.request_id),
         };
         line.auth = Some(caller.credential.kind());
@@ -137,6 +140,12 @@ impl<'a, P: Platform> App<'a, P> {
             }
         };
         let Ok(keyring) = keyring else { return unavailable(&line.request_id) };
+        if let Credential::Token(token) = &caller.credential
+            && oauth::is_made_up(token.expose(), &keyring)
+        {
+            let refusal = doors::unauthorized(head, self.config, Some("invalid_token"), INVALID_TOKEN);
+            return self.wrong_credential(head, &refusal, line).await;
+        }
         let visitor = limiting::visitor(address, self.config, &keyring);
         line.ip_hash = Some(visitor.short_hash().to_owned());
         let of_address = Limit::of_address(&visitor, self.config);
@@ -161,6 +170,7 @@ impl<'a, P: Platform> App<'a, P> {
             Credential::Token(token) => match server.access(token.expose()).await {
                 Ok(session) => Some(session),
                 Err(AccessRefused::Unavailable) => return unavailable(&line.request_id),
+                // Not counted as a guess: whoever has a token that ended needs the 401 to connect again, whatever strangers send.
                 Err(AccessRefused::Invalid) => {
                     let refusal = doors::unauthorized(head, self.config, Some("invalid_token"), INVALID_TOKEN);
                     return limiting::describe(refusal.response(&line.request_id), &[&taken]);
@@ -202,6 +212,23 @@ impl<'a, P: Platform> App<'a, P> {
         };
         let response = self.protocol(head, body, line, &admitted, &server).await;
         limiting::describe(response, &[&taken, &taken_too])
+    }
+
+    /// 401, or 429 where too many credentials from this address opened nothing.
+    async fn wrong_credential(&self, head: &Head, refusal: &Refusal, line: &log::Line) -> Response {
+        let Some(address) = doors::address(head) else { return refusal.response(&line.request_id) };
+        let shared = self.config.shared_egress.iter().any(|range| range.contains(address));
+        let visitor = async || {
+            let keyring = Keyring::new(self.secret().await.ok()?, []);
+            Some(limiting::visitor(address, self.config, &keyring))
+        };
+        match self.isolate.wrong_credentials.count(&self.platform, address, shared, visitor).await {
+            None => refusal.response(&line.request_id),
+            Some(millis) => {
+                let message = "Too many credentials from this address that are not valid here. Check yours and wait.";
+                limiting::refusal(message, millis, &line.request_id)
+            }
+        }
     }
 
     async fn protocol(

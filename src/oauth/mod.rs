@@ -25,7 +25,7 @@ mod token;
 use std::cell::RefCell;
 
 pub use self::{
-    access::{AccessRefused, Session},
+    access::{AccessRefused, Session, is_made_up},
     contents::{Contents, Credential, Organization},
     guard::Visitor,
 };

@@ -9,8 +9,10 @@ use tidbcloud_sandbox::control::{SHOP_CLUSTER_ID, SHOP_USER_PREFIX};
 
 use crate::{
     support::{
-        Answer, Call, Driver, key_headers, keys,
-        oauth::{Flow, browser_form, fields, list_clusters},
+        Answer, Call, Driver,
+        bad_inputs::ACCESS_KEY,
+        key_headers, keys,
+        oauth::{Flow, Page, browser_form, fields, get, list_clusters, with},
         request,
     },
     world::{Native, SANDBOX},
@@ -362,6 +364,131 @@ fn sec_007_a_pair_that_is_known_costs_no_call_and_one_that_is_new_few() {
         let stored: mcp_server_tidbcloud::grants::store::Stored = serde_json::from_str(stored).expect("JSON");
         assert!(stored.ends().0 <= now + 60_000, "{name}");
     }
+}
+
+fn owner() -> Native {
+    let private = keys("owner").1;
+    Native::with(&[
+        ("TIDB_CLOUD_SANDBOX", SANDBOX),
+        ("TIDB_CLOUD_PUBLIC_KEY", "SBXOWNER"),
+        ("TIDB_CLOUD_PRIVATE_KEY", &private),
+        ("MCP_ACCESS_KEY", ACCESS_KEY),
+    ])
+}
+
+fn with_authorization(value: &str) -> Call {
+    let call = request("2026-07-28", "owner", "tools/list", json!({}));
+    call.without("X-TiDB-API-Public-Key").without("X-TiDB-API-Private-Key").and("Authorization", value)
+}
+
+/// 401s among so many answers, and 429s; there is nothing else.
+fn tally(server: &mut Native, times: usize, call: impl Fn(usize) -> Call) -> (usize, usize) {
+    let statuses: Vec<u16> = (0..times).map(|number| server.send(call(number)).status).collect();
+    let count = |wanted| statuses.iter().filter(|status| **status == wanted).count();
+    assert_eq!(count(401) + count(429), times, "{statuses:?}");
+    (count(401), count(429))
+}
+
+#[test]
+fn sec_018_wrong_access_keys_meet_a_limit_and_the_right_one_does_not() {
+    let mut server = owner();
+    server.behind("192.0.2.66");
+    let guess = |number: usize| with_authorization(&format!("Bearer canary-access-key-that-is-wrong-{number:08}"));
+    assert_eq!(tally(&mut server, 300, guess), (30, 270));
+    let refused = server.send(guess(1));
+    assert_eq!(refused.json()["error"]["data"]["code"], json!("RATE_LIMITED"));
+    assert!(refused.header("Retry-After").is_some());
+    let limiter = server.world.subrequests.take().iter().filter(|name| name.starts_with("wrong-credentials:")).count();
+    assert_eq!(limiter, 3, "one call for ten that were wrong");
+    // Who has the key goes on, from the same address as from any other; so does the first mistake of others.
+    let right = with_authorization(&format!("Bearer {ACCESS_KEY}"));
+    assert_eq!(server.send(right.clone()).status, 200);
+    // In other isolates what the limiter was told holds as well: nine are lost to each.
+    for _ in 0..3 {
+        server.isolate = Isolate::new();
+        assert_eq!(tally(&mut server, 50, guess), (9, 41));
+        assert_eq!(server.send(right.clone()).status, 200);
+    }
+    server.behind("192.0.2.67");
+    assert_eq!(server.send(guess(1)).status, 401);
+    server.behind("192.0.2.66");
+    server.advance(60);
+    assert_eq!(tally(&mut server, 20, guess), (20, 0));
+}
+
+/// Whatever is offered and opens nothing, on deployments of every kind.
+#[test]
+fn sec_018_every_credential_that_opens_nothing_is_a_guess() {
+    let made_up = |number: usize| format!("tdb_at_v1.{number:022}.{}", "A".repeat(43));
+    type Guess = Box<dyn Fn(usize) -> Call>;
+    let guesses: [(&str, Guess); 6] = [
+        ("bearer", Box::new(|number| with_authorization(&format!("Bearer canary-wrong-{number}")))),
+        ("token of our form", Box::new(move |number| with_authorization(&format!("Bearer {}", made_up(number))))),
+        ("Basic", Box::new(|number| with_authorization(&format!("Basic Y2FuYXJ5{number:04}")))),
+        ("no scheme", Box::new(|number| with_authorization(&format!("canary-{number}")))),
+        ("too long", Box::new(|number| with_authorization(&format!("Bearer {number}{}", "x".repeat(600))))),
+        ("half a pair", Box::new(|number| regions(&wrong(number)).without("X-TiDB-API-Public-Key"))),
+    ];
+    for deployment in [owner, Native::new] {
+        for (kind, guess) in &guesses {
+            let mut server = deployment();
+            server.behind("192.0.2.66");
+            let (unauthenticated, limited) = tally(&mut server, 90, guess);
+            assert_eq!((unauthenticated, limited), (30, 60), "{kind}");
+            // The isolate's first question for its secret, and one call for ten.
+            let asked = server.world.subrequests.take();
+            let limiter = asked.iter().filter(|name| name.starts_with("wrong-credentials:")).count();
+            assert!(limiter == 3 && asked.len() <= 4, "{kind}: {asked:?}");
+            // Together they have one limit.
+            assert_eq!(server.send(with_authorization("Bearer canary-other")).status, 429, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn sec_018_who_offers_nothing_is_told_how_to_get_in_and_costs_nothing() {
+    for mut server in [owner(), Native::new()] {
+        server.behind("192.0.2.66");
+        let nothing = |_| with_authorization("").without("Authorization");
+        assert_eq!(tally(&mut server, 300, nothing), (300, 0));
+        assert_eq!(server.world.subrequests.take(), Vec::<String>::new());
+        // Nor do nine that are wrong cost a call for each, nor any when the limiter does not answer.
+        server.world.limiter_fails.set(Some(LimiterFailure::Unavailable));
+        let guess = |number: usize| with_authorization(&format!("Bearer canary-wrong-{number}"));
+        assert_eq!(tally(&mut server, 9, guess), (9, 0));
+        assert_eq!(server.world.subrequests.take(), Vec::<String>::new());
+        assert_eq!(tally(&mut server, 291, guess), (21, 270), "then the isolate's own count is the limit");
+    }
+}
+
+/// A client with a token that ended has to see the 401, or it would never refresh.
+#[test]
+fn sec_018_a_token_that_ended_is_told_so_whatever_strangers_send_from_its_address() {
+    let mut server = Native::new();
+    let flow = Flow::new(&mut server);
+    let tokens = flow.tokens(&mut server, "tidb:read");
+    server.behind("192.0.2.66");
+    assert_eq!(tally(&mut server, 60, |_| with_authorization("Bearer canary-wrong")), (30, 30));
+    assert_eq!(server.send(list_clusters(&tokens.access)).status, 200);
+    server.advance(3_601);
+    tally(&mut server, 60, |_| with_authorization("Bearer canary-wrong"));
+    assert_eq!(server.send(list_clusters(&tokens.access)).status, 401);
+}
+
+#[test]
+fn sec_018_the_access_key_typed_on_a_page_has_a_limit_that_its_owner_does_not_meet() {
+    let mut server = owner();
+    let origin = server.origin();
+    let prove = |key: &str| browser_form(&origin, "/grants", "", &fields(&[("accessKey", key)]));
+    server.behind("192.0.2.66");
+    let statuses: Vec<u16> = (0..12).map(|number| server.send(prove(&wrong(number))).status).collect();
+    assert_eq!(statuses, [[400; 10].as_slice(), &[429, 429]].concat());
+    assert_eq!(server.send(prove(ACCESS_KEY)).status, 200);
+    let flow = Flow::new(&mut server);
+    let page = Page::of(&server.send(get(&format!("/authorize?{}", crate::support::oauth::encode(&flow.request())))));
+    let typed = |key: &str| with(fields(&[("scope", "tidb:read")]), "accessKey", key);
+    assert_eq!(flow.decide(&mut server, &page, typed(&wrong(1))).status, 429);
+    assert_eq!(flow.decide(&mut server, &page, typed(ACCESS_KEY)).status, 200);
 }
 
 /// One thing that happens.

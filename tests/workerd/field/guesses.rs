@@ -5,7 +5,7 @@ use std::{thread, time::Instant};
 use serde_json::json;
 
 use crate::{
-    support::{Answer, Call, keys, request},
+    support::{Answer, Call, bad_inputs::ACCESS_KEY, keys, request},
     worker::{Worker, send},
 };
 
@@ -112,4 +112,37 @@ fn sec_007_a_pair_that_was_taken_passes_while_strangers_are_held_up() {
         assert!(answers.iter().all(|answer| answer.status == 503 || takes(answer)), "Worker {number}");
         assert!(takes(&send_from(&worker.origin, "198.51.100.9", right())), "Worker {number}");
     }
+}
+
+#[test]
+fn sec_018_wrong_access_keys_meet_a_limit_that_outlives_a_restart() {
+    let state = tempfile::tempdir().expect("a directory");
+    let private = keys("owner").1;
+    let variables = format!(
+        "TIDB_CLOUD_PUBLIC_KEY = \"SBXOWNER\"\nTIDB_CLOUD_PRIVATE_KEY = \"{private}\"\nMCP_ACCESS_KEY = \"{ACCESS_KEY}\""
+    );
+    let with_bearer = |token: &str| {
+        let call = request("2026-07-28", "owner", "tools/list", json!({})).without("X-TiDB-API-Public-Key");
+        call.without("X-TiDB-API-Private-Key").and("Authorization", &format!("Bearer {token}"))
+    };
+    let guess = |worker: &Worker, count: usize| {
+        let calls = (0..count).map(|number| ("203.0.113.40".to_owned(), with_bearer(&wrong(number)))).collect();
+        let answers = at_once(&worker.origin, calls);
+        assert!(answers.iter().all(|answer| matches!(answer.status, 401 | 429)));
+        answers.iter().filter(|answer| answer.status == 401).count()
+    };
+    let worker = Worker::with_variables(state.path(), &variables);
+    let started = Instant::now();
+    // 30 at once, one every two seconds after that, and one more for the request that straddles the end.
+    let first = guess(&worker, 300);
+    let most = 31 + started.elapsed().as_secs() as usize / 2;
+    assert!((30..=most).contains(&first), "{first} of 300, at most {most}");
+    assert_eq!(send_from(&worker.origin, "203.0.113.40", with_bearer(ACCESS_KEY)).status, 200);
+    drop(worker);
+    let worker = Worker::with_variables(state.path(), &variables);
+    let again = guess(&worker, 100);
+    println!("{first} and, {:?} after the first, {again} were told that they are wrong", started.elapsed());
+    // Nine that the first isolate did not tell of, and nine of the second; ten more where the limiter was too slow to hear.
+    assert!(again < 30 || started.elapsed().as_secs() >= 60, "{again}");
+    assert_eq!(send_from(&worker.origin, "203.0.113.40", with_bearer(ACCESS_KEY)).status, 200);
 }
