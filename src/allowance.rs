@@ -4,10 +4,17 @@ use std::{cell::Cell, time::Duration};
 
 use crate::clock::UnixMillis;
 
-/// Workers' free plan allows 50 subrequests. Five are for Durable Objects: the server secret, the limits of address and
-/// credential, and two for the credential itself (a grant, or a pair of keys that is new).
-/// <https://developers.cloudflare.com/workers/platform/limits/#subrequests>
+/// What one HTTP request may ask of other hosts.
 const REQUESTS_MAX: u32 = 45;
+
+/// Workers' free plan allows 50 subrequests, and a call to a Durable Object is one. Warm, a request makes three: the limits
+/// of address and credential, and the grant. A pair of keys that was never used here makes up to seven, and so leaves
+/// 41 for other hosts. <https://developers.cloudflare.com/workers/platform/limits/#subrequests>
+const SUBREQUESTS_MAX: u32 = 50;
+
+/// Calls to Durable Objects that may follow: what TiDB Cloud said of a key is noted, under the current and an earlier
+/// server secret.
+const OBJECTS_TO_COME: u32 = 2;
 
 /// A statement of 30 s, after 20 s in which a new SQL user begins to work, and 5 s for the control plane. Many clients
 /// give up after 60 s.
@@ -23,6 +30,7 @@ const SCANNED_BYTES_MAX: usize = 2 << 20;
 /// What is left.
 pub struct Allowance {
     requests: Cell<u32>,
+    objects: Cell<u32>,
     held: Cell<u32>,
     deadline: UnixMillis,
     calls: Cell<usize>,
@@ -35,6 +43,7 @@ impl Allowance {
     pub fn new(now: UnixMillis) -> Self {
         Self {
             requests: Cell::new(0),
+            objects: Cell::new(0),
             held: Cell::new(0),
             deadline: now.after(TIME_MAX),
             calls: Cell::new(1),
@@ -55,7 +64,14 @@ impl Allowance {
 
     /// Whether so many requests can be sent, beside those that are held back.
     pub fn fits(&self, requests: u32) -> bool {
-        requests <= REQUESTS_MAX.saturating_sub(self.requests.get()).saturating_sub(self.held.get())
+        let beside_objects = SUBREQUESTS_MAX.saturating_sub(OBJECTS_TO_COME).saturating_sub(self.objects.get());
+        let sent = self.requests.get().saturating_add(self.held.get());
+        requests <= REQUESTS_MAX.min(beside_objects).saturating_sub(sent)
+    }
+
+    /// Notes a call to a Durable Object.
+    pub fn object_asked(&self) {
+        self.objects.set(self.objects.get().saturating_add(1));
     }
 
     /// Takes one request; whether there was one.

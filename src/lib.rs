@@ -17,6 +17,7 @@ pub mod config;
 #[cfg(target_arch = "wasm32")]
 pub mod edge;
 pub mod grants;
+pub mod guesses;
 pub mod hash;
 pub mod http;
 pub mod limits;

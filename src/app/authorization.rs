@@ -74,6 +74,7 @@ impl<P: Platform> App<'_, P> {
             keyring: &keyring,
             memory: &self.isolate.authorization,
             tidb_cloud_memory: &self.isolate.memory,
+            pairs: &self.isolate.pairs,
             visitor: &visitor,
             origin: &origin,
             request_id: &line.request_id,

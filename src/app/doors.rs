@@ -68,17 +68,19 @@ impl Credential {
 pub(super) struct Refusal {
     rejection: Rejection,
     header: Option<(&'static str, String)>,
+    /// Whether a credential was offered that opens nothing: it may be a guess.
+    pub(super) wrong_credential: bool,
 }
 
 impl Refusal {
     /// A refusal whose JSON-RPC code follows from its status.
     pub(super) fn new(status: u16, kind: &'static str, message: &str) -> Self {
-        Self { rejection: Rejection::transport(status, kind, message), header: None }
+        Self { rejection: Rejection::transport(status, kind, message), header: None, wrong_credential: false }
     }
 
     /// A request that is not one: 400 and -32600.
     fn malformed(kind: &'static str, message: &'static str) -> Self {
-        Self { rejection: Rejection::invalid_request(kind, message), header: None }
+        Self { rejection: Rejection::invalid_request(kind, message), header: None, wrong_credential: false }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -196,30 +198,39 @@ fn credentials(head: &Head, config: &Config) -> Result<(Credential, Option<SqlLo
     let public = headers.get("x-tidb-api-public-key");
     let private = headers.get("x-tidb-api-private-key");
     let authorization = headers.get("authorization");
-    let refuse = |message: &str| unauthorized(head, config, None, message);
     if authorization.is_some() && (public.is_some() || private.is_some()) {
         return Err(Refusal::malformed(
             "TWO_KINDS_OF_CREDENTIALS",
             "Send either the two X-TiDB-API key headers or Authorization, not both.",
         ));
     }
-    let fallback = sql_login(headers).map_err(refuse)?;
-    let credential = match (authorization, public, private) {
-        (Some(authorization), ..) => bearer_credential(head, config, &authorization)?,
-        (None, Some(public), Some(private)) if config.allowed.keys => {
-            Credential::Keys(ApiKey::new(public, private).map_err(|_| {
-                refuse(
-                    "The key headers do not look like a TiDB Cloud API key. Copy both keys again from the TiDB Cloud console.",
-                )
-            })?)
-        }
-        (None, None, None) => return Err(refuse(how_to_get_in(config))),
-        (None, ..) if config.allowed.keys => {
-            return Err(refuse("Half a key pair: send both X-TiDB-API-Public-Key and X-TiDB-API-Private-Key."));
-        }
-        (None, ..) => return Err(refuse(how_to_get_in(config))),
+    let fallback = sql_login(headers).map_err(|message| unauthorized(head, config, None, message))?;
+    let is_offered = authorization.is_some() || public.is_some() || private.is_some();
+    let credential = match authorization {
+        Some(authorization) => bearer_credential(head, config, &authorization),
+        None => key_credential(head, config, public, private),
     };
-    Ok((credential, fallback))
+    Ok((credential.map_err(|refusal| Refusal { wrong_credential: is_offered, ..refusal })?, fallback))
+}
+
+fn key_credential(
+    head: &Head,
+    config: &Config,
+    public: Option<String>,
+    private: Option<String>,
+) -> Result<Credential, Refusal> {
+    let refuse = |message: &str| Err(unauthorized(head, config, None, message));
+    match (public, private) {
+        (None, None) => refuse(how_to_get_in(config)),
+        _ if !config.allowed.keys => refuse(how_to_get_in(config)),
+        (Some(public), Some(private)) => match ApiKey::new(public, private) {
+            Ok(key) => Ok(Credential::Keys(key)),
+            Err(_) => refuse(
+                "The key headers do not look like a TiDB Cloud API key. Copy both keys again from the TiDB Cloud console.",
+            ),
+        },
+        _ => refuse("Half a key pair: send both X-TiDB-API-Public-Key and X-TiDB-API-Private-Key."),
+    }
 }
 
 fn bearer_credential(head: &Head, config: &Config, authorization: &str) -> Result<Credential, Refusal> {

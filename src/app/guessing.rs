@@ -1,103 +1,153 @@
-//! What trying key pairs costs. Whether TiDB Cloud takes a pair shows only in a call, so each pair that is new to this
-//! isolate costs its address a permit, and each refusal costs the public key one; a pair that was just taken is let through.
+//! What trying credentials costs whoever tries: key pairs that are new to this isolate, and credentials that open nothing.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap};
 
 use super::limiting::{Limit, Local, Taken};
 use crate::{
-    grants::seal::{Keyring, base64url},
-    limits::{LimitKey, Policy},
-    oauth::{REFUSALS_PER_KEY, Visitor, refused_name},
+    address::ClientAddress,
+    guesses::{Pairs, Standing, Witness},
+    limits::{Bucket, LimitKey, Policy},
+    oauth::Visitor,
     platform::{Platform, UnixMillis},
     tidbcloud::ApiKey,
 };
 
 /// Pairs that are new: an office behind one address starts fewer clients than that in a minute.
 const NEW_PAIRS: Policy = Policy::per_minute(30, 30);
-const SHARED_FACTOR: u32 = 10;
-/// How long a pair is known.
-const KNOWN: Duration = Duration::from_secs(600);
-/// How long a public key is refused after a refusal that could not be counted: what five permits of a minute come to.
-const UNCOUNTED_REFUSED: Duration = Duration::from_secs(60);
-/// 10,000 hashes of 43 bytes are 1 MB of an isolate's 128, with what holds them.
-const PAIRS_MAX: usize = 10_000;
+/// Access keys, tokens and whatever else was offered and opens nothing.
+const WRONG_CREDENTIALS: Policy = Policy::per_minute(30, 30);
+/// An isolate tells the limiter of ten at once: one call for ten requests that cost their sender more. What it counted and did
+/// not tell, nine at most, is lost with it.
+const TOLD_AT_ONCE: u32 = 10;
+/// 10,000 addresses of some 100 bytes are 1 MB of an isolate's 128.
+const ADDRESSES_MAX: usize = 10_000;
 
-/// Pairs that this isolate knows.
+/// Whether a key pair of headers may be tried.
+pub(super) enum Entry {
+    /// It may, as far as anybody knows now.
+    Open,
+    /// Nobody can say: it is not tried, and everything that needs no key goes on.
+    Unknown,
+    /// It may not; for how many milliseconds.
+    Refused(u64),
+}
+
+/// Asks about a key pair of headers, at the door.
+///
+/// A pair that TiDB Cloud took lately passes whatever else was tried from its address; one that is new may not be tried while
+/// the limiter gives no verdict.
+pub(super) async fn enter<P: Platform>(
+    platform: &P,
+    local: &Local,
+    pairs: &Pairs,
+    witness: &Witness<'_, P>,
+    visitor: &Visitor,
+    key: &ApiKey,
+) -> Entry {
+    let (pair, now) = (witness.pair(key), platform.now());
+    if witness.is_taken(&pair) {
+        return Entry::Open;
+    }
+    let barred = if pairs.has_seen(&pair, now) {
+        None
+    } else {
+        let new = take_new(platform, local, visitor).await;
+        match (new.degraded, new.allowed()) {
+            (true, _) => Some(Entry::Unknown),
+            (false, false) => Some(Entry::Refused(new.retry_after_millis())),
+            (false, true) => {
+                pairs.remember(&pair, now);
+                None
+            }
+        }
+    };
+    let standing = witness.look(key).await;
+    match (barred, standing) {
+        _ if witness.is_taken(&pair) => Entry::Open,
+        (Some(barred), _) => barred,
+        (None, Ok(Standing::Held(millis))) => Entry::Refused(millis),
+        (None, Ok(Standing::MayTry)) => Entry::Open,
+        (None, Err(_)) => Entry::Unknown,
+    }
+}
+
+async fn take_new(platform: &impl Platform, local: &Local, visitor: &Visitor) -> Taken {
+    let policy = if visitor.shared { NEW_PAIRS.times(Visitor::SHARED_FACTOR) } else { NEW_PAIRS };
+    Limit::of_guesses(LimitKey(format!("new-pairs:{}", visitor.hash)), policy).take(platform, local, 1).await
+}
+
+/// What this isolate counted of credentials that opened nothing, by address in the clear: it stays in memory.
 #[derive(Default)]
-pub(super) struct Pairs(RefCell<BTreeMap<String, Known>>);
+pub(super) struct WrongCredentials(RefCell<BTreeMap<String, Counted>>);
 
-#[derive(Clone, Copy)]
-struct Known {
-    until: UnixMillis,
-    /// TiDB Cloud took it.
-    accepted: bool,
+struct Counted {
+    bucket: Bucket,
+    /// How many the limiter was not told of.
+    untold: u32,
+    /// Until when the limiter wants to hear of no more.
+    held_until: UnixMillis,
 }
 
-/// One pair in one request.
-pub(super) struct Guess<'a> {
-    pairs: &'a Pairs,
-    local: &'a Local,
-    pair: String,
-    refusals: Limit,
-}
-
-impl<'a> Guess<'a> {
-    pub(super) fn new(key: &ApiKey, keyring: &Keyring, pairs: &'a Pairs, local: &'a Local) -> Self {
-        let parts = [key.public().as_bytes(), key.private().expose().as_bytes()];
-        Self {
-            pairs,
-            local,
-            pair: base64url(&keyring.mac("known pair v1", &parts)),
-            refusals: Limit::of_guesses(refused_name(keyring, key), REFUSALS_PER_KEY),
-        }
-    }
-
-    /// Whether the pair may be tried at TiDB Cloud now: one that is new may not while the limiter gives no verdict.
+impl WrongCredentials {
+    /// Counts one. Where there were too many: for how many milliseconds the next ones are told so.
     ///
-    /// # Errors
-    /// The refusal.
-    pub(super) async fn enter(&self, platform: &impl Platform, visitor: &Visitor) -> Result<bool, Taken> {
-        let now = platform.now();
-        let known = self.pairs.0.borrow().get(&self.pair).copied().filter(|known| known.until > now);
-        match known {
-            Some(Known { accepted: true, .. }) => return Ok(true),
-            Some(_) => {}
-            None => {
-                let policy = if visitor.shared { NEW_PAIRS.times(SHARED_FACTOR) } else { NEW_PAIRS };
-                let new = Limit::of_guesses(LimitKey(format!("new-pairs:{}", visitor.hash)), policy);
-                let taken = new.take(platform, self.local, 1).await;
-                if taken.degraded {
-                    return Ok(false);
-                }
-                if !taken.allowed() {
-                    return Err(taken);
-                }
-                self.remember(now, false);
-            }
+    /// Only what opens nothing is counted, after it was compared, so a right credential passes whatever strangers send from
+    /// its address. The limit is not what keeps a guess from being right; that an access key has 32 characters or more is.
+    pub(super) async fn count(
+        &self,
+        platform: &impl Platform,
+        address: ClientAddress,
+        shared: bool,
+        visitor: impl AsyncFnOnce() -> Option<Visitor>,
+    ) -> Option<u64> {
+        let (now, key) = (platform.now(), address.subscriber().to_string());
+        let policy = if shared { WRONG_CREDENTIALS.times(Visitor::SHARED_FACTOR) } else { WRONG_CREDENTIALS };
+        match self.count_here(&key, policy, now) {
+            Here::Held(millis) => return Some(millis),
+            Here::Counted => return None,
+            Here::Tell => {}
         }
-        self.refusals.refused_here(self.local, now).map_or(Ok(true), Err)
+        let name = LimitKey(format!("wrong-credentials:{}", visitor().await?.hash));
+        // Without a verdict, what this isolate counts is the limit.
+        let refused = platform.admit(&name, policy, TOLD_AT_ONCE).await.ok().filter(|admission| !admission.allowed)?;
+        if let Some(counted) = self.0.borrow_mut().get_mut(&key) {
+            counted.held_until = UnixMillis(now.0.saturating_add(refused.retry_after_millis));
+        }
+        Some(refused.retry_after_millis)
     }
 
-    /// Notes what TiDB Cloud made of it.
-    pub(super) async fn leave(&self, platform: &impl Platform, accepted: bool) {
-        if !accepted {
-            // Where the permits are used up, the isolate remembers it, and the next request is refused; so it is where
-            // nobody counted this one.
-            let taken = self.refusals.take(platform, self.local, 1).await;
-            if taken.degraded {
-                self.refusals.refuse_here(self.local, platform.now(), UNCOUNTED_REFUSED);
+    fn count_here(&self, key: &str, policy: Policy, now: UnixMillis) -> Here {
+        let mut all = self.0.borrow_mut();
+        if all.len() >= ADDRESSES_MAX && !all.contains_key(key) {
+            all.retain(|_, counted| counted.bucket.full_at() > now || counted.held_until > now);
+            if all.len() >= ADDRESSES_MAX {
+                return Here::Held(60_000);
             }
         }
-        self.remember(platform.now(), accepted);
+        let counted =
+            all.entry(key.to_owned()).or_insert(Counted { bucket: Bucket::FULL, untold: 0, held_until: UnixMillis(0) });
+        if counted.held_until > now {
+            return Here::Held(counted.held_until.0 - now.0);
+        }
+        let admission = counted.bucket.take(policy, now, 1);
+        if !admission.allowed {
+            return Here::Held(admission.retry_after_millis);
+        }
+        counted.untold += 1;
+        if counted.untold < TOLD_AT_ONCE {
+            return Here::Counted;
+        }
+        counted.untold = 0;
+        Here::Tell
     }
+}
 
-    fn remember(&self, now: UnixMillis, accepted: bool) {
-        let mut pairs = self.pairs.0.borrow_mut();
-        if pairs.len() >= PAIRS_MAX {
-            pairs.retain(|_, known| known.until > now);
-        }
-        if pairs.len() < PAIRS_MAX {
-            pairs.insert(self.pair.clone(), Known { until: now.after(KNOWN), accepted });
-        }
-    }
+/// What came of counting in this isolate.
+enum Here {
+    /// There were too many; for how many milliseconds.
+    Held(u64),
+    /// It was counted, and the limiter hears of it later.
+    Counted,
+    /// It was counted, and the limiter is to be told of all since the last time.
+    Tell,
 }

@@ -1,6 +1,6 @@
 //! The limits per client address and per credential, and what holds when their Durable Objects do not answer.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap};
 
 use crate::{
     address::ClientAddress,
@@ -170,13 +170,8 @@ impl Limit {
     }
 
     /// What this isolate remembers of a refusal, without asking anybody.
-    pub(super) fn refused_here(&self, local: &Local, now: UnixMillis) -> Option<Taken> {
+    fn refused_here(&self, local: &Local, now: UnixMillis) -> Option<Taken> {
         local.refused_for(&self.key, now).map(|millis| self.refused(millis, false))
-    }
-
-    /// Has this isolate refuse the key for so long.
-    pub(super) fn refuse_here(&self, local: &Local, now: UnixMillis, lasts: Duration) {
-        local.remember_refusal(&self.key, now, u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
     }
 
     fn refused(&self, retry_after_millis: u64, degraded: bool) -> Taken {
@@ -261,17 +256,25 @@ impl Taken {
         self.admission.remaining
     }
 
+    /// Milliseconds after which the same request is allowed.
+    pub(super) fn retry_after_millis(&self) -> u64 {
+        self.admission.retry_after_millis
+    }
+
     /// 429 with the time to wait.
     pub(super) fn refusal(&self, request_id: &str) -> Response {
-        let seconds = self.admission.retry_after_millis.div_ceil(1_000).max(1);
         let message = match self.name {
             "ip" => "Too many requests from this address.",
-            "credential" => "Too many requests with this credential.",
-            _ => "Too many different or refused API keys. Check the keys and wait.",
+            _ => "Too many requests with this credential.",
         };
-        let refusal = Rejection::transport(429, "RATE_LIMITED", message);
-        refusal.retry_after(seconds).response(request_id)
+        refusal(message, self.admission.retry_after_millis, request_id)
     }
+}
+
+/// 429 with the time to wait.
+pub(super) fn refusal(message: &str, retry_after_millis: u64, request_id: &str) -> Response {
+    let seconds = retry_after_millis.div_ceil(1_000).max(1);
+    Rejection::transport(429, "RATE_LIMITED", message).retry_after(seconds).response(request_id)
 }
 
 /// Adds what draft-ietf-httpapi-ratelimit-headers-11 defines: each policy, and what is left of it. Windows are whole

@@ -1,8 +1,9 @@
 //! Routes, who is calling, limits; then the protocol.
 //!
 //! A request to `/mcp` passes the doors in this order, and the first that fails answers: verb, host, origin and address,
-//! query, credentials, limit per address, grant, limit per credential, content type, body, protocol, scope. Nothing before
-//! the limit costs a call to a Durable Object, and nothing before the body reads it.
+//! query, credentials, limit per address, grant or key pair, limit per credential, content type, body, protocol, scope. Nothing
+//! before the limit costs a call to a Durable Object, but for one in ten credentials that open nothing; and nothing before the
+//! body reads it.
 
 mod authorization;
 mod doors;
@@ -13,7 +14,7 @@ mod log;
 use std::{cell::RefCell, time::Duration};
 
 use doors::{Caller, Credential, Door, Refusal};
-use guessing::Guess;
+use guessing::{Entry, WrongCredentials};
 use limiting::Limit;
 
 use crate::{
@@ -23,16 +24,17 @@ use crate::{
         seal::Keyring,
         store::{Command, ObjectName, Reply},
     },
+    guesses::{Pairs, Witness},
     hash::hex,
     http::{Head, Method, Response},
-    mcp::{self, tools::ToolErrorCode},
+    mcp,
     oauth::{self, AccessRefused, Route, Session},
     platform::{
         BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis,
     },
     scope::Scope,
     secret::Secret,
-    tidbcloud::{ApiKey, Memory},
+    tidbcloud::{ApiKey, KeyWitness, Memory, Unwatched},
     tools::{self, Homes, Organization, Tools},
 };
 
@@ -41,6 +43,8 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// A client on a slow line sends 1 MiB at 1 Mbit/s in 8.4 s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const INVALID_TOKEN: &str = "This token is not valid here, has ended or was revoked. Connect again.";
 
 /// Name, as in `serverInfo`.
 pub const NAME: &str = "mcp-server-tidbcloud";
@@ -60,7 +64,8 @@ pub struct Isolate {
     authorization: oauth::Memory,
     secret: RefCell<Option<Secret>>,
     limiter: limiting::Local,
-    pairs: guessing::Pairs,
+    pairs: Pairs,
+    wrong_credentials: WrongCredentials,
     homes: Homes,
 }
 
@@ -121,6 +126,7 @@ impl<'a, P: Platform> App<'a, P> {
         let caller = match doors::pass(head, self.config) {
             Ok(Door::Preflight) => return Response::empty(204),
             Ok(Door::Caller(caller)) => caller,
+            Err(refusal) if refusal.wrong_credential => return self.wrong_credential(head, &refusal, line).await,
             Err(refusal) => return refusal.response(&line.request_id),
         };
         line.auth = Some(caller.credential.kind());
@@ -130,9 +136,17 @@ impl<'a, P: Platform> App<'a, P> {
         };
         let keyring = match &caller.credential {
             Credential::Token(_) => self.keyring().await,
-            Credential::Keys(_) | Credential::Owner => self.secret().await.map(|secret| Keyring::new(secret, [])),
+            Credential::Keys(_) | Credential::Owner => {
+                self.secret().await.map(|secret| Keyring::new(secret, self.config.previous_secret.iter().cloned()))
+            }
         };
         let Ok(keyring) = keyring else { return unavailable(&line.request_id) };
+        if let Credential::Token(token) = &caller.credential
+            && oauth::is_made_up(token.expose(), &keyring)
+        {
+            let refusal = doors::unauthorized(head, self.config, Some("invalid_token"), INVALID_TOKEN);
+            return self.wrong_credential(head, &refusal, line).await;
+        }
         let visitor = limiting::visitor(address, self.config, &keyring);
         line.ip_hash = Some(visitor.short_hash().to_owned());
         let of_address = Limit::of_address(&visitor, self.config);
@@ -148,6 +162,7 @@ impl<'a, P: Platform> App<'a, P> {
             keyring: &keyring,
             memory: &self.isolate.authorization,
             tidb_cloud_memory: &self.isolate.memory,
+            pairs: &self.isolate.pairs,
             visitor: &visitor,
             origin: &origin,
             request_id: &line.request_id.clone(),
@@ -156,23 +171,31 @@ impl<'a, P: Platform> App<'a, P> {
             Credential::Token(token) => match server.access(token.expose()).await {
                 Ok(session) => Some(session),
                 Err(AccessRefused::Unavailable) => return unavailable(&line.request_id),
+                // Not counted as a guess: whoever has a token that ended needs the 401 to connect again, whatever strangers send.
                 Err(AccessRefused::Invalid) => {
-                    let message = "This token is not valid here, has ended or was revoked. Connect again.";
-                    let refusal = doors::unauthorized(head, self.config, Some("invalid_token"), message);
+                    let refusal = doors::unauthorized(head, self.config, Some("invalid_token"), INVALID_TOKEN);
                     return limiting::describe(refusal.response(&line.request_id), &[&taken]);
                 }
             },
             Credential::Keys(_) | Credential::Owner => None,
         };
-        let (guess, may_be_tried) = match &caller.credential {
+        let chosen = Witness::of_chosen(&self.platform, &keyring, &self.isolate.pairs, visitor.source());
+        let granted = Witness::of_granted(&self.platform, &keyring, &self.isolate.pairs);
+        let (witness, may_be_tried): (&dyn KeyWitness, bool) = match &caller.credential {
             Credential::Keys(key) => {
-                let guess = Guess::new(key, &keyring, &self.isolate.pairs, &self.isolate.limiter);
-                match guess.enter(&self.platform, &visitor).await {
-                    Ok(may_be_tried) => (Some(guess), may_be_tried),
-                    Err(refused) => return limiting::describe(refused.refusal(&line.request_id), &[&taken]),
+                let (limits, pairs) = (&self.isolate.limiter, &self.isolate.pairs);
+                match guessing::enter(&self.platform, limits, pairs, &chosen, &visitor, key).await {
+                    Entry::Open => (&chosen, true),
+                    Entry::Unknown => (&chosen, false),
+                    Entry::Refused(millis) => {
+                        let message = "Too many different or refused API keys. Check the keys and wait.";
+                        let refusal = limiting::refusal(message, millis, &line.request_id);
+                        return limiting::describe(refusal, &[&taken]);
+                    }
                 }
             }
-            Credential::Owner | Credential::Token(_) => (None, true),
+            Credential::Token(_) if session.as_ref().is_some_and(|session| !session.is_owner) => (&granted, true),
+            Credential::Owner | Credential::Token(_) => (&Unwatched, true),
         };
         let of_credential =
             Limit::of_credential(&credential_parts(&caller.credential, session.as_ref()), self.config, &keyring);
@@ -184,20 +207,29 @@ impl<'a, P: Platform> App<'a, P> {
         let admitted = Admitted {
             caller: &caller,
             session: session.as_ref(),
+            witness,
             may_be_tried,
             limits: &[&of_address, &of_credential],
         };
         let response = self.protocol(head, body, line, &admitted, &server).await;
-        if let Some(guess) = guess {
-            match line.error_code {
-                Some(ToolErrorCode::UnauthenticatedUpstream) => guess.leave(&self.platform, false).await,
-                _ if self.platform.allowance.requests_sent() > 0 && line.error_code.is_none() => {
-                    guess.leave(&self.platform, true).await
-                }
-                _ => {}
+        limiting::describe(response, &[&taken, &taken_too])
+    }
+
+    /// 401, or 429 where too many credentials from this address opened nothing.
+    async fn wrong_credential(&self, head: &Head, refusal: &Refusal, line: &log::Line) -> Response {
+        let Some(address) = doors::address(head) else { return refusal.response(&line.request_id) };
+        let shared = self.config.shared_egress.iter().any(|range| range.contains(address));
+        let visitor = async || {
+            let keyring = Keyring::new(self.secret().await.ok()?, []);
+            Some(limiting::visitor(address, self.config, &keyring))
+        };
+        match self.isolate.wrong_credentials.count(&self.platform, address, shared, visitor).await {
+            None => refusal.response(&line.request_id),
+            Some(millis) => {
+                let message = "Too many credentials from this address that are not valid here. Check yours and wait.";
+                limiting::refusal(message, millis, &line.request_id)
             }
         }
-        limiting::describe(response, &[&taken, &taken_too])
     }
 
     async fn protocol(
@@ -261,6 +293,7 @@ impl<'a, P: Platform> App<'a, P> {
             allowance: &self.platform.allowance,
             hosts: &self.config.hosts,
             organizations: &organizations,
+            witness: admitted.witness,
             memory: &self.isolate.memory,
             homes: &self.isolate.homes,
             secret: &secret,
@@ -326,6 +359,8 @@ fn credential_parts<'a>(credential: &'a Credential, session: Option<&'a Session>
 struct Admitted<'a> {
     caller: &'a Caller,
     session: Option<&'a Session>,
+    /// Who watches over the keys.
+    witness: &'a dyn KeyWitness,
     /// Whether the credential may be tried at TiDB Cloud.
     may_be_tried: bool,
     /// What each further message of a batch is charged to.
@@ -529,14 +564,17 @@ impl<P: Platform> Platform for Metered<'_, P> {
         policy: crate::limits::Policy,
         cost: u32,
     ) -> Result<crate::limits::Admission, LimiterFailure> {
+        self.allowance.object_asked();
         self.inner.admit(key, policy, cost).await
     }
 
     async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
+        self.allowance.object_asked();
         self.inner.object(name, command).await
     }
 
     async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
+        self.allowance.object_asked();
         self.inner.kept_secret().await
     }
 

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixMillis;
 
 /// Showing a grant asks its object, and a request on the free plan of Workers may ask 50 times. The most that `/grants` asks
-/// beside that is 13, when a key is proved: server secret 1, limits 3, TiDB Cloud 2, the pair that it took 1, and an index of
-/// each of three server secrets twice. A client that connects anew once a week comes to 13 in the 90 days that a grant lives.
+/// beside that is 14, when a key is proved that others hold up: server secret 1, limit 1, the key's own object 4 (one for each
+/// of three server secrets, and that the pair was taken), TiDB Cloud 2, and an index of each of three server secrets twice. A
+/// client that connects anew once a week comes to 13 in the 90 days that a grant lives.
 pub const ENTRIES_MAX: usize = 36;
 
 /// One grant that holds the key.

@@ -3,6 +3,7 @@
 pub mod document;
 pub mod grant;
 pub mod index;
+pub mod key;
 pub mod seal;
 pub mod store;
 pub mod token;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    document, grant, index,
+    document, grant, index, key,
     seal::{base64url, fingerprint},
     token::GrantId,
     transaction,
@@ -35,6 +35,11 @@ impl ObjectName {
         Self(format!("document:{}", fingerprint(address.as_bytes())))
     }
 
+    /// What is remembered of an API key, by the keyed hash of its public half.
+    pub fn key(hash: &[u8]) -> Self {
+        Self(format!("key:{}", base64url(hash)))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -52,6 +57,8 @@ pub enum Command {
     Index(index::Command),
     /// A client's document.
     Document(document::Command),
+    /// An API key.
+    Key(key::Command),
 }
 
 /// What it answers.
@@ -65,6 +72,8 @@ pub enum Reply {
     Index(index::Reply),
     /// A client's document.
     Document(document::Reply),
+    /// An API key.
+    Key(key::Reply),
 }
 
 /// What an object keeps.
@@ -79,6 +88,8 @@ pub enum Stored {
     Index(index::Record),
     /// A client's document.
     Document(document::Record),
+    /// An API key.
+    Key(key::Record),
 }
 
 impl Stored {
@@ -89,6 +100,7 @@ impl Stored {
             Self::Transaction(record) => record.ends(),
             Self::Index(record) => record.ends(),
             Self::Document(record) => record.ends(),
+            Self::Key(record) => record.ends(),
         }
     }
 }
@@ -128,6 +140,14 @@ pub fn step(stored: Option<Stored>, now: UnixMillis, command: Command) -> (Optio
             };
             let (record, reply) = document::step(record, now, command);
             (record.map(Stored::Document), Reply::Document(reply))
+        }
+        Command::Key(command) => {
+            let record = match stored {
+                Some(Stored::Key(record)) => Some(record),
+                _ => None,
+            };
+            let (record, reply) = key::step(record, now, command);
+            (record.map(Stored::Key), Reply::Key(reply))
         }
     }
 }

@@ -52,6 +52,8 @@ pub enum ToolErrorCode {
     AmbiguousName,
     UnauthenticatedUpstream,
     PermissionDenied,
+    RateLimited,
+    StorageUnavailable,
     RateLimitedUpstream,
     UpstreamTimeout,
     UpstreamUnavailable,

@@ -4,7 +4,7 @@ use super::{Contents, Server, resource, short};
 use crate::{
     grants::{
         grant::{Command, Opened, Reply},
-        seal::{base64url, same},
+        seal::{Keyring, base64url, same},
         token::{Kind, Token},
     },
     platform::Platform,
@@ -30,6 +30,12 @@ pub enum AccessRefused {
     Invalid,
     /// Storage did not answer.
     Unavailable,
+}
+
+/// Whether no deployment with these secrets made this token: whoever sends it guesses, or means another deployment. Finding
+/// out takes no storage.
+pub fn is_made_up(text: &str, keyring: &Keyring) -> bool {
+    Token::parse(text, keyring).is_none()
 }
 
 impl<P: Platform> Server<'_, P> {

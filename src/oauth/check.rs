@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Server, guard::Guarded};
 use crate::{
     platform::Platform,
-    tidbcloud::{ApiKey, Authenticator, CheckFailure, Cloud},
+    tidbcloud::{ApiError, Authenticator, CheckFailure, Cloud, NotTried},
 };
 
 /// TiDB Cloud has this long to say whether it takes a key: five keys, one after the other, within what a person waits for.
@@ -24,27 +24,18 @@ pub(super) enum Checked {
 }
 
 impl<P: Platform> Server<'_, P> {
-    /// Whether TiDB Cloud takes a key.
-    pub(super) async fn check_key(&self, key: &ApiKey) -> Checked {
-        if let Err(guarded) = self.guard_key(key).await {
-            return Checked::Guarded(guarded);
-        }
-        let checked = self.check(&key.clone().into()).await;
-        match checked {
-            Checked::Accepted => self.remember_accepted(key).await,
-            Checked::Refused => self.count_refusal(key).await,
-            Checked::Guarded(_) | Checked::Unknown => {}
-        }
-        checked
-    }
-
     /// Asks TiDB Cloud for one cluster: the least that any role may do.
     pub(super) async fn check(&self, authenticator: &Authenticator) -> Checked {
+        let (hosts, memory, witness) = (&self.config.hosts, self.tidb_cloud_memory, self.witness());
         let deadline = self.now().after(CHECK_TIME_MAX);
-        let cloud = Cloud::new(self.platform, &self.config.hosts, authenticator, self.tidb_cloud_memory, deadline);
+        let cloud = Cloud::new(self.platform, hosts, authenticator, &witness, memory, deadline);
         match cloud.check().await {
             Ok(()) => Checked::Accepted,
             Err(CheckFailure::Refused(_)) => Checked::Refused,
+            Err(CheckFailure::Unsettled(ApiError::KeyNotTried(why))) => Checked::Guarded(match why {
+                NotTried::Limited { retry_after_seconds } => Guarded::Limited(retry_after_seconds),
+                NotTried::Unavailable => Guarded::Unavailable,
+            }),
             Err(CheckFailure::Unsettled(_)) => Checked::Unknown,
         }
     }

@@ -3,20 +3,17 @@
 use super::{Server, redirect::is_known_host};
 use crate::{
     grants::{
-        seal::{Keyring, base64url, fingerprint},
+        key::REFUSALS_PER_ADDRESS,
+        seal::{base64url, fingerprint},
         token::GrantId,
     },
+    guesses::{Source, Witness},
     limits::{LimitKey, Policy},
     platform::Platform,
-    tidbcloud::ApiKey,
 };
 
-/// Ten times as much for addresses that many strangers share.
-const SHARED_FACTOR: u32 = 10;
 /// Pages on which credentials are tried: a person types some 30 s on each.
 const TRIES_PER_ADDRESS: Policy = Policy::per_minute(10, 10);
-/// Refusals of one public key by TiDB Cloud: a private key has more than 100 random bits, so this is about noise.
-pub const REFUSALS_PER_KEY: Policy = Policy::per_minute(5, 5);
 /// Hosted clients register anew on each connect, from addresses that they share.
 const REGISTRATIONS: Policy = Policy::per_hour(100);
 /// Documents that are not known: nobody uses this server to knock on others' doors. Each is fetched once in the five minutes
@@ -28,9 +25,6 @@ const DOCUMENTS_PER_ADDRESS: Policy = Policy::per_minute(30, 30);
 const DOCUMENTS_PER_NETWORK: Policy = Policy::per_minute(60, 60);
 const DOCUMENTS_PER_HOST: Policy = Policy::per_minute(120, 120);
 const DOCUMENTS: Policy = Policy::per_minute(600, 600);
-/// A pair that TiDB Cloud took is remembered for ten minutes: a bucket of ten permits, of which one comes back a minute,
-/// that was emptied then.
-const ACCEPTED: Policy = Policy::per_minute(1, 10);
 
 /// Who is asking, as far as limits go.
 pub struct Visitor {
@@ -43,6 +37,15 @@ pub struct Visitor {
 }
 
 impl Visitor {
+    /// How many times as much an address may that many strangers share.
+    pub const SHARED_FACTOR: u32 = 10;
+
+    /// Whose refusals of keys are counted, and how many there may be.
+    pub fn source(&self) -> Source<'_> {
+        let factor = if self.shared { Self::SHARED_FACTOR } else { 1 };
+        Source { from: &self.hash, refusals_max: REFUSALS_PER_ADDRESS * factor }
+    }
+
     /// Eight characters that tell addresses apart in the log.
     pub fn short_hash(&self) -> &str {
         self.hash.get(..8).unwrap_or_default()
@@ -56,11 +59,6 @@ pub(super) enum Guarded {
     Limited(u64),
     /// The limiter does not answer.
     Unavailable,
-}
-
-/// Where the refusals of a public key are counted.
-pub fn refused_name(keyring: &Keyring, key: &ApiKey) -> LimitKey {
-    LimitKey(format!("refused:{}", base64url(&keyring.mac("refused key v1", &[key.public().as_bytes()]))))
 }
 
 impl<P: Platform> Server<'_, P> {
@@ -78,7 +76,7 @@ impl<P: Platform> Server<'_, P> {
     }
 
     async fn take_for_address(&self, class: &str, policy: Policy) -> Result<(), Guarded> {
-        let policy = if self.visitor.shared { policy.times(SHARED_FACTOR) } else { policy };
+        let policy = if self.visitor.shared { policy.times(Visitor::SHARED_FACTOR) } else { policy };
         self.take(class, &self.visitor.hash, policy).await
     }
 
@@ -131,35 +129,8 @@ impl<P: Platform> Server<'_, P> {
         self.take_for_address("try", TRIES_PER_ADDRESS).await
     }
 
-    /// Whether a key may be tried: TiDB Cloud has not refused its public half too often, or has just taken the whole.
-    pub(super) async fn guard_key(&self, key: &ApiKey) -> Result<(), Guarded> {
-        let look = async |name: LimitKey, policy| {
-            self.platform.admit(&name, policy, 0).await.map_err(|_| Guarded::Unavailable)
-        };
-        let refused = look(refused_name(self.keyring, key), REFUSALS_PER_KEY).await?;
-        if refused.remaining > 0 {
-            return Ok(());
-        }
-        let accepted = look(self.accepted_name(key), ACCEPTED).await?;
-        if accepted.remaining < ACCEPTED.burst {
-            Ok(())
-        } else {
-            Err(Guarded::Limited(refused.reset_millis.div_ceil(1_000).max(1)))
-        }
-    }
-
-    /// Counts a refusal. That the limiter fails here changes nothing: the next try asks it first.
-    pub(super) async fn count_refusal(&self, key: &ApiKey) {
-        let _ = self.platform.admit(&refused_name(self.keyring, key), REFUSALS_PER_KEY, 1).await;
-    }
-
-    /// Remembers a pair that was taken.
-    pub(super) async fn remember_accepted(&self, key: &ApiKey) {
-        let _ = self.platform.admit(&self.accepted_name(key), ACCEPTED, ACCEPTED.burst).await;
-    }
-
-    fn accepted_name(&self, key: &ApiKey) -> LimitKey {
-        let parts = [key.public().as_bytes(), key.private().expose().as_bytes()];
-        LimitKey(format!("accepted:{}", base64url(&self.keyring.mac("accepted key v1", &parts))))
+    /// Who watches over the keys that a person types.
+    pub(super) fn witness(&self) -> Witness<'_, P> {
+        Witness::of_chosen(self.platform, self.keyring, self.pairs, self.visitor.source())
     }
 }

@@ -25,9 +25,9 @@ mod token;
 use std::cell::RefCell;
 
 pub use self::{
-    access::{AccessRefused, Session},
+    access::{AccessRefused, Session, is_made_up},
     contents::{Contents, Credential, Organization},
-    guard::{REFUSALS_PER_KEY, Visitor, refused_name},
+    guard::Visitor,
 };
 use crate::{
     config::{Config, Origin},
@@ -38,6 +38,7 @@ use crate::{
         token::GrantId,
         transaction,
     },
+    guesses::Pairs,
     http::{Head, Method, Response},
     platform::{Platform, StorageFailure, UnixMillis},
     scope::Scope,
@@ -165,6 +166,8 @@ pub struct Server<'a, P> {
     pub memory: &'a Memory,
     /// What this isolate remembers of TiDB Cloud.
     pub tidb_cloud_memory: &'a tidbcloud::Memory,
+    /// Key pairs that this isolate knows.
+    pub pairs: &'a Pairs,
     /// Who is asking.
     pub visitor: &'a Visitor,
     /// Issuer and host of everything: `PUBLIC_ORIGIN`, or the origin of the request. No header counts.

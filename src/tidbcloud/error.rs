@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     retry::{self, Passing},
     units::Malformed,
+    witness::NotTried,
 };
 use crate::{
     http::Response,
@@ -101,6 +102,8 @@ pub enum ApiError {
     Exhausted,
     /// A value of the call cannot be sent; nothing was sent.
     Malformed(Malformed),
+    /// The key may not be tried now: nothing was sent.
+    KeyNotTried(NotTried),
     /// A write may or may not have been carried out, and looking did not settle it. Look again before repeating it.
     OutcomeUnknown {
         /// What made it unknown.
@@ -135,15 +138,17 @@ impl ApiError {
             | Self::Unexpected(_)
             | Self::DeadlineExceeded
             | Self::Exhausted
-            | Self::Malformed(_) => None,
+            | Self::Malformed(_)
+            | Self::KeyNotTried(_) => None,
         }
     }
 
-    /// Seconds to wait before the next call, where TiDB Cloud said so.
+    /// Seconds to wait before the next call, where that is known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_seconds, .. } => Some(*retry_after_seconds),
             Self::Failing { retry_after_seconds, .. } => *retry_after_seconds,
+            Self::KeyNotTried(NotTried::Limited { retry_after_seconds }) => Some(*retry_after_seconds),
             _ => None,
         }
     }
@@ -223,6 +228,8 @@ impl fmt::Display for ApiError {
             Self::DeadlineExceeded => "the time of this call was up before the request was sent",
             Self::Exhausted => "one HTTP request may send no more requests to TiDB Cloud",
             Self::Malformed(malformed) => return malformed.fmt(to),
+            Self::KeyNotTried(NotTried::Limited { .. }) => "TiDB Cloud refused this key too often lately",
+            Self::KeyNotTried(NotTried::Unavailable) => "nobody could say whether this key may be tried",
             Self::OutcomeUnknown { cause } => return write!(to, "the write may or may not have taken effect: {cause}"),
         };
         to.write_str(text)?;

@@ -18,6 +18,7 @@ mod rows;
 mod send;
 mod sql;
 mod units;
+mod witness;
 
 #[cfg(test)]
 mod fake;
@@ -51,6 +52,7 @@ pub use self::{
         ApiKey, BranchId, Caller, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target,
         Timestamp, UsdCents,
     },
+    witness::{Answering, KeyTry, KeyVerdict, KeyWitness, NotTried, Unwatched},
 };
 use self::{
     hosts::Host,
@@ -78,6 +80,7 @@ pub struct Cloud<'a, P> {
     platform: &'a P,
     hosts: &'a Hosts,
     authenticator: &'a Authenticator,
+    witness: &'a dyn KeyWitness,
     memory: &'a Memory,
     deadline: UnixMillis,
 }
@@ -91,15 +94,16 @@ impl<P> Clone for Cloud<'_, P> {
 impl<P> Copy for Cloud<'_, P> {}
 
 impl<'a, P: Platform> Cloud<'a, P> {
-    /// Everything that is sent ends by `deadline`.
+    /// Everything that is sent ends by `deadline`. `witness` watches over the key of `authenticator`, where it is one.
     pub fn new(
         platform: &'a P,
         hosts: &'a Hosts,
         authenticator: &'a Authenticator,
+        witness: &'a dyn KeyWitness,
         memory: &'a Memory,
         deadline: UnixMillis,
     ) -> Self {
-        Self { platform, hosts, authenticator, memory, deadline }
+        Self { platform, hosts, authenticator, witness, memory, deadline }
     }
 
     /// Whether TiDB Cloud takes the caller's credentials: `GET /clusters` for one cluster, because whoever may not list

@@ -15,6 +15,7 @@ use super::{
     nonces::Space,
     retry::{self, Passing},
     units::ApiKey,
+    witness::KeyVerdict,
 };
 use crate::{
     hash::hex,
@@ -187,12 +188,9 @@ impl<P: Platform> Cloud<'_, P> {
         Err(Failed { error: self.refusal(call, &response), maybe_done })
     }
 
-    /// Sends with credentials.
+    /// Sends with credentials, and tells whoever watches over the key what TiDB Cloud said of it. Nothing else sends a key.
     ///
-    /// Beside the answer stands whether a deletion before it may have been carried out although it was refused. workerd sends a
-    /// request without a body again by itself where the connection closes before any answer (seen with 2026-10), and a
-    /// server then refuses the second one for its nonce count, which says nothing about the first. A nonce that is
-    /// merely too old is called stale.
+    /// Beside the answer stands whether a deletion before it may have been carried out although it was refused.
     async fn exchange(&self, call: &Call<'_>) -> Result<(Response, bool), Failed> {
         let url = self.url(&call.host, call.segments, call.query)?;
         let key = match self.authenticator {
@@ -203,6 +201,25 @@ impl<P: Platform> Cloud<'_, P> {
                 return Ok((self.send(call, &url, Some(authorization)).await?, false));
             }
         };
+        let tried = self.witness.may_try(key).await.map_err(|why| Failed::undone(ApiError::KeyNotTried(why)))?;
+        let mut verdict = KeyVerdict::NotAsked;
+        let outcome = self.exchange_digests(call, &url, key, &mut verdict).await;
+        self.witness.heard(key, tried, verdict).await;
+        outcome
+    }
+
+    /// Sends with a digest, and with another one where the first is refused for its nonce.
+    ///
+    /// workerd sends a request without a body again by itself where the connection closes before any answer (seen with
+    /// 2026-10), and a server then refuses the second one for its nonce count, which says nothing about the first. A nonce
+    /// that is merely too old is called stale.
+    async fn exchange_digests(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        key: &ApiKey,
+        verdict: &mut KeyVerdict,
+    ) -> Result<(Response, bool), Failed> {
         let space = Space { base: self.hosts.base(&call.host), caller: key.caller() };
         let leased = self.memory.nonces.borrow_mut().lease(&space, self.platform.now());
         let (mut nonce, mut carried) = match leased {
@@ -214,10 +231,11 @@ impl<P: Platform> Cloud<'_, P> {
         };
         let mut replayed = false;
         loop {
-            let authorization = nonce.as_mut().map(|nonce| self.sign(nonce, key, call, &url));
-            let response = self.send(call, &url, authorization).await?;
+            let authorization = nonce.as_mut().map(|nonce| self.sign(nonce, key, call, url));
+            let response = self.send(call, url, authorization).await?;
             if response.status != 401 {
                 if let Some(mut nonce) = nonce {
+                    *verdict = KeyVerdict::of_status(response.status);
                     if let Some(info) = response.headers.get("authentication-info") {
                         nonce.follow(&info);
                     }
@@ -230,11 +248,15 @@ impl<P: Platform> Cloud<'_, P> {
                     replayed |= call.method == Method::Delete && nonce.is_some() && !challenge.stale();
                     (nonce, carried) = (Some(Nonce::new(challenge)), next);
                 }
-                Refusal::WrongKey => return Err(Failed::undone(self.refusal(call, &response))),
+                Refusal::WrongKey => {
+                    *verdict = KeyVerdict::KeyRefused;
+                    return Err(Failed::undone(self.refusal(call, &response)));
+                }
                 Refusal::NeverFresh => return Err(Failed::undone(ApiError::Unexpected("every nonce is called stale"))),
                 Refusal::NotDigest => {
                     let unknown_key = Said::read(&response.body).code.as_deref() == Some(UNKNOWN_PUBLIC_KEY);
                     return Err(Failed::undone(if carried != Carried::Nothing && unknown_key {
+                        *verdict = KeyVerdict::KeyRefused;
                         self.refusal(call, &response)
                     } else {
                         ApiError::Unexpected("401 without a Digest challenge")

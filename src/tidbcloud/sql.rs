@@ -41,6 +41,8 @@ const ATTEMPTS_MAX: u32 = 2;
 const LOGIN_WAIT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 /// What statements of a transaction leave of the time, so that it can be ended: one round trip.
 const ENDING: Duration = Duration::from_secs(2);
+/// BEGIN, and up to four Durable Objects where the key is new here: what is left after them holds the rest of a transaction.
+const TO_BEGIN: u32 = 5;
 /// Errors after which a read can be sent again: deadlock (1213), write conflict (8022, 9007), and storage or placement
 /// servers that are busy or out of reach (9001 to 9005). TiDB, "Error Codes and Troubleshooting".
 const BUSY: [u16; 8] = [1213, 8022, 9001, 9002, 9003, 9004, 9005, 9007];
@@ -327,7 +329,7 @@ impl<'a, P: Platform> Databases<'a, P> {
         let fail = |failed_index, error, rolled_back| Err(TransactionFailure { failed_index, error, rolled_back });
         // Besides BEGIN: the statements, COMMIT, and ROLLBACK after a COMMIT that failed.
         let requests = u32::try_from(statements.len()).unwrap_or(u32::MAX).saturating_add(2);
-        let Some(mut held) = self.allowance.hold(requests).filter(|_| self.allowance.fits(1)) else {
+        let Some(mut held) = self.allowance.hold(requests).filter(|_| self.allowance.fits(TO_BEGIN)) else {
             return fail(None, ApiError::Exhausted.into(), RolledBack::Yes);
         };
         let begin = Statement { database, reserve: ENDING, ..Statement::control("BEGIN") };

@@ -2,7 +2,11 @@
 //!
 //! A line is `METHOD path?query`, then `body` where there is one, then `nonce/nc` where it is signed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    time::Duration,
+};
 
 use serde_json::json;
 
@@ -47,7 +51,7 @@ impl Scene {
     /// A call that may take 28 s.
     fn cloud(&self) -> Cloud<'_, Fake> {
         let deadline = self.fake.now().after(Duration::from_secs(28));
-        Cloud::new(&self.fake, &self.hosts, &self.authenticator, &self.memory, deadline)
+        Cloud::new(&self.fake, &self.hosts, &self.authenticator, &Unwatched, &self.memory, deadline)
     }
 
     /// SQL that may take 55 s.
@@ -150,6 +154,80 @@ async fn a_wrong_key_is_tried_once() {
     scene.fake.then([challenge("six", false), unknown]);
     assert!(matches!(scene.cloud().regions().await.unwrap_err(), ApiError::KeyRejected(_)));
     assert_eq!(scene.fake.lines().len(), 8);
+}
+
+/// Notes what it is told, and lets so many tries pass.
+struct Notes {
+    left: Cell<u32>,
+    told: RefCell<Vec<KeyVerdict>>,
+}
+
+impl KeyWitness for Notes {
+    fn may_try<'w>(&'w self, _: &'w ApiKey) -> Answering<'w, Result<KeyTry, NotTried>> {
+        let left = self.left.replace(self.left.get().saturating_sub(1));
+        Box::pin(async move {
+            if left > 0 { Ok(KeyTry { counted: None }) } else { Err(NotTried::Limited { retry_after_seconds: 7 }) }
+        })
+    }
+
+    fn heard<'w>(&'w self, _: &'w ApiKey, _: KeyTry, verdict: KeyVerdict) -> Answering<'w, ()> {
+        self.told.borrow_mut().push(verdict);
+        Box::pin(async {})
+    }
+}
+
+/// One word for each exchange, however many requests it takes; `read` is a GET, which is tried three times, and a write is
+/// tried once.
+#[tokio::test]
+async fn a_witness_is_told_what_each_exchange_said_of_the_key() {
+    use KeyVerdict::{KeyAnswered, KeyRefused, KeyTaken, NotAsked};
+    let unknown = || status(401, json!({ "code": 49900001, "message": "public_key not found" }));
+    let fresh = |answer| vec![challenge("one", false), answer];
+    let reads = [
+        (fresh(ok(json!({}))), vec![KeyTaken]),
+        (vec![challenge("one", false), body_lost(), body_lost(), body_lost()], vec![KeyTaken; 3]),
+        (vec![challenge("one", false), challenge("two", true), ok(json!({}))], vec![KeyTaken]),
+        (fresh(challenge("two", false)), vec![KeyRefused]),
+        (fresh(unknown()), vec![KeyRefused]),
+        (vec![unknown()], vec![NotAsked]),
+        (fresh(status(401, json!({}))), vec![NotAsked]),
+        (vec![challenge("one", false), challenge("two", true), challenge("three", true)], vec![NotAsked]),
+        (vec![status(404, json!({}))], vec![NotAsked]),
+        (fresh(status(400, json!({}))), vec![KeyAnswered]),
+        (fresh(status(403, json!({}))), vec![KeyAnswered]),
+        (fresh(status(404, json!({}))), vec![KeyAnswered]),
+        (fresh(status(409, json!({}))), vec![KeyAnswered]),
+        (fresh(status(414, json!({}))), vec![NotAsked]),
+        (fresh(status(302, json!({}))), vec![NotAsked]),
+        (fresh(status(501, json!({}))), vec![NotAsked]),
+        ((0..3).map(|_| Err(FetchError::Unreachable)).collect(), vec![NotAsked; 3]),
+        (
+            vec![challenge("one", false), status(503, json!({})), challenge("two", false), challenge("three", false)],
+            vec![NotAsked, KeyRefused],
+        ),
+    ];
+    for (number, (script, expected)) in reads.into_iter().enumerate() {
+        let scene = scene(script);
+        let notes = Notes { left: Cell::new(9), told: RefCell::default() };
+        let _ = Cloud { witness: &notes, ..scene.cloud() }.regions().await;
+        assert_eq!(notes.told.take(), expected, "read {number}");
+    }
+    // The nonce for a write is asked for without the key.
+    let scene = scene(vec![challenge("one", false), challenge("two", false), challenge("three", false)]);
+    let notes = Notes { left: Cell::new(1), told: RefCell::default() };
+    let cloud = Cloud { witness: &notes, ..scene.cloud() };
+    assert!(matches!(cloud.create_cluster(&new_cluster()).await, Err(ApiError::KeyRejected(_))));
+    assert_eq!(notes.told.take(), [KeyRefused]);
+    // Where it does not let the key pass, nothing is sent, not even without the key.
+    scene.fake.lines();
+    for error in [
+        cloud.create_cluster(&new_cluster()).await.unwrap_err(),
+        cloud.delete_cluster(&id()).await.unwrap_err(),
+        cloud.regions().await.unwrap_err(),
+    ] {
+        assert_eq!(error, ApiError::KeyNotTried(NotTried::Limited { retry_after_seconds: 7 }));
+    }
+    assert!(scene.fake.lines().is_empty() && notes.told.take().is_empty());
 }
 
 #[tokio::test]
@@ -509,7 +587,7 @@ async fn a_warm_statement_is_one_request() {
     for _ in 0..2 {
         let answer =
             scene.sql().run(&on_cluster(), CLASS, Some(&shop()), query("select 1"), Effect::Read).await.unwrap();
-        assert_eq!(answer.rows, [[Some(Cell { text: "1".to_owned(), cut: false })], [None]]);
+        assert_eq!(answer.rows, [[Some(rows::Cell { text: "1".to_owned(), cut: false })], [None]]);
         assert_eq!(answer.types[0].kind, "BIGINT");
     }
     {

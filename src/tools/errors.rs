@@ -2,7 +2,7 @@
 
 use crate::{
     mcp::tools::{ToolError, ToolErrorCode, UpstreamAnswer},
-    tidbcloud::{ApiError, SqlFailure},
+    tidbcloud::{ApiError, NotTried, SqlFailure},
 };
 
 impl From<ApiError> for ToolError {
@@ -96,6 +96,18 @@ impl From<ApiError> for ToolError {
             ApiError::Malformed(_) => {
                 (Code::InvalidArgument, "A value cannot be sent.", "Change the arguments.", false)
             }
+            ApiError::KeyNotTried(NotTried::Limited { .. }) => (
+                Code::RateLimited,
+                "TiDB Cloud refused this API key too often, so it is not tried again now.",
+                "Ask the person to check the key pair in the TiDB Cloud console, and wait.",
+                true,
+            ),
+            ApiError::KeyNotTried(NotTried::Unavailable) => (
+                Code::StorageUnavailable,
+                "The server's own storage did not answer, so this API key was not tried.",
+                "Call again in a few seconds.",
+                true,
+            ),
             ApiError::OutcomeUnknown { .. } => (
                 Code::OutcomeUnknown,
                 "TiDB Cloud did not confirm the change: it may or may not have happened.",

@@ -36,7 +36,7 @@ use crate::{
     platform::{Platform, UnixMillis},
     scope::Scope,
     secret::Secret,
-    tidbcloud::{Authenticator, Cloud, Databases, Hosts, Memory, SqlLogin},
+    tidbcloud::{Authenticator, Cloud, Databases, Hosts, KeyWitness, Memory, SqlLogin},
 };
 
 /// What a call does, from which its annotations and its place in the documentation follow.
@@ -185,6 +185,8 @@ pub struct Tools<'a, P> {
     pub hosts: &'a Hosts,
     /// The organizations that the caller connected: at least one.
     pub organizations: &'a [Organization<'a>],
+    /// Who watches over their keys.
+    pub witness: &'a dyn KeyWitness,
     /// What this isolate remembers of TiDB Cloud.
     pub memory: &'a Memory,
     /// What this isolate remembers of organizations.
@@ -360,7 +362,14 @@ impl<P: Platform> Tools<'_, P> {
 
     fn context<'c>(&'c self, organization: &'c Organization<'c>, deadline: UnixMillis) -> Context<'c, P> {
         Context {
-            cloud: Cloud::new(self.platform, self.hosts, &organization.authenticator, self.memory, deadline),
+            cloud: Cloud::new(
+                self.platform,
+                self.hosts,
+                &organization.authenticator,
+                self.witness,
+                self.memory,
+                deadline,
+            ),
             others: Vec::new(),
             platform: self.platform,
             allowance: self.allowance,

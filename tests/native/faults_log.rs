@@ -7,7 +7,7 @@ use mcp_server_tidbcloud::{
     mcp::tools::{ToolErrorCode, Toolbox},
     platform::Platform,
     secret::Secret,
-    tidbcloud::{ApiKey, Memory},
+    tidbcloud::{ApiKey, Memory, Unwatched},
     tools::{Homes, Organization, Tools, View},
 };
 use serde_json::{Value, json};
@@ -65,6 +65,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
         allowance: &Allowance::new(server.world.now()),
         hosts: &server.config.hosts,
         organizations: &organizations,
+        witness: &Unwatched,
         memory: &memory,
         homes: &homes,
         secret: &secret,

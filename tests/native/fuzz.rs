@@ -27,7 +27,7 @@ use mcp_server_tidbcloud::{
     sql::{self, Class},
     tidbcloud::{
         AccessClass, ApiKey, Authenticator, AuthorizationServer, BranchId, Cloud, ClusterId, DisplayName, Effect,
-        Hosts, Memory, PageToken, Query, RegionName, SqlLogin, SqlUserName, Target, Timestamp,
+        Hosts, Memory, PageToken, Query, RegionName, SqlLogin, SqlUserName, Target, Timestamp, Unwatched,
     },
     tools::View,
 };
@@ -312,7 +312,7 @@ fn answers_of_tidb_cloud() {
         let (hosts, memory, secret) = (Hosts::real(), Memory::new(), Secret::new("canary-secret"));
         let authenticator: Authenticator = ApiKey::new("CANARY01", "canary-private").expect("a key").into();
         let deadline = UnixMillis(odd.now().0 + 28_000);
-        let cloud = Cloud::new(&odd, &hosts, &authenticator, &memory, deadline);
+        let cloud = Cloud::new(&odd, &hosts, &authenticator, &Unwatched, &memory, deadline);
         let mut said = Vec::new();
         said.extend(block_on(cloud.clusters(None, None)).err().map(|error| error.to_string()));
         said.extend(block_on(cloud.regions()).err().map(|error| error.to_string()));

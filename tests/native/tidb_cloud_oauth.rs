@@ -7,7 +7,7 @@ use mcp_server_tidbcloud::{
     secret::Secret,
     tidbcloud::{
         AccessClass, AuthorizationServer, BearerToken, CheckFailure, Cloud, Effect, Memory, OAuthError, Query,
-        SqlFailure, Target, TokenKind,
+        SqlFailure, Target, TokenKind, Unwatched,
     },
 };
 use serde_json::json;
@@ -63,7 +63,7 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
     let secret = Secret::new(SERVER_SECRET);
     let count = |server: &Native, access: &Secret| {
         let (authenticator, memory) = (bearer(access).into(), Memory::new());
-        let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &memory, deadline);
+        let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &Unwatched, &memory, deadline);
         let query = Query { sql: "SELECT COUNT(*) FROM shop.products", whole_values: false, skipped_rows: 0 };
         let allowance = Allowance::new(server.world.now());
         let run = cloud.sql(&secret, None, &allowance);
@@ -85,7 +85,7 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
 
     assert_eq!(oauth!(revoke(&refreshed.access, TokenKind::Access)), Ok(()));
     let (authenticator, memory) = (bearer(&refreshed.access).into(), Memory::new());
-    let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &memory, deadline);
+    let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &Unwatched, &memory, deadline);
     assert!(matches!(block_on(cloud.check()), Err(CheckFailure::Refused(_))), "it was revoked");
 }
 

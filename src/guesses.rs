@@ -1,0 +1,266 @@
+//! Who may try an API key at TiDB Cloud: the witness of all keys that callers choose, on `/mcp` as on the pages.
+//!
+//! What counts is what TiDB Cloud's API said of a key, exchange by exchange; the account is kept by the key's own object
+//! ([`crate::grants::key`]). A pair that this isolate knows to be taken asks nobody. Any other asks its object, once in ten
+//! minutes for each isolate: one call that only reads where the object knows the pair. Where it does not, there is one at
+//! the door, one that counts the try, and, unless TiDB Cloud refused it, one that says what came of it. The object writes for
+//! the last two, and once in 23 hours for a pair that is used.
+//!
+//! Keys inside grants are neither held up nor counted: TiDB Cloud took them when they were granted, their holder cannot
+//! choose them, and whoever holds a grant of a deleted key must not keep others from trying that public key. That TiDB Cloud
+//! takes them still is noted, so that their owner is let through elsewhere. The owner's key, a setting, has no witness.
+
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+
+use crate::{
+    grants::{
+        key::{Command, Guess, Reply, Said, Try},
+        seal::{Keyring, base64url},
+        store::{self, ObjectName},
+    },
+    platform::{Platform, StorageFailure, UnixMillis},
+    tidbcloud::{Answering, ApiKey, KeyTry, KeyVerdict, KeyWitness, NotTried},
+};
+
+/// How long an isolate knows a pair.
+const KNOWN: Duration = Duration::from_secs(600);
+/// 10,000 hashes of 43 bytes are 1 MB of an isolate's 128, with what holds them.
+const PAIRS_MAX: usize = 10_000;
+
+/// Keyed hash of both halves of a key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pair(String);
+
+/// Pairs that this isolate knows. Those that were taken have a map of their own, which made-up ones cannot fill.
+#[derive(Default)]
+pub struct Pairs {
+    seen: RefCell<BTreeMap<Pair, UnixMillis>>,
+    taken: RefCell<BTreeMap<Pair, TakenPair>>,
+}
+
+#[derive(Clone, Copy)]
+struct TakenPair {
+    until: UnixMillis,
+    /// Whether its object is to be told once more.
+    renew: bool,
+}
+
+impl Pairs {
+    /// Whether this pair was here within ten minutes.
+    pub fn has_seen(&self, pair: &Pair, now: UnixMillis) -> bool {
+        self.seen.borrow().get(pair).is_some_and(|until| *until > now)
+    }
+
+    /// Remembers that it was.
+    pub fn remember(&self, pair: &Pair, now: UnixMillis) {
+        insert(&mut self.seen.borrow_mut(), pair, now.after(KNOWN), |until| *until > now);
+    }
+
+    fn taken(&self, pair: &Pair, now: UnixMillis) -> Option<TakenPair> {
+        self.taken.borrow().get(pair).copied().filter(|taken| taken.until > now)
+    }
+
+    fn remember_taken(&self, pair: &Pair, now: UnixMillis, renew: bool) {
+        let taken = TakenPair { until: now.after(KNOWN), renew };
+        insert(&mut self.taken.borrow_mut(), pair, taken, |taken| taken.until > now);
+    }
+
+    /// Whether there was something to forget.
+    fn forget_taken(&self, pair: &Pair) -> bool {
+        self.taken.borrow_mut().remove(pair).is_some()
+    }
+}
+
+fn insert<T>(pairs: &mut BTreeMap<Pair, T>, pair: &Pair, value: T, lives: impl Fn(&T) -> bool) {
+    if pairs.len() >= PAIRS_MAX {
+        pairs.retain(|_, value| lives(value));
+    }
+    if pairs.len() < PAIRS_MAX || pairs.contains_key(pair) {
+        pairs.insert(pair.clone(), value);
+    }
+}
+
+/// Whether a key may be tried.
+pub enum Standing {
+    /// It may: TiDB Cloud took it lately, or did not refuse its public half too often.
+    MayTry,
+    /// Its public half was refused too often; for how many milliseconds that holds.
+    Held(u64),
+}
+
+/// Who chose keys.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// Keyed hash of the client's address.
+    pub from: &'a str,
+    /// How many refusals of a public key it may have within a minute.
+    pub refusals_max: u32,
+}
+
+/// Watches over keys for one request.
+pub struct Witness<'a, P> {
+    platform: &'a P,
+    keyring: &'a Keyring,
+    pairs: &'a Pairs,
+    /// Who chose the keys; `None` where they were granted.
+    source: Option<Source<'a>>,
+    /// Pairs that were held up in this request, for so many seconds: what is left of it asks no more.
+    held: RefCell<BTreeMap<Pair, u64>>,
+}
+
+impl<'a, P: Platform> Witness<'a, P> {
+    /// Of keys that somebody chose.
+    pub fn of_chosen(platform: &'a P, keyring: &'a Keyring, pairs: &'a Pairs, source: Source<'a>) -> Self {
+        Self { platform, keyring, pairs, source: Some(source), held: RefCell::default() }
+    }
+
+    /// Of keys inside a grant.
+    pub fn of_granted(platform: &'a P, keyring: &'a Keyring, pairs: &'a Pairs) -> Self {
+        Self { platform, keyring, pairs, source: None, held: RefCell::default() }
+    }
+
+    /// What a pair is called here.
+    pub fn pair(&self, key: &ApiKey) -> Pair {
+        Pair(base64url(&self.keyring.mac("pair of a key v1", &halves(key))))
+    }
+
+    /// Whether this isolate knows that TiDB Cloud takes a pair.
+    pub fn is_taken(&self, pair: &Pair) -> bool {
+        self.pairs.taken(pair, self.platform.now()).is_some()
+    }
+
+    /// Whether a key may be tried, without counting anything.
+    ///
+    /// # Errors
+    /// Storage did not say.
+    pub async fn look(&self, key: &ApiKey) -> Result<Standing, StorageFailure> {
+        let reply = self.ask(&self.name(key), Command::Look(self.guess(self.pair(key)))).await?;
+        match self.judge(key, reply).await? {
+            Reply::Held(millis) => Ok(Standing::Held(millis)),
+            _ => Ok(Standing::MayTry),
+        }
+    }
+
+    /// Takes a reply for what it says of the pair. One that is held up may have been taken before the server secret was
+    /// replaced: then another object knows it.
+    async fn judge(&self, key: &ApiKey, reply: Reply) -> Result<Reply, StorageFailure> {
+        let renew = match reply {
+            Reply::Known(renew) => renew,
+            Reply::Held(_) if self.was_taken_before(key).await? => true,
+            other => return Ok(other),
+        };
+        self.pairs.remember_taken(&self.pair(key), self.platform.now(), renew);
+        Ok(Reply::Known(renew))
+    }
+
+    async fn was_taken_before(&self, key: &ApiKey) -> Result<bool, StorageFailure> {
+        for (name, pair) in self.names(key).into_iter().skip(1) {
+            if let Reply::Known(_) = self.ask(&name, Command::Look(self.guess(pair))).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn try_key(&self, key: &ApiKey) -> Result<KeyTry, NotTried> {
+        let pair = self.pair(key);
+        if self.source.is_none() || self.is_taken(&pair) {
+            return Ok(KeyTry { counted: None });
+        }
+        if let Some(seconds) = self.held.borrow().get(&pair) {
+            return Err(NotTried::Limited { retry_after_seconds: *seconds });
+        }
+        let reply = self.ask(&self.name(key), Command::Try(self.guess(pair.clone()))).await;
+        let reply = match reply {
+            Ok(reply) => self.judge(key, reply).await,
+            Err(failure) => Err(failure),
+        };
+        match reply {
+            Ok(Reply::Known(_)) => Ok(KeyTry { counted: None }),
+            Ok(Reply::Open(at)) => Ok(KeyTry { counted: Some(UnixMillis(at)) }),
+            Ok(Reply::Held(millis)) => {
+                let retry_after_seconds = millis.div_ceil(1_000).max(1);
+                self.held.borrow_mut().insert(pair, retry_after_seconds);
+                Err(NotTried::Limited { retry_after_seconds })
+            }
+            Ok(Reply::Done) | Err(StorageFailure) => Err(NotTried::Unavailable),
+        }
+    }
+
+    async fn note(&self, key: &ApiKey, tried: KeyTry, verdict: KeyVerdict) {
+        let pair = self.pair(key);
+        let from = self.source.map(|source| source.from.to_owned());
+        let counted = tried.counted.zip(from.clone()).map(|(at, from)| Try { at: at.0, from });
+        match (verdict, counted) {
+            (KeyVerdict::NotAsked, None) => {}
+            (KeyVerdict::NotAsked, Some(counted)) => {
+                // Where this fails, the try stays counted for a minute.
+                let _ = self.ask(&self.name(key), Command::TakeBack(counted)).await;
+            }
+            (KeyVerdict::KeyTaken | KeyVerdict::KeyAnswered, tried) => {
+                let now = self.platform.now();
+                if tried.is_none() && self.pairs.taken(&pair, now).is_some_and(|taken| !taken.renew) {
+                    return;
+                }
+                let proven = verdict == KeyVerdict::KeyTaken;
+                let said = Said { pair: pair.0.clone(), tried };
+                let said = if proven { Command::Taken(said) } else { Command::Answered(said) };
+                let reply = self.ask(&self.name(key), said).await;
+                // Where nobody noted it, this isolate at least knows it, and tells it again when it has forgotten.
+                if proven || matches!(reply, Ok(Reply::Known(_))) {
+                    self.pairs.remember_taken(&pair, now, false);
+                }
+            }
+            // It was counted when it was tried.
+            (KeyVerdict::KeyRefused, Some(_)) => {}
+            (KeyVerdict::KeyRefused, None) => {
+                let known = self.pairs.forget_taken(&pair);
+                let mut tried = from.map(|from| Try { at: self.platform.now().0, from });
+                if known || tried.is_some() {
+                    for (name, Pair(pair)) in self.names(key) {
+                        let _ = self.ask(&name, Command::Refused(Said { pair, tried: tried.take() })).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn guess(&self, Pair(pair): Pair) -> Guess {
+        let Source { from, refusals_max } = self.source.unwrap_or(Source { from: "", refusals_max: 0 });
+        Guess { pair, from: from.to_owned(), refusals_max }
+    }
+
+    fn name(&self, key: &ApiKey) -> ObjectName {
+        ObjectName::key(&self.keyring.mac("object of a key v1", &[key.public().as_bytes()]))
+    }
+
+    /// The key's objects and what its pair is called there, under the current server secret and those before it.
+    fn names(&self, key: &ApiKey) -> Vec<(ObjectName, Pair)> {
+        let public: [&[u8]; 1] = [key.public().as_bytes()];
+        let halves = halves(key);
+        let names = self.keyring.macs("object of a key v1", &public).map(|mac| ObjectName::key(&mac));
+        let pairs = self.keyring.macs("pair of a key v1", &halves).map(|mac| Pair(base64url(&mac)));
+        names.zip(pairs).collect()
+    }
+
+    async fn ask(&self, name: &ObjectName, command: Command) -> Result<Reply, StorageFailure> {
+        match self.platform.object(name, &store::Command::Key(command)).await? {
+            store::Reply::Key(reply) => Ok(reply),
+            _ => Err(StorageFailure),
+        }
+    }
+}
+
+fn halves(key: &ApiKey) -> [&[u8]; 2] {
+    [key.public().as_bytes(), key.private().expose().as_bytes()]
+}
+
+impl<P: Platform> KeyWitness for Witness<'_, P> {
+    fn may_try<'w>(&'w self, key: &'w ApiKey) -> Answering<'w, Result<KeyTry, NotTried>> {
+        Box::pin(self.try_key(key))
+    }
+
+    fn heard<'w>(&'w self, key: &'w ApiKey, tried: KeyTry, verdict: KeyVerdict) -> Answering<'w, ()> {
+        Box::pin(self.note(key, tried, verdict))
+    }
+}

@@ -1,0 +1,3 @@
+//! What guessing keys costs, over restarts and many requests at once.
+
+mod guesses;
