@@ -107,13 +107,13 @@ pub struct ToolError {
     pub retry_after_seconds: Option<u64>,
     /// What the upstream said.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<UpstreamAnswer>,
+    pub upstream: Option<Box<UpstreamAnswer>>,
     /// What took effect before the failure, where a call does several things.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
     /// What was wrong with this server, for its log alone.
     #[serde(skip)]
-    pub cause: Option<String>,
+    pub cause: Option<Box<str>>,
 }
 
 impl ToolError {
@@ -132,7 +132,7 @@ impl ToolError {
     }
 
     /// A fault of this server: the cause goes to the log, and nothing of it to the caller.
-    pub fn fault(cause: impl Into<String>) -> Self {
+    pub fn fault(cause: impl Into<Box<str>>) -> Self {
         let error = Self::new(ToolErrorCode::Internal, "This server failed.");
         Self { cause: Some(cause.into()), ..error.hint("Report the request id to whoever runs it.") }
     }

@@ -127,11 +127,12 @@ impl From<ApiError> for ToolError {
         let mut tool_error = Self::new(code, text).hint(hint);
         tool_error.retryable = retryable;
         if let ApiError::Unexpected(what) = &error {
-            tool_error.cause = Some((*what).to_owned());
+            tool_error.cause = Some((*what).into());
         }
         tool_error.retry_after_seconds = error.retry_after_seconds();
-        tool_error.upstream =
-            error.answer().map(|answer| UpstreamAnswer { status: Some(answer.status), code: answer.code.clone() });
+        tool_error.upstream = error
+            .answer()
+            .map(|answer| Box::new(UpstreamAnswer { status: Some(answer.status), code: answer.code.clone() }));
         tool_error
     }
 }
@@ -144,7 +145,8 @@ impl From<SqlFailure> for ToolError {
             SqlFailure::Api(error) => error.into(),
             SqlFailure::Sql { code, message } => {
                 let mut error = Self::new(Code::SqlError, format!("The database refused the statement: {message}"));
-                error.upstream = Some(UpstreamAnswer { status: None, code: code.map(|code| code.to_string()) });
+                let code = code.map(|code| code.to_string());
+                error.upstream = Some(Box::new(UpstreamAnswer { status: None, code }));
                 error
             }
             SqlFailure::NotReady { state, lacks } => {

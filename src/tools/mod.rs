@@ -12,6 +12,7 @@ mod organization;
 mod output;
 mod resolve;
 mod rows;
+mod schemas;
 mod sql;
 mod types;
 mod view;
@@ -22,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
+use self::schemas::Schemas;
 pub use self::{
     organization::Homes,
     view::{NoView, View},
@@ -29,10 +31,7 @@ pub use self::{
 use crate::{
     alias::Aliases,
     allowance::{self, Allowance},
-    mcp::{
-        schema,
-        tools::{Annotations, CacheScope, Definition, Listing, ToolError, Toolbox},
-    },
+    mcp::tools::{Annotations, CacheScope, Definition, Listing, ToolError, Toolbox},
     platform::{Platform, UnixMillis},
     scope::Scope,
     secret::Secret,
@@ -327,13 +326,13 @@ registry! {
 }
 
 fn define<T: Tool>() -> Definition {
-    let (description, input_schema) = schema::input_schema::<T>();
+    let Schemas { description, input_schema, output_schema } = Schemas::of::<T>();
     Definition {
         name: T::NAME,
         title: T::TITLE,
         description,
         input_schema,
-        output_schema: schema::output_schema::<T::Output>(),
+        output_schema,
         annotations: T::EFFECT.annotations(),
     }
 }

@@ -1,6 +1,8 @@
 //! What statements gave, as a model reads it: rows of positional values, cut to a budget.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,12 +24,29 @@ struct ColumnView {
     kind: String,
 }
 
+/// A row of text, numbers and null, for the schema: a list of what each can be would cost a model more than it says.
+struct Row;
+
+impl JsonSchema for Row {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Row".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "array"})
+    }
+}
+
 /// The rows of a query, cut to what a model can read.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RowsView {
     columns: Vec<ColumnView>,
-    /// Text, numbers and null.
+    #[schemars(with = "Vec<Row>")]
     rows: Vec<Vec<Value>>,
     returned: usize,
     /// Left out where the answer was too long to count its rows.
