@@ -696,7 +696,7 @@ mod tests {
     fn body(table: &[Vec<Option<String>>], order: usize, ascii: bool) -> Vec<u8> {
         let columns = table.first().map_or(0, Vec::len);
         let types: Vec<_> = (0..columns).map(|at| json!({"name": format!("c{at}"), "type": "TEXT"})).collect();
-        let mut members = vec![
+        let mut members = [
             ("types", json!(types)),
             ("rows", json!(table)),
             ("rowsAffected", Value::Null),
