@@ -51,18 +51,11 @@ fn definer(tokens: &[Token]) -> Option<&[Token]> {
 
 /// The managed name that stands in one of these names and strings, or in several that a server joins.
 fn managed(tokens: &[Token]) -> Option<String> {
-    let mut joined = String::new();
-    for token in tokens {
-        match token {
-            Token::Single(text) | Token::Double(text) => joined.push_str(text),
-            _ => joined.clear(),
-        }
-        let name = if joined.is_empty() { token.text().unwrap_or_default() } else { &joined };
-        if mentions_managed_name(name) {
-            return Some(name.to_owned());
-        }
-    }
-    None
+    let is_string = |token: &Token| matches!(token, Token::Single(_) | Token::Double(_));
+    tokens.chunk_by(|left, right| is_string(left) && is_string(right)).find_map(|run| {
+        let name: String = run.iter().filter_map(Token::text).collect();
+        mentions_managed_name(&name).then_some(name)
+    })
 }
 
 /// `CURRENT_USER`, or one of the functions that name the same account.

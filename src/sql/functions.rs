@@ -60,7 +60,7 @@ pub(super) const ADVANCING: &[&str] = &["nextval", "setval"];
 /// grammar they cannot be called; quoted, or after a dot, they are names like others.
 #[rustfmt::skip]
 const SYNTAX: &[&str] = &[
-    "add", "against", "all", "analyze", "and", "any", "as", "bernoulli", "between", "bigint", "binary", "bit", "blob", "bool",
+    "add", "against", "all", "analyze", "and", "any", "as", "auto_random", "bernoulli", "between", "bigint", "binary", "bit", "blob", "bool",
     "boolean", "both", "btree", "by", "case", "character", "check", "column", "columns", "datetime", "dec", "decimal", "default", "delete",
     "desc", "describe", "distinct", "distinctrow", "div", "double", "else", "enum", "except", "exists", "explain", "fixed",
     "float", "float4", "float8", "for", "from", "fulltext", "hash", "having", "hnsw", "ilike", "in", "index", "int", "int1", "int2",
@@ -82,7 +82,14 @@ pub(super) fn is_listed(name: &str) -> bool {
 /// before a parenthesis, where the grammar has no list of columns to follow a name.
 pub(super) fn unlisted_call(tokens: &[Token]) -> Option<&str> {
     let indexed = indexed_table(tokens);
+    // Where the parentheses open that are around a place.
+    let mut open = Vec::new();
     tokens.iter().enumerate().find_map(|(at, token)| {
+        match token {
+            Token::Symbol('(') => open.push(at),
+            Token::Symbol(')') => drop(open.pop()),
+            _ => {}
+        }
         let name = token.name()?;
         if tokens.get(at + 1) != Some(&Token::Symbol('(')) || is_listed(name) {
             return None;
@@ -93,7 +100,7 @@ pub(super) fn unlisted_call(tokens: &[Token]) -> Option<&str> {
             || indexed == Some(at)
             || names_a_list(tokens, start, at)
             || is_format(tokens, at)
-            || is_prefix_length(tokens, at, indexed);
+            || is_prefix_length(tokens, at, open.last().copied(), indexed);
         (!harmless).then_some(name)
     })
 }
@@ -189,9 +196,9 @@ fn is_format(tokens: &[Token], at: usize) -> bool {
         && tokens.get(at - 1) == Some(&Token::Symbol('='))
 }
 
-/// A column with the length of its prefix, `name(10)`, directly in the list of an index: an expression has parentheses
+/// A column with the length of its prefix, `name(10)`, directly in the list of an index, which opens at `list`: an expression has parentheses
 /// of its own there.
-fn is_prefix_length(tokens: &[Token], at: usize, indexed: Option<usize>) -> bool {
+fn is_prefix_length(tokens: &[Token], at: usize, list: Option<usize>, indexed: Option<usize>) -> bool {
     let Some([Token::Symbol('('), Token::Number(_), Token::Symbol(')'), next, ..]) = tokens.get(at + 1..) else {
         return false;
     };
@@ -200,7 +207,7 @@ fn is_prefix_length(tokens: &[Token], at: usize, indexed: Option<usize>) -> bool
     if !ends || !matches!(begins, Some(Token::Symbol('(' | ','))) || !one_of(tokens.first(), &["create", "alter"]) {
         return false;
     }
-    let Some(owner) = opening_around(tokens, at).and_then(|open| open.checked_sub(1)) else { return false };
+    let Some(owner) = list.and_then(|open| open.checked_sub(1)) else { return false };
     if indexed == Some(owner) || one_of(tokens.get(owner), &["key", "index", "unique", "fulltext"]) {
         return true;
     }

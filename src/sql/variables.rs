@@ -3,13 +3,27 @@
 use super::{Reason, lexer::Token, walk::one_of};
 
 /// What the name of a variable has in it that holds a key, a password, a token, or an address with one in it:
-/// `tidb_exp_embed_openai_api_key`, `authentication_ldap_simple_bind_root_pwd`, `tidb_cloud_storage_uri`.
-const SECRET: &[&str] =
-    &["key", "password", "passwd", "passphrase", "pwd", "secret", "token", "credential", "private", "uri", "url"];
+/// `tidb_exp_embed_openai_api_key`, `authentication_ldap_simple_bind_root_pwd`, `tidb_cloud_storage_uri`. `tidb_config` is
+/// the whole configuration.
+const SECRET: &[&str] = &[
+    "key",
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "private",
+    "uri",
+    "url",
+    "tidb_config",
+];
 
 /// Parts of names that have such a word and hold no secret.
 const HARMLESS: &[&str] = &[
     "foreign_key",
+    "primary_key",
     "key_buffer",
     "key_cache",
     "key_write",
@@ -52,15 +66,14 @@ pub(super) fn check(tokens: &[Token]) -> Result<(), Reason> {
     for (at, token) in tokens.iter().enumerate() {
         let before = |places: usize| at.checked_sub(places).and_then(|place| tokens.get(place));
         if *token == mark && before(1) == Some(&mark) {
-            let mut parts = tokens.get(at + 1..).unwrap_or_default().chunks(2);
-            let mut last = false;
-            let secret = parts.find_map(|pair| {
-                let text = pair.first().filter(|_| !last)?.text()?;
-                last = pair.get(1) != Some(&dot);
-                holds_secret(text).then(|| text.to_owned())
-            });
-            if let Some(name) = secret {
-                return Err(Reason::SecretVariable(name));
+            for part in tokens.get(at + 1..).unwrap_or_default().chunks(2) {
+                let Some(text) = part.first().and_then(Token::text) else { break };
+                if holds_secret(text) {
+                    return Err(Reason::SecretVariable(text.to_owned()));
+                }
+                if part.get(1) != Some(&dot) {
+                    break;
+                }
             }
         }
         let Some(name) = token.name() else { continue };
@@ -95,12 +108,14 @@ mod tests {
             "report_password",
             "some_provider_access_token",
             "foreign_key_secret",
+            "tidb_config",
         ] {
             assert!(holds_secret(secret), "{secret}");
         }
         for harmless in [
             "foreign_key_checks",
             "tidb_enable_foreign_key",
+            "sql_require_primary_key",
             "validate_password.policy",
             "password_reuse_interval",
             "default_password_lifetime",
