@@ -126,8 +126,7 @@ pub(super) fn names_its_rows(change: &[Token]) -> bool {
     let (tables, condition) = (change.get(..at).unwrap_or_default(), change.get(at + 1..).unwrap_or_default());
     let end = outside(condition)
         .find(|(at, word)| {
-            one_of(Some(word), &["order", "limit", "group", "having", "returning"])
-                && !is_part_of_a_name(condition, *at)
+            one_of(Some(word), &["order", "limit", "group", "having"]) && !is_part_of_a_name(condition, *at)
         })
         .map_or(condition.len(), |(at, _)| at);
     let condition = condition.get(..end).unwrap_or_default();
@@ -182,7 +181,7 @@ fn tables_of(change: &[Token]) -> Tables {
         return Tables::SideBySide;
     }
     let several = |token: &Token| *token == Token::Symbol(',') || one_of(Some(token), &["join", "straight_join"]);
-    if !apart && !tables.iter().any(several) {
+    if !apart && !without_lists(tables).iter().any(|token| several(token)) {
         return Tables::One;
     }
     let joins: Vec<usize> = outside(tables)
@@ -195,6 +194,18 @@ fn tables_of(change: &[Token]) -> Tables {
     let commas = outside(tables).any(|(_, token)| *token == Token::Symbol(','));
     let plain = first.iter().all(|token| !matches!(token, Token::Symbol('(')));
     if each && plain && !commas { Tables::Joined } else { Tables::SideBySide }
+}
+
+/// The tables without their lists of partitions and indexes: `PARTITION (p, q)`, `USE INDEX (i, j)`.
+fn without_lists(tables: &[Token]) -> Vec<&Token> {
+    let mut left = Vec::new();
+    let mut rest = tables;
+    while let Some((first, after)) = rest.split_first() {
+        left.push(first);
+        let listed = one_of(Some(first), &["partition", "index", "key"]).then(|| group(after)).flatten();
+        rest = listed.map_or(after, |(_, after)| after);
+    }
+    left
 }
 
 /// What follows a `JOIN`: a table with `USING (columns)`, or with `ON` and a comparison of one of its columns with one of
@@ -247,11 +258,14 @@ fn is_conjunction(condition: &[Token]) -> bool {
 }
 
 /// Whether what stands between two `AND` is a part of the condition: `CASE` and `INTERVAL` can hold an `AND` of their
-/// own, `XOR` binds otherwise, an assignment takes what follows it, and with a comma it is a row.
+/// own, `XOR` binds otherwise, an assignment takes what follows it, with a comma it is a row, and `||` joins texts in one
+/// SQL mode.
 fn splittable(condition: &[Token]) -> bool {
     !outside(condition).any(|(at, token)| {
         let named = is_part_of_a_name(condition, at);
+        let joins_texts = *token == Token::Symbol('|') && condition.get(at + 1) == Some(&Token::Symbol('|'));
         matches!(token, Token::Assign | Token::Symbol(','))
+            || joins_texts
             || one_of(Some(token), &["case", "xor"]) && !named
             || token.is("interval") && !named && !is_interval(condition.get(at + 1..).unwrap_or_default())
     })
@@ -269,12 +283,13 @@ fn is_interval(tokens: &[Token]) -> bool {
 
 /// How many tokens long the `OR` is that stands here, if one does.
 fn is_or(tokens: &[Token], at: usize) -> Option<usize> {
-    operator(tokens, at, "or", '|')
+    (tokens.get(at)?.is("or") && !is_part_of_a_name(tokens, at)).then_some(1)
 }
 
-fn operator(tokens: &[Token], at: usize, word: &str, symbol: char) -> Option<usize> {
-    let (here, symbol) = (tokens.get(at)?, Token::Symbol(symbol));
-    if here.is(word) && !is_part_of_a_name(tokens, at) {
+/// How many tokens long the `AND` is that stands here, if one does.
+fn is_and(tokens: &[Token], at: usize) -> Option<usize> {
+    let (here, symbol) = (tokens.get(at)?, Token::Symbol('&'));
+    if here.is("and") && !is_part_of_a_name(tokens, at) {
         Some(1)
     } else if *here == symbol && tokens.get(at + 1) == Some(&symbol) {
         Some(2)
@@ -306,7 +321,7 @@ fn conjuncts(condition: &[Token]) -> Vec<&[Token]> {
         if one_of(condition.get(at), &["between"]) && !is_part_of_a_name(condition, at) {
             between += 1;
         }
-        let length = operator(condition, at, "and", '&')?;
+        let length = is_and(condition, at)?;
         if between > 0 && length == 1 {
             between -= 1;
             return None;
@@ -424,8 +439,10 @@ fn named_column(tokens: &[Token], qualified: bool) -> Option<(&str, &[Token])> {
 /// A list of rows of so many values, or one.
 fn is_row_of_values(tokens: &[Token], length: usize) -> bool {
     matches!(group(tokens), Some((values, [])) if {
+        // In double quotes each could be the name of a column of the row.
+        let literal = |value: &[Token]| is_value(value, "") && !value.iter().any(|token| matches!(token, Token::Double(_)));
         let values = between_commas(values);
-        values.len() == length && values.into_iter().all(|value| is_value(value, ""))
+        values.len() == length && values.into_iter().all(literal)
     })
 }
 

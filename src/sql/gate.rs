@@ -299,13 +299,22 @@ fn forbidden_everywhere(tokens: &[Token]) -> Result<(), Reason> {
         {
             return Err(Reason::Hint);
         }
-        let next = tokens.get(index + 1);
-        if next == Some(&Token::Symbol('.')) && token.name().is_some_and(is_system_secret_schema) {
+        if token.name().is_some_and(is_system_secret_schema) && names_schema(tokens, index) {
             return Err(Reason::SystemSchema);
         }
     }
     variables::check(tokens)?;
     functions::unlisted_call(tokens).map_or(Ok(()), |name| Err(Reason::Function(name.to_owned())))
+}
+
+/// Whether the name at this place is a schema's: before a dot, after `DATABASE` or `SCHEMA`, or anywhere in a `SHOW`, which has
+/// many ways to name one.
+fn names_schema(tokens: &[Token], at: usize) -> bool {
+    let before = tokens.get(..at).unwrap_or_default();
+    let introduced = before.iter().rev().find(|token| !one_of(Some(token), &["if", "not", "exists"]));
+    tokens.get(at + 1) == Some(&Token::Symbol('.'))
+        || one_of(introduced, &["database", "schema"])
+        || one_of(tokens.first(), &["show"])
 }
 
 /// What must not stand anywhere in a read; a read that advances a sequence is a write.
@@ -447,6 +456,19 @@ mod tests {
         }
         assert_eq!(classify(&"(".repeat(101)), Class::Reject(Reason::TooDeep));
         assert_eq!(classify(&"x".repeat(65_537)), Class::Reject(Reason::TooLong));
+    }
+
+    #[test]
+    fn the_schema_of_accounts_is_closed_without_a_dot_too() {
+        for sql in [
+            "ALTER DATABASE mysql CHARACTER SET utf8mb4",
+            "CREATE DATABASE IF NOT EXISTS `MYSQL`",
+            "DROP SCHEMA mysql",
+            "FLASHBACK DATABASE mysql TO m",
+            "DROP DATABASE IF EXISTS mysql",
+        ] {
+            assert_eq!(inspect(sql), Err(Reason::SystemSchema), "{sql}");
+        }
     }
 
     #[test]

@@ -15,7 +15,6 @@ pub(super) const EXPLAIN: &[&str] = &["explain", "desc", "describe"];
 const CREATED: &[&str] = &[
     "table",
     "temporary",
-    "global",
     "database",
     "schema",
     "index",
@@ -54,13 +53,27 @@ pub(super) fn spares(tokens: &[Token]) -> bool {
                 Some(_) => false,
             }
         }
-        "create" => one_of(second, CREATED),
+        "create" => one_of(second, CREATED) || makes_temporary(main) || makes_view(main),
         "rename" => one_of(second, &["table"]),
         "alter" if one_of(second, &["database", "schema"]) => sets_character_set(main.get(2..).unwrap_or_default()),
         "alter" if one_of(second, &["sequence"]) => !main.iter().any(|token| token.is("restart")),
         "alter" if one_of(second, &["table"]) => alters_by_adding(main.get(2..).unwrap_or_default()),
         _ => false,
     }
+}
+
+/// `CREATE GLOBAL TEMPORARY TABLE`. A global binding changes how others' statements run.
+fn makes_temporary(tokens: &[Token]) -> bool {
+    matches!(tokens, [_, global, temporary, ..] if global.is("global") && temporary.is("temporary"))
+}
+
+/// `CREATE [ALGORITHM = name] [DEFINER = account] [SQL SECURITY name] VIEW`.
+fn makes_view(tokens: &[Token]) -> bool {
+    let mut options = tokens.iter().skip(1).take_while(|token| !one_of(Some(token), &["view", "as"]));
+    let view = tokens.iter().find(|token| one_of(Some(token), &["view", "as"]));
+    one_of(tokens.get(1), &["algorithm", "definer", "sql"])
+        && one_of(view, &["view"])
+        && options.all(|token| !token.is("replace"))
 }
 
 /// Whether a statement has a query in it, wherever.

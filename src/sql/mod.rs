@@ -40,6 +40,12 @@ pub fn answer(sql: &str) -> Answer {
     }
 }
 
+/// Whether a statement is a `SHOW STATS_...`: each of its rows begins with the schema that it is about.
+pub fn shows_statistics(sql: &str) -> bool {
+    let tokens = lexer::tokens(sql, true).unwrap_or_default();
+    matches!(tokens.as_slice(), [show, lexer::Token::Word(what), ..] if show.is("show") && what.starts_with("stats_"))
+}
+
 /// A name in backticks, so that any identifier is just a name.
 ///
 /// `None` where no identifier of TiDB looks like this: empty, longer than 64 characters, with NUL, or with a blank at

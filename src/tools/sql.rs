@@ -27,11 +27,19 @@ pub(super) fn query(sql: &str) -> Query<'_> {
     Query { sql, whole_values: sql::answer(sql) == Answer::Description, skipped_rows: 0 }
 }
 
-/// What a statement gave, for the model: without the variables that hold secrets where it is a `SHOW VARIABLES`.
+/// What a statement gave, for the model: without the variables that hold secrets where it is a `SHOW VARIABLES`, and without
+/// the schema of accounts where it shows statistics, which are made of values.
 pub(super) fn shown(mut rows: Rows, query: &Query<'_>, bytes_max: usize) -> RowsView {
-    if sql::shows_variables(query.sql) {
+    let closed: Option<fn(&str) -> bool> = if sql::shows_variables(query.sql) {
+        Some(sql::holds_secret)
+    } else if sql::shows_statistics(query.sql) {
+        Some(sql::is_system_secret_schema)
+    } else {
+        None
+    };
+    if let Some(closed) = closed {
         let kept = rows.rows.len();
-        rows.rows.retain(|row| !matches!(row.first(), Some(Some(cell)) if sql::holds_secret(&cell.text)));
+        rows.rows.retain(|row| !matches!(row.first(), Some(Some(cell)) if closed(&cell.text)));
         rows.seen = rows.seen.saturating_sub(kept - rows.rows.len());
     }
     RowsView::within(rows, query.whole_values, bytes_max)
