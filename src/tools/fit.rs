@@ -1,7 +1,7 @@
 //! Results within a budget of bytes, as JSON: lists are cut at their end, texts in the middle of nothing, and what was cut
 //! says so and how to go on.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::mcp::tools::ToolError;
 
@@ -68,7 +68,7 @@ pub(super) fn cap(mut sizes: Vec<usize>, bytes_max: usize) -> usize {
     bytes_max
 }
 
-/// Cuts the longest list of an output. A page that is shown in part leads nowhere further: `page_size` says how many
+/// Cuts the longest list of an output, or the longest map. A page that is shown in part leads nowhere further: `page_size` says how many
 /// entries fit.
 pub(super) fn list(output: &mut Value, bytes_max: usize, takes_page_size: bool) {
     let whole = size(output);
@@ -76,16 +76,16 @@ pub(super) fn list(output: &mut Value, bytes_max: usize, takes_page_size: bool) 
         return;
     }
     let Some(members) = output.as_object_mut() else { return };
-    let longest = members.iter().filter(|(_, value)| value.is_array()).max_by_key(|(_, value)| size(value));
+    let longest = members.iter().max_by_key(|(_, value)| size(value));
     let Some(name) = longest.map(|(name, _)| name.clone()) else { return };
-    let Some(Value::Array(entries)) = members.get_mut(&name) else { return };
-    let (count, mut excess) = (entries.len(), whole.saturating_add(NOTICE_BYTES).saturating_sub(bytes_max));
+    let Some(entries) = members.get_mut(&name) else { return };
+    let (count, mut excess) = (length(entries), whole.saturating_add(NOTICE_BYTES).saturating_sub(bytes_max));
     while excess > 0
-        && let Some(last) = entries.pop()
+        && let Some(bytes) = drop_last(entries)
     {
-        excess = excess.saturating_sub(size(&last) + 1);
+        excess = excess.saturating_sub(bytes);
     }
-    let shown = entries.len();
+    let shown = length(entries);
     let mut notice = format!("Showing the first {shown} of {count} entries: more do not fit into one result.");
     if takes_page_size && shown > 0 {
         notice.push_str(&format!(" Call again with `pageSize` {shown} or less to get all of them page by page."));
@@ -93,6 +93,23 @@ pub(super) fn list(output: &mut Value, bytes_max: usize, takes_page_size: bool) 
     members.remove("nextPageToken");
     members.insert("truncated".to_owned(), true.into());
     members.insert("notice".to_owned(), notice.into());
+}
+
+/// How many entries a list or an object has.
+fn length(entries: &Value) -> usize {
+    entries.as_array().map(Vec::len).or_else(|| entries.as_object().map(Map::len)).unwrap_or_default()
+}
+
+/// Drops the last entry of a list or an object; the bytes that it had.
+fn drop_last(entries: &mut Value) -> Option<usize> {
+    match entries {
+        Value::Array(entries) => entries.pop().map(|last| size(&last) + 1),
+        Value::Object(entries) => {
+            let name = entries.keys().next_back().cloned()?;
+            entries.remove(&name).map(|last| text_size(&name) + size(&last) + 2)
+        }
+        _ => None,
+    }
 }
 
 /// Cuts an error: first its texts, then what it adds to them.
@@ -149,6 +166,13 @@ mod tests {
             prop_assert!(size(&output) <= bytes_max, "{} of {bytes_max}", size(&output));
             prop_assert_eq!(whole > bytes_max, output["truncated"] == true);
             prop_assert_eq!(whole > bytes_max, output.get("nextPageToken").is_none());
+        }
+
+        #[test]
+        fn a_map_of_anything_fits(labels in prop::collection::btree_map("\\PC{1,60}", "\\PC{0,60}", 0..100), bytes_max in 400..4_000_usize) {
+            let mut output = json!({"clusterId": "7", "labels": labels});
+            list(&mut output, bytes_max, false);
+            prop_assert!(size(&output) <= bytes_max, "{} of {bytes_max}", size(&output));
         }
 
         #[test]

@@ -8,8 +8,6 @@ use serde_json::Value;
 use super::Tool;
 
 /// What the types of a tool say about it.
-#[cfg_attr(target_arch = "wasm32", derive(Clone, Default, serde::Deserialize))]
-#[cfg_attr(target_arch = "wasm32", serde(rename_all = "camelCase"))]
 pub(super) struct Schemas {
     pub(super) description: String,
     pub(super) input_schema: Value,
@@ -28,9 +26,15 @@ impl Schemas {
     /// Of this tool, as they were generated.
     #[cfg(target_arch = "wasm32")]
     pub(super) fn of<T: Tool>() -> Self {
-        use std::{collections::BTreeMap, sync::OnceLock};
-        static ALL: OnceLock<BTreeMap<String, Schemas>> = OnceLock::new();
+        Self::generated(T::NAME)
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    fn generated(name: &str) -> Self {
+        static ALL: std::sync::OnceLock<Value> = std::sync::OnceLock::new();
         let all = ALL.get_or_init(|| serde_json::from_slice(include_bytes!("schemas.json")).unwrap_or_default());
-        all.get(T::NAME).cloned().unwrap_or_default()
+        let member = |member| all.get(name).and_then(|tool| tool.get(member)).cloned().unwrap_or_default();
+        let description = member("description").as_str().unwrap_or_default().to_owned();
+        Self { description, input_schema: member("inputSchema"), output_schema: member("outputSchema") }
     }
 }

@@ -13,7 +13,7 @@ use super::{
     types::{LikePattern, PageSize, SchemaName},
 };
 use crate::{
-    mcp::tools::ToolError,
+    mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
     tidbcloud::{AccessClass, Effect as SqlEffect, Query},
 };
@@ -64,6 +64,11 @@ impl Tool for ShowTables {
         let total_size = rows.complete.then_some(rows.seen);
         let count_max = self.page_size.map_or(usize::MAX, |size| usize::try_from(size.get()).unwrap_or(usize::MAX));
         let page = Names::within(rows, count_max, context.result_bytes());
+        if page.more && page.names.is_empty() {
+            let message = "This page of the list begins after more names than one call reads.";
+            let error = ToolError::new(ToolErrorCode::ResultTooLarge, message);
+            return Err(error.hint("Call it by itself, or ask for fewer names with `like`."));
+        }
         Ok(Tables {
             database: self.database.into_inner(),
             next_page_token: page.more.then(|| place.after(page.names.len())),

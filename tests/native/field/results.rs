@@ -136,6 +136,11 @@ fn fld_013_four_hundred_tables_are_read_page_by_page() {
     assert_eq!(two["tables"], json!([name(398), name(399)]));
     assert_eq!(two.get("nextPageToken"), None);
     assert_eq!(page(&mut server, json!({"database": "wide", "like": "it's"}))["tables"], json!([]));
+    // Where nothing is left to read a page with, that is said: a page without names would lead to itself.
+    let long = json!({"cluster": "shop", "sql": "SELECT REPEAT('x', 1000) AS x FROM shop.orders LIMIT 5000"});
+    let last = json!({"cluster": "shop", "database": "wide", "pageToken": "350"});
+    let answers = server.send(batch([("db_query", long), ("show_tables", last)])).json();
+    assert_eq!(answers[1]["result"]["structuredContent"]["error"]["code"], "RESULT_TOO_LARGE", "{answers:.300}");
     for bad in [
         json!({"database": "wide", "like": "a\\"}),
         json!({"database": "wide", "pageToken": "x"}),
