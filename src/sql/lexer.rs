@@ -160,6 +160,7 @@ impl Lexer<'_> {
                 self.skip(1);
                 self.refused.get_or_insert(Reason::Characters);
             }
+            '@' => self.at_signs(),
             _ if is_word(first) => {
                 let length = self.rest.find(|character| !is_word(character)).unwrap_or(self.rest.len());
                 let word = fold(self.take(length));
@@ -173,6 +174,17 @@ impl Lexer<'_> {
             _ => return Err(Reason::Characters.into()),
         }
         Ok(true)
+    }
+
+    /// `@` or `@@`, and right after it the name of a variable or of a host. TiDB reads over `@@` that nothing follows: to it,
+    /// `sleep@@(9)` is a call.
+    fn at_signs(&mut self) {
+        let count = if self.rest.starts_with("@@") { 2 } else { 1 };
+        self.skip(count);
+        if !self.rest.starts_with(|next| is_word(next) || "`'\"".contains(next)) {
+            self.refused.get_or_insert(Reason::Characters);
+        }
+        self.tokens.extend(std::iter::repeat_n(Token::Symbol('@'), count));
     }
 
     fn after_a_name(&self) -> bool {
