@@ -23,8 +23,7 @@ pub const TIME_MAX: Duration = Duration::from_secs(55);
 /// 18,000 bytes of minified JSON are some 6,000 tokens: identifiers and digits cost about three bytes each.
 const RESULT_BYTES_MAX: usize = 18_000;
 
-/// 2 MiB beyond what is kept are read for the number of rows: 5,000 rows of 400 bytes. Reading them costs some 5 ms of CPU,
-/// half of what the free plan gives one request.
+/// 2 MiB beyond what is kept are read for the number of rows: the 10,000 rows that a query may have, at 200 bytes each.
 const SCANNED_BYTES_MAX: usize = 2 << 20;
 
 /// What is left.
