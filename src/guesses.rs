@@ -24,6 +24,9 @@ use crate::{
 
 /// How long an isolate knows a pair.
 const KNOWN: Duration = Duration::from_secs(600);
+/// How long an isolate believes that a public key may be tried from an address, unless it hears a refusal: a client that only
+/// lists tools, again and again, then costs one call in ten seconds. Each exchange with TiDB Cloud asks for itself.
+const OPEN: Duration = Duration::from_secs(10);
 /// 10,000 hashes of 43 bytes are 1 MB of an isolate's 128, with what holds them.
 const PAIRS_MAX: usize = 10_000;
 
@@ -35,6 +38,8 @@ pub struct Pair(String);
 #[derive(Default)]
 pub struct Pairs {
     seen: RefCell<BTreeMap<Pair, UnixMillis>>,
+    /// Objects of keys that may be tried, by whom.
+    open: RefCell<BTreeMap<(String, String), UnixMillis>>,
     taken: RefCell<BTreeMap<Pair, TakenPair>>,
 }
 
@@ -56,6 +61,20 @@ impl Pairs {
         insert(&mut self.seen.borrow_mut(), pair, now.after(KNOWN), |until| *until > now);
     }
 
+    fn is_open(&self, name: &ObjectName, from: &str, now: UnixMillis) -> bool {
+        let place = (name.as_str().to_owned(), from.to_owned());
+        self.open.borrow().get(&place).is_some_and(|until| *until > now)
+    }
+
+    fn remember_open(&self, name: &ObjectName, from: &str, now: UnixMillis) {
+        let place = (name.as_str().to_owned(), from.to_owned());
+        insert(&mut self.open.borrow_mut(), &place, now.after(OPEN), |until| *until > now);
+    }
+
+    fn forget_open(&self, name: &ObjectName) {
+        self.open.borrow_mut().retain(|(open, _), _| open != name.as_str());
+    }
+
     fn taken(&self, pair: &Pair, now: UnixMillis) -> Option<TakenPair> {
         self.taken.borrow().get(pair).copied().filter(|taken| taken.until > now)
     }
@@ -71,12 +90,12 @@ impl Pairs {
     }
 }
 
-fn insert<T>(pairs: &mut BTreeMap<Pair, T>, pair: &Pair, value: T, lives: impl Fn(&T) -> bool) {
-    if pairs.len() >= PAIRS_MAX {
-        pairs.retain(|_, value| lives(value));
+fn insert<K: Ord + Clone, T>(known: &mut BTreeMap<K, T>, key: &K, value: T, lives: impl Fn(&T) -> bool) {
+    if known.len() >= PAIRS_MAX {
+        known.retain(|_, value| lives(value));
     }
-    if pairs.len() < PAIRS_MAX || pairs.contains_key(pair) {
-        pairs.insert(pair.clone(), value);
+    if known.len() < PAIRS_MAX || known.contains_key(key) {
+        known.insert(key.clone(), value);
     }
 }
 
@@ -139,6 +158,20 @@ impl<'a, P: Platform> Witness<'a, P> {
             Reply::Held(millis) => Ok(Standing::Held(millis)),
             _ => Ok(Standing::MayTry),
         }
+    }
+
+    /// Whether a key was found free to be tried within ten seconds.
+    pub fn is_open(&self, key: &ApiKey) -> bool {
+        self.pairs.is_open(&self.name(key), self.from(), self.platform.now())
+    }
+
+    /// Remembers that it was.
+    pub fn remember_open(&self, key: &ApiKey) {
+        self.pairs.remember_open(&self.name(key), self.from(), self.platform.now());
+    }
+
+    fn from(&self) -> &'a str {
+        self.source.map(|source| source.from).unwrap_or_default()
     }
 
     /// Takes a reply for what it says of the pair. One that is held up may have been taken before the server secret was
@@ -212,9 +245,10 @@ impl<'a, P: Platform> Witness<'a, P> {
                 }
             }
             // It was counted when it was tried.
-            (KeyVerdict::KeyRefused, Some(_)) => {}
+            (KeyVerdict::KeyRefused, Some(_)) => self.pairs.forget_open(&self.name(key)),
             (KeyVerdict::KeyRefused, None) => {
                 let known = self.pairs.forget_taken(&pair);
+                self.pairs.forget_open(&self.name(key));
                 let mut tried = from.map(|from| Try { at: self.platform.now().0, from });
                 if known || tried.is_some() {
                     for (name, Pair(pair)) in self.names(key) {

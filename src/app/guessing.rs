@@ -61,12 +61,18 @@ pub(super) async fn enter<P: Platform>(
             }
         }
     };
+    if barred.is_none() && witness.is_open(key) {
+        return Entry::Open;
+    }
     let standing = witness.look(key).await;
     match (barred, standing) {
         _ if witness.is_taken(&pair) => Entry::Open,
         (Some(barred), _) => barred,
         (None, Ok(Standing::Held(millis))) => Entry::Refused(millis),
-        (None, Ok(Standing::MayTry)) => Entry::Open,
+        (None, Ok(Standing::MayTry)) => {
+            witness.remember_open(key);
+            Entry::Open
+        }
         (None, Err(_)) => Entry::Unknown,
     }
 }

@@ -10,7 +10,7 @@ use tidbcloud_sandbox::control::{SHOP_CLUSTER_ID, SHOP_USER_PREFIX};
 use crate::{
     support::{
         Answer, Call, Driver,
-        bad_inputs::ACCESS_KEY,
+        bad_inputs::{ACCESS_KEY, list},
         key_headers, keys,
         oauth::{Flow, Page, browser_form, fields, get, list_clusters, with},
         request,
@@ -627,4 +627,19 @@ proptest! {
             server.world.sent.borrow_mut().clear();
         }
     }
+}
+
+/// A client that lists tools again and again never shows whether its key is right: that costs it more than it costs us.
+#[test]
+fn listing_again_and_again_asks_the_object_of_a_key_once_in_ten_seconds() {
+    let mut server = Native::new();
+    let asked =
+        |server: &Native| server.world.subrequests.borrow().iter().filter(|name| name.starts_with("key:")).count();
+    for _ in 0..20 {
+        assert_eq!(server.send(list()).status, 200);
+    }
+    assert_eq!(asked(&server), 1);
+    server.advance(10);
+    assert_eq!(server.send(list()).status, 200);
+    assert_eq!(asked(&server), 2);
 }
