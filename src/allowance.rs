@@ -129,15 +129,16 @@ impl Held<'_> {
         self.release(1);
     }
 
-    /// Lets go of all.
-    pub fn release_all(&mut self) {
-        self.release(self.requests);
-    }
-
-    fn release(&mut self, requests: u32) {
+    /// Lets the next requests have so many of them.
+    pub fn release(&mut self, requests: u32) {
         let released = requests.min(self.requests);
         self.requests -= released;
         self.allowance.held.set(self.allowance.held.get().saturating_sub(released));
+    }
+
+    /// Lets go of all.
+    pub fn release_all(&mut self) {
+        self.release(self.requests);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
     scope::Scope,
-    tidbcloud::{ClusterChange, ClusterId, DisplayName, UsdCents},
+    tidbcloud::{ApiError, ClusterChange, ClusterId, DisplayName, UsdCents},
 };
 
 /// Change a cluster's name, spending limit or labels; what is left out stays.
@@ -64,8 +64,11 @@ impl Tool for UpdateCluster {
         ];
         let mut changed: Vec<&str> = Vec::new();
         let mut last = None;
-        // TiDB Cloud takes one field per PATCH.
+        // TiDB Cloud takes one field per PATCH, and a PATCH may have to ask for a nonce. All of them fit, or none is sent.
+        let requests = changes.iter().flatten().map(|_| REQUESTS_PER_CHANGE).sum();
+        let mut held = context.allowance().hold(requests).ok_or(ApiError::Exhausted)?;
         for (field, change) in changes.into_iter().flatten() {
+            held.release(REQUESTS_PER_CHANGE);
             match context.cloud().update_cluster(&id, &change).await {
                 Ok(cluster) => last = Some(cluster),
                 Err(error) => {
@@ -84,6 +87,8 @@ impl Tool for UpdateCluster {
         }
     }
 }
+
+const REQUESTS_PER_CHANGE: u32 = 2;
 
 /// The labels that replace those of a cluster which the address fixes: the alias label stays as it is.
 async fn with_its_alias<P: Platform>(
