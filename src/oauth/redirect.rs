@@ -94,7 +94,9 @@ impl RedirectUri {
     pub fn is_vouched_for(&self, document_host: Option<&str>) -> bool {
         let is_here = matches!(self.url.scheme(), "http" | "https") && is_this_machine(&self.url);
         let host = self.https_host();
-        is_here || self.is_known() || (host.is_some() && host == document_host)
+        // No known client registers a query, and it can be a command too: `https://vscode.dev/redirect?url=...` leads on.
+        let is_known = self.is_known() && self.url.query().is_none();
+        is_here || is_known || (host.is_some() && host == document_host)
     }
 
     /// The host of an https address on its own port: on another port may be somebody else.

@@ -329,6 +329,8 @@ fn sec_014_every_error_goes_where_somebody_vouches_for_or_to_a_page_of_ours() {
         (DOCUMENT, "http://127.0.0.1:50123/callback", true),
         (CLAUDE, "https://claude.com/api/mcp/auth_callback", true),
         (REGISTERED, "https://elsewhere.example/cb", false),
+        // A redirector of a known host.
+        (REGISTERED, "https://vscode.dev/redirect?url=vscode%3Aextension%2Fevil.evil", false),
         (REGISTERED, "https://elsewhere.example:8443/cb?next=https://claude.ai/", false),
         (REGISTERED, "https://claude.ai.elsewhere.example/cb", false),
         (REGISTERED, "https://elsewhere.example/claude.ai", false),
