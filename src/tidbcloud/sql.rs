@@ -39,7 +39,7 @@ const ATTEMPTS_MAX: u32 = 2;
 /// First and longest wait for a new SQL user to work. Until a deadline of 55 s these are 30 logins, of the 50
 /// subrequests of a call on the free plan of Workers: 0.25 + 0.5 + 1 s and then one every 2 s.
 const LOGIN_WAIT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
-/// What statements of a transaction leave of the time, so that it can be ended: one round trip.
+/// What COMMIT leaves of the time, so that a ROLLBACK can follow it: one round trip. Statements leave twice as much.
 const ENDING: Duration = Duration::from_secs(2);
 /// BEGIN, and up to four Durable Objects where the key is new here: what is left after them holds the rest of a transaction.
 const TO_BEGIN: u32 = 5;
@@ -332,7 +332,7 @@ impl<'a, P: Platform> Databases<'a, P> {
         let Some(mut held) = self.allowance.hold(requests).filter(|_| self.allowance.fits(TO_BEGIN)) else {
             return fail(None, ApiError::Exhausted.into(), RolledBack::Yes);
         };
-        let begin = Statement { database, reserve: ENDING, ..Statement::control("BEGIN") };
+        let begin = Statement { database, reserve: ENDING * 2, ..Statement::control("BEGIN") };
         // A transaction that was begun twice is once begun and once idle: beginning can be repeated like a read.
         let (access, begun) = match self.log_in(target, class, &begin, Effect::Read).await {
             Ok(begun) => begun,
@@ -361,13 +361,17 @@ impl<'a, P: Platform> Databases<'a, P> {
             }
         }
         held.release_one();
-        let commit = Statement { session: &session, database, ..Statement::control("COMMIT") };
+        let commit = Statement { session: &session, database, reserve: ENDING, ..Statement::control("COMMIT") };
         match self.send(&access, &commit).await {
             Ok(_) => Ok(results),
             Err(trouble) => {
                 held.release_all();
                 let rolled_back = match &trouble {
-                    Trouble::Failed { maybe_done: true, .. } => RolledBack::Unknown,
+                    // Where COMMIT never arrived this frees the locks; where it did there is nothing left to roll back.
+                    Trouble::Failed { maybe_done: true, .. } => {
+                        self.roll_back(&access, &session).await;
+                        RolledBack::Unknown
+                    }
                     // TiDB has rolled back what it could not commit.
                     Trouble::Failed { failure: SqlFailure::Sql { .. }, .. } => RolledBack::Yes,
                     _ => self.roll_back(&access, &session).await,
