@@ -68,9 +68,13 @@ impl Allowance {
         requests <= REQUESTS_MAX.min(beside_objects).saturating_sub(sent)
     }
 
-    /// Notes a call to a Durable Object.
-    pub fn object_asked(&self) {
-        self.objects.set(self.objects.get().saturating_add(1));
+    /// Takes one call to a Durable Object; whether there was one.
+    pub fn take_object(&self) -> bool {
+        let fits = self.objects.get().saturating_add(self.requests.get()) < SUBREQUESTS_MAX;
+        if fits {
+            self.objects.set(self.objects.get().saturating_add(1));
+        }
+        fits
     }
 
     /// Takes one request; whether there was one.
@@ -163,6 +167,14 @@ mod tests {
     }
 
     proptest! {
+        /// Requests and objects together stay within what the platform allows.
+        #[test]
+        fn subrequests_never_exceed_what_the_platform_allows(objects in prop::collection::vec(any::<bool>(), 0..200)) {
+            let allowance = Allowance::new(UnixMillis(0));
+            let taken = objects.into_iter().filter(|object| if *object { allowance.take_object() } else { allowance.take_request() });
+            prop_assert!(taken.count() <= SUBREQUESTS_MAX as usize);
+        }
+
         /// Whatever is held can be sent later, and nothing beyond the maximum ever.
         #[test]
         fn what_is_held_is_there_when_it_is_needed(steps in prop::collection::vec(

@@ -22,7 +22,7 @@ use crate::{
     tidbcloud::{Answering, ApiKey, KeyTry, KeyVerdict, KeyWitness, NotTried},
 };
 
-/// How long an isolate knows a pair.
+/// How long an isolate knows a pair. One that is deleted meanwhile is shown to TiDB Cloud once more by each that knows it.
 const KNOWN: Duration = Duration::from_secs(600);
 /// How long an isolate believes that a public key may be tried from an address, unless it hears a refusal: a client that only
 /// lists tools, again and again, then costs one call in ten seconds. Each exchange with TiDB Cloud asks for itself.
@@ -146,6 +146,12 @@ impl<'a, P: Platform> Witness<'a, P> {
     /// Whether this isolate knows that TiDB Cloud takes a pair.
     pub fn is_taken(&self, pair: &Pair) -> bool {
         self.pairs.taken(pair, self.platform.now()).is_some()
+    }
+
+    /// Whether anybody here knows that TiDB Cloud takes a key.
+    pub async fn knows(&self, key: &ApiKey) -> bool {
+        let pair = self.pair(key);
+        self.is_taken(&pair) || self.look(key).await.is_ok() && self.is_taken(&pair)
     }
 
     /// Whether a key may be tried, without counting anything.

@@ -147,6 +147,13 @@ pub trait Platform {
     /// A file of the landing page: `GET` of `path` from the static assets. `None` where there is none.
     async fn asset(&self, path: &str) -> Option<Response>;
 
+    /// Whether so many more requests, to other hosts or to stored objects, may be sent for the HTTP request that is being
+    /// answered.
+    fn may_send(&self, requests: u32) -> bool {
+        let _ = requests;
+        true
+    }
+
     /// Names the HTTP request that is being answered; empty where there is none.
     fn request_id(&self) -> &str {
         ""

@@ -255,7 +255,10 @@ impl<'a, P: Platform> App<'a, P> {
                 return rejection.response(&line.request_id);
             }
         };
-        line.describe(parsed.summary());
+        let summary = parsed.summary();
+        // A name that no tool has is the caller's text.
+        let tool = summary.tool.map(|name| if tools::knows(&name) { name } else { "unknown".to_owned() });
+        line.describe(mcp::Summary { tool, ..summary });
         if !admitted.may_be_tried && parsed.tool_calls().next().is_some() {
             return unavailable(&line.request_id);
         }
@@ -527,7 +530,8 @@ fn allow_origin(mut response: Response, head: &Head, config: &Config) -> Respons
     response
 }
 
-/// The platform for one HTTP request: it holds all that is sent to other hosts to the request's allowance.
+/// The platform for one HTTP request: it holds all that is sent to other hosts and to stored objects to the request's
+/// allowance.
 struct Metered<'a, P> {
     inner: &'a P,
     allowance: Allowance,
@@ -540,6 +544,10 @@ impl<P: Platform> Platform for Metered<'_, P> {
             return Err(FetchError::Exhausted);
         }
         self.inner.exchange(request, sink).await
+    }
+
+    fn may_send(&self, requests: u32) -> bool {
+        self.allowance.fits(requests)
     }
 
     fn request_id(&self) -> &str {
@@ -564,17 +572,23 @@ impl<P: Platform> Platform for Metered<'_, P> {
         policy: crate::limits::Policy,
         cost: u32,
     ) -> Result<crate::limits::Admission, LimiterFailure> {
-        self.allowance.object_asked();
+        if !self.allowance.take_object() {
+            return Err(LimiterFailure::Unavailable);
+        }
         self.inner.admit(key, policy, cost).await
     }
 
     async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
-        self.allowance.object_asked();
+        if !self.allowance.take_object() {
+            return Err(StorageFailure);
+        }
         self.inner.object(name, command).await
     }
 
     async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
-        self.allowance.object_asked();
+        if !self.allowance.take_object() {
+            return Err(StorageFailure);
+        }
         self.inner.kept_secret().await
     }
 

@@ -99,7 +99,7 @@ impl<P: Platform> Server<'_, P> {
                         &Consent { problems: &problems, ..Consent::default() },
                     );
                 };
-                match self.count_try(&asked, false).await {
+                match self.count_try(&asked, false, &[]).await {
                     Ok(_) => self.begin_sign_in(client, &asked, csrf, scope).await,
                     Err(refused) => refused,
                 }
@@ -117,11 +117,11 @@ impl<P: Platform> Server<'_, P> {
         }
     }
 
-    /// Counts one try of credentials; the tries that are left after it. Who is known to have the access key is not kept out
-    /// by others who guess from the same address.
-    async fn count_try(&self, asked: &Asked, is_owner: bool) -> Result<u8, Response> {
+    /// Counts one try of credentials; the tries that are left after it. Who is known to have the access key, or keys that
+    /// TiDB Cloud takes, is not kept out by others who guess from the same address.
+    async fn count_try(&self, asked: &Asked, is_owner: bool, keys: &[&ApiKey]) -> Result<u8, Response> {
         if !is_owner {
-            self.guard_try().await.map_err(|guarded| self.guarded_page(guarded))?;
+            self.guard_try(keys).await.map_err(|guarded| self.guarded_page(guarded))?;
         }
         match self.ask_transaction(&asked.id, transaction::Command::Try { ends: asked.ends }).await {
             Ok(transaction::Reply::Open { tries_left }) => Ok(tries_left),
@@ -174,7 +174,12 @@ impl<P: Platform> Server<'_, P> {
             return again(400, &filled.problems, None);
         };
         let is_owner = self.config.owner.as_ref().is_some_and(|owner| owner.access_key.matches(access_key));
-        let tries_left = match self.count_try(asked, is_owner).await {
+        let keys = filled.contents.organizations.iter().filter_map(|organization| match &organization.credential {
+            Credential::Key(key) => Some(key),
+            Credential::SignIn(_) => None,
+        });
+        let keys: Vec<&ApiKey> = keys.collect();
+        let tries_left = match self.count_try(asked, is_owner, &keys).await {
             Ok(tries_left) => tries_left,
             Err(refused) => return refused,
         };
@@ -194,9 +199,8 @@ impl<P: Platform> Server<'_, P> {
                 return refused("accessKey", "This is not the access key of this deployment.");
             }
         } else {
-            for organization in &filled.contents.organizations {
-                let Credential::Key(key) = &organization.credential else { continue };
-                match self.check(&key.clone().into()).await {
+            for key in &keys {
+                match self.check(&(*key).clone().into()).await {
                     Checked::Accepted => {}
                     Checked::Refused => {
                         return refused(
@@ -212,6 +216,12 @@ impl<P: Platform> Server<'_, P> {
                     }
                 }
             }
+        }
+        // Its page, itself and its client's document, and for each key an index and the grant that has to make room there: what
+        // is begun has to be finished.
+        let objects = keys.iter().map(|_| 2).sum::<u32>() + 3;
+        if !self.platform.may_send(objects) {
+            return self.unavailable_page();
         }
         self.grant(asked, scope, &filled.contents).await
     }

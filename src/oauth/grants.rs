@@ -59,7 +59,8 @@ impl<P: Platform> Server<'_, P> {
         let one = |name| fields.one(name).ok().flatten().unwrap_or_default().trim();
         let is_owner = self.config.owner.as_ref().is_some_and(|owner| owner.access_key.matches(one("accessKey")));
         // Compared first: who has the access key is not kept out by others who guess from the same address.
-        if !is_owner && let Err(guarded) = self.guard_try().await {
+        let key = ApiKey::new(one("publicKey"), one("privateKey")).ok().filter(|_| self.config.owner.is_none());
+        if !is_owner && let Err(guarded) = self.guard_try(key.as_ref().as_slice()).await {
             return self.guarded_page(guarded);
         }
         let wrong = |field, message| self.sign_in(400, &[Problem { field, set: 0, message }]);
@@ -70,7 +71,7 @@ impl<P: Platform> Server<'_, P> {
             self.keyring.macs("index of the owner v1", &[]).collect()
         } else {
             const REFUSED: &str = "TiDB Cloud does not accept these keys.";
-            let Ok(key) = ApiKey::new(one("publicKey"), one("privateKey")) else { return wrong("publicKey", REFUSED) };
+            let Some(key) = key else { return wrong("publicKey", REFUSED) };
             match self.check(&key.clone().into()).await {
                 Checked::Accepted => {}
                 Checked::Refused => return wrong("publicKey", REFUSED),

@@ -10,6 +10,7 @@ use crate::{
     guesses::{Source, Witness},
     limits::{LimitKey, Policy},
     platform::Platform,
+    tidbcloud::ApiKey,
 };
 
 /// Pages on which credentials are tried: a person types some 30 s on each.
@@ -124,9 +125,19 @@ impl<P: Platform> Server<'_, P> {
         self.take("document-network", &self.visitor.network, DOCUMENTS_PER_NETWORK).await
     }
 
-    /// One page with credentials on it.
-    pub(super) async fn guard_try(&self) -> Result<(), Guarded> {
-        self.take_for_address("try", TRIES_PER_ADDRESS).await
+    /// One page with credentials on it. Pairs that TiDB Cloud is known to take are not kept out by others who guess from the
+    /// same address.
+    pub(super) async fn guard_try(&self, keys: &[&ApiKey]) -> Result<(), Guarded> {
+        let guarded = match self.take_for_address("try", TRIES_PER_ADDRESS).await {
+            Err(guarded @ Guarded::Limited(_)) if !keys.is_empty() => guarded,
+            other => return other,
+        };
+        for key in keys {
+            if !self.witness().knows(key).await {
+                return Err(guarded);
+            }
+        }
+        Ok(())
     }
 
     /// Who watches over the keys that a person types.

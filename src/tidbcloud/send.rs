@@ -201,6 +201,10 @@ impl<P: Platform> Cloud<'_, P> {
                 return Ok((self.send(call, &url, Some(authorization)).await?, false));
             }
         };
+        // A try that nothing could follow would be counted for nothing: it is a request itself.
+        if !self.platform.may_send(2) {
+            return Err(Failed::undone(ApiError::Exhausted));
+        }
         let tried = self.witness.may_try(key).await.map_err(|why| Failed::undone(ApiError::KeyNotTried(why)))?;
         let mut verdict = KeyVerdict::NotAsked;
         let outcome = self.exchange_digests(call, &url, key, &mut verdict).await;

@@ -270,6 +270,11 @@ macro_rules! registry {
             }
         }
 
+        /// Whether there is a tool of this name.
+        pub fn knows(tool: &str) -> bool {
+            TRAITS.iter().any(|known| known.name == tool)
+        }
+
         /// How many requests to TiDB Cloud this call takes at least.
         pub fn requests_min(tool: &str, arguments: &Map<String, Value>) -> u32 {
             match tool {

@@ -54,6 +54,15 @@ fn an_answer_that_cannot_be_read_is_logged_with_its_request_and_without_its_data
 }
 
 #[test]
+fn a_tool_that_does_not_exist_is_not_named_in_the_log() {
+    let mut server = Native::new();
+    server.send(tool("canary_of_a_caller", json!({})));
+    server.send(tool("tidbcloud_list_regions", json!({})));
+    let named: Vec<_> = events(&server, "request").iter().map(|event| event["tool"].clone()).collect();
+    assert_eq!(named, ["unknown", "tidbcloud_list_regions"]);
+}
+
+#[test]
 fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
     let server = Native::new();
     let (public, private) = keys("owner");

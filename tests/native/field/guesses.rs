@@ -643,3 +643,20 @@ fn listing_again_and_again_asks_the_object_of_a_key_once_in_ten_seconds() {
     assert_eq!(server.send(list()).status, 200);
     assert_eq!(asked(&server), 2);
 }
+
+#[test]
+fn sec_007_a_pair_that_was_taken_is_not_kept_from_the_pages_by_tries_from_its_address() {
+    let mut server = Native::new();
+    let (public, private) = keys("owner");
+    let page = |public: &str, private: &str| {
+        browser_form("http://127.0.0.1:8787", "/grants", "", &fields(&[("publicKey", public), ("privateKey", private)]))
+    };
+    assert_eq!(server.send(regions(&private)).status, 200);
+    for number in 0..10 {
+        server.send(page(&format!("MADEUP{number:02}"), &wrong(number)));
+    }
+    assert_eq!(server.send(page("MADEUP99", &wrong(99))).status, 429);
+    assert_eq!(server.send(page(public, &private)).status, 200);
+    server.isolate = Isolate::new();
+    assert_eq!(server.send(page(public, &private)).status, 200);
+}

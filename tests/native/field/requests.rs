@@ -70,6 +70,50 @@ fn what_turns_out_not_to_fit_is_refused_before_it_begins() {
     assert_eq!(notes(&mut server), 20);
 }
 
+/// Workers' free plan allows so many, Durable Objects included.
+const SUBREQUESTS_MAX: usize = 50;
+
+#[test]
+fn a_batch_of_a_key_that_is_new_keeps_to_the_subrequests_of_the_platform_whatever_fails() {
+    let failing = |fault: Value| json!({"faults": [fault]});
+    let strikes = json!({"host": "serverless.tidbapi.com", "times": 1000});
+    for fault in [
+        json!({"do": "status", "status": 503, "match": strikes}),
+        json!({"do": "status", "status": 500, "match": strikes}),
+        json!({"do": "drop", "when": "before", "match": strikes}),
+        json!({"do": "stale_nonce", "match": strikes}),
+    ] {
+        let mut server = Native::new();
+        server.admin("POST", "/_sandbox/faults", Some(failing(fault.clone())));
+        let answer = server.send(batch((0..10).map(|_| ("tidbcloud_list_regions", json!({})))));
+        assert_eq!(answer.json().as_array().map(Vec::len), Some(10));
+        let sent = server.world.subrequests.borrow().len();
+        assert!(sent <= SUBREQUESTS_MAX, "{fault}: {sent}");
+    }
+}
+
+/// A COMMIT that never arrived holds locks until somebody rolls back; one that did loses nothing by it.
+#[test]
+fn after_a_commit_without_an_answer_a_rollback_is_sent() {
+    for when in ["before", "after"] {
+        let mut server = prepared();
+        // BEGIN and two statements pass.
+        let commit = json!({"do": "drop", "when": when, "match": {"path": "/v1beta/sql", "after": 3}});
+        server.admin("POST", "/_sandbox/faults", Some(json!({"faults": [commit]})));
+        let (name, arguments) = inserts(0, 2);
+        let error = server.send(tool(name, arguments)).json()["result"]["structuredContent"]["error"].clone();
+        assert_eq!((&error["code"], &error["details"]["tookEffect"]), (&json!("OUTCOME_UNKNOWN"), &json!("unknown")));
+        server.admin("DELETE", "/_sandbox/faults", None);
+        assert_eq!(notes(&mut server), if when == "before" { 0 } else { 2 });
+        let (name, arguments) = inserts(10, 1);
+        let done = server.send(tool(name, arguments)).json();
+        assert_eq!(done["result"].get("isError"), None, "no lock is left: {done}");
+        let (name, arguments) = inserts(if when == "before" { 0 } else { 5 }, 1);
+        let done = server.send(tool(name, arguments)).json();
+        assert_eq!(done["result"].get("isError"), None, "no lock is left: {done}");
+    }
+}
+
 fn calls() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     let call = prop_oneof![
         3 => Just(("db_query", json!({"cluster": "shop", "sql": "SELECT 1"}))),
