@@ -344,41 +344,36 @@ impl<'a, P: Platform> Databases<'a, P> {
             return fail(None, error.into(), RolledBack::Yes);
         }
         let mut results = Vec::with_capacity(statements.len());
-        for (index, query) in statements.iter().enumerate() {
+        let commit = Statement { reserve: ENDING, ..Statement::control("COMMIT") };
+        let (failed_index, trouble) = loop {
             held.release_one();
-            match self.send(&access, &Statement { query: *query, session: &session, ..begin }).await {
-                Ok(answered) => {
+            let index = results.len();
+            let query = statements.get(index);
+            let statement = query.map_or(commit, |query| Statement { query: *query, ..begin });
+            match (self.send(&access, &Statement { session: &session, database, ..statement }).await, query) {
+                (Ok(_), None) => return Ok(results),
+                (Ok(answered), Some(query)) => {
                     results.push(keep(query, answered.rows));
                     if !answered.session.is_empty() {
                         session = answered.session;
                     }
                 }
-                Err(trouble) => {
-                    held.release_all();
-                    let rolled_back = self.roll_back(&access, &session).await;
-                    return fail(Some(index), trouble.into_failure(), rolled_back);
-                }
+                (Err(trouble), query) => break (query.map(|_| index), trouble),
             }
-        }
-        held.release_one();
-        let commit = Statement { session: &session, database, reserve: ENDING, ..Statement::control("COMMIT") };
-        match self.send(&access, &commit).await {
-            Ok(_) => Ok(results),
-            Err(trouble) => {
-                held.release_all();
-                let rolled_back = match &trouble {
-                    // Where COMMIT never arrived this frees the locks; where it did there is nothing left to roll back.
-                    Trouble::Failed { maybe_done: true, .. } => {
-                        self.roll_back(&access, &session).await;
-                        RolledBack::Unknown
-                    }
-                    // TiDB has rolled back what it could not commit.
-                    Trouble::Failed { failure: SqlFailure::Sql { .. }, .. } => RolledBack::Yes,
-                    _ => self.roll_back(&access, &session).await,
-                };
-                fail(None, trouble.into_failure(), rolled_back)
-            }
-        }
+        };
+        held.release_all();
+        let known = match (&trouble, failed_index) {
+            (Trouble::Failed { maybe_done: true, .. }, None) => Some(RolledBack::Unknown),
+            // TiDB has rolled back what it could not commit.
+            (Trouble::Failed { failure: SqlFailure::Sql { .. }, .. }, None) => Some(RolledBack::Yes),
+            _ => None,
+        };
+        let rolled_back = match known {
+            Some(RolledBack::Yes) => RolledBack::Yes,
+            // Where COMMIT never arrived this frees the locks; where it did there is nothing left to roll back.
+            _ => self.roll_back(&access, &session).await,
+        };
+        fail(failed_index, trouble.into_failure(), known.unwrap_or(rolled_back))
     }
 
     async fn roll_back(&self, access: &Access, session: &str) -> RolledBack {
