@@ -6,8 +6,8 @@ use crate::{
     support::{
         Driver, keys,
         oauth::{
-            CHALLENGE, Flow, Page, REDIRECT, Tokens, VERIFIER, attribute, browser_form, elements, error, fields, form,
-            get, link, list_clusters, parameter, registration, tool_with_token, with, without,
+            CHALLENGE, Flow, Page, REDIRECT, Tokens, VERIFIER, altered, attribute, browser_form, elements, error,
+            fields, form, get, link, list_clusters, parameter, registration, tool_with_token, with, without,
         },
     },
     world::Native,
@@ -183,7 +183,7 @@ fn c06_a_code_is_used_once_by_its_client_within_a_minute() {
     let code = flow.code(&mut server, Flow::typed("owner", "tidb:read"));
     let by_stranger = with(flow.redemption(&code), "client_id", &stranger.client_id);
     assert_eq!(error(&server.send(form("/token", &by_stranger))), (400, "invalid_grant".to_owned()));
-    let guessed = format!("{}A", &code[..code.len() - 1]);
+    let guessed = altered(&code);
     assert_eq!(error(&server.send(form("/token", &flow.redemption(&guessed)))), (400, "invalid_grant".to_owned()));
     let tokens = Tokens::of(&server.send(form("/token", &flow.redemption(&code))));
     assert!(works(&mut server, &tokens.access));
@@ -642,7 +642,7 @@ fn c23_unknown_expired_and_revoked_tokens_look_the_same() {
     let revoked = flow.tokens(&mut server, "tidb:read");
     server.send(form("/revoke", &fields(&[("token", &revoked.refresh), ("client_id", &flow.client_id)])));
     let living = flow.tokens(&mut server, "tidb:read");
-    let wrong = format!("{}A", &living.access[..living.access.len() - 1]);
+    let wrong = altered(&living.access);
     let made_up = format!("tdb_at_v1.{}.{}", "A".repeat(22), "A".repeat(43));
     let shape = |server: &mut Native, token: &str| {
         let answer = server.send(list_clusters(token));

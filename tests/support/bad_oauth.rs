@@ -119,7 +119,7 @@ pub fn ask<D: Driver>(id: &str, server: &mut D) -> Answer {
         }
         "AUTH-013" => {
             let tokens = Flow::new(server).tokens(server, "tidb:read");
-            let wrong = format!("{}A", &tokens.access[..tokens.access.len() - 1]);
+            let wrong = altered(&tokens.access);
             let answer = server.send(with_token(list(), &wrong));
             assert!(works(server, &tokens.access));
             answer
