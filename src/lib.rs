@@ -20,6 +20,7 @@ pub mod grants;
 pub mod guesses;
 pub mod hash;
 pub mod http;
+pub mod json;
 pub mod limits;
 pub mod managed_name;
 pub mod mcp;

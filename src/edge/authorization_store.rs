@@ -5,6 +5,7 @@ use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable
 
 use crate::{
     grants::store::{Command, Stored, step},
+    json,
     platform::UnixMillis,
 };
 
@@ -20,7 +21,7 @@ impl AuthorizationStore {
     /// As JSON text: its form is pinned by a test and readable in any export.
     async fn load(&self) -> Result<Option<Stored>> {
         let text = self.state.storage().get::<String>(STORED).await?;
-        Ok(text.and_then(|text| serde_json::from_slice(text.as_bytes()).ok()))
+        Ok(text.and_then(|text| json::read(text.as_bytes()).ok()))
     }
 }
 
@@ -30,7 +31,8 @@ impl DurableObject for AuthorizationStore {
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let command: Command = serde_json::from_slice(&request.bytes().await?)?;
+        let command: Command =
+            json::read(&request.bytes().await?).map_err(|error| worker::Error::RustError(error.to_string()))?;
         // Input gates hold other requests back between the read and the write.
         let before = self.load().await?;
         let (after, reply) = step(before.clone(), now(), command);

@@ -16,7 +16,7 @@ use super::glue;
 use crate::{
     grants::store::{Command, ObjectName, Reply},
     hash::hex,
-    http,
+    http, json,
     limits::{Admission, LimitKey, Policy},
     platform::{FetchError, Flow, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis},
     secret::Secret,
@@ -95,7 +95,7 @@ impl Platform for Workers<'_> {
         let answer = glue::durable_object(namespace, &key.0, &url, None, LIMITER_TIMEOUT).await.map_err(|error| {
             if is_overloaded(&error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable }
         })?;
-        serde_json::from_slice(answer.as_bytes()).map_err(|_| LimiterFailure::Unavailable)
+        json::read(answer.as_bytes()).map_err(|_| LimiterFailure::Unavailable)
     }
 
     async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
@@ -103,7 +103,7 @@ impl Platform for Workers<'_> {
         let command = serde_json::to_string(command).map_err(|_| StorageFailure)?;
         let answer = glue::durable_object(namespace, name.as_str(), "https://store/", Some(&command), STORE_TIMEOUT);
         let answer = answer.await.map_err(|_| StorageFailure)?;
-        serde_json::from_slice(answer.as_bytes()).map_err(|_| StorageFailure)
+        json::read(answer.as_bytes()).map_err(|_| StorageFailure)
     }
 
     async fn kept_secret(&self) -> Result<Secret, StorageFailure> {

@@ -5,6 +5,7 @@ use std::{cell::Cell, time::Duration};
 use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use crate::{
+    json,
     limits::{Bucket, Policy},
     platform::UnixMillis,
 };
@@ -28,7 +29,7 @@ impl RateLimiter {
             return Ok(bucket);
         }
         let text = self.state.storage().get::<String>(BUCKET).await?;
-        Ok(text.and_then(|text| serde_json::from_slice(text.as_bytes()).ok()).unwrap_or(Bucket::FULL))
+        Ok(text.and_then(|text| json::read(text.as_bytes()).ok()).unwrap_or(Bucket::FULL))
     }
 }
 

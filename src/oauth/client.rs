@@ -14,6 +14,7 @@ use crate::{
         document::Fetched,
         seal::{Keyring, base64url, fingerprint, from_base64url, same},
     },
+    json,
 };
 
 /// Cursor registers three, VS Code's document has five.
@@ -189,7 +190,7 @@ impl Client {
         let (body, signature) = id.strip_prefix(REGISTERED_START)?.split_once('.')?;
         let body = from_base64url(body)?;
         let ours = keyring.macs("client id v1", &[&body]).any(|mac| same(&base64url(&mac), signature));
-        let signed: Signed = if ours { serde_json::from_slice(&body).ok()? } else { return None };
+        let signed: Signed = if ours { json::read(&body).ok()? } else { return None };
         let client = Self { id: id.to_owned(), name: signed.name, redirects: signed.redirects, document_host: None };
         Some((client, UnixMillis(signed.issued.saturating_mul(1_000))))
     }

@@ -25,6 +25,7 @@ use crate::{
         transaction,
     },
     http::{Head, Response},
+    json,
     platform::Platform,
     scope::Scope,
     tidbcloud::{ApiKey, SqlLogin},
@@ -54,10 +55,7 @@ impl<P: Platform> Server<'_, P> {
             return self.guarded_page(guarded);
         }
         let Ok(Some(sealed)) = fields.one("transaction") else { return self.ended() };
-        let asked = self
-            .keyring
-            .open_text(PURPOSE, sealed)
-            .and_then(|text| serde_json::from_slice::<Asked>(text.as_bytes()).ok());
+        let asked = self.keyring.open_text(PURPOSE, sealed).and_then(|text| json::read::<Asked>(text.as_bytes()).ok());
         let Some(asked) = asked.filter(|asked| asked.origin == self.origin.as_str()) else { return self.ended() };
         let csrf = fields.one("csrf").ok().flatten().unwrap_or_default();
         let cookie = self.sent_cookie(head, &cookie_name(&asked.id)).unwrap_or_default();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     alias::Aliases,
     clock::UnixMillis,
+    json,
     secret::Secret,
     tidbcloud::{ApiKey, Authenticator, BearerToken, SqlLogin},
 };
@@ -177,7 +178,7 @@ impl Contents {
 
     /// Reads what was opened.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let Written { organizations, aliases } = serde_json::from_slice(text.as_bytes()).ok()?;
+        let Written { organizations, aliases } = json::read(text.as_bytes()).ok()?;
         let organizations = organizations.into_iter().map(WrittenOrganization::read).collect::<Option<_>>()?;
         Some(Self { organizations, aliases: Aliases::new(aliases).ok()? })
     }

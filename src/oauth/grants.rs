@@ -17,6 +17,7 @@ use crate::{
         token::GrantId,
     },
     http::{Head, Response},
+    json,
     platform::{Platform, StorageFailure},
     scope::Scope,
     tidbcloud::ApiKey,
@@ -143,7 +144,7 @@ impl<P: Platform> Server<'_, P> {
 
     fn proved(&self, head: &Head) -> Option<Proved> {
         let sealed = self.sent_cookie(head, COOKIE)?;
-        let proved: Proved = serde_json::from_slice(self.keyring.open_text(PURPOSE, &sealed)?.as_bytes()).ok()?;
+        let proved: Proved = json::read(self.keyring.open_text(PURPOSE, &sealed)?.as_bytes()).ok()?;
         (proved.ends > self.now().0).then_some(proved)
     }
 

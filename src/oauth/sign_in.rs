@@ -25,6 +25,7 @@ use crate::{
     },
     hash::hex,
     http::{Head, Response},
+    json,
     platform::{Platform, UnixMillis},
     scope::Scope,
     secret::Secret,
@@ -104,7 +105,7 @@ impl<P: Platform> Server<'_, P> {
         sealed: &str,
     ) -> SignedIn {
         let waiting = self.keyring.open_text(PURPOSE, sealed);
-        let waiting = waiting.and_then(|text| serde_json::from_slice::<Waiting>(text.as_bytes()).ok());
+        let waiting = waiting.and_then(|text| json::read::<Waiting>(text.as_bytes()).ok());
         let Some(waiting) = waiting.filter(|waiting| waiting.transaction == asked.id) else {
             return SignedIn::No(self.ended());
         };
@@ -148,7 +149,7 @@ impl<P: Platform> Server<'_, P> {
         let fields = Fields::parse(head.url.query().unwrap_or_default().as_bytes());
         let one = |name| fields.as_ref().and_then(|fields| fields.one(name).ok().flatten());
         let sent = one("state").and_then(|state| self.keyring.open_text(SENT_PURPOSE, state));
-        let sent = sent.and_then(|text| serde_json::from_slice::<Sent>(text.as_bytes()).ok());
+        let sent = sent.and_then(|text| json::read::<Sent>(text.as_bytes()).ok());
         let (Some(client), Some(Sent { asked, scope, verifier })) = (&self.config.tidb_cloud_oauth, sent) else {
             return self.ended();
         };

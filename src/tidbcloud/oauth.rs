@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     http::{Headers, Method, Response},
+    json,
     platform::{Outbound, Platform, UnixMillis},
     secret::Secret,
 };
@@ -387,7 +388,7 @@ fn refusal(response: &Response, now: UnixMillis, secrets: &[&str]) -> OAuthError
     struct Written {
         error: String,
     }
-    let word = serde_json::from_slice(&response.body).map(|Written { error }| error).ok();
+    let word = json::read(&response.body).map(|Written { error }| error).ok();
     match word.as_deref() {
         Some("authorization_pending") => return OAuthError::Pending,
         Some("slow_down") => return OAuthError::SlowDown,

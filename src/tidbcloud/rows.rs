@@ -7,7 +7,10 @@
 use serde::{Deserialize, Deserializer};
 
 use super::api::integer;
-use crate::platform::{FetchError, Flow, Sink};
+use crate::{
+    json,
+    platform::{FetchError, Flow, Sink},
+};
 
 /// One column of a result.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -231,7 +234,7 @@ impl Reader {
         }
         members.push(b'}');
         let members: Members =
-            serde_json::from_slice(&members).map_err(|_| Unread::Malformed("types, rowsAffected and sLastInsertID"))?;
+            json::read(&members).map_err(|_| Unread::Malformed("types, rowsAffected and sLastInsertID"))?;
         let types = match members.types {
             Some(types) => types,
             None if self.stopped => return Err(Unread::TooLong),

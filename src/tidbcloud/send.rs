@@ -20,6 +20,7 @@ use super::{
 use crate::{
     hash::hex,
     http::{Headers, Method, Response},
+    json::{self, Unread},
     platform::{FetchError, Outbound, Platform},
     secret::Secret,
 };
@@ -91,9 +92,12 @@ pub(super) fn read_answer<T: DeserializeOwned>(
     operation: &str,
     response: &Response,
 ) -> Result<T, ApiError> {
-    serde_json::from_slice(&response.body).map_err(|error| {
-        // The error's own text may repeat a value.
-        let place = format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column());
+    json::read(&response.body).map_err(|error| {
+        // What was read is not repeated.
+        let place = match error {
+            Unread::Syntax(error) => format!("no JSON at line {} column {}", error.line(), error.column()),
+            Unread::Shape { path, .. } => format!("another shape at `{}`", path.chars().take(100).collect::<String>()),
+        };
         unreadable(platform, operation, response.status, &place)
     })
 }

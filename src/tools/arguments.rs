@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
+    json::{self, Unread},
     mcp::tools::{ToolError, ToolErrorCode},
     scope::Scope,
 };
@@ -27,21 +28,24 @@ const NOT_TAKEN: &[(&[&str], &str)] = &[
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` that names the argument and what is wrong with it.
-pub(super) fn read<T: DeserializeOwned>(arguments: Map<String, Value>, known: &[&str]) -> Result<T, ToolError> {
+pub(super) fn read<T: DeserializeOwned>(mut arguments: Map<String, Value>, known: &[&str]) -> Result<T, ToolError> {
     if let Some(name) = arguments.keys().find(|name| !known.contains(&name.as_str())) {
         return Err(unknown(name, known));
     }
     // Clients send null for what they leave out.
-    let arguments: Map<String, Value> = arguments.into_iter().filter(|(_, value)| !value.is_null()).collect();
-    serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
-        let path = error.path().to_string();
-        let problem = error.into_inner().to_string();
-        if path == "." {
-            invalid(format!("{}.", sentence(&problem)))
-        } else {
+    arguments.retain(|_, value| !value.is_null());
+    json::from_value(Value::Object(arguments)).map_err(unread)
+}
+
+/// What is wrong with the arguments, and with which of them.
+fn unread(error: Unread) -> ToolError {
+    match error {
+        Unread::Shape { path, problem } if !path.is_empty() => {
             invalid(format!("`{path}`: {}.", problem.trim_end_matches('.')))
         }
-    })
+        Unread::Shape { problem, .. } => invalid(format!("{}.", sentence(&problem))),
+        Unread::Syntax(error) => invalid(format!("{}.", sentence(&error.to_string()))),
+    }
 }
 
 /// What a caller must be allowed for the money that a call gives away: the argument `spendingLimitUsdCents`, unless it

@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("hash", &[]),
     ("http", &[]),
+    ("json", &[]),
     ("scope", &[]),
     ("managed_name", &[]),
     ("secret", &[]),
@@ -20,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("grants", &["clock", "hash", "scope", "secret"]),
     ("platform", &["clock", "grants", "http", "limits", "secret"]),
     ("mcp", &["http"]),
-    ("tidbcloud", &["allowance", "hash", "http", "managed_name", "platform", "secret", "sql"]),
+    ("tidbcloud", &["allowance", "hash", "http", "json", "managed_name", "platform", "secret", "sql"]),
     ("guesses", &["grants", "platform", "tidbcloud"]),
     ("alias", &["tidbcloud"]),
     ("config", &["address", "alias", "limits", "secret", "tidbcloud"]),
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "guesses",
             "hash",
             "http",
+            "json",
             "limits",
             "platform",
             "scope",
@@ -41,7 +43,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidbcloud",
         ],
     ),
-    ("tools", &["alias", "allowance", "managed_name", "mcp", "platform", "scope", "secret", "sql", "tidbcloud"]),
+    (
+        "tools",
+        &["alias", "allowance", "json", "managed_name", "mcp", "platform", "scope", "secret", "sql", "tidbcloud"],
+    ),
     (
         "app",
         &[

@@ -1,0 +1,446 @@
+//! JSON documents read into types, from one kind of source.
+//!
+//! `serde_json` compiles what reads a struct once for text and once for values, each time also for an array in the
+//! struct's place, and a wrapper that finds the path to an error once more: together a sixth of the Worker. Everything
+//! here is read by way of [`Value`], with one deserializer that keeps the path itself and takes no array for a struct.
+
+use std::fmt;
+
+use serde::{
+    Deserializer,
+    de::{
+        DeserializeOwned, DeserializeSeed, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected, VariantAccess,
+        Visitor,
+    },
+};
+use serde_json::{Map, Value};
+
+/// Reads a document. Of two members with one name the last counts: where that matters, a reader of its own refuses the
+/// second.
+///
+/// # Errors
+/// The text is no JSON, or not of this type.
+pub fn read<T: DeserializeOwned>(document: &[u8]) -> Result<T, Unread> {
+    from_value(serde_json::from_slice(document).map_err(Unread::Syntax)?)
+}
+
+/// Reads what is JSON already.
+///
+/// # Errors
+/// [`Unread::Shape`]: the value is not of this type.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Unread> {
+    T::deserialize(Source(value))
+}
+
+/// Why a document was not read.
+#[derive(Debug)]
+pub enum Unread {
+    /// It is no JSON (RFC 8259).
+    Syntax(serde_json::Error),
+    /// It is JSON of another shape.
+    Shape {
+        /// Where, such as `labels.env` or `sql[1]`; empty for the whole.
+        path: String,
+        /// What is wrong there. It may repeat the value.
+        problem: String,
+    },
+}
+
+impl Unread {
+    /// The same, seen from outside a member or, with brackets, an element.
+    fn within(self, outer: &str) -> Self {
+        match self {
+            Self::Shape { path, problem } => {
+                let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
+                Self::Shape { path: format!("{outer}{dot}{path}"), problem }
+            }
+            syntax => syntax,
+        }
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(error) => error.fmt(to),
+            Self::Shape { path, problem } => write!(to, "{path}: {problem}"),
+        }
+    }
+}
+
+impl std::error::Error for Unread {}
+
+impl serde::de::Error for Unread {
+    fn custom<T: fmt::Display>(problem: T) -> Self {
+        Self::Shape { path: String::new(), problem: problem.to_string() }
+    }
+}
+
+/// A value that is being read.
+struct Source(Value);
+
+impl Source {
+    /// Of another type than the visitor reads.
+    fn other<'de, V: Visitor<'de>>(&self, visitor: &V) -> Unread {
+        let found = match &self.0 {
+            Value::Null => Unexpected::Other("null"),
+            Value::Bool(value) => Unexpected::Bool(*value),
+            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+                (Some(value), _) => Unexpected::Unsigned(value),
+                (None, Some(value)) => Unexpected::Signed(value),
+                (None, None) => Unexpected::Float(number.as_f64().unwrap_or_default()),
+            },
+            Value::String(text) => Unexpected::Str(text),
+            Value::Array(_) => Unexpected::Seq,
+            Value::Object(_) => Unexpected::Map,
+        };
+        Unread::invalid_type(found, visitor)
+    }
+
+    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        match &self.0 {
+            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+                (Some(value), _) => visitor.visit_u64(value),
+                (None, Some(value)) => visitor.visit_i64(value),
+                (None, None) => visitor.visit_f64(number.as_f64().unwrap_or_default()),
+            },
+            _ => Err(self.other(&visitor)),
+        }
+    }
+
+    fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        match self.0 {
+            Value::String(text) => visitor.visit_string(text),
+            _ => Err(self.other(&visitor)),
+        }
+    }
+
+    fn elements<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        match self.0 {
+            Value::Array(elements) => visitor.visit_seq(Elements { left: elements.into_iter(), read: 0 }),
+            _ => Err(self.other(&visitor)),
+        }
+    }
+
+    fn members<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        match self.0 {
+            Value::Object(members) => visitor.visit_map(Members { left: members.into_iter(), value: None }),
+            _ => Err(self.other(&visitor)),
+        }
+    }
+}
+
+/// The methods of one kind of type, which all do the same.
+macro_rules! alike {
+    ($($method:ident)*: $reader:ident) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+            self.$reader(visitor)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Source {
+    type Error = Unread;
+
+    alike!(deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64: number);
+    alike!(deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64: number);
+    alike!(deserialize_f32 deserialize_f64: number);
+    alike!(deserialize_char deserialize_str deserialize_string deserialize_identifier: text);
+    alike!(deserialize_seq: elements);
+    alike!(deserialize_map: members);
+    alike!(deserialize_bool deserialize_bytes deserialize_byte_buf deserialize_unit: deserialize_any);
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(value),
+            Value::Number(_) => self.number(visitor),
+            Value::String(text) => visitor.visit_string(text),
+            Value::Array(_) => self.elements(visitor),
+            Value::Object(_) => self.members(visitor),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        self.members(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        let variant = match self.0 {
+            Value::String(name) => Variant { name, content: None },
+            Value::Object(ref members) if members.len() != 1 => return Err(self.other(&visitor)),
+            Value::Object(members) => match members.into_iter().next() {
+                Some((name, content)) => Variant { name, content: Some(content) },
+                None => return Err(Self(Value::Null).other(&visitor)),
+            },
+            _ => return Err(self.other(&visitor)),
+        };
+        visitor.visit_enum(variant)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Unread> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Unread> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Unread> {
+        self.elements(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Unread> {
+        self.elements(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        visitor.visit_unit()
+    }
+}
+
+/// The elements of an array that are left, and how many were read.
+struct Elements {
+    left: std::vec::IntoIter<Value>,
+    read: usize,
+}
+
+impl<'de> SeqAccess<'de> for Elements {
+    type Error = Unread;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unread> {
+        let Some(element) = self.left.next() else { return Ok(None) };
+        let at = self.read;
+        self.read += 1;
+        seed.deserialize(Source(element)).map(Some).map_err(|error| error.within(&format!("[{at}]")))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left.len())
+    }
+}
+
+/// The members of an object that are left, and the one whose name was read.
+struct Members {
+    left: <Map<String, Value> as IntoIterator>::IntoIter,
+    value: Option<(String, Value)>,
+}
+
+impl<'de> MapAccess<'de> for Members {
+    type Error = Unread;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Unread> {
+        let Some((name, value)) = self.left.next() else { return Ok(None) };
+        let key = seed.deserialize(Name(&name));
+        self.value = Some((name, value));
+        key.map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unread> {
+        let (name, value) = self.value.take().unwrap_or_default();
+        seed.deserialize(Source(value)).map_err(|error| error.within(&name))
+    }
+}
+
+/// The name of a member or of a variant.
+struct Name<'a>(&'a str);
+
+impl<'de> Deserializer<'de> for Name<'_> {
+    type Error = Unread;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        visitor.visit_str(self.0)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Unread> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// A variant by name, with what it holds.
+struct Variant {
+    name: String,
+    content: Option<Value>,
+}
+
+impl<'de> EnumAccess<'de> for Variant {
+    type Error = Unread;
+    type Variant = Content;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content), Unread> {
+        let variant = seed.deserialize(Name(&self.name))?;
+        Ok((variant, Content { name: self.name, value: self.content }))
+    }
+}
+
+/// What a variant holds.
+struct Content {
+    name: String,
+    value: Option<Value>,
+}
+
+impl Content {
+    fn read<T>(self, read: impl FnOnce(Source) -> Result<T, Unread>) -> Result<T, Unread> {
+        read(Source(self.value.unwrap_or_default())).map_err(|error| error.within(&self.name))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Content {
+    type Error = Unread;
+
+    fn unit_variant(self) -> Result<(), Unread> {
+        self.value.map_or(Ok(()), |_| Err(Unread::custom("this variant holds nothing")))
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Unread> {
+        self.read(|source| seed.deserialize(source))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Unread> {
+        self.read(|source| source.elements(visitor))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Unread> {
+        self.read(|source| source.members(visitor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Kind {
+        Nothing,
+        One(u8),
+        Two(u8, String),
+        Named { left: i64 },
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Wrapped(String);
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Whole {
+        small_number: u8,
+        signed: i64,
+        real: f64,
+        flag: bool,
+        letter: char,
+        text: Option<Wrapped>,
+        kinds: Vec<Kind>,
+        pair: (u8, bool),
+        map: BTreeMap<String, Vec<u16>>,
+        any: Value,
+        unit: (),
+        #[serde(default)]
+        missing: Option<u8>,
+    }
+
+    fn whole() -> Whole {
+        Whole {
+            small_number: 255,
+            signed: i64::MIN,
+            real: 2.5,
+            flag: true,
+            letter: 'é',
+            text: Some(Wrapped("text".to_owned())),
+            kinds: vec![Kind::Nothing, Kind::One(1), Kind::Two(2, "b".to_owned()), Kind::Named { left: -3 }],
+            pair: (7, false),
+            map: BTreeMap::from([("a".to_owned(), vec![1, 2]), (String::new(), vec![])]),
+            any: json!({"nested": [null, 1, "two", {"three": 3.5}]}),
+            unit: (),
+            missing: None,
+        }
+    }
+
+    #[test]
+    fn what_serde_writes_is_read_again() {
+        let written = serde_json::to_vec(&whole()).unwrap();
+        assert_eq!(read::<Whole>(&written).unwrap(), whole());
+    }
+
+    #[test]
+    fn an_error_names_its_place() {
+        let wrong = |pointer: &str, value: Value| {
+            let mut document = serde_json::to_value(whole()).unwrap();
+            *document.pointer_mut(pointer).unwrap() = value;
+            from_value::<Whole>(document).unwrap_err().to_string()
+        };
+        assert_eq!(wrong("/smallNumber", json!(256)), "smallNumber: invalid value: integer `256`, expected u8");
+        assert_eq!(wrong("/real", json!("x")), "real: invalid type: string \"x\", expected f64");
+        assert_eq!(wrong("/flag", json!(null)), "flag: invalid type: unit value, expected a boolean");
+        assert_eq!(wrong("/signed", json!(null)), "signed: invalid type: null, expected i64");
+        assert_eq!(wrong("/map/a/1", json!(-1)), "map.a[1]: invalid value: integer `-1`, expected u16");
+        assert_eq!(
+            wrong("/kinds/3/Named/left", json!(1.5)),
+            "kinds[3].Named.left: invalid type: floating point `1.5`, expected i64"
+        );
+        assert!(wrong("/kinds/0", json!("Other")).starts_with("kinds[0]: unknown variant `Other`"));
+        assert!(wrong("/kinds/0", json!({"One": 1, "Nothing": null})).starts_with("kinds[0]: invalid type: map"));
+        assert!(wrong("/kinds/0", json!({"Nothing": 1})).starts_with("kinds[0]: this variant holds nothing"));
+        assert_eq!(wrong("/pair", json!([7])), "pair: invalid length 1, expected a tuple of size 2");
+        assert_eq!(
+            from_value::<Whole>(json!([1])).unwrap_err().to_string(),
+            ": invalid type: sequence, expected struct Whole",
+            "an array is no struct"
+        );
+        assert_eq!(read::<Whole>(b"{").unwrap_err().to_string(), "EOF while parsing an object at line 1 column 1");
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,4}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(".{0,4}", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_read_as_it_is(value in value()) {
+            prop_assert_eq!(from_value::<Value>(value.clone()).unwrap(), value);
+        }
+    }
+}
