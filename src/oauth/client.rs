@@ -77,8 +77,8 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Reads client metadata (RFC 7591 section 2). Unknown members are ignored; so is a redirect URI of a private scheme
-    /// that is not known here, as long as another one is left.
+    /// Reads client metadata (RFC 7591 section 2). Unknown members are ignored; so is a redirect URI of a scheme that is
+    /// neither known here nor has a dot, as long as another one is left.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -115,7 +115,7 @@ impl Metadata {
                 Err(Refused::UnknownScheme) => {}
                 Err(Refused::Dangerous) => {
                     return Err(redirect(
-                        "A redirect URI must be https, http of this machine, or an application's known scheme, without user, fragment, spaces or control characters.",
+                        "A redirect URI must be https, http of this machine, or an application's scheme that is known or has a dot, without user, fragment, spaces or control characters.",
                     ));
                 }
             }
