@@ -121,7 +121,8 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
             ));
         }
     }
-    let view = View::parse(head.url.query()).map_err(|NoView(why)| Refusal::malformed("QUERY_NOT_ALLOWED", why))?;
+    let view =
+        View::parse(head.query.as_deref()).map_err(|NoView(why)| Refusal::malformed("QUERY_NOT_ALLOWED", why))?;
     let (credential, fallback) = credentials(head, config)?;
     Ok(Door::Caller(Box::new(Caller { credential, fallback, view })))
 }
@@ -184,7 +185,7 @@ fn origin(head: &Head, config: &Config) -> Result<(), Refusal> {
 pub(super) fn unauthorized(head: &Head, config: &Config, error: Option<&str>, message: &str) -> Refusal {
     let error = error.map(|error| (error, "The token is not valid here."));
     let challenge = if config.allowed.oauth {
-        oauth::challenge(&oauth::origin(head, config), Scope::Read, error)
+        oauth::challenge(head, config, Scope::Read, error)
     } else {
         let error = error.map(|(error, _)| format!(", error=\"{error}\"")).unwrap_or_default();
         format!("Bearer realm=\"mcp-server-tidbcloud\"{error}")

@@ -107,7 +107,7 @@ impl<P: Platform> Server<'_, P> {
             (Ok(Some("poll")), Some(client)) if self.config.owner.is_none() => {
                 let device = fields.one("device").ok().flatten().unwrap_or_default();
                 match self.finish_sign_in(client, &asked, csrf, device).await {
-                    SignedIn::Yes(scope, contents) => self.grant(&asked, scope, &contents).await,
+                    SignedIn::Yes(scope, contents) => self.grant(&asked, scope, *contents).await,
                     SignedIn::No(response) => response,
                 }
             }
@@ -131,13 +131,14 @@ impl<P: Platform> Server<'_, P> {
     }
 
     /// Ends the page and makes the grant: the answer that leads back to the client.
-    pub(super) async fn grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Response {
+    pub(super) async fn grant(&self, asked: &Asked, scope: Scope, contents: Contents) -> Response {
         match self.ask_transaction(&asked.id, transaction::Command::End { ends: asked.ends }).await {
             Ok(transaction::Reply::Open { .. }) => {}
             Ok(transaction::Reply::Ended) => return self.ended(),
             Err(_) => return self.unavailable_page(),
         }
-        match self.make_grant(asked, scope, contents).await {
+        let contents = Contents { view: asked.view.clone(), ..contents };
+        match self.make_grant(asked, scope, &contents).await {
             Ok(code) => {
                 let mut answer = vec![("code", code.as_str())];
                 answer.extend(asked.state.as_deref().map(|state| ("state", state)));
@@ -223,7 +224,7 @@ impl<P: Platform> Server<'_, P> {
         if !self.platform.may_send(objects) {
             return self.unavailable_page();
         }
-        self.grant(asked, scope, &filled.contents).await
+        self.grant(asked, scope, filled.contents).await
     }
 
     /// Seals what was given into a new grant; its code.

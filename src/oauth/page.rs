@@ -414,6 +414,13 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
         }
         html.raw("</label></div>");
     }
+    if !page.narrowed.is_empty() {
+        html.element(
+            "<p class=\"notice\">Whatever you tick, the client gets <strong>",
+            page.narrowed,
+            "</strong>.</p>",
+        );
+    }
     html.raw("<p class=\"hint\" id=\"scope-hint\">Each includes those above it. Whatever you tick, a client can do no more than the key behind it.</p></fieldset>");
 }
 
@@ -578,6 +585,7 @@ mod tests {
             client_id_host: Some(text),
             redirect_host: text,
             requested: Scope::Destroy,
+            narrowed: text,
             transaction: text,
             csrf: text,
             nonce: text,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -9,10 +10,17 @@ use super::{
     Effect, Toolset, Traits, organization,
     resolve::{BranchReference, ClusterReference},
 };
-use crate::mcp::tools::{Definition, ToolError, ToolErrorCode};
+use crate::{
+    http::is_query,
+    mcp::tools::{Definition, ToolError, ToolErrorCode},
+};
 
-/// What is left.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// 512 bytes: all four parameters with the longest values that they can have need some 250 as they are.
+const QUERY_BYTES_MAX: usize = 512;
+
+/// What is left. Written down it is the query that leaves it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct View {
     read_only: bool,
     /// `None` are all.
@@ -30,15 +38,40 @@ pub(super) const CALLED: &str =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoView(pub &'static str);
 
+impl TryFrom<String> for View {
+    type Error = &'static str;
+
+    fn try_from(query: String) -> Result<Self, Self::Error> {
+        Self::read(&query).map_err(|NoView(why)| why)
+    }
+}
+
+impl From<View> for String {
+    fn from(view: View) -> Self {
+        view.query()
+    }
+}
+
 impl View {
     /// Reads a query.
     ///
     /// # Errors
-    /// A parameter that is not known, stands twice or has a value that it cannot have.
+    /// A parameter that is not known, stands twice or has a value that it cannot have; or it is no query of a URL.
     pub fn parse(query: Option<&str>) -> Result<Self, NoView> {
+        let query = query.unwrap_or_default();
+        if !is_query(query) {
+            return Err(NoView("The query of this URL has a character that must be percent-encoded."));
+        }
+        if query.len() > QUERY_BYTES_MAX {
+            return Err(NoView("The query of this URL is longer than 512 bytes."));
+        }
+        Self::read(query)
+    }
+
+    fn read(query: &str) -> Result<Self, NoView> {
         let mut view = Self::default();
         let mut seen = BTreeSet::new();
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if !seen.insert(name.clone()) {
                 return Err(NoView("A parameter of this URL stands twice."));
             }
@@ -53,7 +86,9 @@ impl View {
                 "toolsets" => {
                     let toolsets = value.split(',').map(Toolset::parse).collect::<Option<Vec<_>>>();
                     let rule = "`toolsets` must be some of clusters, branches, database and organization, separated by commas.";
-                    view.toolsets = Some(toolsets.ok_or(NoView(rule))?);
+                    let named = toolsets.ok_or(NoView(rule))?;
+                    // Each once, in one order.
+                    view.toolsets = Some(Toolset::ALL.into_iter().filter(|toolset| named.contains(toolset)).collect());
                 }
                 "cluster" => {
                     let rule = "`cluster` must be a cluster's id, alias or display name.";
@@ -76,6 +111,61 @@ impl View {
             return Err(NoView("`branch` needs `cluster` beside it."));
         }
         Ok(view)
+    }
+
+    /// What both leave. `None` where nothing can be left: they fix different clusters or branches, or have no toolset in common.
+    pub fn and(&self, other: &Self) -> Option<Self> {
+        let same = |one: &Option<String>, two: &Option<String>| match (one, two) {
+            (Some(one), Some(two)) if one != two => None,
+            _ => Some(one.clone().or_else(|| two.clone())),
+        };
+        let toolsets = match (&self.toolsets, &other.toolsets) {
+            (Some(one), Some(two)) => {
+                let both: Vec<_> = one.iter().filter(|toolset| two.contains(toolset)).copied().collect();
+                if both.is_empty() {
+                    return None;
+                }
+                Some(both)
+            }
+            (one, two) => one.clone().or_else(|| two.clone()),
+        };
+        Some(Self {
+            read_only: self.read_only || other.read_only,
+            toolsets,
+            cluster: same(&self.cluster, &other.cluster)?,
+            branch: same(&self.branch, &other.branch)?,
+        })
+    }
+
+    /// The query that leaves this; empty where that is everything.
+    pub fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if self.read_only {
+            query.append_pair("readonly", "true");
+        }
+        if let Some(toolsets) = self.toolset_names() {
+            query.append_pair("toolsets", &toolsets);
+        }
+        query.extend_pairs(self.fixed());
+        query.finish()
+    }
+
+    /// What is left, for a person; empty where that is everything.
+    pub fn in_words(&self) -> String {
+        let mut words = Vec::new();
+        if self.read_only {
+            words.push("only tools that change nothing".to_owned());
+        }
+        if let Some(toolsets) = self.toolset_names() {
+            words.push(format!("only the toolsets {toolsets}"));
+        }
+        words.extend(self.fixed().map(|(name, value)| format!("only the {name} {value}")));
+        words.join("; ")
+    }
+
+    fn toolset_names(&self) -> Option<String> {
+        let names = self.toolsets.as_ref()?.iter().map(|toolset| toolset.name());
+        Some(names.collect::<Vec<_>>().join(","))
     }
 
     /// Whether nothing is taken away.
@@ -180,10 +270,26 @@ mod tests {
             "api_key=canary",
             "READONLY=true",
             "x",
+            "readonly=true&cluster=shop\"",
+            "readonly=true%",
+            "toolsets=[clusters]",
+            &format!("toolsets={}clusters", "clusters,".repeat(56)),
         ] {
             let problem = View::parse(Some(query)).unwrap_err();
             assert!(!problem.0.contains("canary"), "{query}");
         }
+    }
+
+    fn views() -> impl Strategy<Value = View> {
+        let toolsets = prop::sample::subsequence(Toolset::ALL.to_vec(), 1..4);
+        let names =
+            || prop::option::of(prop::sample::select(vec!["shop".to_owned(), "1379661944646413143".to_owned()]));
+        (any::<bool>(), prop::option::of(toolsets), names(), names()).prop_map(
+            |(read_only, toolsets, cluster, branch)| {
+                let branch = branch.filter(|_| cluster.is_some());
+                View { read_only, toolsets, cluster, branch }
+            },
+        )
     }
 
     proptest! {
@@ -191,6 +297,27 @@ mod tests {
         fn whatever_is_asked_is_read_without_a_panic(query in "\\PC{0,60}|((readonly|toolsets|cluster|branch)=[a-z0-9,%]{0,8}&?){0,4}") {
             if let Ok(view) = View::parse(Some(&query)) {
                 prop_assert!(view.branch.is_none() || view.cluster.is_some());
+            }
+        }
+
+        /// What two leave is left by each of them, in either order, and can be written down.
+        #[test]
+        fn two_views_leave_what_each_of_them_leaves(one in views(), two in views()) {
+            prop_assert_eq!(View::parse(Some(&one.query())), Ok(one.clone()));
+            prop_assert_eq!(one.and(&View::default()), Some(one.clone()));
+            prop_assert_eq!(one.and(&two), two.and(&one));
+            let differ = |one: &Option<String>, two: &Option<String>| one.is_some() && two.is_some() && one != two;
+            let Some(both) = one.and(&two) else {
+                let toolsets = one.toolsets.iter().flatten().all(|toolset| !two.toolsets.iter().flatten().any(|other| other == toolset));
+                prop_assert!(differ(&one.cluster, &two.cluster) || differ(&one.branch, &two.branch) || toolsets);
+                return Ok(());
+            };
+            prop_assert_eq!(View::parse(Some(&both.query())), Ok(both.clone()));
+            for part in [&one, &two] {
+                prop_assert_eq!(both.and(part), Some(both.clone()));
+                prop_assert!(both.read_only || !part.read_only);
+                prop_assert!(part.cluster.is_none() || both.cluster == part.cluster);
+                prop_assert!(part.branch.is_none() || both.branch == part.branch);
             }
         }
     }

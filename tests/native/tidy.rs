@@ -39,9 +39,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "scope",
             "secret",
             "tidbcloud",
+            "tools",
         ],
     ),
-    ("tools", &["alias", "allowance", "managed_name", "mcp", "platform", "scope", "secret", "sql", "tidbcloud"]),
+    (
+        "tools",
+        &["alias", "allowance", "http", "managed_name", "mcp", "platform", "scope", "secret", "sql", "tidbcloud"],
+    ),
     (
         "app",
         &[
