@@ -84,12 +84,12 @@ impl Metadata {
     /// What is wrong with it.
     pub fn read(members: &Map<String, Value>) -> Result<Self, Invalid> {
         let text = |name: &str| match members.get(name) {
-            None | Some(Value::Null) => Ok(None),
+            None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str())),
             Some(_) => Err(metadata("A member that must be text is something else.")),
         };
         let list = |name: &str| match members.get(name) {
-            None | Some(Value::Null) => Ok(None),
+            None => Ok(None),
             Some(Value::Array(items)) => items
                 .iter()
                 .map(Value::as_str)
@@ -247,7 +247,8 @@ impl Client {
     }
 }
 
-/// A JSON object whose members are all different: of two with one name, readers would see different ones.
+/// A JSON object whose members are all different: of two with one name, readers would see different ones. Those that are null
+/// are left out.
 struct Members(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -270,7 +271,8 @@ impl<'de> Deserialize<'de> for Members {
                 Ok(members)
             }
         }
-        deserializer.deserialize_map(Visitor).map(|members| Self(members.into_iter().collect()))
+        let members = deserializer.deserialize_map(Visitor)?;
+        Ok(Self(members.into_iter().filter(|(_, value)| !value.is_null()).collect()))
     }
 }
 

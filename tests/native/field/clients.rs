@@ -379,7 +379,8 @@ fn fld_005_what_a_resource_narrows_is_shown_kept_and_applied() {
     assert!(shown.contains(said), "{shown}");
     assert!(!text(&flow.open(&mut server, &flow.request())).contains("only the"), "nothing is said of nothing");
 
-    let (flow, tokens) = narrowed(&mut server, "?readonly=true&cluster=shop", "", "tidb:destroy");
+    let query = "?readonly=true&cluster=shop";
+    let (flow, tokens) = narrowed(&mut server, query, query, "tidb:destroy");
     let refreshed = Tokens::of(&server.send(form("/token", &flow.refreshing(&tokens.refresh))));
     let expected = tools(&server.send(list().to("/mcp?readonly=true&cluster=shop")));
     server.admin("DELETE", "/_sandbox/requests", None);
@@ -626,6 +627,42 @@ fn fld_015_every_member_that_may_be_left_out_may_be_null() {
     let mut batch = request("2025-03-26", "owner", "tools/list", json!({}));
     batch.body = format!("[{}]", String::from_utf8_lossy(&with_null(batch.clone(), "/params").body)).into_bytes();
     assert!(server.send(batch).json()[0]["result"]["tools"].is_array());
+}
+
+/// The same for a client that registers.
+#[test]
+fn fld_015_null_members_of_a_registration_are_as_if_left_out() {
+    let mut server = unlimited();
+    let whole = json!({"redirect_uris": ["http://127.0.0.1:3000/cb"], "client_name": "A client"});
+    for member in [
+        "client_name",
+        "client_uri",
+        "logo_uri",
+        "tos_uri",
+        "policy_uri",
+        "jwks_uri",
+        "jwks",
+        "scope",
+        "contacts",
+        "grant_types",
+        "response_types",
+        "token_endpoint_auth_method",
+        "application_type",
+        "software_id",
+        "client_secret",
+        "client_id",
+    ] {
+        let (mut null, mut without) = (whole.clone(), whole.clone());
+        null[member] = Value::Null;
+        without.as_object_mut().expect("an object").remove(member);
+        let answer = server.send(registration(&null));
+        assert_eq!((answer.status, answer.json()), (201, server.send(registration(&without)).json()), "{member}");
+    }
+    let answer = server.send(registration(&json!({"redirect_uris": null})));
+    assert_eq!(error(&answer), (400, "invalid_redirect_uri".to_owned()));
+    let mut twice = registration(&whole);
+    twice.body = br#"{"redirect_uris":["http://127.0.0.1:3000/cb"],"client_name":null,"client_name":"x"}"#.to_vec();
+    assert_eq!(server.send(twice).status, 400, "one member twice");
 }
 
 // FLD-018: versions.
