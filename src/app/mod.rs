@@ -204,9 +204,8 @@ impl<'a, P: Platform> App<'a, P> {
         if !taken_too.allowed() {
             return limiting::describe(taken_too.refusal(&line.request_id), &[&taken, &taken_too]);
         }
-        let own = session.as_ref().map(|session| &session.view);
-        let Some(view) = own.map_or_else(|| Some(caller.view.clone()), |own| own.and(&caller.view)) else {
-            let scope = session.as_ref().map_or(Scope::Read, |session| session.scope);
+        let (scope, own) = session.as_ref().map_or((Scope::Read, None), |session| (session.scope, Some(&session.view)));
+        let Some(view) = caller.view.and(own.unwrap_or(&View::default())) else {
             let message =
                 "The client was allowed another cluster, branch or toolset than this URL names. Connect again.";
             let refusal = insufficient_scope(head, self.config, scope, message).response(&line.request_id);

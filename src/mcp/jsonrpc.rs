@@ -123,13 +123,25 @@ impl Message {
 /// Parameters without those that are null: clients write null for what they leave out, and no parameter of any method has
 /// null as a value. What the arguments of a tool hold is for the tool to say.
 fn given(mut params: Map<String, Value>) -> Map<String, Value> {
-    params.retain(|_, value| !value.is_null());
+    drop_nulls(&mut params);
     for name in ["_meta", "notifications"] {
         if let Some(members) = params.get_mut(name).and_then(Value::as_object_mut) {
-            members.retain(|_, value| !value.is_null());
+            drop_nulls(members);
         }
     }
     params
+}
+
+fn drop_nulls(members: &mut Map<String, Value>) {
+    let mut nulls = Vec::new();
+    for (name, value) in members.iter() {
+        if value.is_null() {
+            nulls.push(name.clone());
+        }
+    }
+    for name in &nulls {
+        members.remove(name);
+    }
 }
 
 /// A protocol error: the `error` member of a JSON-RPC answer.

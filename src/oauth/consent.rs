@@ -107,7 +107,7 @@ impl<P: Platform> Server<'_, P> {
             (Ok(Some("poll")), Some(client)) if self.config.owner.is_none() => {
                 let device = fields.one("device").ok().flatten().unwrap_or_default();
                 match self.finish_sign_in(client, &asked, csrf, device).await {
-                    SignedIn::Yes(scope, contents) => self.grant(&asked, scope, *contents).await,
+                    SignedIn::Yes(scope, contents) => self.grant(&asked, scope, &contents).await,
                     SignedIn::No(response) => response,
                 }
             }
@@ -131,14 +131,13 @@ impl<P: Platform> Server<'_, P> {
     }
 
     /// Ends the page and makes the grant: the answer that leads back to the client.
-    pub(super) async fn grant(&self, asked: &Asked, scope: Scope, contents: Contents) -> Response {
+    pub(super) async fn grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Response {
         match self.ask_transaction(&asked.id, transaction::Command::End { ends: asked.ends }).await {
             Ok(transaction::Reply::Open { .. }) => {}
             Ok(transaction::Reply::Ended) => return self.ended(),
             Err(_) => return self.unavailable_page(),
         }
-        let contents = Contents { view: asked.view.clone(), ..contents };
-        match self.make_grant(asked, scope, &contents).await {
+        match self.make_grant(asked, scope, contents).await {
             Ok(code) => {
                 let mut answer = vec![("code", code.as_str())];
                 answer.extend(asked.state.as_deref().map(|state| ("state", state)));
@@ -224,7 +223,7 @@ impl<P: Platform> Server<'_, P> {
         if !self.platform.may_send(objects) {
             return self.unavailable_page();
         }
-        self.grant(asked, scope, filled.contents).await
+        self.grant(asked, scope, &filled.contents).await
     }
 
     /// Seals what was given into a new grant; its code.
@@ -243,7 +242,7 @@ impl<P: Platform> Server<'_, P> {
         let resource = resource(self.origin);
         let data_key = DataKey::new(&random);
         let bound_to = bound_to(id.as_str(), &subject, &asked.client_id, &resource);
-        let sealed = contents.write().and_then(|text| data_key.seal(&bound_to, &text, &random));
+        let sealed = contents.write(&asked.view).and_then(|text| data_key.seal(&bound_to, &text, &random));
         let wrapped = self.keyring.wrap(&code.wrapping(), &data_key, &random);
         let (Some(sealed), Some(wrapped)) = (sealed, wrapped) else { return Err(self.unavailable_page()) };
         let record = Record {

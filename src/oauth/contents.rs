@@ -173,11 +173,11 @@ impl WrittenOrganization {
 }
 
 impl Contents {
-    /// The text that is sealed.
-    pub(super) fn write(&self) -> Option<String> {
+    /// The text that is sealed, with what the address leaves.
+    pub(super) fn write(&self, view: &View) -> Option<String> {
         let aliases = self.aliases.iter().map(|(alias, id)| (alias.to_owned(), id.to_string())).collect();
         let organizations = self.organizations.iter().map(WrittenOrganization::of).collect();
-        serde_json::to_string(&Written { organizations, aliases, view: self.view.clone() }).ok()
+        serde_json::to_string(&Written { organizations, aliases, view: view.clone() }).ok()
     }
 
     /// Reads what was opened.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Server, address};
+use super::{Server, address, json_error};
 use crate::{
     http::{Head, Response, is_query},
     platform::Platform,
@@ -20,7 +20,7 @@ impl<P: Platform> Server<'_, P> {
         if let Err(NoView(why)) = View::parse(query) {
             let (status, error) =
                 if query.is_none_or(is_query) { (404, "not_found") } else { (400, "invalid_request") };
-            return Response::json(status, json!({"error": error, "message": why}).to_string());
+            return json_error(status, error, why);
         }
         let origin = self.origin.as_str();
         let body = json!({

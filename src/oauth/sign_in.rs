@@ -170,7 +170,7 @@ impl<P: Platform> Server<'_, P> {
             Err(failure) => return self.not_signed_in(&failure),
         };
         match signed_in {
-            SignedIn::Yes(scope, contents) => self.grant(&asked, scope, *contents).await,
+            SignedIn::Yes(scope, contents) => self.grant(&asked, scope, &contents).await,
             SignedIn::No(response) => response,
         }
     }

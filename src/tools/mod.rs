@@ -104,6 +104,11 @@ impl Toolset {
         Self::ALL.into_iter().find(|toolset| toolset.name() == name)
     }
 
+    /// A number with this toolset's bit alone.
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
     /// As addresses write it.
     fn name(self) -> &'static str {
         match self {

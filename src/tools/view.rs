@@ -23,11 +23,14 @@ const QUERY_BYTES_MAX: usize = 512;
 #[serde(try_from = "String", into = "String")]
 pub struct View {
     read_only: bool,
-    /// `None` are all.
-    toolsets: Option<Vec<Toolset>>,
+    /// One bit for each toolset that is taken away.
+    taken: u32,
     cluster: Option<String>,
     branch: Option<String>,
 }
+
+/// Every toolset is taken away.
+const ALL_TAKEN: u32 = (1 << Toolset::ALL.len()) - 1;
 
 /// Why a name or an alias label is not changed below a fixed cluster: addresses find their cluster by these, and a call
 /// could make one of them mean another.
@@ -84,11 +87,11 @@ impl View {
                     };
                 }
                 "toolsets" => {
-                    let toolsets = value.split(',').map(Toolset::parse).collect::<Option<Vec<_>>>();
                     let rule = "`toolsets` must be some of clusters, branches, database and organization, separated by commas.";
-                    let named = toolsets.ok_or(NoView(rule))?;
-                    // Each once, in one order.
-                    view.toolsets = Some(Toolset::ALL.into_iter().filter(|toolset| named.contains(toolset)).collect());
+                    view.taken = ALL_TAKEN;
+                    for name in value.split(',') {
+                        view.taken &= !Toolset::parse(name).ok_or(NoView(rule))?.bit();
+                    }
                 }
                 "cluster" => {
                     let rule = "`cluster` must be a cluster's id, alias or display name.";
@@ -115,57 +118,62 @@ impl View {
 
     /// What both leave. `None` where nothing can be left: they fix different clusters or branches, or have no toolset in common.
     pub fn and(&self, other: &Self) -> Option<Self> {
-        let same = |one: &Option<String>, two: &Option<String>| match (one, two) {
-            (Some(one), Some(two)) if one != two => None,
-            _ => Some(one.clone().or_else(|| two.clone())),
-        };
-        let toolsets = match (&self.toolsets, &other.toolsets) {
-            (Some(one), Some(two)) => {
-                let both: Vec<_> = one.iter().filter(|toolset| two.contains(toolset)).copied().collect();
-                if both.is_empty() {
-                    return None;
-                }
-                Some(both)
-            }
-            (one, two) => one.clone().or_else(|| two.clone()),
-        };
+        let differ = |one: &Option<String>, two: &Option<String>| one.is_some() && two.is_some() && one != two;
+        let taken = self.taken | other.taken;
+        if taken == ALL_TAKEN || differ(&self.cluster, &other.cluster) || differ(&self.branch, &other.branch) {
+            return None;
+        }
+        let either = |one: &Option<String>, two: &Option<String>| one.as_ref().or(two.as_ref()).cloned();
         Some(Self {
             read_only: self.read_only || other.read_only,
-            toolsets,
-            cluster: same(&self.cluster, &other.cluster)?,
-            branch: same(&self.branch, &other.branch)?,
+            taken,
+            cluster: either(&self.cluster, &other.cluster),
+            branch: either(&self.branch, &other.branch),
         })
     }
 
     /// The query that leaves this; empty where that is everything.
     pub fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        if self.read_only {
-            query.append_pair("readonly", "true");
-        }
-        if let Some(toolsets) = self.toolset_names() {
-            query.append_pair("toolsets", &toolsets);
-        }
-        query.extend_pairs(self.fixed());
+        self.each(&mut |name, value| {
+            query.append_pair(name, value);
+        });
         query.finish()
     }
 
     /// What is left, for a person; empty where that is everything.
     pub fn in_words(&self) -> String {
-        let mut words = Vec::new();
-        if self.read_only {
-            words.push("only tools that change nothing".to_owned());
-        }
-        if let Some(toolsets) = self.toolset_names() {
-            words.push(format!("only the toolsets {toolsets}"));
-        }
-        words.extend(self.fixed().map(|(name, value)| format!("only the {name} {value}")));
-        words.join("; ")
+        let mut words = String::new();
+        self.each(&mut |name, value| {
+            words.push_str(if words.is_empty() { "only " } else { "; only " });
+            match name {
+                "readonly" => words.push_str("tools that change nothing"),
+                _ => words.extend(["the ", name, " ", value]),
+            }
+        });
+        words
     }
 
-    fn toolset_names(&self) -> Option<String> {
-        let names = self.toolsets.as_ref()?.iter().map(|toolset| toolset.name());
-        Some(names.collect::<Vec<_>>().join(","))
+    /// Each parameter that takes something away.
+    fn each(&self, take: &mut dyn FnMut(&str, &str)) {
+        if self.read_only {
+            take("readonly", "true");
+        }
+        if self.taken != 0 {
+            let mut names = String::new();
+            for toolset in Toolset::ALL.into_iter().filter(|toolset| self.has(*toolset)) {
+                names.push_str(if names.is_empty() { "" } else { "," });
+                names.push_str(toolset.name());
+            }
+            take("toolsets", &names);
+        }
+        for (name, value) in self.fixed() {
+            take(name, value);
+        }
+    }
+
+    fn has(&self, toolset: Toolset) -> bool {
+        self.taken & toolset.bit() == 0
     }
 
     /// Whether nothing is taken away.
@@ -177,7 +185,7 @@ impl View {
     pub(super) fn leaves(&self, definition: &Definition, tool: &Traits) -> bool {
         let takes = |name| definition.input_schema.get("properties").and_then(|all| all.get(name)).is_some();
         (!self.read_only || tool.effect == Effect::Read)
-            && self.toolsets.as_ref().is_none_or(|toolsets| toolsets.contains(&tool.toolset))
+            && self.has(tool.toolset)
             && self.fixed().all(|(name, _)| takes(name))
     }
 
@@ -281,15 +289,12 @@ mod tests {
     }
 
     fn views() -> impl Strategy<Value = View> {
-        let toolsets = prop::sample::subsequence(Toolset::ALL.to_vec(), 1..4);
         let names =
             || prop::option::of(prop::sample::select(vec!["shop".to_owned(), "1379661944646413143".to_owned()]));
-        (any::<bool>(), prop::option::of(toolsets), names(), names()).prop_map(
-            |(read_only, toolsets, cluster, branch)| {
-                let branch = branch.filter(|_| cluster.is_some());
-                View { read_only, toolsets, cluster, branch }
-            },
-        )
+        (any::<bool>(), 0..ALL_TAKEN, names(), names()).prop_map(|(read_only, taken, cluster, branch)| {
+            let branch = branch.filter(|_| cluster.is_some());
+            View { read_only, taken, cluster, branch }
+        })
     }
 
     proptest! {
@@ -308,7 +313,7 @@ mod tests {
             prop_assert_eq!(one.and(&two), two.and(&one));
             let differ = |one: &Option<String>, two: &Option<String>| one.is_some() && two.is_some() && one != two;
             let Some(both) = one.and(&two) else {
-                let toolsets = one.toolsets.iter().flatten().all(|toolset| !two.toolsets.iter().flatten().any(|other| other == toolset));
+                let toolsets = Toolset::ALL.into_iter().all(|toolset| !one.has(toolset) || !two.has(toolset));
                 prop_assert!(differ(&one.cluster, &two.cluster) || differ(&one.branch, &two.branch) || toolsets);
                 return Ok(());
             };
