@@ -13,6 +13,9 @@ use crate::{
     tidbcloud::{ApiKey, Hosts},
 };
 
+/// Clients that run in a browser and send their own origin. It says whose page calls and opens nothing: the credential does.
+const DEFAULT_ORIGINS: &str = "https://chatgpt.com, https://claude.ai, https://claude.com, https://vscode.dev";
+
 /// One row of the settings table.
 pub struct Setting {
     /// Name of the variable or secret.
@@ -54,8 +57,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "ALLOWED_ORIGINS",
         secret: false,
-        default: "none",
-        meaning: "Comma-separated browser origins that may call, besides the server's own and loopback ones.",
+        default: DEFAULT_ORIGINS,
+        meaning: "Comma-separated browser origins that may call, besides the server's own and loopback ones (the default are clients that run in a browser). Empty for none.",
     },
     Setting {
         name: "ALLOWED_IPS",
@@ -294,7 +297,8 @@ impl Config {
             }
             origin
         });
-        let allowed_origins = list(&set("ALLOWED_ORIGINS").unwrap_or_default(), Origin::parse).unwrap_or_else(|| {
+        let origins = read("ALLOWED_ORIGINS").unwrap_or_else(|| DEFAULT_ORIGINS.to_owned());
+        let allowed_origins = list(&origins, Origin::parse).unwrap_or_else(|| {
             wrong("ALLOWED_ORIGINS", "must be origins such as https://app.example.com, separated by commas");
             Vec::new()
         });
@@ -463,6 +467,8 @@ mod tests {
         assert_eq!(config.shared_egress.len(), 1);
         assert!(config.owner.is_none() && config.secret.is_none() && config.public_origin.is_none());
         assert!(valid(&[("SHARED_EGRESS_IPS", "")]).shared_egress.is_empty());
+        assert_eq!(config.allowed_origins.len(), 4);
+        assert!(valid(&[("ALLOWED_ORIGINS", " ")]).allowed_origins.is_empty());
     }
 
     #[test]

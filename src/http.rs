@@ -81,6 +81,14 @@ impl Headers {
         found
     }
 
+    /// The value of `name` without the whitespace around it (RFC 9110 section 5.5). One that is blank counts as absent: forms
+    /// send a field that nobody filled in, and several of those are joined by commas.
+    pub fn filled(&self, name: &str) -> Option<String> {
+        let value = self.get(name)?;
+        let is_blank = value.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b','));
+        (!is_blank).then(|| value.trim_matches([' ', '\t']).to_owned())
+    }
+
     /// Whether a field of this name is there.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(field, _)| field.eq_ignore_ascii_case(name))
@@ -115,8 +123,31 @@ pub struct Head {
     pub method: Method,
     /// The whole URL; host and scheme are those the client used, as the platform saw them.
     pub url: Url,
+    /// The query as the client wrote it, without `?`: reading a URL changes how some bytes are written.
+    pub query: Option<String>,
     /// Header fields; they may hold secrets.
     pub headers: Headers,
+}
+
+impl Head {
+    /// A request for the URL of this text.
+    ///
+    /// # Errors
+    /// The text is no URL.
+    pub fn new(method: Method, url: &str, headers: Headers) -> Result<Self, url::ParseError> {
+        let query = url.split_once('?').map(|(_, query)| query.to_owned());
+        Ok(Self { method, url: Url::parse(url)?, query, headers })
+    }
+}
+
+/// Whether a text can be the query of a URL (RFC 3986 section 3.4), and so stands as it is in a quoted string (RFC 9110
+/// section 5.6.4).
+pub fn is_query(text: &str) -> bool {
+    let mut parts = text.split('%');
+    let is_plain =
+        |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte));
+    let is_encoded = |part: &str| part.bytes().take_while(u8::is_ascii_hexdigit).take(2).count() == 2;
+    parts.next().is_some_and(is_plain) && parts.all(|part| is_encoded(part) && is_plain(part))
 }
 
 /// An answer, ours or somebody else's.
@@ -171,11 +202,35 @@ mod tests {
         assert_eq!(headers.get("ACCEPT").as_deref(), Some("text/html, */*"));
         assert_eq!(headers.get("Accep"), None);
         assert!(headers.has("x-id") && !headers.has("x-i"));
+        for (values, filled) in [
+            (&["", " \t"][..], None),
+            (&["\t"], None),
+            (&[" a b "], Some("a b")),
+            (&["", "a"], Some(", a")),
+            (&[], None),
+        ] {
+            let fields: Headers = values.iter().map(|value| ("x-blank", *value)).collect();
+            assert_eq!(fields.filled("X-Blank").as_deref(), filled, "{values:?}");
+        }
 
         headers.set("aCCept", "application/json");
         headers.append("X-Id", "2");
         let all: Vec<_> = headers.iter().collect();
         assert_eq!(all, [("X-Id", "1"), ("aCCept", "application/json"), ("X-Id", "2")]);
+    }
+
+    #[test]
+    fn queries() {
+        assert!(["", "a=1&b=%2F", "a-._~!$&'()*+,;=:@/?0", "%aF%00"].into_iter().all(is_query));
+        let others = (0..=255_u8)
+            .map(char::from)
+            .filter(|byte| !byte.is_ascii_alphanumeric() && !"-._~!$&'()*+,;=:@/?".contains(*byte));
+        for byte in others {
+            assert!(!is_query(&format!("a={byte}")), "{byte:?}");
+        }
+        assert!(!["%", "a=%2", "%zz", "%2%20", "%+1", "\u{20ac}"].into_iter().any(is_query));
+        let head = Head::new(Method::Get, "https://a.example/b?it's?%41", Headers::new()).unwrap();
+        assert_eq!((head.query.as_deref(), head.url.query()), (Some("it's?%41"), Some("it%27s?%41")));
     }
 
     #[test]

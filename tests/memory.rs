@@ -29,7 +29,6 @@ use mcp_server_tidbcloud::{
 };
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
-use url::Url;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -163,8 +162,7 @@ fn execute(platform: &Endless, config: &Config, isolate: &Isolate, sql: &[String
         ("Content-Type", "application/json"),
         ("MCP-Protocol-Version", "2025-11-25"),
     ]);
-    let url = Url::parse("http://127.0.0.1:8787/mcp").expect("a URL");
-    let head = Head { method: Method::Post, url, headers };
+    let head = Head::new(Method::Post, "http://127.0.0.1:8787/mcp", headers).expect("a URL");
     let body = Body(body.to_string().into_bytes());
     let before = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();

@@ -121,7 +121,8 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
             ));
         }
     }
-    let view = View::parse(head.url.query()).map_err(|NoView(why)| Refusal::malformed("QUERY_NOT_ALLOWED", why))?;
+    let view =
+        View::parse(head.query.as_deref()).map_err(|NoView(why)| Refusal::malformed("QUERY_NOT_ALLOWED", why))?;
     let (credential, fallback) = credentials(head, config)?;
     Ok(Door::Caller(Box::new(Caller { credential, fallback, view })))
 }
@@ -184,7 +185,7 @@ fn origin(head: &Head, config: &Config) -> Result<(), Refusal> {
 pub(super) fn unauthorized(head: &Head, config: &Config, error: Option<&str>, message: &str) -> Refusal {
     let error = error.map(|error| (error, "The token is not valid here."));
     let challenge = if config.allowed.oauth {
-        oauth::challenge(&oauth::origin(head, config), Scope::Read, error)
+        oauth::challenge(head, config, Scope::Read, error)
     } else {
         let error = error.map(|(error, _)| format!(", error=\"{error}\"")).unwrap_or_default();
         format!("Bearer realm=\"mcp-server-tidbcloud\"{error}")
@@ -195,9 +196,10 @@ pub(super) fn unauthorized(head: &Head, config: &Config, error: Option<&str>, me
 /// Exactly one kind of credential per request, of those that are taken here.
 fn credentials(head: &Head, config: &Config) -> Result<(Credential, Option<SqlLogin>), Refusal> {
     let headers = &head.headers;
-    let public = headers.get("x-tidb-api-public-key");
-    let private = headers.get("x-tidb-api-private-key");
-    let authorization = headers.get("authorization");
+    let public = headers.filled("x-tidb-api-public-key");
+    let private = headers.filled("x-tidb-api-private-key");
+    // A form may have the scheme in its template, so a scheme alone is blank too.
+    let authorization = headers.filled("authorization").filter(|value| !value.eq_ignore_ascii_case("bearer"));
     if authorization.is_some() && (public.is_some() || private.is_some()) {
         return Err(Refusal::malformed(
             "TWO_KINDS_OF_CREDENTIALS",
@@ -296,7 +298,7 @@ fn bearer(authorization: &str) -> Option<&str> {
 
 /// The caller's own SQL user: full name with its prefix, and password.
 fn sql_login(headers: &Headers) -> Result<Option<SqlLogin>, &'static str> {
-    let login = match (headers.get("x-tidb-sql-user"), headers.get("x-tidb-sql-secret")) {
+    let login = match (headers.filled("x-tidb-sql-user"), headers.filled("x-tidb-sql-secret")) {
         (None, None) => return Ok(None),
         (Some(user), Some(password)) => SqlLogin::new(user, password).ok(),
         _ => None,

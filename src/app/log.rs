@@ -6,7 +6,7 @@ use super::limiting::Taken;
 use crate::{
     http::{Head, Response},
     mcp::{Summary, tools::ToolErrorCode},
-    oauth::Route,
+    oauth::{self, Route},
     platform::{Platform, UnixMillis},
 };
 
@@ -58,7 +58,7 @@ impl Line {
         });
         let route = match head.url.path() {
             "/" => "/",
-            "/mcp" => "/mcp",
+            path if oauth::is_endpoint(path) => "/mcp",
             "/livez" => "/livez",
             "/readyz" => "/readyz",
             "/health" => "/health",

@@ -19,7 +19,7 @@ use limiting::Limit;
 
 use crate::{
     allowance::Allowance,
-    config::{Config, Origin, Problem},
+    config::{Config, Problem},
     grants::{
         seal::Keyring,
         store::{Command, ObjectName, Reply},
@@ -35,7 +35,7 @@ use crate::{
     scope::Scope,
     secret::Secret,
     tidbcloud::{ApiKey, KeyWitness, Memory, Unwatched},
-    tools::{self, Homes, Organization, Tools},
+    tools::{self, Homes, Organization, Tools, View},
 };
 
 /// 1 MiB: the longest legal call is `db_execute` with 20 statements of 32 KiB, 640 KiB; escaping may add half of that.
@@ -102,7 +102,7 @@ impl<'a, P: Platform> App<'a, P> {
     async fn route(&self, head: &Head, body: impl IncomingBody, line: &mut log::Line) -> Response {
         let get = matches!(head.method, Method::Get | Method::Head);
         match head.url.path() {
-            "/mcp" => self.mcp(head, body, line).await,
+            path if oauth::is_endpoint(path) => self.mcp(head, body, line).await,
             _ if doors::host(head, self.config).is_err() => {
                 plain_error(403, "forbidden", "This host is not served here.")
             }
@@ -204,8 +204,16 @@ impl<'a, P: Platform> App<'a, P> {
         if !taken_too.allowed() {
             return limiting::describe(taken_too.refusal(&line.request_id), &[&taken, &taken_too]);
         }
+        let (scope, own) = session.as_ref().map_or((Scope::Read, None), |session| (session.scope, Some(&session.view)));
+        let Some(view) = caller.view.and(own.unwrap_or(&View::default())) else {
+            let message =
+                "The client was allowed another cluster, branch or toolset than this URL names. Connect again.";
+            let refusal = insufficient_scope(head, self.config, scope, message).response(&line.request_id);
+            return limiting::describe(refusal, &[&taken, &taken_too]);
+        };
         let admitted = Admitted {
             caller: &caller,
+            view: &view,
             session: session.as_ref(),
             witness,
             may_be_tried,
@@ -301,7 +309,8 @@ impl<'a, P: Platform> App<'a, P> {
             homes: &self.isolate.homes,
             secret: &secret,
             aliases: &aliases,
-            view: &admitted.caller.view,
+            view: admitted.view,
+            view_is_own: admitted.session.is_some_and(|session| !session.view.is_everything()),
         };
         tools.allowance.share_among(parsed.tool_calls().count());
         if !tools.allowance.fits(requests_min(&parsed, &tools)) {
@@ -313,7 +322,8 @@ impl<'a, P: Platform> App<'a, P> {
             && let Some(scope) = lacking(session.scope, &parsed, &tools)
         {
             server.audit_step_up(&session.grant, scope);
-            return insufficient_scope(server.origin, scope).response(&request_id);
+            let message = "This call needs more than the person allowed. Connect again to ask for it.";
+            return insufficient_scope(head, self.config, scope, message).response(&request_id);
         }
         let reply = mcp::dispatch(&protocol, parsed, &tools).await;
         line.rpc_error_code = reply.rpc_code;
@@ -361,6 +371,8 @@ fn credential_parts<'a>(credential: &'a Credential, session: Option<&'a Session>
 /// Somebody whom the doors let in.
 struct Admitted<'a> {
     caller: &'a Caller,
+    /// What its address and its token leave of the tools.
+    view: &'a View,
     session: Option<&'a Session>,
     /// Who watches over the keys.
     witness: &'a dyn KeyWitness,
@@ -417,14 +429,10 @@ fn lacking<P: Platform>(granted: Scope, parsed: &mcp::Parsed, tools: &Tools<'_, 
 }
 
 /// 403 with what the person would have to allow (RFC 6750 section 3.1).
-fn insufficient_scope(origin: &Origin, scope: Scope) -> Refusal {
-    let error = ("insufficient_scope", "This call needs a scope that was not granted.");
-    Refusal::new(
-        403,
-        "INSUFFICIENT_SCOPE",
-        "This call needs more than the person allowed. Connect again to ask for it.",
-    )
-    .with("www-authenticate", oauth::challenge(origin, scope, Some(error)))
+fn insufficient_scope(head: &Head, config: &Config, scope: Scope, message: &str) -> Refusal {
+    let error = ("insufficient_scope", "This call needs more than was granted.");
+    Refusal::new(403, "INSUFFICIENT_SCOPE", message)
+        .with("www-authenticate", oauth::challenge(head, config, scope, Some(error)))
 }
 
 /// The answer of a server whose settings are wrong: 503 that names each of them, and never a value. `/livez` still says

@@ -9,7 +9,6 @@ mod secret_keeper;
 
 use std::cell::OnceCell;
 
-use url::Url;
 use worker::{Context, Env, Result, event, web_sys};
 
 use self::{body::Body, platform::Workers};
@@ -51,8 +50,8 @@ fn start() {
 #[event(fetch)]
 async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> Result<web_sys::Response> {
     let (method, url, headers) = glue::request(&request);
-    let url = Url::parse(&url).map_err(|error| worker::Error::RustError(error.to_string()))?;
-    let head = Head { method: Method::parse(&method), url, headers };
+    let head = Head::new(Method::parse(&method), &url, headers)
+        .map_err(|error| worker::Error::RustError(error.to_string()))?;
     let workers = Workers::new(&env);
     let state = state(&env);
     let answer = match &state.config {

@@ -109,6 +109,9 @@ pub struct Access {
     pub hash: String,
     /// What it may do: as much as the grant, or less where the client asked for less.
     pub scope: StoredScope,
+    /// Query of the resource that the client named when it asked for this token, where that narrows the tools.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub view: String,
     /// When it ends.
     pub ends: u64,
     /// The data key.
@@ -247,6 +250,9 @@ pub struct Opened {
     pub client: Client,
     /// What the token may do.
     pub scope: StoredScope,
+    /// Query of the resource that an access token was asked for; empty for other tokens.
+    #[serde(default)]
+    pub view: String,
     /// What the grant is for.
     pub resource: String,
     /// Who allowed it.
@@ -283,10 +289,11 @@ impl Record {
         })
     }
 
-    fn opened(&self, scope: StoredScope, wrapped: &Sealed, challenge: &str) -> Reply {
+    fn opened(&self, scope: StoredScope, view: &str, wrapped: &Sealed, challenge: &str) -> Reply {
         Reply::Opened(Box::new(Opened {
             client: self.client.clone(),
             scope,
+            view: view.to_owned(),
             resource: self.resource.clone(),
             subject: self.subject.clone(),
             owner: self.owner.clone(),
@@ -342,7 +349,7 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
         Command::Use { hash } => {
             let access = record.access.iter().find(|access| same(&access.hash, &hash));
             let Some(access) = access else { return (Some(record), Reply::Unknown) };
-            let reply = record.opened(access.scope, &access.wrapped, "");
+            let reply = record.opened(access.scope, &access.view, &access.wrapped, "");
             if now.saturating_sub(record.used) >= USED_MILLIS {
                 record.used = now;
             }
@@ -390,7 +397,7 @@ fn open_code(record: Record, now: u64, hash: &str, client_id: &str) -> (Option<R
         None => (None, Reply::Reused),
         Some(_) if record.code.ends <= now => (Some(record), Reply::Unknown),
         Some(wrapped) => {
-            let reply = record.opened(record.scope, wrapped, &record.code.challenge);
+            let reply = record.opened(record.scope, "", wrapped, &record.code.challenge);
             (Some(record), reply)
         }
     }
@@ -403,7 +410,7 @@ fn open_refresh(record: Record, hash: &str, family: Option<&str>, client_id: &st
         return (Some(record), Reply::Unknown);
     };
     if same(&refresh.hash, hash) {
-        let reply = record.opened(record.scope, &refresh.wrapped, "");
+        let reply = record.opened(record.scope, "", &refresh.wrapped, "");
         return (Some(record), reply);
     }
     match &record.replaced {

@@ -31,8 +31,8 @@ pub fn precheck(headers: &Headers) -> Option<Rejection> {
     if !headers.get("content-type").is_some_and(|value| is_json(&value)) {
         return Some(Rejection::transport(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json."));
     }
-    match headers.get("content-encoding") {
-        Some(coding) if !coding.trim().eq_ignore_ascii_case("identity") => {
+    match headers.filled("content-encoding") {
+        Some(coding) if !coding.eq_ignore_ascii_case("identity") => {
             Some(Rejection::transport(415, "UNSUPPORTED_CONTENT_ENCODING", "Content-Encoding must be identity."))
         }
         _ => None,
@@ -46,17 +46,12 @@ fn is_json(media_type: &str) -> bool {
         && media_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// A header's value without the whitespace around it (RFC 9110 section 5.5).
-fn header(headers: &Headers, name: &str) -> Option<String> {
-    headers.get(name).map(|value| value.trim_matches([' ', '\t']).to_owned())
-}
-
 /// The revision that a body without per-request metadata is served by, from its header alone.
 ///
 /// A request without the header is of 2025-03-26, which had none. `Err` holds what the header said where no legacy
 /// revision has that name.
 pub(super) fn legacy_revision(headers: &Headers) -> Result<Revision, String> {
-    match header(headers, "mcp-protocol-version") {
+    match headers.filled("mcp-protocol-version") {
         None => Ok(Revision::V20250326),
         Some(value) => Revision::parse(&value).filter(|revision| !revision.is_modern()).ok_or(value),
     }
@@ -86,15 +81,19 @@ pub(super) fn revision(headers: &Headers, request: &Request) -> Result<Revision,
             let requested = request.params.get("protocolVersion").and_then(Value::as_str);
             return Ok(requested.map_or(Revision::LATEST_LEGACY, Revision::negotiate));
         }
-        if let Ok(revision) = legacy_revision(headers) {
-            return Ok(revision);
+        match legacy_revision(headers) {
+            Ok(revision) => return Ok(revision),
+            Err(named) if Revision::parse(&named).is_none() => return Err(unserved(&named)),
+            Err(_) => {}
         }
     }
     let claimed = envelope(request)?;
     agreement(headers, request, claimed)?;
-    Revision::parse(claimed)
-        .filter(|revision| revision.is_modern())
-        .ok_or_else(|| RpcError::unsupported_version(Revision::MODERN, claimed))
+    Revision::parse(claimed).filter(|revision| revision.is_modern()).ok_or_else(|| unserved(claimed))
+}
+
+fn unserved(version: &str) -> RpcError {
+    RpcError::unsupported_version(Revision::MODERN, version)
 }
 
 /// Checks `_meta`; gives the version it names.
@@ -139,7 +138,7 @@ fn agreement(headers: &Headers, request: &Request, claimed: &str) -> Result<(), 
         "resources/read" => "uri",
         _ => return Ok(()),
     };
-    let Some(value) = header(headers, "mcp-name") else {
+    let Some(value) = headers.filled("mcp-name") else {
         return Err(RpcError::header_mismatch("The header Mcp-Name is missing."));
     };
     let Some(name) = decode(&value) else {
@@ -152,7 +151,7 @@ fn agreement(headers: &Headers, request: &Request, claimed: &str) -> Result<(), 
 }
 
 fn equal(headers: &Headers, name: &str, expected: &str) -> Result<(), RpcError> {
-    match header(headers, name) {
+    match headers.filled(name) {
         None => Err(RpcError::header_mismatch(format!("The header {name} is missing."))),
         Some(value) if value != expected => {
             let (value, expected) = (clip(&value), clip(expected));

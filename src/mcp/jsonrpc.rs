@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// extensions prefix theirs. 128 is room for both.
 const METHOD_BYTES_MAX: usize = 128;
 
-/// An id comes back in every answer. A UUID has 36 bytes, a W3C `traceparent` 55; 256 is four times the longer.
+/// An id, or the URI of a resource, comes back in an answer. A UUID has 36 bytes, a W3C `traceparent` 55; 256 is four times the longer.
 const ID_BYTES_MAX: usize = 256;
 
 /// How much of a client's text an error repeats.
@@ -49,7 +49,7 @@ pub(super) struct Request {
     pub(super) id: Id,
     /// At most 128 bytes.
     pub(super) method: String,
-    /// Empty where absent.
+    /// Empty where absent; no member of it or of its `_meta` is null.
     pub(super) params: Map<String, Value>,
 }
 
@@ -109,14 +109,38 @@ impl Message {
             return malformed(None, "`id` must be an integer or a string of at most 256 bytes.");
         }
         let params = match members.remove("params") {
-            None => Map::new(),
-            Some(Value::Object(params)) => params,
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(params)) => given(params),
             Some(_) => return malformed(id, "`params` must be an object."),
         };
         Ok(match id {
             Some(id) => Self::Request(Request { id, method, params }),
             None => Self::Notification { method },
         })
+    }
+}
+
+/// Parameters without those that are null: clients write null for what they leave out, and no parameter of any method has
+/// null as a value. What the arguments of a tool hold is for the tool to say.
+fn given(mut params: Map<String, Value>) -> Map<String, Value> {
+    drop_nulls(&mut params);
+    for name in ["_meta", "notifications"] {
+        if let Some(members) = params.get_mut(name).and_then(Value::as_object_mut) {
+            drop_nulls(members);
+        }
+    }
+    params
+}
+
+fn drop_nulls(members: &mut Map<String, Value>) {
+    let mut nulls = Vec::new();
+    for (name, value) in members.iter() {
+        if value.is_null() {
+            nulls.push(name.clone());
+        }
+    }
+    for name in &nulls {
+        members.remove(name);
     }
 }
 
@@ -155,6 +179,14 @@ impl RpcError {
     /// The body is JSON and not a JSON-RPC message that may be posted here.
     pub(super) fn invalid_request(message: impl Into<String>) -> Self {
         Self::new(-32600, "INVALID_REQUEST", message)
+    }
+
+    /// There is no such resource. The code was one of its own before 2026-07-28.
+    pub(super) fn resource_not_found(uri: &str, is_modern: bool) -> Self {
+        let code = if is_modern { -32602 } else { -32002 };
+        let error = Self::new(code, "RESOURCE_NOT_FOUND", "There is no such resource: this server has none.");
+        // A part of an address would be another one.
+        if uri.len() <= ID_BYTES_MAX { error.with("uri", uri) } else { error }
     }
 
     /// No such method in this revision.

@@ -2,17 +2,41 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Server, Success, jsonrpc::RpcError, revision::Revision, tools::CacheScope};
+use super::{
+    Server, Success,
+    jsonrpc::{RpcError, clip},
+    revision::Revision,
+    tools::CacheScope,
+};
 
 /// Who answers (schema `Implementation`).
 pub(super) fn server_info(server: &Server<'_>) -> Value {
     json!({"name": server.name, "title": server.title, "version": server.version})
 }
 
-/// Tools and nothing else. What is not named here is answered with "method not found"; no list ever changes during a
-/// connection, so nothing is promised about changes.
+/// Tools; and resources and prompts, though there are none: some clients ask for their lists whatever is advertised, and
+/// report a server that has no such method as broken. What is not named here is answered with "method not found"; no list
+/// ever changes during a connection, so nothing is promised about changes.
 fn capabilities() -> Value {
-    json!({"tools": {}})
+    json!({"tools": {}, "resources": {}, "prompts": {}})
+}
+
+/// `resources/read`: whatever is asked for is not there.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/server/resources#error-handling>
+pub(super) fn no_resource(params: &Map<String, Value>, revision: Revision) -> RpcError {
+    match params.get("uri").and_then(Value::as_str) {
+        Some(uri) => RpcError::resource_not_found(uri, revision.is_modern()),
+        None => RpcError::invalid_params("`uri` must be a string."),
+    }
+}
+
+/// `prompts/get`: whatever is asked for is not there.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/server/prompts#error-handling>
+pub(super) fn no_prompt(params: &Map<String, Value>) -> RpcError {
+    match params.get("name").and_then(Value::as_str) {
+        Some(name) => RpcError::invalid_params(format!("Unknown prompt: {}", clip(name))),
+        None => RpcError::invalid_params("`name` must be a string."),
+    }
 }
 
 /// <https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#version-negotiation>: the version asked

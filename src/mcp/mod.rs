@@ -375,6 +375,11 @@ async fn answer(server: &Server<'_>, revision: Revision, request: Request, toolb
         Method::Ping => Ok(Success::object("{}".to_owned())),
         Method::Discover => Ok(lifecycle::discover(server)),
         Method::ToolsList => tools::list(&params, toolbox),
+        Method::ResourcesList => tools::no_list(&params, "resources"),
+        Method::TemplatesList => tools::no_list(&params, "resourceTemplates"),
+        Method::PromptsList => tools::no_list(&params, "prompts"),
+        Method::ResourcesRead => Err(lifecycle::no_resource(&params, revision)),
+        Method::PromptsGet => Err(lifecycle::no_prompt(&params)),
         Method::ToolsCall => tools::call(&mut params, toolbox, server.request_id).await,
         Method::Listen => match lifecycle::check_filter(&params) {
             Ok(()) => {

@@ -72,6 +72,11 @@ pub(super) enum Method {
     Discover,
     ToolsList,
     ToolsCall,
+    ResourcesList,
+    TemplatesList,
+    ResourcesRead,
+    PromptsList,
+    PromptsGet,
     Listen,
 }
 
@@ -85,6 +90,11 @@ impl Method {
             ("subscriptions/listen", true) => Some(Self::Listen),
             ("tools/list", _) => Some(Self::ToolsList),
             ("tools/call", _) => Some(Self::ToolsCall),
+            ("resources/list", _) => Some(Self::ResourcesList),
+            ("resources/templates/list", _) => Some(Self::TemplatesList),
+            ("resources/read", _) => Some(Self::ResourcesRead),
+            ("prompts/list", _) => Some(Self::PromptsList),
+            ("prompts/get", _) => Some(Self::PromptsGet),
             _ => None,
         }
     }
@@ -97,6 +107,11 @@ impl Method {
             Self::Discover => "server/discover",
             Self::ToolsList => "tools/list",
             Self::ToolsCall => "tools/call",
+            Self::ResourcesList => "resources/list",
+            Self::TemplatesList => "resources/templates/list",
+            Self::ResourcesRead => "resources/read",
+            Self::PromptsList => "prompts/list",
+            Self::PromptsGet => "prompts/get",
             Self::Listen => "subscriptions/listen",
         }
     }

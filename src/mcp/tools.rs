@@ -197,18 +197,25 @@ pub(super) fn is_name(name: &str) -> bool {
     (1..=40).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
 }
 
-/// `tools/list`: everything on one page, so no cursor of ours exists and none is accepted.
-/// <https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/pagination>
+/// `tools/list`. The array was serialized once; it is copied here, not parsed or built again.
 pub(super) fn list(params: &Map<String, Value>, toolbox: &impl Toolbox) -> Result<Success, RpcError> {
-    match params.get("cursor") {
-        // Presence counts, not truth: `""` is a cursor too.
-        Some(cursor) if !cursor.is_null() => Err(RpcError::invalid_params("Invalid cursor.")),
-        // The array was serialized once; it is copied here, not parsed or built again.
-        _ => {
-            let Listing { tools, cache } = toolbox.list();
-            Ok(Success::cacheable(format!(r#"{{"tools":{tools}}}"#), cache))
-        }
+    let Listing { tools, cache } = toolbox.list();
+    page(params, "tools", &tools, cache)
+}
+
+/// The list of what there is none of, which is the same for everybody.
+pub(super) fn no_list(params: &Map<String, Value>, name: &str) -> Result<Success, RpcError> {
+    page(params, name, "[]", CacheScope::Public)
+}
+
+/// A list: everything on one page, so no cursor of ours exists and none is accepted.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/pagination>
+fn page(params: &Map<String, Value>, name: &str, items: &str, cache: CacheScope) -> Result<Success, RpcError> {
+    // Presence counts, not truth: `""` is a cursor too.
+    if params.contains_key("cursor") {
+        return Err(RpcError::invalid_params("Invalid cursor."));
     }
+    Ok(Success::cacheable(format!(r#"{{"{name}":{items}}}"#), cache))
 }
 
 /// `tools/call`. An unknown tool and parameters of the wrong shape are protocol errors; whatever is wrong with the
@@ -220,7 +227,7 @@ pub(super) async fn call(
     request_id: &str,
 ) -> Result<Success, RpcError> {
     let arguments = match params.remove("arguments") {
-        None | Some(Value::Null) => Map::new(),
+        None => Map::new(),
         Some(Value::Object(arguments)) => arguments,
         Some(_) => return Err(RpcError::invalid_params("`arguments` must be an object.")),
     };

@@ -9,6 +9,7 @@ use crate::{
     },
     platform::Platform,
     scope::Scope,
+    tools::View,
 };
 
 /// What an access token stands for, for one request.
@@ -21,6 +22,8 @@ pub struct Session {
     pub grant: String,
     /// Whether the owner allowed it, whose keys are settings.
     pub is_owner: bool,
+    /// What the addresses that the token was asked for leave of the tools.
+    pub view: View,
 }
 
 /// Why a token opens nothing.
@@ -64,8 +67,11 @@ impl<P: Platform> Server<'_, P> {
             .and_then(|data_key| data_key.open(&bound_to, &opened.contents))
             .and_then(|text| Contents::read(&text))
             .ok_or(AccessRefused::Invalid)?;
+        // A view that is not read any more leaves nothing.
+        let view = View::try_from(opened.view).ok().and_then(|view| contents.view.and(&view));
         Ok(Session {
             scope: opened.scope.0,
+            view: view.ok_or(AccessRefused::Invalid)?,
             contents,
             grant: token.grant.as_str().to_owned(),
             is_owner: opened.owner.is_some(),

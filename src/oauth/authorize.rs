@@ -9,12 +9,12 @@ use super::{
     documents::NoClient,
     form::{Fields, Repeated},
     guard::Guarded,
+    is_endpoint,
     page::{self, Consent},
     redirect::RedirectUri,
-    resource,
 };
 use crate::{
-    config::is_loopback,
+    config::{Origin, is_loopback},
     grants::{
         seal::{base64url, fingerprint, random},
         transaction::LIFE_MILLIS,
@@ -22,6 +22,7 @@ use crate::{
     http::{Head, Response},
     platform::Platform,
     scope::Scope,
+    tools::View,
 };
 
 /// What a client sends along and gets back; 2 KiB is far more than any is known to send.
@@ -44,11 +45,17 @@ pub(super) struct Asked {
     pub(super) state: Option<String>,
     pub(super) challenge: String,
     pub(super) scope: String,
+    /// What the resource leaves of the tools.
+    #[serde(default, skip_serializing_if = "View::is_everything")]
+    pub(super) view: View,
     /// SHA-256 of the token that form and cookie carry.
     pub(super) csrf: String,
     /// Milliseconds since 1970.
     pub(super) ends: u64,
 }
+
+/// Why a resource is refused.
+pub(super) const INVALID_TARGET: &str = "This server only authorizes for its own MCP endpoint.";
 
 /// What the page is sealed for.
 pub(super) const PURPOSE: &str = "consent page v1";
@@ -57,6 +64,7 @@ pub(super) const PURPOSE: &str = "consent page v1";
 struct Request {
     challenge: String,
     scope: Scope,
+    view: View,
 }
 
 /// An error of a request whose client and redirect URI are known.
@@ -107,7 +115,7 @@ impl<P: Platform> Server<'_, P> {
             Err(repeated) => Err(repeated.into()),
         });
         let state = state.ok().flatten().filter(|state| state.len() <= STATE_BYTES_MAX);
-        let Request { challenge, scope } = match request {
+        let Request { challenge, scope, view } = match request {
             Ok(request) => request,
             Err(told) => return self.tell(told, &client, &redirect, state),
         };
@@ -122,6 +130,7 @@ impl<P: Platform> Server<'_, P> {
             state: state.map(str::to_owned),
             challenge,
             scope: scope.as_str().to_owned(),
+            view,
             csrf: fingerprint(csrf.as_bytes()),
             ends: self.now().0.saturating_add(LIFE_MILLIS),
         };
@@ -172,24 +181,32 @@ impl<P: Platform> Server<'_, P> {
         if !well_formed {
             return Err(Told("invalid_request", "code_challenge is not SHA-256 in base64url."));
         }
-        if !self.is_for_us(fields) {
-            return Err(Told("invalid_target", "This server only authorizes for its own MCP endpoint."));
-        }
+        let view = self.view_of(fields).ok_or(Told("invalid_target", INVALID_TARGET))?;
         let scope = asked_scope(fields.one("scope")?)
             .ok_or(Told("invalid_scope", "The scopes are tidb:read, tidb:write and tidb:destroy."))?;
-        Ok(Request { challenge: challenge.to_owned(), scope })
+        Ok(Request { challenge: challenge.to_owned(), scope, view })
     }
 
-    /// Whether every `resource` (RFC 8707 section 2) is our endpoint, whatever its query: that only narrows. Clients that
-    /// are older than the parameter leave it out.
-    pub(super) fn is_for_us(&self, fields: &Fields) -> bool {
-        let ours = resource(self.origin);
-        fields.all("resource").all(|text| {
-            Url::parse(text).is_ok_and(|mut url| {
-                url.set_query(None);
-                url.as_str() == ours
-            })
-        })
+    /// What every `resource` (RFC 8707 section 2) leaves of the tools. `None` where one is not our endpoint. Clients that are
+    /// older than the parameter leave it out, and one without a value is left out too (RFC 6749 section 3.1).
+    pub(super) fn view_of(&self, fields: &Fields) -> Option<View> {
+        let mut named = fields.all("resource").filter(|text| !text.is_empty());
+        named.try_fold(View::default(), |view, text| view.and(&self.view_of_resource(text)?))
+    }
+
+    /// The endpoint is the only resource there is: the origin stands for it, as some clients have it, and so does the endpoint
+    /// with a slash behind it.
+    fn view_of_resource(&self, text: &str) -> Option<View> {
+        let (address, query) = match text.split_once('?') {
+            Some((address, query)) => (address, Some(query)),
+            None => (text, None),
+        };
+        let url = Url::parse(address).ok()?;
+        // A parser of the web would drop tabs and turn backslashes; a fragment must not be there (RFC 8707 section 2).
+        let is_text = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\\".contains(&byte));
+        let is_plain = is_text && url.username().is_empty() && url.password().is_none();
+        let is_ours = Origin::of(&url) == *self.origin && (url.path() == "/" || is_endpoint(url.path()));
+        if is_plain && is_ours { View::parse(query).ok() } else { None }
     }
 
     /// The consent page, with what `more` says on top.
@@ -199,6 +216,7 @@ impl<P: Platform> Server<'_, P> {
             return self.refusal(400, "invalid_request", "The page is not what it was.");
         };
         let (place, nonce) = (redirect.place(), self.nonce());
+        let narrowed = asked.view.in_words();
         let host = Url::parse(self.origin.as_str()).ok().and_then(|url| url.host_str().map(str::to_owned));
         let consent = Consent {
             client_name: &asked.client_name,
@@ -206,7 +224,9 @@ impl<P: Platform> Server<'_, P> {
             redirect_host: &place,
             redirect_is_loopback: redirect.is_loopback(),
             redirect_is_known: redirect.is_known(),
+            redirect_is_app: redirect.is_app(),
             requested: Scope::parse(&asked.scope).unwrap_or(Scope::Read),
+            narrowed: &narrowed,
             transaction: &sealed,
             csrf,
             nonce: &nonce,

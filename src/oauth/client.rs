@@ -77,20 +77,25 @@ pub struct Metadata {
     redirects: Vec<RedirectUri>,
 }
 
+/// A member, where it is there: one that is null is left out.
+fn given<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    members.get(name).filter(|value| !value.is_null())
+}
+
 impl Metadata {
-    /// Reads client metadata (RFC 7591 section 2). Unknown members are ignored; so is a redirect URI of a private scheme
-    /// that is not known here, as long as another one is left.
+    /// Reads client metadata (RFC 7591 section 2). Unknown members are ignored; so is a redirect URI of a scheme that is
+    /// neither known here nor has a dot, as long as another one is left.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn read(members: &Map<String, Value>) -> Result<Self, Invalid> {
-        let text = |name: &str| match members.get(name) {
-            None | Some(Value::Null) => Ok(None),
+        let text = |name: &str| match given(members, name) {
+            None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str())),
             Some(_) => Err(metadata("A member that must be text is something else.")),
         };
-        let list = |name: &str| match members.get(name) {
-            None | Some(Value::Null) => Ok(None),
+        let list = |name: &str| match given(members, name) {
+            None => Ok(None),
             Some(Value::Array(items)) => items
                 .iter()
                 .map(Value::as_str)
@@ -99,7 +104,7 @@ impl Metadata {
                 .ok_or(metadata("A list holds something other than text.")),
             Some(_) => Err(metadata("A member that must be a list is something else.")),
         };
-        if members.contains_key("client_secret") {
+        if given(members, "client_secret").is_some() {
             return Err(metadata("Clients are public here: they have no secret."));
         }
         let uris = list("redirect_uris")?.unwrap_or_default();
@@ -116,7 +121,7 @@ impl Metadata {
                 Err(Refused::UnknownScheme) => {}
                 Err(Refused::Dangerous) => {
                     return Err(redirect(
-                        "A redirect URI must be https, http of this machine, or an application's known scheme, without user, fragment, spaces or control characters.",
+                        "A redirect URI must be https, http of this machine, or an application's scheme that is known or has a dot, without user, fragment, spaces or control characters.",
                     ));
                 }
             }
@@ -210,8 +215,8 @@ impl Client {
         if members.get("client_id").and_then(Value::as_str) != Some(address.as_str()) {
             return Err(metadata("The document's client_id is not its own address."));
         }
-        let method = members.get("token_endpoint_auth_method");
-        if members.contains_key("client_secret_expires_at") || method.is_some_and(|method| method != "none") {
+        let method = given(&members, "token_endpoint_auth_method");
+        if given(&members, "client_secret_expires_at").is_some() || method.is_some_and(|method| method != "none") {
             return Err(metadata("A client with a document is public: token_endpoint_auth_method must be none."));
         }
         let said = Metadata::read(&members)?;

@@ -240,7 +240,7 @@ impl<P: Platform> Server<'_, P> {
         let resource = resource(self.origin);
         let data_key = DataKey::new(&random);
         let bound_to = bound_to(id.as_str(), &subject, &asked.client_id, &resource);
-        let sealed = contents.write().and_then(|text| data_key.seal(&bound_to, &text, &random));
+        let sealed = contents.write(&asked.view).and_then(|text| data_key.seal(&bound_to, &text, &random));
         let wrapped = self.keyring.wrap(&code.wrapping(), &data_key, &random);
         let (Some(sealed), Some(wrapped)) = (sealed, wrapped) else { return Err(self.unavailable_page()) };
         let record = Record {

@@ -10,6 +10,7 @@ use crate::{
     json,
     secret::Secret,
     tidbcloud::{ApiKey, Authenticator, BearerToken, SqlLogin},
+    tools::View,
 };
 
 /// Organizations of one grant: sets of keys on one page.
@@ -22,6 +23,8 @@ pub struct Contents {
     pub organizations: Vec<Organization>,
     /// Short names for clusters.
     pub aliases: Aliases,
+    /// What the address that the client connected to left of the tools: the person saw it.
+    pub view: View,
 }
 
 /// One organization of TiDB Cloud.
@@ -86,6 +89,8 @@ struct Written {
     organizations: Vec<WrittenOrganization>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     aliases: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "View::is_everything")]
+    view: View,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -169,17 +174,17 @@ impl WrittenOrganization {
 }
 
 impl Contents {
-    /// The text that is sealed.
-    pub(super) fn write(&self) -> Option<String> {
+    /// The text that is sealed, with what the address leaves.
+    pub(super) fn write(&self, view: &View) -> Option<String> {
         let aliases = self.aliases.iter().map(|(alias, id)| (alias.to_owned(), id.to_string())).collect();
         let organizations = self.organizations.iter().map(WrittenOrganization::of).collect();
-        serde_json::to_string(&Written { organizations, aliases }).ok()
+        serde_json::to_string(&Written { organizations, aliases, view: view.clone() }).ok()
     }
 
     /// Reads what was opened.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let Written { organizations, aliases } = json::read(text.as_bytes()).ok()?;
+        let Written { organizations, aliases, view } = json::read(text.as_bytes()).ok()?;
         let organizations = organizations.into_iter().map(WrittenOrganization::read).collect::<Option<_>>()?;
-        Some(Self { organizations, aliases: Aliases::new(aliases).ok()? })
+        Some(Self { organizations, aliases: Aliases::new(aliases).ok()?, view })
     }
 }

@@ -2,18 +2,29 @@
 
 use serde_json::json;
 
-use super::{Server, resource};
-use crate::{http::Response, platform::Platform, scope::Scope};
+use super::{Server, address, json_error};
+use crate::{
+    http::{Head, Response, is_query},
+    platform::Platform,
+    scope::Scope,
+    tools::{NoView, View},
+};
 
 /// Five minutes: it changes only with a deployment's settings.
 const CACHE: &str = "public, max-age=300";
 
 impl<P: Platform> Server<'_, P> {
-    /// RFC 9728 section 2.
-    pub(super) fn protected_resource(&self) -> Response {
+    /// RFC 9728 section 2. Each address that the endpoint takes is a resource of its own here, with one document.
+    pub(super) fn protected_resource(&self, head: &Head) -> Response {
+        let query = head.query.as_deref();
+        if let Err(NoView(why)) = View::parse(query) {
+            let (status, error) =
+                if query.is_none_or(is_query) { (404, "not_found") } else { (400, "invalid_request") };
+            return json_error(status, error, why);
+        }
         let origin = self.origin.as_str();
         let body = json!({
-            "resource": resource(self.origin),
+            "resource": address(head, self.origin, ""),
             "authorization_servers": [origin],
             "scopes_supported": Scope::ALL.map(Scope::as_str),
             "bearer_methods_supported": ["header"],

@@ -74,15 +74,17 @@ pub enum Route {
 }
 
 impl Route {
-    /// The route of a path.
+    /// The route of a path. Clients put the path of the endpoint behind that of every document (RFC 8414 section 3.1, RFC
+    /// 9728 section 3.1).
     pub fn of(path: &str) -> Option<Self> {
+        if let Some(document) = path.strip_prefix("/.well-known/") {
+            return match document.strip_suffix(endpoint_path(document)).unwrap_or(document) {
+                "oauth-protected-resource" => Some(Self::ProtectedResource),
+                "oauth-authorization-server" | "openid-configuration" => Some(Self::AuthorizationServer),
+                _ => None,
+            };
+        }
         Some(match path {
-            "/.well-known/oauth-protected-resource/mcp" | "/.well-known/oauth-protected-resource" => {
-                Self::ProtectedResource
-            }
-            "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration" => {
-                Self::AuthorizationServer
-            }
             "/authorize" => Self::Authorize,
             "/consent" => Self::Consent,
             "/signed-in" => Self::SignedIn,
@@ -181,24 +183,37 @@ pub fn origin(head: &Head, config: &Config) -> Origin {
     config.public_origin.clone().unwrap_or_else(|| Origin::of(&head.url))
 }
 
-/// Where the protected resource's metadata is.
-pub fn resource_metadata(origin: &Origin) -> String {
-    format!("{}/.well-known/oauth-protected-resource/mcp", origin.as_str())
-}
-
 /// What tokens are for: the address of the MCP endpoint, without any query.
 pub fn resource(origin: &Origin) -> String {
     format!("{}/mcp", origin.as_str())
 }
 
-/// A challenge for `WWW-Authenticate` (RFC 6750 section 3, RFC 9728 section 5.1). `error` is absent where no credential was
-/// sent.
-pub fn challenge(origin: &Origin, scope: Scope, error: Option<(&str, &str)>) -> String {
+/// Whether this is the path of the MCP endpoint: people paste it with a slash behind it.
+pub fn is_endpoint(path: &str) -> bool {
+    matches!(path, "/mcp" | "/mcp/")
+}
+
+/// The endpoint's path as the end of a path has it; `/mcp` where it has none.
+fn endpoint_path(path: &str) -> &'static str {
+    if path.ends_with("/mcp/") { "/mcp/" } else { "/mcp" }
+}
+
+/// The MCP endpoint with path and query as the client wrote them: clients compare addresses byte for byte (RFC 9728 section
+/// 3.3). `beneath` is put in front of the path.
+fn address(head: &Head, origin: &Origin, beneath: &str) -> String {
+    let query = head.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{}{beneath}{}{query}", origin.as_str(), endpoint_path(head.url.path()))
+}
+
+/// A challenge for `WWW-Authenticate` (RFC 6750 section 3, RFC 9728 section 5.1) to a request whose query is one
+/// ([`crate::http::is_query`]). `error` is absent where no credential was sent.
+pub fn challenge(head: &Head, config: &Config, scope: Scope, error: Option<(&str, &str)>) -> String {
     let mut text = String::from("Bearer ");
     if let Some((error, description)) = error {
         text.push_str(&format!("error=\"{error}\", error_description=\"{description}\", "));
     }
-    text.push_str(&format!("scope=\"{}\", resource_metadata=\"{}\"", scope.with_included(), resource_metadata(origin)));
+    let metadata = address(head, &origin(head, config), "/.well-known/oauth-protected-resource");
+    text.push_str(&format!("scope=\"{}\", resource_metadata=\"{metadata}\"", scope.with_included()));
     text
 }
 
@@ -206,7 +221,7 @@ impl<P: Platform> Server<'_, P> {
     /// Answers a request of an authorization route; method, origin and size were looked at before.
     pub async fn handle(&self, route: Route, head: &Head, body: &[u8]) -> Response {
         match (route, head.method) {
-            (Route::ProtectedResource, _) => self.protected_resource(),
+            (Route::ProtectedResource, _) => self.protected_resource(head),
             (Route::AuthorizationServer, _) => self.authorization_server(),
             (Route::Authorize, _) => self.authorize(head).await,
             (Route::Consent, _) => self.consent(head, body).await,

@@ -78,8 +78,12 @@ pub struct Consent<'a> {
     pub redirect_is_loopback: bool,
     /// Whether a client with a name to lose is there.
     pub redirect_is_known: bool,
+    /// Whether an application claims the scheme.
+    pub redirect_is_app: bool,
     /// The strongest scope that is asked for.
     pub requested: Scope,
+    /// What the address that the client connects to leaves of the tools, in words; empty for all.
+    pub narrowed: &'a str,
     /// The sealed request.
     pub transaction: &'a str,
     /// What the cookie holds as well.
@@ -373,7 +377,7 @@ fn who_asks(html: &mut Html, page: &Consent<'_>) {
             .raw("Go on only if you have just started connecting from a program that runs here.</p>");
     } else if !page.redirect_is_known && page.client_id_host != Some(page.redirect_host) {
         // A scheme of an application's own belongs to whichever application claims it (RFC 8252 section 8.6).
-        html.raw(if page.redirect_host.contains("://") {
+        html.raw(if page.redirect_is_app {
             "<p class=\"warning\"><strong>The answer goes to an app on this device.</strong> Any app can claim such an address. \
              Go on only if you have just started connecting from one that you trust.</p>"
         } else {
@@ -409,6 +413,13 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
             html.raw(" <em>The client asks for this.</em>");
         }
         html.raw("</label></div>");
+    }
+    if !page.narrowed.is_empty() {
+        html.element(
+            "<p class=\"notice\">Whatever you tick, the client gets <strong>",
+            page.narrowed,
+            "</strong>.</p>",
+        );
     }
     html.raw("<p class=\"hint\" id=\"scope-hint\">Each includes those above it. Whatever you tick, a client can do no more than the key behind it.</p></fieldset>");
 }
@@ -574,6 +585,7 @@ mod tests {
             client_id_host: Some(text),
             redirect_host: text,
             requested: Scope::Destroy,
+            narrowed: text,
             transaction: text,
             csrf: text,
             nonce: text,
@@ -747,6 +759,7 @@ mod tests {
             (None, "claude.ai", true, None),
             (None, "app.example", false, Some(UNKNOWN)),
             (None, "cursor://anysphere.cursor-mcp", false, Some(APP)),
+            (None, "com.example.app:", false, Some(APP)),
             (None, "localhost:3334", false, Some(LOOPBACK)),
             (document, "localhost:3334", false, Some(LOOPBACK)),
             // Anybody can publish a document: only its own host is as well known as it is.
@@ -759,6 +772,7 @@ mod tests {
                 redirect_host,
                 redirect_is_loopback,
                 redirect_is_known,
+                redirect_is_app: redirect_host.contains(':') && !redirect_is_loopback,
                 ..Consent::default()
             });
             let said: Vec<_> = [LOOPBACK, APP, UNKNOWN].into_iter().filter(|text| html.contains(text)).collect();

@@ -5,7 +5,9 @@ use url::{Host, Url};
 /// 512 bytes: the longest known client's is below 100.
 const BYTES_MAX: usize = 512;
 
-/// Schemes of applications that are known to register themselves with the system (RFC 8252 section 7.1).
+/// Schemes without a dot of applications that are known to register themselves with the system. Others should be based on a
+/// domain name in reverse (RFC 8252 section 7.1), so they have a dot; a scheme without one that is not listed here may be
+/// anything that a system does.
 const APP_SCHEMES: &[&str] = &["cursor", "vscode", "vscode-insiders", "windsurf", "claude"];
 
 /// Hosts of clients with a name to lose. From any other host a consent page warns, and no error is sent there.
@@ -17,7 +19,7 @@ const KNOWN_HOSTS: &[&str] =
 pub enum Refused {
     /// It must not be anywhere, and whoever sends it with others is not trusted with those either.
     Dangerous,
-    /// A private scheme that is not on the list: harmless, and of no use here.
+    /// A scheme without a dot that is not on the list: harmless, and of no use here.
     UnknownScheme,
 }
 
@@ -33,7 +35,7 @@ impl RedirectUri {
     /// Checks one.
     ///
     /// # Errors
-    /// Anything but `https`, `http` of this machine, and the schemes of known applications.
+    /// Anything but `https`, `http` of this machine, the schemes of known applications, and private-use schemes with a dot.
     pub fn parse(text: &str) -> Result<Self, Refused> {
         // RFC 3986 section 2: a URI is made of visible ASCII. A parser of the web would drop tabs and trim spaces.
         if text.len() > BYTES_MAX
@@ -50,6 +52,7 @@ impl RedirectUri {
         let allowed = match url.scheme() {
             "https" => url.host().is_some(),
             "http" => is_this_machine(&url),
+            scheme if scheme.contains('.') => true,
             scheme if APP_SCHEMES.contains(&scheme) => url.host_str().is_some_and(|host| !host.is_empty()),
             "javascript" | "data" | "vbscript" | "file" | "blob" | "about" | "filesystem" | "ftp" | "ws" | "wss" => {
                 false
@@ -104,12 +107,18 @@ impl RedirectUri {
         self.url.host_str().filter(|_| self.url.scheme() == "https" && self.url.port().is_none())
     }
 
-    /// For people: host and port, or scheme and host of an application's own.
+    /// Whether it leads to an application that claims the scheme.
+    pub fn is_app(&self) -> bool {
+        !matches!(self.url.scheme(), "http" | "https")
+    }
+
+    /// For people: host and port, or the scheme of an application's own, with a host where it has one.
     pub fn place(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         match (self.url.scheme(), self.url.port()) {
             ("http" | "https", Some(port)) => format!("{host}:{port}"),
             ("http" | "https", None) => host.to_owned(),
+            (scheme, _) if host.is_empty() => format!("{scheme}:"),
             (scheme, _) => format!("{scheme}://{host}"),
         }
     }
@@ -152,6 +161,9 @@ mod tests {
             ("http://[::1]:7777/cb", "[::1]:7777"),
             ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor://anysphere.cursor-mcp"),
             ("vscode://vscode.github-authentication/did-authenticate", "vscode://vscode.github-authentication"),
+            ("com.example.app:/callback", "com.example.app:"),
+            ("org.example.Mail.2:callback", "org.example.mail.2:"),
+            ("net.example.app://oauth/callback?a=1", "net.example.app://oauth"),
         ] {
             let uri = RedirectUri::parse(text).unwrap();
             assert_eq!((uri.as_str(), uri.place().as_str()), (text, place));
@@ -187,7 +199,9 @@ mod tests {
         ] {
             assert_eq!(RedirectUri::parse(text).err(), Some(Refused::Dangerous), "{text}");
         }
-        assert_eq!(RedirectUri::parse("com.example.app:/cb").err(), Some(Refused::UnknownScheme));
+        for text in ["odd-app:/cb", "odd-app://host/cb", "mailto:a@b.example", "intent://x", "x:y.z"] {
+            assert_eq!(RedirectUri::parse(text).err(), Some(Refused::UnknownScheme), "{text}");
+        }
         assert_eq!(
             RedirectUri::parse(&format!("https://example.com/{}", "a".repeat(500))).err(),
             Some(Refused::Dangerous)
@@ -215,10 +229,10 @@ mod tests {
     proptest! {
         /// Whatever is taken leads to where it says, by a scheme on the list.
         #[test]
-        fn nothing_else_is_taken(text in "\\PC{0,40}|(https?|cursor|javascript|data)://[a-z0-9.@:#/\\\\%\\[\\]-]{0,40}") {
+        fn nothing_else_is_taken(text in "\\PC{0,40}|(https?|cursor|javascript|data|a\\.b):/{0,2}[a-z0-9.@:#/\\\\%\\[\\]-]{0,40}") {
             if let Ok(uri) = RedirectUri::parse(&text) {
                 let scheme = uri.url.scheme();
-                prop_assert!(scheme == "https" || scheme == "http" || APP_SCHEMES.contains(&scheme));
+                prop_assert!(scheme == "https" || scheme == "http" || APP_SCHEMES.contains(&scheme) || scheme.contains('.'));
                 prop_assert!(text.to_ascii_lowercase().starts_with(scheme));
                 let answer = uri.with_answer(&[("code", "x")]);
                 let answer = Url::parse(&answer).unwrap();

@@ -22,7 +22,7 @@ impl<P: Platform> Server<'_, P> {
     }
 
     async fn revoke_token(&self, head: &Head, body: &[u8]) -> Result<(), NoTokens> {
-        let fields = self.read_form(head, body).await?;
+        let (fields, _) = self.read_form(head, body).await?;
         let client_id = self.known_client(head, &fields)?;
         let text = fields.one("token")?.ok_or(NoTokens::Error("invalid_request", "token is missing."))?;
         let Some(token) = Token::parse(text, self.keyring) else { return Ok(()) };

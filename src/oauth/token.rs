@@ -1,11 +1,10 @@
 //! The token endpoint: a code, or a refresh token, for the next pair of tokens.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::{
     Contents, Server,
+    authorize::INVALID_TARGET,
     client::{Client, DocumentAddress},
     client_kind,
     form::{Fields, Repeated, is_form},
@@ -22,6 +21,7 @@ use crate::{
     platform::Platform,
     scope::Scope,
     tidbcloud::OAuthError,
+    tools::View,
 };
 
 /// A verifier has 43 to 128 unreserved characters (RFC 7636 section 4.1).
@@ -73,6 +73,9 @@ impl NoTokens {
 const INVALID_GRANT: NoTokens =
     NoTokens::Error("invalid_grant", "It is not valid, has ended, or is not this client's.");
 
+/// Also where a token's resource leaves nothing of what the grant's leaves.
+const OTHER_TARGET: NoTokens = NoTokens::Error("invalid_target", INVALID_TARGET);
+
 /// Whether a client authenticates with Basic, which public clients cannot.
 pub(super) fn is_basic(head: &Head) -> bool {
     head.headers.get("authorization").is_some_and(|value| value.to_ascii_lowercase().starts_with("basic"))
@@ -87,16 +90,16 @@ impl<P: Platform> Server<'_, P> {
     }
 
     async fn tokens(&self, head: &Head, body: &[u8]) -> Result<String, NoTokens> {
-        let fields = self.read_form(head, body).await?;
+        let (fields, view) = self.read_form(head, body).await?;
         let invalid = |what| NoTokens::Error("invalid_request", what);
         match fields.one("grant_type")? {
             Some("authorization_code") => {
                 let client_id = self.known_client(head, &fields)?;
-                self.redeem(&fields, client_id).await
+                self.redeem(&fields, view, client_id).await
             }
             Some("refresh_token") => {
                 let client_id = self.known_client(head, &fields)?;
-                self.refresh(&fields, client_id).await
+                self.refresh(&fields, view, client_id).await
             }
             Some(_) => Err(NoTokens::Error(
                 "unsupported_grant_type",
@@ -106,8 +109,8 @@ impl<P: Platform> Server<'_, P> {
         }
     }
 
-    /// A form, of parameters that stand once each.
-    pub(super) async fn read_form(&self, head: &Head, body: &[u8]) -> Result<Fields, NoTokens> {
+    /// A form, of parameters that stand once each; and what its resource leaves of the tools.
+    pub(super) async fn read_form(&self, head: &Head, body: &[u8]) -> Result<(Fields, View), NoTokens> {
         let fields = Fields::parse(body);
         let token = fields
             .iter()
@@ -122,13 +125,11 @@ impl<P: Platform> Server<'_, P> {
             return Err(invalid("Send the parameters as application/x-www-form-urlencoded."));
         }
         let fields = fields.ok_or(invalid("The body is not a form."))?;
-        if !self.is_for_us(&fields) {
-            return Err(NoTokens::Error("invalid_target", "This server only authorizes for its own MCP endpoint."));
-        }
+        let view = self.view_of(&fields).ok_or(OTHER_TARGET)?;
         if fields.has_repeated() {
             return Err(invalid("A parameter stands more than once."));
         }
-        Ok(fields)
+        Ok((fields, view))
     }
 
     /// The client's id, where it can be one. Whose the code or token is shows at the grant. Clients are public: one that
@@ -149,7 +150,7 @@ impl<P: Platform> Server<'_, P> {
         Token::parse(text, self.keyring).filter(|token| token.kind == kind).ok_or(INVALID_GRANT)
     }
 
-    async fn redeem(&self, fields: &Fields, client_id: &str) -> Result<String, NoTokens> {
+    async fn redeem(&self, fields: &Fields, view: View, client_id: &str) -> Result<String, NoTokens> {
         let code = self.read_token(fields.one("code")?, Kind::Code, "code is missing.")?;
         let redirect_uri = fields.one("redirect_uri")?.unwrap_or_default();
         let verifier = fields.one("code_verifier")?.unwrap_or_default();
@@ -169,9 +170,10 @@ impl<P: Platform> Server<'_, P> {
         let random = |bytes: &mut [u8]| self.random(bytes);
         let refresh = Token::new(Kind::Refresh, &code.grant, &random);
         let contents = data_key.open(&opened.bound_to(code.grant.as_str()), &opened.contents);
-        let lasts = contents.and_then(|text| Contents::read(&text)).and_then(|contents| contents.lasts(self.now()));
-        let (pair, answer) =
-            self.next_pair(&code, refresh, &data_key, opened.scope.0, lasts).ok_or(NoTokens::Unavailable)?;
+        let contents = contents.and_then(|text| Contents::read(&text)).ok_or(INVALID_GRANT)?;
+        contents.view.and(&view).ok_or(OTHER_TARGET)?;
+        let may = May { scope: opened.scope.0, view };
+        let (pair, answer) = self.next_pair(&code, refresh, &data_key, &may, &contents)?;
         let redeem = Command::Redeem {
             hash,
             client_id: client_id.clone(),
@@ -189,7 +191,7 @@ impl<P: Platform> Server<'_, P> {
         }
     }
 
-    async fn refresh(&self, fields: &Fields, client_id: &str) -> Result<String, NoTokens> {
+    async fn refresh(&self, fields: &Fields, view: View, client_id: &str) -> Result<String, NoTokens> {
         let token = self.read_token(fields.one("refresh_token")?, Kind::Refresh, "refresh_token is missing.")?;
         let (hash, client_id) = (token.fingerprint(), client_id.to_owned());
         let open = Command::OpenRefresh { hash: hash.clone(), family: token.family(), client_id: client_id.clone() };
@@ -208,17 +210,17 @@ impl<P: Platform> Server<'_, P> {
         let bound_to = opened.bound_to(token.grant.as_str());
         let contents = data_key.open(&bound_to, &opened.contents).and_then(|text| Contents::read(&text));
         let mut contents = contents.ok_or(INVALID_GRANT)?;
+        contents.view.and(&view).ok_or(OTHER_TARGET)?;
         let renewed = match self.renew(&mut contents, seconds(scope)).await {
             Ok(false) => None,
             Ok(true) => {
-                let text = contents.write().and_then(|text| data_key.seal(&bound_to, &text, &random));
+                let text = contents.write(&contents.view).and_then(|text| data_key.seal(&bound_to, &text, &random));
                 Some(text.ok_or(NoTokens::Unavailable)?)
             }
             Err(failure) => return self.not_renewed(&token, &client_id, &failure).await,
         };
-        let lasts = contents.lasts(self.now());
-        let (pair, answer) =
-            self.next_pair(&token, token.next(&random), &data_key, scope, lasts).ok_or(NoTokens::Unavailable)?;
+        let may = May { scope, view };
+        let (pair, answer) = self.next_pair(&token, token.next(&random), &data_key, &may, &contents)?;
         let sealed = self.keyring.seal_for(&token.replay(), &answer, &random).ok_or(NoTokens::Unavailable)?;
         let rotate = Command::Rotate {
             hash,
@@ -250,31 +252,37 @@ impl<P: Platform> Server<'_, P> {
         }
     }
 
-    /// A new access token beside the given refresh token: as it is stored, and as the client gets it.
-    /// `lasts` is how long a sign-in at TiDB Cloud still holds: no access token outlives it.
+    /// A new access token beside the given refresh token: as it is stored, and as the client gets it. No access token
+    /// outlives a sign-in at TiDB Cloud.
     fn next_pair(
         &self,
         from: &Token,
         refresh: Token,
         data_key: &DataKey,
-        scope: Scope,
-        lasts: Option<Duration>,
-    ) -> Option<(Pair, String)> {
+        may: &May,
+        contents: &Contents,
+    ) -> Result<(Pair, String), NoTokens> {
+        let May { scope, ref view } = *may;
+        // What the grant says already is sealed there.
+        let is_new = contents.view.and(view).as_ref() != Some(&contents.view);
         let random = |bytes: &mut [u8]| self.random(bytes);
         let access = Token::new(Kind::Access, &from.grant, &random);
+        let lasts = contents.lasts(self.now());
         let seconds = lasts.map_or(seconds(scope), |lasts| seconds(scope).min(lasts.as_secs()));
+        let wrap = |token: &Token| self.keyring.wrap(&token.wrapping(), data_key, &random).ok_or(NoTokens::Unavailable);
         let pair = Pair {
             access: Access {
                 hash: access.fingerprint(),
                 scope: StoredScope(scope),
+                view: if is_new { view.query() } else { String::new() },
                 ends: self.now().0.saturating_add(seconds * 1_000),
-                wrapped: self.keyring.wrap(&access.wrapping(), data_key, &random)?,
+                wrapped: wrap(&access)?,
             },
             refresh: Refresh {
                 hash: refresh.fingerprint(),
                 family: refresh.family(),
                 ends: 0,
-                wrapped: self.keyring.wrap(&refresh.wrapping(), data_key, &random)?,
+                wrapped: wrap(&refresh)?,
             },
         };
         let answer = json!({
@@ -284,7 +292,7 @@ impl<P: Platform> Server<'_, P> {
             "refresh_token": refresh.expose(),
             "scope": scope.with_included(),
         });
-        Some((pair, answer.to_string()))
+        Ok((pair, answer.to_string()))
     }
 
     fn audit_grant(&self, event: &'static str, token: &Token, client_id: &str) {
@@ -295,6 +303,13 @@ impl<P: Platform> Server<'_, P> {
         self.audit_grant(event, token, client_id);
         INVALID_GRANT
     }
+}
+
+/// What a new access token may do.
+struct May {
+    scope: Scope,
+    /// What its resource leaves of the tools.
+    view: View,
 }
 
 /// How long an access token lives, in seconds.

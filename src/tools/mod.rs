@@ -98,13 +98,24 @@ pub enum Toolset {
 }
 
 impl Toolset {
+    const ALL: [Self; 4] = [Self::Clusters, Self::Branches, Self::Database, Self::Organization];
+
     fn parse(name: &str) -> Option<Self> {
-        match name {
-            "clusters" => Some(Self::Clusters),
-            "branches" => Some(Self::Branches),
-            "database" => Some(Self::Database),
-            "organization" => Some(Self::Organization),
-            _ => None,
+        Self::ALL.into_iter().find(|toolset| toolset.name() == name)
+    }
+
+    /// A number with this toolset's bit alone.
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
+    /// As addresses write it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Clusters => "clusters",
+            Self::Branches => "branches",
+            Self::Database => "database",
+            Self::Organization => "organization",
         }
     }
 }
@@ -194,8 +205,10 @@ pub struct Tools<'a, P> {
     pub secret: &'a Secret,
     /// Short names for clusters by source, the one that counts more first.
     pub aliases: &'a [(&'static str, &'a Aliases)],
-    /// What the address leaves of the tools.
+    /// What is left of the tools.
     pub view: &'a View,
+    /// Whether some of that comes from the caller's token, and not from the address alone.
+    pub view_is_own: bool,
 }
 
 /// One organization of TiDB Cloud.
@@ -402,7 +415,7 @@ impl<P: Platform> Toolbox for Tools<'_, P> {
             let all = || definitions().iter().map(|(definition, _)| definition).collect::<Vec<_>>();
             return Listing { tools: LIST.get_or_init(|| write(&all())).as_str().into(), cache: CacheScope::Public };
         }
-        let mut cache = CacheScope::Public;
+        let mut cache = if self.view_is_own { CacheScope::Private } else { CacheScope::Public };
         let mut left = Vec::new();
         for (definition, tool) in self.left() {
             let mut definition = definition.clone();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -9,17 +10,27 @@ use super::{
     Effect, Toolset, Traits, organization,
     resolve::{BranchReference, ClusterReference},
 };
-use crate::mcp::tools::{Definition, ToolError, ToolErrorCode};
+use crate::{
+    http::is_query,
+    mcp::tools::{Definition, ToolError, ToolErrorCode},
+};
 
-/// What is left.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// 512 bytes: all four parameters with the longest values that they can have need some 250 as they are.
+const QUERY_BYTES_MAX: usize = 512;
+
+/// What is left. Written down it is the query that leaves it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct View {
     read_only: bool,
-    /// `None` are all.
-    toolsets: Option<Vec<Toolset>>,
+    /// One bit for each toolset that is taken away.
+    taken: u32,
     cluster: Option<String>,
     branch: Option<String>,
 }
+
+/// Every toolset is taken away.
+const ALL_TAKEN: u32 = (1 << Toolset::ALL.len()) - 1;
 
 /// Why a name or an alias label is not changed below a fixed cluster: addresses find their cluster by these, and a call
 /// could make one of them mean another.
@@ -30,15 +41,40 @@ pub(super) const CALLED: &str =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoView(pub &'static str);
 
+impl TryFrom<String> for View {
+    type Error = &'static str;
+
+    fn try_from(query: String) -> Result<Self, Self::Error> {
+        Self::read(&query).map_err(|NoView(why)| why)
+    }
+}
+
+impl From<View> for String {
+    fn from(view: View) -> Self {
+        view.query()
+    }
+}
+
 impl View {
     /// Reads a query.
     ///
     /// # Errors
-    /// A parameter that is not known, stands twice or has a value that it cannot have.
+    /// A parameter that is not known, stands twice or has a value that it cannot have; or it is no query of a URL.
     pub fn parse(query: Option<&str>) -> Result<Self, NoView> {
+        let query = query.unwrap_or_default();
+        if !is_query(query) {
+            return Err(NoView("The query of this URL has a character that must be percent-encoded."));
+        }
+        if query.len() > QUERY_BYTES_MAX {
+            return Err(NoView("The query of this URL is longer than 512 bytes."));
+        }
+        Self::read(query)
+    }
+
+    fn read(query: &str) -> Result<Self, NoView> {
         let mut view = Self::default();
         let mut seen = BTreeSet::new();
-        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if !seen.insert(name.clone()) {
                 return Err(NoView("A parameter of this URL stands twice."));
             }
@@ -51,9 +87,11 @@ impl View {
                     };
                 }
                 "toolsets" => {
-                    let toolsets = value.split(',').map(Toolset::parse).collect::<Option<Vec<_>>>();
                     let rule = "`toolsets` must be some of clusters, branches, database and organization, separated by commas.";
-                    view.toolsets = Some(toolsets.ok_or(NoView(rule))?);
+                    view.taken = ALL_TAKEN;
+                    for name in value.split(',') {
+                        view.taken &= !Toolset::parse(name).ok_or(NoView(rule))?.bit();
+                    }
                 }
                 "cluster" => {
                     let rule = "`cluster` must be a cluster's id, alias or display name.";
@@ -78,6 +116,66 @@ impl View {
         Ok(view)
     }
 
+    /// What both leave. `None` where nothing can be left: they fix different clusters or branches, or have no toolset in common.
+    pub fn and(&self, other: &Self) -> Option<Self> {
+        let differ = |one: &Option<String>, two: &Option<String>| one.is_some() && two.is_some() && one != two;
+        let taken = self.taken | other.taken;
+        if taken == ALL_TAKEN || differ(&self.cluster, &other.cluster) || differ(&self.branch, &other.branch) {
+            return None;
+        }
+        let either = |one: &Option<String>, two: &Option<String>| one.as_ref().or(two.as_ref()).cloned();
+        Some(Self {
+            read_only: self.read_only || other.read_only,
+            taken,
+            cluster: either(&self.cluster, &other.cluster),
+            branch: either(&self.branch, &other.branch),
+        })
+    }
+
+    /// The query that leaves this; empty where that is everything.
+    pub fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        self.each(&mut |name, value| {
+            query.append_pair(name, value);
+        });
+        query.finish()
+    }
+
+    /// What is left, for a person; empty where that is everything.
+    pub fn in_words(&self) -> String {
+        let mut words = String::new();
+        self.each(&mut |name, value| {
+            words.push_str(if words.is_empty() { "only " } else { "; only " });
+            match name {
+                "readonly" => words.push_str("tools that change nothing"),
+                _ => words.extend(["the ", name, " ", value]),
+            }
+        });
+        words
+    }
+
+    /// Each parameter that takes something away.
+    fn each(&self, take: &mut dyn FnMut(&str, &str)) {
+        if self.read_only {
+            take("readonly", "true");
+        }
+        if self.taken != 0 {
+            let mut names = String::new();
+            for toolset in Toolset::ALL.into_iter().filter(|toolset| self.has(*toolset)) {
+                names.push_str(if names.is_empty() { "" } else { "," });
+                names.push_str(toolset.name());
+            }
+            take("toolsets", &names);
+        }
+        for (name, value) in self.fixed() {
+            take(name, value);
+        }
+    }
+
+    fn has(&self, toolset: Toolset) -> bool {
+        self.taken & toolset.bit() == 0
+    }
+
     /// Whether nothing is taken away.
     pub fn is_everything(&self) -> bool {
         *self == Self::default()
@@ -87,7 +185,7 @@ impl View {
     pub(super) fn leaves(&self, definition: &Definition, tool: &Traits) -> bool {
         let takes = |name| definition.input_schema.get("properties").and_then(|all| all.get(name)).is_some();
         (!self.read_only || tool.effect == Effect::Read)
-            && self.toolsets.as_ref().is_none_or(|toolsets| toolsets.contains(&tool.toolset))
+            && self.has(tool.toolset)
             && self.fixed().all(|(name, _)| takes(name))
     }
 
@@ -180,10 +278,23 @@ mod tests {
             "api_key=canary",
             "READONLY=true",
             "x",
+            "readonly=true&cluster=shop\"",
+            "readonly=true%",
+            "toolsets=[clusters]",
+            &format!("toolsets={}clusters", "clusters,".repeat(56)),
         ] {
             let problem = View::parse(Some(query)).unwrap_err();
             assert!(!problem.0.contains("canary"), "{query}");
         }
+    }
+
+    fn views() -> impl Strategy<Value = View> {
+        let names =
+            || prop::option::of(prop::sample::select(vec!["shop".to_owned(), "1379661944646413143".to_owned()]));
+        (any::<bool>(), 0..ALL_TAKEN, names(), names()).prop_map(|(read_only, taken, cluster, branch)| {
+            let branch = branch.filter(|_| cluster.is_some());
+            View { read_only, taken, cluster, branch }
+        })
     }
 
     proptest! {
@@ -191,6 +302,27 @@ mod tests {
         fn whatever_is_asked_is_read_without_a_panic(query in "\\PC{0,60}|((readonly|toolsets|cluster|branch)=[a-z0-9,%]{0,8}&?){0,4}") {
             if let Ok(view) = View::parse(Some(&query)) {
                 prop_assert!(view.branch.is_none() || view.cluster.is_some());
+            }
+        }
+
+        /// What two leave is left by each of them, in either order, and can be written down.
+        #[test]
+        fn two_views_leave_what_each_of_them_leaves(one in views(), two in views()) {
+            prop_assert_eq!(View::parse(Some(&one.query())), Ok(one.clone()));
+            prop_assert_eq!(one.and(&View::default()), Some(one.clone()));
+            prop_assert_eq!(one.and(&two), two.and(&one));
+            let differ = |one: &Option<String>, two: &Option<String>| one.is_some() && two.is_some() && one != two;
+            let Some(both) = one.and(&two) else {
+                let toolsets = Toolset::ALL.into_iter().all(|toolset| !one.has(toolset) || !two.has(toolset));
+                prop_assert!(differ(&one.cluster, &two.cluster) || differ(&one.branch, &two.branch) || toolsets);
+                return Ok(());
+            };
+            prop_assert_eq!(View::parse(Some(&both.query())), Ok(both.clone()));
+            for part in [&one, &two] {
+                prop_assert_eq!(both.and(part), Some(both.clone()));
+                prop_assert!(both.read_only || !part.read_only);
+                prop_assert!(part.cluster.is_none() || both.cluster == part.cluster);
+                prop_assert!(part.branch.is_none() || both.branch == part.branch);
             }
         }
     }

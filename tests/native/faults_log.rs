@@ -80,6 +80,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
         secret: &secret,
         aliases: &[],
         view: &view,
+        view_is_own: false,
     };
     let error = block_on(tools.call("tidbcloud_no_such_tool", serde_json::Map::new())).expect_err("a fault");
     assert_eq!(error.code, ToolErrorCode::Internal);

@@ -208,7 +208,7 @@ fn c07_a_wrong_resource_is_refused_before_anything_is_used_up() {
     let mut server = Native::new();
     let flow = Flow::new(&mut server);
     let code = flow.code(&mut server, Flow::typed("owner", "tidb:read"));
-    let others = ["https://other.example/mcp", "http://127.0.0.1:8787/", "http://127.0.0.1:8787/mcp-v2", "mcp"];
+    let others = ["https://other.example/mcp", "http://127.0.0.1:8788/", "http://127.0.0.1:8787/mcp-v2", "mcp"];
     for other in others {
         let answer = server.send(form("/token", &with(flow.redemption(&code), "resource", other)));
         assert_eq!(error(&answer), (400, "invalid_target".to_owned()), "{other}");

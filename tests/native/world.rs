@@ -26,7 +26,6 @@ use tidbcloud_sandbox::{
     exchange::{Delivery, Request, SqlEffect, Step},
     sql::{Engine, Servers},
 };
-use url::Url;
 
 use crate::support::{Answer, Call, Driver};
 
@@ -299,11 +298,8 @@ impl Native {
         if let Some(address) = &self.address {
             headers.set("CF-Connecting-IP", address);
         }
-        Head {
-            method: Method::parse(&call.method),
-            url: Url::parse(&format!("{}{}", self.origin, call.target)).expect("a URL"),
-            headers,
-        }
+        let url = format!("{}{}", self.origin, call.target);
+        Head::new(Method::parse(&call.method), &url, headers).expect("a URL")
     }
 }
 

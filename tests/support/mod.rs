@@ -2,6 +2,7 @@
 
 pub mod bad_inputs;
 pub mod bad_oauth;
+pub mod challenge;
 pub mod oauth;
 pub mod transcript;
 

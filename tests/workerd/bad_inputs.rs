@@ -57,13 +57,13 @@ fn every_row_that_needs_a_client_a_person_or_a_token() {
 }
 
 /// A connection to the Worker, on which anything can be sent.
-struct Wire {
+pub struct Wire {
     stream: TcpStream,
     address: String,
 }
 
 impl Wire {
-    fn open(number: usize) -> Self {
+    pub fn open(number: usize) -> Self {
         let origin = Worker::shared();
         let stream = TcpStream::connect(origin.trim_start_matches("http://")).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
@@ -71,7 +71,7 @@ impl Wire {
     }
 
     /// The request line and the fields of a call, with further fields given as bytes, up to the body.
-    fn head(&mut self, call: &Call, further: &[u8]) {
+    pub fn head(&mut self, call: &Call, further: &[u8]) {
         let mut head = format!("{} {} HTTP/1.1\r\n", call.method, call.target);
         let host = Worker::shared().trim_start_matches("http://").to_owned();
         for (name, value) in [("Host", &host), ("CF-Connecting-IP", &self.address), ("Connection", &"close".to_owned())]
@@ -85,12 +85,12 @@ impl Wire {
     }
 
     /// Whoever is refused early may find the connection closed while still sending.
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub fn bytes(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
     }
 
     /// Everything up to the end of the connection, or of the body where its length is said.
-    fn answer(mut self) -> Answer {
+    pub fn answer(mut self) -> Answer {
         let mut received = Vec::new();
         let mut buffer = [0; 64 << 10];
         loop {

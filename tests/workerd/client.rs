@@ -110,7 +110,17 @@ fn approve(address: &str) -> (u64, u64) {
 /// From the bare address to the first answer: rmcp's own code finds the server, registers, and redeems the code.
 #[test]
 fn rmcp_by_oauth() {
-    let url = format!("{}/mcp", Worker::shared());
+    connect_by_oauth("/mcp", 17);
+}
+
+/// The same at an address that a person pasted with a slash and a query: rmcp goes by the metadata of just that.
+#[test]
+fn rmcp_by_oauth_at_a_narrowed_address() {
+    connect_by_oauth("/mcp/?readonly=true&toolsets=clusters,database", 6);
+}
+
+fn connect_by_oauth(endpoint: &str, tools: usize) {
+    let url = format!("{}{endpoint}", Worker::shared());
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let redirect = format!("http://127.0.0.1:{}", listener.local_addr().expect("an address").port());
     let (clicks, typed) = runtime().block_on(async {
@@ -131,6 +141,7 @@ fn rmcp_by_oauth() {
         let lifecycle = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
         let client =
             serve_client_with_lifecycle(ClientConfig::default(), transport, lifecycle).await.expect("a connection");
+        assert_eq!(client.list_all_tools().await.expect("tools").len(), tools);
         let result = client.call_tool(CallToolRequestParams::new("tidbcloud_list_clusters")).await.expect("an answer");
         let clusters = result.structured_content.expect("clusters")["clusters"].clone();
         assert!(clusters.as_array().expect("a list").iter().any(|cluster| cluster["displayName"] == "shop"));
@@ -138,7 +149,7 @@ fn rmcp_by_oauth() {
         counted
     });
     // Past the test harness, which keeps what passing tests print to itself.
-    let line = format!("ok rmcp 3.11: a first answer ({clicks} clicks, {typed} typed fields)\n");
+    let line = format!("ok rmcp 3.11: a first answer at {endpoint} ({clicks} clicks, {typed} typed fields)\n");
     std::io::stdout().write_all(line.as_bytes()).expect("standard output");
     assert_eq!((clicks, typed), (2, 2));
 }
