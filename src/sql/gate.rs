@@ -213,7 +213,8 @@ fn of_write(tokens: &[Token]) -> Result<Statement, Reason> {
     if writes_file {
         return Err(Reason::Into);
     }
-    let reads = one_of(first, &["select", "table", "values", "with", "show", "admin", "trace"]) || one_of(first, EXPLAIN);
+    let reads =
+        one_of(first, &["select", "table", "values", "with", "show", "admin", "trace"]) || one_of(first, EXPLAIN);
     if !reads && !changes(after_parentheses(tokens)) {
         return Err(refused::unknown(tokens));
     }
@@ -230,7 +231,11 @@ fn of_write(tokens: &[Token]) -> Result<Statement, Reason> {
             return Err(reason);
         }
     }
-    Ok(Statement { ddl: one_of(first, SCHEMA), may_make_account: one_of(first, &["grant"]), destructive: !spares(tokens) })
+    Ok(Statement {
+        ddl: one_of(first, SCHEMA),
+        may_make_account: one_of(first, &["grant"]),
+        destructive: !spares(tokens),
+    })
 }
 
 fn of_statement(tokens: &[Token]) -> Class {
@@ -381,7 +386,7 @@ fn show(tokens: &[Token]) -> Result<(), Reason> {
     let modifiers =
         rest.iter().take_while(|token| one_of(Some(token), &["full", "extended", "global", "session"])).count();
     let rest = rest.get(modifiers..).unwrap_or_default();
-    let counts = matches!(rest, [count, Token::Symbol('('), Token::Symbol('*'), Token::Symbol(')'), what]
+    let counts = matches!(rest, [count, Token::Symbol('('), Token::Symbol('*'), Token::Symbol(')'), what, ..]
         if count.is("count") && one_of(Some(what), &["warnings", "errors"]));
     if !counts && !shows_parts(rest) && !begins_as(rest, SHOW) {
         return Err(Reason::Show(refused::words(rest.iter().take(2))));

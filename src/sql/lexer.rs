@@ -354,7 +354,8 @@ impl<'a> Lexer<'a> {
             let body = self.rest.strip_prefix(prefix)?;
             Some(body.bytes().take_while(is_digit).count()).filter(|count| *count > 0)
         };
-        let hexadecimal = digits_of("0x", u8::is_ascii_hexdigit).or_else(|| digits_of("0b", |digit| b"01".contains(digit)));
+        let hexadecimal =
+            digits_of("0x", u8::is_ascii_hexdigit).or_else(|| digits_of("0b", |digit| b"01".contains(digit)));
         let length = if let Some(count) = hexadecimal {
             2 + count
         } else {

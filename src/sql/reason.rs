@@ -156,17 +156,23 @@ impl Reason {
             Self::ExecutableComment => {
                 "A comment that a server executes (/*! or /*T!) is allowed in changes by db_execute only, where they are the same statement without it. Write its content as SQL, or leave it out."
             }
-            Self::HintPlace => "A hint stands right after SELECT, INSERT, REPLACE, UPDATE or DELETE. Move /*+ */ there.",
+            Self::HintPlace => {
+                "A hint stands right after SELECT, INSERT, REPLACE, UPDATE or DELETE. Move /*+ */ there."
+            }
             Self::Hint(_) => "The hint {} changes settings and is not allowed. Leave it out.",
             Self::NumberRunsOn(_) => {
                 "The number `{}` runs on as a word. Put a name that begins with a digit in backticks, and write hexadecimal as 0x1f."
             }
-            Self::SeveralStatements => "One statement only: there is a `;` before the end. db_execute takes an array of statements.",
+            Self::SeveralStatements => {
+                "One statement only: there is a `;` before the end. db_execute takes an array of statements."
+            }
             Self::Backslash => {
                 "A backslash in a string means different things in different SQL modes. Double quotes by '' instead."
             }
             Self::Unknown(..) => "No statement of TiDB begins with `{}`.",
-            Self::Missing(_) => "TiDB does not have `{}`. Write it with what TiDB has; a name like it stands in backticks.",
+            Self::Missing(_) => {
+                "TiDB does not have `{}`. Write it with what TiDB has; a name like it stands in backticks."
+            }
             Self::Routine(_) => {
                 "TiDB does not have `{}`: no procedures, functions, triggers or events. Run the statements themselves with db_execute."
             }
@@ -184,7 +190,9 @@ impl Reason {
             Self::Password(_) => {
                 "`{}` carries a password, which would pass through the model. Use db_create_user; the person sets the password in the TiDB Cloud console."
             }
-            Self::Nested(_) => "Only queries stand in parentheses, and `{}` is none. Write it as a statement of its own.",
+            Self::Nested(_) => {
+                "Only queries stand in parentheses, and `{}` is none. Write it as a statement of its own."
+            }
             Self::Structure(_) => {
                 "This statement cannot be followed at `{}`. Write WITH name AS (SELECT ...) SELECT ..., EXPLAIN [ANALYZE] SELECT ... or TRACE SELECT ...."
             }
@@ -198,7 +206,9 @@ impl Reason {
                 "INTO writes a file or a variable and is not allowed. Put a column of that name in backticks."
             }
             Self::Locks(_) => "A read that takes locks is not allowed. Leave out {}.",
-            Self::VariableValue => "SHOW VARIABLES is filtered by name only, not by `Value`. Filter by `Variable_name`.",
+            Self::VariableValue => {
+                "SHOW VARIABLES is filtered by name only, not by `Value`. Filter by `Variable_name`."
+            }
             Self::Digest => {
                 "A digest or a text stands for a statement that nobody here has read: it cannot be followed. Write the statement itself."
             }
@@ -208,7 +218,9 @@ impl Reason {
             Self::SystemSchema => {
                 "The schema `mysql` holds password hashes and is not open to tools. Query information_schema instead."
             }
-            Self::Assignment => "`:=` sets a variable that is gone with the call, and is not allowed in a read. Write the value itself.",
+            Self::Assignment => {
+                "`:=` sets a variable that is gone with the call, and is not allowed in a read. Write the value itself."
+            }
             Self::Function(_) => {
                 "`{}` is not on the list of functions that tools run. Leave the call out, or use one that SHOW BUILTINS lists."
             }

@@ -27,24 +27,51 @@ const TRANSACTION: &[&str] = &["begin", "start", "commit", "rollback", "savepoin
 
 /// Statements of TiDB about the server, its jobs, its statistics and other sessions.
 const OPERATOR: &[&str] = &[
-    "admin", "kill", "flush", "shutdown", "restart", "backup", "restore", "plan", "binlog", "calibrate", "traffic",
-    "recommend", "query", "refresh", "distribute", "cancel", "help", "do",
+    "admin",
+    "kill",
+    "flush",
+    "shutdown",
+    "restart",
+    "backup",
+    "restore",
+    "plan",
+    "binlog",
+    "calibrate",
+    "traffic",
+    "recommend",
+    "query",
+    "refresh",
+    "distribute",
+    "cancel",
+    "help",
+    "do",
 ];
 
 /// First words of statements that MySQL or other databases have.
 const MISSING: &[&str] = &[
-    "handler", "xa", "install", "uninstall", "check", "checksum", "repair", "optimize", "change", "reset", "purge", "stop", "clone",
-    "merge", "upsert", "copy", "vacuum", "pragma",
+    "handler",
+    "xa",
+    "install",
+    "uninstall",
+    "check",
+    "checksum",
+    "repair",
+    "optimize",
+    "change",
+    "reset",
+    "purge",
+    "stop",
+    "clone",
+    "merge",
+    "upsert",
+    "copy",
+    "vacuum",
+    "pragma",
 ];
 
 /// Forms of `SET` and `LOCK` that outlive the session.
-const LASTING: &[(&str, &str)] = &[
-    ("set", "default"),
-    ("set", "config"),
-    ("set", "binding"),
-    ("lock", "stats"),
-    ("unlock", "stats"),
-];
+const LASTING: &[(&str, &str)] =
+    &[("set", "default"), ("set", "config"), ("set", "binding"), ("lock", "stats"), ("unlock", "stats")];
 
 /// Scopes of a variable that outlive the session.
 const SCOPES: &[&str] = &["global", "persist", "persist_only", "instance"];
@@ -57,8 +84,28 @@ const BEFORE_KIND: &[&str] = &["or", "replace", "definer", "current_user", "aggr
 
 /// First words that a person may have meant.
 const KNOWN: &[&str] = &[
-    "SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME", "SHOW",
-    "EXPLAIN", "DESCRIBE", "WITH", "TABLE", "VALUES", "GRANT", "REVOKE", "ANALYZE", "TRACE", "BATCH", "FLASHBACK",
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "REPLACE",
+    "CREATE",
+    "ALTER",
+    "DROP",
+    "TRUNCATE",
+    "RENAME",
+    "SHOW",
+    "EXPLAIN",
+    "DESCRIBE",
+    "WITH",
+    "TABLE",
+    "VALUES",
+    "GRANT",
+    "REVOKE",
+    "ANALYZE",
+    "TRACE",
+    "BATCH",
+    "FLASHBACK",
 ];
 
 /// Why no tool runs a statement that begins like this; `None` where one may.
@@ -72,7 +119,7 @@ pub(super) fn kind(tokens: &[Token]) -> Option<Reason> {
         return Some(Reason::Password(named(2)));
     }
     if LASTING.iter().any(|(verb, what)| first == *verb && one_of(second, &[what])) {
-        return Some(Reason::Lasting(named(2)));
+        return Some(Reason::Lasting(named(if one_of(second, &["default"]) { 3 } else { 2 })));
     }
     if first == "set"
         && let Some(scope) = lasting_scope(tokens)
@@ -100,8 +147,8 @@ pub(super) fn unknown(tokens: &[Token]) -> Reason {
     match after_parentheses(tokens).first() {
         Some(Token::Word(word)) if tokens.first() != Some(&Token::Symbol('(')) => {
             let upper = word.to_uppercase();
-            let near = KNOWN.iter().find(|known| is_near(&upper, known));
-            Reason::Unknown(upper, near.copied())
+            let near = nearest(&upper);
+            Reason::Unknown(upper, near)
         }
         Some(token) if tokens.first() == Some(&Token::Symbol('(')) => Reason::Nested(shown(token)),
         first => Reason::Unknown(first.map(shown).unwrap_or_default(), None),
@@ -122,7 +169,9 @@ pub(super) fn shown(token: &Token) -> String {
 
 /// The bare words at the beginning of these tokens, in upper case.
 pub(super) fn words<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> String {
-    let words = tokens.into_iter().map_while(|token| if let Token::Word(word) = token { Some(word.to_uppercase()) } else { None });
+    let words = tokens
+        .into_iter()
+        .map_while(|token| if let Token::Word(word) = token { Some(word.to_uppercase()) } else { None });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -141,7 +190,8 @@ fn lasting_scope(tokens: &[Token]) -> Option<&str> {
 
 /// `CREATE`, `ALTER` and `DROP` of what ends with the session, or of what TiDB does not have.
 fn defined(tokens: &[Token]) -> Option<Reason> {
-    let mut head = tokens.iter().skip(1).filter(|token| matches!(token, Token::Word(_)) && !one_of(Some(token), BEFORE_KIND));
+    let mut head =
+        tokens.iter().skip(1).filter(|token| matches!(token, Token::Word(_)) && !one_of(Some(token), BEFORE_KIND));
     let (kind, next) = (head.next(), head.next());
     let named = |kind: Option<&Token>| words(tokens.first().into_iter().chain(kind));
     if one_of(kind, &["temporary"]) {
@@ -156,26 +206,31 @@ fn defined(tokens: &[Token]) -> Option<Reason> {
     one_of(kind, &["spatial", "server", "tablespace", "logfile"]).then(|| Reason::Missing(named(kind)))
 }
 
-/// Whether a few edits make one word of the other: one of a word of three letters, two of longer ones, as many as two letters
-/// are that changed places.
-fn is_near(left: &str, right: &str) -> bool {
-    let edits_max = if left.len() > 3 { 2 } else { 1 };
-    if left.len().abs_diff(right.len()) > edits_max || left.len() < 3 {
-        return false;
-    }
+/// The word that a person may have meant: one that is a few edits away, one for three letters and two for more, as many as two
+/// letters are that changed places. Among several, the nearest, and one with the same first letter.
+fn nearest(word: &str) -> Option<&'static str> {
+    let edits_max = match word.len() {
+        0..3 => return None,
+        3 => 1,
+        _ => 2,
+    };
+    let rank = |known: &str| (edits(word, known), !word.starts_with(known.get(..1).unwrap_or_default()));
+    let near = KNOWN.iter().copied().filter(|known| known.len().abs_diff(word.len()) <= edits_max);
+    near.min_by_key(|known| rank(known)).filter(|known| rank(known).0 <= edits_max)
+}
+
+/// How many letters are added, left out or changed between two words (the Levenshtein distance).
+fn edits(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (at, here) in left.bytes().enumerate() {
-        let mut diagonal = at;
-        let mut left_of = at + 1;
+        let (mut diagonal, mut before) = (at, at + 1);
         for (place, there) in row.iter_mut().skip(1).zip(right.bytes()) {
-            let edits = (diagonal + usize::from(here != there)).min(*place + 1).min(left_of + 1);
-            diagonal = *place;
-            *place = edits;
-            left_of = edits;
+            before = (diagonal + usize::from(here != there)).min(*place + 1).min(before + 1);
+            diagonal = std::mem::replace(place, before);
         }
         if let Some(first) = row.first_mut() {
             *first = at + 1;
         }
     }
-    row.last().is_some_and(|edits| *edits <= edits_max)
+    row.pop().unwrap_or_default()
 }

@@ -43,7 +43,7 @@ fn sec_009_a_text_is_not_explained_as_a_statement() {
         "EXPLAIN ANALYZE 'e3f0'",
         "EXPLAIN FORMAT = 'brief' 'e3f0'",
         "EXPLAIN FOR CONNECTION 5",
-        "TRACE SELECT 1",
+        "TRACE 'SELECT 1'",
         "PLAN REPLAYER DUMP EXPLAIN 'SELECT 1'",
         "PREPARE s FROM 'DELETE FROM shop.orders'",
         "EXECUTE IMMEDIATE 'DELETE FROM shop.orders'",
