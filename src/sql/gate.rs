@@ -188,6 +188,22 @@ fn changes(tokens: &[Token]) -> bool {
     one_of(first, DATA) || one_of(first, SCHEMA) || one_of(first, &["batch"])
 }
 
+/// The word for which a statement is [`Class::Write`], in upper case: its verb, or what advances a sequence.
+pub fn changing_word(sql: &str) -> Option<String> {
+    let tokens = tokens(sql, true).ok()?;
+    let planned = one_of(tokens.first(), EXPLAIN) && !one_of(tokens.get(1), &["analyze"]);
+    let called = |at: usize| tokens.get(at + 1) == Some(&Token::Symbol('('));
+    let changes_here = |at: usize, token: &Token| match token.name() {
+        Some("next") => one_of(tokens.get(at + 1), &["value"]),
+        Some("default") => planned && !is_part_of_a_name(&tokens, at),
+        Some(name) if called(at) => functions::ADVANCING.contains(&name),
+        // `EXPLAIN ANALYZE` is not the statement.
+        _ => !planned && (at == 0 || !token.is("analyze")) && changes(std::slice::from_ref(token)),
+    };
+    let (_, token) = tokens.iter().enumerate().find(|(at, token)| changes_here(*at, token))?;
+    Some(refused::shown(token).to_uppercase())
+}
+
 /// Whether a statement that runs is a `SHOW VARIABLES`: its answer has the name of a variable in the first column.
 pub fn shows_variables(sql: &str) -> bool {
     tokens(sql, true).is_ok_and(|tokens| variables::shown(&tokens).is_some())

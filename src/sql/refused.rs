@@ -67,6 +67,9 @@ const MISSING: &[&str] = &[
     "copy",
     "vacuum",
     "pragma",
+    "declare",
+    "delimiter",
+    "source",
 ];
 
 /// Forms of `SET` and `LOCK` that outlive the session.

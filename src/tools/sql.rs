@@ -11,8 +11,12 @@ use crate::{
 pub(super) fn must_read(text: &str) -> Result<(), ToolError> {
     match sql::classify(text) {
         Class::Read => Ok(()),
-        Class::Write => Err(ToolError::new(ToolErrorCode::ReadOnlyViolation, "This statement changes something.")
-            .hint("db_query only reads; use db_execute to change data.")),
+        Class::Write => {
+            let word = sql::changing_word(text);
+            let message = format!("`{}` changes something.", word.as_deref().unwrap_or("This statement"));
+            Err(ToolError::new(ToolErrorCode::ReadOnlyViolation, message)
+                .hint("db_query only reads; use db_execute to change data."))
+        }
         Class::Reject(reason) => Err(rejected(reason)),
     }
 }

@@ -315,6 +315,12 @@ fn no_repetition_is_expensive() {
         "INTERVAL 1 DAY+",
         "ADD COLUMN a INT,",
         "GRANT ",
+        "/*! a */ ",
+        "/*T![a] 1 */,",
+        "/*T![a] ",
+        "{d 'a'},",
+        "{",
+        "IGNORE INTO ",
     ];
     let starts = [
         "SELECT ",
@@ -330,6 +336,10 @@ fn no_repetition_is_expensive() {
         "EXPLAIN ",
         "SHOW TABLES ",
         "CREATE DEFINER = ",
+        "EXPLAIN INSERT INTO t VALUES ",
+        "EXPLAIN INSERT ",
+        "TRACE ",
+        "SET a = 1, ",
         "",
     ];
     let time = |start: &str, part: &str| {
