@@ -32,7 +32,7 @@ pub struct Statement {
 }
 
 /// Changes of schema and accounts. Each commits by itself.
-const SCHEMA: &[&str] =
+pub(super) const SCHEMA: &[&str] =
     &["create", "alter", "drop", "truncate", "rename", "recover", "flashback", "grant", "revoke", "analyze", "split"];
 
 /// What `EXPLAIN FORMAT =` takes. <https://docs.pingcap.com/tidb/stable/sql-statement-explain>
@@ -623,6 +623,31 @@ mod tests {
         }
         assert_eq!(classify(&"(".repeat(101)), Class::Reject(Reason::TooDeep));
         assert_eq!(classify(&"x".repeat(65_537)), Class::Reject(Reason::TooLong));
+    }
+
+    /// What is wrong, with the word at fault, and what to do.
+    #[test]
+    fn a_refusal_has_two_short_sentences_at_least() {
+        let writes = include_str!("../../tests/cases/sql-writes.tsv").lines().skip(1);
+        let texts = writes.map(|line| unescape(line.split('\t').next().unwrap_or_default()));
+        let mut refused = 0;
+        for sql in cases().into_iter().map(|(sql, ..)| sql).chain(texts) {
+            let class = match classify(&sql) {
+                Class::Reject(reason) => Some(reason),
+                _ => None,
+            };
+            for reason in class.into_iter().chain(inspect(&sql).err()) {
+                let sentence = reason.sentence();
+                let advice = sentence.split_once(". ").map_or("", |(_, advice)| advice);
+                assert!(advice.len() >= 10 && sentence.ends_with(['.', '?']), "{sql:.80}: {sentence}");
+                assert!(
+                    sentence.len() <= 300 && !sentence.contains("``") && !sentence.contains("{}"),
+                    "{sql:.80}: {sentence}"
+                );
+                refused += 1;
+            }
+        }
+        assert!(refused > 300, "{refused}");
     }
 
     #[test]

@@ -99,6 +99,11 @@ impl Reason {
                 sentence.push_str(known);
                 sentence.push('?');
             }
+            Self::Unknown(_, None) => {
+                sentence.push_str(
+                    " Begin it with SELECT, WITH, SHOW, EXPLAIN, INSERT, UPDATE, DELETE, CREATE, ALTER or DROP.",
+                );
+            }
             Self::Session(_, instead) => sentence.push_str(instead),
             _ => {}
         }
@@ -144,7 +149,7 @@ impl Reason {
     /// The sentence, with `{}` where the word stands.
     fn template(&self) -> &'static str {
         match self {
-            Self::Empty => "There is no statement, only comments. Give one.",
+            Self::Empty => "There is no statement, only comments. Write the statement.",
             Self::TooLong => "The statement is longer than {} KiB. Split the work.",
             Self::TooDeep => "The statement nests more than 100 parentheses. Name inner queries with WITH.",
             Self::Unbalanced => "The parentheses do not match. Close each that opens.",

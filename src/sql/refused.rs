@@ -79,8 +79,10 @@ const LASTING: &[(&str, &str)] =
 /// Scopes of a variable that outlive the session.
 const SCOPES: &[&str] = &["global", "persist", "persist_only", "instance"];
 
-/// What `CREATE`, `ALTER` and `DROP` are about in MySQL and not in TiDB.
+/// What `CREATE`, `ALTER` and `DROP` are about in MySQL and not in TiDB: routines, and other things.
 const ROUTINES: &[&str] = &["procedure", "function", "trigger", "event"];
+
+const MISSING_KINDS: &[&str] = &["spatial", "server", "tablespace", "logfile"];
 
 /// Words between `CREATE` and what is created.
 const BEFORE_KIND: &[&str] = &["or", "replace", "definer", "current_user", "aggregate", "if", "not", "exists"];
@@ -193,20 +195,22 @@ fn lasting_scope(tokens: &[Token]) -> Option<&str> {
 
 /// `CREATE`, `ALTER` and `DROP` of what ends with the session, or of what TiDB does not have.
 fn defined(tokens: &[Token]) -> Option<Reason> {
-    let mut head =
-        tokens.iter().skip(1).filter(|token| matches!(token, Token::Word(_)) && !one_of(Some(token), BEFORE_KIND));
+    let is_value = |at: usize| matches!(tokens.get(at), Some(Token::Symbol('=' | '@')));
+    let words_of_kind = |(at, token): &(usize, &Token)| {
+        matches!(token, Token::Word(_)) && !one_of(Some(token), BEFORE_KIND) && !is_value(at - 1)
+    };
+    let mut head = tokens.iter().enumerate().skip(1).filter(words_of_kind).map(|(_, token)| token);
     let (kind, next) = (head.next(), head.next());
-    let named = |kind: Option<&Token>| words(tokens.first().into_iter().chain(kind));
-    if one_of(kind, &["temporary"]) {
-        return Some(Reason::Session(format!("{} TABLE", named(kind)), TEMPORARY));
+    let named = |next: Option<&Token>| words(tokens.first().into_iter().chain(kind).chain(next));
+    match kind {
+        Some(kind) if kind.is("temporary") => Some(Reason::Session(named(next), TEMPORARY)),
+        Some(kind) if kind.is("prepare") => Some(Reason::Session(named(None), PREPARED)),
+        Some(kind) if kind.is("binding") => Some(Reason::Session(named(None), BINDING)),
+        Some(kind) if kind.is("session") && one_of(next, &["binding"]) => Some(Reason::Session(named(next), BINDING)),
+        kind if one_of(kind, ROUTINES) => Some(Reason::Routine(named(None))),
+        kind if one_of(kind, MISSING_KINDS) => Some(Reason::Missing(named(None))),
+        _ => None,
     }
-    if one_of(kind, &["binding"]) || one_of(kind, &["session"]) && one_of(next, &["binding"]) {
-        return Some(Reason::Session(named(kind), BINDING));
-    }
-    if one_of(kind, ROUTINES) {
-        return Some(Reason::Routine(named(kind)));
-    }
-    one_of(kind, &["spatial", "server", "tablespace", "logfile"]).then(|| Reason::Missing(named(kind)))
 }
 
 /// The word that a person may have meant: one that is a few edits away, one for three letters and two for more, as many as two

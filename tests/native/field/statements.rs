@@ -18,7 +18,7 @@ fn answer(server: &mut Native, name: &str, sql: &str) -> Value {
     answer.json()["result"]["structuredContent"].clone()
 }
 
-/// The message of a statement that is refused before anything is sent, without its length in words for a model.
+/// The message and the hint of a statement that is refused before anything is sent.
 fn refusal(server: &mut Native, name: &str, sql: &str) -> String {
     let asked =
         |server: &Native| server.world.sent.borrow().iter().filter(|(to, _)| to.contains("/v1beta/sql")).count();
@@ -26,9 +26,10 @@ fn refusal(server: &mut Native, name: &str, sql: &str) -> String {
     let error = answer(server, name, sql)["error"].clone();
     assert_eq!(error["code"], "SQL_REJECTED", "{name} {sql}: {error}");
     assert_eq!(asked(server), before, "{sql} was sent");
-    let message = error["message"].as_str().expect("a message").to_owned();
-    assert!(message.len() <= 300, "{message}");
-    message
+    let text =
+        format!("{} {}", error["message"].as_str().expect("a message"), error["hint"].as_str().unwrap_or_default());
+    assert!(text.len() <= 300, "{text}");
+    text
 }
 
 /// Whether a statement gets through the gate of `db_query`: the practice server may not know it.
