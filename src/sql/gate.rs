@@ -45,6 +45,7 @@ const FORMATS: &[&str] = &[
     "tidb_json",
     "traditional",
     "plan_tree",
+    "plan_cache",
     "cost_trace",
     "hint",
     "binary",
@@ -186,6 +187,15 @@ fn other_ways(kinds: usize) -> impl Iterator<Item = u8> {
 fn changes(tokens: &[Token]) -> bool {
     let first = tokens.first();
     one_of(first, DATA) || one_of(first, SCHEMA) || one_of(first, &["batch"])
+}
+
+/// Whether a statement plans a change and does not make it.
+pub fn plans_change(sql: &str) -> bool {
+    let planned = |tokens: &[Token]| {
+        let explained = one_of(tokens.first(), EXPLAIN).then(|| explained(tokens.get(1..).unwrap_or_default()));
+        explained.is_some_and(|(analyzes, _, rest)| !analyzes && change_in(rest).is_some())
+    };
+    tokens(sql, true).is_ok_and(|tokens| planned(&tokens))
 }
 
 /// The word for which a statement is [`Class::Write`], in upper case: its verb, or what advances a sequence.

@@ -17,7 +17,7 @@ mod refused;
 mod variables;
 mod walk;
 
-pub use gate::{Class, Statement, changing_word, classify, inspect, shows_variables};
+pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
 pub use reason::Reason;
 pub use variables::holds_secret;
 
