@@ -222,7 +222,9 @@ pub fn shows_variables(sql: &str) -> bool {
 fn of_write(tokens: &[Token]) -> Result<Statement, Reason> {
     let first = tokens.iter().find(|token| **token != Token::Symbol('('));
     let shape = match first {
-        Some(first) if ["admin", "show", "trace"].iter().any(|word| first.is(word)) || one_of(Some(first), EXPLAIN) => {
+        Some(first)
+            if ["admin", "show", "trace", "with"].iter().any(|word| first.is(word)) || one_of(Some(first), EXPLAIN) =>
+        {
             shape(tokens)
         }
         _ => refused::kind(tokens).map_or(Class::Read, Class::Reject),
@@ -316,7 +318,7 @@ fn query(tokens: &[Token]) -> Class {
 }
 
 fn cannot_follow(token: Option<&Token>) -> Reason {
-    Reason::Structure(token.map_or_else(|| "the end".to_owned(), refused::shown).to_uppercase())
+    Reason::Structure(token.map_or_else(|| "the end".to_owned(), |token| refused::shown(token).to_uppercase()))
 }
 
 /// `EXPLAIN` of a query, of a change of data, or of a table and perhaps a column of it. Without `ANALYZE` a change is only
@@ -379,7 +381,9 @@ fn change_in(tokens: &[Token]) -> Option<&[Token]> {
 fn trace(tokens: &[Token]) -> Class {
     let rest = match tokens {
         [format, Token::Symbol('='), value, rest @ ..] if format.is("format") => {
-            if !value.text().is_some_and(|name| TRACE_FORMATS.contains(&name)) {
+            let quoted =
+                matches!(value, Token::Single(name) | Token::Double(name) if TRACE_FORMATS.contains(&name.as_str()));
+            if !quoted {
                 return Class::Reject(Reason::Format(refused::shown(value).to_uppercase()));
             }
             rest
