@@ -35,11 +35,14 @@ use crate::{
     scope::Scope,
     secret::Secret,
     tidbcloud::{ApiKey, KeyWitness, Memory, Unwatched},
-    tools::{self, Homes, Organization, Tools, View},
+    tools::{self, Homes, Organization, STATEMENT_BYTES_MAX, Tools, View},
 };
 
-/// 1 MiB: the longest legal call is `db_execute` with 20 statements of 32 KiB, 640 KiB; escaping may add half of that.
+/// 1 MiB: a statement of [`STATEMENT_BYTES_MAX`] is 384 KiB where JSON writes each byte of it as `\u00XX`. It is what the
+/// statements of a call have together as well: 20 of them have 51 KiB each, less what is escaped.
 const BODY_BYTES_MAX: usize = 1 << 20;
+
+const _: () = assert!(BODY_BYTES_MAX > 6 * STATEMENT_BYTES_MAX, "one statement fits, however it is escaped");
 
 /// A client on a slow line sends 1 MiB at 1 Mbit/s in 8.4 s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,7 +1,9 @@
 //! Which functions tools run: an allow-list of names.
 
 use super::{
+    Reason,
     lexer::Token,
+    refused,
     walk::{group, one_of},
 };
 
@@ -64,7 +66,7 @@ const SYNTAX: &[&str] = &[
     "boolean", "both", "btree", "by", "case", "character", "check", "column", "columns", "datetime", "dec", "decimal", "default", "delete",
     "desc", "describe", "distinct", "distinctrow", "div", "double", "else", "enum", "except", "exists", "explain", "fixed",
     "float", "float4", "float8", "for", "from", "fulltext", "hash", "having", "hnsw", "ilike", "in", "index", "int", "int1", "int2",
-    "int3", "int4", "int8", "integer", "intersect", "into", "inverted", "join", "key", "lateral", "leading", "like", "list", "longblob",
+    "int3", "int4", "int8", "integer", "intersect", "into", "inverted", "join", "key", "leading", "like", "list", "longblob",
     "longtext", "match", "mediumblob", "mediumint", "mediumtext", "middleint", "nchar", "not", "numeric", "nvarchar", "of",
     "on", "or", "over", "partition", "precision", "range", "real", "references", "regexp", "regions", "rlike", "row", "rtree",
     "select", "set", "smallint", "some", "sql_big_result", "sql_buffer_result", "sql_cache", "sql_calc_found_rows",
@@ -76,6 +78,16 @@ const SYNTAX: &[&str] = &[
 /// Whether a function of this name, in lower case, is run.
 pub(super) fn is_listed(name: &str) -> bool {
     LISTED.binary_search(&name).is_ok()
+}
+
+/// Why a function of this name is not run.
+pub(super) fn reason(name: &str) -> Reason {
+    const LOCKS: &[&str] = &["get_lock", "is_free_lock", "is_used_lock", "release_all_locks", "release_lock"];
+    match name {
+        "lateral" => Reason::Missing("LATERAL".to_owned()),
+        _ if LOCKS.contains(&name) => Reason::Session(name.to_owned(), refused::LOCKED),
+        _ => Reason::Function(name.to_owned()),
+    }
 }
 
 /// The first name that is called and not on the list. A call is a name, however quoted and after whatever schema, right
@@ -97,6 +109,7 @@ pub(super) fn unlisted_call(tokens: &[Token]) -> Option<&str> {
         let start = start_of_name(tokens, at);
         let keyword = start == at && matches!(token, Token::Word(word) if SYNTAX.binary_search(&word.as_str()).is_ok());
         let harmless = keyword
+            || at == 0 && token.is("trace")
             || indexed == Some(at)
             || names_a_list(tokens, start, at)
             || is_format(tokens, at)
@@ -153,7 +166,7 @@ fn names_a_list(tokens: &[Token], start: usize, at: usize) -> bool {
         || names_columns_of_query(tokens, start, at)
 }
 
-/// `WITH name (columns) AS (`, `, name (columns) AS (` and `LATERAL (query) AS name (columns)`.
+/// `WITH name (columns) AS (` and `, name (columns) AS (`.
 fn names_columns_of_query(tokens: &[Token], start: usize, at: usize) -> bool {
     let Some((columns, rest)) = tokens.get(at + 1..).and_then(group) else { return false };
     let only_names = columns.iter().all(|token| token.name().is_some() || *token == Token::Symbol(','));
@@ -163,16 +176,7 @@ fn names_columns_of_query(tokens: &[Token], start: usize, at: usize) -> bool {
     }
     let defined = one_of(rest.first(), &["as"]) && rest.get(1) == Some(&Token::Symbol('('));
     let listed = one_of(before, &["with", "recursive"]) || before == Some(&Token::Symbol(','));
-    defined && listed || is_lateral_alias(tokens, start)
-}
-
-fn is_lateral_alias(tokens: &[Token], start: usize) -> bool {
-    let alias = tokens.get(..start).unwrap_or_default();
-    let query = alias.strip_suffix(&[Token::Word("as".to_owned())]).unwrap_or(alias);
-    query.last() == Some(&Token::Symbol(')'))
-        && opening_around(query, query.len() - 1)
-            .and_then(|open| open.checked_sub(1))
-            .is_some_and(|before| one_of(tokens.get(before), &["lateral"]))
+    defined && listed
 }
 
 /// Where the name of the table ends in `CREATE [kind] INDEX name [USING kind] ON table (`.
@@ -220,20 +224,6 @@ fn is_prefix_length(tokens: &[Token], at: usize, list: Option<usize>, indexed: O
     let if_not_exists = introduced.is_some_and(|word| word.is("exists"))
         && owner.checked_sub(4).is_some_and(|word| one_of(tokens.get(word), &["key", "index"]));
     !clause && (if_not_exists || one_of(introduced, &["key", "index", "unique", "fulltext"]))
-}
-
-/// Where the parenthesis opens that is around this place.
-fn opening_around(tokens: &[Token], at: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    for (index, token) in tokens.get(..at)?.iter().enumerate().rev() {
-        match token {
-            Token::Symbol(')') => depth += 1,
-            Token::Symbol('(') if depth == 0 => return Some(index),
-            Token::Symbol('(') => depth -= 1,
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]

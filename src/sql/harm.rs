@@ -33,7 +33,7 @@ pub(super) fn spares(tokens: &[Token]) -> bool {
     let Some(Token::Word(first)) = main.first() else { return false };
     let second = main.get(1);
     match first.as_str() {
-        "select" | "table" | "values" | "show" | "split" => true,
+        "select" | "table" | "values" | "show" | "admin" | "trace" | "split" => true,
         "analyze" => !main.iter().any(|token| token.is("drop")),
         // With a query as their source they may overwrite every row there is.
         "replace" => !takes_from_query(main),

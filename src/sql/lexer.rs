@@ -1,9 +1,6 @@
 //! Tokens of TiDB's dialect, as strict as a gate has to be: what two readers could read in two ways is refused.
 
-use super::Reason;
-
-/// 64 KiB: the longest statement a person writes is a few KiB; the rest is room for generated ones.
-const STATEMENT_BYTES_MAX: usize = 64 << 10;
+use super::{Reason, STATEMENT_BYTES_MAX};
 
 /// 100: deeper nesting is no query of a person, and recursion in other parsers.
 const NESTING_MAX: usize = 100;
@@ -65,27 +62,52 @@ impl From<Reason> for Fault {
     }
 }
 
-/// Splits one statement into tokens; a `;` at the very end is dropped.
-///
-/// `backslash` says whether a backslash escapes in strings (it does not with `NO_BACKSLASH_ESCAPES`).
+/// How a text is read where servers, or modes of one server, read it in several ways.
+#[derive(Clone, Copy)]
+pub(super) struct Reading {
+    /// Whether a backslash escapes in strings (it does not with `NO_BACKSLASH_ESCAPES`).
+    pub(super) backslash: bool,
+    /// Which executable comments are executed, a bit for each of [`Text::kinds`]; `None` where none is allowed.
+    pub(super) executed: Option<u8>,
+}
+
+impl Reading {
+    /// Of every kind.
+    pub(super) const ALL: u8 = u8::MAX;
+}
+
+/// A statement, read in one way.
+pub(super) struct Text<'a> {
+    pub(super) tokens: Vec<Token>,
+    /// What decides whether a server executes the comments that are met: first `""` for those that TiDB always executes, then
+    /// the features that one version knows and another does not. Empty where there is no executable comment.
+    pub(super) kinds: Vec<&'a str>,
+}
+
+/// Splits one statement without executable comments into tokens.
 pub(super) fn tokens(sql: &str, backslash: bool) -> Result<Vec<Token>, Fault> {
+    read(sql, Reading { backslash, executed: None }).map(|text| text.tokens)
+}
+
+/// Splits one statement into tokens; a `;` at the very end is dropped.
+pub(super) fn read(sql: &str, reading: Reading) -> Result<Text<'_>, Fault> {
     if sql.len() > STATEMENT_BYTES_MAX {
         return Err(Reason::TooLong.into());
     }
     if sql.contains('\0') {
-        return Err(Reason::Characters.into());
+        return Err(Reason::Characters('\0').into());
     }
-    let mut lexer = Lexer { rest: sql, backslash, tokens: Vec::new(), refused: None };
+    let mut lexer = Lexer::new(sql, reading);
     while lexer.step()? {}
     if let Some(reason) = lexer.refused {
         return Err(reason.into());
     }
-    Ok(statement(lexer.tokens)?)
+    Ok(Text { tokens: statement(lexer.tokens)?, kinds: lexer.kinds })
 }
 
 /// The word that a text begins with, after comments and opening parentheses, in lower case.
 pub(super) fn first_word(sql: &str) -> Option<String> {
-    let mut lexer = Lexer { rest: sql, backslash: true, tokens: Vec::new(), refused: None };
+    let mut lexer = Lexer::new(sql, Reading { backslash: true, executed: None });
     while lexer.step().ok()? {
         match lexer.tokens.pop() {
             None | Some(Token::Symbol('(')) => {}
@@ -110,6 +132,7 @@ fn statement(mut tokens: Vec<Token>) -> Result<Vec<Token>, Reason> {
     let mut depth = 0_usize;
     for token in &tokens {
         match token {
+            Token::Symbol('{') => return Err(Reason::Characters('{')),
             Token::Symbol('(') => depth += 1,
             Token::Symbol(')') => depth = depth.checked_sub(1).ok_or(Reason::Unbalanced)?,
             _ => {}
@@ -123,13 +146,18 @@ fn statement(mut tokens: Vec<Token>) -> Result<Vec<Token>, Reason> {
 
 struct Lexer<'a> {
     rest: &'a str,
-    backslash: bool,
+    reading: Reading,
     tokens: Vec<Token>,
+    kinds: Vec<&'a str>,
     /// What is refused here although a server may read on; the reading goes on as well, to see whether a server could.
     refused: Option<Reason>,
 }
 
-impl Lexer<'_> {
+impl<'a> Lexer<'a> {
+    fn new(sql: &'a str, reading: Reading) -> Self {
+        Self { rest: sql, reading, tokens: Vec::new(), kinds: Vec::new(), refused: None }
+    }
+
     /// Reads one token, comment or blank; `false` at the end.
     fn step(&mut self) -> Result<bool, Fault> {
         let Some(first) = self.rest.chars().next() else { return Ok(false) };
@@ -154,11 +182,12 @@ impl Lexer<'_> {
             }
             // `\N` is NULL to a server; any other backslash outside of quotes is a syntax error to it.
             '\\' if !self.rest.get(1..).is_some_and(|rest| rest.starts_with(['N', 'n'])) => {
-                return Err(Fault { reason: Reason::Characters, hopeless: true });
+                return Err(Fault { reason: Reason::Characters(first), hopeless: true });
             }
-            '\\' | '{' | '}' | '[' | ']' | '?' => {
+            '}' => self.literal()?,
+            '\\' | '[' | ']' | '?' => {
                 self.skip(1);
-                self.refused.get_or_insert(Reason::Characters);
+                self.refused.get_or_insert(Reason::Characters(first));
             }
             '@' => self.at_signs(),
             _ if is_word(first) => {
@@ -171,9 +200,25 @@ impl Lexer<'_> {
                 self.tokens.push(Token::Symbol(first));
             }
             // Other blanks, controls, full-width forms: TiDB and other readers disagree about them.
-            _ => return Err(Reason::Characters.into()),
+            _ => return Err(Reason::Characters(first).into()),
         }
         Ok(true)
+    }
+
+    /// `{d '...'}`, `{t '...'}` and `{ts '...'}` end here: they are literals. TiDB takes any other word there as well, and
+    /// any expression. <https://dev.mysql.com/doc/refman/8.0/en/expressions.html>
+    fn literal(&mut self) -> Result<(), Reason> {
+        self.skip(1);
+        let [.., Token::Symbol('{'), Token::Word(kind), Token::Single(_)] = self.tokens.as_slice() else {
+            return Err(Reason::Characters('}'));
+        };
+        if !["d", "t", "ts"].contains(&kind.as_str()) {
+            return Err(Reason::Characters('{'));
+        }
+        let text = self.tokens.pop();
+        self.tokens.truncate(self.tokens.len().saturating_sub(2));
+        self.tokens.extend(text);
+        Ok(())
     }
 
     /// `@` or `@@`, and right after it the name of a variable or of a host. TiDB reads over `@@` that nothing follows: to it,
@@ -182,7 +227,7 @@ impl Lexer<'_> {
         let count = if self.rest.starts_with("@@") { 2 } else { 1 };
         self.skip(count);
         if !self.rest.starts_with(|next| is_word(next) || "`'\"".contains(next)) {
-            self.refused.get_or_insert(Reason::Characters);
+            self.refused.get_or_insert(Reason::Characters('@'));
         }
         self.tokens.extend(std::iter::repeat_n(Token::Symbol('@'), count));
     }
@@ -191,7 +236,7 @@ impl Lexer<'_> {
         self.tokens.last().is_some_and(|token| token.name().is_some())
     }
 
-    fn take(&mut self, bytes: usize) -> &str {
+    fn take(&mut self, bytes: usize) -> &'a str {
         let (taken, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
         self.rest = rest;
         taken
@@ -214,8 +259,14 @@ impl Lexer<'_> {
         let hint = self.rest.starts_with("/*+");
         self.skip(2);
         let length = self.rest.find("*/").ok_or(Reason::Comment)?;
-        let comment = fold(self.take(length));
+        let comment = self.take(length);
         self.skip(2);
+        if let Some(executed) = self.reading.executed
+            && let Some((kind, content)) = executable(comment)
+        {
+            return self.executable_comment(executed, kind, content);
+        }
+        let comment = fold(comment);
         if is_executable(&comment) || opens_executable(&comment) {
             return Err(Reason::ExecutableComment);
         }
@@ -225,10 +276,40 @@ impl Lexer<'_> {
                 ["select", "insert", "replace", "update", "delete"].iter().any(|verb| token.is(verb))
             });
             if !after_a_verb || comment.contains("/*") {
-                return Err(Reason::Hint);
+                return Err(Reason::HintPlace);
             }
             self.tokens.push(Token::Hint(comment));
         }
+        Ok(())
+    }
+
+    /// Content that some servers execute and others skip. It is whole tokens without comments, so that all of them agree
+    /// where it ends.
+    fn executable_comment(&mut self, executed: u8, kind: &'a str, content: &'a str) -> Result<(), Reason> {
+        // Always executed, and two features that a version may know or not: five ways to read the text.
+        const KINDS_MAX: usize = 3;
+        if self.kinds.is_empty() {
+            self.kinds.push("");
+        }
+        let place = self.kinds.iter().position(|known| *known == kind).unwrap_or(self.kinds.len());
+        if place >= KINDS_MAX {
+            return Err(Reason::ExecutableComment);
+        }
+        if place == self.kinds.len() {
+            self.kinds.push(kind);
+        }
+        let mut inner = Lexer { tokens: std::mem::take(&mut self.tokens), ..Lexer::new(content, self.reading) };
+        let before = inner.tokens.len();
+        while !inner.rest.is_empty() {
+            let comment = ["/*", "#", "--", "{", "}"].iter().any(|opener| inner.rest.starts_with(opener));
+            if comment || inner.step().is_err() || inner.refused.is_some() {
+                return Err(Reason::ExecutableComment);
+            }
+        }
+        if (executed >> place) & 1 == 0 {
+            inner.tokens.truncate(before);
+        }
+        self.tokens = inner.tokens;
         Ok(())
     }
 
@@ -238,7 +319,7 @@ impl Lexer<'_> {
         let mut characters = self.rest.char_indices().peekable();
         let mut end = None;
         while let Some((index, character)) = characters.next() {
-            if character == '\\' && self.backslash && quote != '`' {
+            if character == '\\' && self.reading.backslash && quote != '`' {
                 if let Some((_, escaped)) = characters.next() {
                     text.push(escaped);
                 }
@@ -254,7 +335,7 @@ impl Lexer<'_> {
                 text.push(character);
             }
         }
-        self.skip(end.ok_or(Fault { reason: Reason::Unterminated, hopeless: true })?);
+        self.skip(end.ok_or(Fault { reason: Reason::Unterminated(quote), hopeless: true })?);
         let text = fold(&text);
         self.tokens.push(match quote {
             '`' => Token::Name(text),
@@ -268,9 +349,15 @@ impl Lexer<'_> {
     /// `2fa` are names to one reader, and a number with an alias to another.
     fn number(&mut self) {
         let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-        let hexadecimal = ["0x", "0X", "0b"].iter().find_map(|prefix| self.rest.strip_prefix(prefix));
-        let length = if let Some(body) = hexadecimal {
-            2 + body.bytes().take_while(u8::is_ascii_hexdigit).count()
+        // In upper case, or without digits, TiDB has none of them.
+        let digits_of = |prefix: &str, is_digit: fn(&u8) -> bool| {
+            let body = self.rest.strip_prefix(prefix)?;
+            Some(body.bytes().take_while(is_digit).count()).filter(|count| *count > 0)
+        };
+        let hexadecimal =
+            digits_of("0x", u8::is_ascii_hexdigit).or_else(|| digits_of("0b", |digit| b"01".contains(digit)));
+        let length = if let Some(count) = hexadecimal {
+            2 + count
         } else {
             let mut length = digits(self.rest);
             let mut after = self.rest.get(length..).unwrap_or_default();
@@ -288,7 +375,9 @@ impl Lexer<'_> {
         };
         let number = self.take(length).to_owned();
         if self.rest.chars().next().is_some_and(is_word) {
-            self.refused.get_or_insert(Reason::NumberRunsOn);
+            let word = self.rest.find(|character| !is_word(character)).unwrap_or(self.rest.len());
+            let word = self.rest.get(..word).unwrap_or_default();
+            self.refused.get_or_insert(Reason::NumberRunsOn(format!("{number}{word}")));
         }
         // After `name.` it is a name as well.
         let named = matches!(self.tokens.as_slice(), [.., before, Token::Symbol('.')] if before.name().is_some());
@@ -311,6 +400,45 @@ fn is_word(character: char) -> bool {
     } else {
         character.is_alphanumeric() && !('\u{ff00}'..='\u{ffef}').contains(&character)
     }
+}
+
+/// Features of TiDB that all its versions know which run today (`FeatureID...` in `pkg/parser/tidb/features.go` of release
+/// 8.5): a comment for these is executed, and one for others where the version knows them.
+const FEATURES: &[&str] = &[
+    "auto_id_cache",
+    "auto_rand",
+    "auto_rand_base",
+    "clustered_index",
+    "force_inc",
+    "global_index",
+    "placement",
+    "ttl",
+];
+
+/// What decides whether a server executes this comment, and the content: `!content`, `!50000 content`, `T! content` and
+/// `T![feature, ...] content` (`startWithSlash` in TiDB's lexer). `None` for any other comment, and for what servers disagree about.
+fn executable(comment: &str) -> Option<(&str, &str)> {
+    let (kind, content) = if let Some(content) = comment.strip_prefix('!') {
+        let digits = content.bytes().take_while(u8::is_ascii_digit).count();
+        let (_, content) = content.split_at_checked(digits).filter(|_| digits == 0 || digits == 5)?;
+        // A server that wants six digits, or takes four, stops elsewhere.
+        (digits == 0 || content.is_empty() || content.starts_with([' ', '\t', '\n', '\r'])).then_some(("", content))?
+    } else {
+        let content = comment.strip_prefix("T!")?;
+        match content.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            None => ("", content),
+            Some((features, content)) => {
+                let named = |feature: &str| {
+                    !feature.is_empty() && feature.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+                };
+                let known = features.split(',').all(|feature| FEATURES.contains(&feature));
+                let kind = if known { "" } else { features };
+                features.split(',').all(named).then_some((kind, content))?
+            }
+        }
+    };
+    // TiDB reads `/` right before the end as the beginning of a comment.
+    (!content.ends_with('/')).then_some((kind, content))
 }
 
 /// Whether a comment's content is executed: `!` at once (MySQL), or after one letter (`T!` in TiDB, `M!` in MariaDB).

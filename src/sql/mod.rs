@@ -13,17 +13,21 @@ mod harm;
 mod kinds;
 mod lexer;
 mod reason;
+mod refused;
 mod variables;
 mod walk;
 
-pub use gate::{Class, Statement, classify, inspect, shows_variables};
+pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
 pub use reason::Reason;
 pub use variables::holds_secret;
+
+/// 64 KiB, the longest statement: the longest that a person writes has a few KiB; the rest is room for generated ones.
+pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
 
 /// What the answer to a statement is, judged by its first word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Rows about the database itself, as `SHOW` and `EXPLAIN` give them: a value of theirs can be had in no other way.
+    /// Rows about the database itself, as `SHOW`, `EXPLAIN`, `TRACE` and `ADMIN SHOW` give them: a value of theirs can be had in no other way.
     Description,
     /// Rows of data.
     Rows,
@@ -34,16 +38,17 @@ pub enum Answer {
 /// What the answer to a statement is.
 pub fn answer(sql: &str) -> Answer {
     match lexer::first_word(sql).as_deref() {
-        Some("show" | "explain" | "describe" | "desc") => Answer::Description,
+        Some("show" | "explain" | "describe" | "desc" | "trace" | "admin") => Answer::Description,
         Some("select" | "table" | "values" | "with") => Answer::Rows,
         _ => Answer::Count,
     }
 }
 
-/// Whether a statement is a `SHOW STATS_...`: each of its rows begins with the schema that it is about.
+/// Whether a statement is a `SHOW STATS_...` or `SHOW COLUMN_STATS_USAGE`: each of its rows begins with the schema that it
+/// is about.
 pub fn shows_statistics(sql: &str) -> bool {
     let tokens = lexer::tokens(sql, true).unwrap_or_default();
-    matches!(tokens.as_slice(), [show, lexer::Token::Word(what), ..] if show.is("show") && what.starts_with("stats_"))
+    matches!(tokens.as_slice(), [show, lexer::Token::Word(what), ..] if show.is("show") && what.contains("stats_"))
 }
 
 /// A name in backticks, so that any identifier is just a name.

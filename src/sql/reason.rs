@@ -1,42 +1,66 @@
 //! Why a statement is not run, in words for the model.
 
-/// Why a statement is not run.
+use super::STATEMENT_BYTES_MAX;
+
+/// Why a statement is not run. Each names the word at fault, where there is one, and one thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Nothing but comments.
     Empty,
-    /// Longer than 64 KiB.
+    /// Longer than [`STATEMENT_BYTES_MAX`].
     TooLong,
     /// More than 100 parentheses inside each other.
     TooDeep,
     /// Parentheses do not match.
     Unbalanced,
-    /// A quote that is not closed.
-    Unterminated,
+    /// This quote is not closed.
+    Unterminated(char),
     /// A character that readers of SQL disagree about.
-    Characters,
+    Characters(char),
     /// A comment that readers of SQL disagree about.
     Comment,
-    /// A comment that a server executes.
+    /// A comment that a server executes, where none may stand or where it changes what the statement is.
     ExecutableComment,
-    /// A hint in the wrong place, or one that changes settings.
-    Hint,
+    /// A hint in the wrong place.
+    HintPlace,
+    /// A hint that changes settings.
+    Hint(&'static str),
     /// A number that runs on as a word.
-    NumberRunsOn,
+    NumberRunsOn(String),
     /// More than one statement.
     SeveralStatements,
     /// A backslash in a string that one mode of the server reads as an escape and another does not.
     Backslash,
-    /// A statement that no tool runs.
-    Statement,
-    /// `WITH` or `EXPLAIN` that cannot be followed.
-    Structure,
+    /// A first word that no statement begins with, and the one that it may stand for.
+    Unknown(String, Option<&'static str>),
+    /// A statement or a clause that TiDB does not have.
+    Missing(String),
+    /// Routines, which TiDB does not have.
+    Routine(String),
+    /// What ends with the session, and what to do instead.
+    Session(String, &'static str),
+    /// What outlives the session, and changes more than data and schema.
+    Lasting(String),
+    /// What begins or ends a transaction.
+    Transaction(String),
+    /// What reads files.
+    Files(String),
+    /// What is neither a query nor a change of data or schema.
+    Operator(String),
+    /// It holds a password.
+    Password(String),
+    /// Something else than a query in parentheses.
+    Nested(String),
+    /// A word that `WITH` or `EXPLAIN` or `TRACE` cannot be followed by.
+    Structure(String),
+    /// A format that `EXPLAIN` or `TRACE` does not have.
+    Format(String),
     /// `SHOW` of something that is not on the list.
-    Show,
+    Show(String),
     /// `INTO`: a file or a variable is written.
     Into,
     /// A read that takes locks.
-    Locks,
+    Locks(&'static str),
     /// A name that is called and not on the list of functions.
     Function(String),
     /// What advances a sequence in a read.
@@ -47,7 +71,7 @@ pub enum Reason {
     VariableTable(String),
     /// A condition on what variables hold.
     VariableValue,
-    /// A digest that stands for a statement.
+    /// A digest or a text that stands for a statement.
     Digest,
     /// An account is made, or unlocked.
     OpensAccount,
@@ -60,73 +84,159 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// What is wrong and what to do, in one or two sentences that name the word at fault.
+    /// What is wrong and what to do, in a few sentences that name the word at fault.
     pub fn sentence(&self) -> String {
-        match self.word() {
-            Some(word) => self.template().replace("{}", &word),
-            None => self.template().to_owned(),
+        let mut sentence = String::new();
+        for (at, part) in self.template().split("{}").enumerate() {
+            if at > 0 {
+                self.word(&mut sentence);
+            }
+            sentence.push_str(part);
         }
+        match self {
+            Self::Unknown(_, Some(known)) => {
+                sentence.push_str(" Did you mean ");
+                sentence.push_str(known);
+                sentence.push('?');
+            }
+            Self::Unknown(_, None) => {
+                sentence.push_str(
+                    " Begin it with SELECT, WITH, SHOW, EXPLAIN, INSERT, UPDATE, DELETE, CREATE, ALTER or DROP.",
+                );
+            }
+            Self::Session(_, instead) => sentence.push_str(instead),
+            _ => {}
+        }
+        sentence
     }
 
-    /// As much of the word at fault as tells which one it is: TiDB's names have 64 characters at most.
-    fn word(&self) -> Option<String> {
+    /// Writes as much of the word at fault as tells which one it is (TiDB's names have 64 characters at most), or the figure.
+    fn word(&self, sentence: &mut String) {
         const CHARACTERS_MAX: usize = 64;
         match self {
-            Self::Function(word)
+            Self::TooLong => sentence.push_str(&(STATEMENT_BYTES_MAX >> 10).to_string()),
+            Self::Unterminated(character) | Self::Characters(character) if character.is_ascii_graphic() => {
+                sentence.push(*character);
+            }
+            Self::Characters(character) => sentence.push_str(&format!("U+{:04X}", u32::from(*character))),
+            Self::Locks(word) | Self::Hint(word) => sentence.push_str(word),
+            Self::NumberRunsOn(word)
+            | Self::Unknown(word, _)
+            | Self::Missing(word)
+            | Self::Routine(word)
+            | Self::Session(word, _)
+            | Self::Lasting(word)
+            | Self::Transaction(word)
+            | Self::Files(word)
+            | Self::Operator(word)
+            | Self::Password(word)
+            | Self::Nested(word)
+            | Self::Structure(word)
+            | Self::Format(word)
+            | Self::Show(word)
+            | Self::Function(word)
             | Self::Sequence(word)
             | Self::SecretVariable(word)
             | Self::VariableTable(word)
             | Self::ManagedUser(word) => {
-                Some(word.chars().filter(|character| *character != '`').take(CHARACTERS_MAX).collect())
+                let shown = word.chars().filter(|character| *character != '`' && !character.is_control());
+                sentence.extend(shown.take(CHARACTERS_MAX));
             }
-            _ => None,
+            _ => {}
         }
     }
 
     /// The sentence, with `{}` where the word stands.
     fn template(&self) -> &'static str {
         match self {
-            Self::Empty => "There is no statement, only comments.",
-            Self::TooLong => "The statement is longer than 64 KiB. Split the work.",
-            Self::TooDeep => "The statement nests more than 100 parentheses.",
-            Self::Unbalanced => "The parentheses do not match.",
-            Self::Unterminated => "A quote is not closed.",
-            Self::Characters => {
-                "A character outside of quotes is not allowed: control characters, unusual blanks and \\ { } [ ] ? are refused."
+            Self::Empty => "There is no statement, only comments. Write the statement.",
+            Self::TooLong => "The statement is longer than {} KiB. Split the work.",
+            Self::TooDeep => "The statement nests more than 100 parentheses. Name inner queries with WITH.",
+            Self::Unbalanced => "The parentheses do not match. Close each that opens.",
+            Self::Unterminated(_) => "A quote is not closed: {} has no partner. Write a quote inside of a text twice.",
+            Self::Characters(_) => {
+                "The character {} is not allowed outside of quotes. Leave it out, or put the name or text in quotes; values stand in the statement itself."
             }
             Self::Comment => "A comment is not closed, or ends where readers of SQL disagree. Leave comments out.",
-            Self::ExecutableComment => "A comment that a server executes is not allowed. Write its content as SQL.",
-            Self::Hint => "Hints are allowed right after the verb only, and none that change settings.",
-            Self::NumberRunsOn => "A number runs on as a word. Put names that begin with a digit in backticks.",
-            Self::SeveralStatements => "One statement only.",
+            Self::ExecutableComment => {
+                "A comment that a server executes (/*! or /*T!) is allowed in changes by db_execute only, where they are the same statement without it. Write its content as SQL, or leave it out."
+            }
+            Self::HintPlace => {
+                "A hint stands right after SELECT, INSERT, REPLACE, UPDATE or DELETE. Move /*+ */ there."
+            }
+            Self::Hint(_) => "The hint {} changes settings and is not allowed. Leave it out.",
+            Self::NumberRunsOn(_) => {
+                "The number `{}` runs on as a word. Put a name that begins with a digit in backticks, and write hexadecimal as 0x1f."
+            }
+            Self::SeveralStatements => {
+                "One statement only: there is a `;` before the end. db_execute takes an array of statements."
+            }
             Self::Backslash => {
                 "A backslash in a string means different things in different SQL modes. Double quotes by '' instead."
             }
-            Self::Statement => "This kind of statement is not run by any tool.",
-            Self::Structure => {
-                "This statement cannot be followed. Write WITH name AS (SELECT ...) SELECT ..., or EXPLAIN SELECT ...."
+            Self::Unknown(..) => "No statement of TiDB begins with `{}`.",
+            Self::Missing(_) => {
+                "TiDB does not have `{}`. Write it with what TiDB has; a name like it stands in backticks."
             }
-            Self::Show => "This SHOW statement is not allowed.",
+            Self::Routine(_) => {
+                "TiDB does not have `{}`: no procedures, functions, triggers or events. Run the statements themselves with db_execute."
+            }
+            Self::Session(..) => "What `{}` does would be gone: sessions do not last, each call has its own. ",
+            Self::Lasting(_) => {
+                "`{}` lasts and is no change of data or schema: it sets what the server or its users work with, and no tool runs it. Ask the person to run it in the SQL editor of the TiDB Cloud console."
+            }
+            Self::Transaction(_) => {
+                "`{}` is not run: transactions are not controlled by statements here. Give all statements of a transaction to db_execute as one array."
+            }
+            Self::Files(_) => "`{}` reads files or buckets, and no tool does. Write the rows with INSERT.",
+            Self::Operator(_) => {
+                "`{}` is no query and no change of data or schema, and no tool runs it. Ask the person to run it in the SQL editor of the TiDB Cloud console."
+            }
+            Self::Password(_) => {
+                "`{}` carries a password, which would pass through the model. Use db_create_user; the person sets the password in the TiDB Cloud console."
+            }
+            Self::Nested(_) => {
+                "Only queries stand in parentheses, and `{}` is none. Write it as a statement of its own."
+            }
+            Self::Structure(_) => {
+                "This statement cannot be followed at `{}`. Write WITH name AS (SELECT ...) SELECT ..., EXPLAIN [ANALYZE] SELECT ... or TRACE SELECT ...."
+            }
+            Self::Format(_) => {
+                "`{}` is not a format that this statement has. Write EXPLAIN FORMAT = 'brief', 'row', 'verbose', 'dot' or 'tidb_json', or TRACE FORMAT = 'row' or 'json'."
+            }
+            Self::Show(_) => {
+                "`SHOW {}` is not on the list of what may be shown. Query information_schema with SELECT instead."
+            }
             Self::Into => {
                 "INTO writes a file or a variable and is not allowed. Put a column of that name in backticks."
             }
-            Self::Locks => {
-                "A read that takes locks is not allowed: leave out FOR UPDATE, FOR SHARE and LOCK IN SHARE MODE."
+            Self::Locks(_) => "A read that takes locks is not allowed. Leave out {}.",
+            Self::VariableValue => {
+                "SHOW VARIABLES is filtered by name only, not by `Value`. Filter by `Variable_name`."
             }
-            Self::VariableValue => "SHOW VARIABLES is filtered by name only, not by `Value`.",
-            Self::Digest => "A digest stands for a statement that nobody here has read. Write the statement itself.",
+            Self::Digest => {
+                "A digest or a text stands for a statement that nobody here has read: it cannot be followed. Write the statement itself."
+            }
             Self::OpensAccount => {
                 "SQL makes and unlocks no accounts: the password would be empty, or pass through the model. Use db_create_user."
             }
-            Self::SystemSchema => "The schema `mysql` holds password hashes and is not open to tools.",
-            Self::Assignment => "Setting a variable is not allowed.",
-            Self::Function(_) => "`{}` is not on the list of functions that tools run.",
+            Self::SystemSchema => {
+                "The schema `mysql` holds password hashes and is not open to tools. Query information_schema instead."
+            }
+            Self::Assignment => {
+                "`:=` sets a variable that is gone with the call, and is not allowed in a read. Write the value itself."
+            }
+            Self::Function(_) => {
+                "`{}` is not on the list of functions that tools run. Leave the call out, or use one that SHOW BUILTINS lists."
+            }
             Self::Sequence(_) => "`{}` advances a sequence, which is not a read. Use db_execute, and not in a view.",
-            Self::SecretVariable(_) => "The variable `{}` may hold a secret and is not open to tools.",
+            Self::SecretVariable(_) => "The variable `{}` may hold a secret and is not open to tools. Leave it out.",
             Self::VariableTable(_) => {
                 "`{}` prints secret variables. Use SHOW VARIABLES LIKE '...', or write the schema before a table of your own."
             }
-            Self::ManagedUser(_) => "Account statements do not touch managed users and their roles: `{}` is one.",
+            Self::ManagedUser(_) => {
+                "Account statements do not touch managed users and their roles: `{}` is one. Name another account."
+            }
         }
     }
 }

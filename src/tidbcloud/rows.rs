@@ -10,6 +10,7 @@ use super::api::integer;
 use crate::{
     json,
     platform::{FetchError, Flow, Sink},
+    sql::STATEMENT_BYTES_MAX,
 };
 
 /// One column of a result.
@@ -79,8 +80,8 @@ const MEMBERS_BYTES_MAX: usize = 512 << 10;
 const PART_BYTES: usize = 4 << 10;
 /// Names of members are short; a longer one is none of those that are read.
 const NAME_BYTES_MAX: usize = 32;
-/// The body of a refusal: an error quotes a statement at most, which has 64 KiB.
-const REFUSAL_BYTES_MAX: usize = 64 << 10;
+/// The body of a refusal: an error quotes a statement at most.
+const REFUSAL_BYTES_MAX: usize = STATEMENT_BYTES_MAX;
 /// What is read besides an array of rows.
 const MEMBERS: [&str; 5] = ["types", "rows", "rowsAffected", "sLastInsertID", "lastInsertID"];
 

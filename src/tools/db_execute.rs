@@ -166,24 +166,6 @@ fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
     for (index, text) in statements.iter().enumerate() {
         let at = |error: ToolError| place(error, index, statements.len());
         let statement = sql::inspect(text).map_err(|reason| at(rejected(reason)))?;
-        if statement.carries_password {
-            return Err(at(ToolError::new(
-                ToolErrorCode::SqlRejected,
-                "A statement that carries a password is not run: it would pass through the model.",
-            )
-            .hint("Use db_create_user; the person sets the password in the TiDB Cloud console.")));
-        }
-        if statement.transaction_control {
-            return Err(at(ToolError::new(ToolErrorCode::SqlRejected, "Transactions are not controlled by statements here.")
-                .hint("Give all statements of a transaction as one array.")));
-        }
-        if statement.session_state {
-            return Err(at(ToolError::new(
-                ToolErrorCode::SqlRejected,
-                "A setting of the session would be gone with this request.",
-            )
-            .hint("Use the `database` argument in place of USE, and qualified names.")));
-        }
         if statement.ddl {
             plan.class = AccessClass::Admin;
             plan.one_by_one = true;

@@ -9,7 +9,7 @@ use super::{
     Context, Effect, SQL_TIME_MAX, Tool, Toolset,
     resolve::{BranchReference, ClusterReference},
     rows::RowsView,
-    sql::{must_read, query, shown},
+    sql::{must_read, query, refused_read, shown},
     types::SqlText,
 };
 use crate::{
@@ -42,7 +42,8 @@ impl Tool for DbQuery {
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
         let query = query(self.sql.as_str());
-        let rows = context.sql().run(&target, AccessClass::ReadOnly, database, query, SqlEffect::Read).await?;
+        let rows = context.sql().run(&target, AccessClass::ReadOnly, database, query, SqlEffect::Read).await;
+        let rows = rows.map_err(|failure| refused_read(failure, query.sql))?;
         Ok(shown(rows, &query, context.result_bytes()))
     }
 }

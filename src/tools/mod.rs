@@ -28,6 +28,7 @@ pub use self::{
     organization::Homes,
     view::{NoView, View},
 };
+pub use crate::sql::STATEMENT_BYTES_MAX;
 use crate::{
     alias::Aliases,
     allowance::{self, Allowance},

@@ -43,7 +43,7 @@ fn sec_009_a_text_is_not_explained_as_a_statement() {
         "EXPLAIN ANALYZE 'e3f0'",
         "EXPLAIN FORMAT = 'brief' 'e3f0'",
         "EXPLAIN FOR CONNECTION 5",
-        "TRACE SELECT 1",
+        "TRACE 'SELECT 1'",
         "PLAN REPLAYER DUMP EXPLAIN 'SELECT 1'",
         "PREPARE s FROM 'DELETE FROM shop.orders'",
         "EXECUTE IMMEDIATE 'DELETE FROM shop.orders'",
@@ -315,6 +315,12 @@ fn no_repetition_is_expensive() {
         "INTERVAL 1 DAY+",
         "ADD COLUMN a INT,",
         "GRANT ",
+        "/*! a */ ",
+        "/*T![a] 1 */,",
+        "/*T![a] ",
+        "{d 'a'},",
+        "{",
+        "IGNORE INTO ",
     ];
     let starts = [
         "SELECT ",
@@ -330,6 +336,10 @@ fn no_repetition_is_expensive() {
         "EXPLAIN ",
         "SHOW TABLES ",
         "CREATE DEFINER = ",
+        "EXPLAIN INSERT INTO t VALUES ",
+        "EXPLAIN INSERT ",
+        "TRACE ",
+        "SET a = 1, ",
         "",
     ];
     let time = |start: &str, part: &str| {
