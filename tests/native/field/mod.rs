@@ -9,6 +9,7 @@ mod names;
 mod narrowing;
 mod requests;
 mod results;
+mod sandbox;
 
 use std::{fs, path::Path};
 
