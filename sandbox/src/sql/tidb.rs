@@ -90,3 +90,8 @@ pub(crate) fn refused(statement: &Statement) -> Option<Refusal> {
     let why = "it needs TiKV, which keeps what was dropped for a while; the sandbox's storage deletes it at once";
     Some(Refusal::new(1235, format!("The sandbox does not have {what}: {why}")))
 }
+
+/// As [`refused`], of the text of a statement: the message.
+pub fn refusal(sql: &str) -> Option<String> {
+    refused(&Statement::read(sql)).map(|refusal| refusal.message)
+}

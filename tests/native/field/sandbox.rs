@@ -1,7 +1,7 @@
 //! What the sandbox answers to others: to official clients, to whoever names branches as the published API allows, and
 //! what it starts and copies where it runs a TiDB.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, path::Path};
 
 use mcp_server_tidbcloud::hash::hex;
 use md5::{Digest as _, Md5};
@@ -10,6 +10,11 @@ use serde_json::{Value, json};
 use tidbcloud_sandbox::{
     control::{IAM_HOST, KEYS, SERVERLESS_HOST, contract},
     exchange::{Request, Step},
+    sql::{
+        STATEMENT_LIMIT,
+        copy::{self, Counter, Kind, Object},
+        tidb::{self, Guard},
+    },
 };
 
 use crate::{
@@ -262,5 +267,123 @@ fn filled(segment: &str) -> String {
     match segment.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         Some((_, verb)) => format!("1{verb}"),
         None => segment.to_owned(),
+    }
+}
+
+/// An object of a parent's, as `SHOW CREATE` of TiDB 8.5 writes it.
+fn object(schema: &str, name: &str, kind: Kind, definition: &str, next: Option<(Counter, i64)>) -> Object {
+    let columns = if kind == Kind::Table { vec!["a".to_owned(), "odd`one".to_owned()] } else { vec![] };
+    let (schema, name, definition) = (schema.to_owned(), name.to_owned(), definition.to_owned());
+    Object { schema, name, kind, definition, next, columns }
+}
+
+/// What a copy sends, without a server; `sandbox/tests/sql.rs` compares whole copies on whichever server there is, on a real
+/// TiDB where `SANDBOX_TIDB` names one (`what_a_server_made_by_itself_is_copied_as_it_is`).
+#[test]
+fn tdb_008_a_copy_takes_what_is_stored_and_counts_on_from_there() {
+    // DEFAULT UUID() and ON UPDATE are DEFAULT_GENERATED in EXTRA, and columns like others all the same.
+    let columns = copy::columns_query("it's", "t`1");
+    assert!(columns.contains("COALESCE(GENERATION_EXPRESSION, '') = ''") && !columns.contains("EXTRA"), "{columns}");
+    assert!(columns.contains(r"TABLE_SCHEMA = 'it\'s' AND TABLE_NAME = 't`1'"), "{columns}");
+    // Sequences first, whatever they are called, because defaults of tables take from them; then tables, then views.
+    let mut kinds = ["VIEW", "BASE TABLE", "SEQUENCE"].map(|table_type| Kind::of(table_type).expect("a kind"));
+    kinds.sort();
+    assert_eq!(kinds, [Kind::Sequence, Kind::Table, Kind::View]);
+    assert_eq!(Kind::of("SYSTEM VIEW"), None);
+    for (definition, next, restart) in [
+        ("CREATE SEQUENCE `s` start with 7 minvalue 1 increment by 1 cache 1000 nocycle", 1007, 1007),
+        // 97 was the last of 100, 97, ...: TiDB counts it as 98, and goes on with 94.
+        ("CREATE SEQUENCE `s` start with 100 minvalue 1 increment by -3 nocache cycle", 98, 96),
+    ] {
+        let sequence = object("d`b", "s", Kind::Sequence, definition, Some((Counter::Sequence, next)));
+        assert_eq!(sequence.create(), ["USE `d``b`", definition]);
+        let count = format!("ALTER SEQUENCE `d``b`.`s` RESTART WITH {restart}");
+        assert_eq!(sequence.count(), Some(count));
+    }
+    let table = object("d`b", "t`1", Kind::Table, "CREATE TABLE `t``1` (...)", Some((Counter::AutoIncrement, 30_001)));
+    assert_eq!(table.select(), "SELECT `a`, `odd``one` FROM `d``b`.`t``1`");
+    assert_eq!(table.insert(), "INSERT INTO `d``b`.`t``1` (`a`, `odd``one`) VALUES ");
+    assert_eq!(table.count().as_deref(), Some("ALTER TABLE `d``b`.`t``1` FORCE AUTO_INCREMENT = 30001"));
+    let random = Object { next: Some((Counter::AutoRandom, 5)), ..table };
+    assert_eq!(random.count().as_deref(), Some("ALTER TABLE `d``b`.`t``1` FORCE AUTO_RANDOM_BASE = 5"));
+    assert!(copy::preparations(true).contains(&"SET tidb_opt_write_row_id = 1"), "hidden row ids stay");
+    let view = "CREATE ALGORITHM=UNDEFINED DEFINER=`p.root`@`%` SQL SECURITY DEFINER VIEW `v` AS SELECT 1";
+    let definer = "CREATE ALGORITHM=UNDEFINED DEFINER=`role_admin`@`%` SQL SECURITY DEFINER VIEW `v` AS SELECT 1";
+    assert_eq!(copy::redefined(view, true), definer, "a view has no more rights than its definer had");
+}
+
+/// On the server that is there: MariaDB knows all of these too. With a real TiDB the same test runs by hand.
+#[test]
+fn tdb_008_a_branch_has_the_values_that_its_parent_had() {
+    let mut server = Native::new();
+    let statements = [
+        "CREATE DATABASE `tick``s`",
+        "CREATE SEQUENCE `tick``s`.later START WITH 7",
+        "CREATE TABLE shop.made (a INT PRIMARY KEY, u VARCHAR(40) DEFAULT (UUID()), n BIGINT DEFAULT NEXTVAL(`tick``s`.later), \
+         s TIMESTAMP(3) DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3))",
+        "CREATE TABLE `tick``s`.`ta``ble` (a INT)",
+    ];
+    for sql in statements.into_iter().chain(["INSERT INTO shop.made (a) VALUES (1), (2)"]) {
+        let done = call(&mut server, "db_execute", &json!({"cluster": "shop", "sql": sql}));
+        assert_eq!(done["error"], Value::Null, "{sql}: {done}");
+    }
+    let made = call(&mut server, "tidbcloud_create_branch", &json!({"cluster": "shop", "displayName": "dev"}));
+    assert_eq!(made["error"], Value::Null, "{made}");
+    server.advance(20);
+    for sql in ["SELECT * FROM shop.made ORDER BY a", "SHOW TABLES FROM `tick``s`", "SHOW CREATE TABLE shop.made"] {
+        let [parent, branch] = [json!({}), json!({"branch": "dev"})].map(|mut arguments| {
+            arguments["cluster"] = json!("shop");
+            arguments["sql"] = json!(sql);
+            call(&mut server, "db_query", &arguments)["rows"].clone()
+        });
+        assert!(parent.as_array().is_some_and(|rows| !rows.is_empty()), "{sql}: {parent}");
+        assert_eq!(branch, parent, "{sql}");
+    }
+}
+
+/// How a `tidb-server` is started, without one; `a_real_tidb_keeps_to_its_place` and `the_server_itself_enforces_roles` in
+/// `sandbox/tests/sql.rs` ask one where `SANDBOX_TIDB` names it.
+#[test]
+fn tdb_009_a_real_tidb_writes_into_its_own_directory_and_answers_itself() {
+    let directory = Path::new("/var/sandbox \"one\"/server-1");
+    let place = tidb::Place { directory, socket: Path::new("/tmp/tcsAbc/1.sock"), status_port: 43_210 };
+    for (guard, closed) in [(Guard::Open, "enable-sem = false"), (Guard::Closed, "enable-sem = true")] {
+        let configuration = tidb::configuration(&place, guard);
+        let inside = |name: &str, file: &str| format!("{name} = \"/var/sandbox \\\"one\\\"/server-1/{file}\"");
+        for line in [
+            inside("path", "data"),
+            inside("temp-dir", "tmp"),
+            inside("tmp-storage-path", "tmp/spilled"),
+            inside("slow-query-file", "slow.log"),
+            "port = 0".to_owned(),
+            "socket = \"/tmp/tcsAbc/1.sock\"".to_owned(),
+            // CLUSTER_PROCESSLIST asks the server itself over this port, and waits for ever where it has none.
+            "status-host = \"127.0.0.1\"".to_owned(),
+            "status-port = 43210".to_owned(),
+            // Nobody whom a role was granted to writes to schema mysql.
+            closed.to_owned(),
+        ] {
+            assert!(configuration.lines().any(|found| found == line), "{line} is not in\n{configuration}");
+        }
+    }
+    let environment = tidb::environment(&place);
+    assert!(environment.contains(&("TZ", "UTC".to_owned())), "{environment:?}");
+    assert!(environment.iter().any(|(name, value)| *name == "TMPDIR" && value.ends_with("/server-1/tmp")));
+    assert_eq!(STATEMENT_LIMIT.as_secs(), 300);
+    let limit = format!("SET GLOBAL max_execution_time = {}", STATEMENT_LIMIT.as_millis());
+    assert!(tidb::SETUP.contains(&limit.as_str()), "{:?}", tidb::SETUP);
+    for (sql, named) in [
+        ("FLASHBACK TABLE shop.orders", Some("FLASHBACK TABLE")),
+        ("/* back */ flashback table a to b;", Some("FLASHBACK TABLE")),
+        ("FLASHBACK DATABASE shop TO s", Some("FLASHBACK DATABASE")),
+        ("FLASHBACK CLUSTER TO TIMESTAMP '2026-11-25'", Some("FLASHBACK CLUSTER")),
+        ("RECOVER TABLE BY JOB 7", Some("RECOVER TABLE")),
+        ("SELECT 'FLASHBACK TABLE t'", None),
+        ("DROP TABLE flashback", None),
+    ] {
+        let refused = tidb::refusal(sql);
+        assert_eq!(refused.is_some(), named.is_some(), "{sql}: {refused:?}");
+        let message = refused.unwrap_or_default();
+        assert!(message.contains(named.unwrap_or_default()), "{sql}: {message}");
     }
 }
