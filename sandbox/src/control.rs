@@ -46,7 +46,7 @@ pub use state::{
 
 use address::{Place, is_sql_host, locate, split_query};
 use answers::{Failure, Outcome, error_body, json_response};
-use contract::{Found, Lookup};
+use contract::{Found, Known, Lookup};
 use digest::{Credentials, Nonces, Verdict, hex};
 use faults::{Ending, Faults, Instead, Plan, Subject};
 use journal::Journal;
@@ -92,6 +92,16 @@ impl Call<'_> {
 fn set_token(body: &mut Value, token: Option<String>) {
     if let (Some(fields), Some(token)) = (body.as_object_mut(), token) {
         fields.insert("nextPageToken".to_owned(), json!(token));
+    }
+}
+
+/// Why an operation that the sandbox does not have is refused: 501 with its name where TiDB Cloud has it, so that nobody
+/// takes it for a resource that is missing.
+fn not_described(host: &str, method: &str, path: &str) -> Failure {
+    match contract::known(host, method, path) {
+        Known::Operation(name) => Failure::new(501, format!("the sandbox does not simulate {name}")),
+        Known::OtherVerb => Failure::new(405, format!("{method} is not allowed on {path}")),
+        Known::Nothing => Failure::new(404, format!("there is no {path}")),
     }
 }
 
@@ -259,8 +269,7 @@ impl Sandbox {
         let (path, query) = split_query(target);
         let (first, others) = match contract::find(host, method, path) {
             Lookup::Found(first, others) => (first, others),
-            Lookup::OtherVerb => return Err(Failure::new(405, format!("{method} is not allowed on {path}"))),
-            Lookup::Unknown => return Err(Failure::new(404, format!("there is no {path}"))),
+            Lookup::OtherVerb | Lookup::Unknown => return Err(not_described(host, method, path)),
         };
         if key.role == KeyRole::Viewer && method != "GET" {
             return Err(Failure::new(403, "the API key has no permission to change anything"));
@@ -295,7 +304,7 @@ impl Sandbox {
             (IAM_HOST, "DELETE", "/clusters/{clusterId}/sqlUsers/{userName}") => iam::delete_sql_user(world, &call),
             (IAM_HOST, "GET", "/projects") => iam::list_projects(world, &call),
             (IAM_HOST, "GET", "/apikeys/{accessKey}") => iam::get_api_key(&call),
-            _ => Err(Failure::new(501, format!("the sandbox does not have {method} {path}"))),
+            _ => Err(not_described(host, method, &first.operation.path)),
         }
     }
 

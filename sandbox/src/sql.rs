@@ -3,19 +3,20 @@
 //! Every cluster and branch has a process of its own, started when it is first used. What a request may do is decided by that
 //! server: each SQL user of the sandbox is a user there, with a role of the same name and rights.
 
-mod copy;
+pub mod copy;
 mod dialect;
 mod engine;
 mod process;
 pub mod recorded;
 mod server;
 mod statement;
+pub mod tidb;
 mod wire;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,9 @@ use wire::Answer;
 
 /// Idle transactions and stateful connections end after ten minutes, as TiDB Cloud documents for its serverless driver.
 const SESSION_IDLE: Duration = Duration::from_secs(10 * 60);
+
+/// What TiDB allows SLEEP on Starter and Essential: longer statements than this are ended, so that none runs for ever.
+pub const STATEMENT_LIMIT: Duration = Duration::from_secs(300);
 
 /// How long a server that does not take connections may take to be seen as dead.
 const DEATH_LIMIT: Duration = Duration::from_secs(2);
@@ -513,7 +517,10 @@ impl recorded::Ground for Ground<'_> {
 
 fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &Statement) -> Result<Given, Failure> {
     if server.is_tidb() {
-        return run_on(server, connection, statement, &statement.text).map(Given::Live);
+        return match tidb::refused(statement) {
+            Some(refusal) => Err(Failure::Refused(refusal)),
+            None => run_on(server, connection, statement, &statement.text).map(Given::Live),
+        };
     }
     let instead = |refusal: Refusal| {
         recorded::instead_of(refusal, statement, task.role, &task.user, &mut Ground(server))
@@ -539,6 +546,28 @@ fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &St
     }
 }
 
+/// Runs something on a TiDB, whose own limit is for `SELECT` and can be lifted, and ends it when its time is up.
+fn ended_in_time(
+    connection: &mut Conn,
+    server: &Server,
+    run: impl FnOnce(&mut Conn) -> mysql::Result<Answer>,
+) -> Result<Answer, Failure> {
+    let id = connection.connection_id();
+    let (ended, end) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // The channel closes as soon as there is an answer.
+            if end.recv_timeout(STATEMENT_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // Where this fails nothing else can be done about it.
+                let _ = server.administrator().and_then(|mut other| other.query_drop(format!("KILL QUERY {id}")));
+            }
+        });
+        let answer = run(connection);
+        drop(ended);
+        Ok(answer?)
+    })
+}
+
 /// Runs one statement, with TiDB's time limit hint where MariaDB would not see it.
 fn run_on(server: &Server, connection: &mut Conn, statement: &Statement, text: &str) -> Result<Answer, Failure> {
     if text.trim_end_matches([';', ' ', '\n', '\t', '\r']).contains(';') {
@@ -557,8 +586,12 @@ fn run_on(server: &Server, connection: &mut Conn, statement: &Statement, text: &
         let _ =
             server.administrator().and_then(|mut administrator| administrator.query_drop(format!("KILL QUERY {id}")));
     };
-    let limit = statement.time_limit_millis().filter(|limit| *limit > 0 && !server.is_tidb());
-    let Some(limit) = limit else { return Ok(wire::run(connection, text, stop)?) };
+    if server.is_tidb() {
+        return ended_in_time(connection, server, |connection| wire::run(connection, text, stop));
+    }
+    let Some(limit) = statement.time_limit_millis().filter(|limit| *limit > 0) else {
+        return Ok(wire::run(connection, text, stop)?);
+    };
     let kept: Option<f64> = connection.query_first("SELECT @@max_statement_time")?;
     #[expect(clippy::cast_precision_loss, reason = "a time limit of 2^53 ms is none")]
     let seconds = limit as f64 / 1000.0;

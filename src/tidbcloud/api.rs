@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::units::{BranchId, ClusterId, DisplayName, RegionName, Timestamp, UsdCents};
+use super::units::{BranchId, BranchName, ClusterId, DisplayName, RegionName, Timestamp, UsdCents};
 
 /// A cluster (schema `Cluster`): an instance of TiDB Cloud Starter or Essential.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -364,7 +364,7 @@ pub enum ClusterChange {
 #[serde(rename_all = "camelCase")]
 pub struct NewBranch {
     /// Its name.
-    pub display_name: DisplayName,
+    pub display_name: BranchName,
     /// The branch it is made from; `None` is the cluster itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<BranchId>,

@@ -300,12 +300,16 @@ pub(super) fn presentable(text: &str, chars_max: usize, secrets: &[&str]) -> Str
     line
 }
 
-/// Escapes what a terminal or a reader would not show as itself: control characters, and the marks that hide or reorder
-/// text (Unicode UAX 9 section 2, zero-width characters, tag characters).
+/// What a terminal or a reader would not show as itself: control characters, and the marks that hide or reorder text
+/// (Unicode UAX 9 section 2, zero-width characters, tag characters).
+pub(super) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
 fn printable(c: char) -> Vec<char> {
-    let hidden = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
-    if c.is_control() || hidden { c.escape_default().collect() } else { vec![c] }
+    if is_hidden(c) { c.escape_default().collect() } else { vec![c] }
 }
 
 /// What stands in place of a secret.

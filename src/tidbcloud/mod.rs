@@ -49,8 +49,8 @@ pub use self::{
     rows::{Cell, ColumnType, Rows},
     sql::{AccessClass, Databases, Effect, Query, RolledBack, SqlFailure, SqlLogin, TransactionFailure},
     units::{
-        ApiKey, BranchId, Caller, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target,
-        Timestamp, UsdCents,
+        ApiKey, BranchId, BranchName, Caller, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName,
+        Target, Timestamp, UsdCents,
     },
     witness::{Answering, KeyTry, KeyVerdict, KeyWitness, NotTried, Unwatched},
 };

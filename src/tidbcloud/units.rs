@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use super::error::is_hidden;
 use crate::{platform::UnixMillis, secret::Secret};
 
 /// A value outside its bounds. It never repeats the value.
@@ -117,10 +118,67 @@ text_unit! {
 }
 
 text_unit! {
-    /// Name that a person gave to a cluster or branch (TiDB Cloud API, `Cluster.displayName`): 4 to 64 characters.
+    /// Name that a person gave to a cluster (TiDB Cloud API, `Cluster.displayName`): 4 to 64 characters.
     DisplayName, "a display name", "^[A-Za-z0-9][-A-Za-z0-9]{2,62}[A-Za-z0-9]$",
     |text| made_of(text, 4, 64, |byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// Name of a new branch. `Branch.displayName` of the TiDB Cloud API has no pattern and no length; the 64 characters are
+/// those of `Cluster.displayName`. It is shown to people and models, so it holds no markup and nothing that hides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BranchName(String);
+
+impl BranchName {
+    /// The characters that a name has at most.
+    pub const CHARACTERS_MAX: usize = 64;
+
+    /// Whether a branch that anybody made may be called so. A name is compared and sent in bodies, never in a path; one
+    /// with a dot segment (RFC 3986 section 3.3) is a path that took the wrong turn.
+    pub fn may_exist(text: &str) -> bool {
+        (1..=Self::CHARACTERS_MAX).contains(&text.chars().count())
+            && text.trim() == text
+            && !text.contains(char::is_control)
+            && !text.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for BranchName {
+    type Error = Malformed;
+
+    fn try_from(text: String) -> Result<Self, Malformed> {
+        if Self::may_exist(&text) && !text.contains(|c| is_hidden(c) || matches!(c, '<' | '>')) {
+            return Ok(Self(text));
+        }
+        let expected = "1 to 64 characters: no control or invisible characters, no `<` or `>`, no space around it";
+        Err(Malformed { what: "a branch name", expected })
+    }
+}
+
+impl From<BranchName> for String {
+    fn from(name: BranchName) -> Self {
+        name.0
+    }
+}
+
+impl JsonSchema for BranchName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "BranchName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": BranchName::CHARACTERS_MAX })
+    }
 }
 
 text_unit! {

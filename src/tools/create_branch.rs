@@ -11,7 +11,7 @@ use super::{
 use crate::{
     mcp::tools::ToolError,
     platform::Platform,
-    tidbcloud::{DisplayName, NewBranch, Timestamp},
+    tidbcloud::{BranchName, NewBranch, Timestamp},
 };
 
 /// Create a branch: a copy of a Starter cluster, or of another branch, to work on without touching the original. It
@@ -20,7 +20,7 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateBranch {
     cluster: ClusterReference,
-    display_name: DisplayName,
+    display_name: BranchName,
     /// Default: the cluster itself.
     parent: Option<BranchReference>,
     /// Data as of this RFC 3339 time, up to 24 h ago (14 days with a spending limit).

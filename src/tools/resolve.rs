@@ -10,7 +10,7 @@ use crate::{
     alias::is_alias,
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
-    tidbcloud::{ApiError, BranchId, Cluster, ClusterId, DisplayName, Target},
+    tidbcloud::{ApiError, BranchId, BranchName, Cluster, ClusterId, DisplayName, Target},
 };
 
 /// At most this many names in an error: enough to see a typing error, little enough to read.
@@ -40,12 +40,12 @@ impl TryFrom<String> for ClusterReference {
     }
 }
 
-/// A branch as a caller writes it: `bran-` and 26 characters are an id, anything else a display name.
+/// A branch as a caller writes it: `bran-` and letters or digits are an id, anything else a display name, whoever gave it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) enum BranchReference {
     Id(BranchId),
-    Name(DisplayName),
+    Name(String),
 }
 
 impl TryFrom<String> for BranchReference {
@@ -54,9 +54,8 @@ impl TryFrom<String> for BranchReference {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         match BranchId::try_from(text.clone()) {
             Ok(id) => Ok(Self::Id(id)),
-            Err(_) => DisplayName::try_from(text)
-                .map(Self::Name)
-                .map_err(|_| "must be a branch id (bran-...) or a display name (4 to 64 letters, digits and hyphens)"),
+            Err(_) if BranchName::may_exist(&text) => Ok(Self::Name(text)),
+            Err(_) => Err("must be a branch id (bran-...) or an exact display name (1 to 64 characters)"),
         }
     }
 }

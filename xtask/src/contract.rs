@@ -2,7 +2,8 @@
 //!
 //! What is kept is what a client or a server can be held to: paths, verbs, parameters, fields, types, enums, patterns, limits,
 //! required lists, read-only flags. What is left out is prose. Paths are written whole, base path included, and an `allOf`
-//! of one reference (how the originals hang `readOnly` on a reference) becomes the reference itself.
+//! of one reference (how the originals hang `readOnly` on a reference) becomes the reference itself. `operations.json` lists
+//! what there is besides, by method, path and name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -79,7 +80,54 @@ pub(crate) fn run(dir: &Path, out: &Path) -> Result<(), String> {
         let target = out.join(source.contract);
         fs::write(&target, render(&contract)).map_err(|error| format!("cannot write {}: {error}", target.display()))?;
     }
-    Ok(())
+    let target = out.join("operations.json");
+    let index = index(dir)?;
+    fs::write(&target, render(&index)).map_err(|error| format!("cannot write {}: {error}", target.display()))
+}
+
+/// Every operation of every original that names its host, with the name that the original has for it, if any: what a
+/// sandbox can tell from a path that does not exist. Published files come first, so theirs is the path that counts where
+/// another file names a parameter otherwise.
+fn index(dir: &Path) -> Result<Value, String> {
+    let unreadable = |error| format!("cannot read {}: {error}", dir.display());
+    let entries = fs::read_dir(dir).map_err(unreadable)?.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    let named = |path: &Path, end: &str| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(end));
+    let mut files: Vec<_> =
+        entries.iter().map(fs::DirEntry::path).filter(|path| named(path, ".swagger.json")).collect();
+    let published = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("published-"));
+    files.sort_by_key(|path| (!published(path), path.clone()));
+    let mut operations = BTreeMap::new();
+    for path in files {
+        let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let original: Value = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        add_operations(&original, &mut operations);
+    }
+    Ok(json!({ "operations": operations.into_values().collect::<Vec<_>>() }))
+}
+
+/// Adds the operations of one original by host, method and path; parameters of paths count as the same whatever their name.
+fn add_operations(original: &Value, operations: &mut BTreeMap<(String, String, String), Value>) {
+    const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+    let Some(host) = original.get("host").and_then(Value::as_str) else { return };
+    let base = original.get("basePath").and_then(Value::as_str).unwrap_or_default().trim_end_matches('/');
+    for (path, item) in original.get("paths").and_then(Value::as_object).into_iter().flatten() {
+        for (verb, operation) in item.as_object().into_iter().flatten() {
+            if !METHODS.contains(&verb.as_str()) {
+                continue;
+            }
+            let (method, path) = (verb.to_ascii_uppercase(), format!("{base}{path}"));
+            let nameless = path.split('/').map(|part| match part.split_once('}') {
+                Some((_, verb)) if part.starts_with('{') => format!("{{}}{verb}"),
+                _ => part.to_owned(),
+            });
+            let key = (host.to_owned(), nameless.collect::<Vec<_>>().join("/"), method.clone());
+            let entry = operations.entry(key).or_insert(json!({ "host": host, "method": method, "path": path }));
+            // A later file may have the name that an earlier one left out.
+            if let (Some(fields), Some(id)) = (entry.as_object_mut(), operation.get("operationId")) {
+                fields.entry("id").or_insert_with(|| id.clone());
+            }
+        }
+    }
 }
 
 /// `{host, operations: [{method, path, parameters, responses}], definitions}`.
@@ -256,9 +304,11 @@ fn write(value: &Value, indent: usize, used: usize, text: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::json;
 
-    use super::{Source, derive, render};
+    use super::{Source, add_operations, derive, render};
 
     const SOURCE: Source = Source { original: "", contract: "", host: "h.example", only: &["/things"] };
 
@@ -310,6 +360,26 @@ mod tests {
         let text = render(&contract);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), contract);
         assert!(text.lines().count() > 8 && text.lines().all(|line| line.len() <= 130), "{text}");
+    }
+
+    #[test]
+    fn an_operation_is_listed_once_under_the_first_path_that_names_it() {
+        let mut operations = BTreeMap::new();
+        let get = |id: Option<&str>| json!({ "get": id.map_or(json!({}), |id| json!({ "operationId": id })), "parameters": [] });
+        let first =
+            json!({ "host": "h.example", "basePath": "/v1", "paths": { "/things/{thing.id}:stop": get(None) } });
+        let second = json!({ "host": "h.example", "paths": { "/v1/things/{id}:stop": get(Some("Stop")), "/v1/more": get(None) } });
+        for original in [first, second, json!({ "paths": { "/hostless": get(None) } })] {
+            add_operations(&original, &mut operations);
+        }
+        let listed: Vec<_> = operations.into_values().collect();
+        assert_eq!(
+            listed,
+            [
+                json!({ "host": "h.example", "method": "GET", "path": "/v1/more" }),
+                json!({ "host": "h.example", "method": "GET", "path": "/v1/things/{thing.id}:stop", "id": "Stop" }),
+            ]
+        );
     }
 
     #[test]

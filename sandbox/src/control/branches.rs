@@ -30,8 +30,8 @@ const ID_ALPHABET: &[u8] = b"0123456789abcdefghijklmnopqrstuv";
 /// Letters after `bran-`.
 const ID_LENGTH: usize = 26;
 
-/// As the API shows it; endpoints and prefix appear when it is ready.
-fn show(branch: &Branch, cluster: &Cluster, now: u64, basic: bool) -> Value {
+/// As the API shows it, in both views; see [`clusters::show`].
+fn show(branch: &Branch, cluster: &Cluster, now: u64) -> Value {
     let mut annotations = branch.annotations.clone();
     let has_password = branch.server.users.get("root").is_some_and(SqlUser::has_password);
     annotations.insert("tidb.cloud/has-set-password".to_owned(), has_password.to_string());
@@ -44,16 +44,15 @@ fn show(branch: &Branch, cluster: &Cluster, now: u64, basic: bool) -> Value {
         "parentDisplayName": branch.parent_display_name,
         "parentTimestamp": timestamp(branch.parent_time),
         "createdBy": branch.created_by,
+        "userPrefix": branch.server.prefix,
         "state": branch.state(now),
         "annotations": annotations,
         "createTime": timestamp(branch.created),
         "updateTime": timestamp(branch.updated),
     });
     if now >= branch.ready
-        && !basic
         && let Some(fields) = shown.as_object_mut()
     {
-        fields.insert("userPrefix".to_owned(), json!(branch.server.prefix));
         fields.insert("endpoints".to_owned(), clusters::endpoints(cluster));
     }
     shown
@@ -77,7 +76,7 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
     let cluster = clusters::known(world, call)?;
     let page = Page::read(&call.query, &format!("branches {}", cluster.id), 10)?;
     let own = || world.branches.iter().filter(|branch| branch.cluster == cluster.id);
-    let (branches, token) = page.cut(own().map(|branch| (branch.sequence, show(branch, cluster, call.now, false))));
+    let (branches, token) = page.cut(own().map(|branch| (branch.sequence, show(branch, cluster, call.now))));
     let mut body = json!({ "branches": branches, "totalSize": own().count() });
     super::set_token(&mut body, token);
     Ok(body)
@@ -86,8 +85,7 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
 /// `GET .../branches/{branchId}`
 pub(super) fn get(world: &World, call: &Call) -> Outcome {
     let (cluster, _, branch) = known(world, call)?;
-    let basic = call.query.get("view").is_some_and(|view| view == "BASIC");
-    Ok(show(branch, cluster, call.now, basic))
+    Ok(show(branch, cluster, call.now))
 }
 
 /// Where a branch comes from.
@@ -180,7 +178,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     };
     let cluster =
         world.cluster(call.key.organization, &cluster_id).ok_or_else(|| Failure::new(404, "cluster not found"))?;
-    let shown = show(&branch, cluster, call.now, false);
+    let shown = show(&branch, cluster, call.now);
     world.branches.push(branch);
     Ok(shown)
 }
@@ -188,7 +186,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
 /// `DELETE .../branches/{branchId}`
 pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     let (cluster, position, branch) = known(world, call)?;
-    let mut shown = show(branch, cluster, call.now, false);
+    let mut shown = show(branch, cluster, call.now);
     if let Some(fields) = shown.as_object_mut() {
         fields.insert("state".to_owned(), json!("DELETED"));
         fields.insert("updateTime".to_owned(), json!(timestamp(call.now)));
@@ -220,7 +218,7 @@ pub(super) fn reset(world: &mut World, call: &Call) -> Outcome {
     }
     world.effect(SqlEffect::Copy { from, to });
     let (cluster, _, branch) = known(world, call)?;
-    Ok(show(branch, cluster, call.now, false))
+    Ok(show(branch, cluster, call.now))
 }
 
 /// `PATCH .../branches/{branchId}/sqlUsers/{username}`: a new password; the name is the one to log in with, prefix included.

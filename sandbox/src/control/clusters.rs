@@ -217,9 +217,10 @@ fn capacity(least: i64, most: i64) -> Result<(i64, i64), Failure> {
     Ok((least, most))
 }
 
-/// As the API shows it. Endpoints and prefix appear when the instance is ready; `BASIC` leaves out how to connect, which is a
-/// guess: the published text says only "basic information".
-pub(super) fn show(cluster: &Cluster, now: u64, basic: bool) -> Value {
+/// As the API shows it, in both views: what `BASIC` leaves out is published nowhere, and PingCAP's command line client
+/// takes prefix and endpoints from it without asking whether they are there. It takes the prefix from lists too, of
+/// instances in any state; that endpoints appear when the instance is ready is a guess.
+pub(super) fn show(cluster: &Cluster, now: u64) -> Value {
     let settings = &cluster.settings;
     let mut labels = settings.labels.clone();
     labels.insert("tidb.cloud/organization".to_owned(), cluster.organization.to_owned());
@@ -235,6 +236,7 @@ pub(super) fn show(cluster: &Cluster, now: u64, basic: bool) -> Value {
         "highAvailabilityType": cluster.high_availability,
         "version": "v8.5.3",
         "createdBy": cluster.created_by,
+        "userPrefix": cluster.server.prefix,
         "state": cluster.state(now),
         "labels": labels,
         "annotations": {
@@ -255,8 +257,7 @@ pub(super) fn show(cluster: &Cluster, now: u64, basic: bool) -> Value {
             fields.insert("spendingLimit".to_owned(), json!({ "monthly": settings.spending_limit }));
         }
     }
-    if now >= cluster.ready && !basic {
-        fields.insert("userPrefix".to_owned(), json!(cluster.server.prefix));
+    if now >= cluster.ready {
         fields.insert("endpoints".to_owned(), endpoints(cluster));
     }
     shown
@@ -294,7 +295,7 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
         let own = world.clusters.iter().filter(|cluster| cluster.organization == call.key.organization);
         own.filter(|cluster| filter.admits(cluster, call.now))
     };
-    let (clusters, token) = page.cut(matching().map(|cluster| (cluster.sequence, show(cluster, call.now, false))));
+    let (clusters, token) = page.cut(matching().map(|cluster| (cluster.sequence, show(cluster, call.now))));
     let mut body = json!({ "clusters": clusters, "totalSize": matching().count() });
     super::set_token(&mut body, token);
     Ok(body)
@@ -302,8 +303,7 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
 
 /// `GET /v1beta1/clusters/{clusterId}`
 pub(super) fn get(world: &World, call: &Call) -> Outcome {
-    let basic = call.query.get("view").is_some_and(|view| view == "BASIC");
-    Ok(show(known(world, call)?, call.now, basic))
+    Ok(show(known(world, call)?, call.now))
 }
 
 /// `POST /v1beta1/clusters`
@@ -368,7 +368,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
         let message = "payment required: the organization has its 5 free clusters; set a spending limit";
         return Err(Failure::new(402, message));
     }
-    let shown = show(&cluster, call.now, false);
+    let shown = show(&cluster, call.now);
     world.clusters.push(cluster);
     Ok(shown)
 }
@@ -399,14 +399,14 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
         world.cluster_mut(call.key.organization, &id).ok_or_else(|| Failure::new(404, "cluster not found"))?;
     cluster.settings = settings;
     cluster.updated = call.now;
-    Ok(show(cluster, call.now, false))
+    Ok(show(cluster, call.now))
 }
 
 /// `DELETE /v1beta1/clusters/{clusterId}`: the branches go with it.
 pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     let cluster = known(world, call)?;
     let id = cluster.id.clone();
-    let mut shown = show(cluster, call.now, false);
+    let mut shown = show(cluster, call.now);
     if let Some(fields) = shown.as_object_mut() {
         fields.insert("state".to_owned(), json!("DELETED"));
         fields.insert("updateTime".to_owned(), json!(timestamp(call.now)));

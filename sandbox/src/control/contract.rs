@@ -88,6 +88,49 @@ const TEXTS: [&str; 5] = [
     include_str!("../../../contract/sql-gateway.json"),
 ];
 
+/// Every operation of every published or official client's file, simulated or not, without its shapes.
+const OPERATIONS: &str = include_str!("../../../contract/operations.json");
+
+/// An entry of `operations.json`.
+#[derive(Deserialize)]
+struct Entry {
+    host: String,
+    method: String,
+    path: String,
+    /// `operationId`; some files have none.
+    id: Option<String>,
+}
+
+/// All entries. A test holds that they parse.
+static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    let mut index: BTreeMap<String, Vec<Entry>> = serde_json::from_str(OPERATIONS).unwrap_or_default();
+    index.remove("operations").unwrap_or_default()
+});
+
+/// What TiDB Cloud has at a path, whether or not the sandbox has it too.
+pub(super) enum Known {
+    /// This operation, by its name where it has one, method and path.
+    Operation(String),
+    /// Operations with other methods.
+    OtherVerb,
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks a request up among all operations; `path` has no query.
+pub(super) fn known(host: &str, method: &str, path: &str) -> Known {
+    let mut there =
+        ENTRIES.iter().filter(|entry| entry.host == host && parameters(&entry.path, path).is_some()).peekable();
+    if there.peek().is_none() {
+        return Known::Nothing;
+    }
+    match there.find(|entry| entry.method == method) {
+        Some(Entry { id: Some(id), path, .. }) => Known::Operation(format!("{id} ({method} {path})")),
+        Some(Entry { id: None, path, .. }) => Known::Operation(format!("{method} {path}")),
+        None => Known::OtherVerb,
+    }
+}
+
 /// The files, read. A test holds that each of them parses.
 static FILES: LazyLock<Vec<File>> =
     LazyLock::new(|| TEXTS.into_iter().filter_map(|text| serde_json::from_str(text).ok()).collect());
@@ -433,7 +476,7 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
-    use super::{File, Schema, TEXTS};
+    use super::{ENTRIES, File, Known, Schema, TEXTS, known};
 
     /// Every reference of `schema` resolves, and every pattern compiles.
     fn sound(file: &File, schema: &Schema) {
@@ -443,6 +486,23 @@ mod tests {
         }
         schema.properties.iter().flat_map(|fields| fields.values()).for_each(|field| sound(file, field));
         schema.items.iter().chain(&schema.additional_properties).for_each(|below| sound(file, below));
+    }
+
+    /// The list knows what the files describe, and its paths are found by themselves.
+    #[test]
+    fn every_operation_is_listed() {
+        assert!(ENTRIES.len() > 200, "{}", ENTRIES.len());
+        let listed = ENTRIES.iter().map(|entry| (entry.host.as_str(), entry.method.as_str(), entry.path.as_str()));
+        let files: Vec<File> = TEXTS.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+        let described = files.iter().filter(|file| !file.host.contains('*')).flat_map(|file| {
+            file.operations
+                .iter()
+                .map(|operation| (file.host.as_str(), operation.method.as_str(), operation.path.as_str()))
+        });
+        for (host, method, path) in listed.chain(described) {
+            let path = path.replace(['{', '}'], "");
+            assert!(matches!(known(host, method, &path), Known::Operation(_)), "{host} {method} {path}");
+        }
     }
 
     #[test]

@@ -39,6 +39,9 @@ impl Process {
                 leashed.env(name, value);
             }
         }
+        if let Some(directory) = command.get_current_dir() {
+            leashed.current_dir(directory);
+        }
         leashed.env("CONTAINER", container.unwrap_or_default());
         leashed.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log.try_clone()?).process_group(0);
         let mut child = leashed.spawn()?;

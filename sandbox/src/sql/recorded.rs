@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::Refusal;
 use super::statement::{Statement, Token};
+use super::{Refusal, tidb};
 use crate::exchange::{Column, Role};
 
 /// A recorded answer.
@@ -316,7 +316,8 @@ pub(crate) fn instead_of(
         }
     }
     match only_tidb(statement) {
-        Some(what) if not_understood => Err(needs_tidb(&what)),
+        // What a TiDB here refuses too is refused in the same words.
+        Some(what) if not_understood => Err(tidb::refused(statement).unwrap_or_else(|| needs_tidb(&what))),
         _ => Err(in_tidbs_words(statement, refusal)),
     }
 }

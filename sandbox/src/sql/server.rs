@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use super::engine::Engine;
 use super::process::Process;
+use super::tidb::{self, Guard};
 use crate::exchange::Role;
 
 /// Sample data: the database `shop`.
@@ -35,11 +36,8 @@ const SQL_MODE: &str = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,N
 /// How long a server may take until it answers. TiDB takes one second, MariaDB a third of one; a loaded machine far more.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
-/// What TiDB allows SLEEP on Starter and Essential: longer statements than this are ended, so that none runs for ever.
-const STATEMENT_LIMIT_SECONDS: u64 = 300;
-
 /// Layout of the templates; to be raised with every change to how they are made.
-const TEMPLATE_LAYOUT: u32 = 1;
+const TEMPLATE_LAYOUT: u32 = 4;
 
 /// The three roles with their rights. MariaDB's `CREATE USER` and `GRANT OPTION` let `role_admin` make users of its own, but
 /// nobody holds FILE, SUPER or RELOAD, or may write to the schema `mysql`.
@@ -67,14 +65,8 @@ fn mariadb_administrator(grantee: &str) -> [String; 3] {
     ]
 }
 
-const TIDB_SETUP: &[&str] = &[
-    "CREATE ROLE IF NOT EXISTS role_readonly, role_readwrite, role_admin",
-    "GRANT SELECT, SHOW VIEW, SHOW DATABASES, PROCESS ON *.* TO role_readonly",
-    "GRANT SELECT, SHOW VIEW, SHOW DATABASES, PROCESS, INSERT, UPDATE, DELETE, CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE \
-     ON *.* TO role_readwrite",
-    "GRANT SELECT, SHOW VIEW, SHOW DATABASES, PROCESS, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES, \
-     CREATE VIEW, CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, CREATE USER ON *.* TO role_admin WITH GRANT OPTION",
-];
+/// Plans follow from statistics: they are part of the sample data.
+const ANALYZE_SHOP: &str = "ANALYZE TABLE shop.customers, shop.products, shop.orders, shop.order_items, shop.event_log";
 
 /// What a new server holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +164,7 @@ impl Home {
             &version,
             SHOP,
             &MARIADB_SETUP.join(";"),
-            &TIDB_SETUP.join(";"),
+            &tidb::SETUP.join(";"),
             &mariadb_administrator("").join(";"),
             &TEMPLATE_LAYOUT.to_string(),
         ] {
@@ -215,11 +207,9 @@ impl Home {
             let template = self.template(content, &|_| ())?;
             copy_directory(&template, &directory.data()).map_err(|error| io_text("cannot copy", &template, &error))?;
         }
-        let server = Server::start(self, directory)?;
-        if self.engine.is_tidb() {
-            if server.administrator().is_err() {
-                server.set_up(&self.engine)?;
-            }
+        let server = Server::start(self, directory, Guard::Closed)?;
+        if let Engine::TidbImage { .. } = self.engine {
+            server.set_up(&self.engine)?;
             server.ensure(content)?;
         }
         Ok(server)
@@ -228,7 +218,7 @@ impl Home {
     /// The process of `server` again, on the same files, after it has ended.
     pub(crate) fn restart(&self, server: &Server) -> Result<Server, String> {
         server.process.kill();
-        Server::start(self, Arc::clone(&server.directory))
+        Server::start(self, Arc::clone(&server.directory), Guard::Closed)
     }
 
     /// Makes all templates that are missing.
@@ -262,7 +252,7 @@ impl Home {
         } else if let Engine::MariaDb { .. } = self.engine {
             self.bootstrap(&building)?;
         }
-        let server = Server::start(self, Arc::clone(&building))?;
+        let server = Server::start(self, Arc::clone(&building), Guard::Open)?;
         if server.administrator().is_err() {
             server.set_up(&self.engine)?;
         }
@@ -271,6 +261,12 @@ impl Home {
             server.ensure(content)?;
         }
         server.shut_down()?;
+        if content == Content::Sample && self.engine.is_tidb() {
+            // TiDB writes down how many rows came in when it ends, and adds them to what an ANALYZE before that has counted.
+            let again = Server::start(self, Arc::clone(&building), Guard::Open)?;
+            again.analyze()?;
+            again.shut_down()?;
+        }
         fs::rename(building.data(), &ready).map_err(|error| io_text("cannot put in place", &ready, &error))?;
         Ok(ready)
     }
@@ -358,7 +354,9 @@ impl Home {
             "--loose-innodb-buffer-pool-dump-at-shutdown=0",
             "--loose-innodb-buffer-pool-load-at-startup=0",
         ]);
-        command.arg(format!("--sql-mode={SQL_MODE}")).arg(format!("--max-statement-time={STATEMENT_LIMIT_SECONDS}"));
+        command
+            .arg(format!("--sql-mode={SQL_MODE}"))
+            .arg(format!("--max-statement-time={}", super::STATEMENT_LIMIT.as_secs()));
         let root = fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0);
         if root {
             // MariaDB refuses to run as root unless told so.
@@ -367,7 +365,7 @@ impl Home {
         Some(command)
     }
 
-    fn command(&self, directory: &Directory) -> Result<(Command, Address, Option<String>), String> {
+    fn command(&self, directory: &Directory, guard: Guard) -> Result<(Command, Address, Option<String>), String> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let socket = self.sockets.path().join(format!("{number}.sock"));
         match &self.engine {
@@ -381,18 +379,20 @@ impl Home {
                 Ok((command, Address::Socket(socket), None))
             }
             Engine::Tidb { .. } => {
-                let port = free_port()?;
+                let place = tidb::Place { directory: &directory.0, socket: &socket, status_port: free_port()? };
+                let configuration = directory.0.join("tidb.toml");
+                fs::write(&configuration, tidb::configuration(&place, guard))
+                    .map_err(|error| io_text("cannot write", &configuration, &error))?;
                 let mut command = self.engine.command().ok_or("no tidb-server")?;
-                command.args(["-store", "unistore", "-host", "127.0.0.1", "-P", &port.to_string()]);
-                command.args(["-report-status=false", "-L", "error"]);
-                command.arg("-path").arg(directory.data()).arg("-socket").arg(&socket);
+                command.arg("-config").arg(&configuration).envs(tidb::environment(&place)).current_dir(&directory.0);
                 Ok((command, Address::Socket(socket), None))
             }
             Engine::TidbImage { image } => {
                 let port = free_port()?;
                 let name = format!("tidbcloud-sandbox-{}-{number}", std::process::id());
                 let mut command = Command::new("docker");
-                command.args(["run", "--rm", "--name", &name, "-p", &format!("127.0.0.1:{port}:4000"), image]);
+                command.args(["run", "--rm", "--name", &name, "-e", "TZ=UTC"]);
+                command.args(["-p", &format!("127.0.0.1:{port}:4000"), image]);
                 command.args(["-store", "unistore", "-L", "error"]);
                 Ok((command, Address::Port(port), Some(name)))
             }
@@ -471,8 +471,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn start(home: &Home, directory: Arc<Directory>) -> Result<Self, String> {
-        let (command, address, container) = home.command(&directory)?;
+    fn start(home: &Home, directory: Arc<Directory>, guard: Guard) -> Result<Self, String> {
+        let (command, address, container) = home.command(&directory, guard)?;
         let log = directory.log();
         let file = File::create(&log).map_err(|error| io_text("cannot write", &log, &error))?;
         let process = Process::start(&command, &file, container.as_deref());
@@ -499,7 +499,6 @@ impl Server {
         let options = OptsBuilder::new()
             .user(Some(user))
             .pass(Some(password))
-            .db_name((!database.is_empty()).then_some(database))
             .prefer_socket(false)
             .max_allowed_packet(Some(64 << 20))
             .init(if self.tidb { vec!["SET NAMES utf8mb4 COLLATE utf8mb4_bin"] } else { vec![] });
@@ -507,12 +506,21 @@ impl Server {
             Address::Socket(path) => options.socket(Some(path.to_string_lossy())),
             Address::Port(port) => options.ip_or_hostname(Some("127.0.0.1")).tcp_port(*port),
         };
-        Conn::new(options)
+        let mut connection = Conn::new(options)?;
+        if !database.is_empty() {
+            // Not as the protocol has it: TiDB puts the name it gets there into a USE without escaping its backticks.
+            connection.query_drop(format!("USE `{}`", database.replace('`', "``")))?;
+        }
+        Ok(connection)
     }
 
-    /// A connection that may do everything.
+    /// A connection that may do everything, and take its time.
     pub(crate) fn administrator(&self) -> mysql::Result<Conn> {
-        self.connect(ADMINISTRATOR, ADMINISTRATOR_PASSWORD, "")
+        let mut connection = self.connect(ADMINISTRATOR, ADMINISTRATOR_PASSWORD, "")?;
+        if self.tidb {
+            connection.query_drop("SET max_execution_time = 0")?;
+        }
+        Ok(connection)
     }
 
     /// Whether the process is gone.
@@ -563,7 +571,10 @@ impl Server {
         ] {
             connection.query_drop(statement)?;
         }
-        if role == Role::Admin && !self.tidb {
+        if self.tidb {
+            // A server that has just started has not read the roles yet, and takes a user with one for a user without.
+            connection.query_drop("FLUSH PRIVILEGES")?;
+        } else if role == Role::Admin {
             for statement in mariadb_administrator(&format!("{quoted}@'%'")) {
                 connection.query_drop(statement)?;
             }
@@ -578,12 +589,15 @@ impl Server {
             let account = format!("'{ADMINISTRATOR}'@'{host}'");
             root.query_drop(format!("CREATE USER IF NOT EXISTS {account} IDENTIFIED BY '{ADMINISTRATOR_PASSWORD}'"))?;
             root.query_drop(format!("GRANT ALL PRIVILEGES ON *.* TO {account} WITH GRANT OPTION"))?;
+            if engine.is_tidb() {
+                root.query_drop(format!("GRANT {} ON *.* TO {account} WITH GRANT OPTION", tidb::UNGUARDED))?;
+            }
             let mut administrator = self.administrator()?;
-            for statement in if engine.is_tidb() { TIDB_SETUP } else { MARIADB_SETUP } {
+            for statement in if engine.is_tidb() { tidb::SETUP } else { MARIADB_SETUP } {
                 administrator.query_drop(statement)?;
             }
             if engine.is_tidb() {
-                // TiDB listens on a loopback port too, which takes anybody who knows a password.
+                // The image listens on a port of loopback, which takes anybody who knows a password.
                 administrator.query_drop(format!("ALTER USER 'root'@'%' IDENTIFIED BY '{ADMINISTRATOR_PASSWORD}'"))?;
             } else {
                 for statement in mariadb_administrator("role_admin") {
@@ -615,6 +629,12 @@ impl Server {
             Ok(())
         };
         ensure().map_err(|error| format!("the sample data cannot be loaded: {error}"))
+    }
+
+    /// Makes the statistics that plans of the sample data follow from.
+    fn analyze(&self) -> Result<(), String> {
+        let analyzed = self.administrator().and_then(|mut connection| connection.query_drop(ANALYZE_SHOP));
+        analyzed.map_err(|error| format!("the sample data cannot be analyzed: {error}"))
     }
 
     fn shut_down(self) -> Result<(), String> {

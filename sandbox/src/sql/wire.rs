@@ -39,7 +39,9 @@ pub(crate) struct Origin {
 /// The gateway's name for a column's type.
 ///
 /// The names are those of the enumeration `ColumnType` in `@tidbcloud/serverless`. Text and blob columns of every size are
-/// one type on the wire (MySQL manual, "Protocol::ColumnDefinition"), so all of them are `TEXT` or `BLOB`.
+/// one type on the wire (MySQL manual, "Protocol::ColumnDefinition"), so all of them are `TEXT` or `BLOB`, also where a
+/// release of TiDB tells them apart. A `VECTOR` is a `LONGTEXT`: text of the greatest length there is, which no column of
+/// text has, because its length is a number of whole characters.
 fn type_name(column: &mysql::Column) -> String {
     let binary = column.character_set() == BINARY_CHARACTER_SET;
     let flags = column.flags();
@@ -67,10 +69,11 @@ fn type_name(column: &mysql::Column) -> String {
         ColumnType::MYSQL_TYPE_NULL => "NULL",
         ColumnType::MYSQL_TYPE_STRING => pick("BINARY", "CHAR"),
         ColumnType::MYSQL_TYPE_VAR_STRING | ColumnType::MYSQL_TYPE_VARCHAR => pick("VARBINARY", "VARCHAR"),
-        ColumnType::MYSQL_TYPE_TINY_BLOB => pick("TINYBLOB", "TINYTEXT"),
-        ColumnType::MYSQL_TYPE_BLOB => pick("BLOB", "TEXT"),
-        ColumnType::MYSQL_TYPE_MEDIUM_BLOB => pick("MEDIUMBLOB", "MEDIUMTEXT"),
-        ColumnType::MYSQL_TYPE_LONG_BLOB => pick("LONGBLOB", "LONGTEXT"),
+        ColumnType::MYSQL_TYPE_LONG_BLOB if column.column_length() == u32::MAX => pick("BLOB", "LONGTEXT"),
+        ColumnType::MYSQL_TYPE_TINY_BLOB
+        | ColumnType::MYSQL_TYPE_BLOB
+        | ColumnType::MYSQL_TYPE_MEDIUM_BLOB
+        | ColumnType::MYSQL_TYPE_LONG_BLOB => pick("BLOB", "TEXT"),
         _ => pick("VARBINARY", "VARCHAR"),
     };
     let integer = matches!(name, "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT");
@@ -95,7 +98,7 @@ fn cell(value: Value, kind: &str, length: u32) -> Option<String> {
             let padding = width.saturating_sub(bytes.len());
             format!("{}{}", "00".repeat(padding), hex(&bytes))
         }
-        "BINARY" | "VARBINARY" | "TINYBLOB" | "BLOB" | "MEDIUMBLOB" | "LONGBLOB" => hex(&bytes),
+        "BINARY" | "VARBINARY" | "BLOB" => hex(&bytes),
         _ => String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
     })
 }

@@ -10,6 +10,7 @@ mod names;
 mod narrowing;
 mod requests;
 mod results;
+mod sandbox;
 mod statements;
 
 use std::{fs, path::Path};
