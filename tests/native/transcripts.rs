@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     support::{
-        REVISIONS,
+        REVISIONS, fenced,
         transcript::{self, Judge},
     },
     world::Native,
@@ -28,8 +28,7 @@ impl Judge for Schemas {
             assert!(error["retryable"].is_boolean(), "{tool}: {error}");
             return;
         }
-        let text = result["content"][0]["text"].as_str().unwrap_or_default();
-        assert_eq!(&serde_json::from_str::<Value>(text).expect("the text is JSON"), structured, "{tool}");
+        assert_eq!(&fenced(result), structured, "{tool}");
         let validator = self.0.entry(tool.to_owned()).or_insert_with(|| {
             let (definition, _) = tools::definitions()
                 .iter()

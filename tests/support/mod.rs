@@ -71,6 +71,22 @@ pub fn key_headers(who: &str) -> Vec<(String, String)> {
     ]
 }
 
+/// The word between which and itself a result's text holds data, and the JSON document that stands there: three blocks, of
+/// which the first and the last are one line each.
+pub fn fence(result: &Value) -> (&str, &str) {
+    let blocks = result["content"].as_array().expect("content");
+    let texts: Vec<_> = blocks.iter().map(|block| block["text"].as_str().expect("text")).collect();
+    let [open, document, close] = texts[..] else { panic!("{} blocks: {result}", texts.len()) };
+    let word = close.strip_prefix("</data-").and_then(|rest| rest.strip_suffix('>')).expect("a closing line");
+    assert!(open.starts_with(&format!("<data-{word}> ")) && !open.contains('\n'), "{open} and {close}");
+    (word, document)
+}
+
+/// The data that a result's text holds.
+pub fn fenced(result: &Value) -> Value {
+    serde_json::from_str(fence(result).1).expect("the text is JSON")
+}
+
 /// The protocol revisions that every transcript runs in.
 pub const REVISIONS: [&str; 2] = ["2026-07-28", "2025-11-25"];
 

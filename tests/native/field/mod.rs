@@ -3,6 +3,7 @@
 //! row shows.
 
 mod authorization;
+mod fence;
 mod gate;
 mod guesses;
 mod names;
