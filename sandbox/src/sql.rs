@@ -6,6 +6,7 @@
 mod copy;
 mod dialect;
 mod engine;
+mod plan;
 mod process;
 pub mod recorded;
 mod server;
@@ -27,6 +28,7 @@ pub use server::SHOP;
 
 use crate::exchange::{Instance, Role, SqlEffect, SqlOutcome, SqlTask};
 use copy::Snapshot;
+use plan::Wanted;
 use recorded::Recording;
 use server::{Content, Home, Server};
 use statement::Statement;
@@ -509,6 +511,12 @@ impl recorded::Ground for Ground<'_> {
             "SELECT 1 FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = 'shop' AND TABLE_NAME = 'orders' AND INDEX_NAME = '{index}'"
         ))
     }
+
+    fn shop_indexes(&mut self) -> Vec<String> {
+        let query = "SELECT CONCAT(TABLE_NAME, '.', INDEX_NAME, '.', COLUMN_NAME) FROM information_schema.STATISTICS \
+                     WHERE TABLE_SCHEMA = 'shop'";
+        self.0.administrator().and_then(|mut connection| connection.query(query)).unwrap_or_default()
+    }
 }
 
 fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &Statement) -> Result<Given, Failure> {
@@ -520,12 +528,10 @@ fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &St
             .map(Given::Recorded)
             .map_err(Failure::Refused)
     };
-    if let Some(explained) = statement.explained() {
-        // MariaDB's plan is not TiDB's, but it knows whether the tables are there and may be read.
-        return match run_on(server, connection, statement, &format!("EXPLAIN {explained}")) {
-            Err(Failure::Refused(refusal)) => instead(refusal),
-            Err(lost) => Err(lost),
-            Ok(_) => instead(recorded::needs_tidb("EXPLAIN")),
+    if let Some(wanted) = Wanted::read(statement) {
+        return match wanted {
+            Err(refusal) => instead(refusal),
+            Ok(wanted) => explain(server, connection, task, statement, &wanted),
         };
     }
     if let Some(refusal) = recorded::refused_by_tidb(statement) {
@@ -537,6 +543,39 @@ fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &St
         Err(Failure::Refused(refusal)) => instead(refusal),
         Err(lost) => Err(lost),
     }
+}
+
+/// The recorded plan, or one that is made from MariaDB's.
+fn explain(
+    server: &Server,
+    connection: &mut Conn,
+    task: &SqlTask,
+    statement: &Statement,
+    wanted: &Wanted,
+) -> Result<Given, Failure> {
+    let instead = |refusal: Refusal| {
+        recorded::instead_of(refusal, statement, task.role, &task.user, &mut Ground(server))
+            .map(Given::Recorded)
+            .map_err(Failure::Refused)
+    };
+    // MariaDB knows whether the tables are there and may be read, whoever answers.
+    match run_on(server, connection, statement, &format!("EXPLAIN {}", wanted.statement.canonical)) {
+        Err(Failure::Refused(refusal)) => return instead(refusal),
+        Err(lost) => return Err(lost),
+        Ok(_) => {}
+    }
+    let ground = &mut Ground(server);
+    if recorded::find(statement, task.role, ground).is_some() && recorded::plans_hold(statement, ground) {
+        return instead(recorded::needs_tidb("EXPLAIN"));
+    }
+    let plan = match run_on(server, connection, statement, &wanted.question()) {
+        Err(Failure::Refused(refusal)) => return instead(refusal),
+        Err(lost) => return Err(lost),
+        Ok(Answer::Rows { rows, .. }) => rows.into_iter().flatten().flatten().next(),
+        Ok(_) => None,
+    };
+    let (types, rows) = wanted.answer(connection, &plan.unwrap_or_default()).map_err(Failure::Refused)?;
+    Ok(Given::Live(Answer::Rows { types, rows, origins: Vec::new() }))
 }
 
 /// Runs one statement, with TiDB's time limit hint where MariaDB would not see it.

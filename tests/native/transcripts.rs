@@ -92,4 +92,5 @@ transcripts! {
     one_upstream_request
     quotas
     pages
+    why_is_this_slow
 }
