@@ -5,7 +5,15 @@ pub mod bad_oauth;
 pub mod oauth;
 pub mod transcript;
 
+use std::path::PathBuf;
+
 use serde_json::Value;
+
+/// The checkout that the tests run in, as Cargo says it or where they were started: the one that they were compiled in may have
+/// been moved or copied.
+pub fn checkout() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from)
+}
 
 /// One HTTP request to the server under test.
 #[derive(Clone, Default)]
