@@ -22,7 +22,7 @@ fn run(servers: &Servers, role: Role, query: &str) -> SqlOutcome {
     servers.run(&SqlTask {
         instance: Instance("shop".to_owned()),
         role,
-        user: "p.somebody".to_owned(),
+        user: format!("p.{role:?}"),
         database: String::new(),
         session: String::new(),
         isolation: None,
@@ -100,6 +100,11 @@ fn a_plan_is_made_of_what_mariadb_does() {
         other => panic!("{other:?}"),
     };
     assert_eq!(tidied(before), tidied(orders()), "nothing was changed");
+    // Other releases choose other plans and write conditions in their own way: this is what the set-up fetches on Debian 12.
+    let (_, version) = plan(&servers, "SELECT VERSION()");
+    if !version[0][0].contains("MariaDB-10.11.") {
+        return;
+    }
     if env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(&path, &found).unwrap();
     } else {

@@ -336,7 +336,12 @@ impl<'a> Builder<'a> {
             // The target of `INSERT ... VALUES` is not read.
             leaf.text("access_type")?;
             let outer = outer.filter(|_| is_lookup(leaf));
-            return Some(self.access(leaf, keep_order, outer));
+            let mut node = self.access(leaf, keep_order, outer);
+            let partitions = leaf.texts("partitions");
+            if node.access.is_empty() && !partitions.is_empty() {
+                node.access = format!("partition:{}", partitions.join(","));
+            }
+            return Some(node);
         };
         let count = node.count;
         Some(filtered_at_root(node, leaf, count))
@@ -496,8 +501,9 @@ fn filtered_at_root(node: Node, leaf: &Tree, count: Count) -> Node {
 fn deciding(leaf: &Tree, alias: &str, parts: &[&str]) -> String {
     let values = leaf.texts("ref");
     if values.is_empty() {
-        let condition = leaf.text("index_condition").or_else(|| leaf.text("attached_condition"));
-        return condition.map_or_else(|| parts.join(", "), plain);
+        let condition = ["index_condition", "attached_condition"].into_iter().filter_map(|name| leaf.text(name));
+        let names = || parts.iter().map(|part| format!("{alias}.{part}")).collect::<Vec<_>>().join(", ");
+        return condition.filter(|condition| is_about(condition, parts)).map(plain).next().unwrap_or_else(names);
     }
     parts.iter().zip(values).map(|(part, value)| format!("eq({alias}.{part}, {value})")).collect::<Vec<_>>().join(", ")
 }
