@@ -81,6 +81,13 @@ impl<'a> Steps<'a> {
     }
 }
 
+/// The queries of a part of a plan, whatever stands around them.
+fn queries(part: &Tree) -> Vec<&Tree> {
+    let mut items = Vec::new();
+    Steps::default().collect(part, Place::default(), &mut items);
+    items.iter().filter(|item| item.is_query).map(|item| item.at).collect()
+}
+
 /// A number of rows of MariaDB's, for each loop, as one over all of them.
 fn scanned(leaf: &Tree, outer: Option<Count>) -> Count {
     let loops = outer.map_or(Some(1.0), |outer| outer.estimated);
@@ -241,11 +248,9 @@ impl<'a> Builder<'a> {
     /// Subqueries that stay apart from the query that they stand in.
     fn with_subqueries(&mut self, mut node: Node, query: &Tree) -> Node {
         for subquery in query.get("subqueries").map(Tree::elements).unwrap_or_default() {
-            let (mut steps, mut items) = (Steps::default(), Vec::new());
-            steps.collect(subquery, Place::default(), &mut items);
-            for item in items.iter().filter(|item| item.is_query) {
-                let Some(inner) = self.query(item.at) else { continue };
-                let id = item.at.number("select_id").map_or(String::new(), |id| format!(" #{id:.0}"));
+            for query in queries(subquery) {
+                let Some(inner) = self.query(query) else { continue };
+                let id = query.number("select_id").map_or(String::new(), |id| format!(" #{id:.0}"));
                 let children = vec![node.clone().in_role("(Build)"), inner.in_role("(Probe)")];
                 node =
                     Node::root("Apply", node.count, children).told(format!("subquery{id} of the operators beside it"));
@@ -330,7 +335,7 @@ impl<'a> Builder<'a> {
         if let Some(message) = leaf.text("message") {
             return Some(self.without_table(message));
         }
-        let node = if let Some(query) = leaf.get("materialized").and_then(|inner| inner.get("query_block")) {
+        let node = if let Some(query) = leaf.get("materialized").and_then(|inner| queries(inner).into_iter().next()) {
             self.query(query)?
         } else {
             // The target of `INSERT ... VALUES` is not read.
