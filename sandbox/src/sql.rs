@@ -531,7 +531,7 @@ fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &St
     if let Some(wanted) = Wanted::read(statement) {
         return match wanted {
             Err(refusal) => instead(refusal),
-            Ok(wanted) => explain(server, connection, task, statement, &wanted),
+            Ok(wanted) => plan::explain(server, connection, task, statement, &wanted),
         };
     }
     if let Some(refusal) = recorded::refused_by_tidb(statement) {
@@ -543,39 +543,6 @@ fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &St
         Err(Failure::Refused(refusal)) => instead(refusal),
         Err(lost) => Err(lost),
     }
-}
-
-/// The recorded plan, or one that is made from MariaDB's.
-fn explain(
-    server: &Server,
-    connection: &mut Conn,
-    task: &SqlTask,
-    statement: &Statement,
-    wanted: &Wanted,
-) -> Result<Given, Failure> {
-    let instead = |refusal: Refusal| {
-        recorded::instead_of(refusal, statement, task.role, &task.user, &mut Ground(server))
-            .map(Given::Recorded)
-            .map_err(Failure::Refused)
-    };
-    // MariaDB knows whether the tables are there and may be read, whoever answers.
-    match run_on(server, connection, statement, &format!("EXPLAIN {}", wanted.statement.canonical)) {
-        Err(Failure::Refused(refusal)) => return instead(refusal),
-        Err(lost) => return Err(lost),
-        Ok(_) => {}
-    }
-    let ground = &mut Ground(server);
-    if recorded::find(statement, task.role, ground).is_some() && recorded::plans_hold(statement, ground) {
-        return instead(recorded::needs_tidb("EXPLAIN"));
-    }
-    let plan = match run_on(server, connection, statement, &wanted.question()) {
-        Err(Failure::Refused(refusal)) => return instead(refusal),
-        Err(lost) => return Err(lost),
-        Ok(Answer::Rows { rows, .. }) => rows.into_iter().flatten().flatten().next(),
-        Ok(_) => None,
-    };
-    let (types, rows) = wanted.answer(connection, &plan.unwrap_or_default()).map_err(Failure::Refused)?;
-    Ok(Given::Live(Answer::Rows { types, rows, origins: Vec::new() }))
 }
 
 /// Runs one statement, with TiDB's time limit hint where MariaDB would not see it.

@@ -9,9 +9,12 @@ mod tree;
 use mysql::Conn;
 use mysql::prelude::Queryable;
 
-use super::Refusal;
-use super::recorded::{needs_tidb, sqlstate};
+use super::recorded::{self, needs_tidb, sqlstate};
+use super::server::Server;
 use super::statement::{Statement, Token};
+use super::wire::Answer;
+use super::{Failure, Given, Ground, Refusal, run_on};
+use crate::exchange::SqlTask;
 use build::{Builder, Tables};
 use node::{Part, Printed};
 use shape::Table;
@@ -37,7 +40,7 @@ const OTHER_FORMATS: &[&str] = &["BINARY", "COST_TRACE", "DOT", "HINT", "JSON", 
 #[derive(Debug)]
 pub(crate) struct Wanted {
     /// The statement that is explained, as MariaDB is asked about it.
-    pub(crate) statement: Statement,
+    statement: Statement,
     format: Format,
     /// The statement runs, and the plan says what it did.
     analyzed: bool,
@@ -80,7 +83,7 @@ impl Wanted {
     }
 
     /// What MariaDB is asked for its plan with.
-    pub(crate) fn question(&self) -> String {
+    fn question(&self) -> String {
         let word = if self.analyzed { "ANALYZE" } else { "EXPLAIN" };
         format!("{word} FORMAT=JSON {}", self.statement.canonical)
     }
@@ -89,7 +92,7 @@ impl Wanted {
     ///
     /// # Errors
     /// Where the answer is no plan.
-    pub(crate) fn answer(&self, connection: &mut Conn, plan: &str) -> Result<Printed, Refusal> {
+    fn answer(&self, connection: &mut Conn, plan: &str) -> Result<Printed, Refusal> {
         self.print(&mut Catalogue(connection), plan)
     }
 
@@ -103,6 +106,39 @@ impl Wanted {
         node.info.push(Part::Text(MARK.to_owned()));
         Ok(node::print(&node, self.format, self.analyzed))
     }
+}
+
+/// The recorded plan, or one that is made from MariaDB's.
+pub(super) fn explain(
+    server: &Server,
+    connection: &mut Conn,
+    task: &SqlTask,
+    statement: &Statement,
+    wanted: &Wanted,
+) -> Result<Given, Failure> {
+    let instead = |refusal: Refusal| {
+        recorded::instead_of(refusal, statement, task.role, &task.user, &mut Ground(server))
+            .map(Given::Recorded)
+            .map_err(Failure::Refused)
+    };
+    // MariaDB knows whether the tables are there and may be read, whoever answers.
+    match run_on(server, connection, statement, &format!("EXPLAIN {}", wanted.statement.canonical)) {
+        Err(Failure::Refused(refusal)) => return instead(refusal),
+        Err(lost) => return Err(lost),
+        Ok(_) => {}
+    }
+    let ground = &mut Ground(server);
+    if recorded::find(statement, task.role, ground).is_some() && recorded::plans_hold(statement, ground) {
+        return instead(recorded::needs_tidb("EXPLAIN"));
+    }
+    let plan = match run_on(server, connection, statement, &wanted.question()) {
+        Err(Failure::Refused(refusal)) => return instead(refusal),
+        Err(lost) => return Err(lost),
+        Ok(Answer::Rows { rows, .. }) => rows.into_iter().flatten().flatten().next(),
+        Ok(_) => None,
+    };
+    let (types, rows) = wanted.answer(connection, &plan.unwrap_or_default()).map_err(Failure::Refused)?;
+    Ok(Given::Live(Answer::Rows { types, rows, origins: Vec::new() }))
 }
 
 fn named(name: Option<&Token>) -> Result<Format, Refusal> {
