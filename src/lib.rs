@@ -29,5 +29,6 @@ pub mod platform;
 pub mod scope;
 pub mod secret;
 pub mod sql;
+pub mod text;
 pub mod tidbcloud;
 pub mod tools;

@@ -6,6 +6,7 @@
 pub mod copy;
 mod dialect;
 mod engine;
+mod plan;
 mod process;
 pub mod recorded;
 mod server;
@@ -28,6 +29,7 @@ pub use server::SHOP;
 
 use crate::exchange::{Instance, Role, SqlEffect, SqlOutcome, SqlTask};
 use copy::Snapshot;
+use plan::Wanted;
 use recorded::Recording;
 use server::{Content, Home, Server};
 use statement::Statement;
@@ -513,6 +515,12 @@ impl recorded::Ground for Ground<'_> {
             "SELECT 1 FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = 'shop' AND TABLE_NAME = 'orders' AND INDEX_NAME = '{index}'"
         ))
     }
+
+    fn shop_indexes(&mut self) -> Vec<String> {
+        let query = "SELECT CONCAT(TABLE_NAME, '.', INDEX_NAME, '.', COLUMN_NAME) FROM information_schema.STATISTICS \
+                     WHERE TABLE_SCHEMA = 'shop'";
+        self.0.administrator().and_then(|mut connection| connection.query(query)).unwrap_or_default()
+    }
 }
 
 fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &Statement) -> Result<Given, Failure> {
@@ -527,12 +535,10 @@ fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &St
             .map(Given::Recorded)
             .map_err(Failure::Refused)
     };
-    if let Some(explained) = statement.explained() {
-        // MariaDB's plan is not TiDB's, but it knows whether the tables are there and may be read.
-        return match run_on(server, connection, statement, &format!("EXPLAIN {explained}")) {
-            Err(Failure::Refused(refusal)) => instead(refusal),
-            Err(lost) => Err(lost),
-            Ok(_) => instead(recorded::needs_tidb("EXPLAIN")),
+    if let Some(wanted) = Wanted::read(statement) {
+        return match wanted {
+            Err(refusal) => instead(refusal),
+            Ok(wanted) => plan::explain(server, connection, task, statement, &wanted),
         };
     }
     if let Some(refusal) = recorded::refused_by_tidb(statement) {

@@ -26,8 +26,10 @@ fn engine() -> Engine {
         .unwrap_or_else(|error| panic!("{error}\nthese tests need a SQL server: run `cargo xtask setup` first"))
 }
 
-/// Shared by all tests and kept between runs: templates are made once.
-static ROOT: LazyLock<PathBuf> = LazyLock::new(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("sql"));
+/// Shared by all tests and kept between runs: templates are made once. In the folder `tmp` of the target directory that this
+/// program runs in, `target/debug/deps/name`: where it was compiled may be another checkout.
+static ROOT: LazyLock<PathBuf> =
+    LazyLock::new(|| std::env::current_exe().unwrap().ancestors().nth(3).unwrap().join("tmp/sql"));
 
 fn servers() -> Servers {
     Servers::new(engine(), &ROOT).unwrap()
@@ -736,7 +738,7 @@ fn what_only_tidb_understands_is_recorded_or_refused() {
     assert_eq!(root.rows(plan)[0][0], "IndexLookUp", "the recording made with the index");
     let reader = Caller::new(&servers, SAMPLE, Role::ReadOnly, "p.reader");
     for statement in [
-        "EXPLAIN SELECT 1 + 1 FROM shop.orders",
+        "EXPLAIN FORMAT = 'dot' SELECT 1 + 1 FROM shop.orders",
         "SELECT attributes->>'$.weight_g' FROM shop.products",
         "SELECT TIDB_VERSION()",
         "SELECT * FROM information_schema.CLUSTER_SLOW_QUERY",

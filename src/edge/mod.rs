@@ -7,8 +7,12 @@ mod platform;
 mod rate_limiter;
 mod secret_keeper;
 
-use std::cell::OnceCell;
+use std::{
+    cell::OnceCell,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
+use serde_json::Value;
 use worker::{Context, Env, Result, event, web_sys};
 
 use self::{body::Body, platform::Workers};
@@ -32,18 +36,23 @@ fn state(env: &Env) -> &'static State {
     STATE.with(|cell| {
         *cell.get_or_init(|| {
             let config = Config::read(&|name| glue::setting(env, name));
+            MESSAGES.store(config.as_ref().is_ok_and(|config| config.hosts.is_sandbox()), Ordering::Relaxed);
             // One per isolate, for as long as it lives.
             Box::leak(Box::new(State { config, isolate: Isolate::new() }))
         })
     })
 }
 
+/// Whether a panic's message is logged: it may hold data, and those of a sandbox are nobody's. Its place never does.
+static MESSAGES: AtomicBool = AtomicBool::new(false);
+
 #[event(start)]
 fn start() {
-    // A panic's message may hold data; its place never does.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, |place| format!("{}:{}", place.file(), place.line()));
-        worker::console_error!("{{\"event\":\"panic\",\"at\":\"{place}\"}}");
+        let message = panic.payload_as_str().filter(|_| MESSAGES.load(Ordering::Relaxed));
+        let message = message.map_or_else(String::new, |message| format!(",\"message\":{}", Value::from(message)));
+        worker::console_error!("{{\"event\":\"panic\",\"at\":\"{place}\"{message}}}");
     }));
 }
 

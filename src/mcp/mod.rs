@@ -7,6 +7,7 @@
 //! There is one model of what a result is, and two ways to write it down: the modern era wraps it in `resultType`,
 //! `_meta` and cache hints, the legacy era must never see those.
 
+mod fence;
 mod http;
 mod json;
 pub mod jsonrpc;

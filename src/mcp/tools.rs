@@ -6,9 +6,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Success,
+    Success, fence,
     jsonrpc::{RpcError, clip},
 };
+use crate::text::spelled_out;
 
 /// Behaviour hints, all of them stated (MCP schema `ToolAnnotations`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -190,6 +191,9 @@ pub trait Toolbox {
 
     /// Calls a tool that [`Toolbox::has`]; the text is a JSON object that satisfies its output schema.
     async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<String, ToolError>;
+
+    /// A word of letters and digits, at most 64 of them, that is new for each result and cannot be guessed.
+    fn boundary(&self) -> String;
 }
 
 /// Whether this could be the name of a [`Definition`].
@@ -238,11 +242,7 @@ pub(super) async fn call(
         return Err(RpcError::invalid_params(format!("Unknown tool: {}", clip(name))));
     }
     Ok(match toolbox.call(name, arguments).await {
-        Ok(structured) => {
-            // Clients older than 2025-06-18 read only the text, so it holds the same JSON.
-            let text = json!({"type": "text", "text": structured});
-            Success::object(format!(r#"{{"content":[{text}],"structuredContent":{structured}}}"#))
-        }
+        Ok(structured) => Success::object(fence::result(&structured, &toolbox.boundary())),
         Err(error) => failed(&error, request_id),
     })
 }
@@ -256,7 +256,7 @@ fn failed(error: &ToolError, request_id: &str) -> Success {
         members.insert("requestId".into(), request_id.into());
     }
     let mut result = Success::plain(json!({
-        "content": [{"type": "text", "text": text}],
+        "content": [{"type": "text", "text": spelled_out(&text)}],
         "structuredContent": {"error": structured},
         "isError": true,
     }));

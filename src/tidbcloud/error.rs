@@ -12,6 +12,7 @@ use super::{
 use crate::{
     http::Response,
     platform::{FetchError, UnixMillis},
+    text::spelled_out,
 };
 
 /// 200 characters: the longest message seen, that of the rate limit, has 190.
@@ -290,7 +291,7 @@ pub(super) fn presentable(text: &str, chars_max: usize, secrets: &[&str]) -> Str
     // 4 KiB is eight times the longest line made of it, and bounds the work that a hostile answer can cause.
     let scrubbed = scrub(&text.chars().take(4096).collect::<String>(), secrets);
     let mut line = String::new();
-    for (at, c) in scrubbed.chars().flat_map(printable).enumerate() {
+    for (at, c) in spelled_out(&scrubbed).chars().enumerate() {
         if at == chars_max {
             line.push('\u{2026}');
             break;
@@ -298,18 +299,6 @@ pub(super) fn presentable(text: &str, chars_max: usize, secrets: &[&str]) -> Str
         line.push(c);
     }
     line
-}
-
-/// What a terminal or a reader would not show as itself: control characters, and the marks that hide or reorder text
-/// (Unicode UAX 9 section 2, zero-width characters, tag characters).
-pub(super) fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
-}
-
-fn printable(c: char) -> Vec<char> {
-    if is_hidden(c) { c.escape_default().collect() } else { vec![c] }
 }
 
 /// What stands in place of a secret.
@@ -412,7 +401,7 @@ mod tests {
             ("?password=canary&x=1", "?password=[redacted]&x=1"),
             ("CREATE USER a IDENTIFIED BY 'canary x' near", "CREATE USER a IDENTIFIED BY [redacted] near"),
             ("id 0123456789abcdef0123456789ABCDEF.", "id [redacted]."),
-            ("a\nb\u{202e}c", "a\\nb\\u{202e}c"),
+            ("a\nb\u{202e}c", "a\\nb\\u202ec"),
         ] {
             assert_eq!(refusal(400, &body(message)).answer().unwrap().message, expected);
         }

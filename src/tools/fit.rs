@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::mcp::tools::ToolError;
+use crate::{
+    mcp::tools::ToolError,
+    text::{is_hidden, spelled_out},
+};
 
 /// What stands in place of the end of a text that was cut.
 const ELLIPSIS: char = '…';
@@ -12,12 +15,17 @@ const NOTICE_BYTES: usize = 256;
 /// An error says what happened and what to do next: 1,200 bytes are some 200 words for each.
 const ERROR_TEXT_BYTES_MAX: usize = 1_200;
 
-/// Bytes of a value as JSON.
+/// Bytes of a value as JSON, in its longer form: that of the text, where hidden characters are spelled out.
 pub(super) fn size(value: &Value) -> usize {
     match value {
         Value::String(text) => text_size(text),
-        value => serde_json::to_string(value).map_or(0, |text| text.len()),
+        value => serde_json::to_string(value).map_or(0, |text| document_size(&text)),
     }
+}
+
+/// Bytes of a JSON document with its hidden characters spelled out.
+pub(super) fn document_size(document: &str) -> usize {
+    spelled_out(document).len()
 }
 
 /// Bytes of a text as JSON, quotes included.
@@ -25,11 +33,11 @@ pub(super) fn text_size(text: &str) -> usize {
     text.chars().map(character_size).sum::<usize>() + 2
 }
 
-/// As `serde_json` writes it (RFC 8259 section 7).
+/// As `serde_json` writes it (RFC 8259 section 7), or spelled out.
 fn character_size(character: char) -> usize {
     match character {
         '"' | '\\' | '\u{8}' | '\u{c}' | '\n' | '\r' | '\t' => 2,
-        '\0'..='\u{1f}' => 6,
+        hidden if is_hidden(hidden) => 6 * hidden.len_utf16(),
         character => character.len_utf8(),
     }
 }
@@ -120,7 +128,7 @@ pub(super) fn error(error: &mut ToolError, bytes_max: usize) {
         cut_text(hint, texts);
     }
     if let Some(Value::Object(details)) = &mut error.details
-        && serde_json::to_string(details).map_or(0, |text| text.len()) > bytes_max / 3
+        && serde_json::to_string(details).map_or(0, |text| document_size(&text)) > bytes_max / 3
         && details.remove("results").is_some()
     {
         details.insert("notice".to_owned(), json!("The results of the statements that ran do not fit."));
@@ -136,8 +144,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sizes_are_those_of_serde(text in "(\\PC|[\u{0}-\u{20}\"\\\\\u{7f}\u{2028}]){0,40}") {
-            prop_assert_eq!(text_size(&text), serde_json::to_string(&text).unwrap().len());
+        fn sizes_are_those_of_the_text_form(text in "(\\PC|[\u{0}-\u{20}\"\\\\\u{7f}\u{2028}\u{e0041}]){0,40}") {
+            prop_assert_eq!(text_size(&text), spelled_out(&serde_json::to_string(&text).unwrap()).len());
         }
 
         #[test]

@@ -32,6 +32,7 @@ pub use crate::sql::STATEMENT_BYTES_MAX;
 use crate::{
     alias::Aliases,
     allowance::{self, Allowance},
+    hash::hex,
     mcp::tools::{Annotations, CacheScope, Definition, Listing, ToolError, Toolbox},
     platform::{Platform, UnixMillis},
     scope::Scope,
@@ -435,6 +436,13 @@ impl<P: Platform> Toolbox for Tools<'_, P> {
         let answer = self.answer(name, arguments).await;
         self.write(name, answer)
     }
+
+    fn boundary(&self) -> String {
+        // 128 bits.
+        let mut bytes = [0; 16];
+        self.platform.random(&mut bytes);
+        hex(&bytes)
+    }
 }
 
 impl<P: Platform> Tools<'_, P> {
@@ -453,8 +461,8 @@ impl<P: Platform> Tools<'_, P> {
             error
         });
         self.allowance.answered(match &answer {
-            Ok(text) => text.len(),
-            Err(error) => serde_json::to_string(error).map_or(0, |text| text.len()),
+            Ok(text) => fit::document_size(text),
+            Err(error) => serde_json::to_string(error).map_or(0, |text| fit::document_size(&text)),
         });
         answer
     }

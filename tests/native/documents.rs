@@ -2,13 +2,13 @@
 //!
 //! `UPDATE_EXPECT=1 cargo xtask test native` writes it.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{fmt::Write, fs};
 
 use mcp_server_tidbcloud::{config::SETTINGS, tools};
 
 /// Replaces what stands between `<!-- name:begin -->` and `<!-- name:end -->`.
 fn between(file: &str, name: &str, now: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let path = crate::support::checkout().join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
     let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->"));
     let (head, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{file} has no {begin}"));
@@ -120,11 +120,10 @@ fn the_settings_are_documented() {
 
 #[test]
 fn every_error_code_is_documented() {
-    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mcp/tools.rs")).expect("source");
+    let source = fs::read_to_string(crate::support::checkout().join("src/mcp/tools.rs")).expect("source");
     let (_, rest) = source.split_once("pub enum ToolErrorCode {").expect("the enum");
     let (names, _) = rest.split_once('}').expect("its end");
-    let errors =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md")).expect("docs/errors.md");
+    let errors = fs::read_to_string(crate::support::checkout().join("docs/errors.md")).expect("docs/errors.md");
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         let mut code = String::new();
         for character in name.chars() {

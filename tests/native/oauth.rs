@@ -1,7 +1,7 @@
 //! Connecting, beyond the checklist: an owner's deployment, several organizations, secrets that are replaced, what is stored,
 //! and what guessing costs.
 
-use std::{env, fs, path::Path};
+use std::{env, fs};
 
 use mcp_server_tidbcloud::{app::Isolate, config::Config, platform::LimiterFailure};
 use serde_json::{Value, json};
@@ -200,7 +200,7 @@ fn what_is_stored_is_pinned_and_holds_no_secret() {
         assert!(!dump.contains(secret) && !dump.contains(page.value("csrf")));
     }
 
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/stored_grant.json");
+    let path = crate::support::checkout().join("tests/snapshots/stored_grant.json");
     let text = serde_json::to_string_pretty(&pinned).expect("JSON") + "\n";
     if env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(&path, &text).expect("a file");

@@ -15,13 +15,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("scope", &[]),
     ("managed_name", &[]),
     ("secret", &[]),
+    ("text", &[]),
     ("sql", &["managed_name"]),
     ("allowance", &["clock"]),
     ("limits", &["clock"]),
     ("grants", &["clock", "hash", "scope", "secret"]),
     ("platform", &["clock", "grants", "http", "limits", "secret"]),
-    ("mcp", &["http"]),
-    ("tidbcloud", &["allowance", "hash", "http", "json", "managed_name", "platform", "secret", "sql"]),
+    ("mcp", &["http", "text"]),
+    ("tidbcloud", &["allowance", "hash", "http", "json", "managed_name", "platform", "secret", "sql", "text"]),
     ("guesses", &["grants", "platform", "tidbcloud"]),
     ("alias", &["tidbcloud"]),
     ("config", &["address", "alias", "limits", "secret", "tidbcloud"]),
@@ -49,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "alias",
             "allowance",
+            "hash",
             "http",
             "json",
             "managed_name",
@@ -57,6 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "scope",
             "secret",
             "sql",
+            "text",
             "tidbcloud",
         ],
     ),
@@ -141,7 +144,7 @@ fn imports(text: &str) -> Vec<String> {
 
 #[test]
 fn the_arrows_run_one_way() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = crate::support::checkout().join("src");
     let mut checked = 0;
     for (path, text) in sources(&root) {
         let relative = path.strip_prefix(&root).expect("below src").to_string_lossy().replace('\\', "/");
@@ -167,7 +170,7 @@ fn the_arrows_run_one_way() {
 
 #[test]
 fn the_protocol_knows_no_database_and_the_client_no_protocol() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = crate::support::checkout().join("src");
     for (folder, words) in [("mcp", ["tidb", "cluster", "branch"]), ("tidbcloud", ["mcp::", "json-rpc", "jsonrpc"])] {
         for (path, text) in sources(&root.join(folder)) {
             for (number, line) in text.lines().enumerate() {
@@ -179,4 +182,20 @@ fn the_protocol_knows_no_database_and_the_client_no_protocol() {
             }
         }
     }
+}
+
+/// A program that knows where it was compiled reads another checkout's files once its own was moved or copied.
+#[test]
+fn no_place_of_a_checkout_is_compiled_in() {
+    let root = crate::support::checkout();
+    let mut seen = 0;
+    for folder in ["src", "sandbox/src", "sandbox/tests", "xtask/src", "tests"] {
+        for (path, text) in sources(&root.join(folder)) {
+            for name in ["MANIFEST_DIR", "MANIFEST_PATH", "TARGET_TMPDIR", "WORKSPACE_DIR"] {
+                assert!(!text.contains(&format!("env!(\"CARGO_{name}\")")), "{}: CARGO_{name}", path.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 150, "{seen} files");
 }

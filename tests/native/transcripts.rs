@@ -1,13 +1,13 @@
 //! Every file in `tests/transcripts`, against the sandbox's core.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs};
 
 use mcp_server_tidbcloud::tools;
 use serde_json::Value;
 
 use crate::{
     support::{
-        REVISIONS,
+        REVISIONS, fenced,
         transcript::{self, Judge},
     },
     world::Native,
@@ -28,8 +28,7 @@ impl Judge for Schemas {
             assert!(error["retryable"].is_boolean(), "{tool}: {error}");
             return;
         }
-        let text = result["content"][0]["text"].as_str().unwrap_or_default();
-        assert_eq!(&serde_json::from_str::<Value>(text).expect("the text is JSON"), structured, "{tool}");
+        assert_eq!(&fenced(result), structured, "{tool}");
         let validator = self.0.entry(tool.to_owned()).or_insert_with(|| {
             let (definition, _) = tools::definitions()
                 .iter()
@@ -44,7 +43,7 @@ impl Judge for Schemas {
 }
 
 fn play(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts").join(name);
+    let path = crate::support::checkout().join("tests/transcripts").join(name);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     for revision in REVISIONS {
         transcript::run(name, &text, revision, &mut Native::new(), &mut Schemas::default());
@@ -60,7 +59,7 @@ macro_rules! transcripts {
 
         #[test]
         fn every_file_is_played() {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+            let folder = crate::support::checkout().join("tests/transcripts");
             let mut files: Vec<_> = fs::read_dir(folder)
                 .expect("the folder")
                 .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
@@ -93,4 +92,5 @@ transcripts! {
     one_upstream_request
     quotas
     pages
+    why_is_this_slow
 }

@@ -6,7 +6,15 @@ pub mod challenge;
 pub mod oauth;
 pub mod transcript;
 
+use std::path::PathBuf;
+
 use serde_json::Value;
+
+/// The checkout that the tests run in, as Cargo says it or where they were started: the one that they were compiled in may have
+/// been moved or copied.
+pub fn checkout() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from)
+}
 
 /// One HTTP request to the server under test.
 #[derive(Clone, Default)]
@@ -70,6 +78,22 @@ pub fn key_headers(who: &str) -> Vec<(String, String)> {
         ("Content-Type".to_owned(), "application/json".to_owned()),
         ("Accept".to_owned(), "application/json, text/event-stream".to_owned()),
     ]
+}
+
+/// The word between which and itself a result's text holds data, and the JSON document that stands there: three blocks, of
+/// which the first and the last are one line each.
+pub fn fence(result: &Value) -> (&str, &str) {
+    let blocks = result["content"].as_array().expect("content");
+    let texts: Vec<_> = blocks.iter().map(|block| block["text"].as_str().expect("text")).collect();
+    let [open, document, close] = texts[..] else { panic!("{} blocks: {result}", texts.len()) };
+    let word = close.strip_prefix("</data-").and_then(|rest| rest.strip_suffix('>')).expect("a closing line");
+    assert!(open.starts_with(&format!("<data-{word}> ")) && !open.contains('\n'), "{open} and {close}");
+    (word, document)
+}
+
+/// The data that a result's text holds.
+pub fn fenced(result: &Value) -> Value {
+    serde_json::from_str(fence(result).1).expect("the text is JSON")
 }
 
 /// The protocol revisions that every transcript runs in.

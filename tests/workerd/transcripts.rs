@@ -1,6 +1,6 @@
 //! The same transcripts as natively, over HTTP.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ impl Judge for Nothing {
 
 #[test]
 fn every_transcript_in_every_revision() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let folder = crate::support::checkout().join("tests/transcripts");
     let mut files: Vec<_> =
         fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();

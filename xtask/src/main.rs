@@ -36,16 +36,20 @@ fn main() -> ExitCode {
     if let Err(error) = process::stop_everything_on_signals() {
         return fail(&error);
     }
+    let root = match root(std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from), std::env::current_dir().ok()) {
+        Ok(root) => root,
+        Err(error) => return fail(&error),
+    };
     let outcome = match words.as_slice() {
-        ["setup"] => setup::run(&root(), setup::Part::ALL).map(|_| true),
-        ["build"] => build::command(&root()).map(|()| true),
-        ["dev", flags @ ..] => Flags::parse(flags).and_then(|flags| dev::run(&root(), &flags)).map(|()| true),
+        ["setup"] => setup::run(&root, setup::Part::ALL).map(|_| true),
+        ["build"] => build::command(&root).map(|()| true),
+        ["dev", flags @ ..] => Flags::parse(flags).and_then(|flags| dev::run(&root, &flags)).map(|()| true),
         ["worker", flags @ ..] => {
-            Flags::parse(flags).and_then(|flags| services::worker_command(&root(), &flags)).map(|()| true)
+            Flags::parse(flags).and_then(|flags| services::worker_command(&root, &flags)).map(|()| true)
         }
-        ["test", suites @ ..] => test::run(&root(), suites),
-        ["bench"] => bench::run(&root()).map(|()| true),
-        ["contract", dir] => contract::run(Path::new(dir), &root().join("contract")).map(|()| true),
+        ["test", suites @ ..] => test::run(&root, suites),
+        ["bench"] => bench::run(&root).map(|()| true),
+        ["contract", dir] => contract::run(Path::new(dir), &root.join("contract")).map(|()| true),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
@@ -64,9 +68,13 @@ fn fail(error: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The checkout this program was compiled in.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+/// The checkout that this was started in, which need not be the one it was compiled in: that may have been moved or copied, target
+/// directory included. `package` is this package's folder, which `cargo run` sets; without it, what is looked for is above `here`.
+fn root(package: Option<PathBuf>, here: Option<PathBuf>) -> Result<PathBuf, String> {
+    let places = [package, here];
+    let mut above = places.iter().flatten().flat_map(|place| place.ancestors());
+    let root = above.find(|place| place.join("xtask/Cargo.toml").is_file());
+    root.map(Path::to_path_buf).ok_or_else(|| "this is no checkout: run `cargo xtask` inside one".to_owned())
 }
 
 /// `--name value` pairs of `dev` and `worker`.
@@ -105,5 +113,29 @@ impl Flags {
             return Err("--port and --sandbox-port must differ".to_owned());
         }
         Ok(flags)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::root;
+
+    #[test]
+    fn the_checkout_is_the_one_it_is_started_in() {
+        let scratch = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo"))
+            .join(format!("../target/tmp/checkouts-{}", std::process::id()));
+        let [copy, other] = ["copy", "other"].map(|name| scratch.join(name));
+        for checkout in [&copy, &other] {
+            fs::create_dir_all(checkout.join("xtask/src")).expect("a folder");
+            fs::write(checkout.join("xtask/Cargo.toml"), "").expect("a file");
+        }
+        let find = |package: Option<PathBuf>, here: Option<PathBuf>| root(package, here).expect("a checkout");
+        assert_eq!(find(Some(copy.join("xtask")), Some(other.clone())), copy);
+        assert_eq!(find(None, Some(copy.join("xtask/src"))), copy, "run without cargo");
+        assert_eq!(find(Some(PathBuf::from("/")), Some(other.clone())), other, "another package's");
+        assert!(root(None, Some(PathBuf::from("/"))).is_err());
+        fs::remove_dir_all(scratch).expect("removed");
     }
 }

@@ -4,6 +4,7 @@
 
 mod authorization;
 mod clients;
+mod fence;
 mod gate;
 mod guesses;
 mod names;
@@ -13,7 +14,7 @@ mod results;
 mod sandbox;
 mod statements;
 
-use std::{fs, path::Path};
+use std::fs;
 
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ use crate::support::{Call, request};
 
 #[test]
 fn every_row_has_a_test_that_is_found_by_its_id() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native/field");
+    let folder = crate::support::checkout().join("tests/native/field");
     let files = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
     let tests: String = files.map(|path| fs::read_to_string(path).expect("text")).collect();
     let rows = include_str!("../../cases/field.tsv").lines().skip(1);
