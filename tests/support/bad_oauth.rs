@@ -7,7 +7,7 @@ use super::{
     Answer, Driver,
     bad_inputs::{Row, list},
     oauth::{
-        Flow, REDIRECT, Tokens, VERIFIER, attribute, browser_form, elements, fields, form, get, list_clusters,
+        Flow, REDIRECT, Tokens, VERIFIER, altered, attribute, browser_form, elements, fields, form, get, list_clusters,
         parameter, registration, tool_with_token, with, with_token, without,
     },
 };
