@@ -35,6 +35,8 @@ pub struct Allowance {
     calls: Cell<usize>,
     result_bytes: Cell<usize>,
     scanned_bytes: Cell<usize>,
+    promised: Cell<u32>,
+    waited: Cell<bool>,
 }
 
 impl Allowance {
@@ -48,6 +50,8 @@ impl Allowance {
             calls: Cell::new(1),
             result_bytes: Cell::new(RESULT_BYTES_MAX),
             scanned_bytes: Cell::new(SCANNED_BYTES_MAX),
+            promised: Cell::new(0),
+            waited: Cell::new(false),
         }
     }
 
@@ -92,6 +96,26 @@ impl Allowance {
             self.held.set(self.held.get().saturating_add(requests));
             Held { allowance: self, requests }
         })
+    }
+
+    /// The calls that are to come take at least so many requests.
+    pub fn promise(&self, requests: u32) {
+        self.promised.set(requests);
+    }
+
+    /// A call begins that was promised so many.
+    pub fn fulfil(&self, requests: u32) {
+        self.promised.set(self.promised.get().saturating_sub(requests));
+    }
+
+    /// Whether a request can be sent that no call needs which is to come.
+    pub fn can_spare_request(&self) -> bool {
+        self.fits(self.promised.get().saturating_add(1))
+    }
+
+    /// Takes the one wait for a state that all calls together have; whether it was there.
+    pub fn take_wait(&self) -> bool {
+        !self.waited.replace(true)
     }
 
     /// How many calls share what is left of the results.

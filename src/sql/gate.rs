@@ -38,7 +38,7 @@ pub struct Statement {
 }
 
 /// Changes of schema and accounts. Each commits by itself.
-const SCHEMA: &[&str] =
+pub(super) const SCHEMA: &[&str] =
     &["create", "alter", "drop", "truncate", "rename", "recover", "flashback", "grant", "revoke", "analyze", "split"];
 
 const TRANSACTION: &[&str] = &["begin", "start", "commit", "rollback", "savepoint", "release", "xa"];
