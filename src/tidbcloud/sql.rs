@@ -504,6 +504,7 @@ impl<'a, P: Platform> Databases<'a, P> {
             timeout: TIMEOUT.min(remaining),
         };
         let mut reader = Reader::new(self.limits(statement.query));
+        let sent = cloud.platform.now();
         let response = cloud.platform.exchange(request, &mut reader).await.map_err(|error| Trouble::Failed {
             failure: ApiError::of_fetch(error).into(),
             maybe_done: error != FetchError::Exhausted,
@@ -518,7 +519,11 @@ impl<'a, P: Platform> Databases<'a, P> {
         self.allowance.scanned(reader.scanned());
         let session = response.headers.get("tidb-session").unwrap_or_default();
         match reader.finish() {
-            Ok(rows) => Ok(Answered { rows, session }),
+            Ok(rows) => {
+                let elapsed = sent.until(cloud.platform.now()).as_millis();
+                let elapsed_millis = u64::try_from(elapsed).unwrap_or(u64::MAX);
+                Ok(Answered { rows: Rows { elapsed_millis, ..rows }, session })
+            }
             Err(unread) => {
                 let failure = match unread {
                     Unread::TooLong => ApiError::TooLarge,

@@ -19,7 +19,9 @@ pub(super) fn must_read(text: &str) -> Result<(), ToolError> {
 
 /// A statement that no tool runs.
 pub(super) fn rejected(reason: sql::Reason) -> ToolError {
-    ToolError::new(ToolErrorCode::SqlRejected, reason.sentence())
+    let text = reason.sentence();
+    let (message, hint) = text.split_once(". ").unwrap_or((&text, "Change the statement."));
+    ToolError::new(ToolErrorCode::SqlRejected, message).hint(hint)
 }
 
 /// A statement as it is sent.

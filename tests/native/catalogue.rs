@@ -135,3 +135,24 @@ fn every_tool_has_a_conversation_that_succeeds_and_one_that_fails() {
         }
     }
 }
+
+/// What a host shows a model of a tool: name, description and arguments.
+#[test]
+fn what_a_model_reads_of_each_tool_is_short() {
+    let vocabulary = tiktoken_rs::o200k_base().expect("the vocabulary");
+    let tokens = |value: &Value| vocabulary.encode_ordinary(&value.to_string()).len();
+    let mut all = 0;
+    for tool in listed() {
+        let lean =
+            json!({"name": tool["name"], "description": tool["description"], "inputSchema": tool["inputSchema"]});
+        println!(
+            "{:28} lean {:4} output {:4} title+annotations {:4}",
+            tool["name"].as_str().unwrap_or_default(),
+            tokens(&lean),
+            tokens(&tool["outputSchema"]),
+            tokens(&tool["annotations"]) + tokens(&tool["title"])
+        );
+        all += tokens(&lean);
+    }
+    println!("lean: {all} tokens");
+}

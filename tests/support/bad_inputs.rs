@@ -209,7 +209,7 @@ pub const REQUESTS: &[Entry] = &[
         };
         arguments().iter().flat_map(missing).collect()
     }),
-    ("TOOLS-010", || each("pageSize", &json!("10"))),
+    ("TOOLS-010", || each("pageSize", &json!("ten"))),
     ("TOOLS-011", || each("pageSize", &json!(10.5))),
     ("TOOLS-012", || each("pageSize", &json!(0))),
     ("TOOLS-016", || each("pageSize", &json!(9_007_199_254_740_993_u64))),
@@ -403,7 +403,7 @@ pub fn arguments() -> Vec<(&'static str, Value, Value)> {
         ("tidbcloud_list_aliases", json!({}), json!({})),
         ("tidbcloud_list_regions", json!({}), json!({})),
         ("tidbcloud_list_clusters", json!({}), page()),
-        ("tidbcloud_get_cluster", on_cluster(), json!({})),
+        ("tidbcloud_get_cluster", on_cluster(), json!({"waitSeconds": 20})),
         (
             "tidbcloud_create_cluster",
             json!({"displayName": "orders", "region": "regions/aws-us-east-1"}),
@@ -416,7 +416,7 @@ pub fn arguments() -> Vec<(&'static str, Value, Value)> {
         ),
         ("tidbcloud_delete_cluster", on_cluster(), json!({})),
         ("tidbcloud_list_branches", on_cluster(), page()),
-        ("tidbcloud_get_branch", on_branch(), json!({})),
+        ("tidbcloud_get_branch", on_branch(), json!({"waitSeconds": 20})),
         (
             "tidbcloud_create_branch",
             json!({"cluster": "shop", "displayName": "twig"}),
