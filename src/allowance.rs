@@ -16,6 +16,10 @@ const SUBREQUESTS_MAX: u32 = 50;
 /// server secret.
 const OBJECTS_TO_COME: u32 = 2;
 
+/// What must be left, beside its statements, where a transaction begins: BEGIN, and up to four Durable Objects where the key
+/// is new here.
+pub const TO_BEGIN: u32 = 5;
+
 /// A statement of 30 s, after 20 s in which a new SQL user begins to work, and 5 s for the control plane. Many clients
 /// give up after 60 s.
 pub const TIME_MAX: Duration = Duration::from_secs(55);
@@ -110,7 +114,9 @@ impl Allowance {
 
     /// Whether a request can be sent that no call needs which is to come.
     pub fn can_spare_request(&self) -> bool {
-        self.fits(self.promised.get().saturating_add(1))
+        let promised = self.promised.get();
+        let to_come = if promised == 0 { 0 } else { promised.saturating_add(TO_BEGIN + OBJECTS_TO_COME) };
+        self.fits(to_come.saturating_add(1))
     }
 
     /// Takes the one wait for a state that all calls together have; whether it was there.

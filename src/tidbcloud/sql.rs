@@ -19,7 +19,7 @@ use super::{
     units::{ClusterId, Malformed, Target},
 };
 use crate::{
-    allowance::Allowance,
+    allowance::{Allowance, TO_BEGIN},
     http::{Headers, Method, Response},
     platform::{FetchError, Outbound, Platform},
     secret::Secret,
@@ -41,8 +41,6 @@ const ATTEMPTS_MAX: u32 = 2;
 const LOGIN_WAIT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 /// What COMMIT leaves of the time, so that a ROLLBACK can follow it: one round trip. Statements leave twice as much.
 const ENDING: Duration = Duration::from_secs(2);
-/// BEGIN, and up to four Durable Objects where the key is new here: what is left after them holds the rest of a transaction.
-const TO_BEGIN: u32 = 5;
 /// Errors after which a read can be sent again: deadlock (1213), write conflict (8022, 9007), and storage or placement
 /// servers that are busy or out of reach (9001 to 9005). TiDB, "Error Codes and Troubleshooting".
 const BUSY: [u16; 8] = [1213, 8022, 9001, 9002, 9003, 9004, 9005, 9007];

@@ -51,9 +51,12 @@ impl From<ApiError> for ToolError {
                 "Ask the person to do it in the TiDB Cloud console.",
                 false,
             ),
-            ApiError::Refused(_) => {
-                (Code::InvalidArgument, "TiDB Cloud refused the request.", "Change the arguments accordingly.", false)
-            }
+            ApiError::Refused(_) => (
+                Code::InvalidArgument,
+                "TiDB Cloud refused the request.",
+                "Change the argument that it is about.",
+                false,
+            ),
             ApiError::RateLimited { .. } => (
                 Code::RateLimitedUpstream,
                 "TiDB Cloud had too many requests with these credentials.",

@@ -33,7 +33,7 @@ pub use self::{
 use crate::{
     alias::Aliases,
     allowance::{self, Allowance},
-    mcp::tools::{Annotations, CacheScope, Definition, Listing, ToolError, Toolbox},
+    mcp::tools::{Annotations, CacheScope, Definition, Listing, ToolError, ToolErrorCode, Toolbox},
     platform::{Platform, UnixMillis},
     scope::Scope,
     secret::Secret,
@@ -476,11 +476,35 @@ impl<P: Platform> Tools<'_, P> {
         self.allowance.fulfil(requests_min(name, &arguments));
         self.view.complete(&mut arguments);
         let deadline = self.platform.now().after(tool.time_max).min(self.allowance.deadline());
-        match self.organizations {
+        let named = named(&arguments);
+        let answer = match self.organizations {
             [only] => self.run_in(tool, only, arguments, deadline).await,
             _ => self.run_in_one_or_all(tool, arguments, deadline).await,
-        }
+        };
+        answer.map_err(|error| about(error, &named))
     }
+}
+
+/// What a call is about, in its own words.
+fn named(arguments: &Map<String, Value>) -> String {
+    let name = |name| Some(format!("{name} `{}`", arguments.get(name)?.as_str()?));
+    let all: Vec<_> = ["cluster", "branch", "parent", "displayName", "userName"].into_iter().filter_map(name).collect();
+    all.join(", ")
+}
+
+/// Says what a call was about where an error does not: TiDB Cloud knows of ids, and the caller of what it wrote.
+fn about(mut error: ToolError, named: &str) -> ToolError {
+    use ToolErrorCode::{Conflict, FailedPrecondition, InvalidArgument, NotFound};
+    let of_it = match error.code {
+        NotFound | Conflict | FailedPrecondition => true,
+        // TiDB Cloud's refusal of arguments that were read: before that, what they name is not fit to be shown.
+        InvalidArgument => error.upstream.is_some(),
+        _ => false,
+    };
+    if of_it && !named.is_empty() && !error.message.contains('`') {
+        error.message.push_str(&format!(" The call names {named}."));
+    }
+    error
 }
 
 /// The tools as a Markdown table: name, what it does, effect.

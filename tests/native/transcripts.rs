@@ -22,8 +22,13 @@ impl Judge for Schemas {
         let structured = &result["structuredContent"];
         if result["isError"] == Value::Bool(true) {
             let error = &structured["error"];
-            for field in ["code", "message", "requestId"] {
+            for field in ["code", "requestId"] {
                 assert!(error[field].is_string(), "{tool}: {error}");
+            }
+            // What happened, and one thing to do.
+            for field in ["message", "hint"] {
+                let ends = |text: &str| text.ends_with(['.', '!', '?', '\u{2026}']);
+                assert!(error[field].as_str().is_some_and(ends), "{tool}: {error}");
             }
             assert!(error["retryable"].is_boolean(), "{tool}: {error}");
             return;

@@ -668,6 +668,9 @@ pub fn check(row: &Row, call: &Call, answer: &Answer) -> String {
             let message = error["message"].as_str().unwrap_or_default();
             let shown = json["result"]["content"][0]["text"].as_str().unwrap_or_default();
             assert!(shown.starts_with(message) && shown.contains(request_id) && shown.contains(code), "{place}");
+            for text in [message, error["hint"].as_str().unwrap_or_default()] {
+                assert!(text.ends_with(['.', '!', '?', '\u{2026}']), "{text} {place}");
+            }
             if row.area == "ident" {
                 assert!(message.contains(&format!("`{}`", row.argument())), "{place}");
             }
