@@ -353,18 +353,18 @@ fn a_wait_ends_after_five_questions_and_there_is_one_in_a_batch() {
     });
     assert_eq!(answers.as_array().map(Vec::len), Some(3));
     assert_eq!((requests.len(), server.world.clock.get() - start), (7, 20_000), "{requests:?}");
-    // A wait takes no request that a call after it was promised: 22 for twenty statements, and 16 for fourteen.
+    // A wait takes no request that a call after it was promised: 22 for twenty statements, and 13 for eleven.
     server.advance(60);
     let (answers, requests) = asked(&mut server, |server| {
         server
-            .send(batch([("tidbcloud_get_cluster", wait()), ("db_execute", many(20)), ("db_execute", many(14))]))
+            .send(batch([("tidbcloud_get_cluster", wait()), ("db_execute", many(20)), ("db_execute", many(11))]))
             .json()
     });
     assert_eq!(answers[0]["result"]["structuredContent"]["state"], "CREATING", "{answers}");
-    for (at, count) in [(1, 20), (2, 14)] {
+    for (at, count) in [(1, 20), (2, 11)] {
         assert_eq!(answers[at]["result"]["structuredContent"]["statementCount"], count, "{answers}");
     }
-    assert!((39..=45).contains(&requests.len()), "{requests:?}");
+    assert!((36..=45).contains(&requests.len()), "{requests:?}");
 }
 
 #[test]
