@@ -494,9 +494,9 @@ fn named(arguments: &Map<String, Value>) -> String {
 
 /// Says what a call was about where an error does not: TiDB Cloud knows of ids, and the caller of what it wrote.
 fn about(mut error: ToolError, named: &str) -> ToolError {
-    use ToolErrorCode::{Conflict, FailedPrecondition, InvalidArgument, NotFound};
+    use ToolErrorCode::{Conflict, FailedPrecondition, InvalidArgument, NotFound, OutcomeUnknown, PermissionDenied};
     let of_it = match error.code {
-        NotFound | Conflict | FailedPrecondition => true,
+        NotFound | Conflict | FailedPrecondition | OutcomeUnknown | PermissionDenied => true,
         // TiDB Cloud's refusal of arguments that were read: before that, what they name is not fit to be shown.
         InvalidArgument => error.upstream.is_some(),
         _ => false,

@@ -267,6 +267,6 @@ fn one<T: std::fmt::Display>(
     Err(if similar.is_empty() {
         error.hint(format!("Call {list} to see the names."))
     } else {
-        error.hint(format!("Similar names: {}.", similar.join(", ")))
+        error.hint(format!("Similar names: {}. Use one of them, or call {list}.", similar.join(", ")))
     })
 }
