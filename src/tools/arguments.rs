@@ -69,13 +69,14 @@ fn plain(value: &Value, schema: &Value) -> Option<Value> {
         _ => return None,
     };
     let whole = match (value, &written) {
-        _ if kind != "integer" => None,
         (Value::String(text), Value::Number(_)) => whole_text(text.trim()),
         (_, Value::Number(number)) => whole(number),
         _ => None,
     };
-    let written = if kind == "integer" { whole.map(Value::from)? } else { written };
-    is_of(&written, kind).then_some(written)
+    match kind {
+        "integer" => whole.map(Value::from),
+        _ => Some(written).filter(|written| is_of(written, kind)),
+    }
 }
 
 /// An integer of JSON Schema: `10.0` and `1e1` are one, and Rust's readers take neither.
@@ -225,5 +226,32 @@ fn unknown(name: &str, properties: Option<&Map<String, Value>>) -> ToolError {
         Some((_, instead)) => error.hint(*instead),
         None if known.is_empty() => error.hint("It takes no arguments."),
         None => error.hint(format!("It takes: {}.", known.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::plain;
+
+    /// Kinds that no tool has today are read by the same rules.
+    #[test]
+    fn text_is_read_as_the_kind_that_the_schema_has() {
+        let read = |kind: &str, written| plain(&written, &json!({ "type": kind }));
+        for (text, meant) in [("true", true), ("False", false), (" TRUE ", true)] {
+            assert_eq!(read("boolean", json!(text)), Some(json!(meant)), "{text}");
+        }
+        for other in [json!("yes"), json!("1"), json!(1), json!("null"), json!("[true]")] {
+            assert_eq!(read("boolean", other.clone()), None, "{other}");
+        }
+        assert_eq!(read("number", json!("10.5")), Some(json!(10.5)));
+        assert_eq!(read("number", json!("ten")), None);
+        assert_eq!(read("array", json!("[1, \"a\"]")), Some(json!([1, "a"])));
+        assert_eq!(read("array", json!("a")), Some(json!(["a"])));
+        assert_eq!(read("array", json!("[1")), None);
+        assert_eq!(read("object", json!("{\"a\": {\"b\": []}}")), Some(json!({"a": {"b": []}})));
+        assert_eq!(read("object", json!("[]")), None);
+        assert_eq!(read("string", json!("10")), None);
     }
 }
