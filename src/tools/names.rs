@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::fit::text_size;
 use crate::tidbcloud::Rows;
 
-/// Names of members, a token, numbers and a notice.
-const FRAME_BYTES: usize = 400;
+/// Names of members, a database, a token, numbers and a notice.
+const FRAME_BYTES: usize = 520;
 
 /// A page of names.
 pub(super) struct Names {

@@ -80,6 +80,7 @@ macro_rules! transcripts {
 
 transcripts! {
     a_first_visit
+    arguments_as_hosts_write_them
     names_and_ids
     creating_a_cluster_whose_answer_gets_lost
     changing_a_cluster
