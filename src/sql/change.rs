@@ -43,11 +43,6 @@ pub fn change(sql: &str) -> Option<String> {
     Some(words.join(" "))
 }
 
-/// The word that a statement begins with, in upper case.
-pub fn verb(sql: &str) -> Option<String> {
-    lexer::first_word(sql).map(|word| word.to_uppercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::change;

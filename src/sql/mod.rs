@@ -17,7 +17,7 @@ mod reason;
 mod variables;
 mod walk;
 
-pub use change::{change, verb};
+pub use change::change;
 pub use gate::{Class, Statement, classify, inspect, shows_variables};
 pub use reason::Reason;
 pub use variables::holds_secret;

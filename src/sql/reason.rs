@@ -86,57 +86,47 @@ impl Reason {
     /// The sentence, with `{}` where the word stands.
     fn template(&self) -> &'static str {
         match self {
-            Self::Empty => "There is no statement, only comments. Write the statement.",
+            Self::Empty => "There is no statement, only comments.",
             Self::TooLong => "The statement is longer than 64 KiB. Split the work.",
-            Self::TooDeep => "The statement nests more than 100 parentheses. Write it with fewer.",
-            Self::Unbalanced => "The parentheses do not match. Count them.",
-            Self::Unterminated => "A quote is not closed. Close it, and double a quote inside of a string.",
+            Self::TooDeep => "The statement nests more than 100 parentheses.",
+            Self::Unbalanced => "The parentheses do not match.",
+            Self::Unterminated => "A quote is not closed.",
             Self::Characters => {
-                "A character outside of quotes is not allowed: control characters, unusual blanks and \\ { } [ ] ? are refused. Leave it out."
+                "A character outside of quotes is not allowed: control characters, unusual blanks and \\ { } [ ] ? are refused."
             }
             Self::Comment => "A comment is not closed, or ends where readers of SQL disagree. Leave comments out.",
             Self::ExecutableComment => "A comment that a server executes is not allowed. Write its content as SQL.",
-            Self::Hint => {
-                "Hints are allowed right after the verb only, and none that change settings. Leave the hint out."
-            }
+            Self::Hint => "Hints are allowed right after the verb only, and none that change settings.",
             Self::NumberRunsOn => "A number runs on as a word. Put names that begin with a digit in backticks.",
-            Self::SeveralStatements => {
-                "This is more than one statement. Send one; db_execute takes several as an array."
-            }
+            Self::SeveralStatements => "One statement only.",
             Self::Backslash => {
                 "A backslash in a string means different things in different SQL modes. Double quotes by '' instead."
             }
-            Self::Statement => "This kind of statement is not run by any tool. Ask the person to run it.",
+            Self::Statement => "This kind of statement is not run by any tool.",
             Self::Structure => {
                 "This statement cannot be followed. Write WITH name AS (SELECT ...) SELECT ..., or EXPLAIN SELECT ...."
             }
-            Self::Show => "This SHOW statement is not allowed. Query information_schema in its place.",
+            Self::Show => "This SHOW statement is not allowed.",
             Self::Into => {
                 "INTO writes a file or a variable and is not allowed. Put a column of that name in backticks."
             }
             Self::Locks => {
                 "A read that takes locks is not allowed: leave out FOR UPDATE, FOR SHARE and LOCK IN SHARE MODE."
             }
-            Self::VariableValue => {
-                "SHOW VARIABLES is filtered by name only, not by `Value`. Use LIKE with a part of the name."
-            }
+            Self::VariableValue => "SHOW VARIABLES is filtered by name only, not by `Value`.",
             Self::Digest => "A digest stands for a statement that nobody here has read. Write the statement itself.",
             Self::OpensAccount => {
                 "SQL makes and unlocks no accounts: the password would be empty, or pass through the model. Use db_create_user."
             }
-            Self::SystemSchema => {
-                "The schema `mysql` holds password hashes and is not open to tools. Query information_schema in its place."
-            }
-            Self::Assignment => "Setting a variable is not allowed. Leave the assignment out.",
-            Self::Function(_) => "`{}` is not on the list of functions that tools run. Write the statement without it.",
+            Self::SystemSchema => "The schema `mysql` holds password hashes and is not open to tools.",
+            Self::Assignment => "Setting a variable is not allowed.",
+            Self::Function(_) => "`{}` is not on the list of functions that tools run.",
             Self::Sequence(_) => "`{}` advances a sequence, which is not a read. Use db_execute, and not in a view.",
-            Self::SecretVariable(_) => "The variable `{}` may hold a secret and is not open to tools. Leave it out.",
+            Self::SecretVariable(_) => "The variable `{}` may hold a secret and is not open to tools.",
             Self::VariableTable(_) => {
                 "`{}` prints secret variables. Use SHOW VARIABLES LIKE '...', or write the schema before a table of your own."
             }
-            Self::ManagedUser(_) => {
-                "Account statements do not touch managed users and their roles: `{}` is one. Name another account."
-            }
+            Self::ManagedUser(_) => "Account statements do not touch managed users and their roles: `{}` is one.",
         }
     }
 }

@@ -161,7 +161,9 @@ impl Timestamp {
     pub fn at(moment: UnixMillis) -> Self {
         let seconds = i64::try_from(moment.0 / 1_000).unwrap_or_default();
         let moment = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        Self(moment.format(&Rfc3339).unwrap_or_default(), moment)
+        let ((year, month, day), (hour, minute, second)) = (moment.to_calendar_date(), moment.to_hms());
+        let month = u8::from(month);
+        Self(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"), moment)
     }
 
     /// The moment; one before 1970 counts as 1970.

@@ -11,11 +11,8 @@ use crate::{
 pub(super) fn must_read(text: &str) -> Result<(), ToolError> {
     match sql::classify(text) {
         Class::Read => Ok(()),
-        Class::Write => {
-            let what = sql::verb(text).map_or_else(|| "This statement".to_owned(), |verb| format!("`{verb}`"));
-            let error = ToolError::new(ToolErrorCode::ReadOnlyViolation, format!("{what} changes something."));
-            Err(error.hint("db_query only reads; use db_execute to change data."))
-        }
+        Class::Write => Err(ToolError::new(ToolErrorCode::ReadOnlyViolation, "This statement changes something.")
+            .hint("db_query only reads; use db_execute to change data.")),
         Class::Reject(reason) => Err(rejected(reason)),
     }
 }
