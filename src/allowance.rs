@@ -16,6 +16,10 @@ const SUBREQUESTS_MAX: u32 = 50;
 /// server secret.
 const OBJECTS_TO_COME: u32 = 2;
 
+/// What must be left, beside its statements, where a transaction begins: BEGIN, and up to four Durable Objects where the key
+/// is new here.
+pub const TO_BEGIN: u32 = 5;
+
 /// A statement of 30 s, after 20 s in which a new SQL user begins to work, and 5 s for the control plane. Many clients
 /// give up after 60 s.
 pub const TIME_MAX: Duration = Duration::from_secs(55);
@@ -35,6 +39,8 @@ pub struct Allowance {
     calls: Cell<usize>,
     result_bytes: Cell<usize>,
     scanned_bytes: Cell<usize>,
+    promised: Cell<u32>,
+    waited: Cell<bool>,
 }
 
 impl Allowance {
@@ -48,6 +54,8 @@ impl Allowance {
             calls: Cell::new(1),
             result_bytes: Cell::new(RESULT_BYTES_MAX),
             scanned_bytes: Cell::new(SCANNED_BYTES_MAX),
+            promised: Cell::new(0),
+            waited: Cell::new(false),
         }
     }
 
@@ -92,6 +100,28 @@ impl Allowance {
             self.held.set(self.held.get().saturating_add(requests));
             Held { allowance: self, requests }
         })
+    }
+
+    /// The calls that are to come take at least so many requests.
+    pub fn promise(&self, requests: u32) {
+        self.promised.set(requests);
+    }
+
+    /// A call begins that was promised so many.
+    pub fn fulfil(&self, requests: u32) {
+        self.promised.set(self.promised.get().saturating_sub(requests));
+    }
+
+    /// Whether a request can be sent that no call needs which is to come.
+    pub fn can_spare_request(&self) -> bool {
+        let promised = self.promised.get();
+        let to_come = if promised == 0 { 0 } else { promised.saturating_add(TO_BEGIN + OBJECTS_TO_COME) };
+        self.fits(to_come.saturating_add(1))
+    }
+
+    /// Takes the one wait for a state that all calls together have; whether it was there.
+    pub fn take_wait(&self) -> bool {
+        !self.waited.replace(true)
     }
 
     /// How many calls share what is left of the results.

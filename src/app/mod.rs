@@ -259,7 +259,7 @@ impl<'a, P: Platform> App<'a, P> {
             Err(error) => return body_refused(error, &line.request_id),
         };
         line.bytes_in = bytes.len();
-        let parsed = match mcp::parse(&head.headers, &bytes) {
+        let parsed = match mcp::parse(&head.headers, &bytes, tools::normalize) {
             Ok(parsed) => parsed,
             Err(rejection) => {
                 line.rpc_error_code = Some(rejection.error.code);
@@ -316,7 +316,9 @@ impl<'a, P: Platform> App<'a, P> {
             view_is_own: admitted.session.is_some_and(|session| !session.view.is_everything()),
         };
         tools.allowance.share_among(parsed.tool_calls().count());
-        if !tools.allowance.fits(requests_min(&parsed, &tools)) {
+        let requests_min = requests_min(&parsed, &tools);
+        tools.allowance.promise(requests_min);
+        if !tools.allowance.fits(requests_min) {
             let message = "The calls of this batch need more requests to TiDB Cloud than one HTTP request may send. \
                 Nothing ran: send fewer of them at once.";
             return mcp::Rejection::invalid_request("BATCH_TOO_LARGE", message).response(&request_id);

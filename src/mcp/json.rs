@@ -51,6 +51,11 @@ pub(super) fn read(body: &[u8]) -> Result<Document, Refusal> {
     })
 }
 
+/// A value that somebody wrote as text, held to the same rules as a body.
+pub fn text(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok().map(|Strict(value)| value)
+}
+
 /// A value whose objects have no key twice.
 struct Strict(Value);
 

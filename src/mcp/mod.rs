@@ -21,7 +21,7 @@ mod tests;
 
 use serde_json::Value;
 
-pub use self::http::precheck;
+pub use self::{http::precheck, json::text as json_text};
 use self::{
     json::{Document, Refusal},
     jsonrpc::{Id, Malformed, Message, Request, RpcError},
@@ -142,17 +142,17 @@ impl Rejection {
     }
 }
 
-/// Reads a body and finds the revision that serves it.
+/// Reads a body and finds the revision that serves it. `normalize` gives the arguments of tool calls their form.
 ///
 /// # Errors
 ///
 /// 400 with -32700 (not JSON), -32600 (not a message that may be posted), -32602 (`_meta` incomplete), -32020 (headers
 /// disagree with the body) or -32022 (revision not served), checked in this order.
-pub fn parse(headers: &Headers, body: &[u8]) -> Result<Parsed, Rejection> {
+pub fn parse(headers: &Headers, body: &[u8], normalize: tools::Normalize) -> Result<Parsed, Rejection> {
     let value = match json::read(body) {
         Ok(Document::One(value)) => value,
         Ok(Document::Batch(values)) => {
-            return parse_batch(headers, values).map_err(|error| Rejection::bad_request(None, error));
+            return parse_batch(headers, values, normalize).map_err(|error| Rejection::bad_request(None, error));
         }
         Err(Refusal::Syntax(problem)) => {
             let error = RpcError::parse(format!("The body is not JSON: {problem}."));
@@ -163,7 +163,8 @@ pub fn parse(headers: &Headers, body: &[u8]) -> Result<Parsed, Rejection> {
             return Err(Rejection::bad_request(None, error));
         }
     };
-    let message = Message::read(value).map_err(|Malformed { id, error }| Rejection::bad_request(id, error))?;
+    let message =
+        read_message(value, normalize).map_err(|Malformed { id, error }| Rejection::bad_request(id, error))?;
     match message {
         Message::Request(request) => match http::revision(headers, &request) {
             Ok(revision) => Ok(Parsed { revision, content: Content::Request(request) }),
@@ -184,14 +185,25 @@ pub fn parse(headers: &Headers, body: &[u8]) -> Result<Parsed, Rejection> {
     }
 }
 
-fn parse_batch(headers: &Headers, values: Vec<Value>) -> Result<Parsed, RpcError> {
+/// A message; the arguments of a tool call are in their form from here on.
+fn read_message(value: Value, normalize: tools::Normalize) -> Result<Message, Malformed> {
+    let mut message = Message::read(value)?;
+    if let Message::Request(request) = &mut message
+        && request.method == Method::ToolsCall.as_str()
+    {
+        tools::normalize(&mut request.params, normalize);
+    }
+    Ok(message)
+}
+
+fn parse_batch(headers: &Headers, values: Vec<Value>, normalize: tools::Normalize) -> Result<Parsed, RpcError> {
     let Some(revision) = http::legacy_revision(headers).ok().filter(|revision| revision.has_batches()) else {
         return Err(RpcError::invalid_request("This protocol version has no batches: post one message."));
     };
     if values.is_empty() {
         return Err(RpcError::invalid_request("The batch is empty."));
     }
-    let messages: Vec<_> = values.into_iter().map(Message::read).collect();
+    let messages: Vec<_> = values.into_iter().map(|value| read_message(value, normalize)).collect();
     for message in &messages {
         if let Ok(Message::Request(request)) = message {
             if request.method == "initialize" {

@@ -458,7 +458,10 @@ fn error_data() {
     let long = modern(&"\u{20ac}".repeat(42), json!({})).send().json();
     assert_eq!(long["error"]["message"], format!("Method not found: {}", "\u{20ac}".repeat(21)));
     let long = tool(&"t".repeat(1_000), json!({})).send().json();
-    assert_eq!(long["error"]["message"], format!("Unknown tool: {}", "t".repeat(64)));
+    assert_eq!(
+        long["error"]["message"],
+        format!("Unknown tool: {}. Call tools/list to see the names.", "t".repeat(64))
+    );
 }
 
 #[test]
@@ -896,7 +899,7 @@ impl Post {
     }
 
     fn parsed(&self) -> Parsed {
-        parse(&self.headers.iter().cloned().collect(), &self.bytes_sent()).unwrap()
+        parse(&self.headers.iter().cloned().collect(), &self.bytes_sent(), |_, _| {}).unwrap()
     }
 
     fn summary(&self) -> Summary {
@@ -908,7 +911,7 @@ impl Post {
         let headers: Headers = self.headers.iter().cloned().collect();
         let refused = match precheck(&headers) {
             Some(rejection) => rejection,
-            None => match parse(&headers, &self.bytes_sent()) {
+            None => match parse(&headers, &self.bytes_sent(), |_, _| {}) {
                 Ok(parsed) => {
                     parsed.summary();
                     return block_on(dispatch(&SERVER, parsed, &Tools));

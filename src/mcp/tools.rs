@@ -96,11 +96,10 @@ pub struct UpstreamAnswer {
 pub struct ToolError {
     /// Stable code.
     pub code: ToolErrorCode,
-    /// What happened, in one sentence.
+    /// What happened, in whole sentences that name the word or argument at fault.
     pub message: String,
-    /// What to do next, in one sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    /// One thing to do next, in a whole sentence.
+    pub hint: String,
     /// Whether the same call can succeed later, and is safe to repeat.
     pub retryable: bool,
     /// Seconds to wait before that.
@@ -117,19 +116,34 @@ pub struct ToolError {
     pub cause: Option<Box<str>>,
 }
 
-impl ToolError {
-    /// An error that repeating the call will not mend.
-    pub fn new(code: ToolErrorCode, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            hint: None,
+/// What happened, without advice yet. An error that leaves the model without a next step cannot be made.
+#[must_use]
+pub struct Unadvised {
+    code: ToolErrorCode,
+    message: String,
+}
+
+impl Unadvised {
+    /// The error with what to do next.
+    pub fn hint(self, hint: impl Into<String>) -> ToolError {
+        ToolError {
+            code: self.code,
+            message: self.message,
+            hint: sentence(hint.into()),
             retryable: false,
             retry_after_seconds: None,
             upstream: None,
             details: None,
             cause: None,
         }
+    }
+}
+
+impl ToolError {
+    /// What happened: an error that repeating the call will not mend, once it says what to do next.
+    #[expect(clippy::new_ret_no_self, reason = "there is no error without advice")]
+    pub fn new(code: ToolErrorCode, message: impl Into<String>) -> Unadvised {
+        Unadvised { code, message: sentence(message.into()) }
     }
 
     /// A fault of this server: the cause goes to the log, and nothing of it to the caller.
@@ -138,19 +152,21 @@ impl ToolError {
         Self { cause: Some(cause.into()), ..error.hint("Report the request id to whoever runs it.") }
     }
 
-    /// The same error with advice.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
     /// The same error, marked as worth repeating.
     #[must_use]
     pub fn retryable(mut self) -> Self {
         self.retryable = true;
         self
     }
+}
+
+/// A text with an end mark: what an upstream or a database says often has none, and the next sentence follows it.
+fn sentence(mut text: String) -> String {
+    text.truncate(text.trim_end_matches([' ', '\n', ':', ';', ',']).len());
+    if !text.ends_with(['.', '!', '?', '\u{2026}']) {
+        text.push('.');
+    }
+    text
 }
 
 /// Who may be given what somebody was answered (MCP schema `CacheableResult`).
@@ -222,6 +238,17 @@ fn page(params: &Map<String, Value>, name: &str, items: &str, cache: CacheScope)
     Ok(Success::cacheable(format!(r#"{{"{name}":{items}}}"#), cache))
 }
 
+/// Gives the arguments of a call the form that the tool's schema says; which form that is only the toolbox knows.
+pub type Normalize = fn(tool: &str, arguments: &mut Map<String, Value>);
+
+/// Puts the arguments of a `tools/call` into their form before anybody reads them.
+pub(super) fn normalize(params: &mut Map<String, Value>, normalize: Normalize) {
+    let name = params.get("name").and_then(Value::as_str).map(str::to_owned);
+    if let (Some(name), Some(Value::Object(arguments))) = (name, params.get_mut("arguments")) {
+        normalize(&name, arguments);
+    }
+}
+
 /// `tools/call`. An unknown tool and parameters of the wrong shape are protocol errors; whatever is wrong with the
 /// arguments themselves is the tool's to say, so that the model can mend it.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/tools#error-handling>
@@ -233,13 +260,16 @@ pub(super) async fn call(
     let arguments = match params.remove("arguments") {
         None => Map::new(),
         Some(Value::Object(arguments)) => arguments,
-        Some(_) => return Err(RpcError::invalid_params("`arguments` must be an object.")),
+        Some(_) => return Err(RpcError::invalid_params("`arguments` must be an object. Send it as one JSON object.")),
     };
     let Some(name) = params.get("name").and_then(Value::as_str) else {
-        return Err(RpcError::invalid_params("`name` must be a string."));
+        return Err(RpcError::invalid_params("`name` must be a string. Send the name of a tool."));
     };
     if !toolbox.has(name) {
-        return Err(RpcError::invalid_params(format!("Unknown tool: {}", clip(name))));
+        return Err(RpcError::invalid_params(format!(
+            "Unknown tool: {}. Call tools/list to see the names.",
+            clip(name)
+        )));
     }
     Ok(match toolbox.call(name, arguments).await {
         Ok(structured) => Success::object(fence::result(&structured, &toolbox.boundary())),
@@ -249,8 +279,7 @@ pub(super) async fn call(
 
 /// A failed call as a result: the model reads the text, programs read `structuredContent.error`.
 fn failed(error: &ToolError, request_id: &str) -> Success {
-    let hint = error.hint.as_ref().map(|hint| format!(" {hint}")).unwrap_or_default();
-    let text = format!("{}{hint} [{}, request {request_id}]", error.message, error.code);
+    let text = format!("{} {} [{}, request {request_id}]", error.message, error.hint, error.code);
     let mut structured = json!(error);
     if let Some(members) = structured.as_object_mut() {
         members.insert("requestId".into(), request_id.into());

@@ -5,6 +5,7 @@
 //! is sent. It is an allow-list: what it does not know to be a read is not one.
 
 mod account;
+mod change;
 mod condition;
 mod functions;
 mod gate;
@@ -17,6 +18,7 @@ mod refused;
 mod variables;
 mod walk;
 
+pub use change::change;
 pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
 pub use reason::Reason;
 pub use variables::holds_secret;

@@ -70,7 +70,11 @@ impl JsonSchema for DatabaseName {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string" })
+        json_schema!({
+            "type": "string",
+            "pattern": r"^[\w$-]{1,64}$",
+            "description": "For unqualified names; default: none",
+        })
     }
 }
 

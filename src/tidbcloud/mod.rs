@@ -75,6 +75,9 @@ const CLOCK_SKEW: u64 = 5_000;
 /// When to look for a resource whose creation went unanswered: at once, and twice more, because lists may lag.
 const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2)];
 
+/// What the labels begin with that TiDB Cloud keeps for itself, for example `tidb.cloud/project`.
+pub const SYSTEM_LABEL_PREFIX: &str = "tidb.cloud/";
+
 /// TiDB Cloud as one caller sees it during one call.
 pub struct Cloud<'a, P> {
     platform: &'a P,
@@ -407,10 +410,10 @@ impl ClusterChange {
                 let monthly = cluster.spending_limit.and_then(|limit| limit.monthly).unwrap_or(0);
                 monthly == i64::from(limit.cents())
             }
-            // TiDB Cloud keeps labels of its own beside these, under `tidb.cloud/`.
+            // TiDB Cloud keeps labels of its own beside these.
             Self::Labels(labels) => {
-                let own = cluster.labels.iter().filter(|(name, _)| !name.starts_with("tidb.cloud/"));
-                let asked = labels.iter().filter(|(name, _)| !name.starts_with("tidb.cloud/"));
+                let own = cluster.labels.iter().filter(|(name, _)| !name.starts_with(SYSTEM_LABEL_PREFIX));
+                let asked = labels.iter().filter(|(name, _)| !name.starts_with(SYSTEM_LABEL_PREFIX));
                 own.eq(asked)
             }
         }

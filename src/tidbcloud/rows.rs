@@ -52,6 +52,8 @@ pub struct Rows {
     pub rows_affected: Option<u64>,
     /// The generated `AUTO_INCREMENT` value, where there was one.
     pub last_insert_id: Option<String>,
+    /// From sending the statement to the end of its answer, in milliseconds.
+    pub elapsed_millis: u64,
 }
 
 /// How much of an answer is kept and read, in bytes.
@@ -250,6 +252,7 @@ impl Reader {
         }
         let last_insert_id = members.last_insert_id.or(members.old_last_insert_id);
         Ok(Rows {
+            elapsed_millis: 0,
             types,
             skipped: self.limits.skipped_rows.min(self.seen),
             seen: self.seen,

@@ -174,7 +174,7 @@ impl<P: Platform> Cloud<'_, P> {
     }
 
     /// What is left of the time of the whole call.
-    pub(super) fn remaining(&self) -> Duration {
+    pub fn remaining(&self) -> Duration {
         self.platform.now().until(self.deadline)
     }
 

@@ -19,7 +19,7 @@ use super::{
     units::{ClusterId, Malformed, Target},
 };
 use crate::{
-    allowance::Allowance,
+    allowance::{Allowance, TO_BEGIN},
     http::{Headers, Method, Response},
     platform::{FetchError, Outbound, Platform},
     secret::Secret,
@@ -41,8 +41,6 @@ const ATTEMPTS_MAX: u32 = 2;
 const LOGIN_WAIT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 /// What COMMIT leaves of the time, so that a ROLLBACK can follow it: one round trip. Statements leave twice as much.
 const ENDING: Duration = Duration::from_secs(2);
-/// BEGIN, and up to four Durable Objects where the key is new here: what is left after them holds the rest of a transaction.
-const TO_BEGIN: u32 = 5;
 /// Errors after which a read can be sent again: deadlock (1213), write conflict (8022, 9007), and storage or placement
 /// servers that are busy or out of reach (9001 to 9005). TiDB, "Error Codes and Troubleshooting".
 const BUSY: [u16; 8] = [1213, 8022, 9001, 9002, 9003, 9004, 9005, 9007];
@@ -504,6 +502,7 @@ impl<'a, P: Platform> Databases<'a, P> {
             timeout: TIMEOUT.min(remaining),
         };
         let mut reader = Reader::new(self.limits(statement.query));
+        let sent = cloud.platform.now();
         let response = cloud.platform.exchange(request, &mut reader).await.map_err(|error| Trouble::Failed {
             failure: ApiError::of_fetch(error).into(),
             maybe_done: error != FetchError::Exhausted,
@@ -518,7 +517,11 @@ impl<'a, P: Platform> Databases<'a, P> {
         self.allowance.scanned(reader.scanned());
         let session = response.headers.get("tidb-session").unwrap_or_default();
         match reader.finish() {
-            Ok(rows) => Ok(Answered { rows, session }),
+            Ok(rows) => {
+                let elapsed = sent.until(cloud.platform.now()).as_millis();
+                let elapsed_millis = u64::try_from(elapsed).unwrap_or(u64::MAX);
+                Ok(Answered { rows: Rows { elapsed_millis, ..rows }, session })
+            }
             Err(unread) => {
                 let failure = match unread {
                     Unread::TooLong => ApiError::TooLarge,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Context, Effect, Tool, Toolset, arguments::spending_scope, output::ClusterView, types::Labels};
+use super::{Context, Effect, Tool, Toolset, arguments::spending_scope, output::{Brief, ClusterView}, types::Labels};
 use crate::{
     mcp::tools::ToolError,
     platform::Platform,
@@ -12,18 +12,19 @@ use crate::{
     tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
 };
 
-/// Create a Starter cluster. It returns while the cluster is CREATING: call tidbcloud_get_cluster until `state` is
-/// ACTIVE. It is free unless a spending limit is given.
+/// Create a Starter cluster, free without a spending limit. CREATING usually takes 30 s: call tidbcloud_get_cluster with
+/// `waitSeconds` until `state` is ACTIVE.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateCluster {
+    /// Name
     display_name: DisplayName,
-    /// `name` from tidbcloud_list_regions.
+    /// `name` from tidbcloud_list_regions
     #[schemars(with = "String")]
     region: RegionName,
-    /// Highest monthly bill.
-    #[schemars(with = "Option<u32>")]
+    /// Highest monthly bill; 0: free quota only
     spending_limit_usd_cents: Option<UsdCents>,
+    /// Your own labels
     labels: Option<Labels>,
 }
 
@@ -32,20 +33,20 @@ impl Tool for CreateCluster {
     const TITLE: &'static str = "Create cluster";
     const EFFECT: Effect = Effect::Create;
     const TOOLSET: Toolset = Toolset::Clusters;
-    type Output = ClusterView;
+    type Output = Brief<ClusterView>;
 
     /// More where it may cost money.
     fn scope(arguments: &Map<String, Value>) -> Scope {
         spending_scope(arguments).max(Self::EFFECT.scope())
     }
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
+    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Brief<ClusterView>, ToolError> {
         let new = NewCluster {
             display_name: self.display_name,
             region: self.region,
             spending_limit: self.spending_limit_usd_cents,
             labels: self.labels.map(Labels::into_inner).unwrap_or_default(),
         };
-        Ok(context.cloud().create_cluster(&new).await?.into())
+        Ok(Brief(context.cloud().create_cluster(&new).await?.into()))
     }
 }

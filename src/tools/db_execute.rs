@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Context, Effect, SQL_TIME_MAX, Tool, Toolset,
+    fit::cut_text,
     resolve::{BranchReference, ClusterReference},
     rows::RowsView,
     sql::{query, rejected, shown},
@@ -23,8 +24,8 @@ use crate::{
     },
 };
 
-/// Run SQL that changes data or schema: one statement, or up to 20. Several run in one transaction, unless one is DDL,
-/// which commits by itself.
+/// Run SQL that changes data or schema. Several statements run in one transaction, unless one is DDL, which commits by
+/// itself.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DbExecute {
@@ -41,6 +42,9 @@ pub(super) struct Executed {
     #[schemars(skip)]
     statement_count: usize,
     results: Vec<StatementResult>,
+    /// Of all statements together.
+    #[schemars(skip)]
+    elapsed_ms: u64,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -50,6 +54,10 @@ struct StatementResult {
     rows_affected: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_insert_id: Option<String>,
+    /// What a change of schema did.
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     result: Option<RowsView>,
@@ -61,11 +69,15 @@ struct Room {
     /// Statements that give rows, and those that do not.
     with_rows: usize,
     without_rows: usize,
+    elapsed_millis: u64,
 }
 
 impl Room {
-    /// `{"rowsAffected":18446744073709551615,"lastInsertId":"18446744073709551615"},` has 78 bytes.
-    const COUNT_BYTES: usize = 80;
+    /// `{"rowsAffected":18446744073709551615,"lastInsertId":"18446744073709551615"},` has 78 bytes, and
+    /// `{"rowsAffected":0,"done":""},` with [`Self::DONE_BYTES`] in it 88.
+    const COUNT_BYTES: usize = 90;
+    /// `"CREATE TABLE database.table"` and its quotes: longer names are cut.
+    const DONE_BYTES: usize = 60;
     /// What stands around the results, or an error around those of the statements before it.
     const FRAME_BYTES: usize = 100;
 
@@ -75,6 +87,7 @@ impl Room {
             left: bytes.saturating_sub(Self::FRAME_BYTES),
             with_rows: statements.len() - without_rows,
             without_rows,
+            elapsed_millis: 0,
         }
     }
 
@@ -88,12 +101,18 @@ impl Room {
         } else {
             self.without_rows = self.without_rows.saturating_sub(1);
         }
+        self.elapsed_millis = self.elapsed_millis.saturating_add(rows.elapsed_millis);
         let result = if rows.types.is_empty() {
-            StatementResult { rows_affected: rows.rows_affected, last_insert_id: rows.last_insert_id, result: None }
+            let mut done = sql::change(query.sql);
+            if let Some(done) = &mut done {
+                cut_text(done, Self::DONE_BYTES);
+            }
+            let Rows { rows_affected, last_insert_id, .. } = rows;
+            StatementResult { rows_affected, last_insert_id, done, result: None }
         } else {
             let within = share.saturating_sub(Self::COUNT_BYTES);
             let result = Some(shown(rows, query, within));
-            StatementResult { rows_affected: None, last_insert_id: None, result }
+            StatementResult { rows_affected: None, last_insert_id: None, done: None, result }
         };
         let bytes = serde_json::to_string(&result).map_or(0, |text| text.len() + 1);
         self.left = self.left.saturating_sub(bytes);
@@ -126,15 +145,14 @@ impl Tool for DbExecute {
         };
         let all = match arguments.get("sql") {
             Some(Value::Array(statements)) => !statements.is_empty() && statements.iter().all(spares),
-            Some(statement) => spares(statement),
-            None => false,
+            _ => false,
         };
         if all { Scope::Write } else { Scope::Destroy }
     }
 
     /// Its statements, and BEGIN and COMMIT where there are several. DDL, which has neither, is counted as if it had.
     fn requests_min(arguments: &Map<String, Value>) -> u32 {
-        match arguments.get("sql").and_then(Value::as_array).map_or(1, Vec::len) {
+        match arguments.get("sql").and_then(Value::as_array).map_or(0, Vec::len) {
             count @ 2..=Statements::COUNT_MAX => u32::try_from(count + 2).unwrap_or(u32::MAX),
             // Others are refused.
             count => u32::from(count == 1),
@@ -151,12 +169,13 @@ impl Tool for DbExecute {
             let mode = context.sql().run(&target, plan.class, None, mode, SqlEffect::Read).await?;
             grants_to_accounts_only(&mode)?;
         }
+        let mut room = Room::new(&statements, context.result_bytes());
         let results = if statements.len() == 1 || plan.one_by_one {
-            one_by_one(context, &target, database, &statements, &plan).await?
+            one_by_one(context, &target, database, &statements, &plan, &mut room).await?
         } else {
-            transaction(context, &target, database, &statements, &plan).await?
+            transaction(context, &target, database, &statements, &plan, &mut room).await?
         };
-        Ok(Executed { statement_count: results.len(), results })
+        Ok(Executed { statement_count: results.len(), results, elapsed_ms: room.elapsed_millis })
     }
 }
 
@@ -190,7 +209,7 @@ fn grants_to_accounts_only(mode: &Rows) -> Result<(), ToolError> {
         ToolErrorCode::SqlRejected,
         "GRANT is not run: without NO_AUTO_CREATE_USER in sql_mode it could make an account with an empty password.",
     )
-    .hint("Add NO_AUTO_CREATE_USER to the global sql_mode."))
+    .hint("Ask the person to add NO_AUTO_CREATE_USER to the global sql_mode."))
 }
 
 async fn one_by_one<P: Platform>(
@@ -199,8 +218,8 @@ async fn one_by_one<P: Platform>(
     database: Option<&DatabaseName>,
     statements: &[&str],
     plan: &Plan,
+    room: &mut Room,
 ) -> Result<Vec<StatementResult>, ToolError> {
-    let mut room = Room::new(statements, context.result_bytes());
     let mut results = Vec::new();
     // All of them fit, or none runs.
     let count = u32::try_from(statements.len()).unwrap_or(u32::MAX);
@@ -238,8 +257,8 @@ async fn transaction<P: Platform>(
     database: Option<&DatabaseName>,
     statements: &[&str],
     plan: &Plan,
+    room: &mut Room,
 ) -> Result<Vec<StatementResult>, ToolError> {
-    let mut room = Room::new(statements, context.result_bytes());
     let queries: Vec<Query<'_>> = statements.iter().map(|text| query(text)).collect();
     let keep = |query: &Query<'_>, rows| room.take(rows, query);
     match context.sql().transaction(target, plan.class, database, &queries, keep).await {

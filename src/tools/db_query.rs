@@ -18,8 +18,8 @@ use crate::{
     tidbcloud::{AccessClass, DatabaseName, Effect as SqlEffect},
 };
 
-/// Run one read-only SQL statement (SELECT, WITH, SHOW, EXPLAIN, DESCRIBE) as a read-only user. Rows are positional;
-/// BIGINT and DECIMAL are text.
+/// Run one SQL statement that reads (SELECT, WITH, SHOW, EXPLAIN, DESCRIBE). BIGINT and DECIMAL are text. Past
+/// 18 KB or 10,000 rows, `notice` says how to go on.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DbQuery {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Effect, SQL_TIME_MAX, Tool, Toolset, db_create_user::must_be_theirs, resolve::ClusterReference};
+use super::{Context, Effect, SQL_TIME_MAX, Tool, Toolset, db_create_user::{must_be_theirs, without_prefix}, resolve::ClusterReference};
 use crate::{
-    mcp::tools::{ToolError, ToolErrorCode},
+    mcp::tools::ToolError,
     platform::Platform,
     tidbcloud::SqlUserName,
 };
@@ -17,8 +17,7 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct DbRemoveUser {
     cluster: ClusterReference,
-    /// With or without the cluster's prefix.
-    #[schemars(with = "String")]
+    /// With or without prefix; not root
     user_name: SqlUserName,
 }
 
@@ -41,17 +40,10 @@ impl Tool for DbRemoveUser {
         must_be_theirs(&self.user_name)?;
         let id = context.cluster_id(&self.cluster).await?;
         let cluster = context.cloud().cluster(&id).await?;
+        let name = without_prefix(self.user_name.as_str(), &cluster)?;
         let user_name = match cluster.user_prefix {
-            Some(prefix) if self.user_name.as_str().starts_with(&format!("{prefix}.")) => {
-                self.user_name.as_str().to_owned()
-            }
-            Some(prefix) => format!("{prefix}.{}", self.user_name.as_str()),
-            None if cluster.state.as_ref().is_none_or(|state| state.as_str() == "CREATING") => {
-                return Err(ToolError::new(ToolErrorCode::FailedPrecondition, "The cluster is still being created.")
-                    .hint("Call tidbcloud_get_cluster until `state` is ACTIVE.")
-                    .retryable());
-            }
-            None => self.user_name.as_str().to_owned(),
+            Some(prefix) => format!("{prefix}.{name}"),
+            None => name.to_owned(),
         };
         context.cloud().delete_sql_user(&id, &user_name).await?;
         Ok(RemovedUser { user_name, removed: true })

@@ -36,7 +36,7 @@ impl From<ApiError> for ToolError {
             ApiError::Conflict(_) => (
                 Code::Conflict,
                 "It exists already, or its state does not allow this.",
-                "Look at its state first.",
+                "List what there is, and choose another name or wait for its state to change.",
                 false,
             ),
             ApiError::QuotaExceeded(_) => (
@@ -51,9 +51,12 @@ impl From<ApiError> for ToolError {
                 "Ask the person to do it in the TiDB Cloud console.",
                 false,
             ),
-            ApiError::Refused(_) => {
-                (Code::InvalidArgument, "TiDB Cloud refused the request.", "Change the arguments accordingly.", false)
-            }
+            ApiError::Refused(_) => (
+                Code::InvalidArgument,
+                "TiDB Cloud refused the request.",
+                "Change the argument that it is about.",
+                false,
+            ),
             ApiError::RateLimited { .. } => (
                 Code::RateLimitedUpstream,
                 "TiDB Cloud had too many requests with these credentials.",
@@ -94,7 +97,7 @@ impl From<ApiError> for ToolError {
                 true,
             ),
             ApiError::Malformed(_) => {
-                (Code::InvalidArgument, "A value cannot be sent.", "Change the arguments.", false)
+                (Code::InvalidArgument, "A value cannot be sent.", "Change the argument that it comes from.", false)
             }
             ApiError::KeyNotTried(NotTried::Limited { .. }) => (
                 Code::RateLimited,
@@ -122,7 +125,7 @@ impl From<ApiError> for ToolError {
             text.push_str(&format!(" TiDB Cloud says: {}", answer.message));
         }
         if let ApiError::Malformed(malformed) = &error {
-            text = format!("{malformed}.");
+            text = malformed.to_string();
         }
         let mut tool_error = Self::new(code, text).hint(hint);
         tool_error.retryable = retryable;
@@ -137,6 +140,22 @@ impl From<ApiError> for ToolError {
     }
 }
 
+/// What to do after a refusal of the database with this number.
+/// <https://docs.pingcap.com/tidb/stable/error-codes>, and those of MySQL that it shares.
+fn after_refusal(code: Option<u16>) -> &'static str {
+    match code {
+        Some(1046) => "Give `database`, or write names as database.table.",
+        Some(1049) => "Call show_databases to see the names.",
+        Some(1146) => "Call show_tables to see the names.",
+        Some(1054) => "Run DESCRIBE on the table with db_query to see its columns.",
+        Some(1062) => "Use another value, or change the row that has it.",
+        Some(1064) => "Correct the syntax where the message points to.",
+        Some(1044 | 1142 | 1143 | 1227 | 8121) => "Ask the person for a SQL user that may do this.",
+        Some(1235 | 8108) => "Do it in another way: this database does not have it.",
+        _ => "Change the statement.",
+    }
+}
+
 impl From<SqlFailure> for ToolError {
     fn from(failure: SqlFailure) -> Self {
         use ToolErrorCode as Code;
@@ -144,7 +163,8 @@ impl From<SqlFailure> for ToolError {
         match failure {
             SqlFailure::Api(error) => error.into(),
             SqlFailure::Sql { code, message } => {
-                let mut error = Self::new(Code::SqlError, format!("The database refused the statement: {message}"));
+                let error = Self::new(Code::SqlError, format!("The database refused the statement: {message}"));
+                let mut error = error.hint(after_refusal(code));
                 let code = code.map(|code| code.to_string());
                 error.upstream = Some(Box::new(UpstreamAnswer { status: None, code }));
                 error
@@ -160,7 +180,7 @@ impl From<SqlFailure> for ToolError {
                     .hint("Ask the person to enable it in the TiDB Cloud console, under Networking.")
             }
             SqlFailure::NoManagedUser { why } => {
-                Self::new(Code::PermissionDenied, format!("The server cannot make its SQL users here: {why}."))
+                Self::new(Code::PermissionDenied, format!("The server cannot make its SQL users here: {why}"))
                     .hint(format!("Ask the person for an API key whose role may manage SQL users, or to {own_user}."))
             }
             SqlFailure::BranchOlderThanItsUsers => Self::new(

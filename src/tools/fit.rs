@@ -97,8 +97,14 @@ pub(super) fn list(output: &mut Value, bytes_max: usize, takes_page_size: bool) 
     let mut notice = format!("Showing the first {shown} of {count} entries: more do not fit into one result.");
     if takes_page_size && shown > 0 {
         notice.push_str(&format!(" Call again with `pageSize` {shown} or less to get all of them page by page."));
+    } else {
+        notice.push_str(" Call it by itself, without others beside it, to get more.");
     }
     members.remove("nextPageToken");
+    // A page does not know how many there are on others, unless it was said.
+    let total = members.get("totalSize").cloned().or_else(|| (!takes_page_size).then(|| count.into()));
+    members.extend(total.map(|total| ("total".to_owned(), total)));
+    members.insert("returned".to_owned(), shown.into());
     members.insert("truncated".to_owned(), true.into());
     members.insert("notice".to_owned(), notice.into());
 }
@@ -124,9 +130,7 @@ fn drop_last(entries: &mut Value) -> Option<usize> {
 pub(super) fn error(error: &mut ToolError, bytes_max: usize) {
     let texts = ERROR_TEXT_BYTES_MAX.min(bytes_max / 3);
     cut_text(&mut error.message, texts);
-    if let Some(hint) = &mut error.hint {
-        cut_text(hint, texts);
-    }
+    cut_text(&mut error.hint, texts);
     if let Some(Value::Object(details)) = &mut error.details
         && serde_json::to_string(details).map_or(0, |text| document_size(&text)) > bytes_max / 3
         && details.remove("results").is_some()

@@ -7,15 +7,18 @@ use super::{
     Context, Effect, Tool, Toolset,
     output::BranchView,
     resolve::{BranchReference, ClusterReference},
+    wait::WaitSeconds,
 };
 use crate::{mcp::tools::ToolError, platform::Platform};
 
 /// Get one branch: state, parent, endpoints.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct GetBranch {
     cluster: ClusterReference,
     branch: BranchReference,
+    /// Longest wait for ACTIVE
+    wait_seconds: Option<WaitSeconds>,
 }
 
 impl Tool for GetBranch {
@@ -28,6 +31,7 @@ impl Tool for GetBranch {
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<BranchView, ToolError> {
         let cluster = context.cluster_id(&self.cluster).await?;
         let branch = context.branch_id(&cluster, &self.branch).await?;
-        Ok(context.cloud().branch(&cluster, &branch).await?.into())
+        let ask = async || context.cloud().branch(&cluster, &branch).await;
+        Ok(context.settled(self.wait_seconds, ask, |branch| branch.state.as_ref()).await?.into())
     }
 }

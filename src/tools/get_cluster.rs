@@ -3,14 +3,16 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Context, Effect, Tool, Toolset, output::ClusterView, resolve::ClusterReference};
+use super::{Context, Effect, Tool, Toolset, output::ClusterView, resolve::ClusterReference, wait::WaitSeconds};
 use crate::{mcp::tools::ToolError, platform::Platform};
 
 /// Get one cluster: state, endpoints, spending limit, labels.
 #[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct GetCluster {
     cluster: ClusterReference,
+    /// Longest wait for ACTIVE
+    wait_seconds: Option<WaitSeconds>,
 }
 
 impl Tool for GetCluster {
@@ -22,6 +24,7 @@ impl Tool for GetCluster {
 
     async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
         let id = context.cluster_id(&self.cluster).await?;
-        Ok(context.cloud().cluster(&id).await?.into())
+        let cluster = context.settled(self.wait_seconds, async || context.cloud().cluster(&id).await, |cluster| cluster.state.as_ref());
+        Ok(cluster.await?.into())
     }
 }

@@ -16,6 +16,7 @@ use crate::{
 pub(super) struct ListBranches {
     cluster: ClusterReference,
     page_size: Option<PageSize>,
+    /// Last `nextPageToken`
     #[schemars(with = "Option<String>")]
     page_token: Option<PageToken>,
 }

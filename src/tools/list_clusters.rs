@@ -15,6 +15,7 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ListClusters {
     page_size: Option<PageSize>,
+    /// Last `nextPageToken`
     #[schemars(with = "Option<String>")]
     page_token: Option<PageToken>,
 }

@@ -16,6 +16,7 @@ mod schemas;
 mod sql;
 mod types;
 mod view;
+mod wait;
 
 use std::{fmt::Write, sync::OnceLock, time::Duration};
 
@@ -25,6 +26,7 @@ use serde_json::{Map, Value, json};
 
 use self::schemas::Schemas;
 pub use self::{
+    arguments::normalize,
     organization::Homes,
     view::{NoView, View},
 };
@@ -33,7 +35,7 @@ use crate::{
     alias::Aliases,
     allowance::{self, Allowance},
     hash::hex,
-    mcp::tools::{Annotations, CacheScope, Definition, Listing, ToolError, Toolbox},
+    mcp::tools::{Annotations, CacheScope, Definition, Listing, ToolError, ToolErrorCode, Toolbox},
     platform::{Platform, UnixMillis},
     scope::Scope,
     secret::Secret,
@@ -62,7 +64,8 @@ impl Effect {
             read_only_hint: self == Self::Read,
             destructive_hint: matches!(self, Self::Execute | Self::Destroy),
             idempotent_hint: matches!(self, Self::Read | Self::Update),
-            open_world_hint: true,
+            // An account is a closed world: no tool sends data out of it or lets data in.
+            open_world_hint: false,
         }
     }
 
@@ -258,6 +261,11 @@ impl<'a, P: Platform> Context<'a, P> {
         self.allowance.result_bytes()
     }
 
+    /// The time.
+    pub fn now(&self) -> UnixMillis {
+        self.platform.now()
+    }
+
     /// Random bytes.
     pub fn random(&self, bytes: &mut [u8]) {
         self.platform.random(bytes);
@@ -357,14 +365,18 @@ fn define<T: Tool>() -> Definition {
     }
 }
 
-/// The arguments that a tool has.
-fn argument_names(tool: &str) -> Vec<&'static str> {
+/// The schema of a tool's arguments.
+fn input_schema(tool: &str) -> Option<&'static Value> {
     definitions()
         .iter()
-        .find(|(definition, _)| definition.name == tool)
-        .and_then(|(definition, _)| definition.input_schema.get("properties")?.as_object())
-        .map(|properties| properties.keys().map(String::as_str).collect())
-        .unwrap_or_default()
+        .map(|(definition, _)| definition)
+        .find(|found| found.name == tool)
+        .map(|found| &found.input_schema)
+}
+
+/// Whether a tool has an argument.
+fn takes(tool: &str, argument: &str) -> bool {
+    input_schema(tool).and_then(|schema| schema.get("properties")?.get(argument)).is_some()
 }
 
 impl<P: Platform> Tools<'_, P> {
@@ -404,7 +416,7 @@ async fn run<T: Tool, P: Platform>(
     context: &Context<'_, P>,
     arguments: Map<String, Value>,
 ) -> Result<Value, ToolError> {
-    let tool: T = arguments::read(arguments, &argument_names(T::NAME))?;
+    let tool: T = arguments::read(T::NAME, arguments)?;
     serde_json::to_value(tool.call(context).await?)
         .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))
 }
@@ -450,7 +462,7 @@ impl<P: Platform> Tools<'_, P> {
     fn write(&self, name: &str, answer: Result<Value, ToolError>) -> Result<String, ToolError> {
         let bytes_max = self.allowance.result_bytes();
         let answer = answer.map(|mut output| {
-            fit::list(&mut output, bytes_max, argument_names(name).contains(&"pageSize"));
+            fit::list(&mut output, bytes_max, takes(name, "pageSize"));
             output.to_string()
         });
         let answer = answer.map_err(|mut error| {
@@ -483,13 +495,38 @@ impl<P: Platform> Tools<'_, P> {
             return Err(ToolError::fault("a tool that is listed has no entry"));
         };
         self.view.check(tool, &arguments)?;
+        self.allowance.fulfil(requests_min(name, &arguments));
         self.view.complete(&mut arguments);
         let deadline = self.platform.now().after(tool.time_max).min(self.allowance.deadline());
-        match self.organizations {
+        let named = named(&arguments);
+        let answer = match self.organizations {
             [only] => self.run_in(tool, only, arguments, deadline).await,
             _ => self.run_in_one_or_all(tool, arguments, deadline).await,
-        }
+        };
+        answer.map_err(|error| about(error, &named))
     }
+}
+
+/// What a call is about, in its own words.
+fn named(arguments: &Map<String, Value>) -> String {
+    let name = |name| Some(format!("{name} `{}`", arguments.get(name)?.as_str()?));
+    let all: Vec<_> = ["cluster", "branch", "parent", "displayName", "userName"].into_iter().filter_map(name).collect();
+    all.join(", ")
+}
+
+/// Says what a call was about where an error does not: TiDB Cloud knows of ids, and the caller of what it wrote.
+fn about(mut error: ToolError, named: &str) -> ToolError {
+    use ToolErrorCode::{Conflict, FailedPrecondition, InvalidArgument, NotFound, OutcomeUnknown, PermissionDenied};
+    let of_it = match error.code {
+        NotFound | Conflict | FailedPrecondition | OutcomeUnknown | PermissionDenied => true,
+        // TiDB Cloud's refusal of arguments that were read: before that, what they name is not fit to be shown.
+        InvalidArgument => error.upstream.is_some(),
+        _ => false,
+    };
+    if of_it && !named.is_empty() && !error.message.contains('`') {
+        error.message.push_str(&format!(" The call names {named}."));
+    }
+    error
 }
 
 /// The tools as a Markdown table: name, what it does, effect.

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::fit::text_size;
 use crate::tidbcloud::Rows;
 
-/// Names of members, a token, numbers and a notice.
-const FRAME_BYTES: usize = 400;
+/// Names of members, a database, a token, numbers and a notice.
+const FRAME_BYTES: usize = 520;
 
 /// A page of names.
 pub(super) struct Names {
@@ -72,6 +72,6 @@ impl JsonSchema for Place {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string"})
+        json_schema!({"type": "string", "description": "Last `nextPageToken`"})
     }
 }

@@ -17,6 +17,8 @@ use crate::{
 
 /// Name of the argument.
 pub(super) const ARGUMENT: &str = "organization";
+/// What to do where a cluster is not found.
+const LOOK: &str = "Call tidbcloud_list_clusters to see what there is.";
 /// Clusters do not move: five minutes save the question, and a deleted one costs one answer that it is not there.
 const KNOWN: Duration = Duration::from_secs(300);
 /// 256 entries of some 100 bytes are 25 KiB of an isolate's 128 MiB.
@@ -54,7 +56,8 @@ pub(super) fn offer(organizations: &[Organization<'_>], view: &View, schema: &mu
         .as_object_mut()
         .and_then(|schema| schema.entry("properties").or_insert_with(|| json!({})).as_object_mut())
     {
-        properties.insert(ARGUMENT.to_owned(), json!({"type": "string", "enum": names}));
+        properties
+            .insert(ARGUMENT.to_owned(), json!({"type": "string", "enum": names, "description": "Whose account"}));
     }
     CacheScope::Private
 }
@@ -68,7 +71,7 @@ impl<P: Platform> Tools<'_, P> {
         deadline: UnixMillis,
     ) -> Result<Value, ToolError> {
         let chosen = match arguments.remove(ARGUMENT) {
-            None | Some(Value::Null) => None,
+            None => None,
             Some(name) => Some(self.organization(&name)?),
         };
         if let Some(organization) = chosen {
@@ -96,7 +99,7 @@ impl<P: Platform> Tools<'_, P> {
 
     fn organization(&self, name: &Value) -> Result<&Organization<'_>, ToolError> {
         let found = self.organizations.iter().find(|organization| name.as_str() == Some(organization.name));
-        found.ok_or_else(|| self.choose("`organization`: no organization of this name is connected."))
+        found.ok_or_else(|| self.choose("`organization` names none that is connected."))
     }
 
     fn choose(&self, message: &'static str) -> ToolError {
@@ -136,7 +139,8 @@ impl<P: Platform> Tools<'_, P> {
                 Err(error) => return Err(in_organization(error.into(), organization)),
             }
         }
-        Err(ToolError::new(ToolErrorCode::NotFound, "No connected organization has a cluster of this id."))
+        let message = format!("No connected organization has a cluster of the id `{id}`.");
+        Err(ToolError::new(ToolErrorCode::NotFound, message).hint(LOOK))
     }
 
     async fn home_of_name(
@@ -166,8 +170,9 @@ impl<P: Platform> Tools<'_, P> {
                 )
                 .hint(format!("Give `{ARGUMENT}`, or the cluster by its id.")))
             }
-            (None, _) => Err(similar
-                .unwrap_or_else(|| ToolError::new(ToolErrorCode::NotFound, format!("No cluster is named `{name}`.")))),
+            (None, _) => Err(similar.unwrap_or_else(|| {
+                ToolError::new(ToolErrorCode::NotFound, format!("No cluster is named `{name}`.")).hint(LOOK)
+            })),
         }
     }
 
@@ -180,14 +185,15 @@ impl<P: Platform> Tools<'_, P> {
         deadline: UnixMillis,
     ) -> Result<Value, ToolError> {
         let (first, token) = match arguments.remove("pageToken") {
-            None | Some(Value::Null) => (0, None),
+            None => (0, None),
             Some(token) => {
                 let place = token
                     .as_str()
                     .and_then(|token| token.split_once(':'))
                     .and_then(|(at, token)| Some((at.parse::<usize>().ok()?, token.to_owned())));
                 let (at, token) = place.filter(|(at, _)| *at < self.organizations.len()).ok_or_else(|| {
-                    ToolError::new(ToolErrorCode::InvalidArgument, "`pageToken`: is not one of this list.")
+                    ToolError::new(ToolErrorCode::InvalidArgument, "`pageToken` is not one of this list.")
+                        .hint("Give the `nextPageToken` of the page before, or leave it out to begin anew.")
                 })?;
                 (at, Some(token).filter(|token| !token.is_empty()))
             }
@@ -237,7 +243,7 @@ impl<P: Platform> Tools<'_, P> {
 
 /// Whether a tool without a cluster must be told where: one that only looks is the same everywhere.
 fn needs_choice(tool: &Traits) -> bool {
-    tool.effect != super::Effect::Read && !super::argument_names(tool.name).contains(&"cluster")
+    tool.effect != super::Effect::Read && !super::takes(tool.name, "cluster")
 }
 
 /// Says of each item of a list which organization has it.

@@ -1,12 +1,12 @@
 //! What several tools answer with.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::tidbcloud::{Branch, Cluster, Endpoints, State};
+use crate::tidbcloud::{Branch, Cluster, Endpoints, SYSTEM_LABEL_PREFIX, State};
 
 /// One cluster.
 #[derive(Serialize, JsonSchema)]
@@ -21,19 +21,31 @@ pub(super) struct ClusterView {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    spending_limit_usd_cents: Option<i64>,
+    pub(super) spending_limit_usd_cents: Option<i64>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     endpoints: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_prefix: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
+    /// Labels of TiDB Cloud, which no caller changes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    system_labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
+    /// What the limit was before a change of it.
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) previous_spending_limit_usd_cents: Option<i64>,
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) notice: Option<&'static str>,
 }
 
 impl From<Cluster> for ClusterView {
     fn from(cluster: Cluster) -> Self {
+        let (system_labels, labels) =
+            cluster.labels.into_iter().partition(|(name, _)| name.starts_with(SYSTEM_LABEL_PREFIX));
         Self {
             cluster_id: cluster.cluster_id.to_string(),
             display_name: cluster.display_name,
@@ -44,8 +56,11 @@ impl From<Cluster> for ClusterView {
             spending_limit_usd_cents: cluster.spending_limit.and_then(|limit| limit.monthly),
             endpoints: endpoints(cluster.endpoints),
             user_prefix: cluster.user_prefix,
-            labels: cluster.labels,
+            labels,
+            system_labels,
             create_time: cluster.create_time,
+            previous_spending_limit_usd_cents: None,
+            notice: None,
         }
     }
 }
@@ -68,6 +83,9 @@ pub(super) struct BranchView {
     user_prefix: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) notice: Option<String>,
 }
 
 impl From<Branch> for BranchView {
@@ -82,8 +100,34 @@ impl From<Branch> for BranchView {
             endpoints: endpoints(branch.endpoints),
             user_prefix: branch.user_prefix,
             create_time: branch.create_time,
+            notice: None,
         }
     }
+}
+
+/// The same as the tool says that gets it, for the schema of one that makes or changes it: that names only what the next
+/// step needs.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Brief<T>(pub(super) T);
+
+macro_rules! brief {
+    ($($view:ty => $schema:tt;)*) => {
+        $(impl JsonSchema for Brief<$view> {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($view).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        })*
+    };
+}
+
+brief! {
+    ClusterView => {"type": "object", "properties": {"clusterId": {}, "state": {}}};
+    BranchView => {"type": "object", "properties": {"branchId": {}, "state": {}}};
 }
 
 /// The state in the API's own word; a resource that has none yet is being made.

@@ -61,7 +61,7 @@ impl TryFrom<String> for BranchReference {
 }
 
 macro_rules! string_schema {
-    ($($type:ty),*) => {
+    ($($type:ty => $description:literal;)*) => {
         $(impl JsonSchema for $type {
             fn inline_schema() -> bool {
                 true
@@ -72,13 +72,16 @@ macro_rules! string_schema {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({"type": "string"})
+                json_schema!({"type": "string", "description": $description})
             }
         })*
     };
 }
 
-string_schema!(ClusterReference, BranchReference);
+string_schema! {
+    ClusterReference => "Id, exact name or short name";
+    BranchReference => "Id or exact name";
+}
 
 impl<P: Platform> Context<'_, P> {
     /// The id of the one cluster that is meant.
@@ -263,6 +266,6 @@ fn one<T: std::fmt::Display>(
     Err(if similar.is_empty() {
         error.hint(format!("Call {list} to see the names."))
     } else {
-        error.hint(format!("Similar names: {}.", similar.join(", ")))
+        error.hint(format!("Similar names: {}. Use one of them, or call {list}.", similar.join(", ")))
     })
 }

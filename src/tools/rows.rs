@@ -37,7 +37,7 @@ impl JsonSchema for Row {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "array"})
+        json_schema!({})
     }
 }
 
@@ -53,6 +53,9 @@ pub(super) struct RowsView {
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<usize>,
     truncated: bool,
+    /// From sending the statement to the end of its answer.
+    #[schemars(skip)]
+    elapsed_ms: u64,
     #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
@@ -106,6 +109,7 @@ impl RowsView {
             returned: rows.len(),
             total: answer.complete.then_some(answer.seen),
             truncated: false,
+            elapsed_ms: answer.elapsed_millis,
             notice: None,
             columns,
             rows,
@@ -128,7 +132,7 @@ impl RowsView {
         }
         if self.columns.len() < column_count {
             notice.push(format!(
-                "Showing the first {} of {column_count} columns; name those that matter.",
+                "Showing the first {} of {column_count} columns: name those that matter.",
                 self.columns.len()
             ));
         }

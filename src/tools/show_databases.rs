@@ -29,7 +29,12 @@ pub(super) struct ShowDatabases {
 pub(super) struct Databases {
     databases: Vec<String>,
     #[schemars(skip)]
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    returned: usize,
+    /// Left out where there are too many to count.
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<usize>,
+    #[schemars(skip)]
     truncated: bool,
     #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,10 +53,11 @@ impl Tool for ShowDatabases {
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let query = query("SHOW DATABASES");
         let rows = context.sql().run(&target, AccessClass::ReadOnly, None, query, SqlEffect::Read).await?;
+        let total = rows.complete.then_some(rows.seen);
         let page = Names::within(rows, usize::MAX, context.result_bytes());
         let notice = page.more.then(|| {
             format!("Showing the first {}. Find others with db_query: SHOW DATABASES LIKE '...'.", page.names.len())
         });
-        Ok(Databases { databases: page.names, truncated: page.more, notice })
+        Ok(Databases { returned: page.names.len(), databases: page.names, total, truncated: page.more, notice })
     }
 }

@@ -37,6 +37,14 @@ pub(super) struct Tables {
     #[schemars(skip)]
     database: String,
     tables: Vec<String>,
+    #[schemars(skip)]
+    returned: usize,
+    /// Whether more was asked for than fits.
+    #[schemars(skip)]
+    truncated: bool,
+    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'static str>,
     /// Left out where there are no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_page_token: Option<String>,
@@ -69,7 +77,11 @@ impl Tool for ShowTables {
             let error = ToolError::new(ToolErrorCode::ResultTooLarge, message);
             return Err(error.hint("Call it by itself, or ask for fewer names with `like`."));
         }
+        let truncated = page.more && page.names.len() < count_max;
         Ok(Tables {
+            returned: page.names.len(),
+            truncated,
+            notice: truncated.then_some("More names do not fit. Call again with `pageToken` to go on."),
             database: self.database.into_inner(),
             next_page_token: page.more.then(|| place.after(page.names.len())),
             tables: page.names,

@@ -23,7 +23,9 @@ pub(super) fn must_read(text: &str) -> Result<(), ToolError> {
 
 /// A statement that no tool runs.
 pub(super) fn rejected(reason: sql::Reason) -> ToolError {
-    ToolError::new(ToolErrorCode::SqlRejected, reason.sentence())
+    let text = reason.sentence();
+    let (message, hint) = text.split_once(". ").unwrap_or((&text, "Change the statement."));
+    ToolError::new(ToolErrorCode::SqlRejected, message).hint(hint)
 }
 
 /// The database's refusal of a read. The right to make a change is asked for its plan too, and the user who reads has none.

@@ -1,11 +1,11 @@
 //! Argument types that several tools share and that belong to no API.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use crate::sql;
+use crate::{platform::UnixMillis, sql, tidbcloud::Timestamp};
 
 /// How many entries a page has: 1 to 100, as the API takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -28,6 +28,56 @@ impl TryFrom<i64> for PageSize {
             .map(Self)
             .ok_or("must be a whole number from 1 to 100")
     }
+}
+
+/// A moment: a time of RFC 3339 section 5.6, or how long ago it was: `-1h`, `-30m`, `-1h30m`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) enum Moment {
+    At(Timestamp),
+    Ago(Duration),
+}
+
+impl Moment {
+    /// As a time of RFC 3339.
+    pub(super) fn timestamp(self, now: UnixMillis) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(ago) => Timestamp::at(now.before(ago)),
+        }
+    }
+}
+
+impl TryFrom<String> for Moment {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match ago(&text) {
+            Some(ago) => Ok(Self::Ago(ago)),
+            None => Timestamp::try_from(text).map(Self::At).map_err(
+                |_| "must be RFC 3339, for example 2026-01-31T12:00:00Z, or how long ago, for example -1h or -30m",
+            ),
+        }
+    }
+}
+
+/// `-1h30m` as a duration: numbers with the units s, m, h and d.
+fn ago(text: &str) -> Option<Duration> {
+    let mut rest = text.strip_prefix('-').filter(|rest| !rest.is_empty())?;
+    let mut seconds = 0_u64;
+    while !rest.is_empty() {
+        let (digits, after) = rest.split_at_checked(rest.find(|character: char| !character.is_ascii_digit())?)?;
+        let unit = match after.chars().next()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            _ => return None,
+        };
+        seconds = digits.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(seconds)?;
+        rest = after.get(1..)?;
+    }
+    Some(Duration::from_secs(seconds))
 }
 
 /// A pattern of names: 1 to 64 characters, none of which means one thing in one SQL mode and another in the next.
@@ -102,17 +152,9 @@ impl TryFrom<String> for SqlText {
     }
 }
 
-/// One statement, or up to 20.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "must be one statement, or an array of 1 to 20 statements")]
-enum OneOrMore {
-    One(SqlText),
-    More(Vec<SqlText>),
-}
-
 /// 1 to 20 statements.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "OneOrMore")]
+#[serde(try_from = "Vec<SqlText>")]
 pub(super) struct Statements(pub(super) Vec<SqlText>);
 
 impl Statements {
@@ -120,14 +162,10 @@ impl Statements {
     pub(super) const COUNT_MAX: usize = 20;
 }
 
-impl TryFrom<OneOrMore> for Statements {
+impl TryFrom<Vec<SqlText>> for Statements {
     type Error = &'static str;
 
-    fn try_from(statements: OneOrMore) -> Result<Self, Self::Error> {
-        let statements = match statements {
-            OneOrMore::One(statement) => vec![statement],
-            OneOrMore::More(statements) => statements,
-        };
+    fn try_from(statements: Vec<SqlText>) -> Result<Self, Self::Error> {
         if (1..=Self::COUNT_MAX).contains(&statements.len()) {
             Ok(Self(statements))
         } else {
@@ -191,10 +229,21 @@ macro_rules! schemas {
 }
 
 schemas! {
-    PageSize => {"type": "integer", "minimum": 1, "maximum": 100};
-    LikePattern => {"type": "string"};
-    Labels => {"type": "object", "additionalProperties": {"type": "string"}};
-    SqlText => {"type": "string"};
-    Statements => {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": 20}]};
-    SchemaName => {"type": "string"};
+    PageSize => {"type": "integer", "minimum": 1, "maximum": 100, "description": "Entries per page"};
+    LikePattern => {"type": "string", "maxLength": 64, "description": "LIKE pattern without backslash"};
+    Labels => {
+        "type": "object",
+        "additionalProperties": {"type": "string", "maxLength": 63},
+        "maxProperties": 20
+    };
+    SqlText => {"type": "string", "description": "Statement"};
+    // A statement alone is taken too; two types for one argument would confuse hosts.
+    Statements => {
+        "type": "array",
+        "items": {"type": "string"},
+        "maxItems": 20,
+        "description": "1 to 20 statements"
+    };
+    SchemaName => {"type": "string", "maxLength": 64, "description": "Exact name"};
+    Moment => {"type": "string"};
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Context, Effect, Tool, Toolset,
     arguments::spending_scope,
-    output::ClusterView,
+    output::{Brief, ClusterView},
     resolve::{ALIAS_LABEL, ClusterReference},
     types::Labels,
     view::CALLED,
@@ -18,7 +18,7 @@ use crate::{
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
     scope::Scope,
-    tidbcloud::{ApiError, ClusterChange, ClusterId, DisplayName, UsdCents},
+    tidbcloud::{ApiError, Cluster, ClusterChange, DisplayName, UsdCents},
 };
 
 /// Change a cluster's name, spending limit or labels; what is left out stays.
@@ -26,10 +26,11 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct UpdateCluster {
     cluster: ClusterReference,
+    /// Name
     display_name: Option<DisplayName>,
-    #[schemars(with = "Option<u32>")]
+    /// Highest monthly bill
     spending_limit_usd_cents: Option<UsdCents>,
-    /// Replaces all labels.
+    /// Replace yours; systemLabels stay
     labels: Option<Labels>,
 }
 
@@ -39,24 +40,30 @@ impl Tool for UpdateCluster {
     const EFFECT: Effect = Effect::Update;
     const TOOLSET: Toolset = Toolset::Clusters;
     const RENAMES: &'static [&'static str] = &["displayName"];
-    type Output = ClusterView;
+    type Output = Brief<ClusterView>;
 
     /// More where it may cost money.
     fn scope(arguments: &Map<String, Value>) -> Scope {
         spending_scope(arguments).max(Self::EFFECT.scope())
     }
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
+    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Brief<ClusterView>, ToolError> {
         if self.display_name.is_none() && self.spending_limit_usd_cents.is_none() && self.labels.is_none() {
             let fields = if context.view.fixes_cluster() { "" } else { "displayName, " };
-            return Err(ToolError::new(ToolErrorCode::InvalidArgument, "There is nothing to change.")
+            return Err(ToolError::new(ToolErrorCode::InvalidArgument, "There is nothing to change: no argument says what.")
                 .hint(format!("Give {fields}spendingLimitUsdCents or labels.")));
         }
         let id = context.cluster_id(&self.cluster).await?;
-        let labels = match self.labels.map(Labels::into_inner) {
-            Some(labels) if context.view.fixes_cluster() => Some(with_its_alias(context, &id, labels).await?),
-            labels => labels,
+        let keeps_alias = self.labels.is_some() && context.view.fixes_cluster();
+        let before = match keeps_alias || self.spending_limit_usd_cents.is_some() {
+            true => Some(context.cloud().cluster(&id).await?),
+            false => None,
         };
+        let labels = match (self.labels.map(Labels::into_inner), &before) {
+            (Some(labels), Some(before)) if keeps_alias => Some(with_its_alias(before, labels)?),
+            (labels, _) => labels,
+        };
+        let sets_limit = self.spending_limit_usd_cents.is_some();
         let changes = [
             self.spending_limit_usd_cents.map(|limit| ("spendingLimitUsdCents", ClusterChange::SpendingLimit(limit))),
             labels.map(|labels| ("labels", ClusterChange::Labels(labels))),
@@ -81,27 +88,38 @@ impl Tool for UpdateCluster {
             }
             changed.push(field);
         }
-        match last {
-            Some(cluster) => Ok(cluster.into()),
-            None => Ok(context.cloud().cluster(&id).await?.into()),
+        let mut cluster = match last {
+            Some(cluster) => ClusterView::from(cluster),
+            None => context.cloud().cluster(&id).await?.into(),
+        };
+        if let Some(before) = before.filter(|_| sets_limit) {
+            // proto3 JSON leaves zeros out.
+            cluster.spending_limit_usd_cents.get_or_insert(0);
+            let previous = before.spending_limit.and_then(|limit| limit.monthly);
+            cluster.previous_spending_limit_usd_cents = Some(previous.unwrap_or_default());
+            cluster.notice = Some(ZERO);
         }
+        Ok(Brief(cluster))
     }
 }
+
+/// What a limit of 0 means. <https://docs.pingcap.com/tidbcloud/manage-serverless-spend-limit>
+const ZERO: &str = "A spending limit of 0 US cents means the free quota only: once it is used up, reads and writes are \
+    throttled until the next month begins.";
 
 const REQUESTS_PER_CHANGE: u32 = 2;
 
 /// The labels that replace those of a cluster which the address fixes: the alias label stays as it is.
-async fn with_its_alias<P: Platform>(
-    context: &Context<'_, P>,
-    id: &ClusterId,
+fn with_its_alias(
+    before: &Cluster,
     mut labels: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, ToolError> {
-    let alias = context.cloud().cluster(id).await?.labels.remove(ALIAS_LABEL);
+    let alias = before.labels.get(ALIAS_LABEL);
     let given = labels.get(ALIAS_LABEL);
-    if given.is_some() && given != alias.as_ref() {
+    if given.is_some() && given != alias {
         let message = format!("`labels`: `{ALIAS_LABEL}` {CALLED}");
         return Err(ToolError::new(ToolErrorCode::InvalidArgument, message).hint(format!("Leave `{ALIAS_LABEL}` out.")));
     }
-    labels.extend(alias.map(|alias| (ALIAS_LABEL.to_owned(), alias)));
+    labels.extend(alias.map(|alias| (ALIAS_LABEL.to_owned(), alias.clone())));
     Ok(labels)
 }

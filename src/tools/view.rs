@@ -213,8 +213,7 @@ impl View {
 
     /// Refuses arguments that are not a caller's to choose.
     pub(super) fn check(&self, tool: &Traits, arguments: &Map<String, Value>) -> Result<(), ToolError> {
-        // Clients send null for what they leave out.
-        let given = |name: &&str| arguments.get(*name).is_some_and(|value| !value.is_null());
+        let given = |name: &&str| arguments.contains_key(*name);
         let refuse = |name, why| {
             let error = ToolError::new(ToolErrorCode::InvalidArgument, format!("`{name}` {why}"));
             Err(error.hint(format!("Leave `{name}` out.")))

@@ -13,6 +13,9 @@ use crate::{
 /// What the default tools may cost a model, as `tools/list` sends them.
 const TOKENS_MAX: usize = 3_000;
 
+/// What one tool may cost a model that reads its name, description and arguments, one that creates, and all of them.
+const LEAN_TOKENS_MAX: (usize, usize, usize) = (165, 210, 1_900);
+
 fn listed() -> Vec<Value> {
     let answer = Native::new().send(request("2026-07-28", "owner", "tools/list", json!({})));
     answer.json()["result"]["tools"].as_array().expect("tools").clone()
@@ -134,4 +137,22 @@ fn every_tool_has_a_conversation_that_succeeds_and_one_that_fails() {
             assert!(failed.contains(definition.name), "{} never fails", definition.name);
         }
     }
+}
+
+/// What a host shows a model of a tool: name, description and arguments.
+#[test]
+fn what_a_model_reads_of_each_tool_is_short() {
+    let vocabulary = tiktoken_rs::o200k_base().expect("the vocabulary");
+    let mut all = 0;
+    for tool in listed() {
+        let name = tool["name"].as_str().expect("a name");
+        let lean = json!({"name": name, "description": tool["description"], "inputSchema": tool["inputSchema"]});
+        let tokens = vocabulary.encode_ordinary(&lean.to_string()).len();
+        let most = if name.contains("create") { LEAN_TOKENS_MAX.1 } else { LEAN_TOKENS_MAX.0 };
+        println!("{name}: {tokens} tokens");
+        assert!(tokens <= most, "{name}: {tokens} tokens");
+        all += tokens;
+    }
+    println!("all that a model reads: {all} tokens");
+    assert!(all <= LEAN_TOKENS_MAX.2, "{all} tokens");
 }

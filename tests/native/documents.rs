@@ -98,9 +98,6 @@ fn kind(schema: &serde_json::Value) -> String {
             .collect::<Vec<_>>()
             .join(", ");
     }
-    if let Some(any) = schema["anyOf"].as_array() {
-        return any.iter().map(kind).collect::<Vec<_>>().join(" or ");
-    }
     match schema["type"].as_str() {
         Some("array") => format!("array of {}", kind(&schema["items"])),
         Some(name) => name.to_owned(),

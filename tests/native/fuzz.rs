@@ -29,7 +29,7 @@ use mcp_server_tidbcloud::{
         AccessClass, ApiKey, Authenticator, AuthorizationServer, BranchId, Cloud, ClusterId, DisplayName, Effect,
         Hosts, Memory, PageToken, Query, RegionName, SqlLogin, SqlUserName, Target, Timestamp, Unwatched,
     },
-    tools::View,
+    tools::{self, View},
 };
 use proptest::{
     prelude::*,
@@ -82,7 +82,7 @@ fn bodies_of_the_protocol() {
     fuzz((headers, bytes), |(headers, bytes)| {
         let headers: Headers = headers.into_iter().collect();
         let _ = mcp::precheck(&headers);
-        if let Ok(parsed) = mcp::parse(&headers, &bytes) {
+        if let Ok(parsed) = mcp::parse(&headers, &bytes, tools::normalize) {
             prop_assert!(parsed.messages() >= 1 && parsed.messages() <= 10);
             let _ = parsed.summary();
             prop_assert!(parsed.tool_calls().count() <= parsed.messages());

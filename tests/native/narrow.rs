@@ -247,7 +247,7 @@ fn the_argument_is_there_only_where_there_is_a_choice() {
     assert_eq!(has(&tools), tools.len());
     assert_eq!(
         tools[0]["inputSchema"]["properties"]["organization"],
-        json!({"type": "string", "enum": ["shops", "labs"]})
+        json!({"type": "string", "enum": ["shops", "labs"], "description": "Whose account"})
     );
     let one = tool("tidbcloud_list_clusters", json!({"organization": "shops"}));
     assert_eq!(error(&server.send(one)), "INVALID_ARGUMENT");

@@ -22,8 +22,13 @@ impl Judge for Schemas {
         let structured = &result["structuredContent"];
         if result["isError"] == Value::Bool(true) {
             let error = &structured["error"];
-            for field in ["code", "message", "requestId"] {
+            for field in ["code", "requestId"] {
                 assert!(error[field].is_string(), "{tool}: {error}");
+            }
+            // What happened, and one thing to do.
+            for field in ["message", "hint"] {
+                let ends = |text: &str| text.ends_with(['.', '!', '?', '\u{2026}']);
+                assert!(error[field].as_str().is_some_and(ends), "{tool}: {error}");
             }
             assert!(error["retryable"].is_boolean(), "{tool}: {error}");
             return;
@@ -74,6 +79,7 @@ macro_rules! transcripts {
 
 transcripts! {
     a_first_visit
+    arguments_as_hosts_write_them
     names_and_ids
     creating_a_cluster_whose_answer_gets_lost
     changing_a_cluster

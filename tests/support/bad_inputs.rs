@@ -207,7 +207,7 @@ pub const REQUESTS: &[Entry] = &[
         };
         arguments().iter().flat_map(missing).collect()
     }),
-    ("TOOLS-010", || each("pageSize", &json!("10"))),
+    ("TOOLS-010", || each("pageSize", &json!("ten"))),
     ("TOOLS-011", || each("pageSize", &json!(10.5))),
     ("TOOLS-012", || each("pageSize", &json!(0))),
     ("TOOLS-016", || each("pageSize", &json!(9_007_199_254_740_993_u64))),
@@ -401,7 +401,7 @@ pub fn arguments() -> Vec<(&'static str, Value, Value)> {
         ("tidbcloud_list_aliases", json!({}), json!({})),
         ("tidbcloud_list_regions", json!({}), json!({})),
         ("tidbcloud_list_clusters", json!({}), page()),
-        ("tidbcloud_get_cluster", on_cluster(), json!({})),
+        ("tidbcloud_get_cluster", on_cluster(), json!({"waitSeconds": 20})),
         (
             "tidbcloud_create_cluster",
             json!({"displayName": "orders", "region": "regions/aws-us-east-1"}),
@@ -414,7 +414,7 @@ pub fn arguments() -> Vec<(&'static str, Value, Value)> {
         ),
         ("tidbcloud_delete_cluster", on_cluster(), json!({})),
         ("tidbcloud_list_branches", on_cluster(), page()),
-        ("tidbcloud_get_branch", on_branch(), json!({})),
+        ("tidbcloud_get_branch", on_branch(), json!({"waitSeconds": 20})),
         (
             "tidbcloud_create_branch",
             json!({"cluster": "shop", "displayName": "twig"}),
@@ -666,6 +666,9 @@ pub fn check(row: &Row, call: &Call, answer: &Answer) -> String {
             let message = error["message"].as_str().unwrap_or_default();
             let shown = json["result"]["content"][0]["text"].as_str().unwrap_or_default();
             assert!(shown.starts_with(message) && shown.contains(request_id) && shown.contains(code), "{place}");
+            for text in [message, error["hint"].as_str().unwrap_or_default()] {
+                assert!(text.ends_with(['.', '!', '?', '\u{2026}']), "{text} {place}");
+            }
             if row.area == "ident" {
                 assert!(message.contains(&format!("`{}`", row.argument())), "{place}");
             }

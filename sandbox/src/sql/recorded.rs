@@ -232,15 +232,13 @@ fn only_tidb(statement: &Statement) -> Option<String> {
     statement.words().find(known).map(str::to_owned)
 }
 
-/// The refusal of what nothing here can answer.
+/// The refusal of what nothing here can answer. How to get TiDB is for whoever starts the sandbox, and not for a model:
+/// the line that names the engine says it.
 pub(crate) fn needs_tidb(what: &str) -> Refusal {
     Refusal {
         code: 1235,
         sqlstate: "42000".to_owned(),
-        message: format!(
-            "only TiDB understands {what}, and this sandbox runs MariaDB: set SANDBOX_TIDB to the path of a tidb-server, or install \
-             one with TiUP (https://tiup.io), and start the sandbox again"
-        ),
+        message: format!("only TiDB understands {what}, and this practice server is not TiDB"),
     }
 }
 

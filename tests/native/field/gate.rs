@@ -30,7 +30,7 @@ fn refusal(server: &mut Native, name: &str, sql: &str) -> String {
     let error = answer(server, name, sql)["error"].clone();
     assert_eq!(error["code"], "SQL_REJECTED", "{name} {sql}: {error}");
     assert_eq!(asked(server), before, "{sql} was sent");
-    error["message"].as_str().expect("a message").to_owned()
+    ["message", "hint"].map(|part| error[part].as_str().expect("a text").to_owned()).join(" ")
 }
 
 #[test]

@@ -2,11 +2,13 @@
 //! right answer. A test's name begins with the id of its row; beside the rows, each kind has a test over members that no
 //! row shows.
 
+mod arguments;
 mod authorization;
 mod clients;
 mod fence;
 mod gate;
 mod guesses;
+mod models;
 mod names;
 mod narrowing;
 mod requests;

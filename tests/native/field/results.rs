@@ -120,6 +120,10 @@ fn fld_013_four_hundred_tables_are_read_page_by_page() {
         }
         let page = call(&mut server, "show_tables", arguments);
         assert_eq!(page["totalSize"], 400);
+        assert_eq!(page["returned"].as_u64().map(|count| count as usize), page["tables"].as_array().map(Vec::len));
+        for said in ["nextPageToken", "notice"] {
+            assert_eq!(page["truncated"] == true, page.get(said).is_some(), "{said}");
+        }
         seen.extend(page["tables"].as_array().expect("tables").iter().map(|name| name.as_str().unwrap().to_owned()));
         pages += 1;
         match page["nextPageToken"].as_str() {
@@ -145,7 +149,7 @@ fn fld_013_four_hundred_tables_are_read_page_by_page() {
         json!({"database": "wide", "like": "a\\"}),
         json!({"database": "wide", "pageToken": "x"}),
         json!({"database": "wide", "pageSize": 0}),
-        json!({"database": "wide", "like": ""}),
+        json!({"database": "wide", "like": "x".repeat(65)}),
     ] {
         assert_eq!(page(&mut server, bad.clone())["error"]["code"], "INVALID_ARGUMENT", "{bad}");
     }

@@ -1,0 +1,71 @@
+//! What a change of schema did, in a few words.
+
+use super::{
+    gate::SCHEMA,
+    lexer::{self, Token},
+};
+
+/// Kinds of things that a schema has, as they stand after the verb.
+const KINDS: &[&str] =
+    &["table", "database", "schema", "index", "view", "sequence", "user", "role", "policy", "cluster"];
+
+/// Words between the verb and the kind: `CREATE OR REPLACE DEFINER = CURRENT_USER SQL SECURITY INVOKER VIEW`.
+const TO_KIND_MAX: usize = 12;
+
+/// Verb, kind and name: `CREATE TABLE shop.notes`. `None` where a statement changes no schema.
+pub fn change(sql: &str) -> Option<String> {
+    let tokens = lexer::tokens(sql, true).ok()?;
+    let (verb, rest) = match tokens.split_first()? {
+        (Token::Word(verb), rest) if SCHEMA.contains(&verb.as_str()) => (verb, rest),
+        _ => return None,
+    };
+    let mut words = vec![verb.to_uppercase()];
+    if matches!(verb.as_str(), "grant" | "revoke") {
+        return words.pop();
+    }
+    let mut rest = rest.iter().peekable();
+    let kind_at = rest.clone().take(TO_KIND_MAX).position(|token| KINDS.iter().any(|kind| token.is(kind)));
+    if let Some(at) = kind_at
+        && let Some(Token::Word(kind)) = rest.nth(at)
+    {
+        words.push(kind.to_uppercase());
+    }
+    while rest.next_if(|token| ["if", "not", "exists"].iter().any(|word| token.is(word))).is_some() {}
+    let mut name = String::new();
+    while let Some(part) = rest.next_if(|token| token.name().is_some()).and_then(Token::name) {
+        name.push_str(part);
+        if rest.next_if(|token| **token == Token::Symbol('.')).is_none() {
+            break;
+        }
+        name.push('.');
+    }
+    words.extend(Some(name).filter(|name| !name.is_empty()));
+    Some(words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::change;
+
+    #[test]
+    fn a_change_is_told_by_verb_kind_and_name() {
+        for (sql, expected) in [
+            ("create table shop.notes (id INT)", "CREATE TABLE shop.notes"),
+            ("CREATE TABLE IF NOT EXISTS `a b` (id INT)", "CREATE TABLE a b"),
+            ("CREATE GLOBAL TEMPORARY TABLE t (id INT) ON COMMIT DELETE ROWS", "CREATE TABLE t"),
+            ("CREATE UNIQUE INDEX i ON t (a)", "CREATE INDEX i"),
+            ("CREATE OR REPLACE ALGORITHM = MERGE VIEW v AS SELECT 1", "CREATE VIEW v"),
+            ("ALTER TABLE t ADD COLUMN user INT", "ALTER TABLE t"),
+            ("DROP DATABASE IF EXISTS x", "DROP DATABASE x"),
+            ("TRUNCATE t", "TRUNCATE t"),
+            ("RENAME TABLE a TO b", "RENAME TABLE a"),
+            ("ANALYZE TABLE shop.orders", "ANALYZE TABLE shop.orders"),
+            ("GRANT SELECT ON shop.* TO 'a'@'%'", "GRANT"),
+        ] {
+            assert_eq!(change(sql).as_deref(), Some(expected), "{sql}");
+        }
+        for other in ["INSERT INTO t VALUES (1)", "SELECT 1", "", "'", "(CREATE TABLE t (a INT))"] {
+            assert_eq!(change(other), None, "{other}");
+        }
+    }
+}
