@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Context;
 use crate::{
-    platform::Platform,
+    platform::{Platform, UnixMillis},
     tidbcloud::{ApiError, State},
 };
 
@@ -57,26 +57,43 @@ impl<P: Platform> Context<'_, P> {
         ask: impl AsyncFn() -> Result<T, ApiError>,
         state: fn(&T) -> Option<&State>,
     ) -> Result<T, ApiError> {
-        let mut found = ask().await?;
-        let wait = wait.map_or(Duration::ZERO, |wait| Duration::from_secs(wait.0));
-        let wait = wait.min(self.cloud.remaining().saturating_sub(LAST_QUESTION));
-        if wait.is_zero() || !passes(state(&found)) || !self.allowance.take_wait() {
-            return Ok(found);
-        }
-        let until = self.platform.now().after(wait);
+        let (mut last, mut until) = (None, None);
         loop {
-            let left = self.platform.now().until(until);
-            if left.is_zero() || !passes(state(&found)) || !self.allowance.can_spare_request() {
-                return Ok(found);
-            }
-            self.platform.sleep(PAUSE.min(left)).await;
-            match ask().await {
-                Ok(next) => found = next,
-                Err(gone @ ApiError::NotFound(_)) => return Err(gone),
-                // What was seen last says more than that it could not be seen again.
-                Err(_) => return Ok(found),
-            }
+            let found = match (ask().await, last) {
+                (Ok(found), _) => found,
+                // What was seen last says more than that it could not be seen again, unless it is gone.
+                (Err(error), Some(last)) if !matches!(error, ApiError::NotFound(_)) => return Ok(last),
+                (Err(error), _) => return Err(error),
+            };
+            let Some(pause) = self.pause(wait, state(&found), &mut until) else { return Ok(found) };
+            self.platform.sleep(pause).await;
+            last = Some(found);
         }
+    }
+
+    /// How long to wait before the next question, if there is to be one. `until` is when the wait ends, once it has begun.
+    fn pause(
+        &self,
+        wait: Option<WaitSeconds>,
+        state: Option<&State>,
+        until: &mut Option<UnixMillis>,
+    ) -> Option<Duration> {
+        if !passes(state) {
+            return None;
+        }
+        let now = self.platform.now();
+        let until = match *until {
+            Some(until) => until,
+            None => {
+                let wait = Duration::from_secs(wait?.0).min(self.cloud.remaining().saturating_sub(LAST_QUESTION));
+                if wait.is_zero() || !self.allowance.take_wait() {
+                    return None;
+                }
+                *until.insert(now.after(wait))
+            }
+        };
+        let pause = PAUSE.min(now.until(until));
+        (!pause.is_zero() && self.allowance.can_spare_request()).then_some(pause)
     }
 }
 
