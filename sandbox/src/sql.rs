@@ -561,16 +561,25 @@ fn ended_in_time(
     let id = connection.connection_id();
     let (ended, end) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        scope.spawn(move || {
+        let watch = scope.spawn(move || {
             // The channel closes as soon as there is an answer.
-            if end.recv_timeout(STATEMENT_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let late = end.recv_timeout(STATEMENT_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout);
+            if late {
                 // Where this fails nothing else can be done about it.
                 let _ = server.administrator().and_then(|mut other| other.query_drop(format!("KILL QUERY {id}")));
             }
+            late
         });
         let answer = run(connection);
         drop(ended);
-        Ok(answer?)
+        match answer {
+            // What a statement says that was killed depends on what it was doing.
+            Err(mysql::Error::MySqlError(_)) if watch.join().unwrap_or_default() => {
+                let message = "Query execution was interrupted, maximum statement execution time exceeded";
+                Err(Failure::Refused(Refusal::new(3024, message)))
+            }
+            answer => Ok(answer?),
+        }
     })
 }
 
