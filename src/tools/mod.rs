@@ -507,9 +507,11 @@ impl<P: Platform> Tools<'_, P> {
     }
 }
 
-/// What a call is about, in its own words.
+/// What a call is about, in its own words. What is longer than any name, 64 characters of four bytes, is none.
 fn named(arguments: &Map<String, Value>) -> String {
-    let name = |name| Some(format!("{name} `{}`", arguments.get(name)?.as_str()?));
+    const BYTES_MAX: usize = 256;
+    let text = |name| arguments.get(name)?.as_str().filter(|text| text.len() <= BYTES_MAX);
+    let name = |name| Some(format!("{name} `{}`", text(name)?));
     let all: Vec<_> = ["cluster", "branch", "parent", "displayName", "userName"].into_iter().filter_map(name).collect();
     all.join(", ")
 }
