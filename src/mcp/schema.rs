@@ -26,14 +26,12 @@ pub fn input_schema<T: JsonSchema>() -> (String, Value) {
 
 /// The schema of what `T` is serialized to, as `outputSchema`.
 ///
-/// It says what is there, and neither forbids nor requires: no descriptions, no `additionalProperties`, no `required`, and
-/// below the root no types, but that something is a list: what a model reads of it are names, and every byte costs it. At the root nothing can be required anyway:
+/// It says what is there, and neither forbids nor requires: no descriptions, no `additionalProperties`, no `required`:
+/// what a model reads of it are names and types, and every byte costs it. At the root nothing can be required anyway:
 /// `@modelcontextprotocol/sdk` 1.32 holds the `structuredContent` of failed calls against the schema too, where the root
 /// has only `error`; so a result must not have a root field of that name.
 pub fn output_schema<T: JsonSchema>() -> Value {
-    let mut root = generate::<T>(Contract::Serialize, Output);
-    root.insert("type".to_owned(), "object".into());
-    root.to_value()
+    generate::<T>(Contract::Serialize, Output).to_value()
 }
 
 fn generate<T: JsonSchema>(contract: Contract, transform: impl Transform + Clone + Send + 'static) -> Schema {
@@ -71,13 +69,23 @@ impl Transform for Output {
     fn transform(&mut self, schema: &mut Schema) {
         transform_subschemas(self, schema);
         let Some(members) = schema.as_object_mut() else { return };
-        let is_list = members.get("type").is_some_and(|kind| kind == "array");
-        let names_nothing = |items: &Value| items.as_object().is_some_and(Map::is_empty);
-        if is_list && members.get("items").is_none_or(names_nothing) {
-            members.retain(|name, _| name == "type");
-        } else {
-            members.retain(|name, _| name == "properties" || name == "items");
+        drop_number_format(members);
+        members.remove("description");
+        members.remove("default");
+        if members.get("minimum").is_some_and(|minimum| minimum.as_f64() == Some(0.0)) {
+            members.remove("minimum");
         }
+        members.remove("additionalProperties");
+        // A field that may be missing is left out where it has no value, so it is never null.
+        let required = members.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+        for (name, property) in members.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+            if let Value::Object(property) = property
+                && !required.iter().any(|required| required == name)
+            {
+                drop_null(property);
+            }
+        }
+        members.remove("required");
     }
 }
 
@@ -242,13 +250,16 @@ mod tests {
             json!({
                 "type": "object",
                 "properties": {
-                    "points": {"items": {"properties": {"x": {}}}},
-                    "names": {"type": "array"},
-                    "labels": {},
-                    "totalCount": {},
-                    "order": {},
-                    "nextPageToken": {},
-                    "description": {},
+                    "points": {
+                        "type": "array",
+                        "items": {"type": "object", "properties": {"x": {"type": "number"}}},
+                    },
+                    "names": {"type": "array", "items": {"type": "string"}},
+                    "labels": {"type": "object"},
+                    "totalCount": {"type": "integer"},
+                    "order": {"type": ["string", "null"], "enum": ["up", "down", null]},
+                    "nextPageToken": {"type": "string"},
+                    "description": {"type": "string"},
                 },
             })
         );

@@ -2,7 +2,7 @@
 
 use super::{
     gate::SCHEMA,
-    lexer::{self, Token},
+    lexer::{self, Reading, Token},
 };
 
 /// Kinds of things that a schema has, as they stand after the verb.
@@ -14,7 +14,8 @@ const TO_KIND_MAX: usize = 12;
 
 /// Verb, kind and name: `CREATE TABLE shop.notes`. `None` where a statement changes no schema.
 pub fn change(sql: &str) -> Option<String> {
-    let tokens = lexer::tokens(sql, true).ok()?;
+    let reading = Reading { backslash: true, executed: Some(Reading::ALL) };
+    let tokens = lexer::read(sql, reading).ok()?.tokens;
     let (verb, rest) = match tokens.split_first()? {
         (Token::Word(verb), rest) if SCHEMA.contains(&verb.as_str()) => (verb, rest),
         _ => return None,
@@ -61,6 +62,7 @@ mod tests {
             ("RENAME TABLE a TO b", "RENAME TABLE a"),
             ("ANALYZE TABLE shop.orders", "ANALYZE TABLE shop.orders"),
             ("GRANT SELECT ON shop.* TO 'a'@'%'", "GRANT"),
+            ("CREATE TABLE t (id INT, PRIMARY KEY (id) /*T![clustered_index] CLUSTERED */)", "CREATE TABLE t"),
         ] {
             assert_eq!(change(sql).as_deref(), Some(expected), "{sql}");
         }

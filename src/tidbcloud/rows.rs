@@ -8,7 +8,6 @@ use serde::{Deserialize, Deserializer};
 
 use super::api::integer;
 use crate::{
-    json,
     platform::{FetchError, Flow, Sink},
     sql::STATEMENT_BYTES_MAX,
 };
@@ -236,8 +235,9 @@ impl Reader {
             members.pop();
         }
         members.push(b'}');
+        // Straight from the text: 512 KiB of columns would be 2.5 MB of values.
         let members: Members =
-            json::read(&members).map_err(|_| Unread::Malformed("types, rowsAffected and sLastInsertID"))?;
+            serde_json::from_slice(&members).map_err(|_| Unread::Malformed("types, rowsAffected and sLastInsertID"))?;
         let types = match members.types {
             Some(types) => types,
             None if self.stopped => return Err(Unread::TooLong),

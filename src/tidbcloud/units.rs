@@ -131,7 +131,7 @@ pub struct BranchName(String);
 
 impl BranchName {
     /// The characters that a name has at most.
-    pub const CHARACTERS_MAX: usize = 64;
+    const CHARACTERS_MAX: usize = 64;
 
     /// Whether a branch that anybody made may be called so. A name is compared and sent in bodies, never in a path; one
     /// with a dot segment (RFC 3986 section 3.3) is a path that took the wrong turn.
@@ -176,7 +176,7 @@ impl JsonSchema for BranchName {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "maxLength": BranchName::CHARACTERS_MAX })
+        json_schema!({ "type": "string", "pattern": "^[^<>]{1,64}$" })
     }
 }
 

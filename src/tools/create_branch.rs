@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     Context, Effect, Tool, Toolset,
-    output::{Brief, BranchView},
+    output::BranchView,
     resolve::{BranchReference, ClusterReference},
     types::Moment,
 };
@@ -34,9 +34,9 @@ impl Tool for CreateBranch {
     const TITLE: &'static str = "Create branch";
     const EFFECT: Effect = Effect::Create;
     const TOOLSET: Toolset = Toolset::Branches;
-    type Output = Brief<BranchView>;
+    type Output = BranchView;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Brief<BranchView>, ToolError> {
+    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<BranchView, ToolError> {
         let cluster = context.cluster_id(&self.cluster).await?;
         let parent_id = match &self.parent {
             Some(parent) => Some(context.branch_within(&cluster, parent).await?),
@@ -57,6 +57,6 @@ impl Tool for CreateBranch {
                 ToolError::from(error).message.trim_end_matches('.')
             )
         });
-        Ok(Brief(branch))
+        Ok(branch)
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Context, Effect, Tool, Toolset, arguments::spending_scope, output::{Brief, ClusterView}, types::Labels};
+use super::{Context, Effect, Tool, Toolset, arguments::spending_scope, output::ClusterView, types::Labels};
 use crate::{
     mcp::tools::ToolError,
     platform::Platform,
@@ -33,20 +33,20 @@ impl Tool for CreateCluster {
     const TITLE: &'static str = "Create cluster";
     const EFFECT: Effect = Effect::Create;
     const TOOLSET: Toolset = Toolset::Clusters;
-    type Output = Brief<ClusterView>;
+    type Output = ClusterView;
 
     /// More where it may cost money.
     fn scope(arguments: &Map<String, Value>) -> Scope {
         spending_scope(arguments).max(Self::EFFECT.scope())
     }
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Brief<ClusterView>, ToolError> {
+    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
         let new = NewCluster {
             display_name: self.display_name,
             region: self.region,
             spending_limit: self.spending_limit_usd_cents,
             labels: self.labels.map(Labels::into_inner).unwrap_or_default(),
         };
-        Ok(Brief(context.cloud().create_cluster(&new).await?.into()))
+        Ok(context.cloud().create_cluster(&new).await?.into())
     }
 }

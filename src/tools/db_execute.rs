@@ -39,11 +39,9 @@ pub(super) struct DbExecute {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Executed {
     /// As many as `results`.
-    #[schemars(skip)]
     statement_count: usize,
     results: Vec<StatementResult>,
     /// Of all statements together.
-    #[schemars(skip)]
     elapsed_ms: u64,
 }
 
@@ -55,7 +53,6 @@ struct StatementResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     last_insert_id: Option<String>,
     /// What a change of schema did.
-    #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,8 +1,8 @@
 //! What several tools answer with.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -34,10 +34,8 @@ pub(super) struct ClusterView {
     #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
     /// What the limit was before a change of it.
-    #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) previous_spending_limit_usd_cents: Option<i64>,
-    #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) notice: Option<&'static str>,
 }
@@ -83,7 +81,6 @@ pub(super) struct BranchView {
     user_prefix: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
-    #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) notice: Option<String>,
 }
@@ -103,31 +100,6 @@ impl From<Branch> for BranchView {
             notice: None,
         }
     }
-}
-
-/// The same as the tool says that gets it, for the schema of one that makes or changes it: that names only what the next
-/// step needs.
-#[derive(Serialize)]
-#[serde(transparent)]
-pub(super) struct Brief<T>(pub(super) T);
-
-macro_rules! brief {
-    ($($view:ty => $schema:tt;)*) => {
-        $(impl JsonSchema for Brief<$view> {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($view).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        })*
-    };
-}
-
-brief! {
-    ClusterView => {"type": "object", "properties": {"clusterId": {}, "state": {}}};
-    BranchView => {"type": "object", "properties": {"branchId": {}, "state": {}}};
 }
 
 /// The state in the API's own word; a resource that has none yet is being made.

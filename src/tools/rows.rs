@@ -37,7 +37,7 @@ impl JsonSchema for Row {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({})
+        json_schema!({"type": "array"})
     }
 }
 
@@ -54,9 +54,7 @@ pub(super) struct RowsView {
     total: Option<usize>,
     truncated: bool,
     /// From sending the statement to the end of its answer.
-    #[schemars(skip)]
     elapsed_ms: u64,
-    #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
 }

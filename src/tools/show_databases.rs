@@ -28,15 +28,11 @@ pub(super) struct ShowDatabases {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Databases {
     databases: Vec<String>,
-    #[schemars(skip)]
     returned: usize,
     /// Left out where there are too many to count.
-    #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<usize>,
-    #[schemars(skip)]
     truncated: bool,
-    #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
 }

@@ -34,22 +34,17 @@ pub(super) struct ShowTables {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Tables {
     /// As it was asked for.
-    #[schemars(skip)]
     database: String,
     tables: Vec<String>,
-    #[schemars(skip)]
     returned: usize,
     /// Whether more was asked for than fits.
-    #[schemars(skip)]
     truncated: bool,
-    #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<&'static str>,
     /// Left out where there are no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_page_token: Option<String>,
     /// Left out where there are too many to count.
-    #[schemars(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     total_size: Option<usize>,
 }

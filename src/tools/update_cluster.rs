@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Context, Effect, Tool, Toolset,
     arguments::spending_scope,
-    output::{Brief, ClusterView},
+    output::ClusterView,
     resolve::{ALIAS_LABEL, ClusterReference},
     types::Labels,
     view::CALLED,
@@ -40,14 +40,14 @@ impl Tool for UpdateCluster {
     const EFFECT: Effect = Effect::Update;
     const TOOLSET: Toolset = Toolset::Clusters;
     const RENAMES: &'static [&'static str] = &["displayName"];
-    type Output = Brief<ClusterView>;
+    type Output = ClusterView;
 
     /// More where it may cost money.
     fn scope(arguments: &Map<String, Value>) -> Scope {
         spending_scope(arguments).max(Self::EFFECT.scope())
     }
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Brief<ClusterView>, ToolError> {
+    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
         if self.display_name.is_none() && self.spending_limit_usd_cents.is_none() && self.labels.is_none() {
             let fields = if context.view.fixes_cluster() { "" } else { "displayName, " };
             return Err(ToolError::new(ToolErrorCode::InvalidArgument, "There is nothing to change: no argument says what.")
@@ -99,7 +99,7 @@ impl Tool for UpdateCluster {
             cluster.previous_spending_limit_usd_cents = Some(previous.unwrap_or_default());
             cluster.notice = Some(ZERO);
         }
-        Ok(Brief(cluster))
+        Ok(cluster)
     }
 }
 

@@ -87,7 +87,12 @@ fn lives_by_name(server: &mut Native, name: &str) {
         .finish();
     server.advance(2);
     let answer = server.send(tool("tidbcloud_get_branch", json!({})).to(&format!("/mcp?{target}"))).json();
-    assert_eq!(answer["result"]["structuredContent"]["branchId"], made["branchId"], "{answer}");
+    // The longest query that an address may have; a longer name is given by its id.
+    if target.len() > 512 {
+        assert_eq!(answer["error"]["data"]["code"], "QUERY_NOT_ALLOWED", "{answer}");
+    } else {
+        assert_eq!(answer["result"]["structuredContent"]["branchId"], made["branchId"], "{answer}");
+    }
     let child = json!({"cluster": "shop", "displayName": "child", "parent": name});
     let child = call(server, "tidbcloud_create_branch", &child);
     assert_eq!(child["parentId"], made["branchId"], "{child}");
@@ -148,7 +153,7 @@ fn tdb_002_what_can_be_no_name_is_refused_before_any_request() {
     let mut server = Native::new();
     let (long, wide) = ("n".repeat(65), "枝".repeat(65));
     let anywhere =
-        ["", " ", "\t", " dev", "dev ", "dev\n", "a\0b", "a\u{7f}", "a\u{85}b", ".", "../x", "a/../b", &long, &wide];
+        [" ", "\t", " dev", "dev ", "dev\n", "a\0b", "a\u{7f}", "a\u{85}b", ".", "../x", "a/../b", &long, &wide];
     let in_new_names = ["<b>", "a>b", "a\u{202e}b", "a\u{200b}b"];
     let mut refused = |tool: &str, mut arguments: Value, argument: &str, name: &str| {
         arguments[argument] = json!(name);
