@@ -466,7 +466,7 @@ async fn a_branch_of_another_cluster_is_never_shown() {
 #[tokio::test]
 async fn a_lost_branch_is_looked_for_too() {
     let new = NewBranch {
-        display_name: BranchName::try_from("try-it".to_owned()).unwrap(),
+        display_name: "try-it".to_owned().try_into().unwrap(),
         parent_id: Some(branch_id()),
         parent_timestamp: Some(Timestamp::try_from("2026-01-31T10:00:00Z".to_owned()).unwrap()),
     };

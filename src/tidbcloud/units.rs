@@ -431,6 +431,29 @@ mod tests {
     }
 
     #[test]
+    fn a_branch_has_the_name_that_a_person_gave_it() {
+        let made = |text: &str| BranchName::try_from(text.to_owned()).is_ok();
+        for (text, may_exist, may_be_made) in [
+            ("x", true, true),
+            ("feature_1", true, true),
+            ("release/1.2", true, true),
+            ("a..b", true, true),
+            (&*"枝".repeat(64), true, true),
+            (&*"枝".repeat(65), false, false),
+            ("<b>", true, false),
+            ("a\u{200b}b", true, false),
+            ("", false, false),
+            (" x", false, false),
+            ("a\nb", false, false),
+            ("..", false, false),
+            ("a/../b", false, false),
+            ("a\\..", false, false),
+        ] {
+            assert_eq!((BranchName::may_exist(text), made(text)), (may_exist, may_be_made), "{text:?}");
+        }
+    }
+
+    #[test]
     fn an_error_never_repeats_a_key() {
         for malformed in [
             ApiKey::new("PUBLIC01", "canary private").err().unwrap(),
