@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("limits", &["clock"]),
     ("grants", &["clock", "hash", "scope", "secret"]),
     ("platform", &["clock", "grants", "http", "limits", "secret"]),
-    ("mcp", &["http", "text"]),
+    ("mcp", &["http", "json", "text"]),
     ("tidbcloud", &["allowance", "hash", "http", "json", "managed_name", "platform", "secret", "sql", "text"]),
     ("guesses", &["grants", "platform", "tidbcloud"]),
     ("alias", &["tidbcloud"]),

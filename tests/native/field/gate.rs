@@ -3,8 +3,9 @@
 //! `destructive.tsv`.
 
 use mcp_server_tidbcloud::sql;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::{answer, refusal};
 use crate::{
     support::{
         Driver,
@@ -13,25 +14,6 @@ use crate::{
     },
     world::Native,
 };
-
-/// What a tool answers to a statement.
-fn answer(server: &mut Native, name: &str, sql: &str) -> Value {
-    server.advance(1);
-    let answer = server.send(tool(name, json!({"cluster": "shop", "sql": sql})));
-    assert_eq!(answer.status, 200, "{sql}: {}", String::from_utf8_lossy(&answer.body));
-    answer.json()["result"]["structuredContent"].clone()
-}
-
-/// The message with which a statement is refused; nothing was asked of a SQL server for it.
-fn refusal(server: &mut Native, name: &str, sql: &str) -> String {
-    let asked =
-        |server: &Native| server.world.sent.borrow().iter().filter(|(to, _)| to.contains("/v1beta/sql")).count();
-    let before = asked(server);
-    let error = answer(server, name, sql)["error"].clone();
-    assert_eq!(error["code"], "SQL_REJECTED", "{name} {sql}: {error}");
-    assert_eq!(asked(server), before, "{sql} was sent");
-    ["message", "hint"].map(|part| error[part].as_str().expect("a text").to_owned()).join(" ")
-}
 
 #[test]
 fn sec_009_a_text_is_not_explained_as_a_statement() {

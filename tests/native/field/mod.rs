@@ -20,7 +20,10 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Call, request};
+use crate::{
+    support::{Call, Driver, bad_inputs::tool, request},
+    world::Native,
+};
 
 #[test]
 fn every_row_has_a_test_that_is_found_by_its_id() {
@@ -41,4 +44,25 @@ fn batch(calls: impl IntoIterator<Item = (&'static str, Value)>) -> Call {
     let mut call = request("2025-03-26", "owner", "tools/call", json!({}));
     call.body = json!(messages).to_string().into_bytes();
     call
+}
+
+/// What a tool answers to a statement.
+fn answer(server: &mut Native, name: &str, sql: &str) -> Value {
+    server.advance(1);
+    let answer = server.send(tool(name, json!({"cluster": "shop", "sql": sql})));
+    assert_eq!(answer.status, 200, "{sql}: {}", String::from_utf8_lossy(&answer.body));
+    answer.json()["result"]["structuredContent"].clone()
+}
+
+/// The message and the hint of a statement that is refused before anything is sent.
+fn refusal(server: &mut Native, name: &str, sql: &str) -> String {
+    let asked =
+        |server: &Native| server.world.sent.borrow().iter().filter(|(to, _)| to.contains("/v1beta/sql")).count();
+    let before = asked(server);
+    let error = answer(server, name, sql)["error"].clone();
+    assert_eq!(error["code"], "SQL_REJECTED", "{name} {sql}: {error}");
+    assert_eq!(asked(server), before, "{sql} was sent");
+    let text = format!("{} {}", error["message"].as_str().expect("a message"), error["hint"].as_str().expect("a hint"));
+    assert!(text.len() <= 300, "{text}");
+    text
 }

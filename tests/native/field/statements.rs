@@ -3,34 +3,10 @@
 
 use mcp_server_tidbcloud::sql::{self, Class, Reason, classify, inspect};
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{
-    support::{Driver, bad_inputs::tool},
-    world::Native,
-};
-
-/// What a tool answers to a statement.
-fn answer(server: &mut Native, name: &str, sql: &str) -> Value {
-    server.advance(1);
-    let answer = server.send(tool(name, json!({"cluster": "shop", "sql": sql})));
-    assert_eq!(answer.status, 200, "{sql}: {}", String::from_utf8_lossy(&answer.body));
-    answer.json()["result"]["structuredContent"].clone()
-}
-
-/// The message and the hint of a statement that is refused before anything is sent.
-fn refusal(server: &mut Native, name: &str, sql: &str) -> String {
-    let asked =
-        |server: &Native| server.world.sent.borrow().iter().filter(|(to, _)| to.contains("/v1beta/sql")).count();
-    let before = asked(server);
-    let error = answer(server, name, sql)["error"].clone();
-    assert_eq!(error["code"], "SQL_REJECTED", "{name} {sql}: {error}");
-    assert_eq!(asked(server), before, "{sql} was sent");
-    let text =
-        format!("{} {}", error["message"].as_str().expect("a message"), error["hint"].as_str().unwrap_or_default());
-    assert!(text.len() <= 300, "{text}");
-    text
-}
+use super::{answer, refusal};
+use crate::world::Native;
 
 /// Whether a statement gets through the gate of `db_query`: the practice server may not know it.
 fn is_sent(server: &mut Native, sql: &str) {
