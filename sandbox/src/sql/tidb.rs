@@ -91,7 +91,7 @@ pub(crate) fn refused(statement: &Statement) -> Option<Refusal> {
     Some(Refusal::new(1235, format!("The sandbox does not have {what}: {why}")))
 }
 
-/// As [`refused`], of the text of a statement: the message.
+/// Why a statement is refused by its text: the message.
 pub fn refusal(sql: &str) -> Option<String> {
     refused(&Statement::read(sql)).map(|refusal| refusal.message)
 }
