@@ -83,7 +83,7 @@ pub struct Consent<'a> {
     /// The strongest scope that is asked for.
     pub requested: Scope,
     /// What the address that the client connects to leaves of the tools, in words; empty for all.
-    pub narrowed: &'a str,
+    pub narrowed: &'a [(&'static str, String)],
     /// The sealed request.
     pub transaction: &'a str,
     /// What the cookie holds as well.
@@ -415,11 +415,15 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
         html.raw("</label></div>");
     }
     if !page.narrowed.is_empty() {
-        html.element(
-            "<p class=\"notice\">Whatever you tick, the client gets <strong>",
-            page.narrowed,
-            "</strong>.</p>",
-        );
+        html.raw("<div class=\"notice\">Whatever you tick, the client gets only<ul>");
+        for (what, value) in page.narrowed {
+            html.raw("<li>").raw(what);
+            if !value.is_empty() {
+                html.element(" <code><bdi>", value, "</bdi></code>");
+            }
+            html.raw("</li>");
+        }
+        html.raw("</ul></div>");
     }
     html.raw("<p class=\"hint\" id=\"scope-hint\">Each includes those above it. Whatever you tick, a client can do no more than the key behind it.</p></fieldset>");
 }
@@ -580,12 +584,13 @@ mod tests {
         let of_keys = ["publicKey", "privateKey", "name", "sqlCluster", "sqlUser", "sqlPassword"];
         let mut problems: Vec<_> = (0..5).flat_map(|set| of_keys.map(|field| problem(field, set))).collect();
         problems.extend([problem("scope", 0), problem("aliases", 0)]);
+        let narrowed = [("tools that change nothing", String::new()), ("the branch", text.to_owned())];
         let first = Consent {
             client_name: text,
             client_id_host: Some(text),
             redirect_host: text,
             requested: Scope::Destroy,
-            narrowed: text,
+            narrowed: &narrowed,
             transaction: text,
             csrf: text,
             nonce: text,

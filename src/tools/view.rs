@@ -13,6 +13,7 @@ use super::{
 use crate::{
     http::is_query,
     mcp::tools::{Definition, ToolError, ToolErrorCode},
+    text::is_hidden,
 };
 
 /// 512 bytes: all four parameters with the longest values that they can have need some 250 as they are.
@@ -101,6 +102,10 @@ impl View {
                 "branch" => {
                     let rule = "`branch` must be a branch's id or display name.";
                     BranchReference::try_from(value.clone().into_owned()).map_err(|_| NoView(rule))?;
+                    // A person reads it before agreeing to it.
+                    if value.contains(is_hidden) {
+                        return Err(NoView(rule));
+                    }
                     view.branch = Some(value.into_owned());
                 }
                 _ => {
@@ -141,17 +146,19 @@ impl View {
         query.finish()
     }
 
-    /// What is left, for a person; empty where that is everything.
-    pub fn in_words(&self) -> String {
-        let mut words = String::new();
+    /// What is left, for a person: words of ours, and what a client wrote behind them, which is shown apart. Empty where
+    /// that is everything.
+    pub fn in_words(&self) -> Vec<(&'static str, String)> {
+        let mut all = Vec::new();
         self.each(&mut |name, value| {
-            words.push_str(if words.is_empty() { "only " } else { "; only " });
-            match name {
-                "readonly" => words.push_str("tools that change nothing"),
-                _ => words.extend(["the ", name, " ", value]),
-            }
+            all.push(match name {
+                "readonly" => ("tools that change nothing", String::new()),
+                "toolsets" => ("the toolsets", value.to_owned()),
+                "cluster" => ("the cluster", value.to_owned()),
+                _ => ("the branch", value.to_owned()),
+            });
         });
-        words
+        all
     }
 
     /// Each parameter that takes something away.

@@ -14,8 +14,8 @@ use crate::{
         challenge::Challenge,
         keys,
         oauth::{
-            Flow, Page, Tokens, browser_form, error, fields, form, get, parameter, registration, tool_with_token, with,
-            with_token, without,
+            Flow, Page, Tokens, browser_form, error, fields, form, get, parameter, registration, tool_with_token,
+            unescape, with, with_token, without,
         },
         request,
     },
@@ -375,9 +375,10 @@ fn fld_005_what_a_resource_narrows_is_shown_kept_and_applied() {
     let flow = Flow::new(&mut server);
     let resource = format!("{}/mcp?readonly=true&cluster=shop&toolsets=database,clusters", flow.origin);
     let shown = text(&flow.open(&mut server, &with(flow.request(), "resource", &resource)));
-    let said = "only tools that change nothing; only the toolsets clusters,database; only the cluster shop";
+    let said = "<li>tools that change nothing</li><li>the toolsets <code><bdi>clusters,database</bdi></code></li>\
+        <li>the cluster <code><bdi>shop</bdi></code></li>";
     assert!(shown.contains(said), "{shown}");
-    assert!(!text(&flow.open(&mut server, &flow.request())).contains("only the"), "nothing is said of nothing");
+    assert!(!text(&flow.open(&mut server, &flow.request())).contains("gets only"), "nothing is said of nothing");
 
     let query = "?readonly=true&cluster=shop";
     let (flow, tokens) = narrowed(&mut server, query, query, "tidb:destroy");
@@ -488,6 +489,29 @@ fn fld_005_a_token_cannot_be_asked_for_beyond_its_grant() {
 }
 
 /// A person who signs in at TiDB Cloud, in place of giving keys, saw the same page.
+/// What a client writes into an address stands apart from the page's own words, and can neither end nor reorder them.
+#[test]
+fn fld_005_a_name_in_an_address_cannot_speak_for_the_page() {
+    let mut server = unlimited();
+    let flow = Flow::new(&mut server);
+    let open = |server: &mut Native, branch: &str| {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("cluster", "shop"), ("branch", branch)])
+            .finish();
+        let resource = format!("{}/mcp?{query}", server.origin());
+        flow.open(server, &with(flow.request(), "resource", &resource))
+    };
+    for branch in ["x; only tools that change nothing", "x. You agreed before", "<b>x</b>", "x</bdi></code>"] {
+        let page = text(&open(&mut server, branch));
+        let values = page.split("<code><bdi>").skip(1).filter_map(|rest| rest.split_once("</bdi></code>"));
+        assert_eq!(values.map(|(value, _)| unescape(value)).collect::<Vec<_>>(), ["shop", branch], "{page}");
+        assert!(!page.contains("<li>tools that change nothing</li>"), "{page}");
+    }
+    for hidden in ["\u{202e}x", "x\u{2066}y", "x\u{2028}y", "x\u{e0041}y", "x\u{200b}y"] {
+        assert_ne!(open(&mut server, hidden).status, 200, "{hidden:?}");
+    }
+}
+
 #[test]
 fn fld_005_a_sign_in_at_tidb_cloud_is_narrowed_as_well() {
     let mut server = with_settings(&[
