@@ -52,7 +52,12 @@ impl RedirectUri {
         let allowed = match url.scheme() {
             "https" => url.host().is_some(),
             "http" => is_this_machine(&url),
-            scheme if scheme.contains('.') => true,
+            // A name in reverse, and no host that a person knows.
+            scheme if scheme.contains('.') => {
+                let is_host =
+                    |host: &&str| scheme.strip_suffix(*host).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+                scheme.split('.').all(|label| !label.is_empty()) && !KNOWN_HOSTS.iter().any(is_host)
+            }
             scheme if APP_SCHEMES.contains(&scheme) => url.host_str().is_some_and(|host| !host.is_empty()),
             "javascript" | "data" | "vbscript" | "file" | "blob" | "about" | "filesystem" | "ftp" | "ws" | "wss" => {
                 false
@@ -196,6 +201,11 @@ mod tests {
             "https://example.com\\@evil.example/",
             "https://example.com/\u{e4}",
             "cursor:oauth",
+            "claude.ai:/cb",
+            "CHATGPT.com:443",
+            "x.claude.ai://claude.ai/cb",
+            "localhost.:3000/cb",
+            "a..b:/cb",
         ] {
             assert_eq!(RedirectUri::parse(text).err(), Some(Refused::Dangerous), "{text}");
         }
