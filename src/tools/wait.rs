@@ -13,6 +13,8 @@ use crate::{
 
 /// Between two questions. 20 s and a pause of 5 s make five questions at most.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Requests after which no further question follows: TiDB Cloud fails some, and each question is sent up to three times.
+const REQUESTS_MAX: u32 = 5;
 /// What a wait leaves of the time of a call: one more question.
 const LAST_QUESTION: Duration = Duration::from_secs(8);
 
@@ -58,6 +60,7 @@ impl<P: Platform> Context<'_, P> {
         state: fn(&T) -> Option<&State>,
     ) -> Result<T, ApiError> {
         let (mut last, mut until) = (None, None);
+        let before = self.allowance.requests_sent();
         loop {
             let found = match (ask().await, last) {
                 (Ok(found), _) => found,
@@ -65,6 +68,9 @@ impl<P: Platform> Context<'_, P> {
                 (Err(error), Some(last)) if !matches!(error, ApiError::NotFound(_)) => return Ok(last),
                 (Err(error), _) => return Err(error),
             };
+            if self.allowance.requests_sent().saturating_sub(before) >= REQUESTS_MAX {
+                return Ok(found);
+            }
             let Some(pause) = self.pause(wait, state(&found), &mut until) else { return Ok(found) };
             self.platform.sleep(pause).await;
             last = Some(found);
