@@ -1,5 +1,7 @@
 //! What a change of schema did, in a few words.
 
+use std::iter::Peekable;
+
 use super::{
     gate::SCHEMA,
     lexer::{self, Reading, Token},
@@ -32,6 +34,19 @@ pub fn change(sql: &str) -> Option<String> {
         words.push(kind.to_uppercase());
     }
     while rest.next_if(|token| ["if", "not", "exists"].iter().any(|word| token.is(word))).is_some() {}
+    let mut names = vec![name(&mut rest)];
+    while verb == "drop" && rest.next_if(|token| **token == Token::Symbol(',')).is_some() {
+        names.push(name(&mut rest));
+    }
+    words.extend(Some(names.join(", ")).filter(|names| !names.is_empty()));
+    if words.get(1).is_some_and(|kind| kind == "INDEX") && rest.any(|token| token.is("on")) {
+        words.extend(["ON".to_owned(), name(&mut rest)]);
+    }
+    Some(words.join(" "))
+}
+
+/// The name that stands next, with those it is qualified by.
+fn name<'a>(rest: &mut Peekable<impl Iterator<Item = &'a Token>>) -> String {
     let mut name = String::new();
     while let Some(part) = rest.next_if(|token| token.name().is_some()).and_then(Token::name) {
         name.push_str(part);
@@ -40,8 +55,7 @@ pub fn change(sql: &str) -> Option<String> {
         }
         name.push('.');
     }
-    words.extend(Some(name).filter(|name| !name.is_empty()));
-    Some(words.join(" "))
+    name
 }
 
 #[cfg(test)]
@@ -54,7 +68,9 @@ mod tests {
             ("create table shop.notes (id INT)", "CREATE TABLE shop.notes"),
             ("CREATE TABLE IF NOT EXISTS `a b` (id INT)", "CREATE TABLE a b"),
             ("CREATE GLOBAL TEMPORARY TABLE t (id INT) ON COMMIT DELETE ROWS", "CREATE TABLE t"),
-            ("CREATE UNIQUE INDEX i ON t (a)", "CREATE INDEX i"),
+            ("CREATE UNIQUE INDEX i USING BTREE ON d.t (a)", "CREATE INDEX i ON d.t"),
+            ("DROP INDEX IF EXISTS i ON t", "DROP INDEX i ON t"),
+            ("DROP TABLE IF EXISTS p1, d.`p 2`, p3", "DROP TABLE p1, d.p 2, p3"),
             ("CREATE OR REPLACE ALGORITHM = MERGE VIEW v AS SELECT 1", "CREATE VIEW v"),
             ("ALTER TABLE t ADD COLUMN user INT", "ALTER TABLE t"),
             ("DROP DATABASE IF EXISTS x", "DROP DATABASE x"),
