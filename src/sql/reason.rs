@@ -169,7 +169,7 @@ impl Reason {
                 "The number `{}` runs on as a word. Put a name that begins with a digit in backticks, and write hexadecimal as 0x1f."
             }
             Self::SeveralStatements => {
-                "One statement only: there is a `;` before the end. db_execute takes an array of statements."
+                "One statement only: there is a `;` before the end. Send each by itself: in calls of db_query, or as an array to db_execute."
             }
             Self::Backslash => {
                 "A backslash in a string means different things in different SQL modes. Double quotes by '' instead."
@@ -202,7 +202,7 @@ impl Reason {
                 "This statement cannot be followed at `{}`. Write WITH name AS (SELECT ...) SELECT ..., EXPLAIN [ANALYZE] SELECT ... or TRACE SELECT ...."
             }
             Self::Format(_) => {
-                "`{}` is not a format that this statement has. Write EXPLAIN FORMAT = 'brief', 'row', 'verbose', 'dot' or 'tidb_json', or TRACE FORMAT = 'row' or 'json'."
+                "`{}` is not a format that this statement has. Write EXPLAIN FORMAT = 'brief', or TRACE FORMAT = 'row'."
             }
             Self::Show(_) => {
                 "`SHOW {}` is not on the list of what may be shown. Query information_schema with SELECT instead."
@@ -227,7 +227,7 @@ impl Reason {
                 "`:=` sets a variable that is gone with the call, and is not allowed in a read. Write the value itself."
             }
             Self::Function(_) => {
-                "`{}` is not on the list of functions that tools run. Leave the call out, or use one that SHOW BUILTINS lists."
+                "`{}` is not on the list of functions that tools run: it is unknown, holds the server up, or does more than compute. Leave the call out."
             }
             Self::Sequence(_) => "`{}` advances a sequence, which is not a read. Use db_execute, and not in a view.",
             Self::SecretVariable(_) => "The variable `{}` may hold a secret and is not open to tools. Leave it out.",

@@ -17,7 +17,7 @@ use crate::{platform::UnixMillis, secret::Secret, text::is_hidden};
 pub struct Malformed {
     /// What it was to be.
     pub what: &'static str,
-    /// What it must look like: a pattern or a few words.
+    /// What it must look like, in words.
     pub expected: &'static str,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Malformed {
 impl std::error::Error for Malformed {}
 
 macro_rules! text_unit {
-    ($(#[$attribute:meta])* $name:ident, $what:literal, $pattern:literal, |$text:ident| $holds:expr) => {
+    ($(#[$attribute:meta])* $name:ident, $what:literal, $words:literal, $pattern:literal, |$text:ident| $holds:expr) => {
         $(#[$attribute])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -55,7 +55,7 @@ macro_rules! text_unit {
             type Error = Malformed;
 
             fn try_from(text: String) -> Result<Self, Malformed> {
-                if Self::holds(&text) { Ok(Self(text)) } else { Err(Malformed { what: $what, expected: $pattern }) }
+                if Self::holds(&text) { Ok(Self(text)) } else { Err(Malformed { what: $what, expected: $words }) }
             }
         }
 
@@ -103,14 +103,14 @@ pub(super) fn made_of(text: &str, least: usize, most: usize, allowed: fn(u8) -> 
 text_unit! {
     /// Id of a cluster (TiDB Cloud API, `Cluster.clusterId`): a decimal number that fits 64 bits, so 20 digits at most,
     /// and no zero before it: one number written in two ways would be two clusters to whatever is kept by id.
-    ClusterId, "a cluster id", "^(0|[1-9][0-9]{0,19})$",
+    ClusterId, "a cluster id", "a whole number of at most 20 digits", "^(0|[1-9][0-9]{0,19})$",
     |text| made_of(text, 1, 20, |byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
 }
 
 text_unit! {
     /// Id of a branch (TiDB Cloud API, `Branch.branchId`). Published examples have 26 characters after the hyphen;
     /// 5 + 59 = 64 leaves room.
-    BranchId, "a branch id", "^bran-[a-z0-9]{1,59}$",
+    BranchId, "a branch id", "`bran-` and at most 59 lower-case letters or digits", "^bran-[a-z0-9]{1,59}$",
     |text| text.strip_prefix("bran-").is_some_and(|rest| {
         made_of(rest, 1, 59, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     })
@@ -118,7 +118,7 @@ text_unit! {
 
 text_unit! {
     /// Name that a person gave to a cluster (TiDB Cloud API, `Cluster.displayName`): 4 to 64 characters.
-    DisplayName, "a display name", "^[A-Za-z0-9][-A-Za-z0-9]{2,62}[A-Za-z0-9]$",
+    DisplayName, "a display name", "4 to 64 letters, digits or `-`, with a letter or digit at both ends", "^[A-Za-z0-9][-A-Za-z0-9]{2,62}[A-Za-z0-9]$",
     |text| made_of(text, 4, 64, |byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && !text.starts_with('-') && !text.ends_with('-')
 }
@@ -182,7 +182,7 @@ impl JsonSchema for BranchName {
 
 text_unit! {
     /// Resource name of a region (TiDB Cloud API, `Region.name` and the alphabet of `Region.regionId`).
-    RegionName, "a region name", "^regions/(aws|alicloud)-[a-z0-9-]{1,64}$",
+    RegionName, "a region name", "like `regions/aws-us-east-1`", "^regions/(aws|alicloud)-[a-z0-9-]{1,64}$",
     |text| text.strip_prefix("regions/aws-").or_else(|| text.strip_prefix("regions/alicloud-")).is_some_and(|rest| {
         made_of(rest, 1, 64, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     })
@@ -191,7 +191,7 @@ text_unit! {
 text_unit! {
     /// Name of a SQL user, with or without the prefix of its cluster: at most 32 characters, as in MySQL.
     /// It starts with no dot, so that it can stand as a path segment.
-    SqlUserName, "a SQL user name", "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$",
+    SqlUserName, "a SQL user name", "1 to 32 letters, digits, `_`, `.` or `-` that begin with a letter, digit or `_`", "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$",
     |text| made_of(text, 1, 32, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
         && !text.starts_with(['.', '-'])
 }
@@ -199,7 +199,7 @@ text_unit! {
 text_unit! {
     /// Token of a page, opaque (TiDB Cloud API, `pageToken`): at most 2 KiB, which leaves 14 KiB of the longest URL
     /// that Workers send (16 KiB).
-    PageToken, "a page token", "^[!-~]{1,2048}$",
+    PageToken, "a page token", "the last `nextPageToken`", "^[!-~]{1,2048}$",
     |text| made_of(text, 1, 2048, |byte| byte.is_ascii_graphic())
 }
 
@@ -262,7 +262,7 @@ impl JsonSchema for Timestamp {
 
 /// Money: hundredths of a US dollar (TiDB Cloud API, `Cluster.spendingLimit.monthly`, an int32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
+#[serde(try_from = "i64", into = "u32")]
 pub struct UsdCents(u32);
 
 impl UsdCents {
@@ -275,15 +275,12 @@ impl UsdCents {
     }
 }
 
-impl TryFrom<u32> for UsdCents {
+impl TryFrom<i64> for UsdCents {
     type Error = Malformed;
 
-    fn try_from(cents: u32) -> Result<Self, Malformed> {
-        if cents <= Self::MAX {
-            Ok(Self(cents))
-        } else {
-            Err(Malformed { what: "an amount in US cents", expected: "0 to 2147483647" })
-        }
+    fn try_from(cents: i64) -> Result<Self, Malformed> {
+        let cents = u32::try_from(cents).ok().filter(|cents| *cents <= Self::MAX);
+        cents.map(Self).ok_or(Malformed { what: "an amount in US cents", expected: "0 to 2147483647" })
     }
 }
 

@@ -124,6 +124,15 @@ fn is_of(value: &Value, kind: &str) -> bool {
     }
 }
 
+/// Whether a value is one of those that a schema lists, and within its bounds.
+fn is_within(value: &Value, schema: &Value) -> bool {
+    let listed = schema.get("enum").and_then(Value::as_array).is_none_or(|values| values.contains(value));
+    let bound = |name| schema.get(name).and_then(Value::as_i64);
+    let number = value.as_i64();
+    let above = number.zip(bound("minimum")).is_none_or(|(number, least)| number >= least);
+    listed && above && number.zip(bound("maximum")).is_none_or(|(number, most)| number <= most)
+}
+
 /// Reads the arguments of a call, which have their form.
 ///
 /// # Errors
@@ -155,6 +164,13 @@ fn check(schema: &Value, arguments: &Map<String, Value>) -> Result<(), ToolError
             let message = format!("`{name}` is {}, not {}.", found(value), wanted(schema));
             return Err(invalid(message).hint(advice(name, Some(schema))));
         }
+        if let Some(schema) = property(name)
+            && !is_within(value, schema)
+        {
+            let shown = value.as_i64().map_or_else(|| "another value".to_owned(), |number| number.to_string());
+            return Err(invalid(format!("`{name}` is {shown}, which it does not take."))
+                .hint(format!("Give {}.", wanted(schema))));
+        }
     }
     Ok(())
 }
@@ -163,7 +179,9 @@ fn check(schema: &Value, arguments: &Map<String, Value>) -> Result<(), ToolError
 fn against_rule(schema: &Value, path: &str, problem: &str) -> ToolError {
     let name = path.split(['.', '[']).next().unwrap_or_default();
     let schema = schema.get("properties").and_then(|properties| properties.get(name));
-    invalid(format!("`{path}`: {problem}")).hint(advice(name, schema))
+    let description = schema.and_then(|schema| schema.get("description")?.as_str()).filter(|text| text.contains(' '));
+    let what = description.map_or_else(String::new, |text| format!(": {text}"));
+    invalid(format!("`{path}`: {problem}")).hint(format!("Give another `{name}`{what}"))
 }
 
 /// How to give an argument, from its schema.
@@ -183,6 +201,7 @@ fn wanted(schema: &Value) -> String {
     }
     match (kind(schema), bound("minimum"), bound("maximum")) {
         ("integer", Some(least), Some(most)) => format!("a whole number from {least} to {most}"),
+        ("integer", Some(least), None) => format!("a whole number from {least}"),
         ("integer", ..) => "a whole number".to_owned(),
         ("number", ..) => "a number".to_owned(),
         ("boolean", ..) => "true or false".to_owned(),

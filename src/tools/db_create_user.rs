@@ -5,12 +5,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Effect, SQL_TIME_MAX, Tool, Toolset, resolve::ClusterReference};
+use super::{Context, Effect, SQL_TIME_MAX, Tool, Toolset, errors::advised, resolve::ClusterReference};
 use crate::{
     managed_name::is_managed_name,
     mcp::tools::{ToolError, ToolErrorCode},
     platform::Platform,
-    tidbcloud::{Cluster, SqlRole, SqlUserName, State, random_password},
+    tidbcloud::{ApiError, Cluster, SqlRole, SqlUserName, State, random_password},
 };
 
 /// Create a SQL user on a cluster. Nobody knows its password: the person sets one in the TiDB Cloud console, under SQL
@@ -51,8 +51,9 @@ impl Tool for DbCreateUser {
         let mut entropy = [0; 32];
         context.random(&mut entropy);
         let password = random_password(&entropy);
-        let user = context.cloud().create_sql_user(&id, name, self.role, &password).await?;
-        Ok(CreatedUser {
+        let user = context.cloud().create_sql_user(&id, name, self.role, &password).await.map_err(|error| {
+            advised(error, |error| matches!(error, ApiError::Conflict(_)), "Give another `userName`.")
+        })?;        Ok(CreatedUser {
             user_name: user.user_name,
             role: self.role.as_str().to_owned(),
             created: true,

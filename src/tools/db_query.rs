@@ -18,8 +18,8 @@ use crate::{
     tidbcloud::{AccessClass, DatabaseName, Effect as SqlEffect},
 };
 
-/// Run one SQL statement that reads (SELECT, WITH, SHOW, EXPLAIN, DESCRIBE). BIGINT and DECIMAL are text. Past
-/// 18 KB or 10,000 rows, `notice` says how to go on.
+/// Run one SQL statement that reads (SELECT, WITH, SHOW, EXPLAIN, DESCRIBE). BIGINT and DECIMAL are text.
+/// Past 18 KB `notice` says how to go on; past 10,000 rows is an error.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DbQuery {

@@ -5,11 +5,16 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Effect, SQL_TIME_MAX, Tool, Toolset, db_create_user::{must_be_theirs, without_prefix}, resolve::ClusterReference};
+use super::{
+    Context, Effect, SQL_TIME_MAX, Tool, Toolset,
+    db_create_user::{must_be_theirs, without_prefix},
+    errors::advised,
+    resolve::ClusterReference,
+};
 use crate::{
     mcp::tools::ToolError,
     platform::Platform,
-    tidbcloud::SqlUserName,
+    tidbcloud::{ApiError, SqlUserName},
 };
 
 /// Remove a SQL user from a cluster. This cannot be undone.
@@ -45,7 +50,9 @@ impl Tool for DbRemoveUser {
             Some(prefix) => format!("{prefix}.{name}"),
             None => name.to_owned(),
         };
-        context.cloud().delete_sql_user(&id, &user_name).await?;
-        Ok(RemovedUser { user_name, removed: true })
+        context.cloud().delete_sql_user(&id, &user_name).await.map_err(|error| {
+            let hint = "Ask the person for the exact name: TiDB Cloud console, this cluster, SQL Users.";
+            advised(error, |error| matches!(error, ApiError::NotFound(_)), hint)
+        })?;        Ok(RemovedUser { user_name, removed: true })
     }
 }

@@ -24,7 +24,7 @@ impl From<ApiError> for ToolError {
             ApiError::Forbidden(_) => (
                 Code::PermissionDenied,
                 "The role of these TiDB Cloud credentials does not allow this.",
-                "Ask the person to connect with an API key, or as somebody, whose role does.",
+                "Ask the person to connect with credentials whose role allows it.",
                 false,
             ),
             ApiError::NotFound(_) => (
@@ -51,12 +51,9 @@ impl From<ApiError> for ToolError {
                 "Ask the person to do it in the TiDB Cloud console.",
                 false,
             ),
-            ApiError::Refused(_) => (
-                Code::InvalidArgument,
-                "TiDB Cloud refused the request.",
-                "Change the argument that it is about.",
-                false,
-            ),
+            ApiError::Refused(_) => {
+                (Code::InvalidArgument, "TiDB Cloud refused the request.", "Change what it names.", false)
+            }
             ApiError::RateLimited { .. } => (
                 Code::RateLimitedUpstream,
                 "TiDB Cloud had too many requests with these credentials.",
@@ -140,6 +137,16 @@ impl From<ApiError> for ToolError {
     }
 }
 
+/// The error for the model, with a tool's own advice where `applies`.
+pub(super) fn advised(error: ApiError, applies: fn(&ApiError) -> bool, hint: &str) -> ToolError {
+    let applies = applies(&error);
+    let mut error = ToolError::from(error);
+    if applies {
+        error.hint = hint.to_owned();
+    }
+    error
+}
+
 /// What to do after a refusal of the database with this number.
 /// <https://docs.pingcap.com/tidb/stable/error-codes>, and those of MySQL that it shares.
 fn after_refusal(code: Option<u16>) -> &'static str {
@@ -159,7 +166,7 @@ fn after_refusal(code: Option<u16>) -> &'static str {
 impl From<SqlFailure> for ToolError {
     fn from(failure: SqlFailure) -> Self {
         use ToolErrorCode as Code;
-        let own_user = "send your own SQL user in the headers X-TiDB-SQL-User and X-TiDB-SQL-Secret";
+        let own_user = "send a SQL user in the headers X-TiDB-SQL-User and X-TiDB-SQL-Secret";
         match failure {
             SqlFailure::Api(error) => error.into(),
             SqlFailure::Sql { code, message } => {
@@ -171,8 +178,8 @@ impl From<SqlFailure> for ToolError {
             }
             SqlFailure::NotReady { state, lacks } => {
                 let lacks = lacks.map(|lacks| format!(" and has no {lacks} yet")).unwrap_or_default();
-                Self::new(Code::FailedPrecondition, format!("It cannot take SQL now: it is {state}{lacks}."))
-                    .hint("Call tidbcloud_get_cluster or tidbcloud_get_branch until `state` is ACTIVE.")
+                Self::new(Code::FailedPrecondition, format!("It takes no SQL while it is {state}{lacks}."))
+                    .hint("Call tidbcloud_get_cluster, for a branch tidbcloud_get_branch, with `waitSeconds` until `state` is ACTIVE.")
                     .retryable()
             }
             SqlFailure::EndpointDisabled => {

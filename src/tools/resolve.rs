@@ -242,9 +242,10 @@ fn one<T: std::fmt::Display>(
     let (mut matching, others): (Vec<_>, Vec<_>) = all.partition(|(candidate, _)| candidate == name);
     if matching.len() > 1 {
         let ids: Vec<_> = matching.iter().take(SIMILAR_MAX).map(|(_, id)| id.to_string()).collect();
+        let plural = if what.ends_with('h') { "es" } else { "s" };
         return Err(ToolError::new(
             ToolErrorCode::AmbiguousName,
-            format!("{} {what}s are named `{name}`: {}.", matching.len(), ids.join(", ")),
+            format!("{} {what}{plural} are named `{name}`: {}.", matching.len(), ids.join(", ")),
         )
         .hint(format!("Give the {what} by its id.")));
     }
@@ -256,8 +257,10 @@ fn one<T: std::fmt::Display>(
         .iter()
         .map(|(candidate, _)| candidate)
         .filter(|candidate| {
+            // A name that is a sentence, or ends its quotes, could pass for words of ours.
+            let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
             let candidate = candidate.to_lowercase();
-            candidate.contains(&lower) || lower.contains(&candidate)
+            candidate.chars().all(is_plain) && (candidate.contains(&lower) || lower.contains(&candidate))
         })
         .take(SIMILAR_MAX)
         .map(|candidate| format!("`{candidate}`"))

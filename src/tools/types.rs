@@ -5,7 +5,11 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use crate::{platform::UnixMillis, sql, tidbcloud::Timestamp};
+use crate::{
+    platform::UnixMillis,
+    sql,
+    tidbcloud::{SYSTEM_LABEL_PREFIX, Timestamp},
+};
 
 /// How many entries a page has: 1 to 100, as the API takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -117,7 +121,7 @@ impl Labels {
 }
 
 impl TryFrom<BTreeMap<String, String>> for Labels {
-    type Error = &'static str;
+    type Error = String;
 
     fn try_from(labels: BTreeMap<String, String>) -> Result<Self, Self::Error> {
         const COUNT_MAX: usize = 20;
@@ -126,10 +130,17 @@ impl TryFrom<BTreeMap<String, String>> for Labels {
             text.len() <= BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || extra.contains(&byte))
         };
         if labels.len() > COUNT_MAX {
-            return Err("must be at most 20 labels");
+            return Err("must be at most 20 labels".to_owned());
         }
         let fine = labels.iter().all(|(key, value)| !key.is_empty() && plain(key, b"-_./") && plain(value, b"-_. @"));
-        if fine { Ok(Self(labels)) } else { Err("keys and values must be at most 63 letters, digits, `-`, `_` or `.`") }
+        if !fine {
+            return Err("keys and values must be at most 63 letters, digits, `-`, `_` or `.`".to_owned());
+        }
+        // TiDB Cloud would drop them without a word, and the caller's labels with them.
+        match labels.keys().find(|name| name.starts_with(SYSTEM_LABEL_PREFIX)) {
+            Some(name) => Err(format!("`{name}` is a system label, which only TiDB Cloud sets; leave it out")),
+            None => Ok(Self(labels)),
+        }
     }
 }
 

@@ -104,7 +104,7 @@ impl Tool for UpdateCluster {
 }
 
 /// What a limit of 0 means. <https://docs.pingcap.com/tidbcloud/manage-serverless-spend-limit>
-const ZERO: &str = "A spending limit of 0 US cents means the free quota only: once it is used up, reads and writes are \
+const ZERO: &str = "A limit of 0 US cents would mean the free quota only: once that is used up, reads and writes are \
     throttled until the next month begins.";
 
 const REQUESTS_PER_CHANGE: u32 = 2;

@@ -202,7 +202,7 @@ fn an_error_names_what_it_is_about() {
         ("tidbcloud_get_branch", json!({"cluster": "shop", "branch": "bran-a"}), "`bran-a`", "Change"),
         ("tidbcloud_get_branch", json!({"cluster": "shop", "branch": "nobody"}), "`nobody`", "tidbcloud_list_branches"),
         ("tidbcloud_delete_cluster", json!({"cluster": "99"}), "`99`", "List"),
-        ("db_remove_user", json!({"cluster": "shop", "userName": "nobody"}), "`nobody`", "List"),
+        ("db_remove_user", json!({"cluster": "shop", "userName": "nobody"}), "`nobody`", "SQL Users"),
         ("tidbcloud_update_cluster", json!({"cluster": "shop"}), "nothing to change", "labels"),
         ("tidbcloud_list_clusters", json!({"pageSize": 500}), "`pageSize`", "1 to 100"),
         ("db_create_user", json!({"cluster": "shop", "userName": "a", "role": "admin"}), "`role`", "role_readonly"),
@@ -249,7 +249,7 @@ fn a_change_of_schema_says_what_it_did() {
     for (sql, done) in [
         ("CREATE TABLE shop.notes (id INT)", "CREATE TABLE shop.notes"),
         ("ALTER TABLE shop.notes ADD COLUMN body TEXT", "ALTER TABLE shop.notes"),
-        ("CREATE INDEX by_id ON shop.notes (id)", "CREATE INDEX by_id"),
+        ("CREATE INDEX by_id ON shop.notes (id)", "CREATE INDEX by_id ON shop.notes"),
         ("DROP TABLE IF EXISTS shop.notes", "DROP TABLE shop.notes"),
     ] {
         let answer = call(&mut server, "db_execute", json!({"cluster": "shop", "sql": sql}));
@@ -270,7 +270,9 @@ fn a_changed_spending_limit_says_what_it_was() {
         let changed = set(&mut server, cents);
         assert_eq!(changed["previousSpendingLimitUsdCents"], before, "{changed}");
         assert_eq!(changed["spendingLimitUsdCents"], after, "{changed}");
-        assert!(changed["notice"].as_str().is_some_and(|text| text.contains("of 0") && text.contains("free quota")));
+        assert!(
+            changed["notice"].as_str().is_some_and(|text| text.contains("limit of 0") && text.contains("free quota"))
+        );
     }
     let renamed = call(&mut server, "tidbcloud_update_cluster", json!({"cluster": "shop", "displayName": "shop"}));
     assert_eq!(renamed.get("previousSpendingLimitUsdCents"), None, "{renamed}");
@@ -282,14 +284,26 @@ fn labels_of_tidb_cloud_are_shown_apart_and_stay() {
     let system = call(&mut server, "tidbcloud_get_cluster", json!({"cluster": "shop"}))["systemLabels"].clone();
     let names: BTreeSet<&String> = system.as_object().expect("labels").keys().collect();
     assert!(!names.is_empty() && names.iter().all(|name| name.starts_with("tidb.cloud/")), "{system}");
-    for labels in [json!({"team": "web"}), json!({}), json!({"tidb.cloud/project": "7"})] {
+    for labels in [json!({}), json!({"team": "web"})] {
         let changed = call(&mut server, "tidbcloud_update_cluster", json!({"cluster": "shop", "labels": labels}));
         assert_eq!(changed["systemLabels"], system, "{labels}");
-        let own = changed.get("labels").cloned().unwrap_or(json!({}));
-        let mut expected = labels.clone();
-        expected.as_object_mut().expect("an object").retain(|name, _| !name.starts_with("tidb.cloud/"));
-        assert_eq!(own, expected, "{changed}");
+        assert_eq!(changed.get("labels").cloned().unwrap_or(json!({})), labels, "{changed}");
     }
+    // TiDB Cloud drops those of its own without a word; beside them nothing of the caller's may be lost.
+    for name in ["tidb.cloud/project", "tidb.cloud/made-up"] {
+        let labels = json!({name: "7", "team": "ads"});
+        let new = json!({"displayName": "labelled", "region": "regions/aws-us-east-1", "labels": labels});
+        for (tool, arguments) in [
+            ("tidbcloud_update_cluster", json!({"cluster": "shop", "labels": labels})),
+            ("tidbcloud_create_cluster", new),
+        ] {
+            let error = &call(&mut server, tool, arguments)["error"];
+            assert_eq!(error["code"], "INVALID_ARGUMENT", "{error}");
+            assert!(error["message"].as_str().is_some_and(|text| text.contains(name)), "{error}");
+        }
+    }
+    let kept = call(&mut server, "tidbcloud_get_cluster", json!({"cluster": "shop"}));
+    assert_eq!((&kept["labels"], &kept["systemLabels"]), (&json!({"team": "web"}), &system));
 }
 
 #[test]
@@ -320,6 +334,22 @@ fn a_wait_asks_every_five_seconds_while_something_is_being_made() {
         let error = call(&mut server, "tidbcloud_get_cluster", json!({"cluster": id, "waitSeconds": bad}));
         assert_eq!(error["error"]["code"], "INVALID_ARGUMENT", "{bad}");
     }
+}
+
+/// Each question may take three requests where TiDB Cloud fails: no further one follows the fifth request.
+#[test]
+fn a_wait_asks_a_tidb_cloud_that_fails_no_more_often() {
+    let mut server = Native::new();
+    let made = json!({"displayName": "second", "region": "regions/aws-us-east-1"});
+    let id = call(&mut server, "tidbcloud_create_cluster", made)["clusterId"].as_str().expect("an id").to_owned();
+    let creating = json!({"clusterId": id, "displayName": "second", "state": "CREATING", "region": {"name": "regions/aws-us-east-1"}});
+    let path = format!("/v1beta1/clusters/{id}");
+    let fault = |times, status, body: &Value| json!({"match": {"path": path, "times": times}, "do": "status", "status": status, "body": body});
+    let faults: Vec<_> = (0..8).flat_map(|_| [fault(2, 503, &json!({})), fault(1, 200, &creating)]).collect();
+    server.admin("POST", "/_sandbox/faults", Some(json!({"faults": faults})));
+    let wait = json!({"cluster": id, "waitSeconds": 20});
+    let (found, requests) = asked(&mut server, |server| call(server, "tidbcloud_get_cluster", wait));
+    assert_eq!((found["state"].as_str(), requests.len()), (Some("CREATING"), 6), "{requests:?}");
 }
 
 #[test]

@@ -270,7 +270,7 @@ fn fld_025_a_refusal_says_the_true_reason_and_what_to_do() {
         ("SELECT a FROM t WHERE b = ?", "character ?", "values stand"),
         ("SHOW CREATE USER root", "`SHOW CREATE USER`", "information_schema"),
         ("TRACE DELETE FROM t", "`DELETE`", "TRACE SELECT"),
-        ("SELECT 1; SELECT 2", "`;`", "an array"),
+        ("SELECT 1; SELECT 2", "`;`", "calls of db_query"),
         ("SELECT 'a", "A quote is not closed: '", "twice"),
         ("SELECT /*+ SET_VAR(a = 1) */ 1", "set_var", "Leave it out"),
     ] {
