@@ -762,3 +762,44 @@ fn what_only_tidb_understands_is_recorded_or_refused() {
     assert_eq!(empty.code("SHOW STATS_HEALTHY WHERE Db_name = 'shop'"), 1235);
     assert!(empty.one("SELECT VERSION()").contains("TiDB"));
 }
+
+/// TiDB's grants say nothing of passwords; MariaDB's do.
+#[test]
+fn no_account_is_shown_with_its_password() {
+    let servers = servers();
+    if servers.engine().is_tidb() {
+        return;
+    }
+    let root = with_sample(&servers);
+    root.done("CREATE USER 'other'@'%' IDENTIFIED BY 'Canary-other-1!'");
+    root.done("GRANT SELECT ON shop.* TO 'other'@'%'");
+    root.done(
+        "CREATE USER 'both'@'%' IDENTIFIED VIA unix_socket OR mysql_native_password USING PASSWORD('Canary-both-1!')",
+    );
+    for role in [Role::ReadOnly, Role::ReadWrite, Role::Admin] {
+        let caller = Caller::new(&servers, SAMPLE, role, "p.caller");
+        for (show, begins) in [("SHOW GRANTS", "GRANT "), ("SHOW CREATE USER", "CREATE USER ")] {
+            let names = if show == "SHOW GRANTS" {
+                vec!["", " FOR CURRENT_USER()", " FOR 'other'@'%'", " FOR 'both'@'%'"]
+            } else {
+                vec!["", " CURRENT_USER", " 'other'@'%'", " 'both'@'%'"]
+            };
+            for name in names {
+                for statement in [
+                    format!("{show}{name}"),
+                    format!("/*!{show}*/{name}"),
+                    format!("/*!50000 {show}*/{name}"),
+                    format!("EXECUTE IMMEDIATE \"{show}{name}\""),
+                ] {
+                    let text = caller.rows(&statement).concat().join("\n");
+                    assert!(text.starts_with(begins), "{statement}: {text}");
+                    let tells = ["IDENTIFIED", "PASSWORD", "*"]
+                        .iter()
+                        .any(|word| text.replace("*.*", "").replace(".*", "").contains(word));
+                    assert!(!tells, "{statement}: {text}");
+                }
+            }
+        }
+    }
+    assert_eq!(root.one("SHOW GRANTS FOR 'other'@'%'"), "GRANT USAGE ON *.* TO `other`@`%`");
+}
