@@ -803,3 +803,19 @@ fn no_account_is_shown_with_its_password() {
     }
     assert_eq!(root.one("SHOW GRANTS FOR 'other'@'%'"), "GRANT USAGE ON *.* TO `other`@`%`");
 }
+
+/// Plans follow from statistics: a sample that has just begun has them.
+#[test]
+fn a_fresh_sample_knows_how_many_rows_it_has() {
+    let servers = servers();
+    let root = with_sample(&servers);
+    for (table, rows) in root
+        .rows("SELECT TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop'")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].parse::<u32>().unwrap()))
+    {
+        let counted: u32 = root.one(&format!("SELECT COUNT(*) FROM shop.{table}")).parse().unwrap();
+        // An estimate may be one.
+        assert!(rows.abs_diff(counted) <= counted / 50, "{table}: {rows} in place of {counted}");
+    }
+}
