@@ -1,6 +1,6 @@
 //! SQL on a real server: sessions, rights, types, copies, and what recordings say.
 //!
-//! These need an engine, and fail where there is none: `cargo xtask setup` gets one.
+//! These need an engine, and fail where there is none: `cargo xtask test native` gets one and runs them with it.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -22,8 +22,7 @@ use tidbcloud_sandbox::sql::recorded::{AS_READER, AS_ROOT, Recording};
 use tidbcloud_sandbox::sql::{Engine, Servers};
 
 fn engine() -> Engine {
-    Engine::find()
-        .unwrap_or_else(|error| panic!("{error}\nthese tests need a SQL server: run `cargo xtask setup` first"))
+    Engine::find().unwrap_or_else(|error| panic!("{error}\n`cargo xtask test native` runs these tests with one"))
 }
 
 /// Shared by all tests and kept between runs: templates are made once. In the folder `tmp` of the target directory that this
