@@ -535,14 +535,14 @@ fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &St
             .map(Given::Recorded)
             .map_err(Failure::Refused)
     };
+    if let Some(refusal) = recorded::refused_by_tidb(statement).or_else(|| plan::refused_by_tidb(statement)) {
+        return Err(Failure::Refused(refusal));
+    }
     if let Some(wanted) = Wanted::read(statement) {
         return match wanted {
             Err(refusal) => instead(refusal),
             Ok(wanted) => plan::explain(server, connection, task, statement, &wanted),
         };
-    }
-    if let Some(refusal) = recorded::refused_by_tidb(statement) {
-        return Err(Failure::Refused(refusal));
     }
     let translated = dialect::translated(statement, task.role);
     match run_on(server, connection, statement, translated.as_deref().unwrap_or(&statement.text)) {

@@ -1,6 +1,6 @@
 //! SQL on a real server: sessions, rights, types, copies, and what recordings say.
 //!
-//! These need an engine, and fail where there is none: `cargo xtask setup` gets one.
+//! These need an engine, and fail where there is none: `cargo xtask test native` gets one and runs them with it.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -22,8 +22,7 @@ use tidbcloud_sandbox::sql::recorded::{AS_READER, AS_ROOT, Recording};
 use tidbcloud_sandbox::sql::{Engine, Servers};
 
 fn engine() -> Engine {
-    Engine::find()
-        .unwrap_or_else(|error| panic!("{error}\nthese tests need a SQL server: run `cargo xtask setup` first"))
+    Engine::find().unwrap_or_else(|error| panic!("{error}\n`cargo xtask test native` runs these tests with one"))
 }
 
 /// Shared by all tests and kept between runs: templates are made once. In the folder `tmp` of the target directory that this
@@ -761,4 +760,61 @@ fn what_only_tidb_understands_is_recorded_or_refused() {
     assert_eq!(empty.code(plan), 1146);
     assert_eq!(empty.code("SHOW STATS_HEALTHY WHERE Db_name = 'shop'"), 1235);
     assert!(empty.one("SELECT VERSION()").contains("TiDB"));
+}
+
+/// TiDB's grants say nothing of passwords; MariaDB's do.
+#[test]
+fn no_account_is_shown_with_its_password() {
+    let servers = servers();
+    if servers.engine().is_tidb() {
+        return;
+    }
+    let root = with_sample(&servers);
+    root.done("CREATE USER 'other'@'%' IDENTIFIED BY 'Canary-other-1!'");
+    root.done("GRANT SELECT ON shop.* TO 'other'@'%'");
+    root.done(
+        "CREATE USER 'both'@'%' IDENTIFIED VIA unix_socket OR mysql_native_password USING PASSWORD('Canary-both-1!')",
+    );
+    for role in [Role::ReadOnly, Role::ReadWrite, Role::Admin] {
+        let caller = Caller::new(&servers, SAMPLE, role, "p.caller");
+        for (show, begins) in [("SHOW GRANTS", "GRANT "), ("SHOW CREATE USER", "CREATE USER ")] {
+            let names = if show == "SHOW GRANTS" {
+                vec!["", " FOR CURRENT_USER()", " FOR 'other'@'%'", " FOR 'both'@'%'"]
+            } else {
+                vec!["", " CURRENT_USER", " 'other'@'%'", " 'both'@'%'"]
+            };
+            for name in names {
+                for statement in [
+                    format!("{show}{name}"),
+                    format!("/*!{show}*/{name}"),
+                    format!("/*!50000 {show}*/{name}"),
+                    format!("EXECUTE IMMEDIATE \"{show}{name}\""),
+                ] {
+                    let text = caller.rows(&statement).concat().join("\n");
+                    assert!(text.starts_with(begins), "{statement}: {text}");
+                    let tells = ["IDENTIFIED", "PASSWORD", "*"]
+                        .iter()
+                        .any(|word| text.replace("*.*", "").replace(".*", "").contains(word));
+                    assert!(!tells, "{statement}: {text}");
+                }
+            }
+        }
+    }
+    assert_eq!(root.one("SHOW GRANTS FOR 'other'@'%'"), "GRANT USAGE ON *.* TO `other`@`%`");
+}
+
+/// Plans follow from statistics: a sample that has just begun has them.
+#[test]
+fn a_fresh_sample_knows_how_many_rows_it_has() {
+    let servers = servers();
+    let root = with_sample(&servers);
+    for (table, rows) in root
+        .rows("SELECT TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop'")
+        .into_iter()
+        .map(|row| (row[0].clone(), row[1].parse::<u32>().unwrap()))
+    {
+        let counted: u32 = root.one(&format!("SELECT COUNT(*) FROM shop.{table}")).parse().unwrap();
+        // An estimate may be one.
+        assert!(rows.abs_diff(counted) <= counted / 50, "{table}: {rows} in place of {counted}");
+    }
 }

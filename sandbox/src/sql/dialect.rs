@@ -27,6 +27,7 @@ pub(crate) fn as_tidb_would(server: &Server, statement: &Statement, answer: Answ
     match answer {
         Answer::Done { .. } if statement.is_ddl() => Answer::Done { rows_affected: 0, last_insert_id: 0 },
         Answer::Rows { mut types, mut rows, origins } => {
+            without_hashes(&types, &mut rows);
             if matches!(statement.word(0), "SHOW" | "DESC" | "DESCRIBE" | "EXPLAIN") {
                 shown(statement, &mut types, &mut rows);
             } else {
@@ -44,6 +45,16 @@ fn each(rows: &mut Rows, at: usize, mut change: impl FnMut(&mut Option<String>))
 
 fn each_text(rows: &mut Rows, at: usize, change: impl Fn(&str) -> String) {
     each(rows, at, |cell| *cell = cell.as_deref().map(&change));
+}
+
+/// Takes out of accounts and grants what MariaDB says of their passwords. They are known by the heading, because a statement that
+/// was prepared or stands in an executable comment does not begin with `SHOW`.
+fn without_hashes(types: &[Column], rows: &mut Rows) {
+    for (at, column) in types.iter().enumerate() {
+        if column.name.starts_with("Grants for ") || column.name.starts_with("CREATE USER for ") {
+            each_text(rows, at, |text| replaced(&AUTHENTICATION, text, ""));
+        }
+    }
 }
 
 fn shown(statement: &Statement, types: &mut [Column], rows: &mut Rows) {
@@ -116,6 +127,11 @@ static JSON_COLUMN: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static PRIMARY_KEY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?m)^  PRIMARY KEY \([^()\n]+\)").ok());
 static AUTO_INCREMENT: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?m)^\) ENGINE=InnoDB( AUTO_INCREMENT=\d+)( DEFAULT CHARSET=\S+ COLLATE=\S+)").ok());
+// MariaDB quotes names with backticks here, so a name that holds the same words does not reach into the clause after it.
+static AUTHENTICATION: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let method = r"\w+(?: (?:USING|AS) '[^'`]*')?";
+    Regex::new(&format!(r" IDENTIFIED (?:BY PASSWORD '[^'`]*'|VIA {method}(?: OR {method})*)")).ok()
+});
 
 fn replaced(pattern: &LazyLock<Option<Regex>>, text: &str, with: &str) -> String {
     pattern.as_ref().map_or_else(|| text.to_owned(), |pattern| pattern.replace_all(text, with).into_owned())
@@ -193,7 +209,7 @@ fn json_text(value: &serde_json::Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{create_table, default_value};
+    use super::{AUTHENTICATION, create_table, default_value, replaced};
 
     #[test]
     fn a_definition_is_put_as_tidb_puts_it() {
@@ -205,6 +221,30 @@ mod tests {
                     DEFAULT NULL COMMENT 'an int(11)',\n  `a` json DEFAULT NULL,\n  PRIMARY KEY (`id`) /*T![clustered_index] \
                     CLUSTERED */\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin AUTO_INCREMENT=7";
         assert_eq!(create_table(mariadb), tidb);
+    }
+
+    #[test]
+    fn an_account_is_shown_without_its_password() {
+        let shown = |text| replaced(&AUTHENTICATION, text, "");
+        for (mariadb, tidb) in [
+            ("GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD '*C7E5'", "GRANT USAGE ON *.* TO `u`@`%`"),
+            (
+                "GRANT USAGE ON *.* TO `u`@`%` IDENTIFIED BY PASSWORD '*C7E5' WITH GRANT OPTION",
+                "GRANT USAGE ON *.* TO `u`@`%` WITH GRANT OPTION",
+            ),
+            (
+                "CREATE USER `u`@`%` IDENTIFIED VIA ed25519 USING 'C7E5' OR mysql_native_password USING '*C7E5' OR unix_socket \
+                 PASSWORD EXPIRE",
+                "CREATE USER `u`@`%` PASSWORD EXPIRE",
+            ),
+            (
+                "CREATE USER `a IDENTIFIED BY PASSWORD 'b`@`%` IDENTIFIED BY PASSWORD '*C7E5'",
+                "CREATE USER `a IDENTIFIED BY PASSWORD 'b`@`%`",
+            ),
+            ("GRANT SELECT ON `identified`.* TO `u`@`%`", "GRANT SELECT ON `identified`.* TO `u`@`%`"),
+        ] {
+            assert_eq!(shown(mariadb), tidb);
+        }
     }
 
     #[test]

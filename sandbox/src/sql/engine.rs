@@ -135,11 +135,14 @@ impl Engine {
                 unpacked: Some(root),
             }),
             Some(root) => Err(NoEngine(format!(
-                "SANDBOX_MARIADB={} holds no usr/sbin/mariadbd; `cargo xtask setup` makes it anew",
+                "SANDBOX_MARIADB={} holds no usr/sbin/mariadbd; it must be a directory that the package mariadb-server-core was \
+                 unpacked into",
                 root.display()
             ))),
             None => Err(NoEngine(
-                "no SQL server: run `cargo xtask setup`, or set SANDBOX_TIDB to a tidb-server, or put tidb-server or mariadbd on PATH"
+                "no SQL server: `cargo xtask dev` starts the sandbox with the one that its set-up unpacked; without it, set SANDBOX_TIDB \
+                 to a tidb-server or SANDBOX_MARIADB to a directory that the package mariadb-server-core was unpacked into, or put \
+                 tidb-server or mariadbd on PATH"
                     .to_owned(),
             )),
         }
@@ -242,5 +245,15 @@ mod tests {
         assert_eq!(binary(find(&settings, None).unwrap()), at("path/mariadbd"));
         settings.insert("SANDBOX_TIDB", at("nowhere"));
         assert!(find(&settings, image).unwrap_err().to_string().contains("SANDBOX_TIDB"));
+    }
+
+    /// Whoever has set everything up, and starts the program by hand, is told how.
+    #[test]
+    fn without_a_server_the_ways_to_one_are_named() {
+        // A server that the system has installed is found without any setting.
+        let Err(error) = Engine::find_with(&|_| None, || None) else { return };
+        for way in ["`cargo xtask dev`", "SANDBOX_TIDB", "SANDBOX_MARIADB", "PATH"] {
+            assert!(error.to_string().contains(way), "{error}");
+        }
     }
 }

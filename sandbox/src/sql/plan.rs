@@ -9,7 +9,7 @@ mod tree;
 use mysql::Conn;
 use mysql::prelude::Queryable;
 
-use super::recorded::{self, needs_tidb, sqlstate};
+use super::recorded::{self, needs_tidb};
 use super::server::Server;
 use super::statement::{Statement, Token};
 use super::wire::Answer;
@@ -34,14 +34,19 @@ enum Format {
 }
 
 /// Formats of TiDB 8.5 that are not made here. <https://docs.pingcap.com/tidb/stable/sql-statement-explain>
-const OTHER_FORMATS: &[&str] = &["BINARY", "COST_TRACE", "DOT", "HINT", "JSON", "TRUE_CARD_COST"];
+const OTHER_FORMATS: &[&str] = &["BINARY", "COST_TRACE", "DOT", "HINT", "TRUE_CARD_COST"];
+
+/// The formats that TiDB 8.5 takes without quotes; another name there is an error of syntax, `plan_cache` included.
+const UNQUOTED_FORMATS: &[&str] =
+    &["BRIEF", "DOT", "JSON", "ROW", "TIDB_JSON", "TRADITIONAL", "TRUE_CARD_COST", "VERBOSE"];
 
 /// A plan that is asked for.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     /// The statement that is explained, as MariaDB is asked about it.
     statement: Statement,
-    format: Format,
+    /// How the plan is printed, or why there is none, which comes second to tables that are missing or closed.
+    format: Result<Format, Refusal>,
     /// The statement runs, and the plan says what it did.
     analyzed: bool,
 }
@@ -50,16 +55,18 @@ impl Wanted {
     /// What `EXPLAIN` asks for; `None` where this is no explanation of a statement.
     ///
     /// # Errors
-    /// What MariaDB has no plan for, and formats that are not known.
+    /// What MariaDB has no plan for.
     pub(crate) fn read(statement: &Statement) -> Option<Result<Self, Refusal>> {
         let explained = statement.explained()?;
         let analyzed = statement.word(1) == "ANALYZE";
-        let at = if analyzed { 2 } else { 1 };
-        let format = if statement.word(at) == "FORMAT" { named(statement.tokens.get(at + 2)) } else { Ok(Format::Row) };
-        Some(format.and_then(|format| Self::of(&explained, format, analyzed)))
+        let format = match format_name(statement) {
+            Some(Token::Word(name) | Token::Quoted(name)) => named(name, analyzed),
+            _ => Ok(Format::Row),
+        };
+        Some(Self::of(&explained, format, analyzed))
     }
 
-    fn of(explained: &str, format: Format, analyzed: bool) -> Result<Self, Refusal> {
+    fn of(explained: &str, format: Result<Format, Refusal>, analyzed: bool) -> Result<Self, Refusal> {
         let mut statement = Statement::read(explained);
         let kind = statement.word(0).to_owned();
         let reads = statement.tokens.first() == Some(&Token::Symbol('('))
@@ -67,9 +74,13 @@ impl Wanted {
         if !reads && !matches!(kind.as_str(), "INSERT" | "REPLACE" | "UPDATE" | "DELETE") {
             return Err(needs_tidb(&format!("EXPLAIN {kind}")));
         }
-        if !reads && analyzed {
-            return Err(needs_tidb(&format!("EXPLAIN ANALYZE {kind}")));
-        }
+        let runs = || {
+            let message = format!(
+                "EXPLAIN ANALYZE {kind} would run the {kind}, and this practice server does not do that: use EXPLAIN {kind}"
+            );
+            Refusal::new(1235, message)
+        };
+        let format = format.and_then(|format| if !reads && analyzed { Err(runs()) } else { Ok(format) });
         let imagines = |token: &Token| matches!(token, Token::Hint(hint) if hint.to_uppercase().contains("HYPO_INDEX"));
         if statement.tokens.iter().any(imagines) {
             return Err(needs_tidb("the hint HYPO_INDEX"));
@@ -92,19 +103,17 @@ impl Wanted {
     ///
     /// # Errors
     /// Where the answer is no plan.
-    fn answer(&self, connection: &mut Conn, plan: &str) -> Result<Printed, Refusal> {
-        self.print(&mut Catalogue(connection), plan)
+    fn answer(&self, connection: &mut Conn, format: Format, plan: &str) -> Result<Printed, Refusal> {
+        self.print(&mut Catalogue(connection), format, plan)
     }
 
-    fn print(&self, tables: &mut dyn Tables, plan: &str) -> Result<Printed, Refusal> {
-        let unreadable = |error| {
-            let message = format!("the sandbox cannot read MariaDB's plan of this statement: {error}");
-            Refusal { code: 1105, sqlstate: sqlstate(1105).to_owned(), message }
-        };
+    fn print(&self, tables: &mut dyn Tables, format: Format, plan: &str) -> Result<Printed, Refusal> {
+        let unreadable =
+            |error| Refusal::new(1105, format!("the sandbox cannot read MariaDB's plan of this statement: {error}"));
         let plan: Tree = serde_json::from_str(plan).map_err(unreadable)?;
         let mut node = Builder::new(&self.statement, tables).statement(&plan);
         node.info.push(Part::Text(MARK.to_owned()));
-        Ok(node::print(&node, self.format, self.analyzed))
+        Ok(node::print(&node, format, self.analyzed))
     }
 }
 
@@ -128,7 +137,13 @@ pub(super) fn explain(
         Ok(_) => {}
     }
     let ground = &mut Ground(server);
-    if recorded::find(statement, task.role, ground).is_some() && recorded::plans_hold(statement, ground) {
+    let found = recorded::find(statement, task.role, ground).is_some();
+    let format = match &wanted.format {
+        Ok(format) => *format,
+        Err(refusal) if found => return instead(refusal.clone()),
+        Err(refusal) => return Err(Failure::Refused(refusal.clone())),
+    };
+    if found && recorded::plans_hold(statement, ground) {
         return instead(recorded::needs_tidb("EXPLAIN"));
     }
     let plan = match run_on(server, connection, statement, &wanted.question()) {
@@ -137,24 +152,44 @@ pub(super) fn explain(
         Ok(Answer::Rows { rows, .. }) => rows.into_iter().flatten().flatten().next(),
         Ok(_) => None,
     };
-    let (types, rows) = wanted.answer(connection, &plan.unwrap_or_default()).map_err(Failure::Refused)?;
+    let (types, rows) = wanted.answer(connection, format, &plan.unwrap_or_default()).map_err(Failure::Refused)?;
     Ok(Given::Live(Answer::Rows { types, rows, origins: Vec::new() }))
 }
 
-fn named(name: Option<&Token>) -> Result<Format, Refusal> {
-    let Some(Token::Word(name) | Token::Quoted(name)) = name else { return Ok(Format::Row) };
+/// What stands after `FORMAT =`.
+fn format_name(statement: &Statement) -> Option<&Token> {
+    let at = if statement.word(1) == "ANALYZE" { 2 } else { 1 };
+    statement.tokens.get(at + 2).filter(|_| statement.word(at) == "FORMAT")
+}
+
+/// TiDB's refusal of a format that it takes in quotes only, or not at all.
+pub(super) fn refused_by_tidb(statement: &Statement) -> Option<Refusal> {
+    statement.explained()?;
+    match format_name(statement) {
+        Some(Token::Word(name)) if !UNQUOTED_FORMATS.contains(&name.as_str()) => {
+            Some(recorded::syntax_error(&statement.text, name, false))
+        }
+        _ => None,
+    }
+}
+
+/// The format of this name, or how TiDB 8.5 refuses it.
+fn named(name: &str, analyzed: bool) -> Result<Format, Refusal> {
     match name.to_uppercase().as_str() {
         "ROW" | "TRADITIONAL" | "PLAN_CACHE" => Ok(Format::Row),
-        "BRIEF" | "PLAN_TREE" => Ok(Format::Brief),
+        "BRIEF" => Ok(Format::Brief),
         "VERBOSE" => Ok(Format::Verbose),
         "TIDB_JSON" => Ok(Format::Json),
+        // TiDB knows the name, and has no such format.
+        "JSON" => Err(Refusal::new(1105, "explain format 'json' is not supported now")),
+        "TRUE_CARD_COST" if !analyzed => Err(Refusal::new(
+            1105,
+            "'explain format=true_card_cost' cannot work without 'analyze', please use 'explain analyze format=true_card_cost'",
+        )),
         other if OTHER_FORMATS.contains(&other) => {
             Err(needs_tidb(&format!("EXPLAIN FORMAT = '{}'", name.to_lowercase())))
         }
-        _ => {
-            let message = format!("Unknown EXPLAIN format name: '{name}'");
-            Err(Refusal { code: 1791, sqlstate: sqlstate(1791).to_owned(), message })
-        }
+        _ => Err(Refusal::new(1791, format!("Unknown EXPLAIN format name: '{name}'"))),
     }
 }
 
@@ -172,7 +207,7 @@ impl Tables for Catalogue<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Statement, Table, Tables, Wanted};
+    use super::{Format, Statement, Table, Tables, Wanted};
 
     struct Nothing;
 
@@ -185,7 +220,7 @@ mod tests {
     /// Names, access objects and descriptions of the plan that MariaDB's answer becomes.
     fn made(sql: &str, plan: &str) -> Vec<String> {
         let wanted = Wanted::read(&Statement::read(sql)).unwrap().unwrap();
-        let (_, rows) = wanted.print(&mut Nothing, plan).unwrap();
+        let (_, rows) = wanted.print(&mut Nothing, Format::Brief, plan).unwrap();
         let line = |row: Vec<Option<String>>| {
             let cells = [0, 3, 4].map(|at| row.get(at).cloned().flatten().unwrap_or_default());
             cells.join(" | ").replace(", made by the sandbox from MariaDB's plan: TiDB may choose another", "")
@@ -229,7 +264,7 @@ mod tests {
         }
         let wanted = Wanted::read(&Statement::read("EXPLAIN SELECT 1")).unwrap().unwrap();
         for broken in ["", "{", "\u{0}", &"[".repeat(1_000)] {
-            assert_eq!(wanted.print(&mut Nothing, broken).unwrap_err().code, 1105, "{broken:.9}");
+            assert_eq!(wanted.print(&mut Nothing, Format::Brief, broken).unwrap_err().code, 1105, "{broken:.9}");
         }
     }
 }

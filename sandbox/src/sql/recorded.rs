@@ -272,7 +272,7 @@ pub(crate) fn refused_by_tidb(statement: &Statement) -> Option<Refusal> {
 }
 
 /// TiDB's form of a syntax error: where the offending word ends, and the text from there on.
-fn syntax_error(text: &str, near: &str, doubtful: bool) -> Refusal {
+pub(crate) fn syntax_error(text: &str, near: &str, doubtful: bool) -> Refusal {
     let at =
         text.to_uppercase().find(&near.to_uppercase()).filter(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));

@@ -37,7 +37,7 @@ const SQL_MODE: &str = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,N
 const START_LIMIT: Duration = Duration::from_secs(90);
 
 /// Layout of the templates; to be raised with every change to how they are made.
-const TEMPLATE_LAYOUT: u32 = 4;
+const TEMPLATE_LAYOUT: u32 = 5;
 
 /// The three roles with their rights. MariaDB's `CREATE USER` and `GRANT OPTION` let `role_admin` make users of its own, but
 /// nobody holds FILE, SUPER or RELOAD, or may write to the schema `mysql`.
@@ -260,6 +260,10 @@ impl Home {
             progress("loading the sample data");
             server.ensure(content)?;
         }
+        if content == Content::Sample && !self.engine.is_tidb() {
+            // MariaDB counts by itself too, but in the background: the server that loads the data ends before or during that.
+            server.analyze()?;
+        }
         server.shut_down()?;
         if content == Content::Sample && self.engine.is_tidb() {
             // TiDB writes down how many rows came in when it ends, and adds them to what an ANALYZE before that has counted.
@@ -343,6 +347,9 @@ impl Home {
             "--max-connections=200",
             "--max-allowed-packet=64M",
             "--innodb-buffer-pool-size=32M",
+            // Estimates from 20 pages, the default, are 4 % off for the sample's customers. 1000 pages of 16 KiB are 16 MiB, more
+            // than a sample table has.
+            "--innodb-stats-persistent-sample-pages=1000",
             "--innodb-data-file-path=ibdata1:8M:autoextend",
             "--innodb-temp-data-file-path=ibtmp1:4M:autoextend",
             // Nothing here has to survive a power cut.
