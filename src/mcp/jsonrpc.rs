@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 /// extensions prefix theirs. 128 is room for both.
 const METHOD_BYTES_MAX: usize = 128;
 
-/// An id, or the URI of a resource, comes back in an answer. A UUID has 36 bytes, a W3C `traceparent` 55; 256 is four times the longer.
+/// An id, or the URI of a resource, comes back in an answer. A UUID has 36 bytes, a W3C `traceparent` 55; 256 is four times
+/// the longer.
 const ID_BYTES_MAX: usize = 256;
 
 /// How much of a client's text an error repeats.
@@ -133,15 +134,7 @@ fn given(mut params: Map<String, Value>) -> Map<String, Value> {
 }
 
 fn drop_nulls(members: &mut Map<String, Value>) {
-    let mut nulls = Vec::new();
-    for (name, value) in members.iter() {
-        if value.is_null() {
-            nulls.push(name.clone());
-        }
-    }
-    for name in &nulls {
-        members.remove(name);
-    }
+    members.retain(|_, value| !value.is_null());
 }
 
 /// A protocol error: the `error` member of a JSON-RPC answer.
