@@ -39,7 +39,8 @@ const ATTEMPTS_MAX: u32 = 2;
 /// First and longest wait for a new SQL user to work. Until a deadline of 55 s these are 30 logins, of the 50
 /// subrequests of a call on the free plan of Workers: 0.25 + 0.5 + 1 s and then one every 2 s.
 const LOGIN_WAIT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
-/// What COMMIT leaves of the time, so that a ROLLBACK can follow it: one round trip. Statements leave twice as much.
+/// One round trip: what a write on its own has at least, and what COMMIT leaves of the time, so that a ROLLBACK can follow
+/// it. Statements of a transaction leave twice as much.
 const ENDING: Duration = Duration::from_secs(2);
 /// Errors after which a read can be sent again: deadlock (1213), write conflict (8022, 9007), and storage or placement
 /// servers that are busy or out of reach (9001 to 9005). TiDB, "Error Codes and Troubleshooting".
@@ -248,6 +249,8 @@ struct Statement<'s> {
     query: Query<'s>,
     /// What it leaves of the time.
     reserve: Duration,
+    /// With less than this before it, it is not sent.
+    time_min: Duration,
 }
 
 impl Statement<'_> {
@@ -258,6 +261,7 @@ impl Statement<'_> {
             session: "",
             query: Query { sql, whole_values: false, skipped_rows: 0 },
             reserve: Duration::ZERO,
+            time_min: ATTEMPT_MIN,
         }
     }
 }
@@ -310,7 +314,9 @@ impl<'a, P: Platform> Databases<'a, P> {
         query: Query<'_>,
         kind: Effect,
     ) -> Result<Rows, SqlFailure> {
-        let statement = Statement { database, query, ..Statement::control("") };
+        // A write that is sent at the last moment is one whose outcome nobody learns.
+        let time_min = if kind == Effect::Write { ENDING } else { ATTEMPT_MIN };
+        let statement = Statement { database, query, time_min, ..Statement::control("") };
         Ok(self.log_in(target, class, &statement, kind).await?.1.rows)
     }
 
@@ -477,7 +483,7 @@ impl<'a, P: Platform> Databases<'a, P> {
     async fn send(&self, access: &Access, statement: &Statement<'_>) -> Result<Answered, Trouble> {
         let cloud = &self.cloud;
         let remaining = cloud.remaining().saturating_sub(statement.reserve);
-        if remaining < ATTEMPT_MIN {
+        if remaining < statement.time_min {
             return Err(Trouble::undone(ApiError::DeadlineExceeded));
         }
         let url = cloud

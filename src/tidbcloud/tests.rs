@@ -739,6 +739,31 @@ async fn instances_that_are_not_ready_say_so() {
     assert_eq!(scene.fake.lines().len(), 1, "no password left");
 }
 
+/// With less than a round trip left nobody would learn what became of it.
+#[tokio::test]
+async fn a_write_is_not_sent_at_the_last_moment() {
+    for (left, effect, is_sent) in [
+        (1_999, Effect::Write, false),
+        (2_000, Effect::Write, true),
+        (1_999, Effect::Read, true),
+        (499, Effect::Read, false),
+    ] {
+        let scene = Scene::warmed(vec![ok(active()), rows()]).await;
+        scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
+        scene.fake.lines();
+        scene.fake.then(if is_sent { vec![rows()] } else { Vec::new() });
+        let deadline = scene.fake.now().after(Duration::from_millis(left));
+        let late =
+            Cloud { deadline, ..scene.cloud() }.sql(&scene.server_secret, scene.fallback.as_ref(), &scene.allowance);
+        let answer = late.run(&on_cluster(), CLASS, None, query("delete from t where id = 1"), effect).await;
+        assert_eq!(answer.is_ok(), is_sent, "{left} ms: {answer:?}");
+        assert_eq!(scene.fake.lines().len(), usize::from(is_sent), "{left} ms");
+        if let Err(failure) = answer {
+            assert_eq!(failure, ApiError::DeadlineExceeded.into());
+        }
+    }
+}
+
 #[tokio::test]
 async fn statements_fail_as_what_they_are() {
     let error = |status_code, message: &str| status(status_code, json!({ "message": message, "code": "" }));
