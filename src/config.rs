@@ -6,11 +6,9 @@
 use url::Url;
 
 use crate::{
-    address::Cidr,
-    alias::Aliases,
-    limits::Policy,
-    secret::Secret,
-    tidbcloud::{ApiKey, Hosts},
+    base::{address::Cidr, secret::Secret},
+    port::Policy,
+    tidbcloud::{ApiKey, Hosts, alias::Aliases},
 };
 
 /// Clients that run in a browser and send their own origin. It says whose page calls and opens nothing: the credential does.

@@ -18,14 +18,19 @@ use std::{
 
 use mcp_server_tidbcloud::{
     app::{App, Isolate},
-    config::Config,
-    grants::store::{Command, ObjectName, Reply, Stored, step},
-    http::{Head, Headers, Method, Response},
-    limits::{Admission, Bucket, LimitKey, Policy},
-    platform::{
-        BodyError, FetchError, Flow, IncomingBody, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis,
+    base::{
+        clock::UnixMillis,
+        future::Pending,
+        http::{Head, Headers, Method, Response},
+        secret::Secret,
     },
-    secret::Secret,
+    config::Config,
+    limits::bucket::Bucket,
+    port::{
+        Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
+        Outbound, Policy, Port, Sink, StorageFailure, Store,
+    },
+    store::object::{Command, ObjectName, Reply, Stored, step},
 };
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
@@ -85,8 +90,8 @@ impl Endless {
     }
 }
 
-impl Platform for Endless {
-    async fn exchange(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
+impl Endless {
+    fn send(&self, request: &Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
         if request.url.path().ends_with("/v1beta/sql") {
             self.pour(sink)?;
             return Ok(Response::empty(200).with("tidb-session", "s"));
@@ -102,46 +107,68 @@ impl Platform for Endless {
         sink.take(cluster.to_string().as_bytes())?;
         Ok(Response::empty(200))
     }
+}
+
+impl Io for Endless {
+    fn exchange<'a>(&'a self, request: Outbound, sink: &'a mut dyn Sink) -> Pending<'a, Result<Response, FetchError>> {
+        Box::pin(async move { self.send(&request, sink) })
+    }
 
     fn now(&self) -> UnixMillis {
         UnixMillis(self.clock.get())
     }
 
+    fn sleep(&self, duration: Duration) -> Pending<'_, ()> {
+        self.clock.set(self.clock.get() + u64::try_from(duration.as_millis()).expect("short"));
+        Box::pin(async {})
+    }
+
     fn random(&self, bytes: &mut [u8]) {
         bytes.fill(7);
     }
+}
 
-    async fn sleep(&self, duration: Duration) {
-        self.clock.set(self.clock.get() + u64::try_from(duration.as_millis()).expect("short"));
+impl Limiter for Endless {
+    fn admit<'a>(
+        &'a self,
+        _: &'a LimitKey,
+        policy: Policy,
+        cost: u32,
+    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
+        let admission = Bucket::FULL.clone().take(policy, self.now(), cost);
+        Box::pin(async move { Ok(admission) })
     }
+}
 
-    async fn admit(&self, _: &LimitKey, policy: Policy, cost: u32) -> Result<Admission, LimiterFailure> {
-        Ok(Bucket::FULL.clone().take(policy, self.now(), cost))
-    }
-
-    async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
+impl Store for Endless {
+    fn object<'a>(&'a self, name: &'a ObjectName, command: &'a Command) -> Pending<'a, Result<Reply, StorageFailure>> {
         let stored = self.objects.borrow_mut().remove(name.as_str());
         let (after, reply) = step(stored, self.now(), command.clone());
         self.objects.borrow_mut().extend(after.map(|after| (name.as_str().to_owned(), after)));
-        Ok(reply)
+        Box::pin(async { Ok(reply) })
     }
 
-    async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
-        Ok(Secret::new("canary-server-secret-0123456789abcdef"))
+    fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
+        Box::pin(async { Ok(Secret::new("canary-server-secret-0123456789abcdef")) })
     }
+}
 
-    async fn asset(&self, _: &str) -> Option<Response> {
-        None
+impl Assets for Endless {
+    fn asset<'a>(&'a self, _: &'a str) -> Pending<'a, Option<Response>> {
+        Box::pin(async { None })
     }
+}
 
-    fn log(&self, _: &str) {}
+impl Log for Endless {
+    fn write(&self, _: &str) {}
 }
 
 struct Body(Vec<u8>);
 
 impl IncomingBody for Body {
-    async fn read(self, _: usize, _: Duration) -> Result<Vec<u8>, BodyError> {
-        Ok(self.0)
+    fn read(&mut self, _: usize, _: Duration) -> Pending<'_, Result<Vec<u8>, BodyError>> {
+        let body = std::mem::take(&mut self.0);
+        Box::pin(async { Ok(body) })
     }
 }
 
@@ -153,7 +180,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Calls `db_execute`; what it answered, and how far memory grew above what was there before.
-fn execute(platform: &Endless, config: &Config, isolate: &Isolate, sql: &[String]) -> (Value, usize) {
+fn execute(world: &Endless, config: &Config, isolate: &Isolate, sql: &[String]) -> (Value, usize) {
     let arguments = json!({"cluster": "7", "sql": sql});
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "db_execute", "arguments": arguments}});
     let headers = Headers::from_iter([
@@ -163,10 +190,10 @@ fn execute(platform: &Endless, config: &Config, isolate: &Isolate, sql: &[String
         ("MCP-Protocol-Version", "2025-11-25"),
     ]);
     let head = Head::new(Method::Post, "http://127.0.0.1:8787/mcp", headers).expect("a URL");
-    let body = Body(body.to_string().into_bytes());
+    let mut body = Body(body.to_string().into_bytes());
     let before = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();
-    let answer = block_on(App::new(config, isolate, platform).handle(head, body));
+    let answer = block_on(App::new(config, isolate, Port::of(world)).handle(head, &mut body));
     let grew = ALLOCATOR.peak_usage() - before;
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     (serde_json::from_slice(&answer.body).expect("JSON"), grew)
@@ -184,11 +211,11 @@ fn sec_002_results_take_less_than_four_megabytes_whatever_statements_give() {
         (1, 1, "xxxxxxxx", 1 << 20),
         (5_000, 2, "xxxxxxxx", 125),
     ] {
-        let platform = Endless::new(rows, columns, value, repeated);
+        let world = Endless::new(rows, columns, value, repeated);
         let isolate = Isolate::new();
-        execute(&platform, &config, &isolate, &["SELECT 1".to_owned()]);
+        execute(&world, &config, &isolate, &["SELECT 1".to_owned()]);
         let sql = vec!["SELECT * FROM shop.orders".to_owned(); 20];
-        let (answer, grew) = execute(&platform, &config, &isolate, &sql);
+        let (answer, grew) = execute(&world, &config, &isolate, &sql);
         let result = &answer["result"]["structuredContent"];
         assert_eq!(result["statementCount"], 20, "{result}");
         assert!(result.to_string().len() <= 18_000);
@@ -196,12 +223,12 @@ fn sec_002_results_take_less_than_four_megabytes_whatever_statements_give() {
         assert!(grew < RESULTS_BYTES_MAX, "{grew} bytes for 20 x {rows} rows of {columns} values");
     }
     // The longest statements there are, of the shortest tokens: what reading a request takes.
-    let platform = Endless::new(10_000, 100, "a", 1);
+    let world = Endless::new(10_000, 100, "a", 1);
     let isolate = Isolate::new();
-    let (short, _) = execute(&platform, &config, &isolate, &["SELECT 1".to_owned()]);
+    let (short, _) = execute(&world, &config, &isolate, &["SELECT 1".to_owned()]);
     assert_eq!(short["result"].get("isError"), None);
     let long = vec![format!("SELECT {}1", "1,".repeat(31_000)); 16];
-    let (answer, grew) = execute(&platform, &config, &isolate, &long);
+    let (answer, grew) = execute(&world, &config, &isolate, &long);
     assert_eq!(answer["result"]["structuredContent"]["statementCount"], 16);
     println!("a request of {} KiB: {} KiB", long.concat().len() >> 10, grew >> 10);
     assert!(grew < REQUEST_BYTES_MAX, "{grew} bytes");

@@ -2,21 +2,21 @@
 
 use super::{App, BODY_TIMEOUT, limiting, log, method_not_allowed, plain_error};
 use crate::{
+    base::http::{Head, Method, Response},
     config::Origin,
-    http::{Head, Method, Response},
     oauth::{self, BODY_BYTES_MAX, Route},
-    platform::{BodyError, IncomingBody, Platform},
+    port::{BodyError, IncomingBody},
 };
 
 /// What pages of other origins may send to token, registration and revocation endpoint.
 const PREFLIGHT_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version";
 
-impl<P: Platform> App<'_, P> {
+impl App<'_> {
     pub(super) async fn authorization(
         &self,
         route: Route,
         head: &Head,
-        body: impl IncomingBody,
+        body: &mut dyn IncomingBody,
         line: &mut log::Line,
     ) -> Response {
         let response = self.answer_authorization(route, head, body, line).await;
@@ -34,7 +34,7 @@ impl<P: Platform> App<'_, P> {
         &self,
         route: Route,
         head: &Head,
-        body: impl IncomingBody,
+        body: &mut dyn IncomingBody,
         line: &mut log::Line,
     ) -> Response {
         if head.method == Method::Options && route.is_open_to_every_origin() {
@@ -70,7 +70,7 @@ impl<P: Platform> App<'_, P> {
         line.bytes_in = bytes.len();
         let server = oauth::Server {
             config: self.config,
-            platform: &self.platform,
+            port: self.port(),
             keyring: &keyring,
             memory: &self.isolate.authorization,
             tidb_cloud_memory: &self.isolate.memory,

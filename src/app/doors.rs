@@ -3,14 +3,16 @@
 use url::Url;
 
 use crate::{
-    address::ClientAddress,
+    base::{
+        address::ClientAddress,
+        http::{Head, Headers, Method, Response},
+        scope::Scope,
+        secret::Secret,
+    },
     config::{Config, Origin, is_loopback},
-    grants::token::Token,
-    http::{Head, Headers, Method, Response},
     mcp::Rejection,
     oauth,
-    scope::Scope,
-    secret::Secret,
+    store::token::Token,
     tidbcloud::{ApiKey, SqlLogin},
     tools::{NoView, View},
 };

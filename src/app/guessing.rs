@@ -4,11 +4,13 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use super::limiting::{Limit, Local, Taken};
 use crate::{
-    address::ClientAddress,
-    guesses::{Pairs, Standing, Witness},
-    limits::{Bucket, LimitKey, Policy},
+    base::{address::ClientAddress, clock::UnixMillis},
+    limits::{
+        bucket::Bucket,
+        witness::{Pairs, Standing, Witness},
+    },
     oauth::Visitor,
-    platform::{Platform, UnixMillis},
+    port::{LimitKey, Policy, Port},
     tidbcloud::ApiKey,
 };
 
@@ -36,22 +38,22 @@ pub(super) enum Entry {
 ///
 /// A pair that TiDB Cloud took lately passes whatever else was tried from its address; one that is new may not be tried while
 /// the limiter gives no verdict.
-pub(super) async fn enter<P: Platform>(
-    platform: &P,
+pub(super) async fn enter(
+    port: Port<'_>,
     local: &Local,
     pairs: &Pairs,
-    witness: &Witness<'_, P>,
+    witness: &Witness<'_>,
     visitor: &Visitor,
     key: &ApiKey,
 ) -> Entry {
-    let (pair, now) = (witness.pair(key), platform.now());
+    let (pair, now) = (witness.pair(key), port.io.now());
     if witness.is_taken(&pair) {
         return Entry::Open;
     }
     let barred = if pairs.has_seen(&pair, now) {
         None
     } else {
-        let new = take_new(platform, local, visitor).await;
+        let new = take_new(port, local, visitor).await;
         match (new.degraded, new.allowed()) {
             (true, _) => Some(Entry::Unknown),
             (false, false) => Some(Entry::Refused(new.retry_after_millis())),
@@ -77,9 +79,9 @@ pub(super) async fn enter<P: Platform>(
     }
 }
 
-async fn take_new(platform: &impl Platform, local: &Local, visitor: &Visitor) -> Taken {
+async fn take_new(port: Port<'_>, local: &Local, visitor: &Visitor) -> Taken {
     let policy = if visitor.shared { NEW_PAIRS.times(Visitor::SHARED_FACTOR) } else { NEW_PAIRS };
-    Limit::of_guesses(LimitKey(format!("new-pairs:{}", visitor.hash)), policy).take(platform, local, 1).await
+    Limit::of_guesses(LimitKey(format!("new-pairs:{}", visitor.hash)), policy).take(port, local, 1).await
 }
 
 /// What this isolate counted of credentials that opened nothing, by address in the clear: it stays in memory.
@@ -101,12 +103,12 @@ impl WrongCredentials {
     /// its address. The limit is not what keeps a guess from being right; that an access key has 32 characters or more is.
     pub(super) async fn count(
         &self,
-        platform: &impl Platform,
+        port: Port<'_>,
         address: ClientAddress,
         shared: bool,
         visitor: impl AsyncFnOnce() -> Option<Visitor>,
     ) -> Option<u64> {
-        let (now, key) = (platform.now(), address.subscriber().to_string());
+        let (now, key) = (port.io.now(), address.subscriber().to_string());
         let policy = if shared { WRONG_CREDENTIALS.times(Visitor::SHARED_FACTOR) } else { WRONG_CREDENTIALS };
         match self.count_here(&key, policy, now) {
             Here::Held(millis) => return Some(millis),
@@ -115,7 +117,8 @@ impl WrongCredentials {
         }
         let name = LimitKey(format!("wrong-credentials:{}", visitor().await?.hash));
         // Without a verdict, what this isolate counts is the limit.
-        let refused = platform.admit(&name, policy, TOLD_AT_ONCE).await.ok().filter(|admission| !admission.allowed)?;
+        let refused =
+            port.limiter.admit(&name, policy, TOLD_AT_ONCE).await.ok().filter(|admission| !admission.allowed)?;
         if let Some(counted) = self.0.borrow_mut().get_mut(&key) {
             counted.held_until = UnixMillis(now.0.saturating_add(refused.retry_after_millis));
         }

@@ -3,15 +3,13 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use crate::{
-    address::ClientAddress,
+    base::{address::ClientAddress, clock::UnixMillis, hash::hex, http::Response},
     config::Config,
-    grants::seal::{Keyring, base64url},
-    hash::hex,
-    http::Response,
-    limits::{Admission, Bucket, LimitKey, Policy},
+    limits::bucket::Bucket,
     mcp::Rejection,
     oauth::Visitor,
-    platform::{LimiterFailure, Platform, UnixMillis},
+    port::{Admission, LimitKey, LimiterFailure, Policy, Port},
+    store::seal::{Keyring, base64url},
 };
 
 /// 10,000 keys of some 100 bytes are 1 MB of an isolate's 128.
@@ -107,18 +105,18 @@ impl Limit {
     }
 
     /// Takes permits from the Durable Object of this key; without its verdict, from this isolate's own bucket.
-    pub(super) async fn take(&self, platform: &impl Platform, local: &Local, cost: u32) -> Taken {
-        let now = platform.now();
+    pub(super) async fn take(&self, port: Port<'_>, local: &Local, cost: u32) -> Taken {
+        let now = port.io.now();
         if let Some(refused) = self.refused_here(local, now) {
             return refused;
         }
-        let verdict = platform.admit(&self.key, self.policy, cost).await;
+        let verdict = port.limiter.admit(&self.key, self.policy, cost).await;
         self.settle(verdict, local, now, cost)
     }
 
     /// Takes one permit, and some ahead for a key that keeps asking: never more than the limit, over all isolates.
-    pub(super) async fn take_ahead(&self, platform: &impl Platform, local: &Local) -> Taken {
-        let now = platform.now();
+    pub(super) async fn take_ahead(&self, port: Port<'_>, local: &Local) -> Taken {
+        let now = port.io.now();
         if let Some(taken) = self.take_leased(local, now) {
             return taken;
         }
@@ -127,13 +125,13 @@ impl Limit {
         }
         let most = LEASE_PERMITS.min(self.policy.burst / LEASE_DIVISOR).max(1);
         let permits = if local.keeps_asking(&self.key, now) { most } else { 1 };
-        let taken = match platform.admit(&self.key, self.policy, permits).await {
+        let taken = match port.limiter.admit(&self.key, self.policy, permits).await {
             Ok(admission @ Admission { allowed: true, .. }) => {
                 let left = local.add_lease(&self.key, permits - 1, admission, now);
                 return self.taken(Admission { remaining: admission.remaining + left, ..admission }, false);
             }
             // One may be there.
-            Ok(_) if permits > 1 => self.take(platform, local, 1).await,
+            Ok(_) if permits > 1 => self.take(port, local, 1).await,
             verdict => self.settle(verdict, local, now, 1),
         };
         if taken.allowed() {

@@ -4,10 +4,13 @@ use serde::Serialize;
 
 use super::limiting::Taken;
 use crate::{
-    http::{Head, Response},
+    base::{
+        clock::UnixMillis,
+        http::{Head, Response},
+    },
     mcp::{Summary, tools::ToolErrorCode},
     oauth::{self, Route},
-    platform::{Platform, UnixMillis},
+    port::Port,
 };
 
 /// The line, filled in on the way.
@@ -104,13 +107,13 @@ impl Line {
     }
 
     /// Writes the line.
-    pub(super) fn finish(&mut self, platform: &impl Platform, response: &Response, upstream_requests: u32) {
+    pub(super) fn finish(&mut self, port: Port<'_>, response: &Response, upstream_requests: u32) {
         self.status = response.status;
         self.upstream_requests = upstream_requests;
         self.bytes_out = response.body.len();
-        self.millis = platform.now().0.saturating_sub(self.started.0);
+        self.millis = port.io.now().0.saturating_sub(self.started.0);
         if let Ok(line) = serde_json::to_string(self) {
-            platform.log(&line);
+            port.log.write(&line);
         }
     }
 }

@@ -18,22 +18,18 @@ use guessing::{Entry, WrongCredentials};
 use limiting::Limit;
 
 use crate::{
-    allowance::Allowance,
-    config::{Config, Problem},
-    grants::{
-        seal::Keyring,
-        store::{Command, ObjectName, Reply},
+    base::{
+        hash::hex,
+        http::{Head, Method, Response},
+        scope::Scope,
+        secret::Secret,
     },
-    guesses::{Pairs, Witness},
-    hash::hex,
-    http::{Head, Method, Response},
+    config::{Config, Problem},
+    limits::witness::{Pairs, Witness},
     mcp,
     oauth::{self, AccessRefused, Route, Session},
-    platform::{
-        BodyError, FetchError, IncomingBody, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis,
-    },
-    scope::Scope,
-    secret::Secret,
+    port::{BodyError, IncomingBody, Metered, Port, RequestLog, StorageFailure},
+    store::seal::Keyring,
     tidbcloud::{ApiKey, KeyWitness, Memory, Unwatched},
     tools::{self, Homes, Organization, STATEMENT_BYTES_MAX, Tools, View},
 };
@@ -80,29 +76,33 @@ impl Isolate {
 }
 
 /// The service, for one request.
-pub struct App<'a, P> {
+pub struct App<'a> {
     config: &'a Config,
     isolate: &'a Isolate,
-    platform: Metered<'a, P>,
+    metered: Metered<'a>,
+    request_id: String,
 }
 
-impl<'a, P: Platform> App<'a, P> {
+impl<'a> App<'a> {
     /// A service with these settings.
-    pub fn new(config: &'a Config, isolate: &'a Isolate, platform: &'a P) -> Self {
-        let allowance = Allowance::new(platform.now());
-        Self { config, isolate, platform: Metered { inner: platform, allowance, request_id: request_id(platform) } }
+    pub fn new(config: &'a Config, isolate: &'a Isolate, port: Port<'a>) -> Self {
+        Self { config, isolate, metered: Metered::new(port), request_id: request_id(port) }
+    }
+
+    fn port(&self) -> Port<'_> {
+        self.metered.port()
     }
 
     /// Answers one request.
-    pub async fn handle(&self, head: Head, body: impl IncomingBody) -> Response {
-        let started = self.platform.now();
-        let mut line = log::Line::new(self.platform.request_id.clone(), &head, started);
+    pub async fn handle(&self, head: Head, body: &mut dyn IncomingBody) -> Response {
+        let started = self.port().io.now();
+        let mut line = log::Line::new(self.request_id.clone(), &head, started);
         let response = self.route(&head, body, &mut line).await;
-        line.finish(&self.platform, &response, self.platform.allowance.requests_sent());
+        line.finish(self.port(), &response, self.metered.allowance.requests_sent());
         allow_origin(finish(response, &head, &line.request_id), &head, self.config)
     }
 
-    async fn route(&self, head: &Head, body: impl IncomingBody, line: &mut log::Line) -> Response {
+    async fn route(&self, head: &Head, body: &mut dyn IncomingBody, line: &mut log::Line) -> Response {
         let get = matches!(head.method, Method::Get | Method::Head);
         match head.url.path() {
             path if oauth::is_endpoint(path) => self.mcp(head, body, line).await,
@@ -117,7 +117,7 @@ impl<'a, P: Platform> App<'a, P> {
             {
                 self.authorization(route, head, body, line).await
             }
-            path => match self.platform.asset(if path == "/" { "/index.html" } else { path }).await {
+            path => match self.port().assets.asset(if path == "/" { "/index.html" } else { path }).await {
                 Some(_) if !get => method_not_allowed("GET, HEAD"),
                 Some(page) => page,
                 None => not_found(),
@@ -125,7 +125,7 @@ impl<'a, P: Platform> App<'a, P> {
         }
     }
 
-    async fn mcp(&self, head: &Head, body: impl IncomingBody, line: &mut log::Line) -> Response {
+    async fn mcp(&self, head: &Head, body: &mut dyn IncomingBody, line: &mut log::Line) -> Response {
         let caller = match doors::pass(head, self.config) {
             Ok(Door::Preflight) => return Response::empty(204),
             Ok(Door::Caller(caller)) => caller,
@@ -153,7 +153,7 @@ impl<'a, P: Platform> App<'a, P> {
         let visitor = limiting::visitor(address, self.config, &keyring);
         line.ip_hash = Some(visitor.short_hash().to_owned());
         let of_address = Limit::of_address(&visitor, self.config);
-        let taken = of_address.take_ahead(&self.platform, &self.isolate.limiter).await;
+        let taken = of_address.take_ahead(self.port(), &self.isolate.limiter).await;
         line.limited(&taken);
         if !taken.allowed() {
             return limiting::describe(taken.refusal(&line.request_id), &[&taken]);
@@ -161,7 +161,7 @@ impl<'a, P: Platform> App<'a, P> {
         let origin = oauth::origin(head, self.config);
         let server = oauth::Server {
             config: self.config,
-            platform: &self.platform,
+            port: self.port(),
             keyring: &keyring,
             memory: &self.isolate.authorization,
             tidb_cloud_memory: &self.isolate.memory,
@@ -182,12 +182,12 @@ impl<'a, P: Platform> App<'a, P> {
             },
             Credential::Keys(_) | Credential::Owner => None,
         };
-        let chosen = Witness::of_chosen(&self.platform, &keyring, &self.isolate.pairs, visitor.source());
-        let granted = Witness::of_granted(&self.platform, &keyring, &self.isolate.pairs);
+        let chosen = Witness::of_chosen(self.port(), &keyring, &self.isolate.pairs, visitor.source());
+        let granted = Witness::of_granted(self.port(), &keyring, &self.isolate.pairs);
         let (witness, may_be_tried): (&dyn KeyWitness, bool) = match &caller.credential {
             Credential::Keys(key) => {
                 let (limits, pairs) = (&self.isolate.limiter, &self.isolate.pairs);
-                match guessing::enter(&self.platform, limits, pairs, &chosen, &visitor, key).await {
+                match guessing::enter(self.port(), limits, pairs, &chosen, &visitor, key).await {
                     Entry::Open => (&chosen, true),
                     Entry::Unknown => (&chosen, false),
                     Entry::Refused(millis) => {
@@ -202,7 +202,7 @@ impl<'a, P: Platform> App<'a, P> {
         };
         let of_credential =
             Limit::of_credential(&credential_parts(&caller.credential, session.as_ref()), self.config, &keyring);
-        let taken_too = of_credential.take_ahead(&self.platform, &self.isolate.limiter).await;
+        let taken_too = of_credential.take_ahead(self.port(), &self.isolate.limiter).await;
         line.limited(&taken_too);
         if !taken_too.allowed() {
             return limiting::describe(taken_too.refusal(&line.request_id), &[&taken, &taken_too]);
@@ -234,7 +234,7 @@ impl<'a, P: Platform> App<'a, P> {
             let keyring = Keyring::new(self.secret().await.ok()?, []);
             Some(limiting::visitor(address, self.config, &keyring))
         };
-        match self.isolate.wrong_credentials.count(&self.platform, address, shared, visitor).await {
+        match self.isolate.wrong_credentials.count(self.port(), address, shared, visitor).await {
             None => refusal.response(&line.request_id),
             Some(millis) => {
                 let message = "Too many credentials from this address that are not valid here. Check yours and wait.";
@@ -246,10 +246,10 @@ impl<'a, P: Platform> App<'a, P> {
     async fn protocol(
         &self,
         head: &Head,
-        body: impl IncomingBody,
+        body: &mut dyn IncomingBody,
         line: &mut log::Line,
         admitted: &Admitted<'_>,
-        server: &oauth::Server<'_, Metered<'a, P>>,
+        server: &oauth::Server<'_>,
     ) -> Response {
         if let Some(rejection) = mcp::precheck(&head.headers) {
             return rejection.response(&line.request_id);
@@ -281,7 +281,7 @@ impl<'a, P: Platform> App<'a, P> {
         let more = messages.saturating_sub(1);
         if more > 0 {
             for limit in admitted.limits {
-                let taken = limit.take(&self.platform, &self.isolate.limiter, more).await;
+                let taken = limit.take(self.port(), &self.isolate.limiter, more).await;
                 if !taken.allowed() {
                     return taken.refusal(&line.request_id);
                 }
@@ -303,8 +303,9 @@ impl<'a, P: Platform> App<'a, P> {
         let mut aliases = vec![("setting", &self.config.aliases)];
         aliases.extend(admitted.session.map(|session| ("grant", &session.contents.aliases)));
         let tools = Tools {
-            platform: &self.platform,
-            allowance: &self.platform.allowance,
+            io: self.port().io,
+            log: RequestLog { to: self.port().log, request_id: &request_id },
+            allowance: &self.metered.allowance,
             hosts: &self.config.hosts,
             organizations: &organizations,
             witness: admitted.witness,
@@ -358,7 +359,7 @@ impl<'a, P: Platform> App<'a, P> {
         if let Some(secret) = remembered {
             return Ok(secret);
         }
-        let secret = self.platform.kept_secret().await?;
+        let secret = self.port().store.kept_secret().await?;
         *self.isolate.secret.borrow_mut() = Some(secret.clone());
         Ok(secret)
     }
@@ -410,7 +411,7 @@ impl<'a> Admitted<'a> {
 }
 
 /// How many requests to TiDB Cloud the calls of a body take at least.
-fn requests_min<P: Platform>(parsed: &mcp::Parsed, tools: &Tools<'_, P>) -> u32 {
+fn requests_min(parsed: &mcp::Parsed, tools: &Tools<'_>) -> u32 {
     let none = serde_json::Map::new();
     parsed
         .tool_calls()
@@ -421,7 +422,7 @@ fn requests_min<P: Platform>(parsed: &mcp::Parsed, tools: &Tools<'_, P>) -> u32 
 }
 
 /// What the calls of a body need beyond what was granted.
-fn lacking<P: Platform>(granted: Scope, parsed: &mcp::Parsed, tools: &Tools<'_, P>) -> Option<Scope> {
+fn lacking(granted: Scope, parsed: &mcp::Parsed, tools: &Tools<'_>) -> Option<Scope> {
     let none = serde_json::Map::new();
     parsed
         .tool_calls()
@@ -442,8 +443,8 @@ fn insufficient_scope(head: &Head, config: &Config, scope: Scope, message: &str)
 
 /// The answer of a server whose settings are wrong: 503 that names each of them, and never a value. `/livez` still says
 /// that the process lives.
-pub fn misconfigured(problems: &[Problem], head: &Head, platform: &impl Platform) -> Response {
-    let mut line = log::Line::new(request_id(platform), head, platform.now());
+pub fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) -> Response {
+    let mut line = log::Line::new(request_id(port), head, port.io.now());
     let response = if head.url.path() == "/livez" {
         Response::json(200, r#"{"status":"ok"}"#)
     } else {
@@ -454,7 +455,7 @@ pub fn misconfigured(problems: &[Problem], head: &Head, platform: &impl Platform
         let body = serde_json::json!({"status": "misconfigured", "settings": settings});
         Response::json(503, body.to_string()).with("retry-after", "60")
     };
-    line.finish(platform, &response, 0);
+    line.finish(port, &response, 0);
     finish(response, head, &line.request_id)
 }
 
@@ -488,9 +489,9 @@ fn method_not_allowed(allow: &str) -> Response {
 }
 
 /// 128 random bits in hexadecimal.
-fn request_id(platform: &impl Platform) -> String {
+fn request_id(port: Port<'_>) -> String {
     let mut bytes = [0; 16];
-    platform.random(&mut bytes);
+    port.io.random(&mut bytes);
     hex(&bytes)
 }
 
@@ -541,75 +542,4 @@ fn allow_origin(mut response: Response, head: &Head, config: &Config) -> Respons
         }
     }
     response
-}
-
-/// The platform for one HTTP request: it holds all that is sent to other hosts and to stored objects to the request's
-/// allowance.
-struct Metered<'a, P> {
-    inner: &'a P,
-    allowance: Allowance,
-    request_id: String,
-}
-
-impl<P: Platform> Platform for Metered<'_, P> {
-    async fn exchange(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
-        if !self.allowance.take_request() {
-            return Err(FetchError::Exhausted);
-        }
-        self.inner.exchange(request, sink).await
-    }
-
-    fn may_send(&self, requests: u32) -> bool {
-        self.allowance.fits(requests)
-    }
-
-    fn request_id(&self) -> &str {
-        &self.request_id
-    }
-
-    fn now(&self) -> UnixMillis {
-        self.inner.now()
-    }
-
-    fn random(&self, bytes: &mut [u8]) {
-        self.inner.random(bytes);
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        self.inner.sleep(duration).await;
-    }
-
-    async fn admit(
-        &self,
-        key: &crate::limits::LimitKey,
-        policy: crate::limits::Policy,
-        cost: u32,
-    ) -> Result<crate::limits::Admission, LimiterFailure> {
-        if !self.allowance.take_object() {
-            return Err(LimiterFailure::Unavailable);
-        }
-        self.inner.admit(key, policy, cost).await
-    }
-
-    async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
-        if !self.allowance.take_object() {
-            return Err(StorageFailure);
-        }
-        self.inner.object(name, command).await
-    }
-
-    async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
-        if !self.allowance.take_object() {
-            return Err(StorageFailure);
-        }
-        self.inner.kept_secret().await
-    }
-
-    async fn asset(&self, path: &str) -> Option<Response> {
-        self.inner.asset(path).await
-    }
-
-    fn log(&self, line: &str) {
-        self.inner.log(line);
-    }
 }

@@ -1,12 +1,11 @@
 //! The Durable Object of grants, consent pages, their index and known documents. It loads, steps, stores; what comes of a command is
-//! [`crate::grants::store`]'s to say.
+//! [`crate::store::object`]'s to say.
 
 use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use crate::{
-    grants::store::{Command, Stored, step},
-    json,
-    platform::UnixMillis,
+    base::{clock::UnixMillis, json},
+    store::object::{Command, Stored, step},
 };
 
 const STORED: &str = "stored";

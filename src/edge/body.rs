@@ -9,7 +9,10 @@ use futures_util::{
 use worker::{ByteStream, Delay, Request, web_sys};
 
 use super::glue;
-use crate::platform::{BodyError, IncomingBody};
+use crate::{
+    base::future::Pending,
+    port::{BodyError, IncomingBody},
+};
 
 /// A request whose body was not touched yet.
 pub(super) struct Body {
@@ -18,8 +21,8 @@ pub(super) struct Body {
     pub(super) declared: Option<u64>,
 }
 
-impl IncomingBody for Body {
-    async fn read(self, bytes_max: usize, timeout: Duration) -> Result<Vec<u8>, BodyError> {
+impl Body {
+    async fn whole(&self, bytes_max: usize, timeout: Duration) -> Result<Vec<u8>, BodyError> {
         if self.declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > bytes_max)) {
             return Err(BodyError::TooLarge);
         }
@@ -27,7 +30,9 @@ impl IncomingBody for Body {
             // HTTP ends a body where its declared length does.
             Some(_) => glue::body(&self.request, timeout).await?,
             None => {
-                let Ok(stream) = Request::from(self.request).stream() else { return Ok(Vec::new()) };
+                // Another handle of the same request: the inherent `clone` would tee its body.
+                let request = Clone::clone(&self.request);
+                let Ok(stream) = Request::from(request).stream() else { return Ok(Vec::new()) };
                 match select(pin!(collect(stream, bytes_max)), pin!(Delay::from(timeout))).await {
                     Either::Left((read, _)) => read?,
                     Either::Right(_) => return Err(BodyError::Timeout),
@@ -35,6 +40,12 @@ impl IncomingBody for Body {
             }
         };
         if bytes.len() > bytes_max { Err(BodyError::TooLarge) } else { Ok(bytes) }
+    }
+}
+
+impl IncomingBody for Body {
+    fn read(&mut self, bytes_max: usize, timeout: Duration) -> Pending<'_, Result<Vec<u8>, BodyError>> {
+        Box::pin(self.whole(bytes_max, timeout))
     }
 }
 

@@ -7,8 +7,8 @@ use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{ObjectNamespace, web_sys};
 
 use crate::{
-    http::{Headers, Response},
-    platform::BodyError,
+    base::http::{Headers, Response},
+    port::BodyError,
 };
 
 #[wasm_bindgen(module = "/src/edge/glue.js")]

@@ -3,7 +3,7 @@
 mod authorization_store;
 mod body;
 mod glue;
-mod platform;
+mod port;
 mod rate_limiter;
 mod secret_keeper;
 
@@ -15,11 +15,12 @@ use std::{
 use serde_json::Value;
 use worker::{Context, Env, Result, event, web_sys};
 
-use self::{body::Body, platform::Workers};
+use self::{body::Body, port::Workers};
 use crate::{
     app::{self, App, Isolate},
+    base::http::{Head, Method},
     config::{Config, Problem},
-    http::{Head, Method},
+    port::Port,
 };
 
 /// Settings are constant for as long as an isolate lives.
@@ -64,10 +65,10 @@ async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> Result
     let workers = Workers::new(&env);
     let state = state(&env);
     let answer = match &state.config {
-        Err(problems) => app::misconfigured(problems, &head, &workers),
+        Err(problems) => app::misconfigured(problems, &head, Port::of(&workers)),
         Ok(config) => {
             let declared = head.headers.get("content-length").and_then(|length| length.parse().ok());
-            App::new(config, &state.isolate, &workers).handle(head, Body { request, declared }).await
+            App::new(config, &state.isolate, Port::of(&workers)).handle(head, &mut Body { request, declared }).await
         }
     };
     glue::answer(answer)

@@ -1,13 +1,13 @@
-//! The limiter's Durable Object: one per key. It loads a bucket, takes, stores; the arithmetic is [`crate::limits`].
+//! The limiter's Durable Object: one per key. It loads a bucket, takes, stores; the arithmetic is [`crate::limits::bucket`].
 
 use std::{cell::Cell, time::Duration};
 
 use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use crate::{
-    json,
-    limits::{Bucket, Policy},
-    platform::UnixMillis,
+    base::{clock::UnixMillis, json},
+    limits::bucket::Bucket,
+    port::Policy,
 };
 
 const BUCKET: &str = "bucket";

@@ -2,7 +2,7 @@
 
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
-use super::platform::random_hex;
+use super::port::random_hex;
 
 const SECRET: &str = "secret";
 

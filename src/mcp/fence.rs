@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::text::spelled_out;
+use crate::base::text::spelled_out;
 
 /// A result (MCP schema `CallToolResult`) whose text form is the JSON document `structured` between two lines that hold
 /// `boundary`, each in a block of its own. Clients older than 2025-06-18 read only the text.

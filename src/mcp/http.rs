@@ -11,7 +11,7 @@ use super::{
     jsonrpc::{Request, RpcError, clip},
     revision::Revision,
 };
-use crate::http::Headers;
+use crate::base::http::Headers;
 
 /// `_meta` keys of a request.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/basic#meta>

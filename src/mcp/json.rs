@@ -159,7 +159,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::json::tests::values;
+    use crate::base::json::tests::values;
 
     fn is_structure(body: &str) -> bool {
         matches!(read(body.as_bytes()), Err(Refusal::Structure(_)))

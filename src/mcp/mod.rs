@@ -28,7 +28,7 @@ use self::{
     revision::{Method, Revision},
     tools::{CacheScope, ToolErrorCode, Toolbox},
 };
-use crate::http::{Headers, Response};
+use crate::base::http::{Headers, Response};
 
 /// How long a client may keep `server/discover` and `tools/list`: both change only with a deployment, and five
 /// minutes after one every client has seen it.

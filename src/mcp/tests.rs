@@ -12,7 +12,7 @@ use super::{
     Parsed, Rejection, Reply, Server, Summary, dispatch, parse, precheck,
     tools::{CacheScope, Listing, ToolError, ToolErrorCode, Toolbox, UpstreamAnswer},
 };
-use crate::http::{Headers, Response};
+use crate::base::http::{Headers, Response};
 
 const SERVER: Server<'static> = Server {
     name: "example",

@@ -9,7 +9,7 @@ use super::{
     Success, fence,
     jsonrpc::{RpcError, clip},
 };
-use crate::text::spelled_out;
+use crate::base::text::spelled_out;
 
 /// Behaviour hints, all of them stated (MCP schema `ToolAnnotations`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

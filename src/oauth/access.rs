@@ -2,13 +2,12 @@
 
 use super::{Contents, Server, resource, short};
 use crate::{
-    grants::{
+    base::scope::Scope,
+    store::{
         grant::{Command, Opened, Reply},
         seal::{Keyring, base64url, same},
         token::{Kind, Token},
     },
-    platform::Platform,
-    scope::Scope,
     tools::View,
 };
 
@@ -41,7 +40,7 @@ pub fn is_made_up(text: &str, keyring: &Keyring) -> bool {
     Token::parse(text, keyring).is_none()
 }
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     /// Opens an access token.
     ///
     /// # Errors

@@ -14,14 +14,15 @@ use super::{
     redirect::RedirectUri,
 };
 use crate::{
+    base::{
+        http::{Head, Response},
+        scope::Scope,
+    },
     config::{Origin, is_loopback},
-    grants::{
+    store::{
         seal::{base64url, fingerprint, random},
         transaction::LIFE_MILLIS,
     },
-    http::{Head, Response},
-    platform::Platform,
-    scope::Scope,
     tools::View,
 };
 
@@ -77,7 +78,7 @@ impl From<Repeated> for Told {
     }
 }
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     pub(super) async fn authorize(&self, head: &Head) -> Response {
         if let Err(guarded) = self.guard_request().await {
             return self.guarded_page(guarded);

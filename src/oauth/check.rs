@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use super::{Server, guard::Guarded};
-use crate::{
-    platform::Platform,
-    tidbcloud::{ApiError, Authenticator, CheckFailure, Cloud, NotTried},
-};
+use crate::tidbcloud::{ApiError, Authenticator, CheckFailure, Cloud, NotTried};
 
 /// TiDB Cloud has this long to say whether it takes a key: five keys, one after the other, within what a person waits for.
 pub(super) const CHECK_TIME_MAX: Duration = Duration::from_secs(10);
@@ -23,12 +20,12 @@ pub(super) enum Checked {
     Unknown,
 }
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     /// Asks TiDB Cloud for one cluster: the least that any role may do.
     pub(super) async fn check(&self, authenticator: &Authenticator) -> Checked {
         let (hosts, memory, witness) = (&self.config.hosts, self.tidb_cloud_memory, self.witness());
         let deadline = self.now().after(CHECK_TIME_MAX);
-        let cloud = Cloud::new(self.platform, hosts, authenticator, &witness, memory, deadline);
+        let cloud = Cloud::new(self.port.io, self.log(), hosts, authenticator, &witness, memory, deadline);
         match cloud.check().await {
             Ok(()) => Checked::Accepted,
             Err(CheckFailure::Refused(_)) => Checked::Refused,

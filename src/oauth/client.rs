@@ -9,12 +9,11 @@ use url::{Host, Url};
 
 use super::redirect::{RedirectUri, Refused};
 use crate::{
-    clock::UnixMillis,
-    grants::{
+    base::{clock::UnixMillis, json},
+    store::{
         document::Fetched,
         seal::{Keyring, base64url, fingerprint, from_base64url, same},
     },
-    json,
 };
 
 /// Cursor registers three, VS Code's document has five.
@@ -342,7 +341,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::secret::Secret;
+    use crate::base::secret::Secret;
 
     const NOW: UnixMillis = UnixMillis(1_795_428_000_000);
 

@@ -15,8 +15,12 @@ use super::{
     sign_in::SignedIn,
 };
 use crate::{
-    alias::Aliases,
-    grants::{
+    base::{
+        http::{Head, Response},
+        json,
+        scope::Scope,
+    },
+    store::{
         document,
         grant::{self, CODE_MILLIS, Code, LIFE_MILLIS, Record, StoredScope, bound_to},
         index::{self, Entry},
@@ -24,11 +28,7 @@ use crate::{
         token::{GrantId, Kind, Token},
         transaction,
     },
-    http::{Head, Response},
-    json,
-    platform::Platform,
-    scope::Scope,
-    tidbcloud::{ApiKey, SqlLogin},
+    tidbcloud::{ApiKey, SqlLogin, alias::Aliases},
 };
 
 /// What a person calls an organization; it becomes a value of a tool's argument.
@@ -45,7 +45,7 @@ fn problem(field: &'static str, set: usize, message: &'static str) -> Problem<'s
     Problem { field, set, message }
 }
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     pub(super) async fn consent(&self, head: &Head, body: &[u8]) -> Response {
         let fields = match Fields::parse(body) {
             Some(fields) if is_form(&head.headers) => fields,
@@ -218,7 +218,7 @@ impl<P: Platform> Server<'_, P> {
         // Its page, itself and its client's document, and for each key an index and the grant that has to make room there: what
         // is begun has to be finished.
         let objects = keys.iter().map(|_| 2).sum::<u32>() + 3;
-        if !self.platform.may_send(objects) {
+        if !self.port.io.may_send(objects) {
             return self.unavailable_page();
         }
         self.grant(asked, scope, &filled.contents).await

@@ -5,11 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    alias::Aliases,
-    clock::UnixMillis,
-    json,
-    secret::Secret,
-    tidbcloud::{ApiKey, Authenticator, BearerToken, SqlLogin},
+    base::{clock::UnixMillis, json, secret::Secret},
+    tidbcloud::{ApiKey, Authenticator, BearerToken, SqlLogin, alias::Aliases},
     tools::View,
 };
 

@@ -9,9 +9,12 @@ use super::{
     guard::Guarded,
 };
 use crate::{
-    grants::document,
-    http::{Headers, Method, Response},
-    platform::{Outbound, Platform, UnixMillis},
+    base::{
+        clock::UnixMillis,
+        http::{Headers, Method, Response},
+    },
+    port::Outbound,
+    store::document,
 };
 
 /// The draft's section 6.6 recommends 5 KB.
@@ -80,7 +83,7 @@ impl Cache {
     }
 }
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     /// The client with this id.
     pub(super) async fn client(&self, id: &str) -> Result<Client, NoClient> {
         if !DocumentAddress::looks_like_one(id) {
@@ -156,7 +159,7 @@ impl<P: Platform> Server<'_, P> {
             body: None,
             timeout: TIMEOUT,
         };
-        let Ok(response) = self.platform.fetch(request, DOCUMENT_BYTES_MAX).await else {
+        let Ok(response) = self.port.io.fetch(request, DOCUMENT_BYTES_MAX).await else {
             return failed("The client's document could not be fetched within 3 seconds and 5 KB.");
         };
         if response.status != 200 {

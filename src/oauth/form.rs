@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-use crate::http::Headers;
+use crate::base::http::Headers;
 
 /// 128: the consent form has five sets of six fields and some ten more.
 const FIELDS_MAX: usize = 128;

@@ -10,16 +10,18 @@ use super::{
     short,
 };
 use crate::{
-    grants::{
+    base::{
+        http::{Head, Response},
+        json,
+        scope::Scope,
+    },
+    port::StorageFailure,
+    store::{
         grant,
         index::{self, ENTRIES_MAX, Entry},
         seal::{base64url, from_base64url, random, same},
         token::GrantId,
     },
-    http::{Head, Response},
-    json,
-    platform::{Platform, StorageFailure},
-    scope::Scope,
     tidbcloud::ApiKey,
 };
 
@@ -40,7 +42,7 @@ struct Proved {
     ends: u64,
 }
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     pub(super) async fn grants(&self, head: &Head) -> Response {
         if let Err(guarded) = self.guard_request().await {
             return self.guarded_page(guarded);

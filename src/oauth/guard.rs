@@ -2,14 +2,13 @@
 
 use super::{Server, redirect::is_known_host};
 use crate::{
-    grants::{
+    limits::witness::{Source, Witness},
+    port::{LimitKey, Policy},
+    store::{
         key::REFUSALS_PER_ADDRESS,
         seal::{base64url, fingerprint},
         token::GrantId,
     },
-    guesses::{Source, Witness},
-    limits::{LimitKey, Policy},
-    platform::Platform,
     tidbcloud::ApiKey,
 };
 
@@ -21,7 +20,7 @@ const REGISTRATIONS: Policy = Policy::per_hour(100);
 /// that an isolate keeps it, and a person connects few clients that are new here in a minute. For one address, for its
 /// network, from one host, and in all; the last two are shared with strangers, so one network alone never uses them up: in
 /// t minutes it takes at most 60 + 60 t, of 120 + 120 t and 600 + 600 t. Ten networks can. What is known is then still
-/// served ([`crate::grants::document`]).
+/// served ([`crate::store::document`]).
 const DOCUMENTS_PER_ADDRESS: Policy = Policy::per_minute(30, 30);
 const DOCUMENTS_PER_NETWORK: Policy = Policy::per_minute(60, 60);
 const DOCUMENTS_PER_HOST: Policy = Policy::per_minute(120, 120);
@@ -62,10 +61,11 @@ pub(super) enum Guarded {
     Unavailable,
 }
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     async fn take(&self, class: &str, id: &str, policy: Policy) -> Result<(), Guarded> {
         let admission = self
-            .platform
+            .port
+            .limiter
             .admit(&LimitKey(format!("{class}:{id}")), policy, 1)
             .await
             .map_err(|_| Guarded::Unavailable)?;
@@ -141,7 +141,7 @@ impl<P: Platform> Server<'_, P> {
     }
 
     /// Who watches over the keys that a person types.
-    pub(super) fn witness(&self) -> Witness<'_, P> {
-        Witness::of_chosen(self.platform, self.keyring, self.pairs, self.visitor.source())
+    pub(super) fn witness(&self) -> Witness<'_> {
+        Witness::of_chosen(self.port, self.keyring, self.pairs, self.visitor.source())
     }
 }

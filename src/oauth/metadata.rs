@@ -4,16 +4,17 @@ use serde_json::json;
 
 use super::{Server, address, json_error};
 use crate::{
-    http::{Head, Response, is_query},
-    platform::Platform,
-    scope::Scope,
+    base::{
+        http::{Head, Response, is_query},
+        scope::Scope,
+    },
     tools::{NoView, View},
 };
 
 /// Five minutes: it changes only with a deployment's settings.
 const CACHE: &str = "public, max-age=300";
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     /// RFC 9728 section 2. Each address that the endpoint takes is a resource of its own here, with one document.
     pub(super) fn protected_resource(&self, head: &Head) -> Response {
         let query = head.query.as_deref();

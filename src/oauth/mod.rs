@@ -30,18 +30,21 @@ pub use self::{
     guard::Visitor,
 };
 use crate::{
+    base::{
+        clock::UnixMillis,
+        http::{Head, Method, Response},
+        scope::Scope,
+    },
     config::{Config, Origin},
-    grants::{
+    limits::witness::Pairs,
+    port::{Port, RequestLog, StorageFailure},
+    store::{
         document, grant, index,
+        object::{Command, ObjectName, Reply},
         seal::Keyring,
-        store::{Command, ObjectName, Reply},
         token::GrantId,
         transaction,
     },
-    guesses::Pairs,
-    http::{Head, Method, Response},
-    platform::{Platform, StorageFailure, UnixMillis},
-    scope::Scope,
     tidbcloud,
 };
 
@@ -157,11 +160,11 @@ pub struct Memory {
 }
 
 /// Who serves, for one request.
-pub struct Server<'a, P> {
+pub struct Server<'a> {
     /// The settings.
     pub config: &'a Config,
     /// The outside world.
-    pub platform: &'a P,
+    pub port: Port<'a>,
     /// The server secrets.
     pub keyring: &'a Keyring,
     /// What this isolate remembers of documents.
@@ -206,7 +209,7 @@ fn address(head: &Head, origin: &Origin, beneath: &str) -> String {
 }
 
 /// A challenge for `WWW-Authenticate` (RFC 6750 section 3, RFC 9728 section 5.1) to a request whose query is one
-/// ([`crate::http::is_query`]). `error` is absent where no credential was sent.
+/// ([`crate::base::http::is_query`]). `error` is absent where no credential was sent.
 pub fn challenge(head: &Head, config: &Config, scope: Scope, error: Option<(&str, &str)>) -> String {
     let mut text = String::from("Bearer ");
     if let Some((error, description)) = error {
@@ -217,7 +220,7 @@ pub fn challenge(head: &Head, config: &Config, scope: Scope, error: Option<(&str
     text
 }
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     /// Answers a request of an authorization route; method, origin and size were looked at before.
     pub async fn handle(&self, route: Route, head: &Head, body: &[u8]) -> Response {
         match (route, head.method) {
@@ -236,15 +239,15 @@ impl<P: Platform> Server<'_, P> {
     }
 
     fn now(&self) -> UnixMillis {
-        self.platform.now()
+        self.port.io.now()
     }
 
     fn random(&self, bytes: &mut [u8]) {
-        self.platform.random(bytes);
+        self.port.io.random(bytes);
     }
 
     async fn ask_grant(&self, id: &GrantId, command: grant::Command) -> Result<grant::Reply, StorageFailure> {
-        match self.platform.object(&ObjectName::grant(id), &Command::Grant(command)).await? {
+        match self.port.store.object(&ObjectName::grant(id), &Command::Grant(command)).await? {
             Reply::Grant(reply) => Ok(reply),
             _ => Err(StorageFailure),
         }
@@ -255,21 +258,21 @@ impl<P: Platform> Server<'_, P> {
         id: &str,
         command: transaction::Command,
     ) -> Result<transaction::Reply, StorageFailure> {
-        match self.platform.object(&ObjectName::transaction(id), &Command::Transaction(command)).await? {
+        match self.port.store.object(&ObjectName::transaction(id), &Command::Transaction(command)).await? {
             Reply::Transaction(reply) => Ok(reply),
             _ => Err(StorageFailure),
         }
     }
 
     async fn ask_index(&self, name: &[u8], command: index::Command) -> Result<index::Reply, StorageFailure> {
-        match self.platform.object(&ObjectName::index(name), &Command::Index(command)).await? {
+        match self.port.store.object(&ObjectName::index(name), &Command::Index(command)).await? {
             Reply::Index(reply) => Ok(reply),
             _ => Err(StorageFailure),
         }
     }
 
     async fn ask_document(&self, address: &str, command: document::Command) -> Result<document::Reply, StorageFailure> {
-        match self.platform.object(&ObjectName::document(address), &Command::Document(command)).await? {
+        match self.port.store.object(&ObjectName::document(address), &Command::Document(command)).await? {
             Reply::Document(reply) => Ok(reply),
             _ => Err(StorageFailure),
         }
@@ -277,14 +280,13 @@ impl<P: Platform> Server<'_, P> {
 
     /// One line of what happened to whom, for audits: no key, no token, no name that a person chose.
     fn audit(&self, event: &'static str, fields: &[(&'static str, &str)]) {
-        let mut line = serde_json::Map::new();
-        for (name, value) in [("event", event), ("request_id", self.request_id), ("ip_hash", self.visitor.short_hash())]
-            .iter()
-            .chain(fields)
-        {
-            line.insert((*name).to_owned(), (*value).into());
-        }
-        self.platform.log(&serde_json::Value::Object(line).to_string());
+        let whose = [("ip_hash", self.visitor.short_hash())];
+        let line = whose.iter().chain(fields).map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        self.log().event(event, serde_json::Value::Object(line.collect()));
+    }
+
+    fn log(&self) -> RequestLog<'_> {
+        RequestLog { to: self.port.log, request_id: self.request_id }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pages that a person sees, without any script. Text that is not ours gets in by `Html::text` alone.
 
-use crate::scope::Scope;
+use crate::base::scope::Scope;
 
 /// Where an API key is made.
 const CONSOLE: &str = "https://tidbcloud.com/org-settings/api-keys";

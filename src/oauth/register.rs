@@ -1,12 +1,9 @@
 //! Registration (RFC 7591). Nothing is stored: the client id is the registration, signed.
 
 use super::{Server, client, form::media_type, guard::Guarded, json_error, json_unavailable};
-use crate::{
-    http::{Head, Response},
-    platform::Platform,
-};
+use crate::base::http::{Head, Response};
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     pub(super) async fn register(&self, head: &Head, body: &[u8]) -> Response {
         match self.guard_registration().await {
             Ok(()) => {}

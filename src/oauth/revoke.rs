@@ -5,15 +5,14 @@ use super::{
     token::{NoTokens, is_basic},
 };
 use crate::{
-    grants::{
+    base::http::{Head, Response},
+    store::{
         grant::{Command, Reply},
         token::{Kind, Token},
     },
-    http::{Head, Response},
-    platform::Platform,
 };
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     pub(super) async fn revoke(&self, head: &Head, body: &[u8]) -> Response {
         match self.revoke_token(head, body).await {
             Ok(()) => Response::json(200, "{}").with("cache-control", "no-store"),

@@ -16,19 +16,21 @@ use super::{
     token::challenge,
 };
 use crate::{
+    base::{
+        clock::UnixMillis,
+        hash::hex,
+        http::{Head, Response},
+        json,
+        scope::Scope,
+        secret::Secret,
+    },
     config::OAuthClient,
-    grants::{
+    store::{
         grant::{Command, Reply},
         seal::{Sealed, base64url, fingerprint, random, same},
         token::Token,
         transaction,
     },
-    hash::hex,
-    http::{Head, Response},
-    json,
-    platform::{Platform, UnixMillis},
-    scope::Scope,
-    secret::Secret,
     tidbcloud::{AuthorizationServer, OAuthError, TokenKind, Tokens},
 };
 
@@ -65,10 +67,10 @@ pub(super) enum SignedIn {
     No(Response),
 }
 
-impl<P: Platform> Server<'_, P> {
-    fn tidb_cloud<'c>(&'c self, client: &'c OAuthClient) -> AuthorizationServer<'c, P> {
+impl Server<'_> {
+    fn tidb_cloud<'c>(&'c self, client: &'c OAuthClient) -> AuthorizationServer<'c> {
         let deadline = self.now().after(CHECK_TIME_MAX);
-        AuthorizationServer::new(self.platform, &self.config.hosts, &client.id, &client.secret, deadline)
+        AuthorizationServer::new(self.port.io, self.log(), &self.config.hosts, &client.id, &client.secret, deadline)
     }
 
     /// Begins a sign-in, and shows where to go.

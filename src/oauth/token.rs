@@ -12,14 +12,15 @@ use super::{
     json_error, json_unavailable, short,
 };
 use crate::{
-    grants::{
+    base::{
+        http::{Head, Response},
+        scope::Scope,
+    },
+    store::{
         grant::{ACCESS_DESTROY_SECONDS, ACCESS_SECONDS, Access, Command, Pair, Refresh, Reply, StoredScope},
         seal::{DataKey, base64url},
         token::{Kind, Token},
     },
-    http::{Head, Response},
-    platform::Platform,
-    scope::Scope,
     tidbcloud::OAuthError,
     tools::View,
 };
@@ -45,8 +46,8 @@ impl From<Repeated> for NoTokens {
     }
 }
 
-impl From<crate::platform::StorageFailure> for NoTokens {
-    fn from(_: crate::platform::StorageFailure) -> Self {
+impl From<crate::port::StorageFailure> for NoTokens {
+    fn from(_: crate::port::StorageFailure) -> Self {
         Self::Unavailable
     }
 }
@@ -81,7 +82,7 @@ pub(super) fn is_basic(head: &Head) -> bool {
     head.headers.get("authorization").is_some_and(|value| value.to_ascii_lowercase().starts_with("basic"))
 }
 
-impl<P: Platform> Server<'_, P> {
+impl Server<'_> {
     pub(super) async fn token(&self, head: &Head, body: &[u8]) -> Response {
         match self.tokens(head, body).await {
             Ok(body) => Response::json(200, body).with("cache-control", "no-store"),

@@ -1,7 +1,7 @@
 //! Statements about accounts: which of them no tool runs.
 
 use super::{Reason, lexer::Token, walk::one_of};
-use crate::managed_name::mentions_managed_name;
+use crate::base::managed_name::mentions_managed_name;
 
 /// The roles that TiDB Cloud makes on each cluster and that managed users have (`builtinRole` of the IAM API's SQL
 /// users): what changes one of them changes every managed user.

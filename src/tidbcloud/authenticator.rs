@@ -1,7 +1,7 @@
 //! What TiDB Cloud is shown by whoever calls: an API key, or a token of its own OAuth.
 
 use super::units::{ApiKey, Caller, Malformed, made_of};
-use crate::{hash::hmac_sha256, secret::Secret};
+use crate::base::{hash::hmac_sha256, secret::Secret};
 
 /// How a caller proves itself to TiDB Cloud.
 #[derive(Clone)]

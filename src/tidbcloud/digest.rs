@@ -7,7 +7,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256, Sha512_256};
 
 use super::units::ApiKey;
-use crate::hash::hex;
+use crate::base::hash::hex;
 
 /// 8 KiB: a challenge of TiDB Cloud has about 150 bytes; common servers end a header line at 8 KiB.
 const HEADER_BYTES_MAX: usize = 8 * 1024;

@@ -10,9 +10,8 @@ use super::{
     witness::NotTried,
 };
 use crate::{
-    http::Response,
-    platform::{FetchError, UnixMillis},
-    text::spelled_out,
+    base::{clock::UnixMillis, http::Response, text::spelled_out},
+    port::FetchError,
 };
 
 /// 200 characters: the longest message seen, that of the rate limit, has 190.

@@ -9,11 +9,8 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    grants::store::{Command, ObjectName, Reply},
-    http::Response,
-    limits::{Admission, LimitKey, Policy},
-    platform::{FetchError, Flow, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis},
-    secret::Secret,
+    base::{clock::UnixMillis, future::Pending, http::Response},
+    port::{FetchError, Flow, Io, Log, Outbound, RequestLog, Sink},
 };
 
 /// Answers each request with the next line of its script.
@@ -86,8 +83,8 @@ pub(super) fn challenge(nonce: &str, stale: bool) -> Result<Response, FetchError
     Ok(Response::json(401, r#"{"code":16,"message":"unauthorized"}"#).with("www-authenticate", value))
 }
 
-impl Platform for Fake {
-    async fn exchange(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
+impl Fake {
+    async fn answer(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
         let timeout = request.timeout;
         let line = format!("{} {}", request.method.as_str(), request.url);
         self.sent.borrow_mut().push(request);
@@ -106,9 +103,19 @@ impl Platform for Fake {
         }
         Ok(Response { body: Vec::new(), ..answer })
     }
+}
+
+impl Io for Fake {
+    fn exchange<'a>(&'a self, request: Outbound, sink: &'a mut dyn Sink) -> Pending<'a, Result<Response, FetchError>> {
+        Box::pin(self.answer(request, sink))
+    }
 
     fn now(&self) -> UnixMillis {
         UnixMillis(self.clock.get())
+    }
+
+    fn sleep(&self, duration: Duration) -> Pending<'_, ()> {
+        Box::pin(async move { self.advance(duration) })
     }
 
     fn random(&self, bytes: &mut [u8]) {
@@ -117,26 +124,13 @@ impl Platform for Fake {
             *byte = self.drawn.get();
         }
     }
+}
 
-    async fn sleep(&self, duration: Duration) {
-        self.advance(duration);
-    }
+/// Keeps nothing of what is logged.
+pub(super) const NO_LOG: RequestLog<'static> = RequestLog { to: &Nowhere, request_id: "" };
 
-    async fn admit(&self, _: &LimitKey, _: Policy, _: u32) -> Result<Admission, LimiterFailure> {
-        unreachable!("the client of TiDB Cloud limits nobody")
-    }
+struct Nowhere;
 
-    async fn object(&self, _: &ObjectName, _: &Command) -> Result<Reply, StorageFailure> {
-        unreachable!("the client of TiDB Cloud stores nothing")
-    }
-
-    async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
-        unreachable!("the client of TiDB Cloud is given its secret")
-    }
-
-    async fn asset(&self, _: &str) -> Option<Response> {
-        unreachable!("the client of TiDB Cloud serves no pages")
-    }
-
-    fn log(&self, _: &str) {}
+impl Log for Nowhere {
+    fn write(&self, _: &str) {}
 }

@@ -13,10 +13,9 @@ use super::{
     sql::{AccessClass, Databases, SqlFailure, SqlLogin},
     units::{ClusterId, Target},
 };
-use crate::hash::{hex, hmac_sha256};
-use crate::{
+use crate::base::hash::{hex, hmac_sha256};
+use crate::base::{
     managed_name::{CLASSES, HASH_BYTES, START},
-    platform::Platform,
     secret::Secret,
 };
 
@@ -74,7 +73,7 @@ fn shaped(bits: &[u8]) -> Secret {
     Secret::new(characters.collect::<String>())
 }
 
-impl<P: Platform> Databases<'_, P> {
+impl Databases<'_> {
     /// Name and password of the managed user of this class; a branch has those of its cluster, copied with its data.
     pub(super) fn managed_login(&self, target: &Target, class: AccessClass, facts: &Facts) -> SqlLogin {
         let (secret, authenticator) = (self.server_secret, self.cloud.authenticator);
@@ -146,7 +145,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        managed_name::is_managed_name,
+        base::managed_name::is_managed_name,
         tidbcloud::{ApiKey, BearerToken},
     };
 

@@ -7,7 +7,7 @@ use super::{
     nonces::Nonces,
     units::{Caller, Target},
 };
-use crate::platform::UnixMillis;
+use crate::base::clock::UnixMillis;
 
 /// Five minutes: hosts and prefixes do not change while an instance lives, and a failed login drops them at once.
 const FACTS_AGE_MAX: Duration = Duration::from_secs(300);

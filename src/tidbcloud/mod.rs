@@ -3,6 +3,7 @@
 //! What is absent: no clock, no randomness and no connection but through [`Platform`]; no host that a caller could
 //! name; no write that is sent twice, unless TiDB Cloud said that it had not been carried out, or it is a deletion.
 
+pub mod alias;
 mod api;
 mod authenticator;
 mod database;
@@ -52,17 +53,15 @@ pub use self::{
         ApiKey, BranchId, BranchName, Caller, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName,
         Target, Timestamp, UsdCents,
     },
-    witness::{Answering, KeyTry, KeyVerdict, KeyWitness, NotTried, Unwatched},
+    witness::{KeyTry, KeyVerdict, KeyWitness, NotTried, Unwatched},
 };
 use self::{
     hosts::Host,
     send::{Call, Failed},
 };
 use crate::{
-    allowance::Allowance,
-    http::Method,
-    platform::{Platform, UnixMillis},
-    secret::Secret,
+    base::{clock::UnixMillis, http::Method, secret::Secret},
+    port::{Io, RequestLog, allowance::Allowance},
 };
 
 /// The largest page that TiDB Cloud gives.
@@ -79,8 +78,10 @@ const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::
 pub const SYSTEM_LABEL_PREFIX: &str = "tidb.cloud/";
 
 /// TiDB Cloud as one caller sees it during one call.
-pub struct Cloud<'a, P> {
-    platform: &'a P,
+#[derive(Clone, Copy)]
+pub struct Cloud<'a> {
+    io: &'a dyn Io,
+    log: RequestLog<'a>,
     hosts: &'a Hosts,
     authenticator: &'a Authenticator,
     witness: &'a dyn KeyWitness,
@@ -88,25 +89,18 @@ pub struct Cloud<'a, P> {
     deadline: UnixMillis,
 }
 
-impl<P> Clone for Cloud<'_, P> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<P> Copy for Cloud<'_, P> {}
-
-impl<'a, P: Platform> Cloud<'a, P> {
+impl<'a> Cloud<'a> {
     /// Everything that is sent ends by `deadline`. `witness` watches over the key of `authenticator`, where it is one.
     pub fn new(
-        platform: &'a P,
+        io: &'a dyn Io,
+        log: RequestLog<'a>,
         hosts: &'a Hosts,
         authenticator: &'a Authenticator,
         witness: &'a dyn KeyWitness,
         memory: &'a Memory,
         deadline: UnixMillis,
     ) -> Self {
-        Self { platform, hosts, authenticator, witness, memory, deadline }
+        Self { io, log, hosts, authenticator, witness, memory, deadline }
     }
 
     /// Whether TiDB Cloud takes the caller's credentials: `GET /clusters` for one cluster, because whoever may not list
@@ -150,7 +144,7 @@ impl<'a, P: Platform> Cloud<'a, P> {
 
     /// `POST /clusters`. It is sent once; where no answer comes, the cluster is looked for by name and creation time.
     pub async fn create_cluster(&self, new: &NewCluster) -> Result<Cluster, ApiError> {
-        let asked = self.platform.now();
+        let asked = self.io.now();
         match self.attempt(&Call::write(Method::Post, &["clusters"], Some(bytes(&json!(new))))).await {
             Err(failed) if failed.maybe_done => {
                 self.look_for(failed, asked, async || {
@@ -223,7 +217,7 @@ impl<'a, P: Platform> Cloud<'a, P> {
     /// `POST /clusters/{clusterId}/branches`. It is sent once; where no answer comes, the branch is looked for by name
     /// and creation time.
     pub async fn create_branch(&self, id: &ClusterId, new: &NewBranch) -> Result<Branch, ApiError> {
-        let asked = self.platform.now();
+        let asked = self.io.now();
         let segments = ["clusters", id.as_str(), "branches"];
         match self.attempt(&Call::write(Method::Post, &segments, Some(bytes(&json!(new))))).await {
             Err(failed) if failed.maybe_done => {
@@ -312,7 +306,7 @@ impl<'a, P: Platform> Cloud<'a, P> {
         server_secret: &'a Secret,
         fallback: Option<&'a SqlLogin>,
         allowance: &'a Allowance,
-    ) -> Databases<'a, P> {
+    ) -> Databases<'a> {
         Databases::new(*self, server_secret, fallback, allowance)
     }
 
@@ -382,7 +376,7 @@ impl<'a, P: Platform> Cloud<'a, P> {
                 break;
             }
             if !pause.is_zero() {
-                self.platform.sleep(pause).await;
+                self.io.sleep(pause).await;
             }
             let Ok(candidates) = candidates().await else {
                 break;

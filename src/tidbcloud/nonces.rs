@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{digest::Nonce, units::Caller};
-use crate::platform::UnixMillis;
+use crate::base::clock::UnixMillis;
 
 /// 4: a call that asks for several things at once has no more than this many requests to one host under way.
 const PER_KEY_MAX: usize = 4;

@@ -21,10 +21,13 @@ use super::{
     send::{USER_AGENT, read_answer},
 };
 use crate::{
-    http::{Headers, Method, Response},
-    json,
-    platform::{Outbound, Platform, UnixMillis},
-    secret::Secret,
+    base::{
+        clock::UnixMillis,
+        http::{Headers, Method, Response},
+        json,
+        secret::Secret,
+    },
+    port::{Io, Outbound, RequestLog},
 };
 
 /// 8 s, as for every other call of the API.
@@ -46,8 +49,9 @@ const OPAQUE_BYTES_MAX: usize = 4_096;
 ///
 /// Each method sends one request and never repeats it: codes and refresh tokens may work only once, so after a lost
 /// answer nobody knows whether they still do.
-pub struct AuthorizationServer<'a, P> {
-    platform: &'a P,
+pub struct AuthorizationServer<'a> {
+    io: &'a dyn Io,
+    log: RequestLog<'a>,
     hosts: &'a Hosts,
     client_id: &'a str,
     client_secret: &'a Secret,
@@ -194,16 +198,17 @@ struct Exchange<'c> {
     secrets: &'c [&'c str],
 }
 
-impl<'a, P: Platform> AuthorizationServer<'a, P> {
+impl<'a> AuthorizationServer<'a> {
     /// `client_id` and `client_secret` are those that PingCAP gave the client. Everything ends by `deadline`.
     pub fn new(
-        platform: &'a P,
+        io: &'a dyn Io,
+        log: RequestLog<'a>,
         hosts: &'a Hosts,
         client_id: &'a str,
         client_secret: &'a Secret,
         deadline: UnixMillis,
     ) -> Self {
-        Self { platform, hosts, client_id, client_secret, deadline }
+        Self { io, log, hosts, client_id, client_secret, deadline }
     }
 
     /// `POST /v1/device_authorization`: begins a device authorization (RFC 8628 section 3.1). Not documented; as the
@@ -342,12 +347,12 @@ impl<'a, P: Platform> AuthorizationServer<'a, P> {
     async fn read<T: DeserializeOwned>(&self, exchange: &Exchange<'_>) -> Result<T, OAuthError> {
         let response = self.exchange(exchange).await?;
         let path = exchange.segments.join("/");
-        Ok(read_answer(self.platform, &format!("{} /{path}", exchange.method.as_str()), &response)?)
+        Ok(read_answer(self.log, &format!("{} /{path}", exchange.method.as_str()), &response)?)
     }
 
     /// Sends one request; the answer is a success.
     async fn exchange(&self, exchange: &Exchange<'_>) -> Result<Response, OAuthError> {
-        let remaining = self.platform.now().until(self.deadline);
+        let remaining = self.io.now().until(self.deadline);
         if remaining < ATTEMPT_MIN {
             return Err(ApiError::DeadlineExceeded.into());
         }
@@ -366,12 +371,12 @@ impl<'a, P: Platform> AuthorizationServer<'a, P> {
             body: exchange.body.as_ref().map(|body| body.to_string().into_bytes()),
             timeout: TIMEOUT.min(remaining),
         };
-        let response = self.platform.fetch(request, RESPONSE_BYTES_MAX).await.map_err(ApiError::of_fetch)?;
+        let response = self.io.fetch(request, RESPONSE_BYTES_MAX).await.map_err(ApiError::of_fetch)?;
         if (200..=299).contains(&response.status) {
             Ok(response)
         } else {
             let secrets: Vec<_> = exchange.secrets.iter().copied().chain([self.client_secret.expose()]).collect();
-            Err(refusal(&response, self.platform.now(), &secrets))
+            Err(refusal(&response, self.io.now(), &secrets))
         }
     }
 
@@ -419,8 +424,8 @@ fn opaque(text: String) -> Option<Secret> {
 mod tests {
     use super::*;
     use crate::{
-        platform::FetchError,
-        tidbcloud::fake::{Fake, ok, status},
+        port::FetchError,
+        tidbcloud::fake::{Fake, NO_LOG, ok, status},
     };
 
     const CLIENT_SECRET: &str = "canary-client-secret";
@@ -429,11 +434,11 @@ mod tests {
     async fn ask<T>(
         hosts: &Hosts,
         script: impl IntoIterator<Item = Result<Response, FetchError>>,
-        call: impl AsyncFnOnce(&AuthorizationServer<'_, Fake>) -> T,
+        call: impl AsyncFnOnce(&AuthorizationServer<'_>) -> T,
     ) -> (T, Fake) {
         let (fake, secret) = (Fake::new(script), Secret::new(CLIENT_SECRET));
         let deadline = fake.now().after(Duration::from_secs(28));
-        let server = AuthorizationServer::new(&fake, hosts, "client", &secret, deadline);
+        let server = AuthorizationServer::new(&fake, NO_LOG, hosts, "client", &secret, deadline);
         (call(&server).await, fake)
     }
 
@@ -454,7 +459,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_device_is_authorized_as_the_command_line_client_does_it() {
-        let begin = async |server: &AuthorizationServer<'_, Fake>| server.device_authorization().await;
+        let begin = async |server: &AuthorizationServer<'_>| server.device_authorization().await;
         let (begun, fake) = ask(&Hosts::real(), [device("unknown", json!(1))], begin).await;
         assert_eq!(fake.last_body(), json!({ "client_id": "client" }));
         assert_eq!(fake.sent.borrow()[0].url.as_str(), "https://oauth.tidbcloud.com/v1/device_authorization");
@@ -463,7 +468,7 @@ mod tests {
         assert_eq!(begun.verification_uri_complete.unwrap().query(), Some("user_code=WDJB-MJHT"));
         assert_eq!((begun.expires_in, begun.interval), (Duration::from_secs(1_800), INTERVAL));
 
-        let poll = async |server: &AuthorizationServer<'_, Fake>| {
+        let poll = async |server: &AuthorizationServer<'_>| {
             server.token_by_device_code(&begun.device_code).await.ok().unwrap()
         };
         let (tokens, fake) = ask(&Hosts::real(), [tokens()], poll).await;
@@ -488,7 +493,7 @@ mod tests {
                 "client_secret": CLIENT_SECRET })
         );
         let verifier = Secret::new("canary-verifier");
-        let by_code = async |server: &AuthorizationServer<'_, Fake>| {
+        let by_code = async |server: &AuthorizationServer<'_>| {
             server.token_by_authorization_code(&secret, "https://mcp.example/back", &verifier).await
         };
         let (_, fake) = ask(&hosts, [tokens()], by_code).await;
@@ -586,7 +591,7 @@ mod tests {
             assert_eq!(tokens.err(), Some(expected.into()));
         }
         let (fake, secret) = (Fake::new([]), Secret::new(CLIENT_SECRET));
-        let late = AuthorizationServer::new(&fake, &sandbox, "client", &secret, fake.now());
+        let late = AuthorizationServer::new(&fake, NO_LOG, &sandbox, "client", &secret, fake.now());
         assert_eq!(late.device_authorization().await.err(), Some(ApiError::DeadlineExceeded.into()));
         let nobody = ok(json!({ "email": "a\nb", "username": "x".repeat(257) }));
         let user = ask(&Hosts::real(), [nobody], async |server| server.user_info(&code).await).await.0;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
-use crate::{http::Headers, platform::UnixMillis};
+use crate::base::{clock::UnixMillis, http::Headers};
 
 /// The least time in which an attempt is worth starting.
 pub(super) const ATTEMPT_MIN: Duration = Duration::from_millis(500);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::api::integer;
 use crate::{
-    platform::{FetchError, Flow, Sink},
+    port::{FetchError, Flow, Sink},
     sql::STATEMENT_BYTES_MAX,
 };
 

@@ -18,11 +18,13 @@ use super::{
     witness::KeyVerdict,
 };
 use crate::{
-    hash::hex,
-    http::{Headers, Method, Response},
-    json::{self, Unread},
-    platform::{FetchError, Outbound, Platform},
-    secret::Secret,
+    base::{
+        hash::hex,
+        http::{Headers, Method, Response},
+        json::{self, Unread},
+        secret::Secret,
+    },
+    port::{FetchError, Outbound, RequestLog},
 };
 
 /// 8 s: three attempts fit into the 28 s of a call.
@@ -88,7 +90,7 @@ impl Failed {
 
 /// Reads the JSON of a success; what cannot be read is logged.
 pub(super) fn read_answer<T: DeserializeOwned>(
-    platform: &impl Platform,
+    log: RequestLog<'_>,
     operation: &str,
     response: &Response,
 ) -> Result<T, ApiError> {
@@ -98,24 +100,17 @@ pub(super) fn read_answer<T: DeserializeOwned>(
             Unread::Syntax(error) => format!("no JSON at line {} column {}", error.line(), error.column()),
             Unread::Shape { path, .. } => format!("another shape at `{}`", path.chars().take(100).collect::<String>()),
         };
-        unreadable(platform, operation, response.status, &place)
+        unreadable(log, operation, response.status, &place)
     })
 }
 
 /// Logs that an answer could not be read, and where, without any of it.
-pub(super) fn unreadable(platform: &impl Platform, operation: &str, status: u16, problem: &str) -> ApiError {
-    let line = json!({
-        "event": "unreadable_answer",
-        "request_id": platform.request_id(),
-        "operation": operation,
-        "status": status,
-        "problem": problem,
-    });
-    platform.log(&line.to_string());
+pub(super) fn unreadable(log: RequestLog<'_>, operation: &str, status: u16, problem: &str) -> ApiError {
+    log.event("unreadable_answer", json!({ "operation": operation, "status": status, "problem": problem }));
     ApiError::Unreadable { status }
 }
 
-impl<P: Platform> Cloud<'_, P> {
+impl Cloud<'_> {
     /// Reads, and tries again after failures that pass.
     pub(super) async fn read<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ApiError> {
         let mut failures = 0;
@@ -159,7 +154,7 @@ impl<P: Platform> Cloud<'_, P> {
         let wait = error.passing().and_then(|passing| self.wait_after(passing, *failures, attempts_max));
         match wait {
             Some(wait) => {
-                self.platform.sleep(wait).await;
+                self.io.sleep(wait).await;
                 Ok(())
             }
             None => Err(error),
@@ -169,13 +164,13 @@ impl<P: Platform> Cloud<'_, P> {
     /// How long to wait after this failure, `None` where there shall be no further attempt.
     pub(super) fn wait_after(&self, passing: Passing, failures: u32, attempts_max: u32) -> Option<Duration> {
         let mut random = [0; 8];
-        self.platform.random(&mut random);
+        self.io.random(&mut random);
         retry::wait(passing, failures, attempts_max, self.remaining(), u64::from_le_bytes(random))
     }
 
     /// What is left of the time of the whole call.
     pub fn remaining(&self) -> Duration {
-        self.platform.now().until(self.deadline)
+        self.io.now().until(self.deadline)
     }
 
     /// One attempt, which is up to four requests: a digest may have to be asked for, and may be refused as stale.
@@ -184,8 +179,7 @@ impl<P: Platform> Cloud<'_, P> {
         let status = response.status;
         if (200..=299).contains(&status) {
             let operation = format!("{} {}", call.method.as_str(), call.operation());
-            return read_answer(self.platform, &operation, &response)
-                .map_err(|error| Failed { error, maybe_done: true });
+            return read_answer(self.log, &operation, &response).map_err(|error| Failed { error, maybe_done: true });
         }
         // 4xx: it was refused. A 408 comes from a gateway that gave up waiting, for us or for the server behind it.
         let maybe_done = status >= 500 && status != 501 || status == 408 || replayed && status == 404;
@@ -206,7 +200,7 @@ impl<P: Platform> Cloud<'_, P> {
             }
         };
         // A try that nothing could follow would be counted for nothing: it is a request itself.
-        if !self.platform.may_send(2) {
+        if !self.io.may_send(2) {
             return Err(Failed::undone(ApiError::Exhausted));
         }
         let tried = self.witness.may_try(key).await.map_err(|why| Failed::undone(ApiError::KeyNotTried(why)))?;
@@ -229,7 +223,7 @@ impl<P: Platform> Cloud<'_, P> {
         verdict: &mut KeyVerdict,
     ) -> Result<(Response, bool), Failed> {
         let space = Space { base: self.hosts.base(&call.host), caller: key.caller() };
-        let leased = self.memory.nonces.borrow_mut().lease(&space, self.platform.now());
+        let leased = self.memory.nonces.borrow_mut().lease(&space, self.io.now());
         let (mut nonce, mut carried) = match leased {
             Some(nonce) => (Some(nonce), Carried::OlderNonce),
             None if call.method == Method::Get => (None, Carried::Nothing),
@@ -247,7 +241,7 @@ impl<P: Platform> Cloud<'_, P> {
                     if let Some(info) = response.headers.get("authentication-info") {
                         nonce.follow(&info);
                     }
-                    self.memory.nonces.borrow_mut().put_back(space, nonce, self.platform.now());
+                    self.memory.nonces.borrow_mut().put_back(space, nonce, self.io.now());
                 }
                 return Ok((response, replayed));
             }
@@ -308,7 +302,7 @@ impl<P: Platform> Cloud<'_, P> {
     fn sign(&self, nonce: &mut Nonce, key: &ApiKey, call: &Call<'_>, url: &Url) -> String {
         // 16 bytes: 128 bits.
         let mut random = [0; 16];
-        self.platform.random(&mut random);
+        self.io.random(&mut random);
         let request = digest::Request {
             method: call.method.as_str(),
             uri: &url[Position::BeforePath..Position::AfterQuery],
@@ -339,7 +333,7 @@ impl<P: Platform> Cloud<'_, P> {
             body: call.body.clone(),
             timeout: TIMEOUT.min(remaining),
         };
-        self.platform.fetch(request, RESPONSE_BYTES_MAX).await.map_err(|error| Failed {
+        self.io.fetch(request, RESPONSE_BYTES_MAX).await.map_err(|error| Failed {
             error: ApiError::of_fetch(error),
             maybe_done: !anonymous && error != FetchError::Exhausted,
         })
@@ -353,7 +347,7 @@ impl<P: Platform> Cloud<'_, P> {
     fn refusal(&self, call: &Call<'_>, response: &Response) -> ApiError {
         let mut secrets = vec![self.authenticator.secret().expose()];
         secrets.extend(call.secret.map(Secret::expose));
-        match (ApiError::of_refusal(response, self.platform.now(), &secrets), self.authenticator) {
+        match (ApiError::of_refusal(response, self.io.now(), &secrets), self.authenticator) {
             (ApiError::KeyRejected(answer), Authenticator::Bearer(_)) => ApiError::TokenRejected(answer),
             (error, _) => error,
         }

@@ -19,10 +19,14 @@ use super::{
     units::{ClusterId, Malformed, Target},
 };
 use crate::{
-    allowance::{Allowance, TO_BEGIN},
-    http::{Headers, Method, Response},
-    platform::{FetchError, Outbound, Platform},
-    secret::Secret,
+    base::{
+        http::{Headers, Method, Response},
+        secret::Secret,
+    },
+    port::{
+        FetchError, Outbound,
+        allowance::{Allowance, TO_BEGIN},
+    },
 };
 
 /// 30 s, as TiDB Cloud's own command line gives a statement.
@@ -234,8 +238,8 @@ pub struct TransactionFailure {
 }
 
 /// SQL on the instances of one caller.
-pub struct Databases<'a, P> {
-    pub(super) cloud: Cloud<'a, P>,
+pub struct Databases<'a> {
+    pub(super) cloud: Cloud<'a>,
     pub(super) server_secret: &'a Secret,
     fallback: Option<&'a SqlLogin>,
     allowance: &'a Allowance,
@@ -295,9 +299,9 @@ struct Access {
     login: SqlLogin,
 }
 
-impl<'a, P: Platform> Databases<'a, P> {
+impl<'a> Databases<'a> {
     pub(super) fn new(
-        cloud: Cloud<'a, P>,
+        cloud: Cloud<'a>,
         server_secret: &'a Secret,
         fallback: Option<&'a SqlLogin>,
         allowance: &'a Allowance,
@@ -398,7 +402,7 @@ impl<'a, P: Platform> Databases<'a, P> {
         effect: Effect,
     ) -> Result<(Access, Answered), SqlFailure> {
         let (cloud, caller) = (&self.cloud, self.cloud.authenticator.caller());
-        let known = cloud.memory.facts(caller, target, cloud.platform.now());
+        let known = cloud.memory.facts(caller, target, cloud.io.now());
         let was_known = known.is_some();
         let facts = match known {
             Some(facts) => facts,
@@ -422,14 +426,14 @@ impl<'a, P: Platform> Databases<'a, P> {
         let (mut wait, wait_max) = LOGIN_WAIT;
         loop {
             if let Some(answered) = self.ask(&access, statement, effect).await? {
-                cloud.memory.keep_facts(caller, target, cloud.platform.now(), access.facts.clone());
+                cloud.memory.keep_facts(caller, target, cloud.io.now(), access.facts.clone());
                 return Ok((access, answered));
             }
             let in_time = wait.saturating_add(ATTEMPT_MIN).saturating_add(statement.reserve) <= cloud.remaining();
             if !in_time || !self.allowance.fits(1) {
                 return Err(SqlFailure::LoginNotYet);
             }
-            cloud.platform.sleep(wait).await;
+            cloud.io.sleep(wait).await;
             wait = wait.saturating_mul(2).min(wait_max);
         }
     }
@@ -449,7 +453,7 @@ impl<'a, P: Platform> Databases<'a, P> {
             }
         };
         let facts = facts_of(state, endpoints, prefix, prefixed)?;
-        cloud.memory.keep_facts(cloud.authenticator.caller(), target, cloud.platform.now(), facts.clone());
+        cloud.memory.keep_facts(cloud.authenticator.caller(), target, cloud.io.now(), facts.clone());
         Ok(facts)
     }
 
@@ -473,7 +477,7 @@ impl<'a, P: Platform> Databases<'a, P> {
             failures += 1;
             let wait = failure.passing().and_then(|passing| self.cloud.wait_after(passing, failures, ATTEMPTS_MAX));
             match wait {
-                Some(wait) => self.cloud.platform.sleep(wait).await,
+                Some(wait) => self.cloud.io.sleep(wait).await,
                 None => return Err(failure),
             }
         }
@@ -508,8 +512,8 @@ impl<'a, P: Platform> Databases<'a, P> {
             timeout: TIMEOUT.min(remaining),
         };
         let mut reader = Reader::new(self.limits(statement.query));
-        let sent = cloud.platform.now();
-        let response = cloud.platform.exchange(request, &mut reader).await.map_err(|error| Trouble::Failed {
+        let sent = cloud.io.now();
+        let response = cloud.io.exchange(request, &mut reader).await.map_err(|error| Trouble::Failed {
             failure: ApiError::of_fetch(error).into(),
             maybe_done: error != FetchError::Exhausted,
         })?;
@@ -517,14 +521,14 @@ impl<'a, P: Platform> Databases<'a, P> {
         if !(200..=299).contains(&status) {
             let response = Response { body: reader.into_refusal(), ..response };
             let secrets = [password.expose(), basic.as_str(), cloud.authenticator.secret().expose()];
-            let refusal = ApiError::of_refusal(&response, cloud.platform.now(), &secrets);
+            let refusal = ApiError::of_refusal(&response, cloud.io.now(), &secrets);
             return Err(trouble(&response, refusal, &secrets));
         }
         self.allowance.scanned(reader.scanned());
         let session = response.headers.get("tidb-session").unwrap_or_default();
         match reader.finish() {
             Ok(rows) => {
-                let elapsed = sent.until(cloud.platform.now()).as_millis();
+                let elapsed = sent.until(cloud.io.now()).as_millis();
                 let elapsed_millis = u64::try_from(elapsed).unwrap_or(u64::MAX);
                 Ok(Answered { rows: Rows { elapsed_millis, ..rows }, session })
             }
@@ -533,7 +537,7 @@ impl<'a, P: Platform> Databases<'a, P> {
                     Unread::TooLong => ApiError::TooLarge,
                     Unread::Malformed(expected) => {
                         let problem = format!("not there: {expected}");
-                        unreadable(cloud.platform, "POST /v1beta/sql", status, &problem)
+                        unreadable(cloud.log, "POST /v1beta/sql", status, &problem)
                     }
                 };
                 Err(Trouble::Failed { failure: failure.into(), maybe_done: true })

@@ -11,10 +11,13 @@ use std::{
 use serde_json::json;
 
 use super::{
-    fake::{Fake, START, challenge, ok, status},
+    fake::{Fake, NO_LOG, START, challenge, ok, status},
     *,
 };
-use crate::{http::Response, platform::FetchError};
+use crate::{
+    base::{future::Pending, http::Response},
+    port::{FetchError, Io as _},
+};
 
 const PRIVATE_KEY: &str = "canary-private-key";
 
@@ -49,13 +52,13 @@ fn query(sql: &str) -> Query<'_> {
 
 impl Scene {
     /// A call that may take 28 s.
-    fn cloud(&self) -> Cloud<'_, Fake> {
+    fn cloud(&self) -> Cloud<'_> {
         let deadline = self.fake.now().after(Duration::from_secs(28));
-        Cloud::new(&self.fake, &self.hosts, &self.authenticator, &Unwatched, &self.memory, deadline)
+        Cloud::new(&self.fake, NO_LOG, &self.hosts, &self.authenticator, &Unwatched, &self.memory, deadline)
     }
 
     /// SQL that may take 55 s.
-    fn sql(&self) -> Databases<'_, Fake> {
+    fn sql(&self) -> Databases<'_> {
         let deadline = self.fake.now().after(Duration::from_secs(55));
         Cloud { deadline, ..self.cloud() }.sql(&self.server_secret, self.fallback.as_ref(), &self.allowance)
     }
@@ -163,14 +166,14 @@ struct Notes {
 }
 
 impl KeyWitness for Notes {
-    fn may_try<'w>(&'w self, _: &'w ApiKey) -> Answering<'w, Result<KeyTry, NotTried>> {
+    fn may_try<'w>(&'w self, _: &'w ApiKey) -> Pending<'w, Result<KeyTry, NotTried>> {
         let left = self.left.replace(self.left.get().saturating_sub(1));
         Box::pin(async move {
             if left > 0 { Ok(KeyTry { counted: None }) } else { Err(NotTried::Limited { retry_after_seconds: 7 }) }
         })
     }
 
-    fn heard<'w>(&'w self, _: &'w ApiKey, _: KeyTry, verdict: KeyVerdict) -> Answering<'w, ()> {
+    fn heard<'w>(&'w self, _: &'w ApiKey, _: KeyTry, verdict: KeyVerdict) -> Pending<'w, ()> {
         self.told.borrow_mut().push(verdict);
         Box::pin(async {})
     }
@@ -569,12 +572,12 @@ fn no_login() -> Result<Response, FetchError> {
     status(401, json!({ "message": "Error 1045 (28000): Access denied for user 'x'@'%'", "code": "1045" }))
 }
 
-fn session_of(request: &crate::platform::Outbound) -> String {
+fn session_of(request: &crate::port::Outbound) -> String {
     request.headers.get("tidb-session").unwrap()
 }
 
 /// What Basic authentication carried.
-fn login_of(request: &crate::platform::Outbound) -> String {
+fn login_of(request: &crate::port::Outbound) -> String {
     use base64::{Engine as _, prelude::BASE64_STANDARD};
     let value = request.headers.get("authorization").unwrap();
     let encoded = value.strip_prefix("Basic ").unwrap();
@@ -825,7 +828,7 @@ async fn transaction(script: Script) -> (Result<Vec<Rows>, TransactionFailure>, 
     let statements = [query("insert into t values (1)"), query("insert into t values (2)")];
     let keep = |_: &Query<'_>, rows| rows;
     let done = scene.sql().transaction(&on_cluster(), AccessClass::ReadWrite, Some(&shop()), &statements, keep).await;
-    let line = |sent: &crate::platform::Outbound| {
+    let line = |sent: &crate::port::Outbound| {
         let body: Value = serde_json::from_slice(sent.body.as_ref().unwrap()).unwrap();
         format!("{} {}", session_of(sent), body["query"].as_str().unwrap())
     };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{platform::UnixMillis, secret::Secret, text::is_hidden};
+use crate::base::{clock::UnixMillis, secret::Secret, text::is_hidden};
 
 /// A value outside its bounds. It never repeats the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

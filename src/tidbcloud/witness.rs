@@ -1,13 +1,8 @@
 //! What the transport learns about API keys. Whoever gives a [`Cloud`](super::Cloud) a key says who watches over it: the
 //! witness is asked before each exchange that carries the key, and told after it what TiDB Cloud said of the key.
 
-use std::{future::Future, pin::Pin};
-
 use super::units::ApiKey;
-use crate::platform::UnixMillis;
-
-/// An answer of a witness. Boxed, so that nothing is generic over witnesses; the platform is single-threaded, so without `Send`.
-pub type Answering<'w, T> = Pin<Box<dyn Future<Output = T> + 'w>>;
+use crate::base::{clock::UnixMillis, future::Pending};
 
 /// What TiDB Cloud's API said of a key in one exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,21 +53,21 @@ pub enum NotTried {
 /// Who watches over API keys.
 pub trait KeyWitness {
     /// Whether a key may be tried at TiDB Cloud now.
-    fn may_try<'w>(&'w self, key: &'w ApiKey) -> Answering<'w, Result<KeyTry, NotTried>>;
+    fn may_try<'w>(&'w self, key: &'w ApiKey) -> Pending<'w, Result<KeyTry, NotTried>>;
 
     /// What TiDB Cloud said of a key that might be tried.
-    fn heard<'w>(&'w self, key: &'w ApiKey, tried: KeyTry, verdict: KeyVerdict) -> Answering<'w, ()>;
+    fn heard<'w>(&'w self, key: &'w ApiKey, tried: KeyTry, verdict: KeyVerdict) -> Pending<'w, ()>;
 }
 
 /// For keys that nobody can choose, and for what is no key: every try is allowed, and nothing is noted.
 pub struct Unwatched;
 
 impl KeyWitness for Unwatched {
-    fn may_try<'w>(&'w self, _: &'w ApiKey) -> Answering<'w, Result<KeyTry, NotTried>> {
+    fn may_try<'w>(&'w self, _: &'w ApiKey) -> Pending<'w, Result<KeyTry, NotTried>> {
         Box::pin(async { Ok(KeyTry { counted: None }) })
     }
 
-    fn heard<'w>(&'w self, _: &'w ApiKey, _: KeyTry, _: KeyVerdict) -> Answering<'w, ()> {
+    fn heard<'w>(&'w self, _: &'w ApiKey, _: KeyTry, _: KeyVerdict) -> Pending<'w, ()> {
         Box::pin(async {})
     }
 }

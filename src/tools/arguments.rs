@@ -6,12 +6,14 @@ use serde_json::{Map, Number, Value};
 
 use super::organization;
 use crate::{
-    json::{self, Unread},
+    base::{
+        json::{self, Unread},
+        scope::Scope,
+    },
     mcp::{
         json_text,
         tools::{ToolError, ToolErrorCode, Unadvised},
     },
-    scope::Scope,
 };
 
 /// What callers of other servers are used to send, and what to do here instead.

@@ -9,11 +9,7 @@ use super::{
     resolve::{BranchReference, ClusterReference},
     types::Moment,
 };
-use crate::{
-    mcp::tools::ToolError,
-    platform::Platform,
-    tidbcloud::{BranchName, NewBranch},
-};
+use crate::{mcp::tools::ToolError, tidbcloud::{BranchName, NewBranch}};
 
 /// Create a branch: a copy of a Starter cluster or branch, which stays untouched. CREATING
 /// usually takes a minute: call tidbcloud_get_branch with `waitSeconds` until `state` is ACTIVE.
@@ -36,7 +32,7 @@ impl Tool for CreateBranch {
     const TOOLSET: Toolset = Toolset::Branches;
     type Output = BranchView;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<BranchView, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<BranchView, ToolError> {
         let cluster = context.cluster_id(&self.cluster).await?;
         let parent_id = match &self.parent {
             Some(parent) => Some(context.branch_within(&cluster, parent).await?),

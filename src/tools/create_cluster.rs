@@ -5,12 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Context, Effect, Tool, Toolset, arguments::spending_scope, output::ClusterView, types::Labels};
-use crate::{
-    mcp::tools::ToolError,
-    platform::Platform,
-    scope::Scope,
-    tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
-};
+use crate::{base::scope::Scope, mcp::tools::ToolError, tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents}};
 
 /// Create a Starter cluster, free without a spending limit. CREATING usually takes 30 s: call tidbcloud_get_cluster with
 /// `waitSeconds` until `state` is ACTIVE.
@@ -40,7 +35,7 @@ impl Tool for CreateCluster {
         spending_scope(arguments).max(Self::EFFECT.scope())
     }
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<ClusterView, ToolError> {
         let new = NewCluster {
             display_name: self.display_name,
             region: self.region,

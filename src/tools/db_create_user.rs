@@ -6,12 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Effect, SQL_TIME_MAX, Tool, Toolset, errors::advised, resolve::ClusterReference};
-use crate::{
-    managed_name::is_managed_name,
-    mcp::tools::{ToolError, ToolErrorCode},
-    platform::Platform,
-    tidbcloud::{ApiError, Cluster, SqlRole, SqlUserName, State, random_password},
-};
+use crate::{base::managed_name::is_managed_name, mcp::tools::{ToolError, ToolErrorCode}, tidbcloud::{ApiError, Cluster, SqlRole, SqlUserName, State, random_password}};
 
 /// Create a SQL user on a cluster. Nobody knows its password: the person sets one in the TiDB Cloud console, under SQL
 /// Users.
@@ -42,7 +37,7 @@ impl Tool for DbCreateUser {
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = CreatedUser;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<CreatedUser, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<CreatedUser, ToolError> {
         must_be_theirs(&self.user_name)?;
         let id = context.cluster_id(&self.cluster).await?;
         let name = self.user_name.as_str();

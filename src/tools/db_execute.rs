@@ -14,15 +14,7 @@ use super::{
     sql::{query, rejected, shown},
     types::Statements,
 };
-use crate::{
-    mcp::tools::{ToolError, ToolErrorCode},
-    platform::Platform,
-    scope::Scope,
-    sql::{self, Answer, Class},
-    tidbcloud::{
-        AccessClass, ApiError, DatabaseName, Effect as SqlEffect, Query, RolledBack, Rows, SqlFailure, Target,
-    },
-};
+use crate::{base::scope::Scope, mcp::tools::{ToolError, ToolErrorCode}, sql::{self, Answer, Class}, tidbcloud::{AccessClass, ApiError, DatabaseName, Effect as SqlEffect, Query, RolledBack, Rows, SqlFailure, Target}};
 
 /// Run SQL that changes data or schema. Several statements run in one transaction, unless one is DDL, which commits by
 /// itself.
@@ -156,7 +148,7 @@ impl Tool for DbExecute {
         }
     }
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Executed, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<Executed, ToolError> {
         let statements: Vec<&str> = self.sql.0.iter().map(|statement| statement.as_str()).collect();
         let plan = plan(&statements)?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
@@ -209,8 +201,8 @@ fn grants_to_accounts_only(mode: &Rows) -> Result<(), ToolError> {
     .hint("Ask the person to add NO_AUTO_CREATE_USER to the global sql_mode."))
 }
 
-async fn one_by_one<P: Platform>(
-    context: &Context<'_, P>,
+async fn one_by_one(
+    context: &Context<'_>,
     target: &Target,
     database: Option<&DatabaseName>,
     statements: &[&str],
@@ -248,8 +240,8 @@ async fn one_by_one<P: Platform>(
     Ok(results)
 }
 
-async fn transaction<P: Platform>(
-    context: &Context<'_, P>,
+async fn transaction(
+    context: &Context<'_>,
     target: &Target,
     database: Option<&DatabaseName>,
     statements: &[&str],

@@ -12,11 +12,7 @@ use super::{
     sql::{must_read, query, refused_read, shown},
     types::SqlText,
 };
-use crate::{
-    mcp::tools::ToolError,
-    platform::Platform,
-    tidbcloud::{AccessClass, DatabaseName, Effect as SqlEffect},
-};
+use crate::{mcp::tools::ToolError, tidbcloud::{AccessClass, DatabaseName, Effect as SqlEffect}};
 
 /// Run one SQL statement that reads (SELECT, WITH, SHOW, EXPLAIN, DESCRIBE). BIGINT and DECIMAL are text.
 /// Past 18 KB `notice` says how to go on; past 10,000 rows is an error.
@@ -37,7 +33,7 @@ impl Tool for DbQuery {
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = RowsView;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<RowsView, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<RowsView, ToolError> {
         must_read(self.sql.as_str())?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();

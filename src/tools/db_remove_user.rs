@@ -11,11 +11,7 @@ use super::{
     errors::advised,
     resolve::ClusterReference,
 };
-use crate::{
-    mcp::tools::ToolError,
-    platform::Platform,
-    tidbcloud::{ApiError, SqlUserName},
-};
+use crate::{mcp::tools::ToolError, tidbcloud::{ApiError, SqlUserName}};
 
 /// Remove a SQL user from a cluster. This cannot be undone.
 #[derive(Deserialize, JsonSchema)]
@@ -41,7 +37,7 @@ impl Tool for DbRemoveUser {
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = RemovedUser;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<RemovedUser, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<RemovedUser, ToolError> {
         must_be_theirs(&self.user_name)?;
         let id = context.cluster_id(&self.cluster).await?;
         let cluster = context.cloud().cluster(&id).await?;

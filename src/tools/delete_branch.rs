@@ -7,7 +7,7 @@ use super::{
     Context, Effect, Tool, Toolset,
     resolve::{BranchReference, ClusterReference},
 };
-use crate::{mcp::tools::ToolError, platform::Platform};
+use crate::{mcp::tools::ToolError};
 
 /// Delete a branch with its data. The parent is not touched. This cannot be undone.
 #[derive(Deserialize, JsonSchema)]
@@ -32,7 +32,7 @@ impl Tool for DeleteBranch {
     const TOOLSET: Toolset = Toolset::Branches;
     type Output = DeletedBranch;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<DeletedBranch, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<DeletedBranch, ToolError> {
         let cluster = context.cluster_id(&self.cluster).await?;
         let branch = context.branch_within(&cluster, &self.branch).await?;
         context.cloud().delete_branch(&cluster, &branch).await?;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Effect, Tool, Toolset, resolve::ClusterReference};
-use crate::{mcp::tools::ToolError, platform::Platform};
+use crate::{mcp::tools::ToolError};
 
 /// Delete a cluster with all its data and branches. This cannot be undone.
 #[derive(Deserialize, JsonSchema)]
@@ -27,7 +27,7 @@ impl Tool for DeleteCluster {
     const TOOLSET: Toolset = Toolset::Clusters;
     type Output = DeletedCluster;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<DeletedCluster, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<DeletedCluster, ToolError> {
         let id = context.cluster_id(&self.cluster).await?;
         context.cloud().delete_cluster(&id).await?;
         Ok(DeletedCluster { cluster_id: id.to_string(), status: "DELETING" })

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
+    base::text::{is_hidden, spelled_out},
     mcp::tools::ToolError,
-    text::{is_hidden, spelled_out},
 };
 
 /// What stands in place of the end of a text that was cut.

@@ -9,7 +9,7 @@ use super::{
     resolve::{BranchReference, ClusterReference},
     wait::WaitSeconds,
 };
-use crate::{mcp::tools::ToolError, platform::Platform};
+use crate::{mcp::tools::ToolError};
 
 /// Get one branch: state, parent, endpoints.
 #[derive(Deserialize, JsonSchema)]
@@ -28,7 +28,7 @@ impl Tool for GetBranch {
     const TOOLSET: Toolset = Toolset::Branches;
     type Output = BranchView;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<BranchView, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<BranchView, ToolError> {
         let cluster = context.cluster_id(&self.cluster).await?;
         let branch = context.branch_id(&cluster, &self.branch).await?;
         let ask = async || context.cloud().branch(&cluster, &branch).await;

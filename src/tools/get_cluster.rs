@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Context, Effect, Tool, Toolset, output::ClusterView, resolve::ClusterReference, wait::WaitSeconds};
-use crate::{mcp::tools::ToolError, platform::Platform};
+use crate::{mcp::tools::ToolError};
 
 /// Get one cluster: state, endpoints, spending limit, labels.
 #[derive(Deserialize, JsonSchema)]
@@ -22,7 +22,7 @@ impl Tool for GetCluster {
     const TOOLSET: Toolset = Toolset::Clusters;
     type Output = ClusterView;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<ClusterView, ToolError> {
         let id = context.cluster_id(&self.cluster).await?;
         let cluster = context.settled(self.wait_seconds, async || context.cloud().cluster(&id).await, |cluster| cluster.state.as_ref());
         Ok(cluster.await?.into())

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Effect, Tool, Toolset};
-use crate::{mcp::tools::ToolError, platform::Platform};
+use crate::{mcp::tools::ToolError};
 
 /// List the short names of clusters.
 #[derive(Deserialize, JsonSchema)]
@@ -36,7 +36,7 @@ impl Tool for ListAliases {
     const LIST: Option<&'static str> = Some("aliases");
     type Output = AliasList;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<AliasList, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<AliasList, ToolError> {
         let aliases = context.known_aliases().await?;
         Ok(AliasList {
             aliases: aliases

@@ -4,11 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Effect, Tool, Toolset, output::{endpoints, state}, resolve::ClusterReference, types::PageSize};
-use crate::{
-    mcp::tools::ToolError,
-    platform::Platform,
-    tidbcloud::PageToken,
-};
+use crate::{mcp::tools::ToolError, tidbcloud::PageToken};
 
 /// List the branches of a cluster.
 #[derive(Deserialize, JsonSchema)]
@@ -51,7 +47,7 @@ impl Tool for ListBranches {
     const TOOLSET: Toolset = Toolset::Branches;
     type Output = Branches;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Branches, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<Branches, ToolError> {
         let id = context.cluster_id(&self.cluster).await?;
         let page = context.cloud().branches(&id, self.page_size.map(PageSize::get), self.page_token.as_ref()).await?;
         Ok(Branches {

@@ -4,11 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Effect, Tool, Toolset, output::{endpoints, state}, types::PageSize};
-use crate::{
-    mcp::tools::ToolError,
-    platform::Platform,
-    tidbcloud::PageToken,
-};
+use crate::{mcp::tools::ToolError, tidbcloud::PageToken};
 
 /// List Starter and Essential clusters.
 #[derive(Deserialize, JsonSchema)]
@@ -51,7 +47,7 @@ impl Tool for ListClusters {
     const LIST: Option<&'static str> = Some("clusters");
     type Output = Clusters;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Clusters, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<Clusters, ToolError> {
         let page = context.cloud().clusters(self.page_size.map(PageSize::get), self.page_token.as_ref()).await?;
         Ok(Clusters {
             clusters: page

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Effect, Tool, Toolset};
-use crate::{mcp::tools::ToolError, platform::Platform};
+use crate::{mcp::tools::ToolError};
 
 /// List the regions where clusters can be created.
 #[derive(Deserialize, JsonSchema)]
@@ -34,7 +34,7 @@ impl Tool for ListRegions {
     const TOOLSET: Toolset = Toolset::Organization;
     type Output = Regions;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Regions, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<Regions, ToolError> {
         let regions = context.cloud().regions().await?;
         Ok(Regions {
             regions: regions

@@ -32,14 +32,13 @@ pub use self::{
 };
 pub use crate::sql::STATEMENT_BYTES_MAX;
 use crate::{
-    alias::Aliases,
-    allowance::{self, Allowance},
-    hash::hex,
+    base::{clock::UnixMillis, hash::hex, scope::Scope, secret::Secret},
     mcp::tools::{Annotations, CacheScope, Definition, Listing, ToolError, ToolErrorCode, Toolbox},
-    platform::{Platform, UnixMillis},
-    scope::Scope,
-    secret::Secret,
-    tidbcloud::{Authenticator, Cloud, Databases, Hosts, KeyWitness, Memory, SqlLogin},
+    port::{
+        Io, RequestLog,
+        allowance::{self, Allowance},
+    },
+    tidbcloud::{Authenticator, Cloud, Databases, Hosts, KeyWitness, Memory, SqlLogin, alias::Aliases},
 };
 
 /// What a call does, from which its annotations and its place in the documentation follow.
@@ -158,7 +157,7 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     }
 
     /// Does it.
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Self::Output, ToolError>;
+    async fn call(self, context: &Context<'_>) -> Result<Self::Output, ToolError>;
 }
 
 /// A tool's constants: what the dispatcher decides by, without being built anew for each tool.
@@ -191,9 +190,11 @@ const CONTROL_PLANE_TIME_MAX: Duration = Duration::from_secs(28);
 const SQL_TIME_MAX: Duration = allowance::TIME_MAX;
 
 /// Whoever calls, and what the call may use.
-pub struct Tools<'a, P> {
-    /// The outside world.
-    pub platform: &'a P,
+pub struct Tools<'a> {
+    /// Other hosts, time and randomness.
+    pub io: &'a dyn Io,
+    /// The log of the HTTP request.
+    pub log: RequestLog<'a>,
     /// What the HTTP request may spend that the calls came with.
     pub allowance: &'a Allowance,
     /// TiDB Cloud, or a sandbox.
@@ -228,11 +229,11 @@ pub struct Organization<'a> {
 }
 
 /// One call of one tool in one organization.
-pub struct Context<'a, P: Platform> {
-    cloud: Cloud<'a, P>,
+pub struct Context<'a> {
+    cloud: Cloud<'a>,
     /// The other organizations, where the call is for all of them.
-    others: Vec<Cloud<'a, P>>,
-    platform: &'a P,
+    others: Vec<Cloud<'a>>,
+    io: &'a dyn Io,
     allowance: &'a Allowance,
     secret: &'a Secret,
     fallback: Option<&'a SqlLogin>,
@@ -240,14 +241,14 @@ pub struct Context<'a, P: Platform> {
     view: &'a View,
 }
 
-impl<'a, P: Platform> Context<'a, P> {
+impl<'a> Context<'a> {
     /// TiDB Cloud, with the caller's keys.
-    pub fn cloud(&self) -> &Cloud<'a, P> {
+    pub fn cloud(&self) -> &Cloud<'a> {
         &self.cloud
     }
 
     /// SQL, as the managed users or the caller's own.
-    pub fn sql(&self) -> Databases<'a, P> {
+    pub fn sql(&self) -> Databases<'a> {
         self.cloud.sql(self.secret, self.fallback, self.allowance)
     }
 
@@ -263,12 +264,12 @@ impl<'a, P: Platform> Context<'a, P> {
 
     /// The time.
     pub fn now(&self) -> UnixMillis {
-        self.platform.now()
+        self.io.now()
     }
 
     /// Random bytes.
     pub fn random(&self, bytes: &mut [u8]) {
-        self.platform.random(bytes);
+        self.io.random(bytes);
     }
 }
 
@@ -306,7 +307,7 @@ macro_rules! registry {
             }
         }
 
-        impl<P: Platform> Tools<'_, P> {
+        impl Tools<'_> {
             /// Runs a tool in one organization.
             async fn run_in(
                 &self,
@@ -321,11 +322,11 @@ macro_rules! registry {
             async fn run_with(
                 &self,
                 tool: &Traits,
-                context: Context<'_, P>,
+                context: Context<'_>,
                 arguments: Map<String, Value>,
             ) -> Result<Value, ToolError> {
                 match tool.name {
-                    $(<$file::$tool as Tool>::NAME => run::<$file::$tool, P>(&context, arguments).await,)*
+                    $(<$file::$tool as Tool>::NAME => run::<$file::$tool>(&context, arguments).await,)*
                     _ => Err(ToolError::fault("a tool that has an entry has no code")),
                 }
             }
@@ -379,7 +380,7 @@ fn takes(tool: &str, argument: &str) -> bool {
     input_schema(tool).and_then(|schema| schema.get("properties")?.get(argument)).is_some()
 }
 
-impl<P: Platform> Tools<'_, P> {
+impl Tools<'_> {
     /// Whether the address leaves this tool, and takes these arguments.
     pub fn lets_through(&self, name: &str, arguments: &Map<String, Value>) -> bool {
         self.left().any(|(_, tool)| tool.name == name && self.view.check(tool, arguments).is_ok())
@@ -391,10 +392,11 @@ impl<P: Platform> Tools<'_, P> {
         all.filter(|(definition, tool)| self.view.leaves(definition, tool))
     }
 
-    fn context<'c>(&'c self, organization: &'c Organization<'c>, deadline: UnixMillis) -> Context<'c, P> {
+    fn context<'c>(&'c self, organization: &'c Organization<'c>, deadline: UnixMillis) -> Context<'c> {
         Context {
             cloud: Cloud::new(
-                self.platform,
+                self.io,
+                self.log,
                 self.hosts,
                 &organization.authenticator,
                 self.witness,
@@ -402,7 +404,7 @@ impl<P: Platform> Tools<'_, P> {
                 deadline,
             ),
             others: Vec::new(),
-            platform: self.platform,
+            io: self.io,
             allowance: self.allowance,
             secret: self.secret,
             fallback: organization.fallback,
@@ -412,16 +414,13 @@ impl<P: Platform> Tools<'_, P> {
     }
 }
 
-async fn run<T: Tool, P: Platform>(
-    context: &Context<'_, P>,
-    arguments: Map<String, Value>,
-) -> Result<Value, ToolError> {
+async fn run<T: Tool>(context: &Context<'_>, arguments: Map<String, Value>) -> Result<Value, ToolError> {
     let tool: T = arguments::read(T::NAME, arguments)?;
     serde_json::to_value(tool.call(context).await?)
         .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))
 }
 
-impl<P: Platform> Toolbox for Tools<'_, P> {
+impl Toolbox for Tools<'_> {
     fn list(&self) -> Listing<'_> {
         static LIST: OnceLock<String> = OnceLock::new();
         let write = |all: &[&Definition]| serde_json::to_string(all).unwrap_or_else(|_| "[]".to_owned());
@@ -452,12 +451,12 @@ impl<P: Platform> Toolbox for Tools<'_, P> {
     fn boundary(&self) -> String {
         // 128 bits.
         let mut bytes = [0; 16];
-        self.platform.random(&mut bytes);
+        self.io.random(&mut bytes);
         hex(&bytes)
     }
 }
 
-impl<P: Platform> Tools<'_, P> {
+impl Tools<'_> {
     /// Writes an answer, cut to what is left for it.
     fn write(&self, name: &str, answer: Result<Value, ToolError>) -> Result<String, ToolError> {
         let bytes_max = self.allowance.result_bytes();
@@ -481,13 +480,7 @@ impl<P: Platform> Tools<'_, P> {
 
     /// Logs why a call failed that should not have.
     fn note_fault(&self, tool: &str, cause: &str) {
-        let line = json!({
-            "event": "fault",
-            "request_id": self.platform.request_id(),
-            "tool": tool,
-            "cause": cause,
-        });
-        self.platform.log(&line.to_string());
+        self.log.event("fault", json!({ "tool": tool, "cause": cause }));
     }
 
     async fn answer(&self, name: &str, mut arguments: Map<String, Value>) -> Result<Value, ToolError> {
@@ -497,7 +490,7 @@ impl<P: Platform> Tools<'_, P> {
         self.view.check(tool, &arguments)?;
         self.allowance.fulfil(requests_min(name, &arguments));
         self.view.complete(&mut arguments);
-        let deadline = self.platform.now().after(tool.time_max).min(self.allowance.deadline());
+        let deadline = self.io.now().after(tool.time_max).min(self.allowance.deadline());
         let named = named(&arguments);
         let answer = match self.organizations {
             [only] => self.run_in(tool, only, arguments, deadline).await,

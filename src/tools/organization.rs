@@ -10,8 +10,8 @@ use super::{
     resolve::{ClusterReference, at_fixed, named},
 };
 use crate::{
+    base::clock::UnixMillis,
     mcp::tools::{CacheScope, ToolError, ToolErrorCode},
-    platform::{Platform, UnixMillis},
     tidbcloud::{ApiError, Caller, ClusterId},
 };
 
@@ -62,7 +62,7 @@ pub(super) fn offer(organizations: &[Organization<'_>], view: &View, schema: &mu
     CacheScope::Private
 }
 
-impl<P: Platform> Tools<'_, P> {
+impl Tools<'_> {
     /// Runs a tool where there are several organizations, or none.
     pub(super) async fn run_in_one_or_all(
         &self,
@@ -124,7 +124,7 @@ impl<P: Platform> Tools<'_, P> {
                 }
             }
         };
-        let now = self.platform.now();
+        let now = self.io.now();
         let known = |organization: &&Organization<'_>| self.homes.knows(organization.authenticator.caller(), &id, now);
         if let Some(organization) = self.organizations.iter().find(known) {
             return Ok((organization, id));

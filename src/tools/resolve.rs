@@ -7,10 +7,8 @@ use serde::Deserialize;
 
 use super::Context;
 use crate::{
-    alias::is_alias,
     mcp::tools::{ToolError, ToolErrorCode},
-    platform::Platform,
-    tidbcloud::{ApiError, BranchId, BranchName, Cluster, ClusterId, DisplayName, Target},
+    tidbcloud::{ApiError, BranchId, BranchName, Cluster, ClusterId, DisplayName, Target, alias::is_alias},
 };
 
 /// At most this many names in an error: enough to see a typing error, little enough to read.
@@ -83,7 +81,7 @@ string_schema! {
     BranchReference => "Id or exact name";
 }
 
-impl<P: Platform> Context<'_, P> {
+impl Context<'_> {
     /// The id of the one cluster that is meant.
     pub(super) async fn cluster_id(&self, reference: &ClusterReference) -> Result<ClusterId, ToolError> {
         let name = match reference {

@@ -11,11 +11,7 @@ use super::{
     resolve::{BranchReference, ClusterReference},
     sql::query,
 };
-use crate::{
-    mcp::tools::ToolError,
-    platform::Platform,
-    tidbcloud::{AccessClass, Effect as SqlEffect},
-};
+use crate::{mcp::tools::ToolError, tidbcloud::{AccessClass, Effect as SqlEffect}};
 
 /// List the databases of a cluster or branch.
 #[derive(Deserialize, JsonSchema)]
@@ -45,7 +41,7 @@ impl Tool for ShowDatabases {
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = Databases;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Databases, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<Databases, ToolError> {
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let query = query("SHOW DATABASES");
         let rows = context.sql().run(&target, AccessClass::ReadOnly, None, query, SqlEffect::Read).await?;

@@ -12,11 +12,7 @@ use super::{
     sql::query,
     types::{LikePattern, PageSize, SchemaName},
 };
-use crate::{
-    mcp::tools::{ToolError, ToolErrorCode},
-    platform::Platform,
-    tidbcloud::{AccessClass, Effect as SqlEffect, Query},
-};
+use crate::{mcp::tools::{ToolError, ToolErrorCode}, tidbcloud::{AccessClass, Effect as SqlEffect, Query}};
 
 /// List the tables and views of a database.
 #[derive(Deserialize, JsonSchema)]
@@ -57,7 +53,7 @@ impl Tool for ShowTables {
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = Tables;
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<Tables, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<Tables, ToolError> {
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let like = self.like.as_ref().map(|like| format!(" LIKE {}", like.literal())).unwrap_or_default();
         let sql = format!("SHOW TABLES FROM {}{like}", self.database.quoted());

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use crate::{
-    platform::UnixMillis,
+    base::clock::UnixMillis,
     sql,
     tidbcloud::{SYSTEM_LABEL_PREFIX, Timestamp},
 };

@@ -14,12 +14,7 @@ use super::{
     types::Labels,
     view::CALLED,
 };
-use crate::{
-    mcp::tools::{ToolError, ToolErrorCode},
-    platform::Platform,
-    scope::Scope,
-    tidbcloud::{ApiError, Cluster, ClusterChange, DisplayName, UsdCents},
-};
+use crate::{base::scope::Scope, mcp::tools::{ToolError, ToolErrorCode}, tidbcloud::{ApiError, Cluster, ClusterChange, DisplayName, UsdCents}};
 
 /// Change a cluster's name, spending limit or labels; what is left out stays.
 #[derive(Deserialize, JsonSchema)]
@@ -47,7 +42,7 @@ impl Tool for UpdateCluster {
         spending_scope(arguments).max(Self::EFFECT.scope())
     }
 
-    async fn call<P: Platform>(self, context: &Context<'_, P>) -> Result<ClusterView, ToolError> {
+    async fn call(self, context: &Context<'_>) -> Result<ClusterView, ToolError> {
         if self.display_name.is_none() && self.spending_limit_usd_cents.is_none() && self.labels.is_none() {
             let fields = if context.view.fixes_cluster() { "" } else { "displayName, " };
             return Err(ToolError::new(ToolErrorCode::InvalidArgument, "There is nothing to change: no argument says what.")

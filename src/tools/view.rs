@@ -11,9 +11,8 @@ use super::{
     resolve::{BranchReference, ClusterReference},
 };
 use crate::{
-    http::is_query,
+    base::{http::is_query, text::is_hidden},
     mcp::tools::{Definition, ToolError, ToolErrorCode},
-    text::is_hidden,
 };
 
 /// 512 bytes: all four parameters with the longest values that they can have need some 250 as they are.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Context;
 use crate::{
-    platform::{Platform, UnixMillis},
+    base::clock::UnixMillis,
     tidbcloud::{ApiError, State},
 };
 
@@ -50,7 +50,7 @@ impl JsonSchema for WaitSeconds {
     }
 }
 
-impl<P: Platform> Context<'_, P> {
+impl Context<'_> {
     /// Asks, and asks again every five seconds while the state is one that ends by itself and the time is not up. One call
     /// of an HTTP request waits, and only with requests that no other call of it was promised.
     pub(super) async fn settled<T>(
@@ -72,7 +72,7 @@ impl<P: Platform> Context<'_, P> {
                 return Ok(found);
             }
             let Some(pause) = self.pause(wait, state(&found), &mut until) else { return Ok(found) };
-            self.platform.sleep(pause).await;
+            self.io.sleep(pause).await;
             last = Some(found);
         }
     }
@@ -87,7 +87,7 @@ impl<P: Platform> Context<'_, P> {
         if !passes(state) {
             return None;
         }
-        let now = self.platform.now();
+        let now = self.io.now();
         let until = match *until {
             Some(until) => until,
             None => {

@@ -2,7 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mcp_server_tidbcloud::{app, config::Config, platform::LimiterFailure, tools};
+use mcp_server_tidbcloud::{
+    app,
+    config::Config,
+    port::{LimiterFailure, Port},
+    tools,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -156,7 +161,7 @@ fn not_ready(row: &Row) {
     let server = Native::new();
     let misconfigured = |target: &str| {
         let call = Call { method: "GET".to_owned(), target: target.to_owned(), ..Call::default() };
-        let response = app::misconfigured(&problems, &server.head(&call), &server.world);
+        let response = app::misconfigured(&problems, &server.head(&call), Port::of(&server.world));
         (call, Answer::from(response))
     };
     let (call, answer) = misconfigured("/readyz");

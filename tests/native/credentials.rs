@@ -1,7 +1,8 @@
 //! Whether TiDB Cloud takes what somebody gave, before anything is kept of it.
 
 use mcp_server_tidbcloud::{
-    platform::{Platform, UnixMillis},
+    base::clock::UnixMillis,
+    port::Io,
     tidbcloud::{ApiError, ApiKey, Authenticator, BearerToken, CheckFailure, Cloud, Memory, Unwatched},
 };
 use serde_json::json;
@@ -15,7 +16,15 @@ use crate::{
 fn check(server: &mut Native, authenticator: &Authenticator) -> (Result<(), CheckFailure>, usize) {
     server.admin("DELETE", "/_sandbox/requests", None);
     let (memory, deadline) = (Memory::new(), UnixMillis(server.world.now().0 + 28_000));
-    let cloud = Cloud::new(&server.world, &server.config.hosts, authenticator, &Unwatched, &memory, deadline);
+    let cloud = Cloud::new(
+        &server.world,
+        server.world.request_log(),
+        &server.config.hosts,
+        authenticator,
+        &Unwatched,
+        &memory,
+        deadline,
+    );
     let said = block_on(cloud.check());
     let sent = server.admin("GET", "/_sandbox/requests", None)["requests"].as_array().expect("requests").len();
     (said, sent)

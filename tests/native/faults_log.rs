@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 
 use mcp_server_tidbcloud::{
-    allowance::Allowance,
+    base::secret::Secret,
     mcp::tools::{ToolErrorCode, Toolbox},
-    platform::Platform,
-    secret::Secret,
+    port::{Io, allowance::Allowance},
     tidbcloud::{ApiKey, Memory, Unwatched},
     tools::{Homes, Organization, Tools, View},
 };
@@ -70,7 +69,8 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
     let organizations = [Organization { name: "", authenticator: key.into(), fallback: None }];
     let (memory, homes, secret, view) = (Memory::new(), Homes::default(), Secret::new("canary"), View::default());
     let tools = Tools {
-        platform: &server.world,
+        io: &server.world,
+        log: server.world.request_log(),
         allowance: &Allowance::new(server.world.now()),
         hosts: &server.config.hosts,
         organizations: &organizations,

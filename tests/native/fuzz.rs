@@ -9,25 +9,27 @@ use std::{
 };
 
 use mcp_server_tidbcloud::{
-    address::{Cidr, ClientAddress},
-    alias::Aliases,
-    allowance::Allowance,
-    config::{Config, Origin},
-    grants::{
-        seal::Keyring,
-        store::{Command, ObjectName, Reply, Stored, step},
-        token::Token,
+    base::{
+        address::{Cidr, ClientAddress},
+        clock::UnixMillis,
+        future::Pending,
+        http::{Headers, Response},
+        secret::Secret,
     },
-    http::{Headers, Response},
-    limits::{Admission, LimitKey, Policy},
+    config::{Config, Origin},
     mcp,
     oauth::{client, form::Fields, redirect::RedirectUri},
-    platform::{FetchError, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis},
-    secret::Secret,
+    port::{FetchError, Io, Log, Outbound, RequestLog, Sink, allowance::Allowance},
     sql::{self, Class},
+    store::{
+        object::{Command, Stored, step},
+        seal::Keyring,
+        token::Token,
+    },
     tidbcloud::{
         AccessClass, ApiKey, Authenticator, AuthorizationServer, BranchId, Cloud, ClusterId, DisplayName, Effect,
         Hosts, Memory, PageToken, Query, RegionName, SqlLogin, SqlUserName, Target, Timestamp, Unwatched,
+        alias::Aliases,
     },
     tools::{self, View},
 };
@@ -251,43 +253,32 @@ struct Odd {
     clock: std::cell::Cell<u64>,
 }
 
-impl Platform for Odd {
-    async fn exchange(&self, _: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
-        self.clock.set(self.clock.get() + 500);
-        sink.begin(self.status);
-        sink.take(&self.body)?;
-        Ok(Response::empty(self.status).with(self.header.0, self.header.1.clone()))
+impl Io for Odd {
+    fn exchange<'a>(&'a self, _: Outbound, sink: &'a mut dyn Sink) -> Pending<'a, Result<Response, FetchError>> {
+        Box::pin(async {
+            self.clock.set(self.clock.get() + 500);
+            sink.begin(self.status);
+            sink.take(&self.body)?;
+            Ok(Response::empty(self.status).with(self.header.0, self.header.1.clone()))
+        })
     }
 
     fn now(&self) -> UnixMillis {
         UnixMillis(self.clock.get())
     }
 
+    fn sleep(&self, duration: Duration) -> Pending<'_, ()> {
+        self.clock.set(self.clock.get() + u64::try_from(duration.as_millis()).expect("short"));
+        Box::pin(async {})
+    }
+
     fn random(&self, bytes: &mut [u8]) {
         bytes.fill(7);
     }
+}
 
-    async fn sleep(&self, duration: Duration) {
-        self.clock.set(self.clock.get() + u64::try_from(duration.as_millis()).expect("short"));
-    }
-
-    async fn admit(&self, _: &LimitKey, _: Policy, _: u32) -> Result<Admission, LimiterFailure> {
-        Err(LimiterFailure::Unavailable)
-    }
-
-    async fn object(&self, _: &ObjectName, _: &Command) -> Result<Reply, StorageFailure> {
-        Err(StorageFailure)
-    }
-
-    async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
-        Err(StorageFailure)
-    }
-
-    async fn asset(&self, _: &str) -> Option<Response> {
-        None
-    }
-
-    fn log(&self, _: &str) {}
+impl Log for Odd {
+    fn write(&self, _: &str) {}
 }
 
 #[test]
@@ -312,7 +303,8 @@ fn answers_of_tidb_cloud() {
         let (hosts, memory, secret) = (Hosts::real(), Memory::new(), Secret::new("canary-secret"));
         let authenticator: Authenticator = ApiKey::new("CANARY01", "canary-private").expect("a key").into();
         let deadline = UnixMillis(odd.now().0 + 28_000);
-        let cloud = Cloud::new(&odd, &hosts, &authenticator, &Unwatched, &memory, deadline);
+        let log = RequestLog { to: &odd, request_id: "fuzz" };
+        let cloud = Cloud::new(&odd, log, &hosts, &authenticator, &Unwatched, &memory, deadline);
         let mut said = Vec::new();
         said.extend(block_on(cloud.clusters(None, None)).err().map(|error| error.to_string()));
         said.extend(block_on(cloud.regions()).err().map(|error| error.to_string()));
@@ -322,7 +314,7 @@ fn answers_of_tidb_cloud() {
         let run = cloud.sql(&secret, None, &allowance);
         let run = block_on(run.run(&target, AccessClass::ReadOnly, None, query, Effect::Read));
         said.extend(run.err().map(|error| error.to_string()));
-        let server = AuthorizationServer::new(&odd, &hosts, "client", &secret, deadline);
+        let server = AuthorizationServer::new(&odd, log, &hosts, "client", &secret, deadline);
         said.extend(block_on(server.device_authorization()).err().map(|error| error.to_string()));
         said.extend(block_on(server.token_by_device_code(&secret)).err().map(|error| error.to_string()));
         for error in said {

@@ -1,6 +1,6 @@
 //! The limit per client IP, as a client meets it.
 
-use mcp_server_tidbcloud::{app::Isolate, platform::LimiterFailure};
+use mcp_server_tidbcloud::{app::Isolate, port::LimiterFailure};
 use serde_json::json;
 
 use crate::{

@@ -3,7 +3,7 @@
 
 use std::{env, fs};
 
-use mcp_server_tidbcloud::{app::Isolate, config::Config, platform::LimiterFailure};
+use mcp_server_tidbcloud::{app::Isolate, config::Config, port::LimiterFailure};
 use serde_json::{Value, json};
 
 use crate::{

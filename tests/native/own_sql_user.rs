@@ -1,8 +1,8 @@
 //! A person whose key may not manage SQL users brings one.
 
 use mcp_server_tidbcloud::{
-    platform::{Platform, UnixMillis},
-    secret::Secret,
+    base::{clock::UnixMillis, secret::Secret},
+    port::Io,
     tidbcloud::{ApiKey, Cloud, ClusterId, Memory, SqlRole, Unwatched},
 };
 use serde_json::json;
@@ -22,7 +22,15 @@ fn a_sql_user_in_headers_is_used_where_its_prefix_belongs_and_nowhere_else() {
     let authenticator = ApiKey::new(public, private).expect("a key").into();
     let memory = Memory::new();
     let deadline = UnixMillis(server.world.now().0 + 28_000);
-    let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &Unwatched, &memory, deadline);
+    let cloud = Cloud::new(
+        &server.world,
+        server.world.request_log(),
+        &server.config.hosts,
+        &authenticator,
+        &Unwatched,
+        &memory,
+        deadline,
+    );
     let id = ClusterId::try_from(SHOP_CLUSTER_ID.to_owned()).expect("an id");
     block_on(cloud.create_sql_user(&id, "reader", SqlRole::ReadOnly, &Secret::new(PASSWORD))).expect("a user");
     server.advance(5);

@@ -1,10 +1,12 @@
 //! TiDB Cloud's own OAuth from the first request to the last, against the sandbox that plays its server.
 
 use mcp_server_tidbcloud::{
-    allowance::Allowance,
-    http::{Headers, Method},
-    platform::{Outbound, Platform, UnixMillis},
-    secret::Secret,
+    base::{
+        clock::UnixMillis,
+        http::{Headers, Method},
+        secret::Secret,
+    },
+    port::{Io, Outbound, allowance::Allowance},
     tidbcloud::{
         AccessClass, AuthorizationServer, BearerToken, CheckFailure, Cloud, Effect, Memory, OAuthError, Query,
         SqlFailure, Target, TokenKind, Unwatched,
@@ -35,6 +37,7 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
             block_on(
                 AuthorizationServer::new(
                     &server.world,
+                    server.world.request_log(),
                     &server.config.hosts,
                     "sandbox-client",
                     &client_secret,
@@ -63,7 +66,15 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
     let secret = Secret::new(SERVER_SECRET);
     let count = |server: &Native, access: &Secret| {
         let (authenticator, memory) = (bearer(access).into(), Memory::new());
-        let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &Unwatched, &memory, deadline);
+        let cloud = Cloud::new(
+            &server.world,
+            server.world.request_log(),
+            &server.config.hosts,
+            &authenticator,
+            &Unwatched,
+            &memory,
+            deadline,
+        );
         let query = Query { sql: "SELECT COUNT(*) FROM shop.products", whole_values: false, skipped_rows: 0 };
         let allowance = Allowance::new(server.world.now());
         let run = cloud.sql(&secret, None, &allowance);
@@ -85,7 +96,15 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
 
     assert_eq!(oauth!(revoke(&refreshed.access, TokenKind::Access)), Ok(()));
     let (authenticator, memory) = (bearer(&refreshed.access).into(), Memory::new());
-    let cloud = Cloud::new(&server.world, &server.config.hosts, &authenticator, &Unwatched, &memory, deadline);
+    let cloud = Cloud::new(
+        &server.world,
+        server.world.request_log(),
+        &server.config.hosts,
+        &authenticator,
+        &Unwatched,
+        &memory,
+        deadline,
+    );
     assert!(matches!(block_on(cloud.check()), Err(CheckFailure::Refused(_))), "it was revoked");
 }
 
@@ -197,7 +216,7 @@ fn at_tidb_cloud(server: &Native, address: &url::Url) -> url::Url {
         body: None,
         timeout: std::time::Duration::from_secs(8),
     };
-    let answer = block_on(server.world.fetch(request, 4_096)).expect("an answer");
+    let answer = block_on(<dyn Io>::fetch(&server.world, request, 4_096)).expect("an answer");
     url::Url::parse(&answer.headers.get("location").expect("a place")).expect("an address")
 }
 

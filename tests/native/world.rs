@@ -11,14 +11,19 @@ use std::{
 
 use mcp_server_tidbcloud::{
     app::{App, Isolate},
-    config::Config,
-    grants::store::{self, Command, ObjectName, Reply},
-    http::{Head, Headers, Method, Response},
-    limits::{Admission, Bucket, LimitKey, Policy},
-    platform::{
-        BodyError, FetchError, Flow, IncomingBody, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis,
+    base::{
+        clock::UnixMillis,
+        future::Pending,
+        http::{Head, Headers, Method, Response},
+        secret::Secret,
     },
-    secret::Secret,
+    config::Config,
+    limits::bucket::Bucket,
+    port::{
+        Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
+        Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store,
+    },
+    store::object::{self, Command, ObjectName, Reply},
 };
 use serde_json::Value;
 use tidbcloud_sandbox::{
@@ -101,6 +106,11 @@ impl World {
         }
     }
 
+    /// The log, as of one request.
+    pub fn request_log(&self) -> RequestLog<'_> {
+        RequestLog { to: self, request_id: "test" }
+    }
+
     /// SQL servers start when the first statement needs one; what was to happen to them until then happens before it.
     fn with_servers<T>(&self, act: impl FnOnce(&Servers) -> T) -> T {
         let mut servers = self.servers.borrow_mut();
@@ -115,8 +125,9 @@ impl World {
     }
 }
 
-impl Platform for World {
-    async fn exchange(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
+impl World {
+    /// One request of the service to another host.
+    fn send(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
         assert_eq!(request.url.origin().ascii_serialization(), SANDBOX, "a request left for another host");
         let mut target = request.url.path().to_owned();
         if let Some(query) = request.url.query() {
@@ -167,6 +178,12 @@ impl Platform for World {
         self.read.set(self.read.get() + read);
         Ok(Response { status: answer.status, headers: answer.headers.into_iter().collect(), body: Vec::new() })
     }
+}
+
+impl Io for World {
+    fn exchange<'a>(&'a self, request: Outbound, sink: &'a mut dyn Sink) -> Pending<'a, Result<Response, FetchError>> {
+        Box::pin(async { self.send(request, sink) })
+    }
 
     fn now(&self) -> UnixMillis {
         UnixMillis(self.clock.get())
@@ -183,21 +200,36 @@ impl Platform for World {
         }
     }
 
-    async fn sleep(&self, duration: Duration) {
-        self.clock.set(self.clock.get() + u64::try_from(duration.as_millis()).expect("short"));
+    fn sleep(&self, duration: Duration) -> Pending<'_, ()> {
+        Box::pin(async move {
+            self.clock.set(self.clock.get() + u64::try_from(duration.as_millis()).expect("short"));
+        })
     }
+}
 
-    async fn admit(&self, key: &LimitKey, policy: Policy, cost: u32) -> Result<Admission, LimiterFailure> {
-        self.subrequests.borrow_mut().push(key.0.clone());
-        match self.limiter_fails.get() {
-            Some(failure) => Err(failure),
-            None => {
-                Ok(self.buckets.borrow_mut().entry(key.clone()).or_insert(Bucket::FULL).take(policy, self.now(), cost))
+impl Limiter for World {
+    fn admit<'a>(
+        &'a self,
+        key: &'a LimitKey,
+        policy: Policy,
+        cost: u32,
+    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
+        Box::pin(async move {
+            self.subrequests.borrow_mut().push(key.0.clone());
+            match self.limiter_fails.get() {
+                Some(failure) => Err(failure),
+                None => {
+                    let mut buckets = self.buckets.borrow_mut();
+                    Ok(buckets.entry(key.clone()).or_insert(Bucket::FULL).take(policy, self.now(), cost))
+                }
             }
-        }
+        })
     }
+}
 
-    async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
+impl World {
+    /// One command to a stored object.
+    fn step(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
         self.subrequests.borrow_mut().push(name.as_str().to_owned());
         if self.storage_fails.get() {
             return Err(StorageFailure);
@@ -206,7 +238,7 @@ impl Platform for World {
         let stored =
             self.objects.borrow().get(name.as_str()).map(|text| serde_json::from_str(text).expect("stored JSON"));
         let command = serde_json::from_str(&serde_json::to_string(command).expect("JSON")).expect("a command");
-        let (after, reply) = store::step(stored, self.now(), command);
+        let (after, reply) = object::step(stored, self.now(), command);
         let mut objects = self.objects.borrow_mut();
         match after {
             Some(after) => objects.insert(name.as_str().to_owned(), serde_json::to_string(&after).expect("JSON")),
@@ -214,17 +246,28 @@ impl Platform for World {
         };
         Ok(serde_json::from_str(&serde_json::to_string(&reply).expect("JSON")).expect("a reply"))
     }
+}
 
-    async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
+impl Store for World {
+    fn object<'a>(&'a self, name: &'a ObjectName, command: &'a Command) -> Pending<'a, Result<Reply, StorageFailure>> {
+        Box::pin(async { self.step(name, command) })
+    }
+
+    fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
         self.subrequests.borrow_mut().push("server-secret".to_owned());
-        Ok(Secret::new(SERVER_SECRET))
+        Box::pin(async { Ok(Secret::new(SERVER_SECRET)) })
     }
+}
 
-    async fn asset(&self, path: &str) -> Option<Response> {
-        (path == "/index.html").then(|| Response::empty(200).with("content-type", "text/html; charset=utf-8"))
+impl Assets for World {
+    fn asset<'a>(&'a self, path: &'a str) -> Pending<'a, Option<Response>> {
+        let page = Response::empty(200).with("content-type", "text/html; charset=utf-8");
+        Box::pin(async move { (path == "/index.html").then_some(page) })
     }
+}
 
-    fn log(&self, line: &str) {
+impl Log for World {
+    fn write(&self, line: &str) {
         self.log.borrow_mut().push(line.to_owned());
     }
 }
@@ -241,9 +284,10 @@ fn on_the_wire(value: &str) -> Option<String> {
 struct Body<'a>(Vec<u8>, &'a Cell<bool>);
 
 impl IncomingBody for Body<'_> {
-    async fn read(self, bytes_max: usize, _timeout: Duration) -> Result<Vec<u8>, BodyError> {
+    fn read(&mut self, bytes_max: usize, _timeout: Duration) -> Pending<'_, Result<Vec<u8>, BodyError>> {
         self.1.set(true);
-        if self.0.len() > bytes_max { Err(BodyError::TooLarge) } else { Ok(self.0) }
+        let body = std::mem::take(&mut self.0);
+        Box::pin(async move { if body.len() > bytes_max { Err(BodyError::TooLarge) } else { Ok(body) } })
     }
 }
 
@@ -317,8 +361,8 @@ impl Driver for Native {
     fn send(&mut self, call: Call) -> Answer {
         self.body_read.set(false);
         let head = self.head(&call);
-        let app = App::new(&self.config, &self.isolate, &self.world);
-        block_on(app.handle(head, Body(call.body, &self.body_read))).into()
+        let app = App::new(&self.config, &self.isolate, Port::of(&self.world));
+        block_on(app.handle(head, &mut Body(call.body, &self.body_read))).into()
     }
 
     fn origin(&self) -> String {

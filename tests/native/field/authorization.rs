@@ -2,11 +2,11 @@
 
 use mcp_server_tidbcloud::{
     app::Isolate,
-    grants::{
+    port::Store as _,
+    store::{
         document,
-        store::{self, ObjectName},
+        object::{self, ObjectName},
     },
-    platform::Platform as _,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -619,7 +619,7 @@ fn sec_008_strangers_who_go_away_keep_no_known_client_out() {
             let id = format!("https://clients.example/{number}.json?{wait}");
             open(&mut server, &format!("198.51.{}.7", number % 27), &id, NO_STORE_REDIRECT);
         }
-        let look = store::Command::Document(document::Command::Look { well_known: false });
+        let look = object::Command::Document(document::Command::Look { well_known: false });
         block_on(server.world.object(&ObjectName::document(NO_STORE), &look)).expect("a reply");
         let before = fetched(&server, "/no-store.json");
         assert_eq!(open(&mut server, "203.0.113.9", NO_STORE, NO_STORE_REDIRECT), 200, "after {wait} s");

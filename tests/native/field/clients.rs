@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mcp_server_tidbcloud::http::is_query;
+use mcp_server_tidbcloud::base::http::is_query;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use url::Url;

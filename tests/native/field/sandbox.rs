@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, path::Path};
 
-use mcp_server_tidbcloud::hash::hex;
+use mcp_server_tidbcloud::base::hash::hex;
 use md5::{Digest as _, Md5};
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::UnixMillis;
+use crate::base::clock::UnixMillis;
 
 /// Ten minutes from showing the page to deciding.
 pub const LIFE_MILLIS: u64 = 600_000;

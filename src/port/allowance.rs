@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, time::Duration};
 
-use crate::clock::UnixMillis;
+use crate::base::clock::UnixMillis;
 
 /// What one HTTP request may ask of other hosts.
 const REQUESTS_MAX: u32 = 45;

@@ -1,7 +1,7 @@
 //! Who may try an API key at TiDB Cloud: the witness of all keys that callers choose, on `/mcp` as on the pages.
 //!
 //! What counts is what TiDB Cloud's API said of a key, exchange by exchange; the account is kept by the key's own object
-//! ([`crate::grants::key`]). A pair that this isolate knows to be taken asks nobody. Any other asks its object, once in ten
+//! ([`crate::store::key`]). A pair that this isolate knows to be taken asks nobody. Any other asks its object, once in ten
 //! minutes for each isolate: one call that only reads where the object knows the pair. Where it does not, there is one at
 //! the door, one that counts the try, and, unless TiDB Cloud refused it, one that says what came of it. The object writes for
 //! the last two, and once in 23 hours for a pair that is used.
@@ -13,13 +13,14 @@
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use crate::{
-    grants::{
+    base::{clock::UnixMillis, future::Pending},
+    port::{Io, Port, StorageFailure, Store},
+    store::{
         key::{Command, Guess, Reply, Said, Try},
+        object::{self, ObjectName},
         seal::{Keyring, base64url},
-        store::{self, ObjectName},
     },
-    platform::{Platform, StorageFailure, UnixMillis},
-    tidbcloud::{Answering, ApiKey, KeyTry, KeyVerdict, KeyWitness, NotTried},
+    tidbcloud::{ApiKey, KeyTry, KeyVerdict, KeyWitness, NotTried},
 };
 
 /// How long an isolate knows a pair. One that is deleted meanwhile is shown to TiDB Cloud once more by each that knows it.
@@ -117,8 +118,9 @@ pub struct Source<'a> {
 }
 
 /// Watches over keys for one request.
-pub struct Witness<'a, P> {
-    platform: &'a P,
+pub struct Witness<'a> {
+    io: &'a dyn Io,
+    store: &'a dyn Store,
     keyring: &'a Keyring,
     pairs: &'a Pairs,
     /// Who chose the keys; `None` where they were granted.
@@ -127,15 +129,15 @@ pub struct Witness<'a, P> {
     held: RefCell<BTreeMap<Pair, u64>>,
 }
 
-impl<'a, P: Platform> Witness<'a, P> {
+impl<'a> Witness<'a> {
     /// Of keys that somebody chose.
-    pub fn of_chosen(platform: &'a P, keyring: &'a Keyring, pairs: &'a Pairs, source: Source<'a>) -> Self {
-        Self { platform, keyring, pairs, source: Some(source), held: RefCell::default() }
+    pub fn of_chosen(port: Port<'a>, keyring: &'a Keyring, pairs: &'a Pairs, source: Source<'a>) -> Self {
+        Self { io: port.io, store: port.store, keyring, pairs, source: Some(source), held: RefCell::default() }
     }
 
     /// Of keys inside a grant.
-    pub fn of_granted(platform: &'a P, keyring: &'a Keyring, pairs: &'a Pairs) -> Self {
-        Self { platform, keyring, pairs, source: None, held: RefCell::default() }
+    pub fn of_granted(port: Port<'a>, keyring: &'a Keyring, pairs: &'a Pairs) -> Self {
+        Self { io: port.io, store: port.store, keyring, pairs, source: None, held: RefCell::default() }
     }
 
     /// What a pair is called here.
@@ -145,7 +147,7 @@ impl<'a, P: Platform> Witness<'a, P> {
 
     /// Whether this isolate knows that TiDB Cloud takes a pair.
     pub fn is_taken(&self, pair: &Pair) -> bool {
-        self.pairs.taken(pair, self.platform.now()).is_some()
+        self.pairs.taken(pair, self.io.now()).is_some()
     }
 
     /// Whether anybody here knows that TiDB Cloud takes a key.
@@ -168,12 +170,12 @@ impl<'a, P: Platform> Witness<'a, P> {
 
     /// Whether a key was found free to be tried within ten seconds.
     pub fn is_open(&self, key: &ApiKey) -> bool {
-        self.pairs.is_open(&self.name(key), self.from(), self.platform.now())
+        self.pairs.is_open(&self.name(key), self.from(), self.io.now())
     }
 
     /// Remembers that it was.
     pub fn remember_open(&self, key: &ApiKey) {
-        self.pairs.remember_open(&self.name(key), self.from(), self.platform.now());
+        self.pairs.remember_open(&self.name(key), self.from(), self.io.now());
     }
 
     fn from(&self) -> &'a str {
@@ -188,7 +190,7 @@ impl<'a, P: Platform> Witness<'a, P> {
             Reply::Held(_) if self.was_taken_before(key).await? => true,
             other => return Ok(other),
         };
-        self.pairs.remember_taken(&self.pair(key), self.platform.now(), renew);
+        self.pairs.remember_taken(&self.pair(key), self.io.now(), renew);
         Ok(Reply::Known(renew))
     }
 
@@ -237,7 +239,7 @@ impl<'a, P: Platform> Witness<'a, P> {
                 let _ = self.ask(&self.name(key), Command::TakeBack(counted)).await;
             }
             (KeyVerdict::KeyTaken | KeyVerdict::KeyAnswered, tried) => {
-                let now = self.platform.now();
+                let now = self.io.now();
                 if tried.is_none() && self.pairs.taken(&pair, now).is_some_and(|taken| !taken.renew) {
                     return;
                 }
@@ -255,7 +257,7 @@ impl<'a, P: Platform> Witness<'a, P> {
             (KeyVerdict::KeyRefused, None) => {
                 let known = self.pairs.forget_taken(&pair);
                 self.pairs.forget_open(&self.name(key));
-                let mut tried = from.map(|from| Try { at: self.platform.now().0, from });
+                let mut tried = from.map(|from| Try { at: self.io.now().0, from });
                 if known || tried.is_some() {
                     for (name, Pair(pair)) in self.names(key) {
                         let _ = self.ask(&name, Command::Refused(Said { pair, tried: tried.take() })).await;
@@ -284,8 +286,8 @@ impl<'a, P: Platform> Witness<'a, P> {
     }
 
     async fn ask(&self, name: &ObjectName, command: Command) -> Result<Reply, StorageFailure> {
-        match self.platform.object(name, &store::Command::Key(command)).await? {
-            store::Reply::Key(reply) => Ok(reply),
+        match self.store.object(name, &object::Command::Key(command)).await? {
+            object::Reply::Key(reply) => Ok(reply),
             _ => Err(StorageFailure),
         }
     }
@@ -295,12 +297,12 @@ fn halves(key: &ApiKey) -> [&[u8]; 2] {
     [key.public().as_bytes(), key.private().expose().as_bytes()]
 }
 
-impl<P: Platform> KeyWitness for Witness<'_, P> {
-    fn may_try<'w>(&'w self, key: &'w ApiKey) -> Answering<'w, Result<KeyTry, NotTried>> {
+impl KeyWitness for Witness<'_> {
+    fn may_try<'w>(&'w self, key: &'w ApiKey) -> Pending<'w, Result<KeyTry, NotTried>> {
         Box::pin(self.try_key(key))
     }
 
-    fn heard<'w>(&'w self, key: &'w ApiKey, tried: KeyTry, verdict: KeyVerdict) -> Answering<'w, ()> {
+    fn heard<'w>(&'w self, key: &'w ApiKey, tried: KeyTry, verdict: KeyVerdict) -> Pending<'w, ()> {
         Box::pin(self.note(key, tried, verdict))
     }
 }

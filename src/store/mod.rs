@@ -4,7 +4,7 @@ pub mod document;
 pub mod grant;
 pub mod index;
 pub mod key;
+pub mod object;
 pub mod seal;
-pub mod store;
 pub mod token;
 pub mod transaction;

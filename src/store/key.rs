@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::seal::same;
-use crate::clock::UnixMillis;
+use crate::base::clock::UnixMillis;
 
 /// Refusals of a public key within a minute from one client address. A private key has more than 100 random bits, so this is
 /// about noise and about what TiDB Cloud thinks of this server.

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::grant::LIFE_MILLIS;
-use crate::clock::UnixMillis;
+use crate::base::clock::UnixMillis;
 
 /// One caller fetches, which ends after 3 seconds, and for so long no other one is told to.
 pub const FETCHING_MILLIS: u64 = 10_000;

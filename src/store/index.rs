@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::UnixMillis;
+use crate::base::clock::UnixMillis;
 
 /// Showing a grant asks its object, and a request on the free plan of Workers may ask 50 times. The most that `/grants` asks
 /// beside that is 14, when a key is proved that others hold up: server secret 1, limit 1, the key's own object 4 (one for each

@@ -8,7 +8,7 @@ use super::{
     token::GrantId,
     transaction,
 };
-use crate::clock::UnixMillis;
+use crate::base::clock::UnixMillis;
 
 /// Name of a stored object: its kind and a random id or keyed hash.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

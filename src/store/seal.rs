@@ -10,7 +10,7 @@ use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{
+use crate::base::{
     hash::{hex, hmac_sha256},
     secret::Secret,
 };

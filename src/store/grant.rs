@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::seal::{Sealed, same};
-use crate::{clock::UnixMillis, scope::Scope};
+use crate::base::{clock::UnixMillis, scope::Scope};
 
 /// A code is redeemed at once by whoever asked for it.
 pub const CODE_MILLIS: u64 = 60_000;

@@ -152,7 +152,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::secret::Secret;
+    use crate::base::secret::Secret;
 
     fn keyring() -> Keyring {
         Keyring::new(Secret::new("canary"), [])

@@ -14,12 +14,12 @@ use worker::{
 
 use super::glue;
 use crate::{
-    grants::store::{Command, ObjectName, Reply},
-    hash::hex,
-    http, json,
-    limits::{Admission, LimitKey, Policy},
-    platform::{FetchError, Flow, LimiterFailure, Outbound, Platform, Sink, StorageFailure, UnixMillis},
-    secret::Secret,
+    base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
+    port::{
+        Admission, Assets, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log, Outbound, Policy, Sink,
+        StorageFailure, Store,
+    },
+    store::object::{Command, ObjectName, Reply},
 };
 
 /// The limiter is on the way of every request; one that takes longer than this is as good as absent.
@@ -48,8 +48,8 @@ impl<'a> Workers<'a> {
     }
 }
 
-impl Platform for Workers<'_> {
-    async fn exchange(&self, request: Outbound, sink: &mut dyn Sink) -> Result<http::Response, FetchError> {
+impl Workers<'_> {
+    async fn send(&self, request: Outbound, sink: &mut dyn Sink) -> Result<http::Response, FetchError> {
         let controller = AbortController::default();
         let signal = controller.signal();
         let exchange = async {
@@ -76,44 +76,20 @@ impl Platform for Workers<'_> {
         result.map(|(answer, _)| answer)
     }
 
-    fn now(&self) -> UnixMillis {
-        UnixMillis(js_sys::Date::now() as u64)
+    /// What the Durable Object of this name, of the class bound to `binding`, answers.
+    async fn ask(
+        &self,
+        binding: &str,
+        name: &str,
+        url: &str,
+        body: Option<&str>,
+        timeout: Duration,
+    ) -> Result<String, JsValue> {
+        let namespace = self.env.durable_object(binding).map_err(JsValue::from)?;
+        glue::durable_object(namespace, name, url, body, timeout).await
     }
 
-    fn random(&self, bytes: &mut [u8]) {
-        get_random_values(bytes);
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        Delay::from(duration).await;
-    }
-
-    async fn admit(&self, key: &LimitKey, policy: Policy, cost: u32) -> Result<Admission, LimiterFailure> {
-        let namespace = self.env.durable_object("RATE_LIMITER").map_err(|_| LimiterFailure::Unavailable)?;
-        let Policy { permits, seconds, burst } = policy;
-        let url = format!("https://limiter/?{permits}&{seconds}&{burst}&{cost}");
-        let answer = glue::durable_object(namespace, &key.0, &url, None, LIMITER_TIMEOUT).await.map_err(|error| {
-            if is_overloaded(&error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable }
-        })?;
-        json::read(answer.as_bytes()).map_err(|_| LimiterFailure::Unavailable)
-    }
-
-    async fn object(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
-        let namespace = self.env.durable_object("AUTHORIZATION_STORE").map_err(|_| StorageFailure)?;
-        let command = serde_json::to_string(command).map_err(|_| StorageFailure)?;
-        let answer = glue::durable_object(namespace, name.as_str(), "https://store/", Some(&command), STORE_TIMEOUT);
-        let answer = answer.await.map_err(|_| StorageFailure)?;
-        json::read(answer.as_bytes()).map_err(|_| StorageFailure)
-    }
-
-    async fn kept_secret(&self) -> Result<Secret, StorageFailure> {
-        let namespace = self.env.durable_object("SECRET_KEEPER").map_err(|_| StorageFailure)?;
-        let secret = glue::durable_object(namespace, "server-secret", "https://keeper/", None, KEEPER_TIMEOUT).await;
-        // An error page is no secret.
-        secret.ok().filter(|secret| secret.len() == 64).map(Secret::new).ok_or(StorageFailure)
-    }
-
-    async fn asset(&self, path: &str) -> Option<http::Response> {
+    async fn file(&self, path: &str) -> Option<http::Response> {
         let mut response = self.env.assets("ASSETS").ok()?.fetch(format!("https://assets{path}"), None).await.ok()?;
         if response.status_code() != 200 {
             return None;
@@ -124,8 +100,75 @@ impl Platform for Workers<'_> {
         answer.body = response.bytes().await.ok()?;
         Some(answer)
     }
+}
 
-    fn log(&self, line: &str) {
+impl Io for Workers<'_> {
+    fn exchange<'a>(
+        &'a self,
+        request: Outbound,
+        sink: &'a mut dyn Sink,
+    ) -> Pending<'a, Result<http::Response, FetchError>> {
+        Box::pin(self.send(request, sink))
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(js_sys::Date::now() as u64)
+    }
+
+    fn sleep(&self, duration: Duration) -> Pending<'_, ()> {
+        Box::pin(Delay::from(duration))
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        get_random_values(bytes);
+    }
+}
+
+impl Limiter for Workers<'_> {
+    fn admit<'a>(
+        &'a self,
+        key: &'a LimitKey,
+        policy: Policy,
+        cost: u32,
+    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
+        Box::pin(async move {
+            let Policy { permits, seconds, burst } = policy;
+            let url = format!("https://limiter/?{permits}&{seconds}&{burst}&{cost}");
+            let answer = self.ask("RATE_LIMITER", &key.0, &url, None, LIMITER_TIMEOUT).await.map_err(|error| {
+                if is_overloaded(&error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable }
+            })?;
+            json::read(answer.as_bytes()).map_err(|_| LimiterFailure::Unavailable)
+        })
+    }
+}
+
+impl Store for Workers<'_> {
+    fn object<'a>(&'a self, name: &'a ObjectName, command: &'a Command) -> Pending<'a, Result<Reply, StorageFailure>> {
+        Box::pin(async move {
+            let command = serde_json::to_string(command).map_err(|_| StorageFailure)?;
+            let answer =
+                self.ask("AUTHORIZATION_STORE", name.as_str(), "https://store/", Some(&command), STORE_TIMEOUT).await;
+            json::read(answer.map_err(|_| StorageFailure)?.as_bytes()).map_err(|_| StorageFailure)
+        })
+    }
+
+    fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
+        Box::pin(async {
+            let secret = self.ask("SECRET_KEEPER", "server-secret", "https://keeper/", None, KEEPER_TIMEOUT).await;
+            // An error page is no secret.
+            secret.ok().filter(|secret| secret.len() == 64).map(Secret::new).ok_or(StorageFailure)
+        })
+    }
+}
+
+impl Assets for Workers<'_> {
+    fn asset<'a>(&'a self, path: &'a str) -> Pending<'a, Option<http::Response>> {
+        Box::pin(self.file(path))
+    }
+}
+
+impl Log for Workers<'_> {
+    fn write(&self, line: &str) {
         worker::console_log!("{line}");
     }
 }

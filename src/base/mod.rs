@@ -1,0 +1,12 @@
+//! Words that everything uses. Nothing here knows what the service is for.
+
+pub mod address;
+pub mod clock;
+pub mod future;
+pub mod hash;
+pub mod http;
+pub mod json;
+pub mod managed_name;
+pub mod scope;
+pub mod secret;
+pub mod text;

@@ -1,0 +1,111 @@
+//! Other hosts, time and randomness.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::base::{
+    clock::UnixMillis,
+    future::Pending,
+    http::{Headers, Method, Response},
+};
+
+/// What happens outside of this process, and when.
+pub trait Io {
+    /// Sends one request and gives its body to `sink`. The answer has status and header fields, and no body.
+    fn exchange<'a>(&'a self, request: Outbound, sink: &'a mut dyn Sink) -> Pending<'a, Result<Response, FetchError>>;
+
+    /// Wall clock. On Workers it advances only across I/O.
+    fn now(&self) -> UnixMillis;
+
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> Pending<'_, ()>;
+
+    /// Fills `bytes` with cryptographically strong random ones.
+    fn random(&self, bytes: &mut [u8]);
+
+    /// Whether so many more requests, to other hosts or to stored objects, may be sent for the HTTP request that is being
+    /// answered.
+    fn may_send(&self, requests: u32) -> bool {
+        let _ = requests;
+        true
+    }
+}
+
+impl dyn Io + '_ {
+    /// Sends one request and reads the whole answer, whose body has at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    /// No complete answer, or a longer one.
+    pub async fn fetch(&self, request: Outbound, bytes_max: usize) -> Result<Response, FetchError> {
+        let mut whole = Whole { bytes: Vec::new(), bytes_max };
+        let answer = self.exchange(request, &mut whole).await?;
+        Ok(Response { body: whole.bytes, ..answer })
+    }
+}
+
+/// One request to another host. Redirects are never followed: a digest answer signs the exact URI.
+pub struct Outbound {
+    /// Method.
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// Header fields; they may hold secrets.
+    pub headers: Headers,
+    /// The body; `None` sends none.
+    pub body: Option<Vec<u8>>,
+    /// How long headers and body together may take.
+    pub timeout: Duration,
+}
+
+/// Takes the body of an answer piece by piece, so that nobody has to hold one that is longer than what is kept of it.
+pub trait Sink {
+    /// Begins an answer of this status. The pieces of its body follow.
+    fn begin(&mut self, status: u16);
+
+    /// Takes the next piece of the body.
+    ///
+    /// # Errors
+    /// [`FetchError::TooLarge`] where the body is longer than allowed: the exchange fails with it.
+    fn take(&mut self, piece: &[u8]) -> Result<Flow, FetchError>;
+}
+
+/// Whether a [`Sink`] takes more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The next piece, where there is one.
+    More,
+    /// It knows enough: the rest is not read.
+    Enough,
+}
+
+/// Keeps a body whole, up to a length.
+struct Whole {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl Sink for Whole {
+    fn begin(&mut self, _: u16) {}
+
+    fn take(&mut self, piece: &[u8]) -> Result<Flow, FetchError> {
+        if self.bytes.len().saturating_add(piece.len()) > self.bytes_max {
+            return Err(FetchError::TooLarge);
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(Flow::More)
+    }
+}
+
+/// Why an exchange gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// No complete answer in time. The request may have been carried out.
+    Timeout,
+    /// The connection failed, before or after the request was sent; Workers do not say which.
+    Unreachable,
+    /// The body was longer than allowed.
+    TooLarge,
+    /// Nothing was sent: the HTTP request that this is for may send no more.
+    Exhausted,
+}

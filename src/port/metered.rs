@@ -1,0 +1,90 @@
+//! The port held to what one HTTP request may send.
+
+use std::time::Duration;
+
+use super::{
+    Admission, FetchError, Io, LimitKey, Limiter, LimiterFailure, Outbound, Policy, Port, Sink, StorageFailure, Store,
+    allowance::Allowance,
+};
+use crate::{
+    base::{clock::UnixMillis, future::Pending, http::Response, secret::Secret},
+    store::object::{Command, ObjectName, Reply},
+};
+
+/// Counts all that is sent to other hosts and to stored objects, and sends no more than the allowance has.
+pub struct Metered<'a> {
+    inner: Port<'a>,
+    /// What is left.
+    pub allowance: Allowance,
+}
+
+impl<'a> Metered<'a> {
+    /// The allowance of an HTTP request that arrives now.
+    pub fn new(inner: Port<'a>) -> Self {
+        Self { inner, allowance: Allowance::new(inner.io.now()) }
+    }
+
+    /// The port that counts.
+    pub fn port(&self) -> Port<'_> {
+        Port { io: self, limiter: self, store: self, ..self.inner }
+    }
+}
+
+impl Io for Metered<'_> {
+    fn exchange<'a>(&'a self, request: Outbound, sink: &'a mut dyn Sink) -> Pending<'a, Result<Response, FetchError>> {
+        if self.allowance.take_request() {
+            self.inner.io.exchange(request, sink)
+        } else {
+            Box::pin(async { Err(FetchError::Exhausted) })
+        }
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.inner.io.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pending<'_, ()> {
+        self.inner.io.sleep(duration)
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        self.inner.io.random(bytes);
+    }
+
+    fn may_send(&self, requests: u32) -> bool {
+        self.allowance.fits(requests)
+    }
+}
+
+impl Limiter for Metered<'_> {
+    fn admit<'a>(
+        &'a self,
+        key: &'a LimitKey,
+        policy: Policy,
+        cost: u32,
+    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
+        if self.allowance.take_object() {
+            self.inner.limiter.admit(key, policy, cost)
+        } else {
+            Box::pin(async { Err(LimiterFailure::Unavailable) })
+        }
+    }
+}
+
+impl Store for Metered<'_> {
+    fn object<'a>(&'a self, name: &'a ObjectName, command: &'a Command) -> Pending<'a, Result<Reply, StorageFailure>> {
+        if self.allowance.take_object() {
+            self.inner.store.object(name, command)
+        } else {
+            Box::pin(async { Err(StorageFailure) })
+        }
+    }
+
+    fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
+        if self.allowance.take_object() {
+            self.inner.store.kept_secret()
+        } else {
+            Box::pin(async { Err(StorageFailure) })
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The port: everything the service may ask of the outside world, one small trait for each concern. The Worker's edge and
+//! the test worlds implement them; what uses one names only that one. A further trait is an architectural change.
+
+pub mod allowance;
+mod assets;
+mod body;
+mod io;
+mod limiter;
+mod log;
+mod metered;
+mod store;
+
+pub use self::{
+    assets::Assets,
+    body::{BodyError, IncomingBody},
+    io::{FetchError, Flow, Io, Outbound, Sink},
+    limiter::{Admission, LimitKey, Limiter, LimiterFailure, Policy},
+    log::{Log, RequestLog},
+    metered::Metered,
+    store::{StorageFailure, Store},
+};
+
+/// The whole outside world.
+#[derive(Clone, Copy)]
+pub struct Port<'a> {
+    /// Other hosts, time and randomness.
+    pub io: &'a dyn Io,
+    /// Limits.
+    pub limiter: &'a dyn Limiter,
+    /// Stored objects.
+    pub store: &'a dyn Store,
+    /// The files of the landing page.
+    pub assets: &'a dyn Assets,
+    /// The log.
+    pub log: &'a dyn Log,
+}
+
+impl<'a> Port<'a> {
+    /// The port of one that implements all of it.
+    pub fn of<W: Io + Limiter + Store + Assets + Log>(world: &'a W) -> Self {
+        Self { io: world, limiter: world, store: world, assets: world, log: world }
+    }
+}
