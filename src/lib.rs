@@ -10,6 +10,7 @@
 
 pub mod app;
 pub mod base;
+pub mod catalogue;
 pub mod config;
 #[cfg(target_arch = "wasm32")]
 pub mod edge;

@@ -9,12 +9,12 @@ use crate::{
         scope::Scope,
         secret::Secret,
     },
+    catalogue::{Narrowing, NotNarrowed},
     config::{Config, Origin, is_loopback},
     mcp::Rejection,
     oauth,
     store::token::Token,
     tidbcloud::{ApiKey, SqlLogin},
-    tools::{NoView, View},
 };
 
 /// What a browser may send: the protocol's headers and ours.
@@ -42,7 +42,7 @@ pub(super) struct Caller {
     /// The caller's own SQL user, for the cluster or branch that it belongs to.
     pub(super) fallback: Option<SqlLogin>,
     /// What the address leaves of the tools.
-    pub(super) view: View,
+    pub(super) view: Narrowing,
 }
 
 /// What a caller proves itself with.
@@ -123,8 +123,8 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
             ));
         }
     }
-    let view =
-        View::parse(head.query.as_deref()).map_err(|NoView(why)| Refusal::malformed("QUERY_NOT_ALLOWED", why))?;
+    let view = Narrowing::parse(head.query.as_deref())
+        .map_err(|NotNarrowed(why)| Refusal::malformed("QUERY_NOT_ALLOWED", why))?;
     let (credential, fallback) = credentials(head, config)?;
     Ok(Door::Caller(Box::new(Caller { credential, fallback, view })))
 }

@@ -8,7 +8,7 @@ use crate::{
         clock::UnixMillis,
         http::{Head, Response},
     },
-    mcp::{Summary, tools::ToolErrorCode},
+    mcp::{Summary, outcome::ErrorCode},
     oauth::{self, Route},
     port::Port,
 };
@@ -37,13 +37,13 @@ pub(super) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     rpc_method: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool: Option<String>,
+    tool: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rpc_error_code: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) error_code: Option<ToolErrorCode>,
+    pub(super) error_code: Option<ErrorCode>,
     upstream_requests: u32,
     pub(super) bytes_in: usize,
     bytes_out: usize,

@@ -24,14 +24,16 @@ use crate::{
         scope::Scope,
         secret::Secret,
     },
+    catalogue::{self, Homes, Narrowing, Organization, Tools},
     config::{Config, Problem},
     limits::witness::{Pairs, Witness},
     mcp,
     oauth::{self, AccessRefused, Route, Session},
     port::{BodyError, IncomingBody, Metered, Port, RequestLog, StorageFailure},
+    sql::STATEMENT_BYTES_MAX,
     store::seal::Keyring,
     tidbcloud::{ApiKey, KeyWitness, Memory, Unwatched},
-    tools::{self, Homes, Organization, STATEMENT_BYTES_MAX, Tools, View},
+    tools,
 };
 
 /// 1 MiB: a statement of [`STATEMENT_BYTES_MAX`] is 384 KiB where JSON writes each byte of it as `\u00XX`. It is what the
@@ -208,7 +210,7 @@ impl<'a> App<'a> {
             return limiting::describe(taken_too.refusal(&line.request_id), &[&taken, &taken_too]);
         }
         let (scope, own) = session.as_ref().map_or((Scope::Read, None), |session| (session.scope, Some(&session.view)));
-        let Some(view) = caller.view.and(own.unwrap_or(&View::default())) else {
+        let Some(view) = caller.view.and(own.unwrap_or(&Narrowing::default())) else {
             let message =
                 "The client was allowed another cluster, branch or toolset than this URL names. Connect again.";
             let refusal = insufficient_scope(head, self.config, scope, message).response(&line.request_id);
@@ -259,17 +261,14 @@ impl<'a> App<'a> {
             Err(error) => return body_refused(error, &line.request_id),
         };
         line.bytes_in = bytes.len();
-        let parsed = match mcp::parse(&head.headers, &bytes, tools::normalize) {
+        let parsed = match mcp::parse(&head.headers, &bytes, tools::find) {
             Ok(parsed) => parsed,
             Err(rejection) => {
                 line.rpc_error_code = Some(rejection.error.code);
                 return rejection.response(&line.request_id);
             }
         };
-        let summary = parsed.summary();
-        // A name that no tool has is the caller's text.
-        let tool = summary.tool.map(|name| if tools::knows(&name) { name } else { "unknown".to_owned() });
-        line.describe(mcp::Summary { tool, ..summary });
+        line.describe(parsed.summary());
         if !admitted.may_be_tried && parsed.tool_calls().next().is_some() {
             return unavailable(&line.request_id);
         }
@@ -303,6 +302,7 @@ impl<'a> App<'a> {
         let mut aliases = vec![("setting", &self.config.aliases)];
         aliases.extend(admitted.session.map(|session| ("grant", &session.contents.aliases)));
         let tools = Tools {
+            catalogue: &tools::ALL,
             io: self.port().io,
             log: RequestLog { to: self.port().log, request_id: &request_id },
             allowance: &self.metered.allowance,
@@ -313,8 +313,8 @@ impl<'a> App<'a> {
             homes: &self.isolate.homes,
             secret: &secret,
             aliases: &aliases,
-            view: admitted.view,
-            view_is_own: admitted.session.is_some_and(|session| !session.view.is_everything()),
+            narrowing: admitted.view,
+            narrowing_is_own: admitted.session.is_some_and(|session| !session.view.is_everything()),
         };
         tools.allowance.share_among(parsed.tool_calls().count());
         let requests_min = requests_min(&parsed, &tools);
@@ -378,7 +378,7 @@ fn credential_parts<'a>(credential: &'a Credential, session: Option<&'a Session>
 struct Admitted<'a> {
     caller: &'a Caller,
     /// What its address and its token leave of the tools.
-    view: &'a View,
+    view: &'a Narrowing,
     session: Option<&'a Session>,
     /// Who watches over the keys.
     witness: &'a dyn KeyWitness,
@@ -392,7 +392,7 @@ impl<'a> Admitted<'a> {
     /// The organizations whose keys the caller has.
     fn organizations(&self, config: &'a Config) -> Vec<Organization<'a>> {
         let own = self.caller.fallback.as_ref();
-        let one = |key: &ApiKey| vec![Organization { name: "", authenticator: key.clone().into(), fallback: own }];
+        let one = |key: &ApiKey| vec![Organization { name: "", authenticator: key.clone().into(), own_login: own }];
         match (&self.caller.credential, self.session) {
             (Credential::Keys(key), _) => one(key),
             (_, Some(session)) if !session.is_owner => {
@@ -400,7 +400,7 @@ impl<'a> Admitted<'a> {
                     Some(Organization {
                         name: &organization.name,
                         authenticator: organization.credential.authenticator()?,
-                        fallback: own.or(organization.sql.as_ref()),
+                        own_login: own.or(organization.sql.as_ref()),
                     })
                 });
                 organizations.collect()
@@ -411,25 +411,25 @@ impl<'a> Admitted<'a> {
 }
 
 /// How many requests to TiDB Cloud the calls of a body take at least.
-fn requests_min(parsed: &mcp::Parsed, tools: &Tools<'_>) -> u32 {
+fn requests_min(parsed: &mcp::Parsed<&'static catalogue::Entry>, tools: &Tools<'_>) -> u32 {
     let none = serde_json::Map::new();
     parsed
         .tool_calls()
-        .map(|(name, arguments)| (name, arguments.unwrap_or(&none)))
-        .filter(|(name, arguments)| tools.lets_through(name, arguments))
-        .map(|(name, arguments)| tools::requests_min(name, arguments))
+        .map(|(tool, arguments)| (tool, arguments.unwrap_or(&none)))
+        .filter(|(tool, arguments)| tools.lets_through(tool, arguments))
+        .map(|(tool, arguments)| tool.requests_min(arguments))
         .sum()
 }
 
 /// What the calls of a body need beyond what was granted.
-fn lacking(granted: Scope, parsed: &mcp::Parsed, tools: &Tools<'_>) -> Option<Scope> {
+fn lacking(granted: Scope, parsed: &mcp::Parsed<&'static catalogue::Entry>, tools: &Tools<'_>) -> Option<Scope> {
     let none = serde_json::Map::new();
     parsed
         .tool_calls()
-        .map(|(name, arguments)| (name, arguments.unwrap_or(&none)))
+        .map(|(tool, arguments)| (tool, arguments.unwrap_or(&none)))
         // Nobody is asked for more on behalf of a call that fails anyway.
-        .filter(|(name, arguments)| tools.lets_through(name, arguments))
-        .filter_map(|(name, arguments)| tools::required_scope(name, arguments))
+        .filter(|(tool, arguments)| tools.lets_through(tool, arguments))
+        .map(|(tool, arguments)| tool.scope(arguments))
         .max()
         .filter(|scope| *scope > granted)
 }

@@ -7,6 +7,7 @@ pub mod hash;
 pub mod http;
 pub mod json;
 pub mod managed_name;
+pub(crate) mod schema;
 pub mod scope;
 pub mod secret;
 pub mod text;

@@ -12,8 +12,8 @@ mod http;
 mod json;
 pub mod jsonrpc;
 mod lifecycle;
+pub mod outcome;
 pub mod revision;
-pub mod schema;
 pub mod tools;
 
 #[cfg(test)]
@@ -25,8 +25,9 @@ pub use self::{http::precheck, json::text as json_text};
 use self::{
     json::{Document, Refusal},
     jsonrpc::{Id, Malformed, Message, Request, RpcError},
+    outcome::ErrorCode,
     revision::{Method, Revision},
-    tools::{CacheScope, ToolErrorCode, Toolbox},
+    tools::{CacheScope, Find, Tool, Toolbox},
 };
 use crate::base::http::{Headers, Response};
 
@@ -52,19 +53,28 @@ pub struct Server<'a> {
 
 /// A body that was read and has a revision to be served by.
 #[derive(Debug)]
-pub struct Parsed {
+pub struct Parsed<T> {
     revision: Revision,
-    content: Content,
+    content: Content<T>,
 }
 
 #[derive(Debug)]
-enum Content {
+enum Content<T> {
     /// A notification or a response: taken, and nothing to say.
     Accepted { method: &'static str },
     /// One request.
-    Request(Request),
-    /// A batch of 1 to 10, with what was wrong in those that could not be read.
-    Batch(Vec<Result<Message, Malformed>>),
+    Request(Posted<T>),
+    /// A batch of 1 to 10: requests, nothing where a message wants no answer, and what was wrong in those that could not be
+    /// read.
+    Batch(Vec<Result<Option<Posted<T>>, Malformed>>),
+}
+
+/// A request, and the tool that it calls.
+#[derive(Debug)]
+struct Posted<T> {
+    request: Request,
+    /// `None` where it calls none, or none that exists.
+    tool: Option<T>,
 }
 
 /// What the log says about a request. Every text is bounded and printable.
@@ -74,8 +84,8 @@ pub struct Summary {
     pub protocol_version: &'static str,
     /// The method where this server knows it, `batch`, or `unknown`.
     pub method: &'static str,
-    /// The tool asked for, in the alphabet and length of tool names; whether it exists is the toolbox's to say.
-    pub tool: Option<String>,
+    /// The tool that is called, or `unknown`.
+    pub tool: Option<&'static str>,
     /// What the client calls itself: at most 64 characters, others than printable ASCII replaced by `?`.
     pub client: Option<String>,
 }
@@ -88,7 +98,7 @@ pub struct Reply {
     /// JSON-RPC code of the (in a batch: first) protocol error.
     pub rpc_code: Option<i64>,
     /// Code of the (in a batch: first) failed tool call.
-    pub tool_error: Option<ToolErrorCode>,
+    pub tool_error: Option<ErrorCode>,
 }
 
 /// A request that was refused as a whole.
@@ -142,17 +152,18 @@ impl Rejection {
     }
 }
 
-/// Reads a body and finds the revision that serves it. `normalize` gives the arguments of tool calls their form.
+/// Reads a body and finds the revision that serves it. `find` finds the tool of each call, once, and gives its
+/// arguments their form.
 ///
 /// # Errors
 ///
 /// 400 with -32700 (not JSON), -32600 (not a message that may be posted), -32602 (`_meta` incomplete), -32020 (headers
 /// disagree with the body) or -32022 (revision not served), checked in this order.
-pub fn parse(headers: &Headers, body: &[u8], normalize: tools::Normalize) -> Result<Parsed, Rejection> {
+pub fn parse<T: Tool>(headers: &Headers, body: &[u8], find: Find<T>) -> Result<Parsed<T>, Rejection> {
     let value = match json::read(body) {
         Ok(Document::One(value)) => value,
         Ok(Document::Batch(values)) => {
-            return parse_batch(headers, values, normalize).map_err(|error| Rejection::bad_request(None, error));
+            return parse_batch(headers, values, find).map_err(|error| Rejection::bad_request(None, error));
         }
         Err(Refusal::Syntax(problem)) => {
             let error = RpcError::parse(format!("The body is not JSON: {problem}."));
@@ -163,11 +174,10 @@ pub fn parse(headers: &Headers, body: &[u8], normalize: tools::Normalize) -> Res
             return Err(Rejection::bad_request(None, error));
         }
     };
-    let message =
-        read_message(value, normalize).map_err(|Malformed { id, error }| Rejection::bad_request(id, error))?;
+    let message = Message::read(value).map_err(|Malformed { id, error }| Rejection::bad_request(id, error))?;
     match message {
         Message::Request(request) => match http::revision(headers, &request) {
-            Ok(revision) => Ok(Parsed { revision, content: Content::Request(request) }),
+            Ok(revision) => Ok(Parsed { revision, content: Content::Request(posted(request, revision, find)) }),
             Err(error) => Err(Rejection::bad_request(Some(request.id), error)),
         },
         // The modern revision defines no header rules for notifications, so none are applied.
@@ -185,34 +195,34 @@ pub fn parse(headers: &Headers, body: &[u8], normalize: tools::Normalize) -> Res
     }
 }
 
-/// A message; the arguments of a tool call are in their form from here on.
-fn read_message(value: Value, normalize: tools::Normalize) -> Result<Message, Malformed> {
-    let mut message = Message::read(value)?;
-    if let Message::Request(request) = &mut message
-        && request.method == Method::ToolsCall.as_str()
-    {
-        tools::normalize(&mut request.params, normalize);
-    }
-    Ok(message)
+fn posted<T>(mut request: Request, revision: Revision, find: Find<T>) -> Posted<T> {
+    let tool = match Method::find(revision, &request.method) {
+        Some(Method::ToolsCall) => tools::find(&mut request.params, find),
+        _ => None,
+    };
+    Posted { request, tool }
 }
 
-fn parse_batch(headers: &Headers, values: Vec<Value>, normalize: tools::Normalize) -> Result<Parsed, RpcError> {
+fn parse_batch<T>(headers: &Headers, values: Vec<Value>, find: Find<T>) -> Result<Parsed<T>, RpcError> {
     let Some(revision) = http::legacy_revision(headers).ok().filter(|revision| revision.has_batches()) else {
         return Err(RpcError::invalid_request("This protocol version has no batches: post one message."));
     };
     if values.is_empty() {
         return Err(RpcError::invalid_request("The batch is empty."));
     }
-    let messages: Vec<_> = values.into_iter().map(|value| read_message(value, normalize)).collect();
-    for message in &messages {
-        if let Ok(Message::Request(request)) = message {
-            if request.method == "initialize" {
+    let mut messages = Vec::with_capacity(values.len());
+    for value in values {
+        messages.push(match Message::read(value) {
+            Ok(Message::Request(request)) if request.method == "initialize" => {
                 return Err(RpcError::invalid_request("`initialize` must not be part of a batch."));
             }
-            if http::claims_modern(request) {
+            Ok(Message::Request(request)) if http::claims_modern(&request) => {
                 return Err(RpcError::invalid_request("A request of 2026-07-28 must not be part of a batch."));
             }
-        }
+            Ok(Message::Request(request)) => Ok(Some(posted(request, revision, find))),
+            Ok(Message::Notification { .. } | Message::Response) => Ok(None),
+            Err(malformed) => Err(malformed),
+        });
     }
     Ok(Parsed { revision, content: Content::Batch(messages) })
 }
@@ -225,7 +235,7 @@ fn notification_name(method: &str) -> &'static str {
         .unwrap_or("unknown")
 }
 
-impl Parsed {
+impl<T: Tool> Parsed<T> {
     /// How many messages to charge the sender for.
     pub fn messages(&self) -> usize {
         match &self.content {
@@ -235,47 +245,34 @@ impl Parsed {
     }
 
     /// The tools that are called, with their arguments where those are an object: one, or several of a batch.
-    pub fn tool_calls(&self) -> impl Iterator<Item = (&str, Option<&serde_json::Map<String, Value>>)> {
+    pub fn tool_calls(&self) -> impl Iterator<Item = (T, Option<&serde_json::Map<String, Value>>)> {
         let (one, batch) = match &self.content {
             Content::Accepted { .. } => (None, [].as_slice()),
             Content::Request(request) => (Some(request), [].as_slice()),
             Content::Batch(messages) => (None, messages.as_slice()),
         };
-        let of_batch = batch.iter().filter_map(|message| match message {
-            Ok(Message::Request(request)) => Some(request),
-            _ => None,
-        });
-        one.into_iter()
-            .chain(of_batch)
-            .filter(|request| matches!(Method::find(self.revision, &request.method), Some(Method::ToolsCall)))
-            .filter_map(|request| {
-                let name = request.params.get("name").and_then(Value::as_str)?;
-                Some((name, request.params.get("arguments").and_then(Value::as_object)))
-            })
+        let of_batch = batch.iter().filter_map(|message| message.as_ref().ok()?.as_ref());
+        one.into_iter().chain(of_batch).filter_map(|Posted { request, tool }| {
+            Some(((*tool)?, request.params.get("arguments").and_then(Value::as_object)))
+        })
     }
 
     /// What the log says about this request.
     pub fn summary(&self) -> Summary {
         let summary = |method| Summary { protocol_version: self.revision.as_str(), method, tool: None, client: None };
-        let request = match &self.content {
+        let Posted { request, tool } = match &self.content {
             Content::Accepted { method } => return summary(method),
             Content::Batch(_) => return summary("batch"),
-            Content::Request(request) => request,
+            Content::Request(posted) => posted,
         };
         let method = Method::find(self.revision, &request.method);
-        let tool = match method {
-            Some(Method::ToolsCall) => request.params.get("name").and_then(Value::as_str).filter(|n| tools::is_name(n)),
-            _ => None,
-        };
+        // A name that no tool has is the caller's text.
+        let tool = (method == Some(Method::ToolsCall)).then(|| tool.map_or("unknown", Tool::name));
         let client = match method {
             Some(Method::Initialize) => request.params.get("clientInfo").and_then(|info| info.get("name")?.as_str()),
             _ => http::client_name(request),
         };
-        Summary {
-            tool: tool.map(str::to_owned),
-            client: client.map(printable),
-            ..summary(method.map_or("unknown", Method::as_str))
-        }
+        Summary { tool, client: client.map(printable), ..summary(method.map_or("unknown", Method::as_str)) }
     }
 }
 
@@ -290,7 +287,7 @@ struct Success {
     /// For whom modern clients may keep it (schema `CacheableResult`).
     cache: Option<CacheScope>,
     /// The code, where it says that a tool call failed.
-    tool_error: Option<ToolErrorCode>,
+    tool_error: Option<ErrorCode>,
 }
 
 impl Success {
@@ -330,11 +327,11 @@ struct Answer {
     body: String,
     is_stream: bool,
     rpc_code: Option<i64>,
-    tool_error: Option<ToolErrorCode>,
+    tool_error: Option<ErrorCode>,
 }
 
 /// Answers. A batch is worked through in order, one message after the other.
-pub async fn dispatch(server: &Server<'_>, parsed: Parsed, toolbox: &impl Toolbox) -> Reply {
+pub async fn dispatch<B: Toolbox>(server: &Server<'_>, parsed: Parsed<B::Tool>, toolbox: &B) -> Reply {
     let Parsed { revision, content } = parsed;
     let silence = || Reply { response: no_store(Response::empty(202)), rpc_code: None, tool_error: None };
     match content {
@@ -349,13 +346,13 @@ pub async fn dispatch(server: &Server<'_>, parsed: Parsed, toolbox: &impl Toolbo
             let (mut bodies, mut rpc_code, mut tool_error) = (Vec::new(), None, None);
             for message in messages {
                 match message {
-                    Ok(Message::Request(request)) => {
+                    Ok(Some(request)) => {
                         let answer = answer(server, revision, request, toolbox).await;
                         rpc_code = rpc_code.or(answer.rpc_code);
                         tool_error = tool_error.or(answer.tool_error);
                         bodies.push(answer.body);
                     }
-                    Ok(Message::Notification { .. } | Message::Response) => {}
+                    Ok(None) => {}
                     Err(Malformed { id, error }) => {
                         rpc_code = rpc_code.or(Some(error.code));
                         bodies.push(error.answer(id.as_ref(), server.request_id));
@@ -370,8 +367,8 @@ pub async fn dispatch(server: &Server<'_>, parsed: Parsed, toolbox: &impl Toolbo
     }
 }
 
-async fn answer(server: &Server<'_>, revision: Revision, request: Request, toolbox: &impl Toolbox) -> Answer {
-    let Request { id, method, mut params } = request;
+async fn answer<B: Toolbox>(server: &Server<'_>, revision: Revision, posted: Posted<B::Tool>, toolbox: &B) -> Answer {
+    let Posted { request: Request { id, method, mut params }, tool } = posted;
     let refuse = |status, error: RpcError| Answer {
         status,
         body: error.answer(Some(&id), server.request_id),
@@ -393,7 +390,7 @@ async fn answer(server: &Server<'_>, revision: Revision, request: Request, toolb
         Method::PromptsList => tools::no_list(&params, "prompts"),
         Method::ResourcesRead => Err(lifecycle::no_resource(&params, revision)),
         Method::PromptsGet => Err(lifecycle::no_prompt(&params)),
-        Method::ToolsCall => tools::call(&mut params, toolbox, server.request_id).await,
+        Method::ToolsCall => tools::call(tool, &mut params, toolbox, server.request_id).await,
         Method::Listen => match lifecycle::check_filter(&params) {
             Ok(()) => {
                 let body = closed_subscription(server, &id);

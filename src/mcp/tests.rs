@@ -9,8 +9,10 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Parsed, Rejection, Reply, Server, Summary, dispatch, parse, precheck,
-    tools::{CacheScope, Listing, ToolError, ToolErrorCode, Toolbox, UpstreamAnswer},
+    Parsed, Rejection, Reply, Server, Summary, dispatch,
+    outcome::{ErrorCode, Outcome, ToolError, UpstreamAnswer},
+    parse, precheck,
+    tools::{CacheScope, Listing, Tool, Toolbox},
 };
 use crate::base::http::{Headers, Response};
 
@@ -575,7 +577,7 @@ fn results_in_both_eras() {
     for (post, result) in rows {
         let answer = post.send();
         assert_eq!(answer.json(), json!({"jsonrpc": "2.0", "id": 7, "result": result}));
-        assert_eq!(answer.tool_error, (result["isError"] == true).then_some(ToolErrorCode::NotFound));
+        assert_eq!(answer.tool_error, (result["isError"] == true).then_some(ErrorCode("NOT_FOUND")));
         post.check(&answer);
     }
 }
@@ -649,7 +651,7 @@ fn batch() {
             (json!(null), json!(-32600)),
         ]
     );
-    assert_eq!((answer.rpc_code, answer.tool_error), (Some(-32601), Some(ToolErrorCode::NotFound)));
+    assert_eq!((answer.rpc_code, answer.tool_error), (Some(-32601), Some(ErrorCode("NOT_FOUND"))));
     assert_eq!(post.parsed().messages(), 7);
     assert_eq!(post.summary(), Summary { protocol_version: "2025-03-26", method: "batch", tool: None, client: None });
 }
@@ -657,16 +659,19 @@ fn batch() {
 /// The log sees nothing of a client's that is long, unprintable or not a name.
 #[test]
 fn summaries() {
-    let summary = |protocol_version, method, tool: Option<&str>, client: Option<&str>| Summary {
+    let summary = |protocol_version, method, tool: Option<&'static str>, client: Option<&str>| Summary {
         protocol_version,
         method,
-        tool: tool.map(str::to_owned),
+        tool,
         client: client.map(str::to_owned),
     };
     let named = |name: &str| tool("echo", json!({})).meta(CLIENT, json!({"name": name, "version": "1"})).summary();
     let modern_version = "2026-07-28";
     assert_eq!(tool("echo", json!({})).summary(), summary(modern_version, "tools/call", Some("echo"), Some("client")));
-    assert_eq!(tool("DROP", json!({})).summary(), summary(modern_version, "tools/call", None, Some("client")));
+    assert_eq!(
+        tool("DROP", json!({})).summary(),
+        summary(modern_version, "tools/call", Some("unknown"), Some("client"))
+    );
     assert_eq!(modern("x\ny", json!({})).summary(), summary(modern_version, "unknown", None, Some("client")));
     assert_eq!(
         legacy("2025-06-18", "tools/list", json!({})).summary(),
@@ -898,8 +903,8 @@ impl Post {
         self.body.clone().unwrap_or_else(|| self.message.to_string().into_bytes())
     }
 
-    fn parsed(&self) -> Parsed {
-        parse(&self.headers.iter().cloned().collect(), &self.bytes_sent(), |_, _| {}).unwrap()
+    fn parsed(&self) -> Parsed<Named> {
+        parse(&self.headers.iter().cloned().collect(), &self.bytes_sent(), find).unwrap()
     }
 
     fn summary(&self) -> Summary {
@@ -911,7 +916,7 @@ impl Post {
         let headers: Headers = self.headers.iter().cloned().collect();
         let refused = match precheck(&headers) {
             Some(rejection) => rejection,
-            None => match parse(&headers, &self.bytes_sent(), |_, _| {}) {
+            None => match parse(&headers, &self.bytes_sent(), find) {
                 Ok(parsed) => {
                     parsed.summary();
                     return block_on(dispatch(&SERVER, parsed, &Tools));
@@ -995,24 +1000,40 @@ const TOOLS: &str =
 /// One tool that says what it was told, and one that never succeeds.
 struct Tools;
 
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+struct Named(&'static str);
+
+impl Tool for Named {
+    fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+fn find(name: &str, _: &mut Map<String, Value>) -> Option<Named> {
+    ["echo", "fail"].into_iter().find(|known| *known == name).map(Named)
+}
+
 impl Toolbox for Tools {
     fn list(&self) -> Listing<'_> {
         Listing { tools: TOOLS.into(), cache: CacheScope::Public }
     }
 
-    fn has(&self, name: &str) -> bool {
-        ["echo", "fail"].contains(&name)
+    type Tool = Named;
+
+    fn offers(&self, _: Named) -> bool {
+        true
     }
 
-    async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<String, ToolError> {
+    async fn call(&self, Named(name): Named, arguments: Map<String, Value>) -> Outcome {
         if name == "echo" {
-            return Ok(json!({"echo": arguments}).to_string());
+            return Outcome::Complete(json!({"echo": arguments}).to_string());
         }
-        let error = ToolError::new(ToolErrorCode::NotFound, "Nothing has this name.");
+        let error = ToolError::new(ErrorCode("NOT_FOUND"), "Nothing has this name.");
         let mut error = error.hint("Call `list` and use a name from it.").retryable();
         error.retry_after_seconds = Some(2);
         error.upstream = Some(Box::new(UpstreamAnswer { status: Some(404), code: Some("5".to_owned()) }));
-        Err(error)
+        Outcome::Failed(Box::new(error))
     }
 
     fn boundary(&self) -> String {

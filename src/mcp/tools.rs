@@ -1,6 +1,6 @@
-//! What a tool is to the protocol: a definition, and a call that ends in a result or an error written for the model.
+//! What a tool is to the protocol: a definition, and a call that has an outcome.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Success, fence,
     jsonrpc::{RpcError, clip},
+    outcome::{Outcome, ToolError},
 };
 use crate::base::text::spelled_out;
 
@@ -43,132 +44,6 @@ pub struct Definition {
     pub annotations: Annotations,
 }
 
-/// Stable codes of failed tool calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[expect(missing_docs, reason = "the meaning of each code is in docs/errors.md, which a test holds against this list")]
-pub enum ToolErrorCode {
-    InvalidArgument,
-    NotFound,
-    AmbiguousName,
-    UnauthenticatedUpstream,
-    PermissionDenied,
-    RateLimited,
-    StorageUnavailable,
-    RateLimitedUpstream,
-    UpstreamTimeout,
-    UpstreamUnavailable,
-    UpstreamInvalidResponse,
-    DeadlineExceeded,
-    Conflict,
-    FailedPrecondition,
-    QuotaExceeded,
-    SqlRejected,
-    ReadOnlyViolation,
-    SqlError,
-    ResultTooLarge,
-    RequestsExhausted,
-    OutcomeUnknown,
-    Internal,
-}
-
-impl fmt::Display for ToolErrorCode {
-    /// As on the wire: `NOT_FOUND`.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(formatter)
-    }
-}
-
-/// What an upstream said, for whoever has to ask its support.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct UpstreamAnswer {
-    /// HTTP status.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// Its own code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-}
-
-/// A failed call, written for the model: what happened, and what to do next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ToolError {
-    /// Stable code.
-    pub code: ToolErrorCode,
-    /// What happened, in whole sentences that name the word or argument at fault.
-    pub message: String,
-    /// One thing to do next, in a whole sentence.
-    pub hint: String,
-    /// Whether the same call can succeed later, and is safe to repeat.
-    pub retryable: bool,
-    /// Seconds to wait before that.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_after_seconds: Option<u64>,
-    /// What the upstream said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<Box<UpstreamAnswer>>,
-    /// What took effect before the failure, where a call does several things.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub details: Option<Value>,
-    /// What was wrong with this server, for its log alone.
-    #[serde(skip)]
-    pub cause: Option<Box<str>>,
-}
-
-/// What happened, without advice yet. An error that leaves the model without a next step cannot be made.
-#[must_use]
-pub struct Unadvised {
-    code: ToolErrorCode,
-    message: String,
-}
-
-impl Unadvised {
-    /// The error with what to do next.
-    pub fn hint(self, hint: impl Into<String>) -> ToolError {
-        ToolError {
-            code: self.code,
-            message: self.message,
-            hint: sentence(hint.into()),
-            retryable: false,
-            retry_after_seconds: None,
-            upstream: None,
-            details: None,
-            cause: None,
-        }
-    }
-}
-
-impl ToolError {
-    /// What happened: an error that repeating the call will not mend, once it says what to do next.
-    #[expect(clippy::new_ret_no_self, reason = "there is no error without advice")]
-    pub fn new(code: ToolErrorCode, message: impl Into<String>) -> Unadvised {
-        Unadvised { code, message: sentence(message.into()) }
-    }
-
-    /// A fault of this server: the cause goes to the log, and nothing of it to the caller.
-    pub fn fault(cause: impl Into<Box<str>>) -> Self {
-        let error = Self::new(ToolErrorCode::Internal, "This server failed.");
-        Self { cause: Some(cause.into()), ..error.hint("Report the request id to whoever runs it.") }
-    }
-
-    /// The same error, marked as worth repeating.
-    #[must_use]
-    pub fn retryable(mut self) -> Self {
-        self.retryable = true;
-        self
-    }
-}
-
-/// A text with an end mark: what an upstream or a database says often has none, and the next sentence follows it.
-fn sentence(mut text: String) -> String {
-    text.truncate(text.trim_end_matches([' ', '\n', ':', ';', ',']).len());
-    if !text.ends_with(['.', '!', '?', '\u{2026}']) {
-        text.push('.');
-    }
-    text
-}
-
 /// Who may be given what somebody was answered (MCP schema `CacheableResult`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CacheScope {
@@ -196,25 +71,32 @@ pub struct Listing<'a> {
     pub cache: CacheScope,
 }
 
+/// A tool, found once by the name that a caller gave.
+pub trait Tool: Copy {
+    /// Its name.
+    fn name(self) -> &'static str;
+}
+
+/// Finds a tool by its name, and gives the arguments of the call the form that its schema says.
+pub type Find<T> = fn(name: &str, arguments: &mut Map<String, Value>) -> Option<T>;
+
 /// The tools of one caller, as the protocol sees them.
 #[expect(async_fn_in_trait, reason = "single-threaded: no caller needs `Send`")]
 pub trait Toolbox {
+    /// One of them.
+    type Tool: Tool;
+
     /// All of them.
     fn list(&self) -> Listing<'_>;
 
-    /// Whether a tool of exactly this name can be called.
-    fn has(&self, name: &str) -> bool;
+    /// Whether this caller has a tool that exists.
+    fn offers(&self, tool: Self::Tool) -> bool;
 
-    /// Calls a tool that [`Toolbox::has`]; the text is a JSON object that satisfies its output schema.
-    async fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<String, ToolError>;
+    /// Calls a tool that it [offers](Toolbox::offers).
+    async fn call(&self, tool: Self::Tool, arguments: Map<String, Value>) -> Outcome;
 
     /// A word of letters and digits, at most 64 of them, that is new for each result and cannot be guessed.
     fn boundary(&self) -> String;
-}
-
-/// Whether this could be the name of a [`Definition`].
-pub(super) fn is_name(name: &str) -> bool {
-    (1..=40).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
 }
 
 /// `tools/list`. The array was serialized once; it is copied here, not parsed or built again.
@@ -238,23 +120,22 @@ fn page(params: &Map<String, Value>, name: &str, items: &str, cache: CacheScope)
     Ok(Success::cacheable(format!(r#"{{"{name}":{items}}}"#), cache))
 }
 
-/// Gives the arguments of a call the form that the tool's schema says; which form that is only the toolbox knows.
-pub type Normalize = fn(tool: &str, arguments: &mut Map<String, Value>);
-
-/// Puts the arguments of a `tools/call` into their form before anybody reads them.
-pub(super) fn normalize(params: &mut Map<String, Value>, normalize: Normalize) {
-    let name = params.get("name").and_then(Value::as_str).map(str::to_owned);
-    if let (Some(name), Some(Value::Object(arguments))) = (name, params.get_mut("arguments")) {
-        normalize(&name, arguments);
+/// The tool of a `tools/call`, where there is one of this name; its arguments have their form from here on.
+pub(super) fn find<T>(params: &mut Map<String, Value>, find: Find<T>) -> Option<T> {
+    let name = params.get("name").and_then(Value::as_str)?.to_owned();
+    match params.get_mut("arguments") {
+        Some(Value::Object(arguments)) => find(&name, arguments),
+        _ => find(&name, &mut Map::new()),
     }
 }
 
 /// `tools/call`. An unknown tool and parameters of the wrong shape are protocol errors; whatever is wrong with the
 /// arguments themselves is the tool's to say, so that the model can mend it.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/tools#error-handling>
-pub(super) async fn call(
+pub(super) async fn call<B: Toolbox>(
+    tool: Option<B::Tool>,
     params: &mut Map<String, Value>,
-    toolbox: &impl Toolbox,
+    toolbox: &B,
     request_id: &str,
 ) -> Result<Success, RpcError> {
     let arguments = match params.remove("arguments") {
@@ -265,21 +146,21 @@ pub(super) async fn call(
     let Some(name) = params.get("name").and_then(Value::as_str) else {
         return Err(RpcError::invalid_params("`name` must be a string. Send the name of a tool."));
     };
-    if !toolbox.has(name) {
+    let Some(tool) = tool.filter(|tool| toolbox.offers(*tool)) else {
         return Err(RpcError::invalid_params(format!(
             "Unknown tool: {}. Call tools/list to see the names.",
             clip(name)
         )));
-    }
-    Ok(match toolbox.call(name, arguments).await {
-        Ok(structured) => Success::object(fence::result(&structured, &toolbox.boundary())),
-        Err(error) => failed(&error, request_id),
+    };
+    Ok(match toolbox.call(tool, arguments).await {
+        Outcome::Complete(structured) => Success::object(fence::result(&structured, &toolbox.boundary())),
+        Outcome::Failed(error) => failed(&error, request_id),
     })
 }
 
 /// A failed call as a result: the model reads the text, programs read `structuredContent.error`.
 fn failed(error: &ToolError, request_id: &str) -> Success {
-    let text = format!("{} {} [{}, request {request_id}]", error.message, error.hint, error.code);
+    let text = format!("{} {} [{}, request {request_id}]", error.message, error.hint, error.code.0);
     let mut structured = json!(error);
     if let Some(members) = structured.as_object_mut() {
         members.insert("requestId".into(), request_id.into());

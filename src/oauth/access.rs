@@ -3,12 +3,12 @@
 use super::{Contents, Server, resource, short};
 use crate::{
     base::scope::Scope,
+    catalogue::Narrowing,
     store::{
         grant::{Command, Opened, Reply},
         seal::{Keyring, base64url, same},
         token::{Kind, Token},
     },
-    tools::View,
 };
 
 /// What an access token stands for, for one request.
@@ -22,7 +22,7 @@ pub struct Session {
     /// Whether the owner allowed it, whose keys are settings.
     pub is_owner: bool,
     /// What the addresses that the token was asked for leave of the tools.
-    pub view: View,
+    pub view: Narrowing,
 }
 
 /// Why a token opens nothing.
@@ -67,7 +67,7 @@ impl Server<'_> {
             .and_then(|text| Contents::read(&text))
             .ok_or(AccessRefused::Invalid)?;
         // A view that is not read any more leaves nothing.
-        let view = View::try_from(opened.view).ok().and_then(|view| contents.view.and(&view));
+        let view = Narrowing::try_from(opened.view).ok().and_then(|view| contents.view.and(&view));
         Ok(Session {
             scope: opened.scope.0,
             view: view.ok_or(AccessRefused::Invalid)?,

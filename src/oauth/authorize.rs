@@ -18,12 +18,12 @@ use crate::{
         http::{Head, Response},
         scope::Scope,
     },
+    catalogue::Narrowing,
     config::{Origin, is_loopback},
     store::{
         seal::{base64url, fingerprint, random},
         transaction::LIFE_MILLIS,
     },
-    tools::View,
 };
 
 /// What a client sends along and gets back; 2 KiB is far more than any is known to send.
@@ -47,8 +47,8 @@ pub(super) struct Asked {
     pub(super) challenge: String,
     pub(super) scope: String,
     /// What the resource leaves of the tools.
-    #[serde(default, skip_serializing_if = "View::is_everything")]
-    pub(super) view: View,
+    #[serde(default, skip_serializing_if = "Narrowing::is_everything")]
+    pub(super) view: Narrowing,
     /// SHA-256 of the token that form and cookie carry.
     pub(super) csrf: String,
     /// Milliseconds since 1970.
@@ -65,7 +65,7 @@ pub(super) const PURPOSE: &str = "consent page v1";
 struct Request {
     challenge: String,
     scope: Scope,
-    view: View,
+    view: Narrowing,
 }
 
 /// An error of a request whose client and redirect URI are known.
@@ -190,14 +190,14 @@ impl Server<'_> {
 
     /// What every `resource` (RFC 8707 section 2) leaves of the tools. `None` where one is not our endpoint. Clients that are
     /// older than the parameter leave it out, and one without a value is left out too (RFC 6749 section 3.1).
-    pub(super) fn view_of(&self, fields: &Fields) -> Option<View> {
+    pub(super) fn view_of(&self, fields: &Fields) -> Option<Narrowing> {
         let mut named = fields.all("resource").filter(|text| !text.is_empty());
-        named.try_fold(View::default(), |view, text| view.and(&self.view_of_resource(text)?))
+        named.try_fold(Narrowing::default(), |view, text| view.and(&self.view_of_resource(text)?))
     }
 
     /// The endpoint is the only resource there is: the origin stands for it, as some clients have it, and so does the endpoint
     /// with a slash behind it.
-    fn view_of_resource(&self, text: &str) -> Option<View> {
+    fn view_of_resource(&self, text: &str) -> Option<Narrowing> {
         let (address, query) = match text.split_once('?') {
             Some((address, query)) => (address, Some(query)),
             None => (text, None),
@@ -207,7 +207,7 @@ impl Server<'_> {
         let is_text = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\\".contains(&byte));
         let is_plain = is_text && url.username().is_empty() && url.password().is_none();
         let is_ours = Origin::of(&url) == *self.origin && (url.path() == "/" || is_endpoint(url.path()));
-        if is_plain && is_ours { View::parse(query).ok() } else { None }
+        if is_plain && is_ours { Narrowing::parse(query).ok() } else { None }
     }
 
     /// The consent page, with what `more` says on top.

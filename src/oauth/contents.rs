@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     base::{clock::UnixMillis, json, secret::Secret},
+    catalogue::Narrowing,
     tidbcloud::{ApiKey, Authenticator, BearerToken, SqlLogin, alias::Aliases},
-    tools::View,
 };
 
 /// Organizations of one grant: sets of keys on one page.
@@ -21,7 +21,7 @@ pub struct Contents {
     /// Short names for clusters.
     pub aliases: Aliases,
     /// What the address that the client connected to left of the tools: the person saw it.
-    pub view: View,
+    pub view: Narrowing,
 }
 
 /// One organization of TiDB Cloud.
@@ -86,8 +86,8 @@ struct Written {
     organizations: Vec<WrittenOrganization>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     aliases: BTreeMap<String, String>,
-    #[serde(default, skip_serializing_if = "View::is_everything")]
-    view: View,
+    #[serde(default, skip_serializing_if = "Narrowing::is_everything")]
+    view: Narrowing,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -172,7 +172,7 @@ impl WrittenOrganization {
 
 impl Contents {
     /// The text that is sealed, with what the address leaves.
-    pub(super) fn write(&self, view: &View) -> Option<String> {
+    pub(super) fn write(&self, view: &Narrowing) -> Option<String> {
         let aliases = self.aliases.iter().map(|(alias, id)| (alias.to_owned(), id.to_string())).collect();
         let organizations = self.organizations.iter().map(WrittenOrganization::of).collect();
         serde_json::to_string(&Written { organizations, aliases, view: view.clone() }).ok()

@@ -8,7 +8,7 @@ use crate::{
         http::{Head, Response, is_query},
         scope::Scope,
     },
-    tools::{NoView, View},
+    catalogue::{Narrowing, NotNarrowed},
 };
 
 /// Five minutes: it changes only with a deployment's settings.
@@ -18,7 +18,7 @@ impl Server<'_> {
     /// RFC 9728 section 2. Each address that the endpoint takes is a resource of its own here, with one document.
     pub(super) fn protected_resource(&self, head: &Head) -> Response {
         let query = head.query.as_deref();
-        if let Err(NoView(why)) = View::parse(query) {
+        if let Err(NotNarrowed(why)) = Narrowing::parse(query) {
             let (status, error) =
                 if query.is_none_or(is_query) { (404, "not_found") } else { (400, "invalid_request") };
             return json_error(status, error, why);

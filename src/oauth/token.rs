@@ -16,13 +16,13 @@ use crate::{
         http::{Head, Response},
         scope::Scope,
     },
+    catalogue::Narrowing,
     store::{
         grant::{ACCESS_DESTROY_SECONDS, ACCESS_SECONDS, Access, Command, Pair, Refresh, Reply, StoredScope},
         seal::{DataKey, base64url},
         token::{Kind, Token},
     },
     tidbcloud::OAuthError,
-    tools::View,
 };
 
 /// A verifier has 43 to 128 unreserved characters (RFC 7636 section 4.1).
@@ -111,7 +111,7 @@ impl Server<'_> {
     }
 
     /// A form, of parameters that stand once each; and what its resource leaves of the tools.
-    pub(super) async fn read_form(&self, head: &Head, body: &[u8]) -> Result<(Fields, View), NoTokens> {
+    pub(super) async fn read_form(&self, head: &Head, body: &[u8]) -> Result<(Fields, Narrowing), NoTokens> {
         let fields = Fields::parse(body);
         let token = fields
             .iter()
@@ -151,7 +151,7 @@ impl Server<'_> {
         Token::parse(text, self.keyring).filter(|token| token.kind == kind).ok_or(INVALID_GRANT)
     }
 
-    async fn redeem(&self, fields: &Fields, view: View, client_id: &str) -> Result<String, NoTokens> {
+    async fn redeem(&self, fields: &Fields, view: Narrowing, client_id: &str) -> Result<String, NoTokens> {
         let code = self.read_token(fields.one("code")?, Kind::Code, "code is missing.")?;
         let redirect_uri = fields.one("redirect_uri")?.unwrap_or_default();
         let verifier = fields.one("code_verifier")?.unwrap_or_default();
@@ -192,7 +192,7 @@ impl Server<'_> {
         }
     }
 
-    async fn refresh(&self, fields: &Fields, view: View, client_id: &str) -> Result<String, NoTokens> {
+    async fn refresh(&self, fields: &Fields, view: Narrowing, client_id: &str) -> Result<String, NoTokens> {
         let token = self.read_token(fields.one("refresh_token")?, Kind::Refresh, "refresh_token is missing.")?;
         let (hash, client_id) = (token.fingerprint(), client_id.to_owned());
         let open = Command::OpenRefresh { hash: hash.clone(), family: token.family(), client_id: client_id.clone() };
@@ -310,7 +310,7 @@ impl Server<'_> {
 struct May {
     scope: Scope,
     /// What its resource leaves of the tools.
-    view: View,
+    view: Narrowing,
 }
 
 /// How long an access token lives, in seconds.

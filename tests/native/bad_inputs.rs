@@ -184,7 +184,7 @@ fn not_ready(row: &Row) {
 
 #[test]
 fn what_is_exempt_is_not_there() {
-    for (definition, _) in tools::definitions() {
+    for definition in tools::ALL.entries().iter().map(|tool| &tool.definition) {
         assert!(definition.input_schema["properties"].get("confirm").is_none(), "{} confirms", definition.name);
     }
 }
@@ -197,9 +197,11 @@ fn the_table_knows_every_argument_of_every_tool() {
         .iter()
         .map(|(name, required, optional)| (*name, (names(required), &names(required) | &names(optional))))
         .collect();
-    let defined: BTreeMap<&str, (BTreeSet<String>, BTreeSet<String>)> = tools::definitions()
+    let defined: BTreeMap<&str, (BTreeSet<String>, BTreeSet<String>)> = tools::ALL
+        .entries()
         .iter()
-        .map(|(definition, _)| {
+        .map(|tool| &tool.definition)
+        .map(|definition| {
             let schema = &definition.input_schema;
             let required = schema["required"].as_array().into_iter().flatten();
             let required = required.map(|name| name.as_str().expect("a name").to_owned()).collect();

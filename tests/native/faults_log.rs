@@ -4,10 +4,13 @@ use std::cell::RefCell;
 
 use mcp_server_tidbcloud::{
     base::secret::Secret,
-    mcp::tools::{ToolErrorCode, Toolbox},
+    catalogue::{Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Tool, Tools, Toolset, code},
+    mcp::{
+        outcome::{Outcome, ToolError},
+        tools::Toolbox,
+    },
     port::{Io, allowance::Allowance},
     tidbcloud::{ApiKey, Memory, Unwatched},
-    tools::{Homes, Organization, Tools, View},
 };
 use serde_json::{Value, json};
 
@@ -61,14 +64,33 @@ fn a_tool_that_does_not_exist_is_not_named_in_the_log() {
     assert_eq!(named, ["unknown", "tidbcloud_list_regions"]);
 }
 
+/// A tool that fails whatever it is given.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Broken {}
+
+impl Tool for Broken {
+    const NAME: &'static str = "broken";
+    const TITLE: &'static str = "Broken";
+    const EFFECT: Effect = Effect::Read;
+    type Output = Value;
+
+    async fn call(self, _: &Context<'_>) -> Result<Value, ToolError> {
+        Err(ToolError::fault("what it was made of fell apart"))
+    }
+}
+
+static BROKEN: Catalogue = Catalogue::new(&[Group { toolset: Toolset::Organization, tools: &[Entry::of::<Broken>] }]);
+
 #[test]
 fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
     let server = Native::new();
     let (public, private) = keys("owner");
     let key = ApiKey::new(public, private).expect("a key");
-    let organizations = [Organization { name: "", authenticator: key.into(), fallback: None }];
-    let (memory, homes, secret, view) = (Memory::new(), Homes::default(), Secret::new("canary"), View::default());
+    let organizations = [Organization { name: "", authenticator: key.into(), own_login: None }];
+    let (memory, homes, secret, narrowing) =
+        (Memory::new(), Homes::default(), Secret::new("canary"), Narrowing::default());
     let tools = Tools {
+        catalogue: &BROKEN,
         io: &server.world,
         log: server.world.request_log(),
         allowance: &Allowance::new(server.world.now()),
@@ -79,13 +101,16 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
         homes: &homes,
         secret: &secret,
         aliases: &[],
-        view: &view,
-        view_is_own: false,
+        narrowing: &narrowing,
+        narrowing_is_own: false,
     };
-    let error = block_on(tools.call("tidbcloud_no_such_tool", serde_json::Map::new())).expect_err("a fault");
-    assert_eq!(error.code, ToolErrorCode::Internal);
+    let tool = BROKEN.find(Broken::NAME, &mut serde_json::Map::new()).expect("the tool");
+    let Outcome::Failed(error) = block_on(tools.call(tool, serde_json::Map::new())) else {
+        panic!("it cannot succeed")
+    };
+    assert_eq!(error.code, code::INTERNAL);
     let told = serde_json::to_string(&error).expect("JSON");
     let logged = events(&server, "fault");
     let cause = logged[0]["cause"].as_str().expect("a cause");
-    assert!(!told.contains(cause) && logged[0]["tool"] == "tidbcloud_no_such_tool", "{told}");
+    assert!(!told.contains(cause) && logged[0]["tool"] == Broken::NAME, "{told}");
 }

@@ -16,6 +16,7 @@ use mcp_server_tidbcloud::{
         http::{Headers, Response},
         secret::Secret,
     },
+    catalogue::Narrowing,
     config::{Config, Origin},
     mcp,
     oauth::{client, form::Fields, redirect::RedirectUri},
@@ -31,7 +32,7 @@ use mcp_server_tidbcloud::{
         Hosts, Memory, PageToken, Query, RegionName, SqlLogin, SqlUserName, Target, Timestamp, Unwatched,
         alias::Aliases,
     },
-    tools::{self, View},
+    tools,
 };
 use proptest::{
     prelude::*,
@@ -84,7 +85,7 @@ fn bodies_of_the_protocol() {
     fuzz((headers, bytes), |(headers, bytes)| {
         let headers: Headers = headers.into_iter().collect();
         let _ = mcp::precheck(&headers);
-        if let Ok(parsed) = mcp::parse(&headers, &bytes, tools::normalize) {
+        if let Ok(parsed) = mcp::parse(&headers, &bytes, tools::find) {
             prop_assert!(parsed.messages() >= 1 && parsed.messages() <= 10);
             let _ = parsed.summary();
             prop_assert!(parsed.tool_calls().count() <= parsed.messages());
@@ -113,7 +114,7 @@ fn sql_for_both_tools() {
 #[test]
 fn queries_of_the_endpoint() {
     fuzz(text("((readonly|toolsets|cluster|branch)=[a-z0-9,%+]{0,9}&?){0,4}"), |query| {
-        if let Err(problem) = View::parse(Some(&query)) {
+        if let Err(problem) = Narrowing::parse(Some(&query)) {
             prop_assert!(problem.0.is_ascii());
         }
         Ok(())

@@ -15,9 +15,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tidbcloud", &["base", "port", "sql"]),
     ("config", &["base", "port", "tidbcloud"]),
     ("limits", &["base", "port", "store", "tidbcloud"]),
-    ("tools", &["base", "mcp", "port", "sql", "tidbcloud"]),
-    ("oauth", &["base", "config", "limits", "port", "store", "tidbcloud", "tools"]),
-    ("app", &["base", "config", "limits", "mcp", "oauth", "port", "store", "tidbcloud", "tools"]),
+    ("catalogue", &["base", "mcp", "port", "tidbcloud"]),
+    ("tools", &["base", "catalogue", "sql", "tidbcloud"]),
+    ("oauth", &["base", "catalogue", "config", "limits", "port", "store", "tidbcloud"]),
+    ("app", &["base", "catalogue", "config", "limits", "mcp", "oauth", "port", "sql", "store", "tidbcloud", "tools"]),
 ];
 
 /// Words that do not belong outside the edge, and why.
@@ -89,12 +90,15 @@ fn the_arrows_run_one_way() {
         }
         let (_, allowed) =
             ARROWS.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("{module} has no arrows"));
-        for import in imports(&text) {
-            assert!(import == module || allowed.contains(&import.as_str()), "{relative} imports {import}");
-            checked += 1;
-        }
         let code: String =
             text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        for import in imports(&code) {
+            assert!(
+                import == module || allowed.contains(&import.as_str()),
+                "{relative} imports {import}, which stands after {module}: see ARROWS"
+            );
+            checked += 1;
+        }
         for (word, why) in FORBIDDEN {
             assert!(!code.contains(word), "{relative} says {word}: {why}");
         }

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, fs};
 
-use mcp_server_tidbcloud::tools;
 use serde_json::Value;
 
 use crate::{
@@ -35,10 +34,7 @@ impl Judge for Schemas {
         }
         assert_eq!(&fenced(result), structured, "{tool}");
         let validator = self.0.entry(tool.to_owned()).or_insert_with(|| {
-            let (definition, _) = tools::definitions()
-                .iter()
-                .find(|(definition, _)| definition.name == tool)
-                .unwrap_or_else(|| panic!("no tool {tool}"));
+            let definition = crate::world::definition(tool);
             jsonschema::validator_for(&definition.output_schema).expect("a schema")
         });
         if let Err(error) = validator.validate(structured) {

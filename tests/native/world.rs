@@ -19,11 +19,13 @@ use mcp_server_tidbcloud::{
     },
     config::Config,
     limits::bucket::Bucket,
+    mcp::tools::Definition,
     port::{
         Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
         Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store,
     },
     store::object::{self, Command, ObjectName, Reply},
+    tools,
 };
 use serde_json::Value;
 use tidbcloud_sandbox::{
@@ -407,4 +409,10 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("a future waits for something that the world does not have"),
     }
+}
+
+/// What clients are told of a tool.
+pub fn definition(tool: &str) -> &'static Definition {
+    let found = tools::ALL.find(tool, &mut serde_json::Map::new());
+    &found.unwrap_or_else(|| panic!("there is no tool {tool}")).definition
 }

@@ -27,7 +27,7 @@ fn call(server: &mut Native, name: &str, arguments: Value) -> Value {
 /// The arguments as everybody reads them.
 fn settled(name: &str, arguments: &Value) -> Value {
     let mut arguments = arguments.as_object().expect("an object").clone();
-    tools::normalize(name, &mut arguments);
+    tools::find(name, &mut arguments).expect("a tool");
     Value::Object(arguments)
 }
 
@@ -35,7 +35,7 @@ fn settled(name: &str, arguments: &Value) -> Value {
 fn every_argument() -> Vec<(&'static str, String, Value, Value)> {
     let mut all = Vec::new();
     for (name, required, optional) in arguments() {
-        let (definition, _) = tools::definitions().iter().find(|(tool, _)| tool.name == name).expect("a tool");
+        let definition = crate::world::definition(name);
         let properties = definition.input_schema["properties"].as_object().expect("properties");
         for (argument, schema) in properties {
             let value = required.get(argument).or_else(|| optional.get(argument)).expect("a good value");
@@ -323,8 +323,8 @@ proptest! {
         at in any::<prop::sample::Index>(),
         values in prop::collection::vec(("[a-zA-Z]{1,8}|pageSize|sql|labels|cluster|action", "\\PC{0,8}|[0-9.e-]{0,6}|\\[\"a\"\\]|\\{\\}"), 0..6),
     ) {
-        let tools = tools::definitions();
-        let name = tools[at.index(tools.len())].0.name;
+        let tools = tools::ALL.entries();
+        let name = tools[at.index(tools.len())].name();
         let arguments: Map<String, Value> = values.into_iter().map(|(name, text)| (name, json!(text))).collect();
         let once = settled(name, &Value::Object(arguments.clone()));
         prop_assert_eq!(settled(name, &once), once.clone());

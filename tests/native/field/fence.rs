@@ -48,7 +48,7 @@ fn call(server: &mut Native, name: &str, arguments: Value) -> Value {
 /// Every tool with arguments that succeed, in an order in which they do.
 fn calls() -> Vec<(&'static str, Value)> {
     let mut calls: Vec<_> = arguments().into_iter().map(|(name, required, _)| (name, required)).collect();
-    let all: BTreeSet<_> = tools::definitions().iter().map(|(definition, _)| definition.name).collect();
+    let all: BTreeSet<_> = tools::ALL.entries().iter().map(|tool| tool.name()).collect();
     assert_eq!(calls.iter().map(|(name, _)| *name).collect::<BTreeSet<_>>(), all);
     let turn = |name: &str| match name {
         name if name.contains("create") => 0,

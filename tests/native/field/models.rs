@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mcp_server_tidbcloud::{
-    mcp::tools::ToolError,
+    mcp::outcome::ToolError,
     tidbcloud::{Answer, ApiError, NotTried, SqlFailure},
     tools,
 };
@@ -53,7 +53,7 @@ fn every_argument_says_its_type_and_what_it_is() {
     let token = crate::support::oauth::Tokens::of(&server.send(form("/token", &flow.redemption(&code)))).access;
     let answer = server.send(with_token(list(), &token)).json();
     let tools = answer["result"]["tools"].as_array().expect("tools").clone();
-    assert_eq!(tools.len(), tools::definitions().len());
+    assert_eq!(tools.len(), tools::ALL.entries().len());
     for tool in &tools {
         let properties = tool["inputSchema"]["properties"].as_object().expect("properties");
         assert!(properties.contains_key("organization") && properties.len() <= 8, "{tool}");
@@ -93,7 +93,7 @@ fn a_pattern_of_a_schema_is_the_rule_that_is_enforced() {
         ("show_tables", "like", json!(["x".repeat(65)])),
         ("tidbcloud_create_branch", "displayName", json!(["<b>", "x".repeat(65)])),
     ] {
-        let (definition, _) = tools::definitions().iter().find(|(tool, _)| tool.name == name).expect("a tool");
+        let definition = crate::world::definition(name);
         let schema = &definition.input_schema["properties"][argument];
         let valid = jsonschema::validator_for(schema).expect("a schema");
         for value in bad.as_array().expect("values") {

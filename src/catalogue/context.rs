@@ -1,0 +1,58 @@
+//! What a tool is given beside its arguments.
+
+use super::narrowing::Narrowing;
+use crate::{
+    base::{clock::UnixMillis, secret::Secret},
+    port::{Io, allowance::Allowance},
+    tidbcloud::{Cloud, Databases, SqlLogin, alias::Aliases},
+};
+
+/// One call of one tool in one organization.
+pub struct Context<'a> {
+    pub(super) cloud: Cloud<'a>,
+    /// The other organizations, where the call is for all of them.
+    pub(super) others: Vec<Cloud<'a>>,
+    pub(super) io: &'a dyn Io,
+    pub(super) allowance: &'a Allowance,
+    pub(super) secret: &'a Secret,
+    pub(super) own_login: Option<&'a SqlLogin>,
+    pub(super) aliases: &'a [(&'static str, &'a Aliases)],
+    pub(super) narrowing: &'a Narrowing,
+}
+
+impl<'a> Context<'a> {
+    /// TiDB Cloud, with the caller's keys.
+    pub fn cloud(&self) -> &Cloud<'a> {
+        &self.cloud
+    }
+
+    /// SQL, as the managed users or the caller's own.
+    pub fn sql(&self) -> Databases<'a> {
+        self.cloud.sql(self.secret, self.own_login, self.allowance)
+    }
+
+    /// What the address and the token leave of the tools.
+    pub fn narrowing(&self) -> &'a Narrowing {
+        self.narrowing
+    }
+
+    /// What the HTTP request may spend that this call came with.
+    pub fn allowance(&self) -> &'a Allowance {
+        self.allowance
+    }
+
+    /// Bytes of JSON that the result may have.
+    pub fn result_bytes(&self) -> usize {
+        self.allowance.result_bytes()
+    }
+
+    /// The time.
+    pub fn now(&self) -> UnixMillis {
+        self.io.now()
+    }
+
+    /// Random bytes.
+    pub fn random(&self, bytes: &mut [u8]) {
+        self.io.random(bytes);
+    }
+}

@@ -1,0 +1,199 @@
+//! What a tool is: its file implements [`Tool`], its toolset's list holds the [`Entry`] that is made of it, and everything
+//! else follows from that.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::{arguments, context::Context, schemas::Schemas, toolset::Toolset};
+use crate::{
+    base::{future::Pending, scope::Scope},
+    mcp::{
+        self,
+        outcome::ToolError,
+        tools::{Annotations, Definition},
+    },
+    port::allowance,
+};
+
+/// What a call does, from which its annotations and its place in the documentation follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Changes nothing.
+    Read,
+    /// Adds something that was not there.
+    Create,
+    /// Changes something; the same call again changes nothing more.
+    Update,
+    /// Runs what the caller wrote, which may destroy.
+    Execute,
+    /// Removes something for good.
+    Destroy,
+}
+
+impl Effect {
+    /// As clients are told.
+    pub fn annotations(self) -> Annotations {
+        Annotations {
+            read_only_hint: self == Self::Read,
+            destructive_hint: matches!(self, Self::Execute | Self::Destroy),
+            idempotent_hint: matches!(self, Self::Read | Self::Update),
+            // An account is a closed world: no tool sends data out of it or lets data in.
+            open_world_hint: false,
+        }
+    }
+
+    /// What a caller must be allowed for it; what runs SQL is judged by the SQL.
+    pub fn scope(self) -> Scope {
+        match self {
+            Self::Read => Scope::Read,
+            Self::Create | Self::Update => Scope::Write,
+            Self::Execute | Self::Destroy => Scope::Destroy,
+        }
+    }
+
+    /// As the documentation says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "reads",
+            Self::Create | Self::Update => "writes",
+            Self::Execute => "writes, may destroy",
+            Self::Destroy => "destroys",
+        }
+    }
+}
+
+/// Three attempts of 8 s and two pauses of 2 s.
+pub(crate) const CONTROL_PLANE_TIME_MAX: Duration = Duration::from_secs(28);
+
+/// All that an HTTP request has.
+pub(crate) const SQL_TIME_MAX: Duration = allowance::TIME_MAX;
+
+/// A tool. The struct that implements it holds the arguments.
+#[expect(async_fn_in_trait, reason = "single-threaded: no caller needs `Send`")]
+pub trait Tool: DeserializeOwned + JsonSchema {
+    /// Unique name.
+    const NAME: &'static str;
+    /// Name for people.
+    const TITLE: &'static str;
+    /// What a call does.
+    const EFFECT: Effect;
+    /// A tool that lists what all organizations have: the member of its output that holds the list.
+    const LIST: Option<&'static str> = None;
+    /// Arguments that change what its cluster is called. Where an address fixes the cluster they are not taken.
+    const RENAMES: &'static [&'static str] = &[];
+    /// How long a call may take. Many clients give up after 60 s.
+    const TIME_MAX: Duration = CONTROL_PLANE_TIME_MAX;
+    /// What it answers with.
+    type Output: Serialize + JsonSchema;
+
+    /// How many requests to TiDB Cloud a call with these arguments takes at least.
+    fn requests_min(arguments: &Map<String, Value>) -> u32 {
+        let _ = arguments;
+        1
+    }
+
+    /// What a caller must be allowed for a call with these arguments, which were not looked at before.
+    fn scope(arguments: &Map<String, Value>) -> Scope {
+        let _ = arguments;
+        Self::EFFECT.scope()
+    }
+
+    /// Does it.
+    async fn call(self, context: &Context<'_>) -> Result<Self::Output, ToolError>;
+}
+
+/// The tools of a toolset, in the order in which clients see them.
+pub struct Group {
+    /// What they are a group of.
+    pub toolset: Toolset,
+    /// [`Entry::of`] each.
+    pub tools: &'static [fn(Toolset) -> Entry],
+}
+
+/// A tool as a value: what the dispatcher has to know, and the function that runs it. Made once for each isolate.
+pub struct Entry {
+    /// What a call does.
+    pub effect: Effect,
+    /// Which group it belongs to.
+    pub toolset: Toolset,
+    /// As clients see it.
+    pub definition: Definition,
+    pub(super) list: Option<&'static str>,
+    pub(super) renames: &'static [&'static str],
+    pub(super) time_max: Duration,
+    requests_min: fn(&Map<String, Value>) -> u32,
+    scope: fn(&Map<String, Value>) -> Scope,
+    run: for<'c> fn(&'c Context<'c>, &'c Value, Map<String, Value>) -> Pending<'c, Result<String, ToolError>>,
+}
+
+impl Entry {
+    /// The entry of a tool, for the list of its toolset.
+    pub fn of<T: Tool>(toolset: Toolset) -> Self {
+        let Schemas { description, input_schema, output_schema } = Schemas::of::<T>();
+        Self {
+            effect: T::EFFECT,
+            toolset,
+            definition: Definition {
+                name: T::NAME,
+                title: T::TITLE,
+                description,
+                input_schema,
+                output_schema,
+                annotations: T::EFFECT.annotations(),
+            },
+            list: T::LIST,
+            renames: T::RENAMES,
+            time_max: T::TIME_MAX,
+            requests_min: T::requests_min,
+            scope: T::scope,
+            run: run::<T>,
+        }
+    }
+
+    /// Unique name.
+    pub fn name(&self) -> &'static str {
+        self.definition.name
+    }
+
+    /// The schema of an argument; `None` where the tool does not take it.
+    pub(super) fn argument(&self, name: &str) -> Option<&Value> {
+        self.definition.input_schema.get("properties")?.get(name)
+    }
+
+    /// What a caller must be allowed for this call.
+    pub fn scope(&self, arguments: &Map<String, Value>) -> Scope {
+        (self.scope)(arguments)
+    }
+
+    /// How many requests to TiDB Cloud this call takes at least.
+    pub fn requests_min(&self, arguments: &Map<String, Value>) -> u32 {
+        (self.requests_min)(arguments)
+    }
+
+    /// Runs it in one organization; the text is a JSON object that satisfies its output schema.
+    pub(super) async fn run(&self, context: &Context<'_>, arguments: Map<String, Value>) -> Result<String, ToolError> {
+        (self.run)(context, &self.definition.input_schema, arguments).await
+    }
+}
+
+impl mcp::tools::Tool for &'static Entry {
+    fn name(self) -> &'static str {
+        self.definition.name
+    }
+}
+
+fn run<'c, T: Tool>(
+    context: &'c Context<'c>,
+    input_schema: &'c Value,
+    arguments: Map<String, Value>,
+) -> Pending<'c, Result<String, ToolError>> {
+    Box::pin(async move {
+        let tool: T = arguments::read(input_schema, arguments)?;
+        let output = tool.call(context).await?;
+        serde_json::to_string(&output)
+            .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))
+    })
+}

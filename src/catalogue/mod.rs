@@ -1,0 +1,38 @@
+//! What makes tools out of files: entries, arguments, narrowing, organizations, budgets and errors. Nothing here is a tool, and x.
+
+mod arguments;
+mod budget;
+pub mod code;
+mod context;
+mod entry;
+mod failures;
+mod narrowing;
+mod organizations;
+mod resolve;
+#[cfg(not(target_arch = "wasm32"))]
+mod schema;
+mod schemas;
+mod toolbox;
+mod toolset;
+mod types;
+mod wait;
+
+pub(crate) use self::{
+    arguments::spending_scope,
+    budget::{cap, cut_text, size, text_size},
+    entry::SQL_TIME_MAX,
+    failures::advised,
+    narrowing::CALLED,
+    resolve::{ALIAS_LABEL, BranchReference, ClusterReference},
+    types::{Moment, PageSize},
+    wait::WaitSeconds,
+};
+pub use self::{
+    context::Context,
+    entry::{Effect, Entry, Group, Tool},
+    narrowing::{Narrowing, NotNarrowed},
+    organizations::Homes,
+    toolbox::{Catalogue, Organization, Tools},
+    toolset::Toolset,
+};
+pub use crate::mcp::outcome::ToolError;

@@ -1,0 +1,343 @@
+//! What an address leaves of the tools: its parameters only ever narrow.
+
+use std::{collections::BTreeSet, sync::OnceLock};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use super::{
+    code,
+    entry::{Effect, Entry},
+    organizations,
+    resolve::{BranchReference, ClusterReference},
+    toolset::Toolset,
+};
+use crate::{
+    base::{http::is_query, text::is_hidden},
+    mcp::outcome::ToolError,
+};
+
+/// 512 bytes: all four parameters with the longest values that they can have need some 250 as they are.
+const QUERY_BYTES_MAX: usize = 512;
+
+/// What is left. Written down it is the query that leaves it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Narrowing {
+    read_only: bool,
+    /// One bit for each toolset that is taken away.
+    taken: u32,
+    cluster: Option<String>,
+    branch: Option<String>,
+}
+
+fn toolsets_rule() -> &'static str {
+    static RULE: OnceLock<String> = OnceLock::new();
+    RULE.get_or_init(|| {
+        let names = Toolset::ALL.map(Toolset::name).join(", ");
+        format!("`toolsets` must be some of {names}, separated by commas.")
+    })
+}
+
+/// Every toolset is taken away.
+const ALL_TAKEN: u32 = (1 << Toolset::ALL.len()) - 1;
+
+/// Why a name or an alias label is not changed below a fixed cluster: addresses find their cluster by these, and a call
+/// could make one of them mean another.
+pub(crate) const CALLED: &str =
+    "cannot be changed here: the URL that this client connected to fixes the cluster, and what it is called with it.";
+
+/// Why an address is refused: a sentence that repeats nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotNarrowed(pub &'static str);
+
+impl TryFrom<String> for Narrowing {
+    type Error = &'static str;
+
+    fn try_from(query: String) -> Result<Self, Self::Error> {
+        Self::read(&query).map_err(|NotNarrowed(why)| why)
+    }
+}
+
+impl From<Narrowing> for String {
+    fn from(narrowing: Narrowing) -> Self {
+        narrowing.query()
+    }
+}
+
+impl Narrowing {
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// A parameter that is not known, stands twice or has a value that it cannot have; or it is no query of a URL.
+    pub fn parse(query: Option<&str>) -> Result<Self, NotNarrowed> {
+        let query = query.unwrap_or_default();
+        if !is_query(query) {
+            return Err(NotNarrowed("The query of this URL has a character that must be percent-encoded."));
+        }
+        if query.len() > QUERY_BYTES_MAX {
+            return Err(NotNarrowed("The query of this URL is longer than 512 bytes."));
+        }
+        Self::read(query)
+    }
+
+    fn read(query: &str) -> Result<Self, NotNarrowed> {
+        let mut narrowing = Self::default();
+        let mut seen = BTreeSet::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if !seen.insert(name.clone()) {
+                return Err(NotNarrowed("A parameter of this URL stands twice."));
+            }
+            match name.as_ref() {
+                "readonly" => {
+                    narrowing.read_only = match value.as_ref() {
+                        "true" => true,
+                        "false" => false,
+                        _ => return Err(NotNarrowed("`readonly` must be true or false.")),
+                    };
+                }
+                "toolsets" => {
+                    narrowing.taken = ALL_TAKEN;
+                    for name in value.split(',') {
+                        narrowing.taken &= !Toolset::parse(name).ok_or_else(|| NotNarrowed(toolsets_rule()))?.bit();
+                    }
+                }
+                "cluster" => {
+                    let rule = "`cluster` must be a cluster's id, alias or display name.";
+                    ClusterReference::try_from(value.clone().into_owned()).map_err(|_| NotNarrowed(rule))?;
+                    narrowing.cluster = Some(value.into_owned());
+                }
+                "branch" => {
+                    let rule = "`branch` must be a branch's id or display name.";
+                    BranchReference::try_from(value.clone().into_owned()).map_err(|_| NotNarrowed(rule))?;
+                    // A person reads it before agreeing to it.
+                    if value.contains(is_hidden) {
+                        return Err(NotNarrowed(rule));
+                    }
+                    narrowing.branch = Some(value.into_owned());
+                }
+                _ => {
+                    return Err(NotNarrowed(
+                        "This URL takes the parameters readonly, toolsets, cluster and branch. Credentials never belong in a URL: send them as headers.",
+                    ));
+                }
+            }
+        }
+        if narrowing.branch.is_some() && narrowing.cluster.is_none() {
+            return Err(NotNarrowed("`branch` needs `cluster` beside it."));
+        }
+        Ok(narrowing)
+    }
+
+    /// What both leave. `None` where nothing can be left: they fix different clusters or branches, or have no toolset in common.
+    pub fn and(&self, other: &Self) -> Option<Self> {
+        let differ = |one: &Option<String>, two: &Option<String>| one.is_some() && two.is_some() && one != two;
+        let taken = self.taken | other.taken;
+        if taken == ALL_TAKEN || differ(&self.cluster, &other.cluster) || differ(&self.branch, &other.branch) {
+            return None;
+        }
+        let either = |one: &Option<String>, two: &Option<String>| one.as_ref().or(two.as_ref()).cloned();
+        Some(Self {
+            read_only: self.read_only || other.read_only,
+            taken,
+            cluster: either(&self.cluster, &other.cluster),
+            branch: either(&self.branch, &other.branch),
+        })
+    }
+
+    /// The query that leaves this; empty where that is everything.
+    pub fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        self.each(&mut |name, value| {
+            query.append_pair(name, value);
+        });
+        query.finish()
+    }
+
+    /// What is left, for a person: words of ours, and what a client wrote behind them, which is shown apart. Empty where
+    /// that is everything.
+    pub fn in_words(&self) -> Vec<(&'static str, String)> {
+        let mut all = Vec::new();
+        self.each(&mut |name, value| {
+            all.push(match name {
+                "readonly" => ("tools that change nothing", String::new()),
+                "toolsets" => ("the toolsets", value.to_owned()),
+                "cluster" => ("the cluster", value.to_owned()),
+                _ => ("the branch", value.to_owned()),
+            });
+        });
+        all
+    }
+
+    /// Each parameter that takes something away.
+    fn each(&self, take: &mut dyn FnMut(&str, &str)) {
+        if self.read_only {
+            take("readonly", "true");
+        }
+        if self.taken != 0 {
+            let mut names = String::new();
+            for toolset in Toolset::ALL.into_iter().filter(|toolset| self.has(*toolset)) {
+                names.push_str(if names.is_empty() { "" } else { "," });
+                names.push_str(toolset.name());
+            }
+            take("toolsets", &names);
+        }
+        for (name, value) in self.fixed() {
+            take(name, value);
+        }
+    }
+
+    fn has(&self, toolset: Toolset) -> bool {
+        self.taken & toolset.bit() == 0
+    }
+
+    /// Whether nothing is taken away.
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a tool is left. One that cannot be told to keep to the fixed cluster or branch reaches beyond it.
+    pub(super) fn leaves(&self, tool: &Entry) -> bool {
+        (!self.read_only || tool.effect == Effect::Read)
+            && self.has(tool.toolset)
+            && self.fixed().all(|(name, _)| tool.argument(name).is_some())
+    }
+
+    /// Whether the cluster is the address's to choose, and with it all that a cluster is found by.
+    pub(crate) fn fixes_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// Whether the branch is the address's to choose.
+    pub(super) fn fixes_branch(&self) -> bool {
+        self.branch.is_some()
+    }
+
+    /// Takes what is not a caller's to choose out of a schema.
+    pub(super) fn narrow(&self, tool: &Entry, schema: &mut Value) {
+        for name in self.chosen().chain(self.renames(tool)) {
+            if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+                properties.remove(name);
+            }
+            if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+                required.retain(|required| required != name);
+            }
+        }
+    }
+
+    /// Refuses arguments that are not a caller's to choose.
+    pub(super) fn check(&self, tool: &Entry, arguments: &Map<String, Value>) -> Result<(), ToolError> {
+        let given = |name: &&str| arguments.contains_key(*name);
+        let refuse = |name, why| {
+            let error = ToolError::new(code::INVALID_ARGUMENT, format!("`{name}` {why}"));
+            Err(error.hint(format!("Leave `{name}` out.")))
+        };
+        if let Some(name) = self.chosen().find(given) {
+            return refuse(name, "is fixed by the URL that this client connected to.");
+        }
+        match self.renames(tool).find(given) {
+            Some(name) => refuse(name, CALLED),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds what is fixed to the arguments of a call.
+    pub(super) fn complete(&self, arguments: &mut Map<String, Value>) {
+        for (name, value) in self.fixed() {
+            arguments.insert(name.to_owned(), value.into());
+        }
+    }
+
+    /// Arguments that the address decides: what is fixed, and the organization, which a fixed cluster has already.
+    fn chosen(&self) -> impl Iterator<Item = &'static str> {
+        let organization = self.fixes_cluster().then_some(organizations::ARGUMENT);
+        self.fixed().map(|(name, _)| name).chain(organization)
+    }
+
+    /// Arguments that would change what the fixed cluster is called.
+    fn renames(&self, tool: &Entry) -> impl Iterator<Item = &'static str> {
+        tool.renames.iter().copied().filter(|_| self.fixes_cluster())
+    }
+
+    fn fixed(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [("cluster", &self.cluster), ("branch", &self.branch)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn parameters_are_known_stand_once_and_have_sense() {
+        assert!(Narrowing::parse(None).unwrap().is_everything() && Narrowing::parse(Some("")).unwrap().is_everything());
+        assert!(Narrowing::parse(Some("readonly=false")).unwrap().is_everything());
+        assert!(Narrowing::parse(Some("readonly=true&toolsets=clusters,database&cluster=shop&branch=trial")).is_ok());
+        for query in [
+            "readonly",
+            "readonly=1",
+            "readonly=true&readonly=true",
+            "toolsets=",
+            "toolsets=clusters,",
+            "toolsets=everything",
+            "cluster=",
+            "cluster=a/b",
+            "cluster=shop&branch=..",
+            "branch=trial",
+            "api_key=canary",
+            "READONLY=true",
+            "x",
+            "readonly=true&cluster=shop\"",
+            "readonly=true%",
+            "toolsets=[clusters]",
+            &format!("toolsets={}clusters", "clusters,".repeat(56)),
+        ] {
+            let problem = Narrowing::parse(Some(query)).unwrap_err();
+            assert!(!problem.0.contains("canary"), "{query}");
+        }
+    }
+
+    fn narrowings() -> impl Strategy<Value = Narrowing> {
+        let names =
+            || prop::option::of(prop::sample::select(vec!["shop".to_owned(), "1379661944646413143".to_owned()]));
+        (any::<bool>(), 0..ALL_TAKEN, names(), names()).prop_map(|(read_only, taken, cluster, branch)| {
+            let branch = branch.filter(|_| cluster.is_some());
+            Narrowing { read_only, taken, cluster, branch }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_is_read_without_a_panic(query in "\\PC{0,60}|((readonly|toolsets|cluster|branch)=[a-z0-9,%]{0,8}&?){0,4}") {
+            if let Ok(narrowing) = Narrowing::parse(Some(&query)) {
+                prop_assert!(narrowing.branch.is_none() || narrowing.cluster.is_some());
+            }
+        }
+
+        /// What two leave is left by each of them, in either order, and can be written down.
+        #[test]
+        fn two_narrowings_leave_what_each_of_them_leaves(one in narrowings(), two in narrowings()) {
+            prop_assert_eq!(Narrowing::parse(Some(&one.query())), Ok(one.clone()));
+            prop_assert_eq!(one.and(&Narrowing::default()), Some(one.clone()));
+            prop_assert_eq!(one.and(&two), two.and(&one));
+            let differ = |one: &Option<String>, two: &Option<String>| one.is_some() && two.is_some() && one != two;
+            let Some(both) = one.and(&two) else {
+                let toolsets = Toolset::ALL.into_iter().all(|toolset| !one.has(toolset) || !two.has(toolset));
+                prop_assert!(differ(&one.cluster, &two.cluster) || differ(&one.branch, &two.branch) || toolsets);
+                return Ok(());
+            };
+            prop_assert_eq!(Narrowing::parse(Some(&both.query())), Ok(both.clone()));
+            for part in [&one, &two] {
+                prop_assert_eq!(both.and(part), Some(both.clone()));
+                prop_assert!(both.read_only || !part.read_only);
+                prop_assert!(part.cluster.is_none() || both.cluster == part.cluster);
+                prop_assert!(part.branch.is_none() || both.branch == part.branch);
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Several organizations behind one connection: which of them a call is for, and lists over all of them. Tools know
+//! nothing of it.
+
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    code,
+    context::Context,
+    entry::{Effect, Entry},
+    narrowing::Narrowing,
+    resolve::{ClusterReference, at_fixed, named},
+    toolbox::{Organization, Tools},
+};
+use crate::{
+    base::clock::UnixMillis,
+    mcp::{outcome::ToolError, tools::CacheScope},
+    tidbcloud::{ApiError, Caller, ClusterId},
+};
+
+/// Name of the argument.
+pub(super) const ARGUMENT: &str = "organization";
+/// What to do where a cluster is not found.
+const LOOK: &str = "Call tidbcloud_list_clusters to see what there is.";
+/// Clusters do not move: five minutes save the question, and a deleted one costs one answer that it is not there.
+const KNOWN: Duration = Duration::from_secs(300);
+/// 256 entries of some 100 bytes are 25 KiB of an isolate's 128 MiB.
+const KNOWN_MAX: usize = 256;
+
+/// In which organization clusters were found.
+#[derive(Default)]
+pub struct Homes(RefCell<BTreeMap<(Caller, ClusterId), UnixMillis>>);
+
+impl Homes {
+    fn knows(&self, caller: Caller, cluster: &ClusterId, now: UnixMillis) -> bool {
+        self.0.borrow().get(&(caller, cluster.clone())).is_some_and(|until| *until > now)
+    }
+
+    fn remember(&self, caller: Caller, cluster: &ClusterId, now: UnixMillis) {
+        let mut known = self.0.borrow_mut();
+        if known.len() >= KNOWN_MAX {
+            known.retain(|_, until| *until > now);
+        }
+        if known.len() < KNOWN_MAX {
+            known.insert((caller, cluster.clone()), now.after(KNOWN));
+        }
+    }
+}
+
+/// Adds the argument to a schema, where there is something to choose. What stands in it is the caller's own, so that the
+/// list is for nobody else.
+#[must_use]
+pub(super) fn offer(organizations: &[Organization<'_>], narrowing: &Narrowing, schema: &mut Value) -> CacheScope {
+    if organizations.len() < 2 || narrowing.fixes_cluster() {
+        return CacheScope::Public;
+    }
+    let names: Vec<&str> = organizations.iter().map(|organization| organization.name).collect();
+    if let Some(properties) = schema
+        .as_object_mut()
+        .and_then(|schema| schema.entry("properties").or_insert_with(|| json!({})).as_object_mut())
+    {
+        properties
+            .insert(ARGUMENT.to_owned(), json!({"type": "string", "enum": names, "description": "Whose account"}));
+    }
+    CacheScope::Private
+}
+
+impl Tools<'_> {
+    /// Runs a tool where there are several organizations, or none.
+    pub(super) async fn run_in_one_or_all(
+        &self,
+        tool: &'static Entry,
+        mut arguments: Map<String, Value>,
+        deadline: UnixMillis,
+    ) -> Result<String, ToolError> {
+        let chosen = match arguments.remove(ARGUMENT) {
+            None => None,
+            Some(name) => Some(self.organization(&name)?),
+        };
+        if let Some(organization) = chosen {
+            let output = self.run_in(tool, organization, arguments, deadline).await?;
+            return Ok(label(tool, output, organization));
+        }
+        if let Some(field) = tool.list {
+            return self.run_in_all(tool, field, arguments, deadline).await;
+        }
+        let text = arguments.get("cluster").and_then(Value::as_str).unwrap_or_default();
+        let Ok(cluster) = ClusterReference::try_from(text.to_owned()) else {
+            // Where there is a cluster to name, the tool's own error says what is wrong with it.
+            return match self.organizations.first() {
+                Some(first) if !needs_choice(tool) => self.run_in(tool, first, arguments, deadline).await,
+                _ => Err(self.choose("This creates something, and several organizations are connected.")),
+            };
+        };
+        let home = self.home(&cluster, deadline).await;
+        let (organization, id) = home
+            .map_err(|error| if self.narrowing.fixes_cluster() { at_fixed("cluster", text, error) } else { error })?;
+        arguments.insert("cluster".to_owned(), id.to_string().into());
+        self.run_in(tool, organization, arguments, deadline).await
+    }
+
+    fn organization(&self, name: &Value) -> Result<&Organization<'_>, ToolError> {
+        let found = self.organizations.iter().find(|organization| name.as_str() == Some(organization.name));
+        found.ok_or_else(|| self.choose("`organization` names none that is connected."))
+    }
+
+    fn choose(&self, message: &'static str) -> ToolError {
+        let names: Vec<_> = self.organizations.iter().map(|organization| format!("`{}`", organization.name)).collect();
+        ToolError::new(code::INVALID_ARGUMENT, message).hint(format!("Give `{ARGUMENT}`, one of {}.", names.join(", ")))
+    }
+
+    /// The organization that has a cluster, and the cluster's id.
+    async fn home(
+        &self,
+        cluster: &ClusterReference,
+        deadline: UnixMillis,
+    ) -> Result<(&Organization<'_>, ClusterId), ToolError> {
+        let id = match cluster {
+            ClusterReference::Id(id) => id.clone(),
+            ClusterReference::Name(name) => {
+                let alias = self.aliases.iter().find_map(|(_, aliases)| aliases.get(name));
+                match alias {
+                    Some(id) => id.clone(),
+                    None => return self.home_of_name(name, deadline).await,
+                }
+            }
+        };
+        let now = self.io.now();
+        let known = |organization: &&Organization<'_>| self.homes.knows(organization.authenticator.caller(), &id, now);
+        if let Some(organization) = self.organizations.iter().find(known) {
+            return Ok((organization, id));
+        }
+        for organization in self.organizations {
+            match self.context(organization, deadline).cloud().cluster(&id).await {
+                Ok(_) => {
+                    self.homes.remember(organization.authenticator.caller(), &id, now);
+                    return Ok((organization, id));
+                }
+                Err(ApiError::NotFound(_) | ApiError::Forbidden(_)) => {}
+                Err(error) => return Err(in_organization(error.into(), organization)),
+            }
+        }
+        let message = format!("No connected organization has a cluster of the id `{id}`.");
+        Err(ToolError::new(code::NOT_FOUND, message).hint(LOOK))
+    }
+
+    async fn home_of_name(
+        &self,
+        name: &str,
+        deadline: UnixMillis,
+    ) -> Result<(&Organization<'_>, ClusterId), ToolError> {
+        let mut found = Vec::new();
+        let mut similar = None;
+        for organization in self.organizations {
+            let clusters = self.context(organization, deadline).cloud().all_clusters().await;
+            let clusters = clusters.map_err(|error| in_organization(error.into(), organization))?;
+            match named(name, &clusters) {
+                Ok(id) => found.push((organization, id)),
+                Err(error) if error.code == code::NOT_FOUND => similar = similar.or(Some(error)),
+                Err(error) => return Err(in_organization(error, organization)),
+            }
+        }
+        match (found.pop(), found.as_slice()) {
+            (Some(only), []) => Ok(only),
+            (Some(last), others) => {
+                let names: Vec<_> =
+                    others.iter().chain([&last]).map(|(organization, _)| format!("`{}`", organization.name)).collect();
+                Err(ToolError::new(
+                    code::AMBIGUOUS_NAME,
+                    format!("Several organizations have a cluster `{name}`: {}.", names.join(", ")),
+                )
+                .hint(format!("Give `{ARGUMENT}`, or the cluster by its id.")))
+            }
+            (None, _) => Err(similar.unwrap_or_else(|| {
+                ToolError::new(code::NOT_FOUND, format!("No cluster is named `{name}`.")).hint(LOOK)
+            })),
+        }
+    }
+
+    /// A list over all organizations, one after the other. A page token begins with the number of the one it stands in.
+    async fn run_in_all(
+        &self,
+        tool: &'static Entry,
+        field: &str,
+        mut arguments: Map<String, Value>,
+        deadline: UnixMillis,
+    ) -> Result<String, ToolError> {
+        let (first, token) = match arguments.remove("pageToken") {
+            None => (0, None),
+            Some(token) => {
+                let place = token
+                    .as_str()
+                    .and_then(|token| token.split_once(':'))
+                    .and_then(|(at, token)| Some((at.parse::<usize>().ok()?, token.to_owned())));
+                let (at, token) = place.filter(|(at, _)| *at < self.organizations.len()).ok_or_else(|| {
+                    ToolError::new(code::INVALID_ARGUMENT, "`pageToken` is not one of this list.")
+                        .hint("Give the `nextPageToken` of the page before, or leave it out to begin anew.")
+                })?;
+                (at, Some(token).filter(|token| !token.is_empty()))
+            }
+        };
+        let (mut pages, mut next, mut token) = (Vec::new(), None, token);
+        for (at, organization) in self.organizations.iter().enumerate().skip(first) {
+            let mut own = arguments.clone();
+            if let Some(token) = token.take() {
+                own.insert("pageToken".to_owned(), token.into());
+            }
+            let others = self.organizations.iter().enumerate().filter(|(other, _)| *other != at);
+            let others = others.map(|(_, other)| *self.context(other, deadline).cloud()).collect();
+            let context = Context { others, ..self.context(organization, deadline) };
+            let output = tool.run(&context, own).await;
+            let mut output = read(&output.map_err(|error| in_organization(error, organization))?);
+            if let Some(Value::Array(items)) = output.get_mut(field).map(Value::take) {
+                pages.push((organization, items));
+            }
+            if let Some(token) = output.get("nextPageToken").and_then(Value::as_str) {
+                next = Some(format!("{at}:{token}"));
+                break;
+            }
+        }
+        let mut items: Vec<Value> = Vec::new();
+        for (at, (organization, page)) in pages.iter().enumerate() {
+            for item in page {
+                // What every organization has belongs to none: an alias of a setting, for example.
+                let elsewhere = |(other, (_, page)): (usize, &(_, Vec<Value>))| other != at && page.contains(item);
+                let mut item = item.clone();
+                if pages.iter().enumerate().any(elsewhere) {
+                    if !items.contains(&item) {
+                        items.push(item);
+                    }
+                } else {
+                    name_organization(&mut item, organization);
+                    items.push(item);
+                }
+            }
+        }
+        let mut merged = json!({ field: items });
+        if let (Some(next), Some(merged)) = (next, merged.as_object_mut()) {
+            merged.insert("nextPageToken".to_owned(), next.into());
+        }
+        Ok(merged.to_string())
+    }
+}
+
+/// Whether a tool without a cluster must be told where: one that only looks is the same everywhere.
+fn needs_choice(tool: &'static Entry) -> bool {
+    tool.effect != Effect::Read && tool.argument("cluster").is_none()
+}
+
+/// Says of each item of a list which organization has it.
+fn label(tool: &Entry, output: String, organization: &Organization<'_>) -> String {
+    let Some(field) = tool.list else { return output };
+    let mut output = read(&output);
+    for item in output.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
+        name_organization(item, organization);
+    }
+    output.to_string()
+}
+
+/// What a tool has written.
+fn read(output: &str) -> Value {
+    serde_json::from_str(output).unwrap_or_default()
+}
+
+fn name_organization(item: &mut Value, organization: &Organization<'_>) {
+    if let Some(item) = item.as_object_mut() {
+        item.insert(ARGUMENT.to_owned(), organization.name.into());
+    }
+}
+
+/// Says which organization failed.
+fn in_organization(mut error: ToolError, organization: &Organization<'_>) -> ToolError {
+    error.message = format!("Organization `{}`: {}", organization.name, error.message);
+    error
+}

@@ -1,0 +1,252 @@
+//! From what a caller writes to one cluster or branch.
+
+use serde::Deserialize;
+
+use super::{code, context::Context};
+use crate::base::schema::schema_of;
+use crate::{
+    mcp::outcome::ToolError,
+    tidbcloud::{ApiError, BranchId, BranchName, Cluster, ClusterId, DisplayName, Target, alias::is_alias},
+};
+
+/// At most this many names in an error: enough to see a typing error, little enough to read.
+const SIMILAR_MAX: usize = 5;
+
+/// A cluster as a caller writes it: digits are an id, anything else an alias or a display name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum ClusterReference {
+    Id(ClusterId),
+    Name(String),
+}
+
+impl TryFrom<String> for ClusterReference {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        const RULE: &str =
+            "must be a cluster id (digits), an alias, or a display name (4 to 64 letters, digits and hyphens)";
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            ClusterId::try_from(text).map(Self::Id).map_err(|_| RULE)
+        } else if is_alias(&text) || DisplayName::holds(&text) {
+            Ok(Self::Name(text))
+        } else {
+            Err(RULE)
+        }
+    }
+}
+
+/// A branch as a caller writes it: `bran-` and letters or digits are an id, anything else a display name, whoever gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) enum BranchReference {
+    Id(BranchId),
+    Name(String),
+}
+
+impl TryFrom<String> for BranchReference {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match BranchId::try_from(text.clone()) {
+            Ok(id) => Ok(Self::Id(id)),
+            Err(_) if BranchName::may_exist(&text) => Ok(Self::Name(text)),
+            Err(_) => Err("must be a branch id (bran-...) or an exact display name (1 to 64 characters)"),
+        }
+    }
+}
+
+schema_of! {
+    ClusterReference => {"type": "string", "description": "Id, exact name or short name"};
+    BranchReference => {"type": "string", "description": "Id or exact name"};
+}
+
+impl Context<'_> {
+    /// The id of the one cluster that is meant.
+    pub(crate) async fn cluster_id(&self, reference: &ClusterReference) -> Result<ClusterId, ToolError> {
+        let name = match reference {
+            ClusterReference::Id(id) => return Ok(id.clone()),
+            ClusterReference::Name(name) => name.as_str(),
+        };
+        if let Some(id) = self.alias(name) {
+            return Ok(id.clone());
+        }
+        let found = named(name, &self.cloud().all_clusters().await?);
+        found.map_err(|error| if self.narrowing.fixes_cluster() { at_fixed("cluster", name, error) } else { error })
+    }
+
+    /// The cluster of an alias that a setting or the grant names.
+    pub(crate) fn alias(&self, name: &str) -> Option<&ClusterId> {
+        self.aliases.iter().find_map(|(_, aliases)| aliases.get(name))
+    }
+
+    /// All aliases, those that are taken and those that are not.
+    pub(crate) async fn known_aliases(&self) -> Result<Vec<KnownAlias>, ToolError> {
+        let mut known: Vec<KnownAlias> = Vec::new();
+        for (source, aliases) in self.aliases {
+            for (alias, cluster) in aliases.iter() {
+                let refused = known.iter().any(|other| other.alias == alias).then_some(EARLIER);
+                known.push(KnownAlias { alias: alias.to_owned(), cluster: cluster.clone(), source, refused });
+            }
+        }
+        let clusters = self.cloud().all_clusters().await?;
+        // Where the call is for all organizations, a word is looked for in all of them.
+        let mut all = clusters.clone();
+        for other in &self.others {
+            all.extend(other.all_clusters().await?);
+        }
+        for (cluster, alias) in clusters.iter().filter_map(|cluster| Some((cluster, cluster.labels.get(ALIAS_LABEL)?)))
+        {
+            let mut others = all.iter().filter(|other| other.cluster_id != cluster.cluster_id);
+            let refused = if !is_alias(alias) {
+                Some("It is no alias: 2 to 64 letters, digits and hyphens, beginning with a letter.")
+            } else if self.alias(alias).is_some() {
+                Some(EARLIER)
+            } else if others.clone().any(|other| other.labels.get(ALIAS_LABEL) == Some(alias)) {
+                Some("Several clusters have this label.")
+            } else if others.any(|other| other.display_name == *alias) {
+                Some("Another cluster has this display name.")
+            } else {
+                None
+            };
+            known.push(KnownAlias {
+                alias: alias.clone(),
+                cluster: cluster.cluster_id.clone(),
+                source: "label",
+                refused,
+            });
+        }
+        Ok(known)
+    }
+
+    /// The id of the one branch that is meant.
+    pub(crate) async fn branch_id(
+        &self,
+        cluster: &ClusterId,
+        reference: &BranchReference,
+    ) -> Result<BranchId, ToolError> {
+        let name = match reference {
+            BranchReference::Id(id) => return Ok(id.clone()),
+            BranchReference::Name(name) => name.as_str(),
+        };
+        let branches = self.cloud().all_branches(cluster).await?;
+        let all = branches.into_iter().map(|branch| (branch.display_name, branch.branch_id));
+        let found = one("branch", name, all, "tidbcloud_list_branches");
+        found.map_err(|error| if self.narrowing.fixes_branch() { at_fixed("branch", name, error) } else { error })
+    }
+
+    /// The same where an id alone could reach a branch of another cluster: as a parent, which only a body names, and to
+    /// delete it. TiDB Cloud is asked first whether it belongs to this one.
+    pub(crate) async fn branch_within(
+        &self,
+        cluster: &ClusterId,
+        reference: &BranchReference,
+    ) -> Result<BranchId, ToolError> {
+        let id = self.branch_id(cluster, reference).await?;
+        if matches!(reference, BranchReference::Name(_)) {
+            return Ok(id);
+        }
+        match self.cloud().branch(cluster, &id).await {
+            Ok(branch) => Ok(branch.branch_id),
+            Err(ApiError::NotFound(_)) => {
+                let error = ToolError::new(code::NOT_FOUND, format!("This cluster has no branch `{id}`."));
+                let error = error.hint("Call tidbcloud_list_branches to see those that it has.");
+                Err(if self.narrowing.fixes_branch() { at_fixed("branch", id.as_str(), error) } else { error })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where SQL goes.
+    pub(crate) async fn target(
+        &self,
+        cluster: &ClusterReference,
+        branch: Option<&BranchReference>,
+    ) -> Result<Target, ToolError> {
+        let cluster = self.cluster_id(cluster).await?;
+        let branch = match branch {
+            Some(branch) => Some(self.branch_id(&cluster, branch).await?),
+            None => None,
+        };
+        Ok(Target { cluster, branch })
+    }
+}
+
+/// The label of a cluster that gives it a short name.
+pub(crate) const ALIAS_LABEL: &str = "mcp-alias";
+
+/// Why an alias is not taken whose name an earlier source has.
+const EARLIER: &str = "Another source has this alias, and counts more.";
+
+/// An alias, and where it comes from.
+pub(crate) struct KnownAlias {
+    pub(crate) alias: String,
+    pub(crate) cluster: ClusterId,
+    pub(crate) source: &'static str,
+    /// Why it is not taken.
+    pub(crate) refused: Option<&'static str>,
+}
+
+/// The one cluster of this display name or of this alias label. A label stands beside names and not before them:
+/// whoever may label one cluster must not take another one's name from it.
+pub(crate) fn named(name: &str, clusters: &[Cluster]) -> Result<ClusterId, ToolError> {
+    let all = clusters.iter().map(|cluster| {
+        let label = cluster.labels.get(ALIAS_LABEL).filter(|label| is_alias(label) && *label == name);
+        (label.unwrap_or(&cluster.display_name).clone(), cluster.cluster_id.clone())
+    });
+    one("cluster", name, all, "tidbcloud_list_clusters")
+}
+
+/// The error where the address fixes what was not found, or not as one. It shows nothing else that there is, and the
+/// way out is not an argument.
+pub(crate) fn at_fixed(what: &str, name: &str, error: ToolError) -> ToolError {
+    let found = match error.code {
+        code::AMBIGUOUS_NAME => "more than one is called that",
+        code::NOT_FOUND => "there is none",
+        _ => return error,
+    };
+    let message = format!("The URL that this client connected to names the {what} `{name}`, and {found}.");
+    let hint = format!("Ask the person to correct the URL: with the {what}'s id in it, it means one {what} for good.");
+    ToolError::new(error.code, message).hint(hint)
+}
+
+/// Names are compared exactly: acting on a look-alike is worse than asking again.
+fn one<T: std::fmt::Display>(
+    what: &str,
+    name: &str,
+    all: impl Iterator<Item = (String, T)>,
+    list: &str,
+) -> Result<T, ToolError> {
+    let (mut matching, others): (Vec<_>, Vec<_>) = all.partition(|(candidate, _)| candidate == name);
+    if matching.len() > 1 {
+        let ids: Vec<_> = matching.iter().take(SIMILAR_MAX).map(|(_, id)| id.to_string()).collect();
+        let plural = if what.ends_with('h') { "es" } else { "s" };
+        return Err(ToolError::new(
+            code::AMBIGUOUS_NAME,
+            format!("{} {what}{plural} are named `{name}`: {}.", matching.len(), ids.join(", ")),
+        )
+        .hint(format!("Give the {what} by its id.")));
+    }
+    if let Some((_, id)) = matching.pop() {
+        return Ok(id);
+    }
+    let lower = name.to_lowercase();
+    let similar: Vec<_> = others
+        .iter()
+        .map(|(candidate, _)| candidate)
+        .filter(|candidate| {
+            // A name that is a sentence, or ends its quotes, could pass for words of ours.
+            let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
+            let candidate = candidate.to_lowercase();
+            candidate.chars().all(is_plain) && (candidate.contains(&lower) || lower.contains(&candidate))
+        })
+        .take(SIMILAR_MAX)
+        .map(|candidate| format!("`{candidate}`"))
+        .collect();
+    let error = ToolError::new(code::NOT_FOUND, format!("No {what} is named `{name}`."));
+    Err(if similar.is_empty() {
+        error.hint(format!("Call {list} to see the names."))
+    } else {
+        error.hint(format!("Similar names: {}. Use one of them, or call {list}.", similar.join(", ")))
+    })
+}

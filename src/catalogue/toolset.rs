@@ -1,0 +1,37 @@
+//! Groups of tools.
+
+/// A group of tools, by which an address can choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Toolset {
+    /// Clusters.
+    Clusters,
+    /// Branches.
+    Branches,
+    /// SQL and SQL users.
+    Database,
+    /// What belongs to no cluster.
+    Organization,
+}
+
+impl Toolset {
+    pub(super) const ALL: [Self; 4] = [Self::Clusters, Self::Branches, Self::Database, Self::Organization];
+
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|toolset| toolset.name() == name)
+    }
+
+    /// A number with this toolset's bit alone.
+    pub(super) const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
+    /// As addresses write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Clusters => "clusters",
+            Self::Branches => "branches",
+            Self::Database => "database",
+            Self::Organization => "organization",
+        }
+    }
+}

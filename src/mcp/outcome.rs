@@ -1,0 +1,102 @@
+//! What comes of a tool call: a result, or an error written for the model.
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// How a tool call ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// With a result: a JSON object that satisfies the tool's output schema, serialized.
+    Complete(String),
+    /// With an error.
+    Failed(Box<ToolError>),
+}
+
+/// The stable code of a failed tool call, as on the wire: `NOT_FOUND`. Which there are is the toolbox's to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct ErrorCode(pub &'static str);
+
+/// What an upstream said, for whoever has to ask its support.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UpstreamAnswer {
+    /// HTTP status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Its own code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// A failed call, written for the model: what happened, and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolError {
+    /// Stable code.
+    pub code: ErrorCode,
+    /// What happened, in whole sentences that name the word or argument at fault.
+    pub message: String,
+    /// One thing to do next, in a whole sentence.
+    pub hint: String,
+    /// Whether the same call can succeed later, and is safe to repeat.
+    pub retryable: bool,
+    /// Seconds to wait before that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_seconds: Option<u64>,
+    /// What the upstream said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Box<UpstreamAnswer>>,
+    /// What took effect before the failure, where a call does several things.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
+    /// What was wrong with this server, for its log alone.
+    #[serde(skip)]
+    pub cause: Option<Box<str>>,
+}
+
+/// What happened, without advice yet. An error that leaves the model without a next step cannot be made.
+#[must_use]
+pub struct Unadvised {
+    code: ErrorCode,
+    message: String,
+}
+
+impl Unadvised {
+    /// The error with what to do next.
+    pub fn hint(self, hint: impl Into<String>) -> ToolError {
+        ToolError {
+            code: self.code,
+            message: self.message,
+            hint: sentence(hint.into()),
+            retryable: false,
+            retry_after_seconds: None,
+            upstream: None,
+            details: None,
+            cause: None,
+        }
+    }
+}
+
+impl ToolError {
+    /// What happened: an error that repeating the call will not mend, once it says what to do next.
+    #[expect(clippy::new_ret_no_self, reason = "there is no error without advice")]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Unadvised {
+        Unadvised { code, message: sentence(message.into()) }
+    }
+
+    /// The same error, marked as worth repeating.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+}
+
+/// A text with an end mark: what an upstream or a database says often has none, and the next sentence follows it.
+fn sentence(mut text: String) -> String {
+    text.truncate(text.trim_end_matches([' ', '\n', ':', ';', ',']).len());
+    if !text.ends_with(['.', '!', '?', '\u{2026}']) {
+        text.push('.');
+    }
+    text
+}

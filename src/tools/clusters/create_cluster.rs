@@ -1,0 +1,50 @@
+//! `tidbcloud_create_cluster`: start a new cluster.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{labels::Labels, view::ClusterView};
+use crate::{
+    base::scope::Scope,
+    catalogue::{Context, Effect, Tool, ToolError, spending_scope},
+    tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
+};
+
+/// Create a Starter cluster, free without a spending limit. CREATING usually takes 30 s: call tidbcloud_get_cluster with
+/// `waitSeconds` until `state` is ACTIVE.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct CreateCluster {
+    /// Name
+    display_name: DisplayName,
+    /// `name` from tidbcloud_list_regions
+    #[schemars(with = "String")]
+    region: RegionName,
+    /// Highest monthly bill; 0: free quota only
+    spending_limit_usd_cents: Option<UsdCents>,
+    /// Your own labels
+    labels: Option<Labels>,
+}
+
+impl Tool for CreateCluster {
+    const NAME: &'static str = "tidbcloud_create_cluster";
+    const TITLE: &'static str = "Create cluster";
+    const EFFECT: Effect = Effect::Create;
+    type Output = ClusterView;
+
+    /// More where it may cost money.
+    fn scope(arguments: &Map<String, Value>) -> Scope {
+        spending_scope(arguments).max(Self::EFFECT.scope())
+    }
+
+    async fn call(self, context: &Context<'_>) -> Result<ClusterView, ToolError> {
+        let new = NewCluster {
+            display_name: self.display_name,
+            region: self.region,
+            spending_limit: self.spending_limit_usd_cents,
+            labels: self.labels.map(Labels::into_inner).unwrap_or_default(),
+        };
+        Ok(context.cloud().create_cluster(&new).await?.into())
+    }
+}

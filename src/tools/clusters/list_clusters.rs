@@ -1,0 +1,71 @@
+//! `tidbcloud_list_clusters`: what there is.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    catalogue::{Context, Effect, PageSize, Tool, ToolError},
+    tidbcloud::PageToken,
+    tools::views::{EndpointsView, state},
+};
+
+/// List Starter and Essential clusters.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ListClusters {
+    page_size: Option<PageSize>,
+    /// Last `nextPageToken`
+    #[schemars(with = "Option<String>")]
+    page_token: Option<PageToken>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Clusters {
+    clusters: Vec<ClusterLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_size: Option<u64>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ClusterLine {
+    cluster_id: String,
+    display_name: String,
+    state: String,
+    region: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
+    #[serde(skip_serializing_if = "EndpointsView::is_empty")]
+    endpoints: EndpointsView,
+}
+
+impl Tool for ListClusters {
+    const NAME: &'static str = "tidbcloud_list_clusters";
+    const TITLE: &'static str = "List clusters";
+    const EFFECT: Effect = Effect::Read;
+    const LIST: Option<&'static str> = Some("clusters");
+    type Output = Clusters;
+
+    async fn call(self, context: &Context<'_>) -> Result<Clusters, ToolError> {
+        let page = context.cloud().clusters(self.page_size.map(PageSize::get), self.page_token.as_ref()).await?;
+        Ok(Clusters {
+            clusters: page
+                .clusters
+                .into_iter()
+                .map(|cluster| ClusterLine {
+                    cluster_id: cluster.cluster_id.to_string(),
+                    display_name: cluster.display_name,
+                    state: state(cluster.state.as_ref()),
+                    region: cluster.region.map(|region| region.name).unwrap_or_default(),
+                    plan: cluster.service_plan,
+                    endpoints: cluster.endpoints.into(),
+                })
+                .collect(),
+            next_page_token: page.next_page_token,
+            total_size: page.total_size,
+        })
+    }
+}

@@ -1,0 +1,25 @@
+//! Clusters, and the short names for them.
+
+mod create_cluster;
+mod delete_cluster;
+mod get_cluster;
+mod labels;
+mod list_aliases;
+mod list_clusters;
+mod update_cluster;
+mod view;
+
+use crate::catalogue::{Entry, Group, Toolset};
+
+/// The toolset.
+pub(super) const GROUP: Group = Group {
+    toolset: Toolset::Clusters,
+    tools: &[
+        Entry::of::<list_clusters::ListClusters>,
+        Entry::of::<list_aliases::ListAliases>,
+        Entry::of::<get_cluster::GetCluster>,
+        Entry::of::<create_cluster::CreateCluster>,
+        Entry::of::<update_cluster::UpdateCluster>,
+        Entry::of::<delete_cluster::DeleteCluster>,
+    ],
+};

@@ -1,0 +1,116 @@
+//! `tidbcloud_update_cluster`: rename, set the spending limit or the labels.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{labels::Labels, view::ClusterView};
+use crate::{
+    base::scope::Scope,
+    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Tool, ToolError, code, spending_scope},
+    tidbcloud::{ApiError, Cluster, ClusterChange, DisplayName, UsdCents},
+};
+
+/// Change a cluster's name, spending limit or labels; what is left out stays.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct UpdateCluster {
+    cluster: ClusterReference,
+    /// Name
+    display_name: Option<DisplayName>,
+    /// Highest monthly bill
+    spending_limit_usd_cents: Option<UsdCents>,
+    /// Replace yours; systemLabels stay
+    labels: Option<Labels>,
+}
+
+impl Tool for UpdateCluster {
+    const NAME: &'static str = "tidbcloud_update_cluster";
+    const TITLE: &'static str = "Update cluster";
+    const EFFECT: Effect = Effect::Update;
+    const RENAMES: &'static [&'static str] = &["displayName"];
+    type Output = ClusterView;
+
+    /// More where it may cost money.
+    fn scope(arguments: &Map<String, Value>) -> Scope {
+        spending_scope(arguments).max(Self::EFFECT.scope())
+    }
+
+    async fn call(self, context: &Context<'_>) -> Result<ClusterView, ToolError> {
+        if self.display_name.is_none() && self.spending_limit_usd_cents.is_none() && self.labels.is_none() {
+            let fields = if context.narrowing().fixes_cluster() { "" } else { "displayName, " };
+            return Err(ToolError::new(code::INVALID_ARGUMENT, "There is nothing to change: no argument says what.")
+                .hint(format!("Give {fields}spendingLimitUsdCents or labels.")));
+        }
+        let id = context.cluster_id(&self.cluster).await?;
+        let keeps_alias = self.labels.is_some() && context.narrowing().fixes_cluster();
+        let before = match keeps_alias || self.spending_limit_usd_cents.is_some() {
+            true => Some(context.cloud().cluster(&id).await?),
+            false => None,
+        };
+        let labels = match (self.labels.map(Labels::into_inner), &before) {
+            (Some(labels), Some(before)) if keeps_alias => Some(with_its_alias(before, labels)?),
+            (labels, _) => labels,
+        };
+        let sets_limit = self.spending_limit_usd_cents.is_some();
+        let changes = [
+            self.spending_limit_usd_cents.map(|limit| ("spendingLimitUsdCents", ClusterChange::SpendingLimit(limit))),
+            labels.map(|labels| ("labels", ClusterChange::Labels(labels))),
+            self.display_name.map(|name| ("displayName", ClusterChange::DisplayName(name))),
+        ];
+        let mut changed: Vec<&str> = Vec::new();
+        let mut last = None;
+        // TiDB Cloud takes one field per PATCH, and a PATCH may have to ask for a nonce. All of them fit, or none is sent.
+        let requests = changes.iter().flatten().map(|_| REQUESTS_PER_CHANGE).sum();
+        let mut held = context.allowance().hold(requests).ok_or(ApiError::Exhausted)?;
+        for (field, change) in changes.into_iter().flatten() {
+            held.release(REQUESTS_PER_CHANGE);
+            match context.cloud().update_cluster(&id, &change).await {
+                Ok(cluster) => last = Some(cluster),
+                Err(error) => {
+                    let mut error = ToolError::from(error);
+                    if !changed.is_empty() {
+                        error.details = Some(json!({"changed": changed, "failed": field}));
+                    }
+                    return Err(error);
+                }
+            }
+            changed.push(field);
+        }
+        let mut cluster = match last {
+            Some(cluster) => ClusterView::from(cluster),
+            None => context.cloud().cluster(&id).await?.into(),
+        };
+        if let Some(before) = before.filter(|_| sets_limit) {
+            // proto3 JSON leaves zeros out.
+            cluster.spending_limit_usd_cents.get_or_insert(0);
+            let previous = before.spending_limit.and_then(|limit| limit.monthly);
+            cluster.previous_spending_limit_usd_cents = Some(previous.unwrap_or_default());
+            cluster.notice = Some(ZERO);
+        }
+        Ok(cluster)
+    }
+}
+
+/// What a limit of 0 means. <https://docs.pingcap.com/tidbcloud/manage-serverless-spend-limit>
+const ZERO: &str = "A limit of 0 US cents would mean the free quota only: once that is used up, reads and writes are \
+    throttled until the next month begins.";
+
+const REQUESTS_PER_CHANGE: u32 = 2;
+
+/// The labels that replace those of a cluster which the address fixes: the alias label stays as it is.
+fn with_its_alias(
+    before: &Cluster,
+    mut labels: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, ToolError> {
+    let alias = before.labels.get(ALIAS_LABEL);
+    let given = labels.get(ALIAS_LABEL);
+    if given.is_some() && given != alias {
+        let message = format!("`labels`: `{ALIAS_LABEL}` {CALLED}");
+        return Err(ToolError::new(code::INVALID_ARGUMENT, message).hint(format!("Leave `{ALIAS_LABEL}` out.")));
+    }
+    labels.extend(alias.map(|alias| (ALIAS_LABEL.to_owned(), alias.clone())));
+    Ok(labels)
+}

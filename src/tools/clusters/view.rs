@@ -1,0 +1,66 @@
+//! A cluster, as tools answer with it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    tidbcloud::{Cluster, SYSTEM_LABEL_PREFIX},
+    tools::views::{EndpointsView, state},
+};
+
+/// One cluster.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClusterView {
+    cluster_id: String,
+    display_name: String,
+    state: String,
+    region: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) spending_limit_usd_cents: Option<i64>,
+    #[serde(skip_serializing_if = "EndpointsView::is_empty")]
+    endpoints: EndpointsView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_prefix: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    /// Labels of TiDB Cloud, which no caller changes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    system_labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    create_time: Option<String>,
+    /// What the limit was before a change of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) previous_spending_limit_usd_cents: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) notice: Option<&'static str>,
+}
+
+impl From<Cluster> for ClusterView {
+    fn from(cluster: Cluster) -> Self {
+        let (system_labels, labels) =
+            cluster.labels.into_iter().partition(|(name, _)| name.starts_with(SYSTEM_LABEL_PREFIX));
+        Self {
+            cluster_id: cluster.cluster_id.to_string(),
+            display_name: cluster.display_name,
+            state: state(cluster.state.as_ref()),
+            region: cluster.region.map(|region| region.name).unwrap_or_default(),
+            plan: cluster.service_plan,
+            version: cluster.version,
+            spending_limit_usd_cents: cluster.spending_limit.and_then(|limit| limit.monthly),
+            endpoints: cluster.endpoints.into(),
+            user_prefix: cluster.user_prefix,
+            labels,
+            system_labels,
+            create_time: cluster.create_time,
+            previous_spending_limit_usd_cents: None,
+            notice: None,
+        }
+    }
+}

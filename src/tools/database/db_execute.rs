@@ -1,0 +1,318 @@
+//! `db_execute`: change data or schema with SQL.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{
+    rows::RowsView,
+    statement::{query, rejected, shown},
+    types::Statements,
+};
+use crate::{
+    base::scope::Scope,
+    catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError, code, cut_text},
+    sql::{self, Answer, Class},
+    tidbcloud::{
+        AccessClass, ApiError, DatabaseName, Effect as SqlEffect, Query, RolledBack, Rows, SqlFailure, Target,
+    },
+};
+
+/// Run SQL that changes data or schema. Several statements run in one transaction, unless one is DDL, which commits by
+/// itself.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DbExecute {
+    cluster: ClusterReference,
+    branch: Option<BranchReference>,
+    database: Option<DatabaseName>,
+    sql: Statements,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Executed {
+    /// As many as `results`.
+    statement_count: usize,
+    results: Vec<StatementResult>,
+    /// Of all statements together.
+    elapsed_ms: u64,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct StatementResult {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_affected: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_insert_id: Option<String>,
+    /// What a change of schema did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    result: Option<RowsView>,
+}
+
+/// What is left of the bytes of a call's result, for the statements that have not run.
+struct Room {
+    left: usize,
+    /// Statements that give rows, and those that do not.
+    with_rows: usize,
+    without_rows: usize,
+    elapsed_millis: u64,
+}
+
+impl Room {
+    /// `{"rowsAffected":18446744073709551615,"lastInsertId":"18446744073709551615"},` has 78 bytes, and
+    /// `{"rowsAffected":0,"done":""},` with [`Self::DONE_BYTES`] in it 88.
+    const COUNT_BYTES: usize = 90;
+    /// `"CREATE TABLE database.table"` and its quotes: longer names are cut.
+    const DONE_BYTES: usize = 60;
+    /// What stands around the results, or an error around those of the statements before it.
+    const FRAME_BYTES: usize = 100;
+
+    fn new(statements: &[&str], bytes: usize) -> Self {
+        let without_rows = statements.iter().filter(|text| sql::answer(text) == Answer::Count).count();
+        Self {
+            left: bytes.saturating_sub(Self::FRAME_BYTES),
+            with_rows: statements.len() - without_rows,
+            without_rows,
+            elapsed_millis: 0,
+        }
+    }
+
+    /// What the next statement gave, cut to its share.
+    fn take(&mut self, rows: Rows, query: &Query<'_>) -> StatementResult {
+        let gives_rows = sql::answer(query.sql) != Answer::Count;
+        let reserved = Self::COUNT_BYTES.saturating_mul(self.without_rows);
+        let share = self.left.saturating_sub(reserved) / self.with_rows.max(1);
+        if gives_rows {
+            self.with_rows = self.with_rows.saturating_sub(1);
+        } else {
+            self.without_rows = self.without_rows.saturating_sub(1);
+        }
+        self.elapsed_millis = self.elapsed_millis.saturating_add(rows.elapsed_millis);
+        let result = if rows.types.is_empty() {
+            let mut done = sql::change(query.sql);
+            if let Some(done) = &mut done {
+                cut_text(done, Self::DONE_BYTES);
+            }
+            let Rows { rows_affected, last_insert_id, .. } = rows;
+            StatementResult { rows_affected, last_insert_id, done, result: None }
+        } else {
+            let within = share.saturating_sub(Self::COUNT_BYTES);
+            let result = Some(shown(rows, query, within));
+            StatementResult { rows_affected: None, last_insert_id: None, done: None, result }
+        };
+        let bytes = serde_json::to_string(&result).map_or(0, |text| text.len() + 1);
+        self.left = self.left.saturating_sub(bytes);
+        result
+    }
+}
+
+/// What the statements need and how they are run.
+struct Plan {
+    class: AccessClass,
+    effect: SqlEffect,
+    /// One of them makes an account of a name that is none yet, unless the server's mode keeps it from that.
+    may_make_account: bool,
+    /// One of several commits by itself, so that a transaction around them would promise what it cannot hold.
+    one_by_one: bool,
+}
+
+impl Tool for DbExecute {
+    const NAME: &'static str = "db_execute";
+    const TITLE: &'static str = "Execute";
+    const EFFECT: Effect = Effect::Execute;
+    const TIME_MAX: Duration = SQL_TIME_MAX;
+    type Output = Executed;
+
+    /// By its statements: what destroys, or cannot be read, needs more than what changes.
+    fn scope(arguments: &Map<String, Value>) -> Scope {
+        let spares = |text: &Value| {
+            text.as_str().is_some_and(|text| sql::inspect(text).is_ok_and(|statement| !statement.destructive))
+        };
+        let all = match arguments.get("sql") {
+            Some(Value::Array(statements)) => !statements.is_empty() && statements.iter().all(spares),
+            _ => false,
+        };
+        if all { Scope::Write } else { Scope::Destroy }
+    }
+
+    /// Its statements, and BEGIN and COMMIT where there are several. DDL, which has neither, is counted as if it had.
+    fn requests_min(arguments: &Map<String, Value>) -> u32 {
+        match arguments.get("sql").and_then(Value::as_array).map_or(0, Vec::len) {
+            count @ 2..=Statements::COUNT_MAX => u32::try_from(count + 2).unwrap_or(u32::MAX),
+            // Others are refused.
+            count => u32::from(count == 1),
+        }
+    }
+
+    async fn call(self, context: &Context<'_>) -> Result<Executed, ToolError> {
+        let statements: Vec<&str> = self.sql.0.iter().map(|statement| statement.as_str()).collect();
+        let plan = plan(&statements)?;
+        let target = context.target(&self.cluster, self.branch.as_ref()).await?;
+        let database = self.database.as_ref();
+        if plan.may_make_account {
+            let mode = query("SELECT @@sql_mode");
+            let mode = context.sql().run(&target, plan.class, None, mode, SqlEffect::Read).await?;
+            grants_to_accounts_only(&mode)?;
+        }
+        let mut room = Room::new(&statements, context.result_bytes());
+        let results = if statements.len() == 1 || plan.one_by_one {
+            one_by_one(context, &target, database, &statements, &plan, &mut room).await?
+        } else {
+            transaction(context, &target, database, &statements, &plan, &mut room).await?
+        };
+        Ok(Executed { statement_count: results.len(), results, elapsed_ms: room.elapsed_millis })
+    }
+}
+
+/// Looks into every statement before the first one runs.
+fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
+    let mut plan =
+        Plan { class: AccessClass::ReadWrite, effect: SqlEffect::Read, may_make_account: false, one_by_one: false };
+    for (index, text) in statements.iter().enumerate() {
+        let at = |error: ToolError| place(error, index, statements.len());
+        let statement = sql::inspect(text).map_err(|reason| at(rejected(reason)))?;
+        if statement.ddl {
+            plan.class = AccessClass::Admin;
+            plan.one_by_one = true;
+        }
+        plan.may_make_account |= statement.may_make_account;
+        if !matches!(sql::classify(text), Class::Read) {
+            plan.effect = SqlEffect::Write;
+        }
+    }
+    Ok(plan)
+}
+
+/// Holds the server to a mode in which `GRANT` makes no account, which would have an empty password.
+/// <https://docs.pingcap.com/tidb/stable/sql-mode>
+fn grants_to_accounts_only(mode: &Rows) -> Result<(), ToolError> {
+    let mode = mode.rows.first().and_then(|row| row.first()?.as_ref());
+    let mode = mode.map(|cell| cell.text.as_str()).unwrap_or_default();
+    if mode.to_ascii_uppercase().split(',').any(|part| part == "NO_AUTO_CREATE_USER") {
+        return Ok(());
+    }
+    Err(ToolError::new(
+        code::SQL_REJECTED,
+        "GRANT is not run: without NO_AUTO_CREATE_USER in sql_mode it could make an account with an empty password.",
+    )
+    .hint("Ask the person to add NO_AUTO_CREATE_USER to the global sql_mode."))
+}
+
+async fn one_by_one(
+    context: &Context<'_>,
+    target: &Target,
+    database: Option<&DatabaseName>,
+    statements: &[&str],
+    plan: &Plan,
+    room: &mut Room,
+) -> Result<Vec<StatementResult>, ToolError> {
+    let mut results = Vec::new();
+    // All of them fit, or none runs.
+    let count = u32::try_from(statements.len()).unwrap_or(u32::MAX);
+    let mut held = context.allowance().hold(count).ok_or(SqlFailure::Api(ApiError::Exhausted))?;
+    for (index, text) in statements.iter().enumerate() {
+        held.release_one();
+        let query = query(text);
+        match context.sql().run(target, plan.class, database, query, plan.effect).await {
+            Ok(rows) => results.push(room.take(rows, &query)),
+            Err(error) => {
+                let mut error = place(error.into(), index, statements.len());
+                if index > 0 {
+                    // The call as a whole must not be repeated: the statements before this one would run again.
+                    error.retryable = false;
+                    error.retry_after_seconds = None;
+                }
+                if statements.len() > 1 {
+                    error.details = Some(json!({
+                        "failedStatement": index + 1,
+                        "tookEffect": index,
+                        "notRun": statements.len() - index - 1,
+                        "results": results,
+                    }));
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(results)
+}
+
+async fn transaction(
+    context: &Context<'_>,
+    target: &Target,
+    database: Option<&DatabaseName>,
+    statements: &[&str],
+    plan: &Plan,
+    room: &mut Room,
+) -> Result<Vec<StatementResult>, ToolError> {
+    let queries: Vec<Query<'_>> = statements.iter().map(|text| query(text)).collect();
+    let keep = |query: &Query<'_>, rows| room.take(rows, query);
+    match context.sql().transaction(target, plan.class, database, &queries, keep).await {
+        Ok(results) => Ok(results),
+        Err(failure) => {
+            let mut error = match failure.failed_index {
+                Some(index) => place(failure.error.into(), index, statements.len()),
+                None => failure.error.into(),
+            };
+            let took_effect = match failure.rolled_back {
+                RolledBack::Yes => {
+                    error.message.push_str(" The transaction was rolled back: nothing took effect.");
+                    json!(0)
+                }
+                RolledBack::No => {
+                    error.message.push_str(
+                        " Nothing was committed, but the rollback was not confirmed: its locks may be held for up to 10 minutes.",
+                    );
+                    json!(0)
+                }
+                // Whatever the cause was, repeating the call could do everything twice.
+                RolledBack::Unknown => {
+                    error = ToolError {
+                        upstream: error.upstream,
+                        ..ToolError::new(
+                            code::OUTCOME_UNKNOWN,
+                            "The answer to COMMIT was lost: either all statements took effect, or none.",
+                        )
+                        .hint("Look with db_query which it was before running them again.")
+                    };
+                    json!("unknown")
+                }
+            };
+            error.details = Some(
+                json!({"failedStatement": failure.failed_index.map(|index| index + 1), "tookEffect": took_effect}),
+            );
+            Err(error)
+        }
+    }
+}
+
+/// Says which of several statements is meant.
+fn place(mut error: ToolError, index: usize, count: usize) -> ToolError {
+    if count > 1 {
+        error.message = format!("Statement {} of {count}: {}", index + 1, error.message);
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rows, grants_to_accounts_only};
+    use crate::tidbcloud::Cell;
+
+    #[test]
+    fn a_grant_needs_a_mode_in_which_it_makes_no_account() {
+        let allowed = |mode: Option<&str>| {
+            let cell = mode.map(|text| Cell { text: text.to_owned(), cut: false });
+            grants_to_accounts_only(&Rows { rows: vec![vec![cell]], ..Rows::default() }).is_ok()
+        };
+        assert!(allowed(Some("STRICT_TRANS_TABLES,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION")));
+        assert!(!allowed(Some("STRICT_TRANS_TABLES")) && !allowed(Some("")) && !allowed(None));
+    }
+}

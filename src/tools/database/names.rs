@@ -1,0 +1,66 @@
+//! Lists of names that SQL gives: a page of them, and where the next one begins.
+
+use serde::Deserialize;
+
+use crate::base::schema::schema_of;
+use crate::{catalogue::text_size, tidbcloud::Rows};
+
+/// Names of members, a database, a token, numbers and a notice.
+const FRAME_BYTES: usize = 520;
+
+/// A page of names.
+pub(super) struct Names {
+    pub(super) names: Vec<String>,
+    /// Whether there are names after these.
+    pub(super) more: bool,
+}
+
+impl Names {
+    /// The first column of as many rows as fit.
+    pub(super) fn within(rows: Rows, count_max: usize, bytes_max: usize) -> Self {
+        let kept = rows.rows.len();
+        let more_rows = rows.skipped.saturating_add(kept) < rows.seen || !rows.complete;
+        let mut left = bytes_max.saturating_sub(FRAME_BYTES);
+        let mut names: Vec<String> = Vec::new();
+        for cell in rows.rows.into_iter().map(|row| row.into_iter().next().flatten()) {
+            let name = cell.map(|cell| cell.text).unwrap_or_default();
+            let bytes = text_size(&name) + 1;
+            // A page has a name at least, so that the list has an end.
+            if names.len() >= count_max || bytes > left && !names.is_empty() {
+                break;
+            }
+            left = left.saturating_sub(bytes);
+            names.push(name);
+        }
+        Self { more: names.len() < kept || more_rows, names }
+    }
+}
+
+/// Where a page begins: how many names come before it. Whoever makes or drops one between two pages shifts the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Place(usize);
+
+impl Place {
+    pub(super) fn get(self) -> usize {
+        self.0
+    }
+
+    /// The token of the page that begins so many names later.
+    pub(super) fn after(self, names: usize) -> String {
+        self.0.saturating_add(names).to_string()
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = &'static str;
+
+    fn try_from(token: String) -> Result<Self, Self::Error> {
+        let digits = (1..=9).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| token.parse().ok().map(Self)).flatten().ok_or("must be a `nextPageToken` of this list")
+    }
+}
+
+schema_of! {
+    Place => {"type": "string", "description": "Last `nextPageToken`"};
+}

@@ -1,0 +1,117 @@
+//! Arguments of the SQL tools.
+
+use serde::Deserialize;
+
+use crate::{base::schema::schema_of, sql};
+
+/// A pattern of names: 1 to 64 characters, none of which means one thing in one SQL mode and another in the next.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct LikePattern(String);
+
+impl LikePattern {
+    /// As a literal of SQL: a quote is doubled, in every mode.
+    pub(super) fn literal(&self) -> String {
+        format!("'{}'", self.0.replace('\'', "''"))
+    }
+}
+
+impl TryFrom<String> for LikePattern {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let fine =
+            (1..=64).contains(&text.chars().count()) && !text.contains('\\') && !text.chars().any(char::is_control);
+        if fine { Ok(Self(text)) } else { Err("must be 1 to 64 characters without backslash or control characters") }
+    }
+}
+
+/// One SQL statement, not looked into yet.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct SqlText(String);
+
+impl SqlText {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for SqlText {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.trim().is_empty() { Err("must not be empty") } else { Ok(Self(text)) }
+    }
+}
+
+/// 1 to 20 statements.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<SqlText>")]
+pub(super) struct Statements(pub(super) Vec<SqlText>);
+
+impl Statements {
+    /// 20 statements and their BEGIN and COMMIT are 22 of the 50 requests that Workers' free plan allows.
+    pub(super) const COUNT_MAX: usize = 20;
+}
+
+impl TryFrom<Vec<SqlText>> for Statements {
+    type Error = &'static str;
+
+    fn try_from(statements: Vec<SqlText>) -> Result<Self, Self::Error> {
+        if (1..=Self::COUNT_MAX).contains(&statements.len()) {
+            Ok(Self(statements))
+        } else {
+            Err("must be 1 to 20 statements")
+        }
+    }
+}
+
+/// A database to name in a statement: any identifier that can be quoted, but not the system schema that holds password
+/// hashes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct SchemaName {
+    name: String,
+    quoted: String,
+}
+
+impl SchemaName {
+    /// In backticks.
+    pub(super) fn quoted(&self) -> &str {
+        &self.quoted
+    }
+
+    pub(super) fn into_inner(self) -> String {
+        self.name
+    }
+}
+
+impl TryFrom<String> for SchemaName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        if sql::is_system_secret_schema(&name) {
+            return Err(sql::SECRET_SCHEMA_REFUSED);
+        }
+        // A name with a space before it exists nowhere that tools of TiDB Cloud make one; as a slip it is common.
+        let plain = !name.starts_with(char::is_whitespace) && !name.chars().any(char::is_control);
+        match sql::quote_identifier(&name).filter(|_| plain) {
+            Some(quoted) => Ok(Self { name, quoted }),
+            None => Err("must be a database name of 1 to 64 characters, without space around it"),
+        }
+    }
+}
+
+schema_of! {
+    LikePattern => {"type": "string", "maxLength": 64, "description": "LIKE pattern without backslash"};
+    SqlText => {"type": "string", "description": "Statement"};
+    // A statement alone is taken too; two types for one argument would confuse hosts.
+    Statements => {
+        "type": "array",
+        "items": {"type": "string"},
+        "maxItems": 20,
+        "description": "1 to 20 statements"
+    };
+    SchemaName => {"type": "string", "maxLength": 64, "description": "Exact name"};
+}

@@ -1,0 +1,9 @@
+//! What belongs to no cluster.
+
+mod list_regions;
+
+use crate::catalogue::{Entry, Group, Toolset};
+
+/// The toolset.
+pub(super) const GROUP: Group =
+    Group { toolset: Toolset::Organization, tools: &[Entry::of::<list_regions::ListRegions>] };
