@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::address::{IAM_HOST, is_sql_host};
 use crate::exchange::Response;
 
 /// A request that the service refuses.
@@ -27,17 +26,42 @@ pub(super) fn json_response(status: u16, body: &Value) -> Response {
     Response { status, headers, body: body.to_string().into_bytes() }
 }
 
-/// The error body of `host`.
-///
-/// Codes are not reliable in the real service; here they are the HTTP status, in the form that the host has. `requestId`
-/// in `details` without a type is what the serverless host was seen to send.
-pub(super) fn error_body(host: &str, failure: &Failure, request_id: &str) -> Value {
-    let Failure { status, message } = failure;
-    if is_sql_host(host) {
-        json!({ "message": message, "code": status.to_string() })
-    } else if host == IAM_HOST {
-        json!({ "code": status.to_string(), "error": message, "msgPrefix": "", "status": status })
-    } else {
-        json!({ "code": status, "message": message, "details": [{ "requestId": request_id }] })
+/// What the errors of a service look like. Codes are not reliable in the real service; here they are the HTTP status, in the
+/// form that the service has.
+#[derive(Clone, Copy)]
+pub(super) enum ErrorShape {
+    /// `google.rpc.Status`. `requestId` in `details` without a type is what the serverless host was seen to send.
+    Rpc,
+    /// What the IAM service has.
+    OpenApi,
+    /// What the SQL gateway has, without the text of a MySQL error.
+    Sql,
+    /// RFC 6749 section 5.2; the message is the code.
+    OAuth,
+}
+
+impl ErrorShape {
+    /// The definition in the contract, where it has one.
+    pub(super) fn definition(self) -> Option<&'static str> {
+        match self {
+            Self::Rpc => Some("googlerpcStatus"),
+            Self::OpenApi => Some("api.OpenApiError"),
+            Self::Sql => Some("Failure"),
+            Self::OAuth => None,
+        }
+    }
+
+    /// The answer for `failure`.
+    pub(super) fn response(self, failure: &Failure, request_id: &str) -> Response {
+        let Failure { status, message } = failure;
+        let body = match self {
+            Self::Rpc => json!({ "code": status, "message": message, "details": [{ "requestId": request_id }] }),
+            Self::OpenApi => {
+                json!({ "code": status.to_string(), "error": message, "msgPrefix": "", "status": status })
+            }
+            Self::Sql => json!({ "message": message, "code": status.to_string() }),
+            Self::OAuth => json!({ "error": message }),
+        };
+        json_response(*status, &body)
     }
 }

@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{
-    Call,
+use super::{Call, clusters};
+use crate::control::{
     answers::{Failure, Outcome},
-    clusters,
-    pages::Page,
+    pages::{Page, set_token},
     state::{
         Branch, CREATING_MILLIS, Cluster, Password, RESTORING_MILLIS, Server, SqlUser, World, read_timestamp, timestamp,
     },
@@ -78,7 +77,7 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
     let own = || world.branches.iter().filter(|branch| branch.cluster == cluster.id);
     let (branches, token) = page.cut(own().map(|branch| (branch.sequence, show(branch, cluster, call.now))));
     let mut body = json!({ "branches": branches, "totalSize": own().count() });
-    super::set_token(&mut body, token);
+    set_token(&mut body, token);
     Ok(body)
 }
 

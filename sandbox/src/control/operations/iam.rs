@@ -4,11 +4,10 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    Call,
+use super::{Call, clusters};
+use crate::control::{
     answers::{Failure, Outcome},
-    clusters,
-    pages::{PAGE_SIZE_MAX, Page},
+    pages::{PAGE_SIZE_MAX, Page, set_token},
     state::{Cluster, KEYS, Key, KeyRole, PROJECTS, Password, SqlUser, World, read_role, role_name},
 };
 use crate::exchange::Role;
@@ -82,7 +81,7 @@ pub(super) fn list_sql_users(world: &World, call: &Call) -> Outcome {
     let users = cluster.server.users.iter().zip(1..);
     let (users, token) = page.cut(users.map(|((name, user), position)| (position, show(cluster, name, user))));
     let mut body = json!({ "sqlUsers": users });
-    super::set_token(&mut body, token);
+    set_token(&mut body, token);
     Ok(body)
 }
 
@@ -186,12 +185,12 @@ pub(super) fn list_projects(world: &World, call: &Call) -> Outcome {
         (position, shown)
     }));
     let mut body = json!({ "projects": projects });
-    super::set_token(&mut body, token);
+    set_token(&mut body, token);
     Ok(body)
 }
 
 /// `GET /v1beta1/apikeys/{accessKey}`: one's own key, and for an owner those of the organization.
-pub(super) fn get_api_key(call: &Call) -> Outcome {
+pub(super) fn get_api_key(_: &World, call: &Call) -> Outcome {
     let access_key = call.parameter("accessKey").unwrap_or_default();
     let visible = |key: &&Key| {
         let own = key.public == call.key.public;

@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::LazyLock};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::{
-    Call,
+use super::Call;
+use crate::control::{
     answers::{Failure, Outcome},
     filter::{Filter, is_project},
-    pages::Page,
+    pages::{Page, set_token},
     regions::{self, SHOP_REGION},
     state::{
-        CREATING_MILLIS, Cluster, PROJECTS, Password, SHOP_CLUSTER_ID, SHOP_USER_PREFIX, Server, Settings, SqlUser,
-        World, timestamp,
+        CREATING_MILLIS, Cluster, KEYS, PROJECTS, Password, SHOP_CLUSTER_ID, SHOP_USER_PREFIX, Server, Settings,
+        SqlUser, World, timestamp,
     },
 };
 use crate::exchange::{Instance, Role, SqlEffect};
@@ -36,7 +36,7 @@ static DISPLAY_NAME: LazyLock<Option<Regex>> =
 /// The sample cluster as it is at the start.
 fn shop() -> Cluster {
     let settings = Settings::new("shop".to_owned(), None);
-    let [owner, ..] = &super::state::KEYS;
+    let [owner, ..] = &KEYS;
     Cluster {
         sequence: 1,
         id: SHOP_CLUSTER_ID.to_owned(),
@@ -72,7 +72,7 @@ impl Server {
 
 impl World {
     /// Puts the sample cluster there, with its data.
-    pub(super) fn add_sample(&mut self) {
+    pub(in crate::control) fn add_sample(&mut self) {
         self.clusters.push(shop());
         self.effect(SqlEffect::Sample(Instance(SHOP_CLUSTER_ID.to_owned())));
     }
@@ -297,7 +297,7 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
     };
     let (clusters, token) = page.cut(matching().map(|cluster| (cluster.sequence, show(cluster, call.now))));
     let mut body = json!({ "clusters": clusters, "totalSize": matching().count() });
-    super::set_token(&mut body, token);
+    set_token(&mut body, token);
     Ok(body)
 }
 
