@@ -74,7 +74,11 @@ fn nothing() -> Response {
 impl Sandbox {
     /// A sandbox with the cluster `shop` in it. The same seed gives the same ids and nonces for the same requests.
     pub fn new(seed: u64) -> Self {
-        let mut world = World::new(seed);
+        Self::around(World::new(seed))
+    }
+
+    /// One to which nobody has spoken, with the cluster `shop` in `world`.
+    fn around(mut world: World) -> Self {
         world.add_sample();
         Self {
             world,
@@ -133,13 +137,7 @@ impl Sandbox {
     /// Starts over with the same seed: clusters, clock, faults, requests, nonces and counts.
     fn reset(&mut self) {
         self.world.reset();
-        self.world.add_sample();
-        self.nonces = Nonces::default();
-        self.limits = Limits::default();
-        self.faults = Faults::default();
-        self.journal = Journal::default();
-        self.logins = Logins::default();
-        self.advanced = 0;
+        *self = Self::around(std::mem::take(&mut self.world));
     }
 
     /// A 401 with a fresh challenge. The body is the same whatever was wrong; the reason is in a header of the sandbox's own.
