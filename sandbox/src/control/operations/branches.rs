@@ -235,7 +235,7 @@ pub(super) fn update_sql_user(world: &mut World, call: &Call) -> Outcome {
         return Err(Failure::new(400, "field `password` is required"));
     };
     let branch = world.branches.get_mut(position).ok_or_else(missing)?;
-    let name = username.strip_prefix(&branch.server.prefix).and_then(|rest| rest.strip_prefix('.'));
+    let name = branch.server.without_prefix(username);
     let user = name.and_then(|name| branch.server.users.get_mut(name)).ok_or_else(missing)?;
     user.set_password(call.now, Password::new(password));
     Ok(json!({ "username": username }))

@@ -42,8 +42,7 @@ fn ready<'a>(world: &'a World, call: &Call) -> Result<&'a Cluster, Failure> {
 /// The name without prefix of the user in the path.
 fn named(cluster: &Cluster, call: &Call) -> Result<String, Failure> {
     let full = call.parameter("userName").unwrap_or_default();
-    let name = full.strip_prefix(&cluster.server.prefix).and_then(|rest| rest.strip_prefix('.'));
-    match name.filter(|name| cluster.server.users.contains_key(*name)) {
+    match cluster.server.without_prefix(full).filter(|name| cluster.server.users.contains_key(*name)) {
         Some(name) => Ok(name.to_owned()),
         None => Err(Failure::new(404, format!("sql user {full} not found"))),
     }
@@ -51,7 +50,7 @@ fn named(cluster: &Cluster, call: &Call) -> Result<String, Failure> {
 
 /// A role as given: bare, or with the prefix.
 fn role(cluster: &Cluster, given: &str, bare_allowed: bool) -> Result<Role, Failure> {
-    let prefixed = given.strip_prefix(&cluster.server.prefix).and_then(|rest| rest.strip_prefix('.'));
+    let prefixed = cluster.server.without_prefix(given);
     let role = prefixed.or(Some(given).filter(|given| bare_allowed || *given == "role_admin")).and_then(read_role);
     role.ok_or_else(|| {
         let hint = if bare_allowed { "" } else { ", with the prefix of the cluster" };
@@ -103,8 +102,7 @@ pub(super) fn create_sql_user(world: &mut World, call: &Call) -> Outcome {
     }
     let prefix = &cluster.server.prefix;
     let given = text("userName");
-    let name =
-        if auto_prefix { Some(given) } else { given.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')) };
+    let name = if auto_prefix { Some(given) } else { cluster.server.without_prefix(given) };
     let name = name
         .ok_or_else(|| {
             Failure::new(400, "invalid userName: without autoPrefix it begins with the prefix of the cluster")
