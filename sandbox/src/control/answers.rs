@@ -28,40 +28,38 @@ pub(super) fn json_response(status: u16, body: &Value) -> Response {
 
 /// What the errors of a service look like. Codes are not reliable in the real service; here they are the HTTP status, in the
 /// form that the service has.
-#[derive(Clone, Copy)]
-pub(super) enum ErrorShape {
-    /// `google.rpc.Status`. `requestId` in `details` without a type is what the serverless host was seen to send.
-    Rpc,
-    /// What the IAM service has.
-    OpenApi,
-    /// What the SQL gateway has, without the text of a MySQL error.
-    Sql,
-    /// RFC 6749 section 5.2; the message is the code.
-    OAuth,
+pub(super) struct ErrorShape {
+    /// The definition in the contract, where there is one.
+    pub(super) definition: Option<&'static str>,
+    /// The body for a failure and the id of its request.
+    body: fn(&Failure, &str) -> Value,
 }
 
-impl ErrorShape {
-    /// The definition in the contract, where it has one.
-    pub(super) fn definition(self) -> Option<&'static str> {
-        match self {
-            Self::Rpc => Some("googlerpcStatus"),
-            Self::OpenApi => Some("api.OpenApiError"),
-            Self::Sql => Some("Failure"),
-            Self::OAuth => None,
-        }
-    }
+/// `google.rpc.Status`. `requestId` in `details` without a type is what the serverless host was seen to send.
+pub(super) static RPC: ErrorShape = ErrorShape {
+    definition: Some("googlerpcStatus"),
+    body: |Failure { status, message }, request_id| json!({ "code": status, "message": message, "details": [{ "requestId": request_id }] }),
+};
 
+/// What the IAM service has.
+pub(super) static OPEN_API: ErrorShape = ErrorShape {
+    definition: Some("api.OpenApiError"),
+    body: |Failure { status, message }, _| json!({ "code": status.to_string(), "error": message, "msgPrefix": "", "status": status }),
+};
+
+/// What the SQL gateway has where the failure is not a MySQL error.
+pub(super) static SQL: ErrorShape = ErrorShape {
+    definition: Some("Failure"),
+    body: |Failure { status, message }, _| json!({ "message": message, "code": status.to_string() }),
+};
+
+/// RFC 6749 section 5.2; the message is the code.
+pub(super) static OAUTH: ErrorShape =
+    ErrorShape { definition: None, body: |Failure { message, .. }, _| json!({ "error": message }) };
+
+impl ErrorShape {
     /// The answer for `failure`.
-    pub(super) fn response(self, failure: &Failure, request_id: &str) -> Response {
-        let Failure { status, message } = failure;
-        let body = match self {
-            Self::Rpc => json!({ "code": status, "message": message, "details": [{ "requestId": request_id }] }),
-            Self::OpenApi => {
-                json!({ "code": status.to_string(), "error": message, "msgPrefix": "", "status": status })
-            }
-            Self::Sql => json!({ "message": message, "code": status.to_string() }),
-            Self::OAuth => json!({ "error": message }),
-        };
-        json_response(*status, &body)
+    pub(super) fn response(&self, failure: &Failure, request_id: &str) -> Response {
+        json_response(failure.status, &(self.body)(failure, request_id))
     }
 }

@@ -12,7 +12,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     address::{percent_decode, split_query},
-    answers::ErrorShape,
+    answers::{ErrorShape, RPC},
     services::{self, Protocol, SERVICES, Service},
 };
 
@@ -382,8 +382,8 @@ fn object_rules(
 }
 
 /// The error body of this shape.
-fn error_body(shape: ErrorShape) -> Option<(&'static File, &'static Schema)> {
-    let name = shape.definition()?;
+fn error_body(shape: &ErrorShape) -> Option<(&'static File, &'static Schema)> {
+    let name = shape.definition?;
     FILES.iter().find_map(|file| file.definitions.get(name).map(|schema| (file, schema)))
 }
 
@@ -409,7 +409,7 @@ pub fn check(host: &str, method: &str, path: &str, status: u16, body: &[u8]) -> 
     let (file, schema) = match declared {
         Some(declared) => declared,
         None if status >= 400 => {
-            let shape = if of_gateway { ErrorShape::Rpc } else { service.errors };
+            let shape = if of_gateway { &RPC } else { service.errors };
             error_body(shape).ok_or("the contract has no error body")?
         }
         None => return Err(format!("{method} {host}{path}: the contract has no answer {status}")),

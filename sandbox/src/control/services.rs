@@ -1,7 +1,7 @@
 //! The services that one loopback address stands for: what differs between their hosts, as data.
 
 use super::{
-    answers::ErrorShape,
+    answers::{ErrorShape, OAUTH, OPEN_API, RPC, SQL},
     contract::{
         Origin,
         Origin::{ByHand, Client, Published},
@@ -32,7 +32,7 @@ pub(super) struct Service {
     pub(super) base: &'static str,
     pub(super) protocol: Protocol,
     /// What its own errors look like.
-    pub(super) errors: ErrorShape,
+    pub(super) errors: &'static ErrorShape,
     /// The files that describe its operations, the published one first.
     pub(super) contract: &'static [(Origin, &'static str)],
 }
@@ -41,7 +41,7 @@ pub(super) struct Service {
 const fn digest(
     host: &'static str,
     base: &'static str,
-    errors: ErrorShape,
+    errors: &'static ErrorShape,
     contract: &'static [(Origin, &'static str)],
 ) -> Service {
     Service { host, base, protocol: Protocol::Digest, errors, contract }
@@ -50,7 +50,7 @@ const fn digest(
 pub(super) static SERVERLESS: Service = digest(
     SERVERLESS_HOST,
     "/v1beta1",
-    ErrorShape::Rpc,
+    &RPC,
     &[
         (Published, include_str!("../../../contract/serverless.json")),
         (Client, include_str!("../../../contract/serverless-branch-client.json")),
@@ -60,35 +60,30 @@ pub(super) static SERVERLESS: Service = digest(
 pub(super) static IAM: Service = digest(
     IAM_HOST,
     "/v1beta1",
-    ErrorShape::OpenApi,
+    &OPEN_API,
     &[
         (Published, include_str!("../../../contract/iam.json")),
         (Client, include_str!("../../../contract/iam-client.json")),
     ],
 );
 
-static PREMIUM: Service = digest("cloud.tidbapi.com", "/v1beta2", ErrorShape::Rpc, &[]);
-static DEDICATED: Service = digest("dedicated.tidbapi.com", "/v1beta1", ErrorShape::Rpc, &[]);
-static BILLING: Service = digest("billing.tidbapi.com", "/v1beta1", ErrorShape::Rpc, &[]);
-static DATA_SERVICE: Service = digest("dataservice.tidbapi.com", "/v1beta1", ErrorShape::Rpc, &[]);
-static LEGACY: Service = digest("api.tidbcloud.com", "/api/v1beta", ErrorShape::Rpc, &[]);
+static PREMIUM: Service = digest("cloud.tidbapi.com", "/v1beta2", &RPC, &[]);
+static DEDICATED: Service = digest("dedicated.tidbapi.com", "/v1beta1", &RPC, &[]);
+static BILLING: Service = digest("billing.tidbapi.com", "/v1beta1", &RPC, &[]);
+static DATA_SERVICE: Service = digest("dataservice.tidbapi.com", "/v1beta1", &RPC, &[]);
+static LEGACY: Service = digest("api.tidbcloud.com", "/api/v1beta", &RPC, &[]);
 
 /// The host is `http-` before that of a public endpoint.
 pub(super) static SQL_GATEWAY: Service = Service {
     host: "http-*.tidbcloud.com",
     base: "/v1beta",
     protocol: Protocol::Sql,
-    errors: ErrorShape::Sql,
+    errors: &SQL,
     contract: &[(ByHand, include_str!("../../../contract/sql-gateway.json"))],
 };
 
-pub(super) static AUTHORIZATION: Service = Service {
-    host: "oauth.tidbcloud.com",
-    base: "",
-    protocol: Protocol::OAuth,
-    errors: ErrorShape::OAuth,
-    contract: &[],
-};
+pub(super) static AUTHORIZATION: Service =
+    Service { host: "oauth.tidbcloud.com", base: "", protocol: Protocol::OAuth, errors: &OAUTH, contract: &[] };
 
 /// All of them, whether or not the sandbox has operations there.
 pub(super) static SERVICES: &[&Service] =
