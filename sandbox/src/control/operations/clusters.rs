@@ -29,6 +29,9 @@ const PREFIX_ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijk
 /// Length of a SQL user prefix.
 pub(super) const PREFIX_LENGTH: usize = 15;
 
+/// Least and most request capacity units.
+type Capacity = (i64, i64);
+
 /// `displayName` of the published Cluster; its PATCH leaves the pattern out.
 static DISPLAY_NAME: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("^[A-Za-z0-9][-A-Za-z0-9]{2,62}[A-Za-z0-9]$").ok());
@@ -90,7 +93,7 @@ impl World {
 
 impl Settings {
     /// The defaults.
-    fn new(display_name: String, auto_scaling: Option<(i64, i64)>) -> Self {
+    fn new(display_name: String, auto_scaling: Option<Capacity>) -> Self {
         Self {
             display_name,
             spending_limit: 0,
@@ -224,7 +227,7 @@ fn user_labels(labels: Option<&Map<String, Value>>) -> BTreeMap<String, String> 
 const RESERVED_LABELS: [&str; 2] = ["tidb.cloud/organization", "tidb.cloud/project"];
 
 /// Request capacity units as published: 2,000 to 100,000, least not above most.
-fn capacity(least: i64, most: i64) -> Result<(i64, i64), Failure> {
+fn capacity(least: i64, most: i64) -> Result<Capacity, Failure> {
     if least < 2_000 || most > 100_000 || least > most {
         return Err(Failure::new(
             400,
@@ -324,7 +327,7 @@ pub(super) fn get(world: &World, call: &Call) -> Outcome {
 }
 
 /// The plan of a new instance, as its region and its limits of capacity.
-fn plan(body: &Map<String, Value>) -> Result<(&'static Region, Option<(i64, i64)>), Failure> {
+fn plan(body: &Map<String, Value>) -> Result<(&'static Region, Option<Capacity>), Failure> {
     let name = at(body, &["region", "name"]).and_then(Value::as_str).unwrap_or_default();
     let region =
         regions::find(name).ok_or_else(|| Failure::new(400, format!("invalid region: `{name}` is not offered")))?;
@@ -339,7 +342,7 @@ fn plan(body: &Map<String, Value>) -> Result<(&'static Region, Option<(i64, i64)
 }
 
 /// The settings of a new instance: what the body has of them, and the defaults.
-fn new_settings(body: &Map<String, Value>, auto_scaling: Option<(i64, i64)>) -> Result<Settings, Failure> {
+fn new_settings(body: &Map<String, Value>, auto_scaling: Option<Capacity>) -> Result<Settings, Failure> {
     let mut settings = Settings::new(String::new(), auto_scaling);
     settings.update("displayName", body)?;
     for field in ["spendingLimit", "automatedBackupPolicy", "labels"] {
