@@ -8,57 +8,51 @@
 //! On hosts of TiDB Cloud a request is answered in this order: challenge or credentials, faults, rate limit, path, right to
 //! write, query and body, then the operation. What is refused there is in the shape that the host has for errors.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::exchange::{Delivery, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step};
 
 mod address;
 mod admin;
 mod answers;
-mod branches;
-mod clusters;
 pub mod contract;
 mod digest;
 mod documents;
 mod faults;
 mod filter;
 mod gateway;
-mod iam;
 mod journal;
 mod limits;
 mod logins;
+mod operations;
 mod pages;
 mod regions;
+mod services;
 mod state;
 
-pub use address::{IAM_HOST, SERVERLESS_HOST};
-pub use branches::BRANCHES_MAX;
-pub use clusters::{FREE_CLUSTERS_MAX, PORT};
 pub use digest::{NONCE_LIFETIME_MILLIS, REALM};
 pub use gateway::ROWS_MAX;
 pub use limits::REQUESTS_PER_MINUTE;
 pub use logins::{OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET};
+pub use operations::branches::BRANCHES_MAX;
+pub use operations::clusters::{FREE_CLUSTERS_MAX, PORT};
+pub use services::{IAM_HOST, SERVERLESS_HOST};
 pub use state::{
     CREATING_MILLIS, KEYS, Key, RESTORING_MILLIS, SHOP_CLUSTER_ID, SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS,
 };
 
-use address::{Place, is_sql_host, locate, split_query};
-use answers::{Failure, Outcome, error_body, json_response};
-use contract::{Found, Known, Lookup};
+use address::{Address, Place, locate, split_query};
+use answers::{Failure, json_response};
 use digest::{Credentials, Nonces, Verdict, hex};
 use faults::{Ending, Faults, Instead, Plan, Subject};
 use journal::Journal;
 use limits::{Limits, Standing, too_many};
-use logins::{Logins, OAUTH_HOST};
-use state::{KeyRole, World};
+use logins::Logins;
+use services::Protocol;
+use state::World;
 
 /// Largest body that is read, in bytes: what a gRPC server takes by default, 4 MiB.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// The published definition whose read-only fields a PATCH may carry.
-const CLUSTER: &str = "tidb_cloud_open_apiserverlessv1beta1Cluster";
 
 /// TiDB Cloud, without clock, randomness or I/O of its own.
 pub struct Sandbox {
@@ -72,39 +66,6 @@ pub struct Sandbox {
     advanced: u64,
 }
 
-/// An authenticated request for an operation.
-struct Call<'a> {
-    now: u64,
-    key: &'static Key,
-    parameters: &'a BTreeMap<String, String>,
-    query: BTreeMap<String, String>,
-    body: Map<String, Value>,
-}
-
-impl Call<'_> {
-    /// A path parameter, decoded.
-    fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.get(name).map(String::as_str)
-    }
-}
-
-/// Adds `nextPageToken` where there is a next page; on the last one the field is absent.
-fn set_token(body: &mut Value, token: Option<String>) {
-    if let (Some(fields), Some(token)) = (body.as_object_mut(), token) {
-        fields.insert("nextPageToken".to_owned(), json!(token));
-    }
-}
-
-/// Why an operation that the sandbox does not have is refused: 501 with its name where TiDB Cloud has it, so that nobody
-/// takes it for a resource that is missing.
-fn not_described(host: &str, method: &str, path: &str) -> Failure {
-    match contract::known(host, method, path) {
-        Known::Operation(name) => Failure::new(501, format!("the sandbox does not simulate {name}")),
-        Known::OtherVerb => Failure::new(405, format!("{method} is not allowed on {path}")),
-        Known::Nothing => Failure::new(404, format!("there is no {path}")),
-    }
-}
-
 /// Stands for an answer that is not sent.
 fn nothing() -> Response {
     Response { status: 500, headers: Vec::new(), body: Vec::new() }
@@ -113,7 +74,11 @@ fn nothing() -> Response {
 impl Sandbox {
     /// A sandbox with the cluster `shop` in it. The same seed gives the same ids and nonces for the same requests.
     pub fn new(seed: u64) -> Self {
-        let mut world = World::new(seed);
+        Self::around(World::new(seed))
+    }
+
+    /// One to which nobody has spoken, with the cluster `shop` in `world`.
+    fn around(mut world: World) -> Self {
         world.add_sample();
         Self {
             world,
@@ -134,18 +99,20 @@ impl Sandbox {
                 Step::Answer(json_response(status, &json!({ "message": message })), Delivery::default())
             }
             Place::Admin(path) => Step::Answer(self.admin(now_millis, now, &path, request), Delivery::default()),
-            Place::Cloud { host, target } if documents::is_host(&host) => {
+            Place::Document { host, target } => {
                 let (response, delivery) = documents::serve(&host, &target);
                 self.journal.note(&request.method, &host, &target, response.status);
                 Step::Answer(response, delivery)
             }
-            Place::Cloud { host, target } if host == OAUTH_HOST => {
-                let response = self.login(now, &target, request);
-                self.journal.note(&request.method, &host, &target, response.status);
-                Step::Answer(response, Delivery::default())
-            }
-            Place::Cloud { host, target } if is_sql_host(&host) => self.sql(now, &host, &target, request),
-            Place::Cloud { host, target } => self.control_plane(now, &host, &target, request),
+            Place::Service(address) => match address.service.protocol {
+                Protocol::Digest => self.control_plane(now, &address, request),
+                Protocol::Sql => self.sql(now, &address, request),
+                Protocol::OAuth => {
+                    let response = self.login(now, &address.target, request);
+                    self.journal.note(&request.method, &address.host, &address.target, response.status);
+                    Step::Answer(response, Delivery::default())
+                }
+            },
         }
     }
 
@@ -170,13 +137,7 @@ impl Sandbox {
     /// Starts over with the same seed: clusters, clock, faults, requests, nonces and counts.
     fn reset(&mut self) {
         self.world.reset();
-        self.world.add_sample();
-        self.nonces = Nonces::default();
-        self.limits = Limits::default();
-        self.faults = Faults::default();
-        self.journal = Journal::default();
-        self.logins = Logins::default();
-        self.advanced = 0;
+        *self = Self::around(std::mem::take(&mut self.world));
     }
 
     /// A 401 with a fresh challenge. The body is the same whatever was wrong; the reason is in a header of the sandbox's own.
@@ -190,7 +151,7 @@ impl Sandbox {
     }
 
     /// Whose request it is.
-    fn authenticate(&mut self, now: u64, host: &str, request: &Request) -> Result<&'static Key, Response> {
+    fn authenticate(&mut self, now: u64, address: &Address, request: &Request) -> Result<&'static Key, Response> {
         let header = request.header("authorization").unwrap_or_default();
         if let Some(key) = self.logins.holder(header, now) {
             return Ok(key);
@@ -208,17 +169,18 @@ impl Sandbox {
             Verdict::OtherUri => {
                 let failure = Failure::new(400, "the digest uri is not the request target");
                 let id = self.world.draw_request_id(now);
-                Err(json_response(400, &error_body(host, &failure, &id)))
+                Err(address.service.errors.response(&failure, &id))
             }
         }
     }
 
-    /// A request to a host of the control plane.
-    fn control_plane(&mut self, now: u64, host: &str, target: &str, request: &Request) -> Step {
+    /// A request to a service of the control plane.
+    fn control_plane(&mut self, now: u64, address: &Address, request: &Request) -> Step {
+        let Address { service, host, target } = address;
         let method = request.method.as_str();
         let id = self.world.draw_request_id(now);
-        let caller = self.authenticate(now, host, request);
-        let subject = Subject { method, host, target, challenge: caller.is_err(), sql: false };
+        let caller = self.authenticate(now, address, request);
+        let subject = Subject { method, host, target, challenge: caller.is_err(), digest: true };
         let fault = self.faults.strike(subject);
         let Plan { instead, delivery, ending } = Plan::new(fault);
         let mut response = match (instead, caller) {
@@ -242,9 +204,9 @@ impl Sandbox {
             (None, Ok(key)) => {
                 let standing = self.limits.take(now, key.public);
                 let mut response = if standing.allowed {
-                    match self.operate(now, key, host, target, request) {
+                    match operations::run(&mut self.world, now, key, address, request) {
                         Ok(body) => json_response(200, &body),
-                        Err(failure) => json_response(failure.status, &error_body(host, &failure, &id)),
+                        Err(failure) => service.errors.response(&failure, &id),
                     }
                 } else {
                     too_many()
@@ -260,70 +222,23 @@ impl Sandbox {
         Step::Answer(response, delivery)
     }
 
-    /// Finds and runs the operation.
-    fn operate(&mut self, now: u64, key: &'static Key, host: &str, target: &str, request: &Request) -> Outcome {
-        let method = request.method.as_str();
-        if request.body.len() > BODY_BYTES_MAX {
-            return Err(Failure::new(413, format!("the body has more than {BODY_BYTES_MAX} bytes")));
-        }
-        let (path, query) = split_query(target);
-        let (first, others) = match contract::find(host, method, path) {
-            Lookup::Found(first, others) => (first, others),
-            Lookup::OtherVerb | Lookup::Unknown => return Err(not_described(host, method, path)),
-        };
-        if key.role == KeyRole::Viewer && method != "GET" {
-            return Err(Failure::new(403, "the API key has no permission to change anything"));
-        }
-        let invalid = |error: String| Failure::new(400, format!("invalid request: {error}"));
-        let query = first.read_query(query).map_err(invalid)?;
-        let body = read_body(&first, &others, &request.body).map_err(invalid)?;
-        let call = Call { now, key, parameters: &first.parameters, query, body };
-        let world = &mut self.world;
-        let path = first.operation.path.strip_prefix("/v1beta1").unwrap_or_default();
-        match (host, method, path) {
-            (SERVERLESS_HOST, "GET", "/clusters") => clusters::list(world, &call),
-            (SERVERLESS_HOST, "POST", "/clusters") => clusters::create(world, &call),
-            (SERVERLESS_HOST, "GET", "/clusters/{clusterId}") => clusters::get(world, &call),
-            (SERVERLESS_HOST, "PATCH", "/clusters/{cluster.clusterId}") => clusters::update(world, &call),
-            (SERVERLESS_HOST, "DELETE", "/clusters/{clusterId}") => clusters::delete(world, &call),
-            (SERVERLESS_HOST, "GET", "/regions") => Ok(regions::list()),
-            (SERVERLESS_HOST, "GET", "/clusters/{clusterId}/branches") => branches::list(world, &call),
-            (SERVERLESS_HOST, "POST", "/clusters/{clusterId}/branches") => branches::create(world, &call),
-            (SERVERLESS_HOST, "GET", "/clusters/{clusterId}/branches/{branchId}") => branches::get(world, &call),
-            (SERVERLESS_HOST, "DELETE", "/clusters/{clusterId}/branches/{branchId}") => branches::delete(world, &call),
-            (SERVERLESS_HOST, "POST", "/clusters/{clusterId}/branches/{branchId}:reset") => {
-                branches::reset(world, &call)
-            }
-            (SERVERLESS_HOST, "PATCH", "/clusters/{clusterId}/branches/{branchId}/sqlUsers/{username}") => {
-                branches::update_sql_user(world, &call)
-            }
-            (IAM_HOST, "GET", "/clusters/{clusterId}/sqlUsers") => iam::list_sql_users(world, &call),
-            (IAM_HOST, "POST", "/clusters/{clusterId}/sqlUsers") => iam::create_sql_user(world, &call),
-            (IAM_HOST, "GET", "/clusters/{clusterId}/sqlUsers/{userName}") => iam::get_sql_user(world, &call),
-            (IAM_HOST, "PATCH", "/clusters/{clusterId}/sqlUsers/{userName}") => iam::update_sql_user(world, &call),
-            (IAM_HOST, "DELETE", "/clusters/{clusterId}/sqlUsers/{userName}") => iam::delete_sql_user(world, &call),
-            (IAM_HOST, "GET", "/projects") => iam::list_projects(world, &call),
-            (IAM_HOST, "GET", "/apikeys/{accessKey}") => iam::get_api_key(&call),
-            _ => Err(not_described(host, method, &first.operation.path)),
-        }
-    }
-
     /// A request to a SQL host.
-    fn sql(&mut self, now: u64, host: &str, target: &str, request: &Request) -> Step {
+    fn sql(&mut self, now: u64, address: &Address, request: &Request) -> Step {
+        let Address { service, host, target } = address;
         let method = request.method.as_str();
         let (path, _) = split_query(target);
         let login = if request.body.len() > BODY_BYTES_MAX {
             let failure = Failure::new(413, format!("the body has more than {BODY_BYTES_MAX} bytes"));
-            Err(json_response(413, &error_body(host, &failure, "")))
+            Err(service.errors.response(&failure, ""))
         } else {
             gateway::login(&self.world, now, host, request)
         };
         let checked = login.and_then(|task| {
             gateway::complete(task, method, path, &request.body)
-                .map_err(|failure| json_response(failure.status, &error_body(host, &failure, "")))
+                .map_err(|failure| service.errors.response(&failure, ""))
         });
         let challenge = checked.as_ref().is_err_and(|response| response.status == 401);
-        let fault = self.faults.strike(Subject { method, host, target, challenge, sql: true });
+        let fault = self.faults.strike(Subject { method, host, target, challenge, digest: false });
         let Plan { instead, delivery, ending } = Plan::new(fault);
         let instead = match instead {
             Some(Instead::Drop) => Some((nothing(), 0)),
@@ -347,20 +262,4 @@ impl Sandbox {
         self.journal.note(method, host, target, status);
         Step::Answer(response, delivery)
     }
-}
-
-/// Reads a body by the published contract, or where that refuses it by the one of PingCAP's command line client.
-fn read_body(first: &Found, others: &[Found], body: &[u8]) -> Result<Map<String, Value>, String> {
-    if !first.takes_body() {
-        let blank = body.trim_ascii();
-        return if blank.is_empty() || blank == b"{}" { Ok(Map::new()) } else { Err("there is no body".to_owned()) };
-    }
-    let mut body: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
-    if first.operation.path == "/v1beta1/clusters/{cluster.clusterId}"
-        && let Some(fields) = body.get_mut("cluster").and_then(Value::as_object_mut)
-    {
-        fields.retain(|name, _| !first.is_read_only(CLUSTER, name));
-    }
-    let published = first.read_body(body.clone());
-    published.or_else(|error| others.iter().find_map(|other| other.read_body(body.clone()).ok()).ok_or(error))
 }

@@ -1,31 +1,27 @@
 //! Whom a request is for: one loopback address stands for every host of TiDB Cloud.
 
-use super::documents::is_host as is_document_host;
+use super::{
+    documents,
+    services::{self, Service},
+};
 use crate::exchange::Request;
 
-/// Starter and Essential: clusters, branches, regions.
-pub const SERVERLESS_HOST: &str = "serverless.tidbapi.com";
-/// Identity: SQL users, projects, API keys.
-pub const IAM_HOST: &str = "iam.tidbapi.com";
-
-/// Control-plane hosts that are taken, whether or not the sandbox has operations there.
-const API_HOSTS: [&str; 8] = [
-    SERVERLESS_HOST,
-    IAM_HOST,
-    "cloud.tidbapi.com",
-    "dedicated.tidbapi.com",
-    "billing.tidbapi.com",
-    "dataservice.tidbapi.com",
-    "api.tidbcloud.com",
-    "oauth.tidbcloud.com",
-];
+/// A place at a service of TiDB Cloud.
+pub(super) struct Address {
+    pub(super) service: &'static Service,
+    pub(super) host: String,
+    /// Path and query on that host.
+    pub(super) target: String,
+}
 
 /// Whom a request is for.
 pub(super) enum Place {
     /// `/_sandbox/...`, with this path.
     Admin(String),
-    /// A host of TiDB Cloud, or of an OAuth client's document.
-    Cloud {
+    /// A service of TiDB Cloud.
+    Service(Address),
+    /// The host of an OAuth client's document.
+    Document {
         /// The host.
         host: String,
         /// Path and query on that host.
@@ -38,19 +34,6 @@ pub(super) enum Place {
         /// Why, for whoever set it up.
         message: &'static str,
     },
-}
-
-/// Whether `host` takes SQL: `http-` before the host of a public endpoint.
-pub(super) fn is_sql_host(host: &str) -> bool {
-    host.strip_prefix("http-").is_some_and(|rest| {
-        rest.ends_with(".tidbcloud.com")
-            && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
-    })
-}
-
-/// Whether the sandbox stands for `host`.
-fn is_cloud_host(host: &str) -> bool {
-    API_HOSTS.contains(&host) || is_sql_host(host)
 }
 
 /// `Host` without its port, lower case.
@@ -82,8 +65,8 @@ pub(super) fn locate(request: &Request) -> Place {
     if !request.target.starts_with('/') {
         return refused(400, "the request target must be a path");
     }
-    if is_cloud_host(&host) {
-        return Place::Cloud { host, target: request.target.clone() };
+    if let Some(service) = services::find(&host) {
+        return Place::Service(Address { service, host, target: request.target.clone() });
     }
     if !is_loopback(&host) {
         return refused(403, "the Host header is neither loopback nor a host of TiDB Cloud");
@@ -96,8 +79,12 @@ pub(super) fn locate(request: &Request) -> Place {
         Some(end) => rest.split_at(end),
         None => (rest, "/"),
     };
-    if is_cloud_host(host) || is_document_host(host) {
-        return Place::Cloud { host: host.to_owned(), target: target.to_owned() };
+    let (host, target) = (host.to_owned(), target.to_owned());
+    if let Some(service) = services::find(&host) {
+        return Place::Service(Address { service, host, target });
+    }
+    if documents::is_host(&host) {
+        return Place::Document { host, target };
     }
     refused(404, "write /<host>/<path> for https://<host>/<path>, with a host of TiDB Cloud")
 }
@@ -125,14 +112,15 @@ pub(super) fn percent_decode(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, is_sql_host, locate, percent_decode};
+    use super::{Address, Place, locate, percent_decode};
     use crate::exchange::Request;
 
     fn place(host: &str, target: &str) -> String {
         let headers = vec![("Host".to_owned(), host.to_owned())];
         match locate(&Request { method: "GET".to_owned(), target: target.to_owned(), headers, body: Vec::new() }) {
             Place::Admin(path) => format!("admin {path}"),
-            Place::Cloud { host, target } => format!("{host} {target}"),
+            Place::Service(Address { host, target, .. }) => format!("{host} {target}"),
+            Place::Document { host, target } => format!("document {host} {target}"),
             Place::Refused { status, .. } => status.to_string(),
         }
     }
@@ -147,6 +135,8 @@ mod tests {
         assert_eq!(place("[::1]:1", "/_sandbox/state"), "admin state");
         assert_eq!(place("IAM.tidbapi.com:443", "/v1beta1/projects"), "iam.tidbapi.com /v1beta1/projects");
         assert_eq!(place("serverless.tidbapi.com", "/_sandbox/state"), "serverless.tidbapi.com /_sandbox/state");
+        assert_eq!(place("127.0.0.1", "/claude.ai/x"), "document claude.ai /x");
+        assert_eq!(place("claude.ai", "/x"), "403");
         assert_eq!(place("127.0.0.1", "/evil.example/x"), "404");
         assert_eq!(place("127.0.0.1.evil.example", "/_sandbox/state"), "403");
         assert_eq!(place("evil.example", "/iam.tidbapi.com/"), "403");
@@ -154,10 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_hosts_and_percent_encoding() {
-        assert!(is_sql_host("http-gateway01.us-east-1.prod.aws.tidbcloud.com"));
-        assert!(!is_sql_host("http-gateway01.us-east-1.prod.aws.tidbcloud.com.evil.example"));
-        assert!(!is_sql_host("http-a/.tidbcloud.com"));
+    fn reads_percent_encoding() {
         assert_eq!(percent_decode("a%2Fb%C3%A9").as_deref(), Some("a/bé"));
         assert_eq!(percent_decode("%"), None);
         assert_eq!(percent_decode("%zz"), None);

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::address::{IAM_HOST, is_sql_host};
 use crate::exchange::Response;
 
 /// A request that the service refuses.
@@ -27,17 +26,40 @@ pub(super) fn json_response(status: u16, body: &Value) -> Response {
     Response { status, headers, body: body.to_string().into_bytes() }
 }
 
-/// The error body of `host`.
-///
-/// Codes are not reliable in the real service; here they are the HTTP status, in the form that the host has. `requestId`
-/// in `details` without a type is what the serverless host was seen to send.
-pub(super) fn error_body(host: &str, failure: &Failure, request_id: &str) -> Value {
-    let Failure { status, message } = failure;
-    if is_sql_host(host) {
-        json!({ "message": message, "code": status.to_string() })
-    } else if host == IAM_HOST {
-        json!({ "code": status.to_string(), "error": message, "msgPrefix": "", "status": status })
-    } else {
-        json!({ "code": status, "message": message, "details": [{ "requestId": request_id }] })
+/// What the errors of a service look like. Codes are not reliable in the real service; here they are the HTTP status, in the
+/// form that the service has.
+pub(super) struct ErrorShape {
+    /// The definition in the contract, where there is one.
+    pub(super) definition: Option<&'static str>,
+    /// The body for a failure and the id of its request.
+    body: fn(&Failure, &str) -> Value,
+}
+
+/// `google.rpc.Status`. `requestId` in `details` without a type is what the serverless host was seen to send.
+pub(super) static RPC: ErrorShape = ErrorShape {
+    definition: Some("googlerpcStatus"),
+    body: |Failure { status, message }, request_id| json!({ "code": status, "message": message, "details": [{ "requestId": request_id }] }),
+};
+
+/// What the IAM service has.
+pub(super) static OPEN_API: ErrorShape = ErrorShape {
+    definition: Some("api.OpenApiError"),
+    body: |Failure { status, message }, _| json!({ "code": status.to_string(), "error": message, "msgPrefix": "", "status": status }),
+};
+
+/// What the SQL gateway has where the failure is not a MySQL error.
+pub(super) static SQL: ErrorShape = ErrorShape {
+    definition: Some("Failure"),
+    body: |Failure { status, message }, _| json!({ "message": message, "code": status.to_string() }),
+};
+
+/// RFC 6749 section 5.2; the message is the code.
+pub(super) static OAUTH: ErrorShape =
+    ErrorShape { definition: None, body: |Failure { message, .. }, _| json!({ "error": message }) };
+
+impl ErrorShape {
+    /// The answer for `failure`.
+    pub(super) fn response(&self, failure: &Failure, request_id: &str) -> Response {
+        json_response(failure.status, &(self.body)(failure, request_id))
     }
 }

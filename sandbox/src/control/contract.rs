@@ -1,8 +1,7 @@
 //! TiDB Cloud's API as data: `contract/*.json`, and checks of requests and answers against it.
 //!
-//! `serverless.json` and `iam.json` are derived from the published Swagger files. The two `*-client.json` files come from
-//! PingCAP's command line client and hold operations and fields that are not published. `sql-gateway.json` is written by
-//! hand: no description of SQL over HTTP is published, so it says what the npm driver `@tidbcloud/serverless` sends and reads.
+//! Which file describes what is said in the table of services. `sql-gateway.json` is written by hand: no description of SQL over
+//! HTTP is published, so it says what the npm driver `@tidbcloud/serverless` sends and reads.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -11,7 +10,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::address::{IAM_HOST, is_sql_host, percent_decode, split_query};
+use super::{
+    address::{percent_decode, split_query},
+    answers::{ErrorShape, RPC},
+    services::{self, Protocol, SERVICES, Service},
+};
 
 /// Fields that are accepted and never given back. Swagger 2.0 has a word for read-only fields, none for these.
 const INPUT_ONLY: [&str; 1] = ["rootPassword"];
@@ -19,10 +22,25 @@ const INPUT_ONLY: [&str; 1] = ["rootPassword"];
 /// Which error body the API gateway itself sends, whatever API is behind it.
 const GATEWAY_STATUSES: [u16; 2] = [401, 429];
 
+/// Where a description comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The published Swagger files.
+    #[default]
+    Published,
+    /// PingCAP's command line client, which has operations and fields that are not published.
+    Client,
+    /// Written by hand.
+    ByHand,
+}
+
 /// One file of `contract/`.
 #[derive(Deserialize)]
 struct File {
+    /// That of its service.
     host: String,
+    #[serde(skip)]
+    origin: Origin,
     operations: Vec<Operation>,
     definitions: BTreeMap<String, Schema>,
 }
@@ -79,15 +97,6 @@ struct Schema {
     reference: Option<String>,
 }
 
-/// All files, the published ones first.
-const TEXTS: [&str; 5] = [
-    include_str!("../../../contract/serverless.json"),
-    include_str!("../../../contract/iam.json"),
-    include_str!("../../../contract/serverless-branch-client.json"),
-    include_str!("../../../contract/iam-client.json"),
-    include_str!("../../../contract/sql-gateway.json"),
-];
-
 /// Every operation of every published or official client's file, simulated or not, without its shapes.
 const OPERATIONS: &str = include_str!("../../../contract/operations.json");
 
@@ -131,16 +140,13 @@ pub(super) fn known(host: &str, method: &str, path: &str) -> Known {
     }
 }
 
-/// The files, read. A test holds that each of them parses.
-static FILES: LazyLock<Vec<File>> =
-    LazyLock::new(|| TEXTS.into_iter().filter_map(|text| serde_json::from_str(text).ok()).collect());
+/// The files of all services, read. A test holds that each of them parses.
+static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
+    let texts = SERVICES.iter().flat_map(|service| service.contract);
+    texts.filter_map(|(origin, text)| Some(File { origin: *origin, ..serde_json::from_str(text).ok()? })).collect()
+});
 
 impl File {
-    /// Whether this file describes `host`.
-    fn describes(&self, host: &str) -> bool {
-        self.host == host || (self.host == "http-*.tidbcloud.com" && is_sql_host(host))
-    }
-
     /// Follows a reference to a definition.
     fn resolve<'a>(&'a self, schema: &'a Schema) -> Result<&'a Schema, String> {
         match &schema.reference {
@@ -153,22 +159,12 @@ impl File {
     }
 }
 
-/// An operation that a request addresses.
+/// An operation that a request addresses, as one file describes it.
 pub(super) struct Found {
     file: &'static File,
     pub(super) operation: &'static Operation,
     /// Path parameters, percent-decoded.
     pub(super) parameters: BTreeMap<String, String>,
-}
-
-/// What the contract says about a verb and a path.
-pub(super) enum Lookup {
-    /// It is described, by the published file first.
-    Found(Found, Vec<Found>),
-    /// The path is described, with other verbs.
-    OtherVerb,
-    /// The path is not described.
-    Unknown,
 }
 
 /// Matches a path against a template; `None` where they differ.
@@ -195,26 +191,23 @@ fn parameters(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
     }
 }
 
-/// Finds the operation for a request to `host`; `path` has no query.
-pub(super) fn find(host: &str, method: &str, path: &str) -> Lookup {
-    let mut known = false;
-    let mut found = Vec::new();
-    for file in FILES.iter().filter(|file| file.describes(host)) {
-        for operation in &file.operations {
-            if let Some(parameters) = parameters(&operation.path, path) {
-                known = true;
-                if operation.method == method {
-                    found.push(Found { file, operation, parameters });
-                }
-            }
-        }
-    }
-    let mut found = found.into_iter();
-    match found.next() {
-        Some(first) => Lookup::Found(first, found.collect()),
-        None if known => Lookup::OtherVerb,
-        None => Lookup::Unknown,
-    }
+/// The operation for a request to `service` in each file that describes it, in their order; `path` has no query.
+pub(super) fn find(service: &Service, method: &str, path: &str) -> Vec<Found> {
+    let files = FILES.iter().filter(|file| file.host == service.host);
+    let operations = files.flat_map(|file| file.operations.iter().map(move |operation| (file, operation)));
+    let found = operations.filter(|(_, operation)| operation.method == method);
+    found
+        .filter_map(|(file, operation)| Some(Found { file, operation, parameters: parameters(&operation.path, path)? }))
+        .collect()
+}
+
+/// The operations of `service` that some file lists, by method and path: with their shapes or by name alone.
+#[cfg(test)]
+pub(super) fn operations(service: &Service) -> std::collections::BTreeSet<(&'static str, &'static str)> {
+    let described = FILES.iter().filter(|file| file.host == service.host).flat_map(|file| &file.operations);
+    let described = described.map(|operation| (operation.method.as_str(), operation.path.as_str()));
+    let listed = ENTRIES.iter().filter(|entry| entry.host == service.host);
+    described.chain(listed.map(|entry| (entry.method.as_str(), entry.path.as_str()))).collect()
 }
 
 /// What a request is held to beyond types.
@@ -229,6 +222,11 @@ enum Rule {
 }
 
 impl Found {
+    /// Where the description comes from.
+    pub(super) fn origin(&self) -> Origin {
+        self.file.origin
+    }
+
     /// The schema of the body, where there is one.
     fn body_schema(&self) -> Option<&'static Schema> {
         self.operation.parameters.iter().find(|parameter| parameter.place == "body")?.schema.as_ref()
@@ -383,15 +381,9 @@ fn object_rules(
     }
 }
 
-/// The error body that `host` sends with `status` where the operation says nothing of its own.
-fn error_body(host: &str, status: u16) -> Option<(&'static File, &'static Schema)> {
-    let name = if is_sql_host(host) {
-        "Failure"
-    } else if host == IAM_HOST && !GATEWAY_STATUSES.contains(&status) {
-        "api.OpenApiError"
-    } else {
-        "googlerpcStatus"
-    };
+/// The error body of this shape.
+fn error_body(shape: &ErrorShape) -> Option<(&'static File, &'static Schema)> {
+    let name = shape.definition?;
     FILES.iter().find_map(|file| file.definitions.get(name).map(|schema| (file, schema)))
 }
 
@@ -406,19 +398,20 @@ pub fn check(host: &str, method: &str, path: &str, status: u16, body: &[u8]) -> 
     let (path, _) = split_query(path);
     let mut body: Value =
         serde_json::from_slice(body).map_err(|error| format!("{method} {path}: not JSON: {error}"))?;
-    let found = match find(host, method, path) {
-        Lookup::Found(first, _) => Some(first),
-        _ => None,
-    };
-    let declared = found.as_ref().filter(|_| !(host == IAM_HOST && GATEWAY_STATUSES.contains(&status)));
-    let declared = declared.and_then(|found| {
+    let service = services::find(host).ok_or_else(|| format!("{host} is not a host of TiDB Cloud"))?;
+    let of_gateway = service.protocol == Protocol::Digest && GATEWAY_STATUSES.contains(&status);
+    let found = find(service, method, path);
+    let declared = found.first().filter(|_| !of_gateway).and_then(|found| {
         let responses = &found.operation.responses;
         let exact = responses.get(&status.to_string());
         exact.or_else(|| responses.get("default").filter(|_| status >= 400)).map(|schema| (found.file, schema))
     });
     let (file, schema) = match declared {
         Some(declared) => declared,
-        None if status >= 400 => error_body(host, status).ok_or("the contract has no error body")?,
+        None if status >= 400 => {
+            let shape = if of_gateway { &RPC } else { service.errors };
+            error_body(shape).ok_or("the contract has no error body")?
+        }
         None => return Err(format!("{method} {host}{path}: the contract has no answer {status}")),
     };
     validate(file, schema, &mut body, Rule::Answer, "").map_err(|error| format!("{method} {path} {status}: {error}"))
@@ -433,11 +426,12 @@ pub fn check(host: &str, method: &str, path: &str, status: u16, body: &[u8]) -> 
 /// What is wrong, in words, with the place in the body.
 pub fn check_request(host: &str, method: &str, target: &str, body: &[u8]) -> Result<(), String> {
     let (path, query) = split_query(target);
-    let Lookup::Found(first, others) = find(host, method, path) else {
+    let found = services::find(host).map(|service| find(service, method, path)).unwrap_or_default();
+    if found.is_empty() {
         return Err(format!("{method} {host}{path}: the contract has no such operation"));
-    };
+    }
     let mut problem = None;
-    for found in std::iter::once(&first).chain(&others) {
+    for found in &found {
         match found.check_request(query, body) {
             Ok(()) => return Ok(()),
             Err(error) => problem = problem.or(Some(error)),
@@ -476,7 +470,7 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENTRIES, File, Known, Schema, TEXTS, known};
+    use super::{ENTRIES, FILES, File, Known, SERVICES, Schema, known};
 
     /// Every reference of `schema` resolves, and every pattern compiles.
     fn sound(file: &File, schema: &Schema) {
@@ -493,8 +487,7 @@ mod tests {
     fn every_operation_is_listed() {
         assert!(ENTRIES.len() > 200, "{}", ENTRIES.len());
         let listed = ENTRIES.iter().map(|entry| (entry.host.as_str(), entry.method.as_str(), entry.path.as_str()));
-        let files: Vec<File> = TEXTS.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
-        let described = files.iter().filter(|file| !file.host.contains('*')).flat_map(|file| {
+        let described = FILES.iter().filter(|file| !file.host.contains('*')).flat_map(|file| {
             file.operations
                 .iter()
                 .map(|operation| (file.host.as_str(), operation.method.as_str(), operation.path.as_str()))
@@ -507,9 +500,11 @@ mod tests {
 
     #[test]
     fn every_file_is_whole() {
-        for text in TEXTS {
+        let texts = SERVICES.iter().flat_map(|service| service.contract.iter().map(move |(_, text)| (service, text)));
+        for (service, text) in texts {
             let file: File = serde_json::from_str(text).unwrap();
-            assert!(!file.operations.is_empty());
+            assert_eq!(file.host, service.host, "a file is in the row of the service that it describes");
+            assert!(!file.operations.is_empty(), "a file of {} describes operations", file.host);
             file.definitions.values().for_each(|definition| sound(&file, definition));
             for operation in &file.operations {
                 operation.responses.values().for_each(|schema| sound(&file, schema));

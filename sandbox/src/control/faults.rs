@@ -143,8 +143,8 @@ pub(super) struct Subject<'a> {
     pub(super) target: &'a str,
     /// It would be answered with a challenge.
     pub(super) challenge: bool,
-    /// It is for a SQL host.
-    pub(super) sql: bool,
+    /// It is for a service that speaks digest, whose faults pass others by.
+    pub(super) digest: bool,
 }
 
 /// The body of `POST /_sandbox/faults`.
@@ -284,12 +284,12 @@ impl Rule {
     }
 
     /// The fault for a matching request, if it is one's turn.
-    fn strike(&mut self, sql: bool) -> Option<Fault> {
+    fn strike(&mut self, digest: bool) -> Option<Fault> {
         let fault = match &self.effect {
             Effect::One(fault) => Some(fault.clone()),
             Effect::Drawn { seed, rate, kinds } => drawn(*seed, self.seen, *rate, kinds),
         };
-        let fault = fault.filter(|fault| !(sql && matches!(fault, Fault::StaleNonce | Fault::RateLimit)));
+        let fault = fault.filter(|fault| digest || !matches!(fault, Fault::StaleNonce | Fault::RateLimit));
         self.seen += 1;
         if self.seen <= self.matching.after.unwrap_or_default() || self.left == Some(0) {
             return None;
@@ -343,6 +343,6 @@ impl Faults {
 
     /// The fault that this request meets.
     pub(super) fn strike(&mut self, subject: Subject<'_>) -> Option<Fault> {
-        self.0.iter_mut().filter(|rule| rule.matches(subject)).find_map(|rule| rule.strike(subject.sql))
+        self.0.iter_mut().filter(|rule| rule.matches(subject)).find_map(|rule| rule.strike(subject.digest))
     }
 }

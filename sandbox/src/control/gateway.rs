@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     answers::{Failure, json_response},
+    services::SQL_GATEWAY,
     state::{Password, Server, SqlUser, World},
 };
 use crate::exchange::{Request, Response, SqlOutcome, SqlTask};
@@ -102,7 +103,7 @@ pub(super) fn login(world: &World, now: u64, host: &str, request: &Request) -> R
 
 /// Checks what was asked of a task and fills in the statement.
 pub(super) fn complete(mut task: SqlTask, method: &str, path: &str, body: &[u8]) -> Result<SqlTask, Failure> {
-    if path != "/v1beta/sql" {
+    if path.strip_prefix(SQL_GATEWAY.base) != Some("/sql") {
         return Err(Failure::new(404, "there is only /v1beta/sql"));
     }
     if method != "POST" {

@@ -11,14 +11,13 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Sandbox,
     address::percent_decode,
-    answers::json_response,
+    answers::{Failure, json_response},
     digest::hex,
+    services::AUTHORIZATION,
     state::{KEYS, Key},
 };
 use crate::exchange::{Request, Response};
 
-/// The host.
-pub(super) const OAUTH_HOST: &str = "oauth.tidbcloud.com";
 /// The one client that is registered.
 pub const OAUTH_CLIENT_ID: &str = "sandbox-client";
 /// Its secret.
@@ -82,7 +81,7 @@ impl Logins {
 }
 
 fn refused(status: u16, error: &str) -> Response {
-    json_response(status, &json!({ "error": error }))
+    AUTHORIZATION.errors.response(&Failure::new(status, error), "")
 }
 
 impl Sandbox {
@@ -98,7 +97,7 @@ impl Sandbox {
             ("POST", "/v1/device_authorization") => {
                 let device_code = hex(&self.world.draw("device code"));
                 let user_code = self.world.draw_text("user code", b"BCDFGHJKLMNPQRSTVWXZ", 8);
-                let (uri, ends) = (format!("https://{OAUTH_HOST}/activate"), now + DEVICE_MILLIS);
+                let (uri, ends) = (format!("https://{}/activate", AUTHORIZATION.host), now + DEVICE_MILLIS);
                 let answer = json!({
                     "device_code": device_code, "user_code": user_code, "verification_uri": uri,
                     "verification_uri_complete": format!("{uri}?user_code={user_code}"),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::answers::Failure;
@@ -17,6 +18,13 @@ pub(super) struct Page {
     after: u64,
     /// Hash of everything that must not change between pages.
     binding: [u8; 8],
+}
+
+/// Adds `nextPageToken` where there is a next page; on the last one the field is absent.
+pub(super) fn set_token(body: &mut Value, token: Option<String>) {
+    if let (Some(fields), Some(token)) = (body.as_object_mut(), token) {
+        fields.insert("nextPageToken".to_owned(), json!(token));
+    }
 }
 
 /// The size that means "all one may have" in a `pageSize` of 0, and the most there is.

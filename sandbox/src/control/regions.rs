@@ -1,4 +1,4 @@
-//! `GET /v1beta1/regions`: a few of the real regions, enough to choose from.
+//! A few of the real regions, enough to choose from.
 
 use serde_json::{Value, json};
 
@@ -70,9 +70,4 @@ impl Region {
 /// The region of this name.
 pub(super) fn find(name: &str) -> Option<&'static Region> {
     REGIONS.iter().find(|region| region.name() == name)
-}
-
-/// `GET /v1beta1/regions`, which has no pages.
-pub(super) fn list() -> Value {
-    json!({ "regions": REGIONS.iter().map(Region::show).collect::<Vec<_>>() })
 }

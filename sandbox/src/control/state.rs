@@ -241,6 +241,7 @@ impl Branch {
 const EFFECTS_KEPT: usize = 1_000;
 
 /// All there is.
+#[derive(Default)]
 pub(super) struct World {
     seed: u64,
     /// How often each purpose drew, so that ids do not depend on how many nonces were needed on the way.
@@ -255,14 +256,7 @@ pub(super) struct World {
 impl World {
     /// One without clusters.
     pub(super) fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            drawn: BTreeMap::new(),
-            clusters: Vec::new(),
-            branches: Vec::new(),
-            effects: Vec::new(),
-            effects_done: VecDeque::new(),
-        }
+        Self { seed, ..Self::default() }
     }
 
     /// The next 32 bytes that follow from the seed for this purpose.

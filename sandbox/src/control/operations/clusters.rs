@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::LazyLock};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::{
-    Call,
+use super::Call;
+use crate::control::{
     answers::{Failure, Outcome},
     filter::{Filter, is_project},
-    pages::Page,
-    regions::{self, SHOP_REGION},
+    pages::{Page, set_token},
+    regions::{self, Region, SHOP_REGION},
     state::{
-        CREATING_MILLIS, Cluster, PROJECTS, Password, SHOP_CLUSTER_ID, SHOP_USER_PREFIX, Server, Settings, SqlUser,
-        World, timestamp,
+        CREATING_MILLIS, Cluster, KEYS, PROJECTS, Password, SHOP_CLUSTER_ID, SHOP_USER_PREFIX, Server, Settings,
+        SqlUser, World, timestamp,
     },
 };
 use crate::exchange::{Instance, Role, SqlEffect};
@@ -29,6 +29,9 @@ const PREFIX_ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijk
 /// Length of a SQL user prefix.
 pub(super) const PREFIX_LENGTH: usize = 15;
 
+/// Least and most request capacity units.
+type Capacity = (i64, i64);
+
 /// `displayName` of the published Cluster; its PATCH leaves the pattern out.
 static DISPLAY_NAME: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("^[A-Za-z0-9][-A-Za-z0-9]{2,62}[A-Za-z0-9]$").ok());
@@ -36,7 +39,7 @@ static DISPLAY_NAME: LazyLock<Option<Regex>> =
 /// The sample cluster as it is at the start.
 fn shop() -> Cluster {
     let settings = Settings::new("shop".to_owned(), None);
-    let [owner, ..] = &super::state::KEYS;
+    let [owner, ..] = &KEYS;
     Cluster {
         sequence: 1,
         id: SHOP_CLUSTER_ID.to_owned(),
@@ -68,11 +71,16 @@ impl Server {
         let root = SqlUser::new(now, Role::Admin, Vec::new(), root_password.map(Password::new));
         Self { instance, prefix, users: BTreeMap::from([("root".to_owned(), root)]) }
     }
+
+    /// A name of a user or a role without the server's prefix; `None` where it does not begin with that.
+    pub(super) fn without_prefix<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix(&self.prefix)?.strip_prefix('.')
+    }
 }
 
 impl World {
     /// Puts the sample cluster there, with its data.
-    pub(super) fn add_sample(&mut self) {
+    pub(in crate::control) fn add_sample(&mut self) {
         self.clusters.push(shop());
         self.effect(SqlEffect::Sample(Instance(SHOP_CLUSTER_ID.to_owned())));
     }
@@ -85,7 +93,7 @@ impl World {
 
 impl Settings {
     /// The defaults.
-    fn new(display_name: String, auto_scaling: Option<(i64, i64)>) -> Self {
+    fn new(display_name: String, auto_scaling: Option<Capacity>) -> Self {
         Self {
             display_name,
             spending_limit: 0,
@@ -105,83 +113,95 @@ impl Settings {
     /// Takes over one path of an update mask from `fields`. A field that the mask names and the body lacks is cleared, as
     /// `google.protobuf.FieldMask` has it.
     fn update(&mut self, path: &str, fields: &Map<String, Value>) -> Result<(), Failure> {
-        let at = |names: &[&str]| {
-            let mut names = names.iter();
-            let first = names.next().and_then(|name| fields.get(*name));
-            names.try_fold(first?, |value, name| value.get(*name))
-        };
-        let essential = self.auto_scaling.is_some();
         match path {
-            "displayName" => {
-                let name = at(&["displayName"]).and_then(Value::as_str).unwrap_or_default();
-                if !DISPLAY_NAME.as_ref().is_some_and(|pattern| pattern.is_match(name)) {
-                    return Err(Failure::new(400, "invalid displayName: 4 to 64 letters, digits and hyphens"));
-                }
-                name.clone_into(&mut self.display_name);
-            }
-            "spendingLimit" | "spendingLimit.monthly" => {
-                let cents = at(&["spendingLimit", "monthly"]).and_then(Value::as_i64).unwrap_or_default();
-                if essential {
-                    return Err(Failure::new(400, "an Essential instance has no spending limit"));
-                }
-                if cents < 0 {
-                    return Err(Failure::new(400, "invalid spendingLimit.monthly: it is negative"));
-                }
-                if cents == 0 && self.spending_limit > 0 {
-                    return Err(Failure::new(400, "Scalable cluster can not set spending limit to 0."));
-                }
-                self.spending_limit = cents;
-            }
+            "displayName" => self.display_name = display_name(fields)?,
+            "spendingLimit" | "spendingLimit.monthly" => self.update_spending_limit(fields)?,
             "automatedBackupPolicy" => {
                 self.update("automatedBackupPolicy.startTime", fields)?;
                 self.update("automatedBackupPolicy.retentionDays", fields)?;
             }
-            "automatedBackupPolicy.startTime" => {
-                let time = at(&["automatedBackupPolicy", "startTime"]).and_then(Value::as_str).unwrap_or("07:00");
-                if !is_time_of_day(time) {
-                    return Err(Failure::new(400, "invalid automatedBackupPolicy.startTime: it is not HH:mm"));
-                }
-                time.clone_into(&mut self.backup_start);
-            }
-            "automatedBackupPolicy.retentionDays" => {
-                let days = at(&["automatedBackupPolicy", "retentionDays"]).and_then(Value::as_i64).unwrap_or(1);
-                if days < 1 {
-                    return Err(Failure::new(400, "invalid automatedBackupPolicy.retentionDays: less than 1"));
-                }
-                self.backup_days = days;
-            }
+            "automatedBackupPolicy.startTime" => self.backup_start = backup_start(fields)?,
+            "automatedBackupPolicy.retentionDays" => self.backup_days = backup_days(fields)?,
             "endpoints" | "endpoints.public" => {
                 self.update("endpoints.public.disabled", fields)?;
                 self.update("endpoints.public.authorizedNetworks", fields)?;
             }
             "endpoints.public.disabled" => {
-                let disabled = at(&["endpoints", "public", "disabled"]).and_then(Value::as_bool);
+                let disabled = at(fields, &["endpoints", "public", "disabled"]).and_then(Value::as_bool);
                 self.public_disabled = disabled.unwrap_or_default();
             }
-            "endpoints.public.authorizedNetworks" => {
-                let networks = at(&["endpoints", "public", "authorizedNetworks"]).and_then(Value::as_array);
-                let networks = networks.cloned().unwrap_or_default();
-                if let Some(bad) = networks.iter().find(|network| !is_range(network)) {
-                    return Err(Failure::new(400, format!("invalid authorizedNetworks: {bad} is not an IPv4 range")));
-                }
-                self.authorized_networks = networks;
-            }
-            "labels" => {
-                let labels = at(&["labels"]).and_then(Value::as_object);
-                self.labels = user_labels(labels);
-            }
-            "autoScaling" | "autoScaling.minRcu" | "autoScaling.maxRcu" => {
-                let Some((least, most)) = self.auto_scaling else {
-                    return Err(Failure::new(400, "a Starter instance has no autoScaling"));
-                };
-                let number = |name| at(&["autoScaling", name]).and_then(Value::as_i64).unwrap_or_default();
-                let least = if path == "autoScaling.maxRcu" { least } else { number("minRcu") };
-                let most = if path == "autoScaling.minRcu" { most } else { number("maxRcu") };
-                self.auto_scaling = Some(capacity(least, most)?);
-            }
+            "endpoints.public.authorizedNetworks" => self.authorized_networks = authorized_networks(fields)?,
+            "labels" => self.labels = user_labels(at(fields, &["labels"]).and_then(Value::as_object)),
+            "autoScaling" | "autoScaling.minRcu" | "autoScaling.maxRcu" => self.update_auto_scaling(path, fields)?,
             _ => return Err(Failure::new(400, format!("invalid updateMask: `{path}` cannot be updated"))),
         }
         Ok(())
+    }
+
+    fn update_spending_limit(&mut self, fields: &Map<String, Value>) -> Result<(), Failure> {
+        let cents = at(fields, &["spendingLimit", "monthly"]).and_then(Value::as_i64).unwrap_or_default();
+        if self.auto_scaling.is_some() {
+            return Err(Failure::new(400, "an Essential instance has no spending limit"));
+        }
+        if cents < 0 {
+            return Err(Failure::new(400, "invalid spendingLimit.monthly: it is negative"));
+        }
+        if cents == 0 && self.spending_limit > 0 {
+            return Err(Failure::new(400, "Scalable cluster can not set spending limit to 0."));
+        }
+        self.spending_limit = cents;
+        Ok(())
+    }
+
+    /// Either end of the range may be changed alone.
+    fn update_auto_scaling(&mut self, path: &str, fields: &Map<String, Value>) -> Result<(), Failure> {
+        let Some((least, most)) = self.auto_scaling else {
+            return Err(Failure::new(400, "a Starter instance has no autoScaling"));
+        };
+        let number = |name| at(fields, &["autoScaling", name]).and_then(Value::as_i64).unwrap_or_default();
+        let least = if path == "autoScaling.maxRcu" { least } else { number("minRcu") };
+        let most = if path == "autoScaling.minRcu" { most } else { number("maxRcu") };
+        self.auto_scaling = Some(capacity(least, most)?);
+        Ok(())
+    }
+}
+
+/// The member of a body at this path.
+fn at<'a>(fields: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
+    let (first, rest) = names.split_first()?;
+    rest.iter().try_fold(fields.get(*first)?, |value, name| value.get(*name))
+}
+
+fn display_name(fields: &Map<String, Value>) -> Result<String, Failure> {
+    let name = at(fields, &["displayName"]).and_then(Value::as_str).unwrap_or_default();
+    if !DISPLAY_NAME.as_ref().is_some_and(|pattern| pattern.is_match(name)) {
+        return Err(Failure::new(400, "invalid displayName: 4 to 64 letters, digits and hyphens"));
+    }
+    Ok(name.to_owned())
+}
+
+fn backup_start(fields: &Map<String, Value>) -> Result<String, Failure> {
+    let time = at(fields, &["automatedBackupPolicy", "startTime"]).and_then(Value::as_str).unwrap_or("07:00");
+    if !is_time_of_day(time) {
+        return Err(Failure::new(400, "invalid automatedBackupPolicy.startTime: it is not HH:mm"));
+    }
+    Ok(time.to_owned())
+}
+
+fn backup_days(fields: &Map<String, Value>) -> Result<i64, Failure> {
+    let days = at(fields, &["automatedBackupPolicy", "retentionDays"]).and_then(Value::as_i64).unwrap_or(1);
+    if days < 1 {
+        return Err(Failure::new(400, "invalid automatedBackupPolicy.retentionDays: less than 1"));
+    }
+    Ok(days)
+}
+
+fn authorized_networks(fields: &Map<String, Value>) -> Result<Vec<Value>, Failure> {
+    let networks = at(fields, &["endpoints", "public", "authorizedNetworks"]).and_then(Value::as_array);
+    let networks = networks.cloned().unwrap_or_default();
+    match networks.iter().find(|network| !is_range(network)) {
+        Some(bad) => Err(Failure::new(400, format!("invalid authorizedNetworks: {bad} is not an IPv4 range"))),
+        None => Ok(networks),
     }
 }
 
@@ -207,7 +227,7 @@ fn user_labels(labels: Option<&Map<String, Value>>) -> BTreeMap<String, String> 
 const RESERVED_LABELS: [&str; 2] = ["tidb.cloud/organization", "tidb.cloud/project"];
 
 /// Request capacity units as published: 2,000 to 100,000, least not above most.
-fn capacity(least: i64, most: i64) -> Result<(i64, i64), Failure> {
+fn capacity(least: i64, most: i64) -> Result<Capacity, Failure> {
     if least < 2_000 || most > 100_000 || least > most {
         return Err(Failure::new(
             400,
@@ -297,7 +317,7 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
     };
     let (clusters, token) = page.cut(matching().map(|cluster| (cluster.sequence, show(cluster, call.now))));
     let mut body = json!({ "clusters": clusters, "totalSize": matching().count() });
-    super::set_token(&mut body, token);
+    set_token(&mut body, token);
     Ok(body)
 }
 
@@ -306,44 +326,56 @@ pub(super) fn get(world: &World, call: &Call) -> Outcome {
     Ok(show(known(world, call)?, call.now))
 }
 
+/// The plan of a new instance, as its region and its limits of capacity.
+fn plan(body: &Map<String, Value>) -> Result<(&'static Region, Option<Capacity>), Failure> {
+    let name = at(body, &["region", "name"]).and_then(Value::as_str).unwrap_or_default();
+    let region =
+        regions::find(name).ok_or_else(|| Failure::new(400, format!("invalid region: `{name}` is not offered")))?;
+    let number = |name| at(body, &["autoScaling", name]).and_then(Value::as_i64).unwrap_or_default();
+    if body.contains_key("autoScaling") {
+        return Ok((region, Some(capacity(number("minRcu"), number("maxRcu"))?)));
+    }
+    if !region.starter {
+        return Err(Failure::new(400, format!("invalid region: {} has no Starter", region.name())));
+    }
+    Ok((region, None))
+}
+
+/// The settings of a new instance: what the body has of them, and the defaults.
+fn new_settings(body: &Map<String, Value>, auto_scaling: Option<Capacity>) -> Result<Settings, Failure> {
+    let mut settings = Settings::new(String::new(), auto_scaling);
+    settings.update("displayName", body)?;
+    for field in ["spendingLimit", "automatedBackupPolicy", "labels"] {
+        if body.contains_key(field) {
+            settings.update(field, body)?;
+        }
+    }
+    for field in ["disabled", "authorizedNetworks"] {
+        if at(body, &["endpoints", "public", field]).is_some() {
+            settings.update(&format!("endpoints.public.{field}"), body)?;
+        }
+    }
+    Ok(settings)
+}
+
+/// The project that the body names, or the default one.
+fn project(body: &Map<String, Value>, organization: &str) -> Result<String, Failure> {
+    let named = at(body, &["labels", "tidb.cloud/project"]).and_then(Value::as_str);
+    let project = named.map_or_else(|| default_project(organization), str::to_owned);
+    if !is_project(organization, &project) {
+        return Err(Failure::new(403, "Request error, projectId not exist"));
+    }
+    Ok(project)
+}
+
 /// `POST /v1beta1/clusters`
 pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let body = &call.body;
     let organization = call.key.organization;
-    let region = body.get("region").and_then(|region| region.get("name")).and_then(Value::as_str).unwrap_or_default();
-    let region =
-        regions::find(region).ok_or_else(|| Failure::new(400, format!("invalid region: `{region}` is not offered")))?;
-    let auto_scaling = match body.get("autoScaling") {
-        None => None,
-        Some(given) => {
-            let number = |name| given.get(name).and_then(Value::as_i64).unwrap_or_default();
-            Some(capacity(number("minRcu"), number("maxRcu"))?)
-        }
-    };
-    if auto_scaling.is_none() && !region.starter {
-        return Err(Failure::new(400, format!("invalid region: {} has no Starter", region.name())));
-    }
-    let mut settings = Settings::new(String::new(), auto_scaling);
-    settings.update("displayName", body)?;
-    for (field, mask) in
-        [("spendingLimit", "spendingLimit"), ("automatedBackupPolicy", "automatedBackupPolicy"), ("labels", "labels")]
-    {
-        if body.contains_key(field) {
-            settings.update(mask, body)?;
-        }
-    }
-    let public = body.get("endpoints").and_then(|endpoints| endpoints.get("public"));
-    for field in ["disabled", "authorizedNetworks"] {
-        if public.is_some_and(|public| public.get(field).is_some()) {
-            settings.update(&format!("endpoints.public.{field}"), body)?;
-        }
-    }
-    let project = body.get("labels").and_then(|labels| labels.get("tidb.cloud/project")).and_then(Value::as_str);
-    let project = project.map_or_else(|| default_project(organization), str::to_owned);
-    if !is_project(organization, &project) {
-        return Err(Failure::new(403, "Request error, projectId not exist"));
-    }
-    let encryption = body.get("encryptionConfig").and_then(|config| config.get("enhancedEncryptionEnabled"));
+    let (region, auto_scaling) = plan(body)?;
+    let settings = new_settings(body, auto_scaling)?;
+    let project = project(body, organization)?;
+    let encryption = at(body, &["encryptionConfig", "enhancedEncryptionEnabled"]);
     let sequence = world.next_sequence();
     let id = draw_id(world);
     let prefix = world.draw_prefix();

@@ -4,11 +4,10 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    Call,
+use super::{Call, clusters};
+use crate::control::{
     answers::{Failure, Outcome},
-    clusters,
-    pages::{PAGE_SIZE_MAX, Page},
+    pages::{PAGE_SIZE_MAX, Page, set_token},
     state::{Cluster, KEYS, Key, KeyRole, PROJECTS, Password, SqlUser, World, read_role, role_name},
 };
 use crate::exchange::Role;
@@ -43,8 +42,7 @@ fn ready<'a>(world: &'a World, call: &Call) -> Result<&'a Cluster, Failure> {
 /// The name without prefix of the user in the path.
 fn named(cluster: &Cluster, call: &Call) -> Result<String, Failure> {
     let full = call.parameter("userName").unwrap_or_default();
-    let name = full.strip_prefix(&cluster.server.prefix).and_then(|rest| rest.strip_prefix('.'));
-    match name.filter(|name| cluster.server.users.contains_key(*name)) {
+    match cluster.server.without_prefix(full).filter(|name| cluster.server.users.contains_key(*name)) {
         Some(name) => Ok(name.to_owned()),
         None => Err(Failure::new(404, format!("sql user {full} not found"))),
     }
@@ -52,7 +50,7 @@ fn named(cluster: &Cluster, call: &Call) -> Result<String, Failure> {
 
 /// A role as given: bare, or with the prefix.
 fn role(cluster: &Cluster, given: &str, bare_allowed: bool) -> Result<Role, Failure> {
-    let prefixed = given.strip_prefix(&cluster.server.prefix).and_then(|rest| rest.strip_prefix('.'));
+    let prefixed = cluster.server.without_prefix(given);
     let role = prefixed.or(Some(given).filter(|given| bare_allowed || *given == "role_admin")).and_then(read_role);
     role.ok_or_else(|| {
         let hint = if bare_allowed { "" } else { ", with the prefix of the cluster" };
@@ -82,7 +80,7 @@ pub(super) fn list_sql_users(world: &World, call: &Call) -> Outcome {
     let users = cluster.server.users.iter().zip(1..);
     let (users, token) = page.cut(users.map(|((name, user), position)| (position, show(cluster, name, user))));
     let mut body = json!({ "sqlUsers": users });
-    super::set_token(&mut body, token);
+    set_token(&mut body, token);
     Ok(body)
 }
 
@@ -104,8 +102,7 @@ pub(super) fn create_sql_user(world: &mut World, call: &Call) -> Outcome {
     }
     let prefix = &cluster.server.prefix;
     let given = text("userName");
-    let name =
-        if auto_prefix { Some(given) } else { given.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')) };
+    let name = if auto_prefix { Some(given) } else { cluster.server.without_prefix(given) };
     let name = name
         .ok_or_else(|| {
             Failure::new(400, "invalid userName: without autoPrefix it begins with the prefix of the cluster")
@@ -186,12 +183,12 @@ pub(super) fn list_projects(world: &World, call: &Call) -> Outcome {
         (position, shown)
     }));
     let mut body = json!({ "projects": projects });
-    super::set_token(&mut body, token);
+    set_token(&mut body, token);
     Ok(body)
 }
 
 /// `GET /v1beta1/apikeys/{accessKey}`: one's own key, and for an owner those of the organization.
-pub(super) fn get_api_key(call: &Call) -> Outcome {
+pub(super) fn get_api_key(_: &World, call: &Call) -> Outcome {
     let access_key = call.parameter("accessKey").unwrap_or_default();
     let visible = |key: &&Key| {
         let own = key.public == call.key.public;

@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{
-    Call,
+use super::{Call, clusters};
+use crate::control::{
     answers::{Failure, Outcome},
-    clusters,
-    pages::Page,
+    pages::{Page, set_token},
     state::{
         Branch, CREATING_MILLIS, Cluster, Password, RESTORING_MILLIS, Server, SqlUser, World, read_timestamp, timestamp,
     },
@@ -78,7 +77,7 @@ pub(super) fn list(world: &World, call: &Call) -> Outcome {
     let own = || world.branches.iter().filter(|branch| branch.cluster == cluster.id);
     let (branches, token) = page.cut(own().map(|branch| (branch.sequence, show(branch, cluster, call.now))));
     let mut body = json!({ "branches": branches, "totalSize": own().count() });
-    super::set_token(&mut body, token);
+    set_token(&mut body, token);
     Ok(body)
 }
 
@@ -108,6 +107,26 @@ fn parent<'a>(world: &'a World, cluster: &'a Cluster, id: &str, now: u64) -> Opt
     Some(Parent { display_name: &branch.display_name, state, created, server: &branch.server })
 }
 
+/// The time of the parent that the body names, or now.
+fn parent_time(cluster: &Cluster, parent: &Parent<'_>, call: &Call) -> Result<u64, Failure> {
+    let Some(text) = call.body.get("parentTimestamp").and_then(Value::as_str) else { return Ok(call.now) };
+    let time = read_timestamp(text).ok_or_else(|| Failure::new(400, "invalid parentTimestamp"))?;
+    let window = if cluster.is_free() { WINDOW_FREE_MILLIS } else { WINDOW_MILLIS };
+    // Whole seconds: the second in which the parent was made counts as after it.
+    let earliest = call.now.saturating_sub(window).max(parent.created / 1_000 * 1_000);
+    if time > call.now || time < earliest {
+        let (earliest, now) = (timestamp(earliest), timestamp(call.now));
+        return Err(Failure::new(400, format!("invalid parentTimestamp: it is not between {earliest} and {now}")));
+    }
+    Ok(time)
+}
+
+/// Annotations as given.
+fn annotations(call: &Call) -> BTreeMap<String, String> {
+    let given = call.body.get("annotations").and_then(Value::as_object).into_iter().flatten();
+    given.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
 /// `POST .../branches`
 pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     let cluster = clusters::known(world, call)?;
@@ -124,24 +143,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     if parent.state != "ACTIVE" {
         return Err(Failure::new(400, format!("parent {parent_id} is {}, not ACTIVE", parent.state)));
     }
-    let window = if cluster.is_free() { WINDOW_FREE_MILLIS } else { WINDOW_MILLIS };
-    let parent_time = match text("parentTimestamp") {
-        None => call.now,
-        Some(text) => {
-            let time = read_timestamp(text).ok_or_else(|| Failure::new(400, "invalid parentTimestamp"))?;
-            // Whole seconds: the second in which the parent was made counts as after it.
-            let earliest = call.now.saturating_sub(window).max(parent.created / 1_000 * 1_000);
-            if time > call.now || time < earliest {
-                let message = format!(
-                    "invalid parentTimestamp: it is not between {} and {}",
-                    timestamp(earliest),
-                    timestamp(call.now)
-                );
-                return Err(Failure::new(400, message));
-            }
-            time
-        }
-    };
+    let parent_time = parent_time(cluster, &parent, call)?;
     let mut users = parent.server.users.clone();
     let from = parent.server.instance.clone();
     let parent_display_name = parent.display_name.to_owned();
@@ -152,9 +154,6 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
     if let Some(password) = text("rootPassword") {
         users.insert("root".to_owned(), SqlUser::new(call.now, Role::Admin, Vec::new(), Some(Password::new(password))));
     }
-    let annotations = call.body.get("annotations").and_then(Value::as_object).into_iter().flatten();
-    let annotations: BTreeMap<_, _> =
-        annotations.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
     let sequence = world.next_sequence();
     let id = format!("bran-{}", world.draw_text("branch", ID_ALPHABET, ID_LENGTH));
     let prefix = world.draw_prefix();
@@ -168,7 +167,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
         parent_display_name,
         parent_time,
         display_name,
-        annotations,
+        annotations: annotations(call),
         created_by: format!("apikey-{}", call.key.public),
         created: call.now,
         updated: call.now,
@@ -196,12 +195,17 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     Ok(shown)
 }
 
+fn check_active(branch: &Branch, now: u64) -> Result<(), Failure> {
+    match branch.state(now) {
+        "ACTIVE" => Ok(()),
+        state => Err(Failure::new(400, format!("branch {} is {state}, not ACTIVE", branch.id))),
+    }
+}
+
 /// `POST .../branches/{branchId}:reset`: data and SQL users of the parent again.
 pub(super) fn reset(world: &mut World, call: &Call) -> Outcome {
     let (cluster, position, branch) = known(world, call)?;
-    if branch.state(call.now) != "ACTIVE" {
-        return Err(Failure::new(400, format!("branch {} is {}, not ACTIVE", branch.id, branch.state(call.now))));
-    }
+    check_active(branch, call.now)?;
     let Some(parent) = parent(world, cluster, &branch.parent, call.now) else {
         return Err(Failure::new(400, format!("parent {} of branch {} is gone", branch.parent, branch.id)));
     };
@@ -224,16 +228,14 @@ pub(super) fn reset(world: &mut World, call: &Call) -> Outcome {
 /// `PATCH .../branches/{branchId}/sqlUsers/{username}`: a new password; the name is the one to log in with, prefix included.
 pub(super) fn update_sql_user(world: &mut World, call: &Call) -> Outcome {
     let (_, position, branch) = known(world, call)?;
-    if branch.state(call.now) != "ACTIVE" {
-        return Err(Failure::new(400, format!("branch {} is {}, not ACTIVE", branch.id, branch.state(call.now))));
-    }
+    check_active(branch, call.now)?;
     let username = call.parameter("username").unwrap_or_default();
     let missing = || Failure::new(404, format!("sql user {username} not found"));
     let Some(password) = call.body.get("password").and_then(Value::as_str) else {
         return Err(Failure::new(400, "field `password` is required"));
     };
     let branch = world.branches.get_mut(position).ok_or_else(missing)?;
-    let name = username.strip_prefix(&branch.server.prefix).and_then(|rest| rest.strip_prefix('.'));
+    let name = branch.server.without_prefix(username);
     let user = name.and_then(|name| branch.server.users.get_mut(name)).ok_or_else(missing)?;
     user.set_password(call.now, Password::new(password));
     Ok(json!({ "username": username }))
