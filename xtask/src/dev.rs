@@ -55,12 +55,16 @@ pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
     secrets_beside(root, directory)?;
     let (entry, origin) = (builds.entry(), sandbox.service.origin());
     let configure = || services::write_configuration(root, directory, &entry, "");
-    let mut worker = Program::new(services::serve(&tools, &configure()?, flags.port, &origin, directory, &[])?)?;
-    // wrangler's greeting tells of keys that are not there to be pressed.
-    worker.log.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
+    let serve = || {
+        let mut worker = Program::new(services::serve(&tools, &configure()?, flags.port, &origin, directory, &[])?)?;
+        // wrangler's greeting tells of keys that are not there to be pressed.
+        worker.log.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
+        Ok(worker)
+    };
+    let worker = serve()?;
     sandbox.pass_on();
     print!("{}", lines(&worker.service.origin(), &origin, &services::sample_cluster(&sandbox.service)?));
-    attend(sandbox, worker, builds, sources, &|| configure().map(drop))
+    attend(sandbox, worker, builds, sources, &|| configure().map(drop), &serve)
 }
 
 /// Shows what the two programs print, and builds what changes, until one of them ends.
@@ -70,6 +74,7 @@ fn attend(
     mut builds: Builds,
     mut sources: Sources,
     configure: &dyn Fn() -> Result<(), String>,
+    serve: &dyn Fn() -> Result<Program, String>,
 ) -> Result<(), String> {
     loop {
         let ends = [sandbox.ended()?, worker.ended()?];
@@ -77,6 +82,12 @@ fn attend(
         worker.pass_on();
         match ends {
             [None, None] => {}
+            [None, Some(_)] if builds.roll_back()? => {
+                println!("\nthe new Worker does not start: the one before it takes over again\n");
+                // Before the next one: it may still hold the port.
+                drop(worker);
+                worker = serve()?;
+            }
             ends => return Err(ends.into_iter().flatten().collect::<Vec<_>>().join("\nerror: ")),
         }
         if let Some(path) = sources.changed() {

@@ -10,6 +10,10 @@ use std::{
 
 use crate::process::Process;
 
+/// How long a Worker may take to show that it starts: the platform gives it one second, wrangler takes up to three on a busy
+/// machine.
+const TRIAL: Duration = Duration::from_secs(10);
+
 /// Makes the command that builds into a folder.
 type Recipe<'a> = Box<dyn Fn(&Path) -> Command + 'a>;
 
@@ -20,8 +24,11 @@ pub(super) struct Builds<'a> {
     started: u32,
     running: Option<Running>,
     served: Option<PathBuf>,
-    /// The one that was served before that: wrangler may still be reading it.
+    /// The one that was served before that: wrangler may still be reading it, and it takes over again where the newer one
+    /// does not start.
     served_before: Option<PathBuf>,
+    /// Since when the newest is served.
+    swapped: Instant,
 }
 
 struct Running {
@@ -48,7 +55,15 @@ impl<'a> Builds<'a> {
             fs::remove_dir_all(&directory).map_err(|error| told(&directory, &error))?;
         }
         fs::create_dir_all(&directory).map_err(|error| told(&directory, &error))?;
-        Ok(Self { directory, recipe, started: 0, running: None, served: None, served_before: None })
+        Ok(Self {
+            directory,
+            recipe,
+            started: 0,
+            running: None,
+            served: None,
+            served_before: None,
+            swapped: Instant::now(),
+        })
     }
 
     /// The module that stands for the newest build.
@@ -92,11 +107,26 @@ impl<'a> Builds<'a> {
             return Ok(Outcome::Same);
         }
         self.point_at(folder)?;
+        self.swapped = Instant::now();
         if let Some(stale) = self.served_before.take() {
             let _ = fs::remove_dir_all(stale);
         }
         self.served_before = self.served.replace(folder.to_owned());
         Ok(Outcome::Served)
+    }
+
+    /// Serves the build before the newest again, where the newest has been served for so short a time that it is what ended the
+    /// Worker; whether there was one.
+    pub(super) fn roll_back(&mut self) -> Result<bool, String> {
+        if self.swapped.elapsed() > TRIAL {
+            return Ok(false);
+        }
+        let Some(before) = self.served_before.take() else { return Ok(false) };
+        self.point_at(&before)?;
+        if let Some(broken) = self.served.replace(before) {
+            let _ = fs::remove_dir_all(broken);
+        }
+        Ok(true)
     }
 
     fn point_at(&self, folder: &Path) -> Result<(), String> {
@@ -185,6 +215,27 @@ mod tests {
         let kept =
             fs::read_dir(&builds.directory).expect("a folder").flatten().filter(|entry| entry.path().is_dir()).count();
         assert_eq!(kept, 2, "the build that is served and the one before it are kept, and no other");
+    }
+
+    #[test]
+    fn a_worker_that_does_not_start_gives_way_to_the_one_before() {
+        let place = Directory::temporary();
+        let mut builds = builds(&place, WRITES_ITS_MODULES);
+        for text in ["works", "broken"] {
+            edit(&place, &format!("text={text} status=0"));
+            builds.start().expect("started");
+            assert_eq!(outcome(&mut builds), Outcome::Served, "both builds succeed");
+            if text == "works" {
+                assert_eq!(builds.roll_back(), Ok(false), "there is nothing before the first build");
+            }
+        }
+        assert_eq!(builds.roll_back(), Ok(true), "the build before is there");
+        assert_eq!(served(&builds), "works", "the build before is served again");
+        assert_eq!(builds.roll_back(), Ok(false), "where that does not start either, the build is not to blame");
+        builds.start().expect("started");
+        assert_eq!(outcome(&mut builds), Outcome::Served, "what was broken is compared with what is served now");
+        builds.swapped = Instant::now().checked_sub(TRIAL + Duration::from_secs(1)).expect("a time");
+        assert_eq!(builds.roll_back(), Ok(false), "a Worker that ran for a while ended for another reason");
     }
 
     #[test]
