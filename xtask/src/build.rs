@@ -1,7 +1,8 @@
-//! The release build: what `wrangler.toml` calls, and the sizes that come out of it.
+//! The two builds of the Worker: the one for release, which `wrangler.toml` calls, with the sizes that come out of it, and the
+//! fast one of `dev`. They share neither a Cargo profile nor a folder.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -11,28 +12,32 @@ use crate::{
     setup::{self, Tools},
 };
 
-/// While the file that this variable names exists, the build is up to date: wrangler asks for one whenever it starts,
-/// and the commands that start wrangler have just built.
-pub(crate) const UP_TO_DATE: &str = "MCP_TIDBCLOUD_BUILD_UP_TO_DATE";
-
 /// What may be uploaded, in KiB after gzip. Workers on the free plan take 3 MiB; this is what start-up time allows.
 const BUDGET_KIB: usize = 545;
 
-/// `cargo xtask build`: sets up what a build needs, and builds, unless told that it is up to date.
+/// Where the release build stands in the checkout, and its entry module.
+const FOLDER: &str = "build";
+pub(crate) const ENTRY: &str = "build/index.js";
+
+/// `cargo xtask build`: sets up what a build needs, and builds.
 pub(crate) fn command(root: &Path) -> Result<(), String> {
-    if env::var_os(UP_TO_DATE).is_some_and(|file| Path::new(&file).exists()) {
-        return Ok(());
-    }
     run(root, &setup::run(root, setup::Part::BUILD)?)
 }
 
 /// Builds the Worker for release, prints the sizes, and fails above the budget.
 pub(crate) fn run(root: &Path, tools: &Tools) -> Result<(), String> {
-    if !process::shown("worker-build", tools.worker_build().arg("--release"))?.success {
+    if !process::shown("worker-build", tools.worker_build().args(["--release", "--out-dir", FOLDER]))?.success {
         return Err("worker-build failed".to_owned());
     }
     shrink(root, tools)?;
     sizes(root).map(|line| println!("{line}"))
+}
+
+/// Builds the Worker into `folder`, as fast as it can be had: for `dev` and for nothing else.
+pub(crate) fn fast(tools: &Tools, folder: &Path) -> Command {
+    let mut command = tools.worker_build();
+    command.args(["--profile", "worker-dev", "--no-opt", "--out-dir"]).arg(folder);
+    command
 }
 
 /// What the compiler's backend for WebAssembly and wasm-bindgen use beyond the first version of WebAssembly.
@@ -66,7 +71,7 @@ const ORDER: [&str; 2] = ["--reorder-functions-by-name", "--strip-debug"];
 
 /// worker-build's own run of wasm-opt is switched off in `Cargo.toml`: it is for speed, and what it inlines stays.
 fn shrink(root: &Path, tools: &Tools) -> Result<(), String> {
-    for path in modules(&root.join("build"))? {
+    for path in modules(&root.join(FOLDER))? {
         if path.extension().is_some_and(|extension| extension == "wasm") {
             for passes in [&PASSES[..], &ORDER] {
                 let mut command = tools.wasm_opt();
@@ -81,7 +86,7 @@ fn shrink(root: &Path, tools: &Tools) -> Result<(), String> {
 }
 
 fn sizes(root: &Path) -> Result<String, String> {
-    let build = root.join("build");
+    let build = root.join(FOLDER);
     let (mut wasm, mut js, mut packed) = (0, 0, 0);
     for path in modules(&build)? {
         let size = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?.len();

@@ -103,6 +103,11 @@ impl Process {
         Ok(Self::spawn(name, command.stdout(file).stderr(copy))?.0)
     }
 
+    /// Starts a command whose output goes where ours goes.
+    pub(crate) fn in_view(name: &str, command: &mut Command) -> Result<Self, String> {
+        Self::spawn(name, command).map(|(process, _)| process)
+    }
+
     fn spawn(name: &str, command: &mut Command) -> Result<(Self, Vec<Box<dyn Read + Send>>), String> {
         // The lock is held while the child starts: a signal that comes now finds it in the list.
         let mut running = running();

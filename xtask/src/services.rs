@@ -1,7 +1,6 @@
 //! The two programs behind `dev` and the tests: the sandbox, and the Worker in workerd under `wrangler dev`.
 
 use std::{
-    ffi::OsStr,
     fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -122,33 +121,46 @@ pub(crate) fn sample_cluster(sandbox: &Service) -> Result<String, String> {
     id.map(str::to_owned).ok_or_else(|| "the sandbox has no sample cluster".to_owned())
 }
 
-/// Starts the Worker as it stands in `build/`, with its state in `directory`.
+/// Starts the release build of the Worker, with its state in `directory`.
 ///
-/// `variables` are `NAME:TEXT`; a configuration of its own may set others, as JSON. While the file of [`build_mark`]
-/// exists, wrangler leaves the build as it is.
+/// `variables` are `NAME:TEXT`; `vars` are lines of a `[vars]` table, for values of other types.
 pub(crate) fn start_worker(
     tools: &Tools,
     port: u16,
     sandbox: &str,
     directory: &Path,
     variables: &[&str],
-    configuration: Option<&Path>,
+    vars: Option<&str>,
+) -> Result<Service, String> {
+    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let root = tools.root();
+    let configuration = write_configuration(root, directory, &root.join(build::ENTRY), vars.unwrap_or_default())?;
+    serve(tools, &configuration, port, sandbox, directory, variables)
+}
+
+/// Starts the Worker of a configuration that [`write_configuration`] made.
+pub(crate) fn serve(
+    tools: &Tools,
+    configuration: &Path,
+    port: u16,
+    sandbox: &str,
+    directory: &Path,
+    variables: &[&str],
 ) -> Result<Service, String> {
     let log = directory.join("worker.log");
     let state = directory.join("state");
     fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
-    let mark = build_mark(directory);
-    fs::write(&mark, "").map_err(|error| format!("{}: {error}", mark.display()))?;
     let mut command = tools.wrangler();
     command
-        .args(["dev", "--local", "--ip", "127.0.0.1", "--port", &port.to_string()])
+        .arg("dev")
+        .arg("--config")
+        .arg(configuration)
+        .args(["--local", "--ip", "127.0.0.1", "--port", &port.to_string()])
         .args(["--inspector-port", &free_port()?.to_string(), "--show-interactive-dev-session=false"])
         .args(["--var", &format!("TIDB_CLOUD_SANDBOX:{sandbox}")])
         .args(variables.iter().flat_map(|variable| ["--var", variable]))
-        .args(configuration.iter().flat_map(|path| [OsStr::new("--config"), path.as_os_str()]))
         .arg("--persist-to")
         .arg(&state)
-        .env(build::UP_TO_DATE, &mark)
         // Workers of several checkouts do not look for each other.
         .env("WRANGLER_REGISTRY_PATH", directory.join("registry"))
         .env("WRANGLER_LOG_PATH", directory.join("wrangler-logs"));
@@ -182,21 +194,41 @@ pub(crate) fn start_workerd(
 /// within the limit per address. The limit per credential has tests of its own.
 pub(crate) const MANY_CLIENTS: &str = "CREDENTIAL_LIMIT_PER_MINUTE:1000000";
 
-/// The file that says that the build is up to date.
-pub(crate) fn build_mark(directory: &Path) -> PathBuf {
-    directory.join("build-up-to-date")
+/// `wrangler.toml` for a Worker that is built already: its entry module is `main`, wrangler builds nothing, and `vars` are
+/// further lines of a `[vars]` table. Written into `directory` where it differs from what is there, because wrangler starts anew
+/// when it is written.
+pub(crate) fn write_configuration(root: &Path, directory: &Path, main: &Path, vars: &str) -> Result<PathBuf, String> {
+    let source = root.join("wrangler.toml");
+    let text = fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+    let text = configuration(root, &text, main, vars).map_err(|error| format!("{}: {error}", source.display()))?;
+    let path = directory.join("wrangler.toml");
+    if fs::read_to_string(&path).is_ok_and(|written| written == text) {
+        return Ok(path);
+    }
+    fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path)
 }
 
-/// `wrangler.toml` with further variables, in `directory`.
-fn configuration_with(root: &Path, directory: &Path, vars: &str) -> Result<PathBuf, String> {
-    let read = |path: &Path| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
-    let absolute = |path: &str| format!("{:?}", root.join(path).display().to_string());
-    let text = read(&root.join("wrangler.toml"))?
-        .replace("\"build/index.js\"", &absolute("build/index.js"))
-        .replace("directory = \"static\"", &format!("directory = {}", absolute("static")));
-    let path = directory.join("wrangler.toml");
-    fs::write(&path, format!("{text}\n[vars]\n{vars}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(path)
+fn configuration(root: &Path, text: &str, main: &Path, vars: &str) -> Result<String, String> {
+    let absolute = |path: &Path| format!("{:?}", path.display().to_string());
+    let entry = format!("main = \"{}\"", build::ENTRY);
+    let mut text = text.to_owned();
+    for (line, instead) in [
+        (entry.as_str(), format!("main = {}", absolute(main))),
+        ("directory = \"static\"", format!("directory = {}", absolute(&root.join("static")))),
+    ] {
+        if !text.lines().any(|found| found == line) {
+            return Err(format!("no line says {line}"));
+        }
+        text = text.replace(line, &instead);
+    }
+    let (before, build) = text.split_once("[build]\n").ok_or("no table [build]")?;
+    let after = build.find("\n[").map_or("", |next| build.get(next..).unwrap_or_default());
+    let text = format!("{before}{after}");
+    Ok(match text.split_once("\n[vars]\n") {
+        Some((before, own)) => format!("{before}\n[vars]\n{vars}\n{own}"),
+        None => format!("{text}\n[vars]\n{vars}\n"),
+    })
 }
 
 /// `cargo xtask worker`: the Worker in the foreground, for tests that stop and start it while its state stays. It ends
@@ -206,8 +238,8 @@ pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
     let sandbox = flags.sandbox.as_ref().ok_or("worker needs --sandbox URL")?;
     check_free(flags.port, "--port")?;
     let tools = setup::run(root, setup::Part::BUILD)?;
-    let configuration = flags.vars.as_ref().map(|vars| configuration_with(root, directory, vars)).transpose()?;
-    let worker = start_worker(&tools, flags.port, sandbox, directory, &[MANY_CLIENTS], configuration.as_deref())?;
+    let vars = flags.vars.as_deref();
+    let worker = start_worker(&tools, flags.port, sandbox, directory, &[MANY_CLIENTS], vars)?;
     println!("ready http://127.0.0.1:{}/mcp", worker.port);
     let input = thread::spawn(|| io::copy(&mut io::stdin(), &mut io::sink()));
     while worker.process.ended()?.is_none() {
@@ -217,4 +249,43 @@ pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
         thread::sleep(Duration::from_millis(200));
     }
     Err(format!("the Worker ended; its output is in {}", worker.log.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_is_built_already_is_configured_as_the_deployed_one_but_builds_nothing() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let own = fs::read_to_string(root.join("wrangler.toml")).expect("wrangler.toml");
+        let made =
+            configuration(Path::new("/checkout"), &own, Path::new("/a/worker/index.js"), "LIMIT = 5").expect("a text");
+        let added = ["main = \"/a/worker/index.js\"", "directory = \"/checkout/static\"", "[vars]", "LIMIT = 5"];
+        for line in added {
+            assert!(made.lines().any(|found| found == line), "{line} is missing in\n{made}");
+        }
+        assert!(!made.contains("[build]") && !made.contains("command ="), "wrangler would build:\n{made}");
+        let tables = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| line.starts_with('[') && !added.contains(line)).map(str::to_owned).collect()
+        };
+        let kept: Vec<String> = tables(&own).into_iter().filter(|table| table != "[build]").collect();
+        assert_eq!(tables(&made), kept, "every table but [build] is kept, in its order");
+        let again =
+            configuration(Path::new("/"), &format!("{own}\n[vars]\nOWN = 1\n"), Path::new("/a.js"), "LIMIT = 5");
+        assert!(again.expect("a text").ends_with("\n[vars]\nLIMIT = 5\nOWN = 1\n"), "TOML allows one table of a name");
+    }
+
+    #[test]
+    fn a_wrangler_toml_that_says_something_else_is_refused() {
+        let complete = "main = \"build/index.js\"\n[build]\ncommand = \"x\"\n[assets]\ndirectory = \"static\"\n";
+        let try_text = |text: &str| configuration(Path::new("/"), text, Path::new("/index.js"), "");
+        assert!(try_text(complete).is_ok(), "these lines are enough");
+        for line in ["main = \"build/index.js\"\n", "[build]\n", "directory = \"static\"\n"] {
+            assert!(
+                try_text(&complete.replace(line, "")).is_err(),
+                "without {line:?} the result would not be what it is taken for"
+            );
+        }
+    }
 }

@@ -49,6 +49,11 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
+    /// The checkout.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// A command in the checkout that finds the checkout's Node and npm programs first.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);

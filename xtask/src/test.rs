@@ -147,7 +147,7 @@ fn release(context: &Context) -> Result<Tally, String> {
         println!("error: {error}");
     }
     tally.add(Tally::one(built.is_ok()));
-    // Without the mark of an up-to-date build: this is the way that a deployment goes, build command included.
+    // With the project's own configuration: this is the way that a deployment goes, build command included.
     let mut command = context.tools.wrangler();
     let outdir = context.root.join("target/dry-run");
     command.args(["deploy", "--dry-run", "--outdir"]).arg(outdir);
