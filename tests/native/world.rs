@@ -4,7 +4,9 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     future::Future,
+    path::PathBuf,
     pin::pin,
+    sync::LazyLock,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -45,6 +47,14 @@ pub const SANDBOX: &str = "http://127.0.0.1:8788";
 /// What the deployment's own secret is in these tests.
 pub const SERVER_SECRET: &str = "canary-server-secret-0123456789abcdef";
 
+/// Where SQL servers keep their data: a directory of its own for each, copied from a template with the sample data. Templates take
+/// seconds to make, so all worlds share them, and the sandbox's own tests too, in this run and the next. In the target
+/// directory that this program runs in, `target/debug/deps/name`: where it was compiled may be another checkout.
+static SERVERS_ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let program = std::env::current_exe().expect("the path of this program");
+    program.ancestors().nth(3).expect("a target directory").join("tmp/sql")
+});
+
 /// As workerd gives bodies to a Worker: 64 KiB at most at once.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -70,7 +80,6 @@ pub struct World {
     pub sent: RefCell<Vec<(String, String)>>,
     /// A fault was asked for: answers need not be as published until it is taken back.
     spoiled: Cell<bool>,
-    directory: tempfile::TempDir,
 }
 
 impl World {
@@ -90,7 +99,6 @@ impl World {
             read: Cell::new(0),
             sent: RefCell::default(),
             spoiled: Cell::new(false),
-            directory: tempfile::tempdir().expect("a temporary directory"),
         }
     }
 
@@ -118,7 +126,7 @@ impl World {
         let mut servers = self.servers.borrow_mut();
         let servers = servers.get_or_insert_with(|| {
             let engine = Engine::find().unwrap_or_else(|error| panic!("{error}"));
-            Servers::new(engine, self.directory.path()).unwrap_or_else(|error| panic!("{error}"))
+            Servers::new(engine, &SERVERS_ROOT).unwrap_or_else(|error| panic!("{error}"))
         });
         for effect in self.effects.take() {
             servers.apply(&effect);
