@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
+    judge::Schemas,
     support::{Driver, request, transcript::Judge},
-    transcripts::Schemas,
     world::Native,
 };
 

@@ -6,7 +6,7 @@ use std::{
     future::Future,
     path::PathBuf,
     pin::pin,
-    sync::LazyLock,
+    sync::{LazyLock, OnceLock},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -29,14 +29,14 @@ use mcp_server_tidbcloud::{
     store::object::{self, Command, ObjectName, Reply},
     tools,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidbcloud_sandbox::{
     control::{Sandbox, contract},
     exchange::{Delivery, Request, SqlEffect, Step},
     sql::{Engine, Servers},
 };
 
-use crate::support::{Answer, Call, Driver};
+use crate::support::{Answer, Call, Driver, request};
 
 /// 2026-11-23T10:00:00Z.
 const START_MILLIS: u64 = 1_795_428_000_000;
@@ -423,4 +423,13 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 pub fn definition(tool: &str) -> &'static Definition {
     let found = tools::ALL.find(tool, &mut serde_json::Map::new());
     &found.unwrap_or_else(|| panic!("there is no tool {tool}")).definition
+}
+
+/// The tools as this build lists them to a client that may use all of them.
+pub fn definitions() -> &'static [Value] {
+    static DEFINITIONS: OnceLock<Vec<Value>> = OnceLock::new();
+    DEFINITIONS.get_or_init(|| {
+        let answer = Native::new().send(request("2026-07-28", "owner", "tools/list", json!({})));
+        answer.json()["result"]["tools"].as_array().expect("tools").clone()
+    })
 }
