@@ -19,7 +19,6 @@ mod documents;
 mod faults;
 mod faults_log;
 mod field;
-mod fuzz;
 mod judge;
 mod limits;
 mod narrow;

@@ -79,7 +79,7 @@ pub fn main(play: fn(&Transcript, &str, usize)) {
     let pairs =
         Transcript::all().into_iter().flat_map(|transcript| REVISIONS.map(|revision| (transcript.clone(), revision)));
     let trials = pairs.enumerate().map(|(number, (transcript, revision))| {
-        let name = transcript.name.clone();
+        let name = format!("transcripts/{}", transcript.name);
         Trial::test(name, move || {
             play(&transcript, revision, number);
             Ok(())
