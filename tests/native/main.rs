@@ -13,9 +13,7 @@
 mod support;
 
 mod bad_inputs;
-mod catalogue;
 mod credentials;
-mod documents;
 mod faults;
 mod faults_log;
 mod field;

@@ -51,7 +51,13 @@ struct Suite {
 }
 
 /// The ones that tell first what is wrong with a new tool come first.
-const SUITES: [Suite; 8] = [
+const SUITES: [Suite; 9] = [
+    Suite {
+        name: "catalogue",
+        what: "the rules that every tool keeps, and what is generated from the tools",
+        needs: &[Part::Sql],
+        run: |context, filter| program(context, "catalogue", filter),
+    },
     Suite {
         name: "transcripts",
         what: "the conversations, on this machine",
