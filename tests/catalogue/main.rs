@@ -39,17 +39,21 @@ impl Problems {
     }
 }
 
+/// Whether what is generated is to be written.
+pub fn updating() -> bool {
+    std::env::var_os("UPDATE_EXPECT").is_some()
+}
+
 /// Whether a generated file is current; with `UPDATE_EXPECT` set it is written, and is.
 pub fn is_current(path: &Path, now: &str) -> bool {
     if fs::read_to_string(path).unwrap_or_default() == now {
         return true;
     }
-    let update = std::env::var_os("UPDATE_EXPECT").is_some();
-    if update {
+    if updating() {
         fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
         fs::write(path, now).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
-    update
+    updating()
 }
 
 /// What to do about a generated file that is not current.

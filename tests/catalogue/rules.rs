@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     Problems, REGENERATE, is_current,
     support::{Driver, arguments, bad_inputs::list, catalogue, checkout, transcript::Transcript},
+    updating,
     world::{Native, definitions},
 };
 
@@ -55,9 +56,13 @@ fn every_definition_is_as_its_snapshot() {
         expected.insert(file);
     }
     for entry in fs::read_dir(&folder).expect("the folder") {
-        let file = entry.expect("an entry").file_name().to_string_lossy().into_owned();
-        problems.unless(expected.contains(&file), || {
-            format!("{}/{file} is of a tool that the server does not list: delete the file", catalogue::FOLDER)
+        let path = entry.expect("an entry").path();
+        let file = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if !expected.contains(&file) && updating() {
+            fs::remove_file(&path).expect("removed");
+        }
+        problems.unless(!path.exists() || expected.contains(&file), || {
+            format!("{}/{file} is of a tool that the server does not list: {REGENERATE}", catalogue::FOLDER)
         });
     }
     problems.none();
