@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
+    judge::Schemas,
     support::{Driver, request, transcript::Judge},
-    transcripts::Schemas,
     world::Native,
 };
 
@@ -16,7 +16,7 @@ fn call(server: &mut Native, seed: u64, tool: &str, arguments: Value, judge: &mu
         server.send(request("2026-07-28", "owner", "tools/call", json!({"name": tool, "arguments": arguments})));
     assert_eq!(answer.status, 200, "seed {seed}: {tool}: {}", String::from_utf8_lossy(&answer.body));
     let result = answer.json()["result"].clone();
-    judge.tool_result(tool, &result);
+    judge.tool_result(&format!("seed {seed}"), tool, &result);
     let code = &result["structuredContent"]["error"]["code"];
     assert_ne!(code, &json!("INTERNAL"), "seed {seed}: {tool}: {result}");
     result

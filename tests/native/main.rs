@@ -13,13 +13,11 @@
 mod support;
 
 mod bad_inputs;
-mod catalogue;
 mod credentials;
-mod documents;
 mod faults;
 mod faults_log;
 mod field;
-mod fuzz;
+mod judge;
 mod limits;
 mod narrow;
 mod oauth;
@@ -28,5 +26,4 @@ mod own_sql_user;
 mod secrets;
 mod tidb_cloud_oauth;
 mod tidy;
-mod transcripts;
 mod world;

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::{
-    catalogue::lean_tokens,
     support::{
         Answer, Call, Driver,
         bad_inputs::{list, tool},
         keys,
         oauth::{Flow, Tokens, fields, form, tool_with_token, with_token},
+        transcript::Transcript,
     },
     world::Native,
 };
@@ -42,11 +42,17 @@ fn an_address_for_reading_has_the_tools_that_read() {
     let all = listed(&mut server, "");
     let reading = listed(&mut server, "?readonly=true");
     let expected: Vec<Value> = all.iter().filter(|tool| tool["annotations"]["readOnlyHint"] == true).cloned().collect();
-    assert_eq!(reading, expected);
+    assert_eq!(reading, expected, "?readonly=true leaves the tools whose EFFECT is to read, and no other (right)");
     let create = tool("tidbcloud_create_cluster", json!({"displayName": "no-way", "region": "regions/aws-us-east-1"}));
     let refused = server.send(create.to("/mcp?readonly=true"));
     assert_eq!(refused.json()["error"]["code"], -32602);
     assert_eq!(listed(&mut server, "?readonly=false"), all);
+}
+
+/// Each toolset has a folder of transcripts.
+fn toolsets() -> BTreeSet<String> {
+    let folder = |transcript: Transcript| transcript.name.split('/').next().unwrap_or_default().to_owned();
+    Transcript::all().into_iter().map(folder).filter(|folder| folder != "server").collect()
 }
 
 #[test]
@@ -54,12 +60,16 @@ fn toolsets_add_up() {
     let mut server = Native::new();
     let all = names(&listed(&mut server, ""));
     let mut seen = BTreeSet::new();
-    for toolset in ["clusters", "branches", "database", "organization"] {
+    for toolset in toolsets() {
         let part = names(&listed(&mut server, &format!("?toolsets={toolset}")));
-        assert!(!part.is_empty() && seen.is_disjoint(&part), "{toolset}");
+        assert!(!part.is_empty(), "a toolset has a tool, and {toolset} has none");
+        assert!(
+            seen.is_disjoint(&part),
+            "a tool is in one toolset; {toolset} has {part:?}, and those before it {seen:?}"
+        );
         seen.extend(part);
     }
-    assert_eq!(seen, all);
+    assert_eq!(seen, all, "every tool is in a toolset that has its folder in tests/transcripts (right: all tools)");
     let two = names(&listed(&mut server, "?toolsets=branches,database"));
     assert!(two.contains("db_query") && two.contains("tidbcloud_get_branch") && !two.contains("tidbcloud_get_cluster"));
 }
@@ -76,8 +86,9 @@ fn what_an_address_fixes_is_no_argument_any_more() {
     }
     for tool in &tools {
         let schema = &tool["inputSchema"];
-        assert!(schema["properties"].get("cluster").is_none(), "{tool}");
-        assert!(!schema["required"].as_array().is_some_and(|all| all.contains(&json!("cluster"))), "{tool}");
+        let named = schema["properties"].get("cluster").is_some()
+            || schema["required"].as_array().is_some_and(|all| all.contains(&json!("cluster")));
+        assert!(!named, "where the address fixes the cluster, no tool has an argument `cluster`; this one has: {tool}");
     }
     let query = |call: Call| call.to("/mcp?cluster=shop");
     assert_eq!(result(&server.send(query(tool("tidbcloud_get_cluster", json!({})))))["clusterId"], SHOP);
@@ -94,15 +105,6 @@ fn what_an_address_fixes_is_no_argument_any_more() {
     assert!(names(&on_branch).contains("db_query"));
     let got = server.send(tool("tidbcloud_get_branch", json!({})).to("/mcp?cluster=shop&branch=trial"));
     assert_eq!(result(&got)["branchId"], branch["branchId"]);
-}
-
-#[test]
-fn a_narrow_catalogue_is_short() {
-    let tools = listed(&mut Native::new(), "?readonly=true&cluster=shop");
-    let bytes = serde_json::to_string(&tools).expect("JSON").len();
-    let tokens: usize = tools.iter().map(lean_tokens).sum();
-    println!("tools/list, reading one cluster: {tokens} tokens for a model, {bytes} bytes");
-    assert!(tokens <= 900 && bytes <= 9_000, "{tokens} tokens, {bytes} bytes");
 }
 
 #[test]
@@ -242,10 +244,10 @@ fn the_argument_is_there_only_where_there_is_a_choice() {
     let has = |tools: &[Value]| {
         tools.iter().filter(|tool| tool["inputSchema"]["properties"].get("organization").is_some()).count()
     };
-    assert_eq!(has(&listed(&mut server, "")), 0);
+    assert_eq!(has(&listed(&mut server, "")), 0, "with one organization no tool asks which");
     let token = two_organizations(&mut server);
     let tools = server.send(with_token(list(), &token)).json()["result"]["tools"].as_array().expect("tools").clone();
-    assert_eq!(has(&tools), tools.len());
+    assert_eq!(has(&tools), tools.len(), "with two organizations every tool asks which (left: those that do)");
     assert_eq!(
         tools[0]["inputSchema"]["properties"]["organization"],
         json!({"type": "string", "enum": ["shops", "labs"], "description": "Whose account"})

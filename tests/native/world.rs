@@ -4,7 +4,9 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     future::Future,
+    path::PathBuf,
     pin::pin,
+    sync::{LazyLock, OnceLock},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -27,14 +29,14 @@ use mcp_server_tidbcloud::{
     store::object::{self, Command, ObjectName, Reply},
     tools,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidbcloud_sandbox::{
     control::{Sandbox, contract},
     exchange::{Delivery, Request, SqlEffect, Step},
     sql::{Engine, Servers},
 };
 
-use crate::support::{Answer, Call, Driver};
+use crate::support::{Answer, Call, Driver, request};
 
 /// 2026-11-23T10:00:00Z.
 const START_MILLIS: u64 = 1_795_428_000_000;
@@ -44,6 +46,14 @@ pub const SANDBOX: &str = "http://127.0.0.1:8788";
 
 /// What the deployment's own secret is in these tests.
 pub const SERVER_SECRET: &str = "canary-server-secret-0123456789abcdef";
+
+/// Where SQL servers keep their data: a directory of its own for each, copied from a template with the sample data. Templates take
+/// seconds to make, so all worlds share them, and the sandbox's own tests too, in this run and the next. In the target
+/// directory that this program runs in, `target/debug/deps/name`: where it was compiled may be another checkout.
+static SERVERS_ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let program = std::env::current_exe().expect("the path of this program");
+    program.ancestors().nth(3).expect("a target directory").join("tmp/sql")
+});
 
 /// As workerd gives bodies to a Worker: 64 KiB at most at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -70,7 +80,6 @@ pub struct World {
     pub sent: RefCell<Vec<(String, String)>>,
     /// A fault was asked for: answers need not be as published until it is taken back.
     spoiled: Cell<bool>,
-    directory: tempfile::TempDir,
 }
 
 impl World {
@@ -90,7 +99,6 @@ impl World {
             read: Cell::new(0),
             sent: RefCell::default(),
             spoiled: Cell::new(false),
-            directory: tempfile::tempdir().expect("a temporary directory"),
         }
     }
 
@@ -118,7 +126,7 @@ impl World {
         let mut servers = self.servers.borrow_mut();
         let servers = servers.get_or_insert_with(|| {
             let engine = Engine::find().unwrap_or_else(|error| panic!("{error}"));
-            Servers::new(engine, self.directory.path()).unwrap_or_else(|error| panic!("{error}"))
+            Servers::new(engine, &SERVERS_ROOT).unwrap_or_else(|error| panic!("{error}"))
         });
         for effect in self.effects.take() {
             servers.apply(&effect);
@@ -415,4 +423,13 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 pub fn definition(tool: &str) -> &'static Definition {
     let found = tools::ALL.find(tool, &mut serde_json::Map::new());
     &found.unwrap_or_else(|| panic!("there is no tool {tool}")).definition
+}
+
+/// The tools as this build lists them to a client that may use all of them.
+pub fn definitions() -> &'static [Value] {
+    static DEFINITIONS: OnceLock<Vec<Value>> = OnceLock::new();
+    DEFINITIONS.get_or_init(|| {
+        let answer = Native::new().send(request("2026-07-28", "owner", "tools/list", json!({})));
+        answer.json()["result"]["tools"].as_array().expect("tools").clone()
+    })
 }

@@ -48,9 +48,9 @@ for (const [size, device] of Object.entries(sizes)) {
 
     await test(`${label}: loads without a complaint`, async () => {
       const response = await tab.goto(page, { waitUntil: 'networkidle' });
-      assert.equal(response.status(), 200);
+      assert.equal(response.status(), 200, `the page is served: ${response.status()}`);
       await tab.screenshot({ path: join(SCREENSHOTS_DIR, `${size}-${colorScheme}.png`), fullPage: true });
-      assert.deepEqual(complaints, []);
+      assert.deepEqual(complaints, [], `the browser has no complaint and loads nothing from elsewhere: ${complaints}`);
     });
 
     await test(`${label}: does not scroll sideways`, async () => {
@@ -80,10 +80,11 @@ for (const [size, device] of Object.entries(sizes)) {
       // Panels that are folded are content as well.
       await tab.evaluate(() => document.querySelectorAll('details').forEach(panel => { panel.open = true; }));
       const text = await tab.evaluate(() => document.body.innerText);
-      for (const name of toolNames) assert.ok(text.includes(name), `no ${name}`);
+      const missing = toolNames.filter(name => !text.includes(name));
+      assert.deepEqual(missing, [], `the page lists every tool; write it with UPDATE_EXPECT=1 cargo xtask test catalogue: ${missing}`);
       for (const [client, snippet] of Object.entries(snippets)) {
-        assert.ok(text.includes(client), `no ${client}`);
-        assert.match(text, snippet, client);
+        assert.ok(text.includes(client), `the page says how to connect ${client}`);
+        assert.match(text, snippet, `the page has what a person copies for ${client}`);
       }
     });
 
@@ -91,7 +92,7 @@ for (const [size, device] of Object.entries(sizes)) {
       await tab.evaluate(axe);
       const { violations } = await tab.evaluate(() => globalThis.axe.run());
       const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.target.join(' ')).join(', ')}`);
-      assert.deepEqual(found, []);
+      assert.deepEqual(found, [], `axe finds nothing to complain about: ${found}`);
     });
 
     await context.close();

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Driver, keys, request};
+use super::{Answer, Call, Driver, catalogue, keys, request};
 
 /// The id of a row, and the requests that it stands for.
 pub type Entry = (&'static str, fn() -> Vec<Call>);
@@ -390,44 +390,11 @@ fn unescaped(cell: &str) -> String {
 
 /// Every tool with its required arguments and its optional ones; together they would succeed or at least be understood.
 pub fn arguments() -> Vec<(&'static str, Value, Value)> {
-    let on_cluster = || json!({"cluster": "shop"});
-    let on_branch = || json!({"cluster": "shop", "branch": "twig"});
-    let page = || json!({"pageSize": 10, "pageToken": "next"});
-    let sql = || json!({"cluster": "shop", "sql": "SELECT 1"});
-    let place = || json!({"branch": "twig", "database": "shop"});
-    let tables = || json!({"branch": "twig", "like": "order%", "pageSize": 10, "pageToken": "0"});
-    let user = || json!({"cluster": "shop", "userName": "someone"});
-    vec![
-        ("tidbcloud_list_aliases", json!({}), json!({})),
-        ("tidbcloud_list_regions", json!({}), json!({})),
-        ("tidbcloud_list_clusters", json!({}), page()),
-        ("tidbcloud_get_cluster", on_cluster(), json!({"waitSeconds": 20})),
-        (
-            "tidbcloud_create_cluster",
-            json!({"displayName": "orders", "region": "regions/aws-us-east-1"}),
-            json!({"spendingLimitUsdCents": 100, "labels": {"team": "web"}}),
-        ),
-        (
-            "tidbcloud_update_cluster",
-            on_cluster(),
-            json!({"displayName": "orders", "spendingLimitUsdCents": 100, "labels": {"team": "web"}}),
-        ),
-        ("tidbcloud_delete_cluster", on_cluster(), json!({})),
-        ("tidbcloud_list_branches", on_cluster(), page()),
-        ("tidbcloud_get_branch", on_branch(), json!({"waitSeconds": 20})),
-        (
-            "tidbcloud_create_branch",
-            json!({"cluster": "shop", "displayName": "twig"}),
-            json!({"parent": "stem", "parentTimestamp": "2026-11-23T09:00:00Z"}),
-        ),
-        ("tidbcloud_delete_branch", on_branch(), json!({})),
-        ("show_databases", on_cluster(), json!({"branch": "twig"})),
-        ("show_tables", json!({"cluster": "shop", "database": "shop"}), tables()),
-        ("db_query", sql(), place()),
-        ("db_execute", sql(), place()),
-        ("db_create_user", json!({"cluster": "shop", "userName": "someone", "role": "role_readonly"}), json!({})),
-        ("db_remove_user", user(), json!({})),
-    ]
+    let of = |tool: &'static Value| {
+        let (required, optional) = super::arguments::of(tool).unwrap_or_else(|problem| panic!("{problem}"));
+        (tool["name"].as_str().expect("a name"), Value::Object(required), Value::Object(optional))
+    };
+    catalogue::tools().iter().map(of).collect()
 }
 
 /// A call of every tool that has this argument, with this value for it.

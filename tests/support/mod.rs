@@ -1,7 +1,9 @@
 //! What both test runs share: transcripts, and how one end of a conversation is driven.
 
+pub mod arguments;
 pub mod bad_inputs;
 pub mod bad_oauth;
+pub mod catalogue;
 pub mod challenge;
 pub mod oauth;
 pub mod transcript;

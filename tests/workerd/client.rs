@@ -20,7 +20,10 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
-use crate::{support::key_headers, worker::Worker};
+use crate::{
+    support::{Driver, bad_inputs::list, catalogue, key_headers},
+    worker::{Worker, Workerd},
+};
 
 fn transport(url: String, address: &str) -> StreamableHttpClientTransport<reqwest::Client> {
     let mut headers = HashMap::new();
@@ -46,7 +49,9 @@ fn converse(lifecycle: ClientLifecycleMode, address: &str) {
             .await
             .expect("a connection");
         let tools = client.list_all_tools().await.expect("tools");
-        assert_eq!(tools.len(), 17);
+        let mut names: Vec<_> = tools.iter().map(|tool| tool.name.to_string()).collect();
+        names.sort();
+        assert_eq!(names, catalogue::names(), "rmcp sees every tool of {} (left: rmcp)", catalogue::FOLDER);
         let call = |tool: &'static str, arguments: serde_json::Value| {
             CallToolRequestParams::new(tool).with_arguments(arguments.as_object().cloned().unwrap_or_default())
         };
@@ -110,17 +115,31 @@ fn approve(address: &str) -> (u64, u64) {
 /// From the bare address to the first answer: rmcp's own code finds the server, registers, and redeems the code.
 #[test]
 fn rmcp_by_oauth() {
-    connect_by_oauth("/mcp", 17);
+    connect_by_oauth("/mcp");
 }
 
 /// The same at an address that a person pasted with a slash and a query: rmcp goes by the metadata of just that.
 #[test]
 fn rmcp_by_oauth_at_a_narrowed_address() {
-    connect_by_oauth("/mcp/?readonly=true&toolsets=clusters,database", 6);
+    connect_by_oauth("/mcp/?readonly=true&toolsets=clusters,database");
 }
 
-fn connect_by_oauth(endpoint: &str, tools: usize) {
+/// The names of the tools that this address leaves, by a plain request with keys.
+fn left_at(endpoint: &str) -> Vec<String> {
+    let mut server = Workerd { origin: Worker::shared(), address: "203.0.113.14".to_owned() };
+    let answer = server.send(list().to(endpoint)).json();
+    let tools = answer["result"]["tools"].as_array().expect("tools");
+    tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+fn connect_by_oauth(endpoint: &str) {
     let url = format!("{}{endpoint}", Worker::shared());
+    let left = left_at(endpoint);
+    assert_eq!(
+        left.len() < catalogue::names().len(),
+        endpoint.contains('?'),
+        "a query narrows the tools, and nothing else does; {endpoint} leaves {left:?}"
+    );
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let redirect = format!("http://127.0.0.1:{}", listener.local_addr().expect("an address").port());
     let (clicks, typed) = runtime().block_on(async {
@@ -141,7 +160,9 @@ fn connect_by_oauth(endpoint: &str, tools: usize) {
         let lifecycle = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
         let client =
             serve_client_with_lifecycle(ClientConfig::default(), transport, lifecycle).await.expect("a connection");
-        assert_eq!(client.list_all_tools().await.expect("tools").len(), tools);
+        let tools = client.list_all_tools().await.expect("tools");
+        let names: Vec<_> = tools.iter().map(|tool| tool.name.to_string()).collect();
+        assert_eq!(names, left, "a token shows the tools that keys show at {endpoint} (left: the token)");
         let result = client.call_tool(CallToolRequestParams::new("tidbcloud_list_clusters")).await.expect("an answer");
         let clusters = result.structured_content.expect("clusters")["clusters"].clone();
         assert!(clusters.as_array().expect("a list").iter().any(|cluster| cluster["displayName"] == "shop"));
@@ -151,5 +172,5 @@ fn connect_by_oauth(endpoint: &str, tools: usize) {
     // Past the test harness, which keeps what passing tests print to itself.
     let line = format!("ok rmcp 3.11: a first answer at {endpoint} ({clicks} clicks, {typed} typed fields)\n");
     std::io::stdout().write_all(line.as_bytes()).expect("standard output");
-    assert_eq!((clicks, typed), (2, 2));
+    assert_eq!((clicks, typed), (2, 2), "a person connects with two clicks and two typed fields");
 }

@@ -1,5 +1,4 @@
-//! What only the real runtime can show: the transcripts over HTTP, the limiter's Durable Object, races and restarts in
-//! authorization, settings that are no text, the landing page, and an official Rust client.
+//! What only the real runtime can show: the limiter's Durable Object, races and restarts in authorization, settings that are no text, the landing page, and an official Rust client.
 //!
 //! `cargo xtask test` gives the sandbox's address in `SANDBOX_URL` and its own program in `XTASK`, which starts Workers
 //! from the build that is there.
@@ -23,5 +22,4 @@ mod field;
 mod limiter;
 mod page;
 mod settings;
-mod transcripts;
 mod worker;

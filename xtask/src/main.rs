@@ -20,8 +20,8 @@ mod test;
 const USAGE: &str = "\
 cargo xtask setup                                     fetch and build every tool that is missing
 cargo xtask dev [--port 8787] [--sandbox-port 8788]   run the Worker against a sandbox of TiDB Cloud on this machine
-cargo xtask test [SUITE...]                           run every test, or only these suites:
-                                                      checks native build workerd clients page
+cargo xtask test [SUITE[/PART]...]                    run every test, or only these suites, and of a suite only what has
+                                                      PART in its name, as transcripts/branches (tests/README.md)
 cargo xtask build                                     build the Worker for release and print its sizes
 cargo xtask bench                                     measure CPU and upstream requests
 cargo xtask contract DIR                              rewrite contract/ from the published API files in DIR

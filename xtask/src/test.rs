@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicU32, Ordering},
     time::Instant,
 };
@@ -11,7 +12,7 @@ use crate::{
     build,
     process::{self, Ran},
     services::{self, Service},
-    setup::{self, Tools},
+    setup::{self, Part, Tools},
 };
 
 /// How many checks of a suite passed and failed.
@@ -40,49 +41,111 @@ impl Tally {
     }
 }
 
-type Suite = fn(&Context) -> Result<Tally, String>;
+/// What `cargo xtask test` can run by name.
+struct Suite {
+    name: &'static str,
+    what: &'static str,
+    /// What it needs of the set-up.
+    needs: &'static [Part],
+    run: fn(&Context, Filter) -> Result<Tally, String>,
+}
 
-const SUITES: [(&str, &str, Suite); 6] = [
-    ("checks", "formatting, lints and documentation", checks),
-    ("native", "the core and the sandbox on this machine", native),
-    ("build", "the release build, its size, and a dry deployment", release),
-    ("workerd", "the Worker in workerd over HTTP", workerd),
-    ("clients", "real MCP clients and the official SQL driver", clients),
-    ("page", "the landing page in a browser", page),
+/// The ones that tell first what is wrong with a new tool come first.
+const SUITES: [Suite; 9] = [
+    Suite {
+        name: "catalogue",
+        what: "the rules that every tool keeps, and what is generated from the tools",
+        needs: &[Part::Sql],
+        run: |context, filter| program(context, "catalogue", filter),
+    },
+    Suite {
+        name: "transcripts",
+        what: "the conversations, on this machine",
+        needs: &[Part::Sql],
+        run: |context, filter| program(context, "transcripts", filter),
+    },
+    Suite { name: "checks", what: "formatting, lints and documentation", needs: &[Part::Rust], run: checks },
+    Suite { name: "native", what: "the core and the sandbox on this machine", needs: &[Part::Sql], run: native },
+    Suite {
+        name: "fuzz",
+        what: "every parser, fed with what strangers might send",
+        needs: &[],
+        run: |context, filter| program(context, "fuzz", filter),
+    },
+    Suite {
+        name: "build",
+        what: "the release build, its size, and a dry deployment",
+        needs: Part::BUILD,
+        run: release,
+    },
+    Suite { name: "workerd", what: "the Worker in workerd over HTTP", needs: Part::ALL, run: workerd },
+    Suite { name: "clients", what: "real MCP clients and the official SQL driver", needs: Part::ALL, run: clients },
+    Suite { name: "page", what: "the landing page in a browser", needs: Part::ALL, run: page },
 ];
+
+/// The package whose test programs are suites.
+const SERVER: &str = "mcp-server-tidbcloud";
+
+/// How long the suite `fuzz` feeds each parser, where the environment does not say it.
+const FUZZ_SECONDS: &str = "20";
+
+/// Suites against the Worker as built.
+const ON_THE_BUILD: [&str; 3] = ["workerd", "clients", "page"];
+
+/// What the name of a test has to hold: `branches` in `cargo xtask test transcripts/branches`.
+#[derive(Clone, Copy)]
+struct Filter<'a>(Option<&'a str>);
+
+impl Filter<'_> {
+    fn takes(self, name: &str) -> bool {
+        self.0.is_none_or(|part| name.contains(part))
+    }
+}
 
 struct Context {
     root: PathBuf,
     tools: Tools,
 }
 
+/// A suite and the part of it that `word` names: `SUITE` or `SUITE/PART`.
+fn choose(word: &str) -> Result<(&'static Suite, Filter<'_>), String> {
+    let (name, part) = word.split_once('/').map_or((word, None), |(name, part)| (name, Some(part)));
+    let suite = SUITES.iter().find(|suite| suite.name == name).ok_or_else(|| {
+        let names: Vec<_> = SUITES.iter().map(|suite| suite.name).collect();
+        format!("no suite is called {name:?}; there are {}", names.join(", "))
+    })?;
+    Ok((suite, Filter(part.filter(|part| !part.is_empty()))))
+}
+
 /// Runs all suites, or the chosen ones; whether all of them passed.
-pub(crate) fn run(root: &Path, chosen: &[&str]) -> Result<bool, String> {
-    if let Some(unknown) = chosen.iter().find(|name| SUITES.iter().all(|(suite, ..)| suite != *name)) {
-        let names = SUITES.map(|(name, ..)| name).join(", ");
-        return Err(format!("no suite is called {unknown:?}; there are {names}"));
-    }
-    let wanted = |name: &str| chosen.is_empty() || chosen.contains(&name);
+pub(crate) fn run(root: &Path, words: &[&str]) -> Result<bool, String> {
+    let chosen: Vec<_> = words.iter().map(|word| choose(word)).collect::<Result<_, _>>()?;
+    let chosen = if chosen.is_empty() { SUITES.iter().map(|suite| (suite, Filter(None))).collect() } else { chosen };
     let started = Instant::now();
-    let context = Context { root: root.to_path_buf(), tools: setup::run(root, setup::Part::ALL)? };
-    if !wanted("build") && ["workerd", "clients", "page"].into_iter().any(wanted) {
+    let parts: Vec<Part> =
+        Part::ALL.iter().copied().filter(|part| chosen.iter().any(|(suite, _)| suite.needs.contains(part))).collect();
+    let context = Context { root: root.to_path_buf(), tools: setup::run(root, &parts)? };
+    let has = |name: &str| chosen.iter().any(|(suite, _)| suite.name == name);
+    if !has("build") && ON_THE_BUILD.into_iter().any(has) {
         build::run(root, &context.tools)?;
     }
     let mut total = Tally::default();
     let mut summary = Vec::new();
-    for (name, what, suite) in SUITES.into_iter().filter(|(name, ..)| wanted(name)) {
-        println!("\n==== {name}: {what} ====");
+    for (suite, filter) in chosen {
+        println!("\n==== {}: {} ====", suite.name, suite.what);
         let suite_started = Instant::now();
-        let mut tally = suite(&context).unwrap_or_else(|error| {
+        let mut tally = (suite.run)(&context, filter).unwrap_or_else(|error| {
             println!("error: {error}");
             Tally::one(false)
         });
         if tally.passed + tally.failed == 0 {
-            println!("error: the suite {name} ran nothing");
+            let part = filter.0.map(|part| format!(": no name of a test in it holds {part:?}")).unwrap_or_default();
+            println!("error: the suite {} ran nothing{part}", suite.name);
             tally.failed = 1;
         }
         let seconds = suite_started.elapsed().as_secs();
-        summary.push(format!("{name:<8} {:>5} passed {:>3} failed {seconds:>5} s", tally.passed, tally.failed));
+        summary
+            .push(format!("{:<11} {:>5} passed {:>3} failed {seconds:>5} s", suite.name, tally.passed, tally.failed));
         total.add(tally);
     }
     println!("\n==== all suites, {} s ====\n{}\n", started.elapsed().as_secs(), summary.join("\n"));
@@ -90,7 +153,7 @@ pub(crate) fn run(root: &Path, chosen: &[&str]) -> Result<bool, String> {
     Ok(total.failed == 0)
 }
 
-fn checks(context: &Context) -> Result<Tally, String> {
+fn checks(context: &Context, filter: Filter) -> Result<Tally, String> {
     let strict = ["--", "--deny", "warnings"];
     let mut tally = Tally::default();
     let commands: [(&str, &[&str], &[&str]); 4] = [
@@ -103,7 +166,7 @@ fn checks(context: &Context) -> Result<Tally, String> {
         ),
         ("documentation", &["doc", "--no-deps", "--workspace"], &[]),
     ];
-    for (name, arguments, more) in commands {
+    for (name, arguments, more) in commands.into_iter().filter(|(name, ..)| filter.takes(name)) {
         let mut command = context.tools.cargo();
         command.args(arguments).args(more).env("RUSTDOCFLAGS", "--deny warnings");
         let success = process::shown(name, &mut command)?.success;
@@ -131,27 +194,44 @@ fn cargo_tally(ran: &Ran) -> Tally {
     tally.with_status(ran.success)
 }
 
-/// How long each parser is fed with what strangers might send.
-const FUZZ_SECONDS: &str = "20";
-
-fn native(context: &Context) -> Result<Tally, String> {
+/// `cargo test` of these packages and programs.
+fn cargo_test(context: &Context, what: &[&str], filter: Filter) -> Command {
     let mut command = context.tools.cargo();
-    command.args(["test", "--workspace", "--no-fail-fast"]).env("FUZZ_SECONDS", FUZZ_SECONDS);
+    command.args(["test", "--no-fail-fast"]).args(what).arg("--").args(filter.0);
+    command
+}
+
+/// One test program of the server's that is a suite.
+fn program(context: &Context, name: &str, filter: Filter) -> Result<Tally, String> {
+    let mut command = cargo_test(context, &["--package", SERVER, "--test", name], filter);
+    if env::var_os("FUZZ_SECONDS").is_none() {
+        command.env("FUZZ_SECONDS", FUZZ_SECONDS);
+    }
+    process::shown(&format!("cargo test --test {name}"), &mut command).map(|ran| cargo_tally(&ran))
+}
+
+/// What plain `cargo test` runs: the programs that are no suite of their own.
+fn native(context: &Context, filter: Filter) -> Result<Tally, String> {
+    let mut command = cargo_test(context, &["--workspace"], filter);
     process::shown("cargo test", &mut command).map(|ran| cargo_tally(&ran))
 }
 
-fn release(context: &Context) -> Result<Tally, String> {
+fn release(context: &Context, filter: Filter) -> Result<Tally, String> {
     let mut tally = Tally::default();
-    let built = build::run(&context.root, &context.tools);
-    if let Err(error) = &built {
-        println!("error: {error}");
+    if filter.takes("build") {
+        let built = build::run(&context.root, &context.tools);
+        if let Err(error) = &built {
+            println!("error: {error}");
+        }
+        tally.add(Tally::one(built.is_ok()));
     }
-    tally.add(Tally::one(built.is_ok()));
-    // With the project's own configuration: this is the way that a deployment goes, build command included.
-    let mut command = context.tools.wrangler();
-    let outdir = context.root.join("target/dry-run");
-    command.args(["deploy", "--dry-run", "--outdir"]).arg(outdir);
-    tally.add(Tally::one(process::shown("wrangler deploy --dry-run", &mut command)?.success));
+    if filter.takes("deployment") {
+        // With the project's own configuration: this is the way that a deployment goes, build command included.
+        let mut command = context.tools.wrangler();
+        let outdir = context.root.join("target/dry-run");
+        command.args(["deploy", "--dry-run", "--outdir"]).arg(outdir);
+        tally.add(Tally::one(process::shown("wrangler deploy --dry-run", &mut command)?.success));
+    }
     Ok(tally)
 }
 
@@ -204,13 +284,14 @@ fn show_log(service: &Service) {
 }
 
 /// The tests start Workers themselves, through this program, and stop them with their state kept.
-fn workerd(context: &Context) -> Result<Tally, String> {
+fn workerd(context: &Context, filter: Filter) -> Result<Tally, String> {
     let directory = Directory::temporary();
     let sandbox = sandbox_in(&context.tools, &directory)?;
     let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
-    let mut command = context.tools.cargo();
+    let programs = ["--package", SERVER, "--test", "workerd", "--test", "workerd-transcripts"];
+    let mut command = cargo_test(context, &programs, filter);
     command
-        .args(["test", "--package", "mcp-server-tidbcloud", "--test", "workerd", "--", "--test-threads=1"])
+        .arg("--test-threads=1")
         .env("XTASK", own)
         .env("SANDBOX_URL", sandbox.origin())
         .env("BROWSER_DIR", context.tools.browser());
@@ -242,13 +323,14 @@ fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String
     Ok(tally)
 }
 
-fn scripts(context: &Context, directory: &str) -> Result<Tally, String> {
+fn scripts(context: &Context, directory: &str, filter: Filter) -> Result<Tally, String> {
     let directory = context.root.join(directory);
     let entries = fs::read_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let mut paths: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "mjs"))
+        .filter(|path| filter.takes(&path.file_stem().unwrap_or_default().to_string_lossy()))
         .collect();
     paths.sort();
     let world = World::start(&context.tools)?;
@@ -263,12 +345,12 @@ fn scripts(context: &Context, directory: &str) -> Result<Tally, String> {
     Ok(tally)
 }
 
-fn clients(context: &Context) -> Result<Tally, String> {
-    scripts(context, "tests/clients")
+fn clients(context: &Context, filter: Filter) -> Result<Tally, String> {
+    scripts(context, "tests/clients", filter)
 }
 
-fn page(context: &Context) -> Result<Tally, String> {
-    scripts(context, "tests/page")
+fn page(context: &Context, filter: Filter) -> Result<Tally, String> {
+    scripts(context, "tests/page", filter)
 }
 
 #[cfg(test)]
@@ -287,5 +369,18 @@ mod tests {
         assert_eq!((tally.passed, tally.failed), (14, 3));
         let broken = cargo_tally(&ran(false, &["error: could not compile"]));
         assert_eq!((broken.passed, broken.failed), (0, 1), "a build that fails is a failure");
+    }
+
+    #[test]
+    fn a_word_names_a_suite_and_may_name_a_part_of_it() {
+        let chosen = |word| choose(word).map(|(suite, Filter(part))| (suite.name, part));
+        assert_eq!(chosen("native"), Ok(("native", None)), "a suite alone is all of it");
+        assert_eq!(chosen("transcripts/branches/a_copy"), Ok(("transcripts", Some("branches/a_copy"))));
+        assert_eq!(chosen("transcripts/"), Ok(("transcripts", None)), "as completion in a shell leaves it");
+        let unknown = chosen("transcript/branches").expect_err("no suite is called so");
+        assert!(
+            unknown.contains("\"transcript\"") && unknown.contains("transcripts"),
+            "what there is is said: {unknown}"
+        );
     }
 }

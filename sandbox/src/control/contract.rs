@@ -3,7 +3,10 @@
 //! Which file describes what is said in the table of services. `sql-gateway.json` is written by hand: no description of SQL over
 //! HTTP is published, so it says what the npm driver `@tidbcloud/serverless` sends and reads.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, Mutex, PoisonError},
+};
 
 use regex::Regex;
 use serde::Deserialize;
@@ -326,6 +329,20 @@ fn validate(file: &File, schema: &Schema, value: &mut Value, rule: Rule, at: &st
     }
 }
 
+/// Whether a text matches a pattern, which is compiled when it is first met: that takes far longer than a match, and a few
+/// patterns hold for every message.
+fn is_match(pattern: &str, text: &str) -> Result<bool, String> {
+    static COMPILED: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(regex) = compiled.get(pattern) {
+        return Ok(regex.is_match(text));
+    }
+    let regex = Regex::new(pattern).map_err(|error| error.to_string())?;
+    let matches = regex.is_match(text);
+    compiled.insert(pattern.to_owned(), regex);
+    Ok(matches)
+}
+
 /// Pattern, length and format of a text.
 fn text_rules(schema: &Schema, text: &str) -> Result<(), String> {
     let length = text.chars().count();
@@ -337,8 +354,7 @@ fn text_rules(schema: &Schema, text: &str) -> Result<(), String> {
         ));
     }
     if let Some(pattern) = &schema.pattern {
-        let regex = Regex::new(pattern).map_err(|error| error.to_string())?;
-        if !regex.is_match(text) {
+        if !is_match(pattern, text)? {
             return Err(format!("does not match {pattern}"));
         }
     }

@@ -1,5 +1,18 @@
 //! Every parser of what strangers send, fed with what they might: for as many seconds as `FUZZ_SECONDS` says, 20 in
-//! `cargo xtask test`. What is found is shrunk and printed.
+//! `cargo xtask test`. What is found is shrunk and printed. And no text makes the gate of statements slow.
+#![allow(unreachable_pub, dead_code, reason = "modules that several test programs share")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that meets what it does not expect fails"
+)]
+
+mod support;
+#[path = "native/world.rs"]
+mod world;
 
 use std::{
     env,
@@ -323,4 +336,88 @@ fn answers_of_tidb_cloud() {
         }
         Ok(())
     });
+}
+
+/// Work that grows with the square of a text is work for a stranger: the gate judges it before a key is tried. Each text
+/// has 16 KB of one part; the slowest takes a few times as long as the plainest.
+#[test]
+fn no_repetition_is_expensive() {
+    let parts = [
+        "@",
+        "@@a,",
+        "@@a.b,",
+        "`a`.",
+        "a.",
+        "(",
+        "((",
+        "()",
+        "a(1),",
+        "'a'",
+        "'a'\"b\"",
+        "'a' ",
+        "a=1 AND ",
+        "a=1 OR ",
+        "a BETWEEN 1 AND ",
+        "NOT ",
+        "(a,b)=(1,2) AND ",
+        "JOIN t ON t.a=u.a ",
+        ",t",
+        "CASE WHEN a THEN ",
+        "x(",
+        "/*a*/",
+        "-- a\n",
+        "\"a\",",
+        "0x1 ",
+        "SELECT ",
+        "UNION SELECT 1 ",
+        "a AS (SELECT 1),",
+        "DEFAULT(a),",
+        "||a",
+        "&&a=1",
+        "COUNT(a),",
+        "->'$'",
+        "INTERVAL 1 DAY+",
+        "ADD COLUMN a INT,",
+        "GRANT ",
+        "/*! a */ ",
+        "/*T![a] 1 */,",
+        "/*T![a] ",
+        "{d 'a'},",
+        "{",
+        "IGNORE INTO ",
+    ];
+    let starts = [
+        "SELECT ",
+        "SELECT 1 FROM t WHERE ",
+        "DELETE FROM t WHERE ",
+        "UPDATE t SET a = 1 WHERE ",
+        "DELETE t FROM t ",
+        "CREATE TABLE t (KEY k (",
+        "ALTER TABLE t ",
+        "GRANT a TO ",
+        "WITH a AS (SELECT 1),",
+        "INSERT INTO t VALUES ",
+        "EXPLAIN ",
+        "SHOW TABLES ",
+        "CREATE DEFINER = ",
+        "EXPLAIN INSERT INTO t VALUES ",
+        "EXPLAIN INSERT ",
+        "TRACE ",
+        "SET a = 1, ",
+        "",
+    ];
+    let time = |start: &str, part: &str| {
+        let text = format!("{start}{}", part.repeat((16_000 - start.len()) / part.len()));
+        let began = std::time::Instant::now();
+        let _ = (sql::classify(&text), sql::inspect(&text));
+        began.elapsed()
+    };
+    let base = (0..5).map(|_| time("SELECT ", "a,")).max().unwrap_or_default();
+    for start in starts {
+        for part in parts {
+            // Once more where something else had the processor.
+            let slow = |_| time(start, part) > base * 20;
+            assert!(!(0..3).all(slow), "{start:?} and {part:?} again and again: more than 20 times {base:?}");
+        }
+    }
 }

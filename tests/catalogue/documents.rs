@@ -1,6 +1,4 @@
 //! What is generated from the code is current.
-//!
-//! `UPDATE_EXPECT=1 cargo xtask test native` writes it.
 
 use std::{fmt::Write, fs};
 
@@ -10,21 +8,17 @@ use mcp_server_tidbcloud::{
     tools,
 };
 
+use crate::{REGENERATE, is_current, support::checkout};
+
 /// Replaces what stands between `<!-- name:begin -->` and `<!-- name:end -->`.
 fn between(file: &str, name: &str, now: &str) {
-    let path = crate::support::checkout().join(file);
+    let path = checkout().join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
     let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->"));
-    let (head, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{file} has no {begin}"));
-    let (_, tail) = rest.split_once(&end).unwrap_or_else(|| panic!("{file} has no {end}"));
+    let (head, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{file} has lost its mark {begin}"));
+    let (_, tail) = rest.split_once(&end).unwrap_or_else(|| panic!("{file} has lost its mark {end}"));
     let current = format!("{head}{begin}{now}{end}{tail}");
-    if current != text {
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
-            fs::write(&path, current).expect("written");
-        } else {
-            panic!("{file}: {name} is out of date; run UPDATE_EXPECT=1 cargo xtask test native");
-        }
-    }
+    assert!(is_current(&path, &current), "{file} is not what follows from the code ({name}): {REGENERATE}");
 }
 
 fn escape(text: &str) -> String {

@@ -1,0 +1,61 @@
+//! Arguments with which every tool can be called, made from its schema.
+
+use serde_json::{Map, Value, json};
+
+/// Values by the name of the argument, of one tool where it is named: what the sandbox knows, or what a schema's type does not
+/// tell. Any other argument gets a value from its schema.
+const EXAMPLES: &[(&str, &str, &str)] = &[
+    ("", "branch", r#""twig""#),
+    ("", "cluster", r#""shop""#),
+    ("", "database", r#""shop""#),
+    ("", "displayName", r#""orders""#),
+    ("tidbcloud_create_branch", "displayName", r#""twig""#),
+    ("", "labels", r#"{"team": "web"}"#),
+    ("", "like", r#""order%""#),
+    ("", "pageSize", "10"),
+    ("", "pageToken", r#""next""#),
+    ("show_tables", "pageToken", r#""0""#),
+    ("", "parent", r#""stem""#),
+    ("", "parentTimestamp", r#""2026-11-23T09:00:00Z""#),
+    ("", "region", r#""regions/aws-us-east-1""#),
+    ("", "spendingLimitUsdCents", "100"),
+    ("", "sql", r#""SELECT 1""#),
+    ("db_execute", "sql", r#"["SELECT 1"]"#),
+    ("", "waitSeconds", "20"),
+];
+
+fn example(tool: &str, argument: &str, schema: &Value) -> Option<Value> {
+    let of = |of: &str| EXAMPLES.iter().find(|(tool, name, _)| *tool == of && *name == argument);
+    if let Some((.., text)) = of(tool).or_else(|| of("")) {
+        return Some(serde_json::from_str(text).unwrap_or_else(|error| panic!("EXAMPLES: {text}: {error}")));
+    }
+    if let Some(first) = schema["enum"].get(0) {
+        return Some(first.clone());
+    }
+    match schema["type"].as_str()? {
+        "string" => Some(json!("someone")),
+        "integer" | "number" => Some(schema.get("minimum").cloned().unwrap_or(json!(1))),
+        "boolean" => Some(json!(false)),
+        "object" => Some(json!({})),
+        "array" => Some(json!([])),
+        _ => None,
+    }
+}
+
+/// The required arguments of a tool and its optional ones, by its definition.
+///
+/// # Errors
+/// Where an argument has no example; the text says what to do.
+pub fn of(definition: &Value) -> Result<(Map<String, Value>, Map<String, Value>), String> {
+    let tool = definition["name"].as_str().unwrap_or_default();
+    let schema = &definition["inputSchema"];
+    let is_required = |name: &str| schema["required"].as_array().is_some_and(|all| all.contains(&json!(name)));
+    let (mut required, mut optional) = (Map::new(), Map::new());
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let Some(value) = example(tool, name, schema) else {
+            return Err(format!("`{tool}`: no example of `{name}`: add one to EXAMPLES in tests/support/arguments.rs"));
+        };
+        if is_required(name) { &mut required } else { &mut optional }.insert(name.clone(), value);
+    }
+    Ok((required, optional))
+}
