@@ -133,9 +133,6 @@ const SECRET_CHARACTERS_MIN: usize = 32;
 /// A credential can use a quarter of its minute at once.
 const CREDENTIAL_BURST_DIVISOR: u32 = 4;
 
-/// How much more an address gets that many strangers share.
-const SHARED_EGRESS_FACTOR: u32 = 10;
-
 /// Upper bound of a limit: a permit a minute costs 60,000,000 µs; a million a minute still leaves 60 µs each.
 const RATE_LIMIT_MAX: u32 = 1_000_000;
 
@@ -233,8 +230,6 @@ pub struct Owner {
 pub struct Config {
     /// Limit per client IP.
     pub rate_limit: Policy,
-    /// Limit per client IP in [`Config::shared_egress`].
-    pub shared_rate_limit: Policy,
     /// Limit per credential.
     pub credential_limit: Policy,
     /// Addresses that many strangers share.
@@ -404,10 +399,8 @@ impl Config {
         };
 
         if problems.is_empty() {
-            let rate_limit = Policy::per_minute(per_minute, per_minute);
             Ok(Self {
-                rate_limit,
-                shared_rate_limit: rate_limit.times(SHARED_EGRESS_FACTOR),
+                rate_limit: Policy::per_minute(per_minute, per_minute),
                 credential_limit: Policy::per_minute(per_credential, per_credential.div_ceil(CREDENTIAL_BURST_DIVISOR)),
                 shared_egress,
                 public_origin,
@@ -461,7 +454,6 @@ mod tests {
     fn nothing_set_is_a_shared_deployment_with_the_defaults() {
         let config = valid(&[]);
         assert_eq!((config.rate_limit.permits, config.rate_limit.burst), (100, 100));
-        assert_eq!(config.shared_rate_limit.permits, 1_000);
         assert_eq!(config.shared_egress.len(), 1);
         assert!(config.owner.is_none() && config.secret.is_none() && config.public_origin.is_none());
         assert!(valid(&[("SHARED_EGRESS_IPS", "")]).shared_egress.is_empty());

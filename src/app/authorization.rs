@@ -1,9 +1,10 @@
 //! The doors of the authorization server: method, origin, size. What it answers is [`crate::oauth`]'s to say.
 
-use super::{App, BODY_TIMEOUT, limiting, log, method_not_allowed, plain_error};
+use super::{App, BODY_TIMEOUT, log, method_not_allowed, plain_error};
 use crate::{
     base::http::{Head, Method, Response},
     config::Origin,
+    limits::keys::Visitor,
     oauth::{self, BODY_BYTES_MAX, Route},
     port::{BodyError, IncomingBody},
 };
@@ -56,10 +57,8 @@ impl App<'_> {
         };
         let address = super::doors::address(head);
         let visitor = match address {
-            Some(address) => limiting::visitor(address, self.config, &keyring),
-            None if route.is_metadata() => {
-                oauth::Visitor { hash: String::new(), network: String::new(), shared: false }
-            }
+            Some(address) => Visitor::of(address, self.config, &keyring),
+            None if route.is_metadata() => Visitor::unknown(),
             None => return plain_error(403, "forbidden", "The client's address is not known."),
         };
         line.ip_hash = Some(visitor.short_hash().to_owned());
@@ -74,7 +73,7 @@ impl App<'_> {
             keyring: &keyring,
             memory: &self.isolate.authorization,
             tidb_cloud_memory: &self.isolate.memory,
-            pairs: &self.isolate.pairs,
+            pairs: &self.isolate.limits.pairs,
             visitor: &visitor,
             origin: &origin,
             request_id: &line.request_id,

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::limiting::Taken;
 use crate::{
     base::{
         clock::UnixMillis,
         http::{Head, Response},
     },
+    limits::lease::Taken,
     mcp::{Summary, tools::ToolErrorCode},
     oauth::{self, Route},
     port::Port,
@@ -94,7 +94,7 @@ impl Line {
 
     /// Notes what the limiter said.
     pub(super) fn limited(&mut self, taken: &Taken) {
-        self.rate_limit_remaining = Some(taken.remaining());
+        self.rate_limit_remaining = Some(taken.admission.remaining);
         self.rate_limit_degraded = taken.degraded;
     }
 

@@ -7,15 +7,12 @@
 
 mod authorization;
 mod doors;
-mod guessing;
 mod limiting;
 mod log;
 
 use std::{cell::RefCell, time::Duration};
 
 use doors::{Caller, Credential, Door, Refusal};
-use guessing::{Entry, WrongCredentials};
-use limiting::Limit;
 
 use crate::{
     base::{
@@ -25,7 +22,12 @@ use crate::{
         secret::Secret,
     },
     config::{Config, Problem},
-    limits::witness::{Pairs, Witness},
+    limits::{
+        self,
+        guessing::{self, Entry},
+        keys::{CredentialHash, Limit, Limited, Visitor},
+        witness::Witness,
+    },
     mcp,
     oauth::{self, AccessRefused, Route, Session},
     port::{BodyError, IncomingBody, Metered, Port, RequestLog, StorageFailure},
@@ -62,9 +64,7 @@ pub struct Isolate {
     memory: Memory,
     authorization: oauth::Memory,
     secret: RefCell<Option<Secret>>,
-    limiter: limiting::Local,
-    pairs: Pairs,
-    wrong_credentials: WrongCredentials,
+    limits: limits::Memory,
     homes: Homes,
 }
 
@@ -150,13 +150,13 @@ impl<'a> App<'a> {
             let refusal = doors::unauthorized(head, self.config, Some("invalid_token"), INVALID_TOKEN);
             return self.wrong_credential(head, &refusal, line).await;
         }
-        let visitor = limiting::visitor(address, self.config, &keyring);
+        let visitor = Visitor::of(address, self.config, &keyring);
         line.ip_hash = Some(visitor.short_hash().to_owned());
-        let of_address = Limit::of_address(&visitor, self.config);
-        let taken = of_address.take_ahead(self.port(), &self.isolate.limiter).await;
+        let of_address = Limited::Address(&visitor).limit(self.config);
+        let taken = of_address.take_ahead(self.port(), &self.isolate.limits.permits).await;
         line.limited(&taken);
         if !taken.allowed() {
-            return limiting::describe(taken.refusal(&line.request_id), &[&taken]);
+            return limiting::describe(limiting::refused(&taken, &line.request_id), &[&taken]);
         }
         let origin = oauth::origin(head, self.config);
         let server = oauth::Server {
@@ -165,7 +165,7 @@ impl<'a> App<'a> {
             keyring: &keyring,
             memory: &self.isolate.authorization,
             tidb_cloud_memory: &self.isolate.memory,
-            pairs: &self.isolate.pairs,
+            pairs: &self.isolate.limits.pairs,
             visitor: &visitor,
             origin: &origin,
             request_id: &line.request_id.clone(),
@@ -182,12 +182,12 @@ impl<'a> App<'a> {
             },
             Credential::Keys(_) | Credential::Owner => None,
         };
-        let chosen = Witness::of_chosen(self.port(), &keyring, &self.isolate.pairs, visitor.source());
-        let granted = Witness::of_granted(self.port(), &keyring, &self.isolate.pairs);
+        let chosen = Witness::of_chosen(self.port(), &keyring, &self.isolate.limits.pairs, visitor.source());
+        let granted = Witness::of_granted(self.port(), &keyring, &self.isolate.limits.pairs);
         let (witness, may_be_tried): (&dyn KeyWitness, bool) = match &caller.credential {
             Credential::Keys(key) => {
-                let (limits, pairs) = (&self.isolate.limiter, &self.isolate.pairs);
-                match guessing::enter(self.port(), limits, pairs, &chosen, &visitor, key).await {
+                let memory = &self.isolate.limits;
+                match guessing::enter(self.port(), self.config, memory, &chosen, &visitor, key).await {
                     Entry::Open => (&chosen, true),
                     Entry::Unknown => (&chosen, false),
                     Entry::Refused(millis) => {
@@ -200,12 +200,12 @@ impl<'a> App<'a> {
             Credential::Token(_) if session.as_ref().is_some_and(|session| !session.is_owner) => (&granted, true),
             Credential::Owner | Credential::Token(_) => (&Unwatched, true),
         };
-        let of_credential =
-            Limit::of_credential(&credential_parts(&caller.credential, session.as_ref()), self.config, &keyring);
-        let taken_too = of_credential.take_ahead(self.port(), &self.isolate.limiter).await;
+        let hash = credential_hash(&caller.credential, session.as_ref(), &keyring);
+        let of_credential = Limited::Credential(&hash).limit(self.config);
+        let taken_too = of_credential.take_ahead(self.port(), &self.isolate.limits.permits).await;
         line.limited(&taken_too);
         if !taken_too.allowed() {
-            return limiting::describe(taken_too.refusal(&line.request_id), &[&taken, &taken_too]);
+            return limiting::describe(limiting::refused(&taken_too, &line.request_id), &[&taken, &taken_too]);
         }
         let (scope, own) = session.as_ref().map_or((Scope::Read, None), |session| (session.scope, Some(&session.view)));
         let Some(view) = caller.view.and(own.unwrap_or(&View::default())) else {
@@ -229,12 +229,11 @@ impl<'a> App<'a> {
     /// 401, or 429 where too many credentials from this address opened nothing.
     async fn wrong_credential(&self, head: &Head, refusal: &Refusal, line: &log::Line) -> Response {
         let Some(address) = doors::address(head) else { return refusal.response(&line.request_id) };
-        let shared = self.config.shared_egress.iter().any(|range| range.contains(address));
         let visitor = async || {
             let keyring = Keyring::new(self.secret().await.ok()?, []);
-            Some(limiting::visitor(address, self.config, &keyring))
+            Some(Visitor::of(address, self.config, &keyring))
         };
-        match self.isolate.wrong_credentials.count(self.port(), address, shared, visitor).await {
+        match self.isolate.limits.wrong_credentials.count(self.port(), self.config, address, visitor).await {
             None => refusal.response(&line.request_id),
             Some(millis) => {
                 let message = "Too many credentials from this address that are not valid here. Check yours and wait.";
@@ -281,9 +280,9 @@ impl<'a> App<'a> {
         let more = messages.saturating_sub(1);
         if more > 0 {
             for limit in admitted.limits {
-                let taken = limit.take(self.port(), &self.isolate.limiter, more).await;
+                let taken = limit.take(self.port(), &self.isolate.limits.permits, more).await;
                 if !taken.allowed() {
-                    return taken.refusal(&line.request_id);
+                    return limiting::refused(&taken, &line.request_id);
                 }
             }
         }
@@ -366,11 +365,11 @@ impl<'a> App<'a> {
 }
 
 /// What tells credentials apart: a grant, or both keys together.
-fn credential_parts<'a>(credential: &'a Credential, session: Option<&'a Session>) -> Vec<&'a [u8]> {
+fn credential_hash(credential: &Credential, session: Option<&Session>, keyring: &Keyring) -> CredentialHash {
     match (credential, session) {
-        (_, Some(session)) => vec![b"grant", session.grant.as_bytes()],
-        (Credential::Keys(key), None) => vec![b"keys", key.public().as_bytes(), key.private().expose().as_bytes()],
-        (Credential::Owner | Credential::Token(_), None) => vec![b"owner"],
+        (_, Some(session)) => CredentialHash::of_grant(&session.grant, keyring),
+        (Credential::Keys(key), None) => CredentialHash::of_keys(key, keyring),
+        (Credential::Owner | Credential::Token(_), None) => CredentialHash::of_owner(keyring),
     }
 }
 

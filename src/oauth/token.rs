@@ -8,7 +8,6 @@ use super::{
     client::{Client, DocumentAddress},
     client_kind,
     form::{Fields, Repeated, is_form},
-    guard::Guarded,
     json_error, json_unavailable, short,
 };
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
         http::{Head, Response},
         scope::Scope,
     },
+    limits::lease::Guarded,
     store::{
         grant::{ACCESS_DESTROY_SECONDS, ACCESS_SECONDS, Access, Command, Pair, Refresh, Reply, StoredScope},
         seal::{DataKey, base64url},

@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mcp", &["base"]),
     ("tidbcloud", &["base", "port", "sql"]),
     ("config", &["base", "port", "tidbcloud"]),
-    ("limits", &["base", "port", "store", "tidbcloud"]),
+    ("limits", &["base", "config", "port", "store", "tidbcloud"]),
     ("tools", &["base", "mcp", "port", "sql", "tidbcloud"]),
     ("oauth", &["base", "config", "limits", "port", "store", "tidbcloud", "tools"]),
     ("app", &["base", "config", "limits", "mcp", "oauth", "port", "store", "tidbcloud", "tools"]),
