@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::codes;
 use crate::{
     base::{
         address::ClientAddress,
@@ -10,7 +11,7 @@ use crate::{
         secret::Secret,
     },
     config::{Config, Origin, is_loopback},
-    mcp::Rejection,
+    mcp::{Rejection, code::TransportCode},
     oauth,
     store::token::Token,
     tidbcloud::{ApiKey, SqlLogin},
@@ -75,14 +76,8 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal whose JSON-RPC code follows from its status.
-    pub(super) fn new(status: u16, kind: &'static str, message: &str) -> Self {
-        Self { rejection: Rejection::transport(status, kind, message), header: None, wrong_credential: false }
-    }
-
-    /// A request that is not one: 400 and -32600.
-    fn malformed(kind: &'static str, message: &'static str) -> Self {
-        Self { rejection: Rejection::invalid_request(kind, message), header: None, wrong_credential: false }
+    pub(super) fn new(code: &TransportCode, message: &str) -> Self {
+        Self { rejection: Rejection::new(code, message), header: None, wrong_credential: false }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -105,7 +100,7 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
         return Err(wrong_verb());
     }
     if is_too_long(&head.url) {
-        return Err(Refusal::new(414, "URL_TOO_LONG", "The URL is too long."));
+        return Err(Refusal::new(&codes::URL_TOO_LONG, "The URL is too long."));
     }
     host(head, config)?;
     origin(head, config)?;
@@ -117,14 +112,13 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
         let inside = address(head).is_some_and(|address| ranges.iter().any(|range| range.contains(address)));
         if !inside {
             return Err(Refusal::new(
-                403,
-                "ADDRESS_NOT_ALLOWED",
+                &codes::ADDRESS_NOT_ALLOWED,
                 "This deployment is not open to this client's address.",
             ));
         }
     }
     let view =
-        View::parse(head.query.as_deref()).map_err(|NoView(why)| Refusal::malformed("QUERY_NOT_ALLOWED", why))?;
+        View::parse(head.query.as_deref()).map_err(|NoView(why)| Refusal::new(&codes::QUERY_NOT_ALLOWED, why))?;
     let (credential, fallback) = credentials(head, config)?;
     Ok(Door::Caller(Box::new(Caller { credential, fallback, view })))
 }
@@ -144,7 +138,7 @@ pub(super) fn is_too_long(url: &Url) -> bool {
 }
 
 fn wrong_verb() -> Refusal {
-    Refusal::new(405, "METHOD_NOT_ALLOWED", "Only POST is allowed here.").with("allow", "POST, OPTIONS")
+    Refusal::new(&codes::METHOD_NOT_ALLOWED, "Only POST is allowed here.").with("allow", "POST, OPTIONS")
 }
 
 /// Plain http is for loopback hosts; a sandbox is for loopback hosts; with a public origin set, nothing else is served.
@@ -157,7 +151,7 @@ pub(super) fn host(head: &Head, config: &Config) -> Result<(), Refusal> {
     if served {
         Ok(())
     } else {
-        Err(Refusal::new(403, "HOST_NOT_SERVED", "This host is not served here, or only over https."))
+        Err(Refusal::new(&codes::HOST_NOT_SERVED, "This host is not served here, or only over https."))
     }
 }
 
@@ -175,8 +169,7 @@ pub(super) fn allowed_origin(head: &Head, config: &Config) -> Option<String> {
 fn origin(head: &Head, config: &Config) -> Result<(), Refusal> {
     if head.headers.has("origin") && allowed_origin(head, config).is_none() {
         return Err(Refusal::new(
-            403,
-            "ORIGIN_NOT_ALLOWED",
+            &codes::ORIGIN_NOT_ALLOWED,
             "Browsers may not call from this origin. The deployment's ALLOWED_ORIGINS lists those that may.",
         ));
     }
@@ -192,7 +185,7 @@ pub(super) fn unauthorized(head: &Head, config: &Config, error: Option<&str>, me
         let error = error.map(|(error, _)| format!(", error=\"{error}\"")).unwrap_or_default();
         format!("Bearer realm=\"mcp-server-tidbcloud\"{error}")
     };
-    Refusal::new(401, "UNAUTHENTICATED", message).with("www-authenticate", challenge)
+    Refusal::new(&codes::UNAUTHENTICATED, message).with("www-authenticate", challenge)
 }
 
 /// Exactly one kind of credential per request, of those that are taken here.
@@ -203,8 +196,8 @@ fn credentials(head: &Head, config: &Config) -> Result<(Credential, Option<SqlLo
     // A form may have the scheme in its template, so a scheme alone is blank too.
     let authorization = headers.filled("authorization").filter(|value| !value.eq_ignore_ascii_case("bearer"));
     if authorization.is_some() && (public.is_some() || private.is_some()) {
-        return Err(Refusal::malformed(
-            "TWO_KINDS_OF_CREDENTIALS",
+        return Err(Refusal::new(
+            &codes::TWO_KINDS_OF_CREDENTIALS,
             "Send either the two X-TiDB-API key headers or Authorization, not both.",
         ));
     }

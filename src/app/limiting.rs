@@ -1,5 +1,6 @@
 //! How limits are said to a client.
 
+use super::codes;
 use crate::{
     base::http::Response,
     limits::{lease::Taken, wait_seconds},
@@ -18,7 +19,7 @@ pub(super) fn refused(taken: &Taken, request_id: &str) -> Response {
 /// 429 with the time to wait.
 pub(super) fn refusal(message: &str, retry_after_millis: u64, request_id: &str) -> Response {
     let seconds = wait_seconds(retry_after_millis);
-    Rejection::transport(429, "RATE_LIMITED", message).retry_after(seconds).response(request_id)
+    Rejection::new(&codes::RATE_LIMITED, message).retry_after(seconds).response(request_id)
 }
 
 /// Adds what draft-ietf-httpapi-ratelimit-headers-11 defines: each policy, and what is left of it. Windows are whole

@@ -6,6 +6,7 @@
 //! body reads it.
 
 mod authorization;
+pub mod codes;
 mod doors;
 mod limiting;
 mod log;
@@ -134,7 +135,7 @@ impl<'a> App<'a> {
         };
         line.auth = Some(caller.credential.kind());
         let Some(address) = doors::address(head) else {
-            return Refusal::new(403, "NO_CLIENT_ADDRESS", "The client's address is not known.")
+            return Refusal::new(&codes::NO_CLIENT_ADDRESS, "The client's address is not known.")
                 .response(&line.request_id);
         };
         let keyring = match &caller.credential {
@@ -275,7 +276,7 @@ impl<'a> App<'a> {
         let messages = u32::try_from(parsed.messages()).unwrap_or(u32::MAX);
         if admitted.limits.iter().any(|limit| messages > limit.burst()) {
             let message = "This batch has more messages than this deployment admits at once.";
-            return mcp::Rejection::invalid_request("BATCH_TOO_LARGE", message).response(&line.request_id);
+            return mcp::Rejection::new(&codes::BATCH_TOO_LARGE, message).response(&line.request_id);
         }
         let more = messages.saturating_sub(1);
         if more > 0 {
@@ -321,7 +322,7 @@ impl<'a> App<'a> {
         if !tools.allowance.fits(requests_min) {
             let message = "The calls of this batch need more requests to TiDB Cloud than one HTTP request may send. \
                 Nothing ran: send fewer of them at once.";
-            return mcp::Rejection::invalid_request("BATCH_TOO_LARGE", message).response(&request_id);
+            return mcp::Rejection::new(&codes::BATCH_TOO_LARGE, message).response(&request_id);
         }
         if let Some(session) = admitted.session
             && let Some(scope) = lacking(session.scope, &parsed, &tools)
@@ -436,7 +437,7 @@ fn lacking(granted: Scope, parsed: &mcp::Parsed, tools: &Tools<'_>) -> Option<Sc
 /// 403 with what the person would have to allow (RFC 6750 section 3.1).
 fn insufficient_scope(head: &Head, config: &Config, scope: Scope, message: &str) -> Refusal {
     let error = ("insufficient_scope", "This call needs more than was granted.");
-    Refusal::new(403, "INSUFFICIENT_SCOPE", message)
+    Refusal::new(&codes::INSUFFICIENT_SCOPE, message)
         .with("www-authenticate", oauth::challenge(head, config, scope, Some(error)))
 }
 
@@ -460,17 +461,15 @@ pub fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) -> Respo
 
 fn body_refused(error: BodyError, request_id: &str) -> Response {
     let rejection = match error {
-        BodyError::TooLarge => mcp::Rejection::transport(413, "BODY_TOO_LARGE", "The body is longer than 1 MiB."),
-        BodyError::Timeout => {
-            mcp::Rejection::transport(408, "BODY_TIMEOUT", "The body did not arrive within 10 seconds.")
-        }
-        BodyError::Broken => mcp::Rejection::invalid_request("BODY_BROKEN", "The body broke off."),
+        BodyError::TooLarge => mcp::Rejection::new(&codes::BODY_TOO_LARGE, "The body is longer than 1 MiB."),
+        BodyError::Timeout => mcp::Rejection::new(&codes::BODY_TIMEOUT, "The body did not arrive within 10 seconds."),
+        BodyError::Broken => mcp::Rejection::new(&codes::BODY_BROKEN, "The body broke off."),
     };
     rejection.response(request_id)
 }
 
 fn unavailable(request_id: &str) -> Response {
-    mcp::Rejection::transport(503, "STORAGE_UNAVAILABLE", "The server's own storage did not answer. Try again.")
+    mcp::Rejection::new(&codes::STORAGE_UNAVAILABLE, "The server's own storage did not answer. Try again.")
         .retry_after(5)
         .response(request_id)
 }
