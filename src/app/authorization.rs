@@ -1,6 +1,9 @@
 //! The doors of the authorization server: method, origin, size. What it answers is [`crate::oauth`]'s to say.
 
-use super::{App, BODY_TIMEOUT, log, method_not_allowed, plain_error};
+use super::{
+    App, BODY_TIMEOUT, doors, log,
+    response::{method_not_allowed, plain_error},
+};
 use crate::{
     base::http::{Head, Method, Response},
     config::Origin,
@@ -13,14 +16,14 @@ use crate::{
 const PREFLIGHT_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version";
 
 impl App<'_> {
-    pub(super) async fn authorization(
+    pub(super) async fn answer_authorization(
         &self,
         route: Route,
         head: &Head,
         body: &mut dyn IncomingBody,
         line: &mut log::Line,
     ) -> Response {
-        let response = self.answer_authorization(route, head, body, line).await;
+        let response = self.answer_route(route, head, body, line).await;
         if route.is_open_to_every_origin() {
             // Nothing here takes a cookie: whose page asks makes no difference.
             response
@@ -31,7 +34,7 @@ impl App<'_> {
         }
     }
 
-    async fn answer_authorization(
+    async fn answer_route(
         &self,
         route: Route,
         head: &Head,
@@ -55,7 +58,7 @@ impl App<'_> {
             return plain_error(503, "temporarily_unavailable", "The server's own storage did not answer. Try again.")
                 .with("retry-after", "5");
         };
-        let address = super::doors::address(head);
+        let address = doors::address::of_client(head);
         let visitor = match address {
             Some(address) => Visitor::of(address, self.config, &keyring),
             None if route.is_metadata() => Visitor::unknown(),
@@ -67,17 +70,7 @@ impl App<'_> {
             Err(error) => return body_refused(route, error),
         };
         line.bytes_in = bytes.len();
-        let server = oauth::Server {
-            config: self.config,
-            port: self.port(),
-            keyring: &keyring,
-            memory: &self.isolate.authorization,
-            tidb_cloud_memory: &self.isolate.memory,
-            pairs: &self.isolate.limits.pairs,
-            visitor: &visitor,
-            origin: &origin,
-            request_id: &line.request_id,
-        };
+        let server = self.authorization_server(&keyring, &visitor, &origin);
         server.handle(route, head, &bytes).await
     }
 }

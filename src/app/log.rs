@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::health;
 use crate::{
     base::{
         clock::UnixMillis,
@@ -62,10 +63,7 @@ impl Line {
         let route = match head.url.path() {
             "/" => "/",
             path if oauth::is_endpoint(path) => "/mcp",
-            "/livez" => "/livez",
-            "/readyz" => "/readyz",
-            "/health" => "/health",
-            path => Route::of(path).map_or("other", Route::name),
+            path => health::route(path).or_else(|| Route::of(path).map(Route::name)).unwrap_or("other"),
         };
         Self {
             event: "request",
