@@ -115,7 +115,7 @@ fn the_settings_are_documented() {
     let mut table = String::from("| setting | kind | default | meaning |\n| --- | --- | --- | --- |\n");
     for setting in SETTINGS {
         let kind = if setting.secret { "secret" } else { "variable" };
-        let _ = writeln!(table, "| `{}` | {kind} | {} | {} |", setting.name, setting.default, setting.meaning);
+        let _ = writeln!(table, "| `{}` | {kind} | {} | {} |", setting.name, setting.unset.text(), setting.meaning);
     }
     between("docs/settings.md", "settings", &table);
 }
