@@ -16,25 +16,8 @@ use crate::{
 const PREFLIGHT_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version";
 
 impl App<'_> {
+    /// Passes the doors of a route, and has it answered.
     pub(super) async fn answer_authorization(
-        &self,
-        route: Route,
-        head: &Head,
-        body: &mut dyn IncomingBody,
-        line: &mut log::Line,
-    ) -> Response {
-        let response = self.answer_route(route, head, body, line).await;
-        if route.is_open_to_every_origin() {
-            // Nothing here takes a cookie: whose page asks makes no difference.
-            response
-                .with("access-control-allow-origin", "*")
-                .with("access-control-expose-headers", "WWW-Authenticate, X-Request-Id, Retry-After")
-        } else {
-            response
-        }
-    }
-
-    async fn answer_route(
         &self,
         route: Route,
         head: &Head,
@@ -73,6 +56,17 @@ impl App<'_> {
         let server = self.authorization_server(&keyring, &visitor, &origin);
         server.handle(route, head, &bytes).await
     }
+}
+
+/// What browsers are told of an answer whose route pages of every origin may call.
+pub(super) fn allow_every_origin(route: Route, response: Response) -> Response {
+    if !route.is_open_to_every_origin() {
+        return response;
+    }
+    // Nothing here takes a cookie: whose page asks makes no difference.
+    response
+        .with("access-control-allow-origin", "*")
+        .with("access-control-expose-headers", "WWW-Authenticate, X-Request-Id, Retry-After")
 }
 
 /// Whether a form was posted by a page of this server, as browsers say it (Fetch, `Origin`; W3C Fetch Metadata,

@@ -100,7 +100,7 @@ impl<'a> App<'a> {
             path if self.config.allowed.oauth
                 && let Some(route) = Route::of(path) =>
             {
-                self.answer_authorization(route, head, body, line).await
+                authorization::allow_every_origin(route, self.answer_authorization(route, head, body, line).await)
             }
             path => self.answer_with_asset(path, head.method).await,
         }

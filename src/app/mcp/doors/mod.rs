@@ -22,4 +22,21 @@ pub(super) mod untried_keys;
 pub(in crate::app) mod url;
 pub(in crate::app) mod verb;
 
+use serde_json::{Map, Value};
+
 use super::{Refusal, Request};
+use crate::{mcp, tools::Tools};
+
+/// What `of_call` says of each call of a body, those apart that fail before they begin.
+fn of_calls<'m, R>(
+    message: &'m mcp::Parsed,
+    tools: &Tools<'_>,
+    of_call: impl Fn(&'m str, &Map<String, Value>) -> R,
+) -> Vec<R> {
+    let none = Map::new();
+    let calls = message.tool_calls().map(|(tool, arguments)| (tool, arguments.unwrap_or(&none)));
+    calls
+        .filter(|(tool, arguments)| tools.lets_through(tool, arguments))
+        .map(|(tool, arguments)| of_call(tool, arguments))
+        .collect()
+}

@@ -1,13 +1,11 @@
 //! The person allowed what the calls of a body do.
 
-use serde_json::Map;
-
-use super::{Refusal, Request};
+use super::{Refusal, Request, of_calls};
 use crate::{
     app::{codes::INSUFFICIENT_SCOPE, mcp::admission::Caller},
     base::scope::Scope,
     mcp, oauth,
-    tools::{self, Tools},
+    tools::{Tools, required_scope},
 };
 
 pub(in crate::app::mcp) fn check(
@@ -17,25 +15,14 @@ pub(in crate::app::mcp) fn check(
     tools: &Tools<'_>,
 ) -> Result<(), Refusal> {
     let Some(session) = &caller.session else { return Ok(()) };
-    let Some(scope) = lacking(session.scope, message, tools) else { return Ok(()) };
+    // Nobody is asked for more on behalf of a call that fails anyway.
+    let needed = of_calls(message, tools, required_scope).into_iter().flatten().max();
+    let Some(scope) = needed.filter(|scope| *scope > session.scope) else { return Ok(()) };
     let origin = oauth::origin(request.head, request.config());
     let server = request.app.authorization_server(&caller.keyring, &caller.visitor, &origin);
     server.audit_step_up(&session.grant, scope);
     let message = "This call needs more than the person allowed. Connect again to ask for it.";
     Err(insufficient(request, scope, message))
-}
-
-/// What the calls of a body need beyond what was granted.
-fn lacking(granted: Scope, message: &mcp::Parsed, tools: &Tools<'_>) -> Option<Scope> {
-    let none = Map::new();
-    message
-        .tool_calls()
-        .map(|(name, arguments)| (name, arguments.unwrap_or(&none)))
-        // Nobody is asked for more on behalf of a call that fails anyway.
-        .filter(|(name, arguments)| tools.lets_through(name, arguments))
-        .filter_map(|(name, arguments)| tools::required_scope(name, arguments))
-        .max()
-        .filter(|scope| *scope > granted)
 }
 
 /// 403 with what the person would have to allow (RFC 6750 section 3.1).
