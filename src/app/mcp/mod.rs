@@ -2,15 +2,9 @@
 //! [`Parsed`](parsing::Parsed), then a [`Call`](call::Call). Each step consumes the one before it, and each door on the way
 //! adds what it found out or ends the request with a [`Refusal`], which one place turns into an answer.
 //!
-//! The doors stand in this order, and the first that refuses answers:
-//!
-//! 1. before the body ([`admission`]): verb, length of the URL, host, origin and address, query, credentials, limit per
-//!    address, grant or key pair, limit per credential, narrowing;
-//! 2. with the body ([`parsing`]): content type, body, protocol, untried keys, size of a batch;
-//! 3. with the tools ([`call`]): requests to TiDB Cloud, scope.
-//!
-//! Nothing before the limit costs a call to a Durable Object, but for one in ten credentials that open nothing; and nothing
-//! before the body reads it.
+//! The doors stand in the order in which the steps call them, a line each, and the first that refuses answers: before the
+//! body in [`admission`], with the body in [`parsing`], with the tools in [`call`]. Nothing before the limit of the address
+//! costs a call to a Durable Object, but for one in ten credentials that open nothing; and nothing before the body reads it.
 
 mod admission;
 mod call;
