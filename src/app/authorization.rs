@@ -1,9 +1,13 @@
 //! The doors of the authorization server: method, origin, size. What it answers is [`crate::oauth`]'s to say.
 
-use super::{App, BODY_TIMEOUT, limiting, log, method_not_allowed, plain_error};
+use super::{
+    App, BODY_TIMEOUT, doors, log,
+    response::{method_not_allowed, plain_error},
+};
 use crate::{
     base::http::{Head, Method, Response},
     config::Origin,
+    limits::keys::Visitor,
     oauth::{self, BODY_BYTES_MAX, Route},
     port::{BodyError, IncomingBody},
 };
@@ -12,25 +16,8 @@ use crate::{
 const PREFLIGHT_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version";
 
 impl App<'_> {
-    pub(super) async fn authorization(
-        &self,
-        route: Route,
-        head: &Head,
-        body: &mut dyn IncomingBody,
-        line: &mut log::Line,
-    ) -> Response {
-        let response = self.answer_authorization(route, head, body, line).await;
-        if route.is_open_to_every_origin() {
-            // Nothing here takes a cookie: whose page asks makes no difference.
-            response
-                .with("access-control-allow-origin", "*")
-                .with("access-control-expose-headers", "WWW-Authenticate, X-Request-Id, Retry-After")
-        } else {
-            response
-        }
-    }
-
-    async fn answer_authorization(
+    /// Passes the doors of a route, and has it answered.
+    pub(super) async fn answer_authorization(
         &self,
         route: Route,
         head: &Head,
@@ -54,12 +41,10 @@ impl App<'_> {
             return plain_error(503, "temporarily_unavailable", "The server's own storage did not answer. Try again.")
                 .with("retry-after", "5");
         };
-        let address = super::doors::address(head);
+        let address = doors::address::of_client(head);
         let visitor = match address {
-            Some(address) => limiting::visitor(address, self.config, &keyring),
-            None if route.is_metadata() => {
-                oauth::Visitor { hash: String::new(), network: String::new(), shared: false }
-            }
+            Some(address) => Visitor::of(address, self.config, &keyring),
+            None if route.is_metadata() => Visitor::unknown(),
             None => return plain_error(403, "forbidden", "The client's address is not known."),
         };
         line.ip_hash = Some(visitor.short_hash().to_owned());
@@ -68,19 +53,20 @@ impl App<'_> {
             Err(error) => return body_refused(route, error),
         };
         line.bytes_in = bytes.len();
-        let server = oauth::Server {
-            config: self.config,
-            port: self.port(),
-            keyring: &keyring,
-            memory: &self.isolate.authorization,
-            tidb_cloud_memory: &self.isolate.memory,
-            pairs: &self.isolate.pairs,
-            visitor: &visitor,
-            origin: &origin,
-            request_id: &line.request_id,
-        };
+        let server = self.authorization_server(&keyring, &visitor, &origin);
         server.handle(route, head, &bytes).await
     }
+}
+
+/// What browsers are told of an answer whose route pages of every origin may call.
+pub(super) fn allow_every_origin(route: Route, response: Response) -> Response {
+    if !route.is_open_to_every_origin() {
+        return response;
+    }
+    // Nothing here takes a cookie: whose page asks makes no difference.
+    response
+        .with("access-control-allow-origin", "*")
+        .with("access-control-expose-headers", "WWW-Authenticate, X-Request-Id, Retry-After")
 }
 
 /// Whether a form was posted by a page of this server, as browsers say it (Fetch, `Origin`; W3C Fetch Metadata,

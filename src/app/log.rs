@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use super::limiting::Taken;
+use super::health;
 use crate::{
     base::{
         clock::UnixMillis,
         http::{Head, Response},
     },
+    limits::lease::Taken,
     mcp::{Summary, outcome::ErrorCode},
     oauth::{self, Route},
     port::Port,
@@ -62,10 +63,7 @@ impl Line {
         let route = match head.url.path() {
             "/" => "/",
             path if oauth::is_endpoint(path) => "/mcp",
-            "/livez" => "/livez",
-            "/readyz" => "/readyz",
-            "/health" => "/health",
-            path => Route::of(path).map_or("other", Route::name),
+            path => health::route(path).or_else(|| Route::of(path).map(Route::name)).unwrap_or("other"),
         };
         Self {
             event: "request",
@@ -94,7 +92,7 @@ impl Line {
 
     /// Notes what the limiter said.
     pub(super) fn limited(&mut self, taken: &Taken) {
-        self.rate_limit_remaining = Some(taken.remaining());
+        self.rate_limit_remaining = Some(taken.admission.remaining);
         self.rate_limit_degraded = taken.degraded;
     }
 

@@ -1,4 +1,24 @@
-//! Limits: the arithmetic of permits, and who may try an API key.
+//! Limits: what is limited, for whom and how far; the arithmetic of permits; and what trying credentials costs. Nothing here
+//! makes an answer: that is the business of whoever asks.
 
 pub mod bucket;
+pub mod guessing;
+pub mod keys;
+pub mod lease;
 pub mod witness;
+
+/// What an isolate remembers of limits. Losing it costs calls to Durable Objects, never a limit.
+#[derive(Default)]
+pub struct Memory {
+    /// Permits, and refusals.
+    pub permits: lease::Permits,
+    /// Key pairs.
+    pub pairs: witness::Pairs,
+    /// Credentials that opened nothing.
+    pub wrong_credentials: guessing::WrongCredentials,
+}
+
+/// Milliseconds to wait as the whole seconds that an answer names: one at least.
+pub fn wait_seconds(millis: u64) -> u64 {
+    millis.div_ceil(1_000).max(1)
+}

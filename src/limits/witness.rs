@@ -12,8 +12,9 @@
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
+use super::wait_seconds;
 use crate::{
-    base::{clock::UnixMillis, future::Pending},
+    base::{clock::UnixMillis, expiring::ExpiringMap, future::Pending},
     port::{Io, Port, StorageFailure, Store},
     store::{
         key::{Command, Guess, Reply, Said, Try},
@@ -36,67 +37,61 @@ const PAIRS_MAX: usize = 10_000;
 pub struct Pair(String);
 
 /// Pairs that this isolate knows. Those that were taken have a map of their own, which made-up ones cannot fill.
-#[derive(Default)]
 pub struct Pairs {
-    seen: RefCell<BTreeMap<Pair, UnixMillis>>,
+    seen: ExpiringMap<Pair, ()>,
     /// Objects of keys that may be tried, by whom.
-    open: RefCell<BTreeMap<(String, String), UnixMillis>>,
-    taken: RefCell<BTreeMap<Pair, TakenPair>>,
+    open: ExpiringMap<(String, String), ()>,
+    /// Whether the object of the pair is to be told once more.
+    taken: ExpiringMap<Pair, Renew>,
 }
 
-#[derive(Clone, Copy)]
-struct TakenPair {
-    until: UnixMillis,
-    /// Whether its object is to be told once more.
-    renew: bool,
+/// Whether a pair's object is to be told once more that TiDB Cloud takes it.
+type Renew = bool;
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self {
+            seen: ExpiringMap::refusing(PAIRS_MAX),
+            open: ExpiringMap::refusing(PAIRS_MAX),
+            taken: ExpiringMap::refusing(PAIRS_MAX),
+        }
+    }
 }
 
 impl Pairs {
     /// Whether this pair was here within ten minutes.
     pub fn has_seen(&self, pair: &Pair, now: UnixMillis) -> bool {
-        self.seen.borrow().get(pair).is_some_and(|until| *until > now)
+        self.seen.until(pair, now).is_some()
     }
 
     /// Remembers that it was.
     pub fn remember(&self, pair: &Pair, now: UnixMillis) {
-        insert(&mut self.seen.borrow_mut(), pair, now.after(KNOWN), |until| *until > now);
+        self.seen.insert(pair.clone(), (), now.after(KNOWN), now);
     }
 
     fn is_open(&self, name: &ObjectName, from: &str, now: UnixMillis) -> bool {
-        let place = (name.as_str().to_owned(), from.to_owned());
-        self.open.borrow().get(&place).is_some_and(|until| *until > now)
+        self.open.until(&(name.as_str().to_owned(), from.to_owned()), now).is_some()
     }
 
     fn remember_open(&self, name: &ObjectName, from: &str, now: UnixMillis) {
-        let place = (name.as_str().to_owned(), from.to_owned());
-        insert(&mut self.open.borrow_mut(), &place, now.after(OPEN), |until| *until > now);
+        self.open.insert((name.as_str().to_owned(), from.to_owned()), (), now.after(OPEN), now);
     }
 
     fn forget_open(&self, name: &ObjectName) {
-        self.open.borrow_mut().retain(|(open, _), _| open != name.as_str());
+        self.open.retain(|(open, _)| open != name.as_str());
     }
 
-    fn taken(&self, pair: &Pair, now: UnixMillis) -> Option<TakenPair> {
-        self.taken.borrow().get(pair).copied().filter(|taken| taken.until > now)
+    fn taken(&self, pair: &Pair, now: UnixMillis) -> Option<Renew> {
+        self.taken.get(pair, now)
     }
 
-    fn remember_taken(&self, pair: &Pair, now: UnixMillis, renew: bool) {
-        let taken = TakenPair { until: now.after(KNOWN), renew };
-        insert(&mut self.taken.borrow_mut(), pair, taken, |taken| taken.until > now);
+    fn remember_taken(&self, pair: &Pair, now: UnixMillis, renew: Renew) {
+        self.taken.insert(pair.clone(), renew, now.after(KNOWN), now);
     }
 
     /// Whether there was something to forget.
     fn forget_taken(&self, pair: &Pair) -> bool {
-        self.taken.borrow_mut().remove(pair).is_some()
-    }
-}
-
-fn insert<K: Ord + Clone, T>(known: &mut BTreeMap<K, T>, key: &K, value: T, lives: impl Fn(&T) -> bool) {
-    if known.len() >= PAIRS_MAX {
-        known.retain(|_, value| lives(value));
-    }
-    if known.len() < PAIRS_MAX || known.contains_key(key) {
-        known.insert(key.clone(), value);
+        self.taken.remove(pair).is_some()
     }
 }
 
@@ -220,7 +215,7 @@ impl<'a> Witness<'a> {
             Ok(Reply::Known(_)) => Ok(KeyTry { counted: None }),
             Ok(Reply::Open(at)) => Ok(KeyTry { counted: Some(UnixMillis(at)) }),
             Ok(Reply::Held(millis)) => {
-                let retry_after_seconds = millis.div_ceil(1_000).max(1);
+                let retry_after_seconds = wait_seconds(millis);
                 self.held.borrow_mut().insert(pair, retry_after_seconds);
                 Err(NotTried::Limited { retry_after_seconds })
             }
@@ -240,7 +235,7 @@ impl<'a> Witness<'a> {
             }
             (KeyVerdict::KeyTaken | KeyVerdict::KeyAnswered, tried) => {
                 let now = self.io.now();
-                if tried.is_none() && self.pairs.taken(&pair, now).is_some_and(|taken| !taken.renew) {
+                if tried.is_none() && self.pairs.taken(&pair, now).is_some_and(|renew| !renew) {
                     return;
                 }
                 let proven = verdict == KeyVerdict::KeyTaken;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Rejection,
+    code::{UNSUPPORTED_CONTENT_ENCODING, UNSUPPORTED_MEDIA_TYPE},
     jsonrpc::{Request, RpcError, clip},
     revision::Revision,
 };
@@ -29,11 +30,11 @@ const LOG_LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "c
 /// so the type is compared whole and never guessed from the body.
 pub fn precheck(headers: &Headers) -> Option<Rejection> {
     if !headers.get("content-type").is_some_and(|value| is_json(&value)) {
-        return Some(Rejection::transport(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json."));
+        return Some(Rejection::new(&UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json."));
     }
     match headers.filled("content-encoding") {
         Some(coding) if !coding.eq_ignore_ascii_case("identity") => {
-            Some(Rejection::transport(415, "UNSUPPORTED_CONTENT_ENCODING", "Content-Encoding must be identity."))
+            Some(Rejection::new(&UNSUPPORTED_CONTENT_ENCODING, "Content-Encoding must be identity."))
         }
         _ => None,
     }
@@ -100,19 +101,19 @@ fn unserved(version: &str) -> RpcError {
 fn envelope(request: &Request) -> Result<&str, RpcError> {
     let lacks = |missing: Vec<&str>| {
         let message = format!("`params._meta` lacks {}.", missing.join(" and "));
-        RpcError::invalid_params(message).with("missing", missing)
+        RpcError::incomplete_meta(message).with("missing", missing)
     };
     let required = [PROTOCOL_VERSION, CLIENT_CAPABILITIES];
     let meta = match request.params.get("_meta") {
         None => return Err(lacks(required.to_vec())),
         Some(Value::Object(meta)) => meta,
-        Some(_) => return Err(RpcError::invalid_params("`params._meta` must be an object.")),
+        Some(_) => return Err(RpcError::incomplete_meta("`params._meta` must be an object.")),
     };
     let missing: Vec<&str> = required.into_iter().filter(|key| !meta.contains_key(*key)).collect();
     if !missing.is_empty() {
         return Err(lacks(missing));
     }
-    let wrong = |key: &str, expected: &str| Err(RpcError::invalid_params(format!("`{key}` must be {expected}.")));
+    let wrong = |key: &str, expected: &str| Err(RpcError::incomplete_meta(format!("`{key}` must be {expected}.")));
     let Some(claimed) = meta.get(PROTOCOL_VERSION).and_then(Value::as_str) else {
         return wrong(PROTOCOL_VERSION, "a string");
     };

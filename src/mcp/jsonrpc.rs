@@ -4,6 +4,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::{
+    code::{
+        HEADER_MISMATCH, INVALID_META, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR,
+        RESOURCE_NOT_FOUND, TransportCode, UNSUPPORTED_PROTOCOL_VERSION,
+    },
+    revision::Revision,
+};
+
 /// The longest method of any published revision, `notifications/resources/list_changed`, has 36 bytes;
 /// extensions prefix theirs. 128 is room for both.
 const METHOD_BYTES_MAX: usize = 128;
@@ -152,11 +160,11 @@ pub struct RpcError {
 }
 
 impl RpcError {
-    pub(super) fn new(code: i64, data_code: &str, message: impl Into<String>) -> Self {
+    pub(super) fn new(code: &TransportCode, message: impl Into<String>) -> Self {
         let mut data = Map::new();
-        data.insert("code".into(), data_code.into());
-        data.insert("retryable".into(), false.into());
-        Self { code, message: message.into(), data }
+        data.insert("code".into(), code.name.into());
+        data.insert("retryable".into(), code.is_retryable().into());
+        Self { code: code.numbers.rpc, message: message.into(), data }
     }
 
     pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -166,40 +174,46 @@ impl RpcError {
 
     /// The body is not JSON.
     pub(super) fn parse(message: impl Into<String>) -> Self {
-        Self::new(-32700, "PARSE_ERROR", message)
+        Self::new(&PARSE_ERROR, message)
     }
 
     /// The body is JSON and not a JSON-RPC message that may be posted here.
     pub(super) fn invalid_request(message: impl Into<String>) -> Self {
-        Self::new(-32600, "INVALID_REQUEST", message)
+        Self::new(&INVALID_REQUEST, message)
     }
 
     /// There is no such resource. The code was one of its own before 2026-07-28.
-    pub(super) fn resource_not_found(uri: &str, is_modern: bool) -> Self {
-        let code = if is_modern { -32602 } else { -32002 };
-        let error = Self::new(code, "RESOURCE_NOT_FOUND", "There is no such resource: this server has none.");
+    pub(super) fn resource_not_found(uri: &str, revision: Revision) -> Self {
+        let code = RESOURCE_NOT_FOUND.numbers_in(revision).rpc;
+        let error = Self::new(&RESOURCE_NOT_FOUND, "There is no such resource: this server has none.");
+        let error = Self { code, ..error };
         // A part of an address would be another one.
         if uri.len() <= ID_BYTES_MAX { error.with("uri", uri) } else { error }
     }
 
     /// No such method in this revision.
     pub(super) fn method_not_found(method: &str) -> Self {
-        Self::new(-32601, "METHOD_NOT_FOUND", format!("Method not found: {}", clip(method)))
+        Self::new(&METHOD_NOT_FOUND, format!("Method not found: {}", clip(method)))
     }
 
     /// The parameters do not have the shape that the method asks for.
     pub(super) fn invalid_params(message: impl Into<String>) -> Self {
-        Self::new(-32602, "INVALID_PARAMS", message)
+        Self::new(&INVALID_PARAMS, message)
+    }
+
+    /// What a request of 2026-07-28 says of itself lacks something, or has another form.
+    pub(super) fn incomplete_meta(message: impl Into<String>) -> Self {
+        Self::new(&INVALID_META, message)
     }
 
     /// A header and the body disagree, or a required header is missing.
     pub(super) fn header_mismatch(message: impl Into<String>) -> Self {
-        Self::new(-32020, "HEADER_MISMATCH", message)
+        Self::new(&HEADER_MISMATCH, message)
     }
 
     /// The revision asked for is not served by per-request metadata.
     pub(super) fn unsupported_version(supported: &[&str], requested: &str) -> Self {
-        Self::new(-32022, "UNSUPPORTED_PROTOCOL_VERSION", "Unsupported protocol version")
+        Self::new(&UNSUPPORTED_PROTOCOL_VERSION, "Unsupported protocol version")
             .with("supported", supported.to_vec())
             .with("requested", clip(requested))
     }

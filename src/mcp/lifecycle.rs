@@ -25,7 +25,7 @@ fn capabilities() -> Value {
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/resources#error-handling>
 pub(super) fn no_resource(params: &Map<String, Value>, revision: Revision) -> RpcError {
     match params.get("uri").and_then(Value::as_str) {
-        Some(uri) => RpcError::resource_not_found(uri, revision.is_modern()),
+        Some(uri) => RpcError::resource_not_found(uri, revision),
         None => RpcError::invalid_params("`uri` must be a string."),
     }
 }

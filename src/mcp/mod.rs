@@ -7,6 +7,7 @@
 //! There is one model of what a result is, and two ways to write it down: the modern era wraps it in `resultType`,
 //! `_meta` and cache hints, the legacy era must never see those.
 
+pub mod code;
 mod fence;
 mod http;
 mod json;
@@ -21,14 +22,15 @@ mod tests;
 
 use serde_json::Value;
 
-pub use self::{http::precheck, json::text as json_text};
 use self::{
+    code::{METHOD_NOT_FOUND, TransportCode},
     json::{Document, Refusal},
     jsonrpc::{Id, Malformed, Message, Request, RpcError},
     outcome::ErrorCode,
     revision::{Method, Revision},
     tools::{CacheScope, Find, Tool, Toolbox},
 };
+pub use self::{http::precheck, json::text as json_text};
 use crate::base::http::{Headers, Response};
 
 /// How long a client may keep `server/discover` and `tools/list`: both change only with a deployment, and five
@@ -113,25 +115,13 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// A refusal that the protocol has no code for. The code is `-31000 - (status - 400)`: outside the range that
-    /// JSON-RPC 2.0 section 5.1 reserves. `data_code` is stable. 408, 429 and 503 are marked as worth repeating.
-    pub fn transport(status: u16, data_code: &str, message: impl Into<String>) -> Self {
-        let code = -31_000 - (i64::from(status) - 400);
-        Self { status, id: None, error: RpcError::new(code, data_code, message) }.marked()
-    }
-
-    /// A request that is refused before its body is read, because it is not one: 400 and -32600.
-    pub fn invalid_request(data_code: &str, message: impl Into<String>) -> Self {
-        Self::bad_request(None, RpcError::new(-32_600, data_code, message)).marked()
+    /// A refusal of this code, with what is wrong in one sentence.
+    pub fn new(code: &TransportCode, message: impl Into<String>) -> Self {
+        Self { status: code.numbers.status, id: None, error: RpcError::new(code, message) }
     }
 
     fn bad_request(id: Option<Id>, error: RpcError) -> Self {
         Self { status: 400, id, error }
-    }
-
-    fn marked(mut self) -> Self {
-        self.error = self.error.with("retryable", matches!(self.status, 408 | 429 | 503));
-        self
     }
 
     /// The same refusal with the seconds to wait before trying again, as `data.retryAfterSeconds` and as the header
@@ -377,7 +367,7 @@ async fn answer<B: Toolbox>(server: &Server<'_>, revision: Revision, posted: Pos
         tool_error: None,
     };
     let Some(method) = Method::find(revision, &method) else {
-        return refuse(revision.method_not_found_status(), RpcError::method_not_found(&method));
+        return refuse(METHOD_NOT_FOUND.numbers_in(revision).status, RpcError::method_not_found(&method));
     };
     let outcome = match method {
         Method::Initialize => lifecycle::initialize(server, revision, &params),

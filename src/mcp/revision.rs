@@ -52,12 +52,6 @@ impl Revision {
         self <= Self::V20250326
     }
 
-    /// Status of an answer that says "method not found". In the legacy era 404 means that the session is gone,
-    /// and clients start over.
-    pub fn method_not_found_status(self) -> u16 {
-        if self.is_modern() { 404 } else { 200 }
-    }
-
     /// What `initialize` settles on: the version asked for where it has an `initialize`, else the latest that has.
     pub fn negotiate(requested: &str) -> Self {
         Self::parse(requested).filter(|revision| !revision.is_modern()).unwrap_or(Self::LATEST_LEGACY)

@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Parsed, Rejection, Reply, Server, Summary, dispatch,
+    Parsed, Rejection, Reply, Server, Summary,
+    code::{TransportCode, of_http},
+    dispatch,
     outcome::{ErrorCode, Outcome, ToolError, UpstreamAnswer},
     parse, precheck,
     tools::{CacheScope, Listing, Tool, Toolbox},
@@ -415,6 +417,11 @@ fn refusals() {
 }
 
 /// What an error tells beside its code.
+/// A code of whoever serves the protocol.
+fn own_code(name: &'static str, status: u16) -> TransportCode {
+    TransportCode { name, numbers: of_http(status), numbers_before: of_http(status), when: "", what_to_do: "" }
+}
+
 #[test]
 fn error_data() {
     let data = |post: Post| post.send().json()["error"]["data"].clone();
@@ -447,10 +454,10 @@ fn error_data() {
         })
     );
     assert_eq!(
-        Rejection::transport(429, "RATE_LIMITED", "Too many requests.").response("req-1").body,
+        Rejection::new(&own_code("RATE_LIMITED", 429), "Too many requests.").response("req-1").body,
         br#"{"jsonrpc":"2.0","error":{"code":-31029,"data":{"code":"RATE_LIMITED","requestId":"req-1","retryable":true},"message":"Too many requests."}}"#
     );
-    let busy = super::Rejection::transport(503, "UNAVAILABLE", "Not now.").retry_after(3).response("req-1");
+    let busy = Rejection::new(&own_code("UNAVAILABLE", 503), "Not now.").retry_after(3).response("req-1");
     assert_eq!(busy.headers.get("retry-after").as_deref(), Some("3"));
     let busy: Value = serde_json::from_slice(&busy.body).unwrap();
     assert_eq!(busy["error"]["code"], -31103);

@@ -8,7 +8,6 @@ use super::{
     client::Client,
     documents::NoClient,
     form::{Fields, Repeated},
-    guard::Guarded,
     is_endpoint,
     page::{self, Consent},
     redirect::RedirectUri,
@@ -20,6 +19,7 @@ use crate::{
     },
     catalogue::Narrowing,
     config::{Origin, is_loopback},
+    limits::lease::Guarded,
     store::{
         seal::{base64url, fingerprint, random},
         transaction::LIFE_MILLIS,

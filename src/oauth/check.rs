@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Server, guard::Guarded};
-use crate::tidbcloud::{ApiError, Authenticator, CheckFailure, Cloud, NotTried};
+use super::Server;
+use crate::{
+    limits::lease::Guarded,
+    tidbcloud::{ApiError, Authenticator, CheckFailure, Cloud, NotTried},
+};
 
 /// TiDB Cloud has this long to say whether it takes a key: five keys, one after the other, within what a person waits for.
 pub(super) const CHECK_TIME_MAX: Duration = Duration::from_secs(10);

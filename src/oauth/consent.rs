@@ -41,77 +41,92 @@ struct Filled {
     problems: Vec<Problem<'static>>,
 }
 
+/// A form that was sent, and the page that it stands on.
+struct Sent {
+    asked: Asked,
+    csrf: String,
+    fields: Fields,
+}
+
+const NO_SCOPE: &str = "Choose what the client may do, or cancel.";
+
 fn problem(field: &'static str, set: usize, message: &'static str) -> Problem<'static> {
     Problem { field, set, message }
 }
 
 impl Server<'_> {
     pub(super) async fn consent(&self, head: &Head, body: &[u8]) -> Response {
+        match self.read_consent(head, body).await {
+            Ok(sent) => self.answer_consent(&sent).await,
+            Err(refused) => refused,
+        }
+    }
+
+    /// Reads a form that was sent from a page which this server showed to this browser, and which has not ended.
+    async fn read_consent(&self, head: &Head, body: &[u8]) -> Result<Sent, Response> {
         let fields = match Fields::parse(body) {
             Some(fields) if is_form(&head.headers) => fields,
-            _ => return self.refusal(400, "invalid_request", "This is not the consent form."),
+            _ => return Err(self.refusal(400, "invalid_request", "This is not the consent form.")),
         };
-        if let Err(guarded) = self.guard_request().await {
-            return self.guarded_page(guarded);
-        }
-        let Ok(Some(sealed)) = fields.one("transaction") else { return self.ended() };
+        self.guard_request().await.map_err(|guarded| self.guarded_page(guarded))?;
+        let Ok(Some(sealed)) = fields.one("transaction") else { return Err(self.ended()) };
         let asked = self.keyring.open_text(PURPOSE, sealed).and_then(|text| json::read::<Asked>(text.as_bytes()).ok());
-        let Some(asked) = asked.filter(|asked| asked.origin == self.origin.as_str()) else { return self.ended() };
-        let csrf = fields.one("csrf").ok().flatten().unwrap_or_default();
+        let asked = asked.filter(|asked| asked.origin == self.origin.as_str()).ok_or_else(|| self.ended())?;
+        let csrf = fields.one("csrf").ok().flatten().unwrap_or_default().to_owned();
         let cookie = self.sent_cookie(head, &cookie_name(&asked.id)).unwrap_or_default();
-        if csrf.is_empty() || !same(csrf, &cookie) || !same(&fingerprint(csrf.as_bytes()), &asked.csrf) {
-            return self.refusal(
+        if csrf.is_empty() || !same(&csrf, &cookie) || !same(&fingerprint(csrf.as_bytes()), &asked.csrf) {
+            return Err(self.refusal(
                 403,
                 "forbidden",
                 "This page has ended, or was not opened in this browser. Go back to the client and connect again; this site needs its cookies.",
-            );
+            ));
         }
-        let ends = asked.ends;
-        match self.ask_transaction(&asked.id, transaction::Command::Look { ends }).await {
-            Ok(transaction::Reply::Open { .. }) => {}
-            Ok(transaction::Reply::Ended) => return self.ended(),
-            Err(_) => return self.unavailable_page(),
-        }
-        if fields.one("decision") == Ok(Some("deny")) {
-            return match self.ask_transaction(&asked.id, transaction::Command::End { ends }).await {
-                Ok(transaction::Reply::Open { .. }) => {
-                    self.audit("consent_denied", &[("client", &client_kind(&asked.client_id))]);
-                    self.leave(
-                        &asked,
-                        &[("error", "access_denied"), ("error_description", "The person declined.")],
-                        true,
-                    )
-                }
-                Ok(transaction::Reply::Ended) => self.ended(),
-                Err(_) => self.unavailable_page(),
-            };
-        }
-        match (fields.one("decision"), &self.config.tidb_cloud_oauth) {
-            (Ok(Some("tidbcloud")), Some(client)) if self.config.owner.is_none() => {
-                let Some(scope) = chosen_scope(&fields) else {
-                    let problems = [problem("scope", 0, "Choose what the client may do, or cancel.")];
-                    return self.consent_page(
-                        400,
-                        &asked,
-                        csrf,
-                        &Consent { problems: &problems, ..Consent::default() },
-                    );
+        self.ask_open(&asked, transaction::Command::Look { ends: asked.ends }).await?;
+        Ok(Sent { asked, csrf, fields })
+    }
+
+    async fn answer_consent(&self, sent: &Sent) -> Response {
+        let Sent { asked, csrf, fields } = sent;
+        let signs_in = self.config.tidb_cloud_oauth.as_ref().filter(|_| self.config.owner.is_none());
+        match (fields.one("decision"), signs_in) {
+            (Ok(Some("deny")), _) => self.deny(asked).await,
+            (Ok(Some("tidbcloud")), Some(client)) => {
+                let Some(scope) = chosen_scope(fields) else {
+                    let problems = [problem("scope", 0, NO_SCOPE)];
+                    return self.consent_page(400, asked, csrf, &Consent { problems: &problems, ..Consent::default() });
                 };
-                match self.count_try(&asked, false, &[]).await {
-                    Ok(_) => self.begin_sign_in(client, &asked, csrf, scope).await,
+                match self.count_try(asked, false, &[]).await {
+                    Ok(_) => self.begin_sign_in(client, asked, csrf, scope).await,
                     Err(refused) => refused,
                 }
             }
-            (Ok(Some("poll")), Some(client)) if self.config.owner.is_none() => {
+            (Ok(Some("poll")), Some(client)) => {
                 let device = fields.one("device").ok().flatten().unwrap_or_default();
-                match self.finish_sign_in(client, &asked, csrf, device).await {
-                    SignedIn::Yes(scope, contents) => self.grant(&asked, scope, &contents).await,
+                match self.finish_sign_in(client, asked, csrf, device).await {
+                    SignedIn::Yes(scope, contents) => self.grant(asked, scope, &contents).await,
                     SignedIn::No(response) => response,
                 }
             }
             // A form that is sent by the Enter key has no button.
-            (Ok(None | Some("allow")), _) => self.decide(&asked, csrf, &fields).await,
+            (Ok(None | Some("allow")), _) => self.decide(sent).await.unwrap_or_else(|refused| refused),
             _ => self.refusal(400, "invalid_request", "The form says neither that you allow nor that you decline."),
+        }
+    }
+
+    async fn deny(&self, asked: &Asked) -> Response {
+        if let Err(refused) = self.ask_open(asked, transaction::Command::End { ends: asked.ends }).await {
+            return refused;
+        }
+        self.audit("consent_denied", &[("client", &client_kind(&asked.client_id))]);
+        self.leave(asked, &[("error", "access_denied"), ("error_description", "The person declined.")], true)
+    }
+
+    /// Asks a page's transaction for something that it does while it is open; the tries that are left.
+    async fn ask_open(&self, asked: &Asked, command: transaction::Command) -> Result<u8, Response> {
+        match self.ask_transaction(&asked.id, command).await {
+            Ok(transaction::Reply::Open { tries_left }) => Ok(tries_left),
+            Ok(transaction::Reply::Ended) => Err(self.ended()),
+            Err(_) => Err(self.unavailable_page()),
         }
     }
 
@@ -121,19 +136,13 @@ impl Server<'_> {
         if !is_owner {
             self.guard_try(keys).await.map_err(|guarded| self.guarded_page(guarded))?;
         }
-        match self.ask_transaction(&asked.id, transaction::Command::Try { ends: asked.ends }).await {
-            Ok(transaction::Reply::Open { tries_left }) => Ok(tries_left),
-            Ok(transaction::Reply::Ended) => Err(self.ended()),
-            Err(_) => Err(self.unavailable_page()),
-        }
+        self.ask_open(asked, transaction::Command::Try { ends: asked.ends }).await
     }
 
     /// Ends the page and makes the grant: the answer that leads back to the client.
     pub(super) async fn grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Response {
-        match self.ask_transaction(&asked.id, transaction::Command::End { ends: asked.ends }).await {
-            Ok(transaction::Reply::Open { .. }) => {}
-            Ok(transaction::Reply::Ended) => return self.ended(),
-            Err(_) => return self.unavailable_page(),
+        if let Err(refused) = self.ask_open(asked, transaction::Command::End { ends: asked.ends }).await {
+            return refused;
         }
         match self.make_grant(asked, scope, contents).await {
             Ok(code) => {
@@ -149,27 +158,14 @@ impl Server<'_> {
         self.refusal(400, "invalid_request", "This page has ended. Go back to the client and connect again.")
     }
 
-    async fn decide(&self, asked: &Asked, csrf: &str, fields: &Fields) -> Response {
-        let kept = kept(fields);
-        let aliases = fields.all("aliases").next().unwrap_or_default();
-        let again = |status, problems: &[Problem<'_>], tries_left: Option<u8>| {
-            let more = Consent {
-                problems,
-                kept: &kept,
-                kept_aliases: aliases,
-                kept_scope: chosen_scope(fields),
-                tries_left: tries_left.map(u32::from),
-                ..Consent::default()
-            };
-            self.consent_page(status, asked, csrf, &more)
-        };
-        let mut filled = read(fields, self.config.owner.is_some());
-        let access_key = fields.one("accessKey").ok().flatten().unwrap_or_default();
+    async fn decide(&self, sent: &Sent) -> Result<Response, Response> {
+        let mut filled = read(&sent.fields, self.config.owner.is_some());
+        let access_key = sent.fields.one("accessKey").ok().flatten().unwrap_or_default();
         if self.config.owner.is_some() && access_key.is_empty() {
             filled.problems.push(problem("accessKey", 0, "Type the access key of this deployment."));
         }
         let Some(scope) = filled.scope.filter(|_| filled.problems.is_empty()) else {
-            return again(400, &filled.problems, None);
+            return Err(self.show_again(400, sent, &filled.problems, None));
         };
         let is_owner = self.config.owner.as_ref().is_some_and(|owner| owner.access_key.matches(access_key));
         let keys = filled.contents.organizations.iter().filter_map(|organization| match &organization.credential {
@@ -177,60 +173,99 @@ impl Server<'_> {
             Credential::SignIn(_) => None,
         });
         let keys: Vec<&ApiKey> = keys.collect();
-        let tries_left = match self.count_try(asked, is_owner, &keys).await {
-            Ok(tries_left) => tries_left,
-            Err(refused) => return refused,
-        };
-        let refused = |field, message| {
-            self.audit("consent_refused", &[("client", &client_kind(&asked.client_id))]);
-            if tries_left == 0 {
-                return self.refusal(
-                    400,
-                    "access_denied",
-                    "That was the last try. Go back to the client and connect again.",
-                );
-            }
-            again(400, &[problem(field, 0, message)], Some(tries_left))
-        };
-        if self.config.owner.is_some() {
-            if !is_owner {
-                return refused("accessKey", "This is not the access key of this deployment.");
-            }
-        } else {
-            for key in &keys {
-                match self.check(&(*key).clone().into()).await {
-                    Checked::Accepted => {}
-                    Checked::Refused => {
-                        return refused(
-                            "publicKey",
-                            "TiDB Cloud does not accept these keys. Check every pair, and that it is not deleted.",
-                        );
-                    }
-                    Checked::Guarded(guarded) => return self.guarded_page(guarded),
-                    Checked::Unknown => {
-                        let message = "TiDB Cloud did not say whether it takes these keys. Try again in a moment.";
-                        return again(503, &[problem("publicKey", 0, message)], Some(tries_left))
-                            .with("retry-after", "5");
-                    }
-                }
-            }
+        let tries_left = self.count_try(&sent.asked, is_owner, &keys).await?;
+        if self.config.owner.is_none() {
+            self.prove_keys(sent, &keys, tries_left).await?;
+        } else if !is_owner {
+            return Err(self.refuse(sent, tries_left, "accessKey", "This is not the access key of this deployment."));
         }
         // Its page, itself and its client's document, and for each key an index and the grant that has to make room there: what
         // is begun has to be finished.
         let objects = keys.iter().map(|_| 2).sum::<u32>() + 3;
         if !self.port.io.may_send(objects) {
-            return self.unavailable_page();
+            return Err(self.unavailable_page());
         }
-        self.grant(asked, scope, &filled.contents).await
+        Ok(self.grant(&sent.asked, scope, &filled.contents).await)
     }
 
-    /// Seals what was given into a new grant; its code.
+    /// Asks TiDB Cloud for each key whether it takes it.
+    async fn prove_keys(&self, sent: &Sent, keys: &[&ApiKey], tries_left: u8) -> Result<(), Response> {
+        for key in keys {
+            match self.check(&(*key).clone().into()).await {
+                Checked::Accepted => {}
+                Checked::Refused => {
+                    let message =
+                        "TiDB Cloud does not accept these keys. Check every pair, and that it is not deleted.";
+                    return Err(self.refuse(sent, tries_left, "publicKey", message));
+                }
+                Checked::Guarded(guarded) => return Err(self.guarded_page(guarded)),
+                Checked::Unknown => {
+                    let message = "TiDB Cloud did not say whether it takes these keys. Try again in a moment.";
+                    let page = self.show_again(503, sent, &[problem("publicKey", 0, message)], Some(tries_left));
+                    return Err(page.with("retry-after", "5"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The page once more with what is wrong, or its end where that was the last try.
+    fn refuse(&self, sent: &Sent, tries_left: u8, field: &'static str, message: &'static str) -> Response {
+        self.audit("consent_refused", &[("client", &client_kind(&sent.asked.client_id))]);
+        if tries_left == 0 {
+            let message = "That was the last try. Go back to the client and connect again.";
+            return self.refusal(400, "access_denied", message);
+        }
+        self.show_again(400, sent, &[problem(field, 0, message)], Some(tries_left))
+    }
+
+    /// The page with what was typed, secrets apart, and what is wrong with it.
+    fn show_again(&self, status: u16, sent: &Sent, problems: &[Problem<'_>], tries_left: Option<u8>) -> Response {
+        let more = Consent {
+            problems,
+            kept: &kept(&sent.fields),
+            kept_aliases: sent.fields.all("aliases").next().unwrap_or_default(),
+            kept_scope: chosen_scope(&sent.fields),
+            tries_left: tries_left.map(u32::from),
+            ..Consent::default()
+        };
+        self.consent_page(status, &sent.asked, &sent.csrf, &more)
+    }
+
+    /// Seals what was given into a new grant, lists it and keeps it; its code.
     async fn make_grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Result<String, Response> {
-        let now = self.now();
         let random = |bytes: &mut [u8]| self.random(bytes);
         let id = GrantId::new(self.keyring, &random);
         let code = Token::new(Kind::Code, &id, &random);
-        let owner = self.config.owner.as_ref().map(|owner| self.owner_hash(owner.access_key.expose()));
+        let record = self.seal_grant(asked, scope, contents, &id, &code).ok_or_else(|| self.unavailable_page())?;
+        // The index first: a grant that nobody could list and revoke must not come to be.
+        self.list_grant(asked, contents, &id).await?;
+        match self.ask_grant(&id, grant::Command::Create(Box::new(record))).await {
+            Ok(grant::Reply::Done) => {}
+            _ => return Err(self.unavailable_page()),
+        }
+        if asked.document_host.is_some() {
+            // A grant does not depend on it: where it fails, the document is known for a day.
+            let _ = self.ask_document(&asked.client_id, document::Command::Remember).await;
+        }
+        self.audit(
+            "consent",
+            &[("grant", short(&id)), ("client", &client_kind(&asked.client_id)), ("scope", scope.as_str())],
+        );
+        Ok(code.expose())
+    }
+
+    /// What is kept of a new grant. Nobody opens it without the code.
+    fn seal_grant(
+        &self,
+        asked: &Asked,
+        scope: Scope,
+        contents: &Contents,
+        id: &GrantId,
+        code: &Token,
+    ) -> Option<Record> {
+        let now = self.now();
+        let random = |bytes: &mut [u8]| self.random(bytes);
         let subject = match contents.organizations.first().map(|organization| &organization.credential) {
             Some(Credential::Key(key)) => key.public().as_bytes(),
             Some(Credential::SignIn(sign_in)) => sign_in.subject.as_bytes(),
@@ -240,10 +275,9 @@ impl Server<'_> {
         let resource = resource(self.origin);
         let data_key = DataKey::new(&random);
         let bound_to = bound_to(id.as_str(), &subject, &asked.client_id, &resource);
-        let sealed = contents.write(&asked.view).and_then(|text| data_key.seal(&bound_to, &text, &random));
-        let wrapped = self.keyring.wrap(&code.wrapping(), &data_key, &random);
-        let (Some(sealed), Some(wrapped)) = (sealed, wrapped) else { return Err(self.unavailable_page()) };
-        let record = Record {
+        let sealed = data_key.seal(&bound_to, &contents.write(&asked.view)?, &random)?;
+        let wrapped = self.keyring.wrap(&code.wrapping(), &data_key, &random)?;
+        Some(Record {
             v: 1,
             client: grant::Client {
                 id: asked.client_id.clone(),
@@ -255,7 +289,7 @@ impl Server<'_> {
             subject,
             created: now.0,
             used: now.0,
-            owner,
+            owner: self.config.owner.as_ref().map(|owner| self.owner_hash(owner.access_key.expose())),
             contents: sealed,
             code: Code {
                 hash: code.fingerprint(),
@@ -266,7 +300,12 @@ impl Server<'_> {
             access: Vec::new(),
             refresh: None,
             replaced: None,
-        };
+        })
+    }
+
+    /// Lists a new grant for the owner, or for each key in it. Where a list is full, its oldest grant ends.
+    async fn list_grant(&self, asked: &Asked, contents: &Contents, id: &GrantId) -> Result<(), Response> {
+        let now = self.now();
         let place = RedirectUri::parse(&asked.redirect_uri).map(|uri| uri.place()).unwrap_or_default();
         let entry = |organization: &str| Entry {
             grant: id.as_str().to_owned(),
@@ -276,7 +315,6 @@ impl Server<'_> {
             created: now.0,
             ends: now.0.saturating_add(LIFE_MILLIS),
         };
-        // The index first: a grant that nobody could list and revoke must not come to be.
         let entries: Vec<_> = if self.config.owner.is_some() {
             vec![(self.owner_index(), entry(""))]
         } else {
@@ -300,19 +338,7 @@ impl Server<'_> {
                 Err(_) => return Err(self.unavailable_page()),
             }
         }
-        match self.ask_grant(&id, grant::Command::Create(Box::new(record))).await {
-            Ok(grant::Reply::Done) => {}
-            _ => return Err(self.unavailable_page()),
-        }
-        if asked.document_host.is_some() {
-            // A grant does not depend on it: where it fails, the document is known for a day.
-            let _ = self.ask_document(&asked.client_id, document::Command::Remember).await;
-        }
-        self.audit(
-            "consent",
-            &[("grant", short(&id)), ("client", &client_kind(&asked.client_id)), ("scope", scope.as_str())],
-        );
-        Ok(code.expose())
+        Ok(())
     }
 
     /// Name of the index of the grants that hold a key.
@@ -369,61 +395,11 @@ fn read(fields: &Fields, owner: bool) -> Filled {
     let mut problems = Vec::new();
     let scope = chosen_scope(fields);
     if scope.is_none() {
-        problems.push(problem("scope", 0, "Choose what the client may do, or cancel."));
+        problems.push(problem("scope", 0, NO_SCOPE));
     }
     let mut contents = Contents::default();
     if !owner {
-        let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
-        for set in 0..SETS_MAX {
-            let at = |name: &'static str| fields.all(name).nth(set).unwrap_or_default().trim();
-            let (public, private, name) = (at("publicKey"), at("privateKey"), at("name"));
-            let (cluster, user, password) = (at("sqlCluster"), at("sqlUser"), at("sqlPassword"));
-            if [public, private, name, cluster, user, password].iter().all(|text| text.is_empty()) {
-                continue;
-            }
-            let mut wrong = |field, message| problems.push(problem(field, set, message));
-            if public.is_empty() {
-                wrong("publicKey", "The public key is missing.");
-            }
-            if private.is_empty() {
-                wrong("privateKey", "The private key is missing.");
-            }
-            let key = ApiKey::new(public, private).ok();
-            if key.is_none() && !public.is_empty() && !private.is_empty() {
-                wrong("publicKey", "These do not look like keys of TiDB Cloud. Copy both again from its console.");
-            }
-            let name = if name.is_empty() { default_name(set) } else { name.to_owned() };
-            if !is_name(&name) {
-                wrong("name", "A name has 1 to 64 letters, digits, spaces, dots, hyphens and underscores.");
-            }
-            if !names.insert(name.to_lowercase()) {
-                wrong("name", "Two organizations have this name.");
-            }
-            if !public.is_empty() && !keys.insert(public.to_owned()) {
-                wrong("publicKey", "This key stands here twice.");
-            }
-            let sql = match (user.is_empty(), password.is_empty()) {
-                (true, true) if cluster.is_empty() => None,
-                (false, false) => {
-                    let login = SqlLogin::new(user, password).ok().filter(|login| login.user.contains('.'));
-                    if login.is_none() {
-                        wrong("sqlUser", "Give the full user name with its prefix, as in 2aEp24QWEDLqRFs.root.");
-                    }
-                    let at = (!cluster.is_empty()).then(|| cluster.parse());
-                    if matches!(at, Some(Err(_))) {
-                        wrong("sqlCluster", "A cluster id is a number.");
-                    }
-                    login.map(|login| login.only_for(at.and_then(Result::ok)))
-                }
-                _ => {
-                    wrong("sqlUser", "A SQL user needs a name and a password, or neither.");
-                    None
-                }
-            };
-            if let Some(key) = key {
-                contents.organizations.push(Organization { name, credential: Credential::Key(key), sql });
-            }
-        }
+        contents.organizations = read_organizations(fields, &mut problems);
         if contents.organizations.is_empty() && problems.iter().all(|problem| problem.field == "scope") {
             problems.push(problem("publicKey", 0, "Type the two keys of an organization."));
         }
@@ -433,6 +409,72 @@ fn read(fields: &Fields, owner: bool) -> Filled {
         Err(message) => problems.push(problem("aliases", 0, message)),
     }
     Filled { contents, scope, problems }
+}
+
+/// The sets of fields that are not blank. No two organizations have a name or a key in common.
+fn read_organizations(fields: &Fields, problems: &mut Vec<Problem<'static>>) -> Vec<Organization> {
+    let (mut names, mut keys, mut organizations) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    for set in 0..SETS_MAX {
+        let at = |name: &'static str| fields.all(name).nth(set).unwrap_or_default().trim();
+        let (public, private, name) = (at("publicKey"), at("privateKey"), at("name"));
+        let (cluster, user, password) = (at("sqlCluster"), at("sqlUser"), at("sqlPassword"));
+        if [public, private, name, cluster, user, password].iter().all(|text| text.is_empty()) {
+            continue;
+        }
+        let mut wrong = |field, message| problems.push(problem(field, set, message));
+        let key = read_key(public, private, &mut wrong);
+        let name = if name.is_empty() { default_name(set) } else { name.to_owned() };
+        if !is_name(&name) {
+            wrong("name", "A name has 1 to 64 letters, digits, spaces, dots, hyphens and underscores.");
+        }
+        if !names.insert(name.to_lowercase()) {
+            wrong("name", "Two organizations have this name.");
+        }
+        if !public.is_empty() && !keys.insert(public.to_owned()) {
+            wrong("publicKey", "This key stands here twice.");
+        }
+        let sql = read_sql_login(cluster, user, password, &mut wrong);
+        organizations.extend(key.map(|key| Organization { name, credential: Credential::Key(key), sql }));
+    }
+    organizations
+}
+
+fn read_key(public: &str, private: &str, wrong: &mut impl FnMut(&'static str, &'static str)) -> Option<ApiKey> {
+    if public.is_empty() {
+        wrong("publicKey", "The public key is missing.");
+    }
+    if private.is_empty() {
+        wrong("privateKey", "The private key is missing.");
+    }
+    let key = ApiKey::new(public, private).ok();
+    if key.is_none() && !public.is_empty() && !private.is_empty() {
+        wrong("publicKey", "These do not look like keys of TiDB Cloud. Copy both again from its console.");
+    }
+    key
+}
+
+fn read_sql_login(
+    cluster: &str,
+    user: &str,
+    password: &str,
+    wrong: &mut impl FnMut(&'static str, &'static str),
+) -> Option<SqlLogin> {
+    if user.is_empty() && password.is_empty() && cluster.is_empty() {
+        return None;
+    }
+    if user.is_empty() || password.is_empty() {
+        wrong("sqlUser", "A SQL user needs a name and a password, or neither.");
+        return None;
+    }
+    let login = SqlLogin::new(user, password).ok().filter(|login| login.user.contains('.'));
+    if login.is_none() {
+        wrong("sqlUser", "Give the full user name with its prefix, as in 2aEp24QWEDLqRFs.root.");
+    }
+    let at = (!cluster.is_empty()).then(|| cluster.parse());
+    if matches!(at, Some(Err(_))) {
+        wrong("sqlCluster", "A cluster id is a number.");
+    }
+    login.map(|login| login.only_for(at.and_then(Result::ok)))
 }
 
 fn default_name(set: usize) -> String {

@@ -1,18 +1,19 @@
 //! Fetching a client's document: a request on behalf of a stranger, so it is narrow in every respect.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use super::{
     Server,
     client::{Client, DocumentAddress},
     form::media_type,
-    guard::Guarded,
 };
 use crate::{
     base::{
         clock::UnixMillis,
+        expiring::ExpiringMap,
         http::{Headers, Method, Response},
     },
+    limits::lease::Guarded,
     port::Outbound,
     store::document,
 };
@@ -56,30 +57,34 @@ impl From<Guarded> for NoClient {
 }
 
 /// Documents that were read, and addresses that had none. What is new here never pushes out what is known.
-#[derive(Default)]
 pub(super) struct Cache {
-    known: Entries,
-    others: Entries,
+    known: Documents,
+    others: Documents,
 }
 
-type Entries = BTreeMap<DocumentAddress, (UnixMillis, Result<Client, NoClient>)>;
+type Documents = ExpiringMap<DocumentAddress, Result<Client, NoClient>>;
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { known: ExpiringMap::evicting(CACHED_MAX), others: ExpiringMap::evicting(CACHED_MAX) }
+    }
+}
 
 impl Cache {
     fn get(&self, address: &DocumentAddress, now: UnixMillis) -> Option<Result<Client, NoClient>> {
-        let entries = [&self.known, &self.others];
-        let mut found = entries.into_iter().filter_map(|entries| entries.get(address));
-        found.find(|(until, _)| *until > now).map(|(_, said)| said.clone())
+        self.known.get(address, now).or_else(|| self.others.get(address, now))
     }
 
-    fn put(&mut self, address: DocumentAddress, is_known: bool, until: UnixMillis, said: Result<Client, NoClient>) {
-        let entries = if is_known && said.is_ok() { &mut self.known } else { &mut self.others };
-        entries.insert(address, (until, said));
-        if entries.len() > CACHED_MAX {
-            let first = entries.iter().min_by_key(|(_, (until, _))| *until).map(|(address, _)| address.clone());
-            if let Some(first) = first {
-                entries.remove(&first);
-            }
-        }
+    fn put(
+        &self,
+        address: DocumentAddress,
+        is_known: bool,
+        said: Result<Client, NoClient>,
+        until: UnixMillis,
+        now: UnixMillis,
+    ) {
+        let documents = if is_known && said.is_ok() { &self.known } else { &self.others };
+        documents.insert(address, said, until, now);
     }
 }
 
@@ -99,8 +104,7 @@ impl Server<'_> {
         let own_host = own_host.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
         let address = DocumentAddress::parse(id, own_host)
             .ok_or(NoClient::Invalid("The client's id is not the public https address of a document."))?;
-        let remembered = self.memory.documents.borrow().get(&address, self.now());
-        match remembered {
+        match self.memory.documents.get(&address, self.now()) {
             Some(said) => said,
             None => self.client_of(&address).await,
         }
@@ -128,8 +132,9 @@ impl Server<'_> {
                 self.fetch_document(address).await
             }
         };
-        if until > self.now() {
-            self.memory.documents.borrow_mut().put(address.clone(), is_known, until, said.clone());
+        let now = self.now();
+        if until > now {
+            self.memory.documents.put(address.clone(), is_known, said.clone(), until, now);
         }
         said
     }

@@ -22,12 +22,9 @@ mod revoke;
 mod sign_in;
 mod token;
 
-use std::cell::RefCell;
-
 pub use self::{
     access::{AccessRefused, Session, is_made_up},
     contents::{Contents, Credential, Organization},
-    guard::Visitor,
 };
 use crate::{
     base::{
@@ -36,7 +33,7 @@ use crate::{
         scope::Scope,
     },
     config::{Config, Origin},
-    limits::witness::Pairs,
+    limits::{keys::Visitor, witness::Pairs},
     port::{Port, RequestLog, StorageFailure},
     store::{
         document, grant, index,
@@ -156,7 +153,7 @@ impl Route {
 /// What an isolate remembers of clients' documents.
 #[derive(Default)]
 pub struct Memory {
-    documents: RefCell<documents::Cache>,
+    documents: documents::Cache,
 }
 
 /// Who serves, for one request.

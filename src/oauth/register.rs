@@ -1,7 +1,10 @@
 //! Registration (RFC 7591). Nothing is stored: the client id is the registration, signed.
 
-use super::{Server, client, form::media_type, guard::Guarded, json_error, json_unavailable};
-use crate::base::http::{Head, Response};
+use super::{Server, client, form::media_type, json_error, json_unavailable};
+use crate::{
+    base::http::{Head, Response},
+    limits::lease::Guarded,
+};
 
 impl Server<'_> {
     pub(super) async fn register(&self, head: &Head, body: &[u8]) -> Response {

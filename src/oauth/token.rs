@@ -8,7 +8,6 @@ use super::{
     client::{Client, DocumentAddress},
     client_kind,
     form::{Fields, Repeated, is_form},
-    guard::Guarded,
     json_error, json_unavailable, short,
 };
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
         scope::Scope,
     },
     catalogue::Narrowing,
+    limits::lease::Guarded,
     store::{
         grant::{ACCESS_DESTROY_SECONDS, ACCESS_SECONDS, Access, Command, Pair, Refresh, Reply, StoredScope},
         seal::{DataKey, base64url},

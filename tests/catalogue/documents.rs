@@ -3,8 +3,10 @@
 use std::{fmt::Write, fs};
 
 use mcp_server_tidbcloud::{
+    app,
     catalogue::{Entry, code},
     config::SETTINGS,
+    mcp::{self, code::TransportCode, revision::Revision},
     tools,
 };
 
@@ -129,9 +131,45 @@ fn the_settings_are_documented() {
     let mut table = String::from("| setting | kind | default | meaning |\n| --- | --- | --- | --- |\n");
     for setting in SETTINGS {
         let kind = if setting.secret { "secret" } else { "variable" };
-        let _ = writeln!(table, "| `{}` | {kind} | {} | {} |", setting.name, setting.default, setting.meaning);
+        let _ = writeln!(table, "| `{}` | {kind} | {} | {} |", setting.name, setting.unset.text(), setting.meaning);
     }
     between("docs/settings.md", "settings", &table);
+}
+
+/// All codes of protocol errors, by status; those of the protocol before our own.
+fn transport_codes() -> Vec<&'static TransportCode> {
+    let mut codes: Vec<_> = mcp::code::ALL.iter().chain(app::codes::ALL).copied().collect();
+    codes.sort_by_key(|code| code.numbers.status);
+    codes
+}
+
+#[test]
+fn the_protocol_errors_are_documented() {
+    let modern = Revision::MODERN.first().expect("a modern revision");
+    let number = |now: i64, before: i64| {
+        if now == before { now.to_string() } else { format!("{now}, before {modern} {before}") }
+    };
+    let mut table =
+        String::from("| HTTP | code | `data.code` | when | what to do |\n| --- | --- | --- | --- | --- |\n");
+    for TransportCode { name, numbers, numbers_before, when, what_to_do } in transport_codes() {
+        let status = number(numbers.status.into(), numbers_before.status.into());
+        let rpc = number(numbers.rpc, numbers_before.rpc);
+        let _ = writeln!(table, "| {status} | {rpc} | `{name}` | {when} | {what_to_do} |");
+    }
+    between("docs/errors.md", "protocol-errors", &table);
+}
+
+#[test]
+fn a_protocol_error_has_one_row_for_each_status_and_whole_sentences() {
+    let codes = transport_codes();
+    for (at, code) in codes.iter().enumerate() {
+        let rows = codes.iter().filter(|other| (other.name, other.numbers) == (code.name, code.numbers)).count();
+        assert_eq!(rows, 1, "{}: two rows say the same", code.name);
+        for sentence in [code.when, code.what_to_do] {
+            assert!(sentence.ends_with('.'), "{}: `{sentence}` does not end as a sentence", code.name);
+            assert!(!sentence.contains('|'), "{}: `{sentence}` would break the table in row {at}", code.name);
+        }
+    }
 }
 
 #[test]

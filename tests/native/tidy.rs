@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mcp", &["base"]),
     ("tidbcloud", &["base", "port", "sql"]),
     ("config", &["base", "port", "tidbcloud"]),
-    ("limits", &["base", "port", "store", "tidbcloud"]),
+    ("limits", &["base", "config", "port", "store", "tidbcloud"]),
     ("catalogue", &["base", "mcp", "port", "tidbcloud"]),
     ("tools", &["base", "catalogue", "sql", "tidbcloud"]),
     ("oauth", &["base", "catalogue", "config", "limits", "port", "store", "tidbcloud"]),

@@ -1,0 +1,67 @@
+//! The doors before the body: who is calling, and whether that may be.
+
+use super::{
+    Arrived, Refusal, Request,
+    doors::{self, credentials::Credential},
+    passage::Passage,
+};
+use crate::{
+    catalogue::Narrowing,
+    limits::keys::{Limit, Visitor},
+    oauth::Session,
+    port::IncomingBody,
+    store::seal::Keyring,
+    tidbcloud::SqlLogin,
+};
+
+/// A request from somebody whom the doors let in. Its body is not read yet.
+pub(super) struct Admitted<'r> {
+    pub(super) request: Request<'r>,
+    pub(super) body: &'r mut dyn IncomingBody,
+    pub(super) caller: Caller,
+    /// What each further message of a batch is charged to.
+    pub(super) limits: [Limit; 2],
+}
+
+/// Who was let in, and what that leaves of the tools.
+pub(super) struct Caller {
+    pub(super) keyring: Keyring,
+    pub(super) visitor: Visitor,
+    pub(super) credential: Credential,
+    /// The caller's own SQL user, for the cluster or branch that it belongs to.
+    pub(super) sql_login: Option<SqlLogin>,
+    /// What a token stands for.
+    pub(super) session: Option<Session>,
+    /// Whether the credential may be tried at TiDB Cloud.
+    pub(super) may_be_tried: bool,
+    /// What its address and its token leave of the tools.
+    pub(super) narrowing: Narrowing,
+}
+
+impl<'r> Arrived<'r> {
+    /// Passes the doors that look at no body, in order.
+    pub(super) async fn admit(self, passage: &mut Passage<'_>) -> Result<Admitted<'r>, Refusal> {
+        let Self { request, body } = self;
+        doors::verb::check(request)?;
+        doors::url::check(request)?;
+        doors::host::check(request)?;
+        doors::origin::check(request)?;
+        doors::address::check(request)?;
+        let asked = doors::query::read(request)?;
+        let (credential, sql_login) = doors::credentials::read(request).await?;
+        passage.line.auth = Some(credential.kind());
+        let address = doors::address::read(request)?;
+        let keyring = request.app.keyring_for(&credential).await?;
+        doors::token::check(request, &credential, &keyring).await?;
+        let visitor = Visitor::of(address, request.config(), &keyring);
+        passage.line.ip_hash = Some(visitor.short_hash().to_owned());
+        let of_address = doors::address_limit::take(request, &visitor, passage).await?;
+        let session = doors::grant::open(request, &credential, &keyring, &visitor).await?;
+        let may_be_tried = doors::key_pair::check(request, &credential, &keyring, &visitor).await?;
+        let of_credential =
+            doors::credential_limit::take(request, &credential, session.as_ref(), &keyring, passage).await?;
+        let narrowing = doors::narrowing::narrow(request, &asked, session.as_ref())?;
+        let caller = Caller { keyring, visitor, credential, sql_login, session, may_be_tried, narrowing };
+        Ok(Admitted { request, body, caller, limits: [of_address, of_credential] })
+    }
+}

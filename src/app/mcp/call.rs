@@ -1,0 +1,121 @@
+//! The tools, for one request: the last doors, and the answer.
+
+use super::{
+    Refusal, Request,
+    admission::Caller,
+    doors,
+    doors::credentials::Credential,
+    parsing::{Message, Parsed},
+    passage::Passage,
+};
+use crate::{
+    app::{INSTRUCTIONS, NAME, TITLE, VERSION},
+    base::{http::Response, secret::Secret},
+    catalogue::{Organization, Tools},
+    config::Config,
+    limits::witness::Witness,
+    mcp,
+    port::RequestLog,
+    tidbcloud::{ApiKey, KeyWitness, Unwatched, alias::Aliases},
+    tools,
+};
+
+/// A request that has all that its tools need.
+pub(super) struct Call<'r> {
+    request: Request<'r>,
+    caller: Caller,
+    message: Message,
+    /// What SQL passwords are derived from.
+    secret: Secret,
+}
+
+impl<'r> Parsed<'r> {
+    /// Gets what the tools need.
+    pub(super) async fn prepare(self) -> Result<Call<'r>, Refusal> {
+        let Self { request, caller, message } = self;
+        if caller.organizations(request.config()).is_empty() {
+            return Err(Refusal::unavailable());
+        }
+        let secret = request.app.secret().await?;
+        Ok(Call { request, caller, message, secret })
+    }
+}
+
+impl Call<'_> {
+    /// Passes the last doors, and answers.
+    pub(super) async fn answer(self, passage: &mut Passage<'_>) -> Result<Response, Refusal> {
+        let Self { request, caller, message, secret } = self;
+        let organizations = caller.organizations(request.config());
+        let aliases = caller.aliases(request.config());
+        let witness = caller.witness(request);
+        let tools = Tools {
+            catalogue: &tools::ALL,
+            io: request.port().io,
+            log: RequestLog { to: request.port().log, request_id: &request.app.request_id },
+            allowance: &request.app.metered.allowance,
+            hosts: &request.config().hosts,
+            organizations: &organizations,
+            witness: &*witness,
+            memory: &request.app.isolate.memory,
+            homes: &request.app.isolate.homes,
+            secret: &secret,
+            aliases: &aliases,
+            narrowing: &caller.narrowing,
+            narrowing_is_own: caller.session.as_ref().is_some_and(|session| !session.view.is_everything()),
+        };
+        doors::requests::check(&message, &tools)?;
+        doors::scope::check(request, &caller, &message, &tools)?;
+        let server = mcp::Server {
+            name: NAME,
+            title: TITLE,
+            version: VERSION,
+            instructions: INSTRUCTIONS,
+            request_id: &request.app.request_id,
+        };
+        let reply = mcp::dispatch(&server, message, &tools).await;
+        passage.line.rpc_error_code = reply.rpc_code;
+        passage.line.error_code = reply.tool_error;
+        Ok(reply.response)
+    }
+}
+
+impl Caller {
+    /// The organizations whose keys the caller has.
+    fn organizations<'c>(&'c self, config: &'c Config) -> Vec<Organization<'c>> {
+        let own = self.sql_login.as_ref();
+        let one = |key: &ApiKey| vec![Organization { name: "", authenticator: key.clone().into(), own_login: own }];
+        match (&self.credential, &self.session) {
+            (Credential::Keys(key), _) => one(key),
+            (_, Some(session)) if !session.is_owner => {
+                let organizations = session.contents.organizations.iter().filter_map(|organization| {
+                    Some(Organization {
+                        name: &organization.name,
+                        authenticator: organization.credential.authenticator()?,
+                        own_login: own.or(organization.sql.as_ref()),
+                    })
+                });
+                organizations.collect()
+            }
+            _ => config.owner.as_ref().map(|owner| one(&owner.key)).unwrap_or_default(),
+        }
+    }
+
+    /// Short names for clusters by source, the one that counts more first.
+    fn aliases<'c>(&'c self, config: &'c Config) -> Vec<(&'static str, &'c Aliases)> {
+        let mut aliases = vec![("setting", &config.aliases)];
+        aliases.extend(self.session.as_ref().map(|session| ("grant", &session.contents.aliases)));
+        aliases
+    }
+
+    /// Who watches over the caller's keys: those that it chose, those that were granted to it, and never the owner's.
+    fn witness<'c>(&'c self, request: Request<'c>) -> Box<dyn KeyWitness + 'c> {
+        let (port, pairs) = (request.port(), &request.app.isolate.limits.pairs);
+        match (&self.credential, &self.session) {
+            (Credential::Keys(_), _) => Box::new(Witness::of_chosen(port, &self.keyring, pairs, self.visitor.source())),
+            (Credential::Token(_), Some(session)) if !session.is_owner => {
+                Box::new(Witness::of_granted(port, &self.keyring, pairs))
+            }
+            (Credential::Owner | Credential::Token(_), _) => Box::new(Unwatched),
+        }
+    }
+}

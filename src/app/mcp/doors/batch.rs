@@ -1,0 +1,26 @@
+//! There is a permit for each further message of a batch.
+
+use super::{Message, Refusal, Request};
+use crate::{
+    app::{codes::BATCH_TOO_LARGE, mcp::passage::allowed},
+    limits::keys::Limit,
+};
+
+pub(in crate::app::mcp) async fn take(
+    request: Request<'_>,
+    limits: &[Limit],
+    message: &Message,
+) -> Result<(), Refusal> {
+    let messages = u32::try_from(message.messages()).unwrap_or(u32::MAX);
+    if limits.iter().any(|limit| messages > limit.burst()) {
+        let message = "This batch has more messages than this deployment admits at once.";
+        return Err(Refusal::new(&BATCH_TOO_LARGE, message));
+    }
+    let more = messages.saturating_sub(1);
+    if more > 0 {
+        for limit in limits {
+            allowed(&limit.take(request.port(), &request.app.isolate.limits.permits, more).await)?;
+        }
+    }
+    Ok(())
+}

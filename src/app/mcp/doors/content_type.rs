@@ -1,0 +1,11 @@
+//! The body is said to be JSON, and not compressed.
+
+use super::{Refusal, Request};
+use crate::mcp;
+
+pub(in crate::app::mcp) fn check(request: Request<'_>) -> Result<(), Refusal> {
+    match mcp::precheck(&request.head.headers) {
+        Some(rejection) => Err(rejection.into()),
+        None => Ok(()),
+    }
+}

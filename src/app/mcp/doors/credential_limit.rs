@@ -1,0 +1,27 @@
+//! The credential has a permit left, whatever addresses it is used from.
+
+use super::{Refusal, Request, credentials::Credential};
+use crate::{
+    app::mcp::passage::{Passage, allowed},
+    limits::keys::{CredentialHash, Limit, Limited},
+    oauth::Session,
+    store::seal::Keyring,
+};
+
+pub(in crate::app::mcp) async fn take(
+    request: Request<'_>,
+    credential: &Credential,
+    session: Option<&Session>,
+    keyring: &Keyring,
+    passage: &mut Passage<'_>,
+) -> Result<Limit, Refusal> {
+    let hash = match (credential, session) {
+        (_, Some(session)) => CredentialHash::of_grant(&session.grant, keyring),
+        (Credential::Keys(key), None) => CredentialHash::of_keys(key, keyring),
+        (Credential::Owner | Credential::Token(_), None) => CredentialHash::of_owner(keyring),
+    };
+    let limit = Limited::Credential(&hash).limit(request.config());
+    let taken = limit.take_ahead(request.port(), &request.app.isolate.limits.permits).await;
+    passage.note_limit(taken);
+    allowed(&taken).map(|()| limit)
+}

@@ -1,0 +1,30 @@
+//! A key pair of headers is not one of too many that were tried.
+
+use super::{Refusal, Request, credentials::Credential};
+use crate::{
+    limits::{
+        guessing::{Entry, enter},
+        keys::Visitor,
+        witness::Witness,
+    },
+    store::seal::Keyring,
+};
+
+/// Whether the credential may be tried at TiDB Cloud: where nobody can say, what needs no key goes on.
+pub(in crate::app::mcp) async fn check(
+    request: Request<'_>,
+    credential: &Credential,
+    keyring: &Keyring,
+    visitor: &Visitor,
+) -> Result<bool, Refusal> {
+    let Credential::Keys(key) = credential else { return Ok(true) };
+    let limits = &request.app.isolate.limits;
+    let witness = Witness::of_chosen(request.port(), keyring, &limits.pairs, visitor.source());
+    match enter(request.port(), request.config(), limits, &witness, visitor, key).await {
+        Entry::Open => Ok(true),
+        Entry::Unknown => Ok(false),
+        Entry::Refused(millis) => {
+            Err(Refusal::limited("Too many different or refused API keys. Check the keys and wait.", millis))
+        }
+    }
+}

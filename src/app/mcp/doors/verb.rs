@@ -1,0 +1,21 @@
+//! Calls are posted; a browser may ask first whether a page may call.
+
+use super::{Refusal, Request};
+use crate::{app::codes::METHOD_NOT_ALLOWED, base::http::Method};
+
+/// What is taken.
+pub(in crate::app) const ALLOW: &str = "POST, OPTIONS";
+
+pub(in crate::app::mcp) fn check(request: Request<'_>) -> Result<(), Refusal> {
+    if request.head.method == Method::Post { Ok(()) } else { Err(wrong_verb()) }
+}
+
+/// Whether `OPTIONS` is a browser's question (Fetch, CORS-preflight request).
+pub(in crate::app::mcp) fn check_preflight(request: Request<'_>) -> Result<(), Refusal> {
+    let headers = &request.head.headers;
+    if headers.has("origin") && headers.has("access-control-request-method") { Ok(()) } else { Err(wrong_verb()) }
+}
+
+fn wrong_verb() -> Refusal {
+    Refusal::new(&METHOD_NOT_ALLOWED, "Only POST is allowed here.").with("allow", ALLOW)
+}

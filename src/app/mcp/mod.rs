@@ -1,0 +1,78 @@
+//! `POST /mcp` as a pipeline: a request that has [`Arrived`] is [`Admitted`](admission::Admitted), then
+//! [`Parsed`](parsing::Parsed), then a [`Call`](call::Call). Each step consumes the one before it, and each door on the way
+//! adds what it found out or ends the request with a [`Refusal`], which one place turns into an answer.
+//!
+//! The doors stand in the order in which the steps call them, a line each, and the first that refuses answers: before the
+//! body in [`admission`], with the body in [`parsing`], with the tools in [`call`]. Nothing before the limit of the address
+//! costs a call to a Durable Object, but for one in ten credentials that open nothing; and nothing before the body reads it.
+
+mod admission;
+mod call;
+pub(super) mod doors;
+mod parsing;
+mod passage;
+mod refusal;
+
+use self::{passage::Passage, refusal::Refusal};
+use super::{App, log};
+use crate::{
+    base::http::{Head, Method, Response},
+    config::Config,
+    port::{IncomingBody, Port},
+};
+
+/// A request and the service that answers it: what every door sees.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'r> {
+    app: &'r App<'r>,
+    head: &'r Head,
+}
+
+impl<'r> Request<'r> {
+    fn config(self) -> &'r Config {
+        self.app.config
+    }
+
+    fn port(self) -> Port<'r> {
+        self.app.port()
+    }
+}
+
+/// A request of which nothing is known yet.
+struct Arrived<'r> {
+    request: Request<'r>,
+    body: &'r mut dyn IncomingBody,
+}
+
+impl App<'_> {
+    /// Answers a request to the MCP endpoint. Here alone a refusal becomes an answer.
+    pub(super) async fn answer_mcp(&self, head: &Head, body: &mut dyn IncomingBody, line: &mut log::Line) -> Response {
+        let request = Request { app: self, head };
+        let mut passage = Passage::new(line);
+        let answer = match head.method {
+            Method::Options => answer_preflight(request),
+            _ => answer_post(Arrived { request, body }, &mut passage).await,
+        };
+        let response = answer.unwrap_or_else(|refusal| {
+            passage.line.rpc_error_code = Some(refusal.code());
+            refusal.response(&self.request_id)
+        });
+        passage.describe_limits(response)
+    }
+}
+
+async fn answer_post(arrived: Arrived<'_>, passage: &mut Passage<'_>) -> Result<Response, Refusal> {
+    let admitted = arrived.admit(passage).await?;
+    let parsed = admitted.parse(passage).await?;
+    let call = parsed.prepare().await?;
+    call.answer(passage).await
+}
+
+/// Answers a browser that asks whether a page may call: without credentials, it passes the doors that need none.
+fn answer_preflight(request: Request<'_>) -> Result<Response, Refusal> {
+    doors::url::check(request)?;
+    doors::host::check(request)?;
+    doors::origin::check(request)?;
+    doors::verb::check_preflight(request)?;
+    Ok(Response::empty(204))
+}

@@ -1,0 +1,50 @@
+//! What is noted of a request on its way, for the log and for the headers of its answer, whatever the answer is.
+
+use super::Refusal;
+use crate::{app::log, base::http::Response, limits::lease::Taken};
+
+/// What was noted of one request.
+pub(super) struct Passage<'l> {
+    /// Its line of the log.
+    pub(super) line: &'l mut log::Line,
+    taken: Vec<Taken>,
+}
+
+impl<'l> Passage<'l> {
+    pub(super) fn new(line: &'l mut log::Line) -> Self {
+        Self { line, taken: Vec::new() }
+    }
+
+    /// Notes what came of taking permits from a limit that the answer describes.
+    pub(super) fn note_limit(&mut self, taken: Taken) {
+        self.line.limited(&taken);
+        self.taken.push(taken);
+    }
+
+    /// Adds what draft-ietf-httpapi-ratelimit-headers-11 defines: each policy, and what is left of it. Windows are whole
+    /// seconds; a policy's is the minute in which `q` permits come back.
+    pub(super) fn describe_limits(&self, response: Response) -> Response {
+        if self.taken.is_empty() {
+            return response;
+        }
+        let policies =
+            self.taken.iter().map(|Taken { name, policy, .. }| format!("\"{name}\";q={};w=60", policy.permits));
+        let left = self.taken.iter().map(|Taken { name, admission, .. }| {
+            format!("\"{name}\";r={};t={}", admission.remaining, admission.reset_millis.div_ceil(1_000))
+        });
+        let join = |items: Vec<String>| items.join(", ");
+        response.with("ratelimit-policy", join(policies.collect())).with("ratelimit", join(left.collect()))
+    }
+}
+
+/// Whether the request goes on after permits were taken.
+pub(super) fn allowed(taken: &Taken) -> Result<(), Refusal> {
+    if taken.allowed() {
+        return Ok(());
+    }
+    let message = match taken.name {
+        "ip" => "Too many requests from this address.",
+        _ => "Too many requests with this credential.",
+    };
+    Err(Refusal::limited(message, taken.admission.retry_after_millis))
+}

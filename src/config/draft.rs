@@ -1,0 +1,113 @@
+//! Settings on the way to those that fit together: what several of them say only jointly.
+
+use url::Url;
+
+use super::{Allowed, Config, OAuthClient, Owner, Problem};
+use crate::{
+    base::secret::Secret,
+    port::Policy,
+    tidbcloud::{ApiKey, Hosts, alias::Aliases},
+};
+
+/// What was read so far.
+pub(super) struct Draft {
+    /// What each setting says by itself.
+    pub(super) config: Config,
+    pub(super) allowed: Option<Allowed>,
+    /// Whether a sandbox is set, be its address a good one or not.
+    pub(super) has_sandbox: bool,
+    pub(super) public_key: Option<String>,
+    pub(super) private_key: Option<String>,
+    pub(super) access_key: Option<String>,
+    pub(super) oauth_id: Option<String>,
+    pub(super) oauth_secret: Option<String>,
+    pub(super) oauth_authorize_url: Option<Url>,
+}
+
+impl Draft {
+    /// Nothing yet. What has a value where it is unset gets it from its row.
+    pub(super) fn new() -> Self {
+        let config = Config {
+            rate_limit: Policy::per_minute(1, 1),
+            credential_limit: Policy::per_minute(1, 1),
+            shared_egress: Vec::new(),
+            public_origin: None,
+            allowed_origins: Vec::new(),
+            allowed_ips: None,
+            allowed: Allowed::unset(false),
+            aliases: Aliases::default(),
+            hosts: Hosts::real(),
+            owner: None,
+            secret: None,
+            previous_secret: None,
+            tidb_cloud_oauth: None,
+        };
+        Self {
+            config,
+            allowed: None,
+            has_sandbox: false,
+            public_key: None,
+            private_key: None,
+            access_key: None,
+            oauth_id: None,
+            oauth_secret: None,
+            oauth_authorize_url: None,
+        }
+    }
+
+    /// The settings, and what is wrong with those that do not fit each other.
+    pub(super) fn fit_together(mut self, problems: &mut Vec<Problem>) -> Config {
+        let mut wrong = |setting, rule| problems.push(Problem { setting, rule });
+        if self.has_sandbox && self.config.public_origin.as_ref().is_some_and(|origin| !origin.is_loopback()) {
+            wrong("PUBLIC_ORIGIN", "must be a loopback origin while TIDB_CLOUD_SANDBOX is set");
+        }
+        let has_access_key = self.access_key.is_some();
+        if self.allowed.is_some_and(|allowed| allowed.access_key) && !has_access_key {
+            wrong("ALLOWED_CREDENTIALS", Allowed::RULE);
+        }
+        self.config.allowed = self.allowed.unwrap_or(Allowed::unset(has_access_key));
+        self.config.owner = owner(self.public_key, self.private_key, self.access_key, &mut wrong);
+        self.config.tidb_cloud_oauth = match (self.oauth_id, self.oauth_secret) {
+            (None, None) => None,
+            (Some(id), Some(secret)) => {
+                Some(OAuthClient { id, secret: Secret::new(secret), authorize_url: self.oauth_authorize_url })
+            }
+            (id, _) => {
+                let missing =
+                    if id.is_none() { "TIDB_CLOUD_OAUTH_CLIENT_ID" } else { "TIDB_CLOUD_OAUTH_CLIENT_SECRET" };
+                wrong(missing, "is missing: set TIDB_CLOUD_OAUTH_CLIENT_ID and its secret, or neither");
+                None
+            }
+        };
+        self.config
+    }
+}
+
+/// The owner: all three settings or none.
+fn owner(
+    public: Option<String>,
+    private: Option<String>,
+    access: Option<String>,
+    wrong: &mut impl FnMut(&'static str, &'static str),
+) -> Option<Owner> {
+    let missing = [
+        (public.is_none(), "TIDB_CLOUD_PUBLIC_KEY"),
+        (private.is_none(), "TIDB_CLOUD_PRIVATE_KEY"),
+        (access.is_none(), "MCP_ACCESS_KEY"),
+    ];
+    let (Some(public), Some(private), Some(access)) = (public, private, access) else {
+        let any = missing.iter().any(|(is_missing, _)| !is_missing);
+        for (_, name) in missing.into_iter().filter(|(is_missing, _)| *is_missing && any) {
+            wrong(
+                name,
+                "is missing: set TIDB_CLOUD_PUBLIC_KEY, TIDB_CLOUD_PRIVATE_KEY and MCP_ACCESS_KEY, or none of them",
+            );
+        }
+        return None;
+    };
+    let Ok(key) = ApiKey::new(public, private) else {
+        wrong("TIDB_CLOUD_PUBLIC_KEY", "and TIDB_CLOUD_PRIVATE_KEY must be an API key pair as TiDB Cloud shows it");
+        return None;
+    };
+    Some(Owner { key, access_key: Secret::new(access) })
+}

@@ -1,0 +1,254 @@
+//! The settings: Worker variables and secrets, read once per isolate.
+//!
+//! [`SETTINGS`] is the table: each row is documented and read by itself. A value that is wrong is named together with all
+//! others that are, and the service then answers 503: it never runs half configured.
+
+mod draft;
+mod origin;
+mod settings;
+
+use url::Url;
+
+use self::draft::Draft;
+pub use self::{
+    origin::{Origin, is_loopback},
+    settings::{SETTINGS, Setting, Unset},
+};
+use crate::{
+    base::{address::Cidr, secret::Secret},
+    port::Policy,
+    tidbcloud::{ApiKey, Hosts, alias::Aliases},
+};
+
+/// A wrong setting: which, and what it must be. Never the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Name of the setting.
+    pub setting: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+/// Which kinds of credential a deployment takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// Bearer tokens of this deployment's own authorization server.
+    pub oauth: bool,
+    /// The two key headers.
+    pub keys: bool,
+    /// The owner's access key.
+    pub access_key: bool,
+}
+
+impl Allowed {
+    /// What `ALLOWED_CREDENTIALS` must be.
+    const RULE: &str =
+        "must be some of oauth, keys and access-key, separated by commas; access-key only where MCP_ACCESS_KEY is set";
+
+    /// What is taken where nothing says otherwise: on an owner's deployment the access key, elsewhere everybody's keys.
+    fn unset(has_access_key: bool) -> Self {
+        Self { oauth: true, keys: !has_access_key, access_key: has_access_key }
+    }
+
+    /// Reads a list of kinds; `None` where one is not known or there is none.
+    fn parse(text: &str) -> Option<Self> {
+        let kinds = list(text, |kind| ["oauth", "keys", "access-key"].into_iter().find(|known| *known == kind))?;
+        let has = |kind| kinds.contains(&kind);
+        (!kinds.is_empty()).then(|| Self { oauth: has("oauth"), keys: has("keys"), access_key: has("access-key") })
+    }
+}
+
+/// This deployment as a client of TiDB Cloud's own OAuth.
+pub struct OAuthClient {
+    /// Its id there.
+    pub id: String,
+    /// Its secret there.
+    pub secret: Secret,
+    /// The page of the authorization code flow; without one, the device flow is used.
+    pub authorize_url: Option<Url>,
+}
+
+/// The owner's own deployment.
+pub struct Owner {
+    /// Keys for TiDB Cloud.
+    pub key: ApiKey,
+    /// What the owner's clients prove themselves with.
+    pub access_key: Secret,
+}
+
+/// Settings that fit together.
+pub struct Config {
+    /// Limit per client IP.
+    pub rate_limit: Policy,
+    /// Limit per credential.
+    pub credential_limit: Policy,
+    /// Addresses that many strangers share.
+    pub shared_egress: Vec<Cidr>,
+    /// The only origin served, where set.
+    pub public_origin: Option<Origin>,
+    /// Browser origins besides our own and loopback ones.
+    pub allowed_origins: Vec<Origin>,
+    /// Addresses that may call `/mcp`; `None` are all.
+    pub allowed_ips: Option<Vec<Cidr>>,
+    /// Kinds of credential that are taken.
+    pub allowed: Allowed,
+    /// Short names for clusters.
+    pub aliases: Aliases,
+    /// TiDB Cloud, or a sandbox.
+    pub hosts: Hosts,
+    /// The owner, on the owner's own deployment.
+    pub owner: Option<Owner>,
+    /// The server secret, where one is set.
+    pub secret: Option<Secret>,
+    /// The server secret before it.
+    pub previous_secret: Option<Secret>,
+    /// TiDB Cloud's own OAuth, where this deployment is a client of it.
+    pub tidb_cloud_oauth: Option<OAuthClient>,
+}
+
+impl Config {
+    /// Reads all settings. `read` gives the value of a variable or secret; a blank one counts as unset, except where the
+    /// table says that it means none.
+    ///
+    /// # Errors
+    /// Every setting that is wrong.
+    pub fn read(read: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
+        let (mut draft, mut problems) = (Draft::new(), Vec::new());
+        for setting in SETTINGS {
+            if let Some(text) = setting.value(read(setting.name))
+                && let Err(rule) = (setting.read)(&mut draft, &text)
+            {
+                problems.push(Problem { setting: setting.name, rule });
+            }
+        }
+        let config = draft.fit_together(&mut problems);
+        if problems.is_empty() {
+            return Ok(config);
+        }
+        let place = |problem: &Problem| SETTINGS.iter().position(|setting| setting.name == problem.setting);
+        problems.sort_by_key(place);
+        Err(problems)
+    }
+}
+
+/// Reads a comma-separated list; one bad item spoils it.
+fn list<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Allowed, Config, Origin, Problem, SETTINGS};
+
+    fn read(settings: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
+        Config::read(&|name| {
+            assert!(SETTINGS.iter().any(|setting| setting.name == name), "{name} is not in the table");
+            settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn wrong(settings: &[(&str, &str)]) -> Vec<&'static str> {
+        read(settings).err().unwrap_or_default().into_iter().map(|problem| problem.setting).collect()
+    }
+
+    fn valid(settings: &[(&str, &str)]) -> Config {
+        read(settings).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    const ACCESS: &str = "canary-access-key-0123456789abcdef";
+
+    #[test]
+    fn nothing_set_is_a_shared_deployment_with_the_defaults() {
+        let config = valid(&[]);
+        assert_eq!((config.rate_limit.permits, config.rate_limit.burst), (100, 100));
+        assert_eq!(config.shared_egress.len(), 1);
+        assert!(config.owner.is_none() && config.secret.is_none() && config.public_origin.is_none());
+        assert!(valid(&[("SHARED_EGRESS_IPS", "")]).shared_egress.is_empty());
+        assert_eq!(config.allowed_origins.len(), 4);
+        assert!(valid(&[("ALLOWED_ORIGINS", " ")]).allowed_origins.is_empty());
+    }
+
+    #[test]
+    fn an_owner_sets_three_secrets_or_none() {
+        let whole = [
+            ("TIDB_CLOUD_PUBLIC_KEY", "CANARY01"),
+            ("TIDB_CLOUD_PRIVATE_KEY", "canary-private-key"),
+            ("MCP_ACCESS_KEY", ACCESS),
+        ];
+        assert!(valid(&whole).owner.is_some());
+        for left_out in 0..3 {
+            let mut rest = whole.to_vec();
+            let (name, _) = rest.remove(left_out);
+            assert_eq!(wrong(&rest), [name]);
+        }
+        assert_eq!(wrong(&[whole[0], whole[1], ("MCP_ACCESS_KEY", "canary-too-short")]), ["MCP_ACCESS_KEY"]);
+        assert_eq!(wrong(&[("TIDB_CLOUD_PUBLIC_KEY", "a:b"), whole[1], whole[2]]), ["TIDB_CLOUD_PUBLIC_KEY"]);
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named_at_once_and_no_value_is() {
+        let bad = [
+            ("RATE_LIMIT_PER_MINUTE", "canary-0"),
+            ("CREDENTIAL_LIMIT_PER_MINUTE", "canary-0"),
+            ("SHARED_EGRESS_IPS", "canary"),
+            ("PUBLIC_ORIGIN", "https://canary.example/path"),
+            ("ALLOWED_ORIGINS", "https://fine.example, canary"),
+            ("ALLOWED_IPS", "canary"),
+            ("CLUSTER_ALIASES", "{\"canary\": 1}"),
+            ("TIDB_CLOUD_SANDBOX", "https://canary.example"),
+            ("MCP_SECRET", "canary"),
+            ("MCP_SECRET_PREVIOUS", "canary"),
+            ("ALLOWED_CREDENTIALS", "oauth,canary"),
+            ("TIDB_CLOUD_OAUTH_AUTHORIZE_URL", "http://canary.example"),
+        ];
+        let problems = read(&bad).err().expect("invalid");
+        let named: Vec<_> = problems.iter().map(|problem| problem.setting).collect();
+        let table = SETTINGS.iter().map(|setting| setting.name);
+        let expected: Vec<_> = table.filter(|name| bad.iter().any(|(bad, _)| bad == name)).collect();
+        assert_eq!(named, expected, "all settings that are wrong are named, in the order of the table");
+        assert!(!format!("{problems:?}").contains("canary"));
+    }
+
+    #[test]
+    fn what_is_taken_follows_from_who_deploys() {
+        let allowed = |settings: &[(&str, &str)]| {
+            let Allowed { oauth, keys, access_key } = valid(settings).allowed;
+            (oauth, keys, access_key)
+        };
+        let owner = [
+            ("TIDB_CLOUD_PUBLIC_KEY", "CANARY01"),
+            ("TIDB_CLOUD_PRIVATE_KEY", "canary-private-key"),
+            ("MCP_ACCESS_KEY", ACCESS),
+        ];
+        assert_eq!(allowed(&[]), (true, true, false));
+        assert_eq!(allowed(&owner), (true, false, true));
+        assert_eq!(allowed(&[("ALLOWED_CREDENTIALS", " keys ")]), (false, true, false));
+        let all = [owner.as_slice(), &[("ALLOWED_CREDENTIALS", "access-key,keys,oauth")]].concat();
+        assert_eq!(allowed(&all), (true, true, true));
+        for wrong_list in ["access-key", "everything", ",", "OAuth"] {
+            assert_eq!(wrong(&[("ALLOWED_CREDENTIALS", wrong_list)]), ["ALLOWED_CREDENTIALS"], "{wrong_list}");
+        }
+        assert_eq!(wrong(&[("TIDB_CLOUD_OAUTH_CLIENT_ID", "canary")]), ["TIDB_CLOUD_OAUTH_CLIENT_SECRET"]);
+        assert_eq!(valid(&[("CREDENTIAL_LIMIT_PER_MINUTE", "10")]).credential_limit.burst, 3);
+    }
+
+    #[test]
+    fn a_sandbox_is_never_public() {
+        let sandbox = ("TIDB_CLOUD_SANDBOX", "http://127.0.0.1:8788");
+        assert!(read(&[sandbox, ("PUBLIC_ORIGIN", "http://localhost:8787")]).is_ok());
+        assert_eq!(wrong(&[sandbox, ("PUBLIC_ORIGIN", "https://mcp.example.com")]), ["PUBLIC_ORIGIN"]);
+    }
+
+    #[test]
+    fn origins_compare_as_browsers_write_them() {
+        let origin = |text| Origin::parse(text).map(|origin| origin.as_str().to_owned());
+        assert_eq!(origin("HTTPS://CLAUDE.AI"), origin("https://claude.ai:443"));
+        assert_ne!(origin("https://claude.ai"), origin("http://claude.ai"));
+        assert_ne!(origin("https://claude.ai"), origin("https://claude.ai.evil.example"));
+        for garbage in
+            ["", "null", "*", "claude.ai", "file:///x", "https://a/b", "https://u@a", "https://a?b", "https://a#b"]
+        {
+            assert_eq!(origin(garbage), None, "{garbage}");
+        }
+    }
+}

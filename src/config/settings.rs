@@ -1,0 +1,249 @@
+//! The table of all settings: what each is called, what it means, and how it is read.
+
+use url::Url;
+
+use super::{Allowed, Origin, draft::Draft, list};
+use crate::{
+    base::{address::Cidr, secret::Secret},
+    port::Policy,
+    tidbcloud::{Hosts, alias::Aliases},
+};
+
+/// One row of the table.
+pub struct Setting {
+    /// Name of the variable or secret.
+    pub name: &'static str,
+    /// Whether it is set as a secret.
+    pub secret: bool,
+    /// What holds where it is unset.
+    pub unset: Unset,
+    /// What it does.
+    pub meaning: &'static str,
+    /// Reads a value; otherwise, what it must be. A rule never repeats the value.
+    pub(super) read: fn(&mut Draft, &str) -> Result<(), Rule>,
+}
+
+/// What holds where a setting is unset.
+#[derive(Clone, Copy, Debug)]
+pub enum Unset {
+    /// This value. A blank one counts as unset.
+    Value(&'static str),
+    /// This list. A blank one is a list of nothing.
+    List(&'static str),
+    /// What these words say. A blank value counts as unset.
+    Words(&'static str),
+}
+
+impl Unset {
+    /// As the documentation says it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Value(text) | Self::List(text) | Self::Words(text) => text,
+        }
+    }
+}
+
+impl Setting {
+    /// What there is to read: what is set, or what holds in place of it.
+    pub(super) fn value(&self, set: Option<String>) -> Option<String> {
+        let set = set.map(|text| text.trim().to_owned());
+        match self.unset {
+            Unset::List(list) => set.or_else(|| Some(list.to_owned())),
+            Unset::Value(value) => set.filter(|text| !text.is_empty()).or_else(|| Some(value.to_owned())),
+            Unset::Words(_) => set.filter(|text| !text.is_empty()),
+        }
+    }
+}
+
+/// What a value must be.
+type Rule = &'static str;
+
+/// The shortest access key and server secret: 32 characters of hexadecimal are 128 bits.
+const SECRET_CHARACTERS_MIN: usize = 32;
+
+/// A credential can use a quarter of its minute at once.
+const CREDENTIAL_BURST_DIVISOR: u32 = 4;
+
+/// Upper bound of a limit: a permit a minute costs 60,000,000 µs; a million a minute still leaves 60 µs each.
+const RATE_LIMIT_MAX: u32 = 1_000_000;
+
+/// Clients that run in a browser and send their own origin. It says whose page calls and opens nothing: the credential does.
+const DEFAULT_ORIGINS: &str = "https://chatgpt.com, https://claude.ai, https://claude.com, https://vscode.dev";
+
+const CIDRS: Rule = "must be CIDRs such as 192.0.2.0/24, separated by commas";
+
+/// Every setting, in the order of the documentation.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "RATE_LIMIT_PER_MINUTE",
+        secret: false,
+        unset: Unset::Value("100"),
+        meaning: "Requests a minute per client IP (IPv6: per /64), from 1 to 1000000; as many can come at once.",
+        read: |draft, text| {
+            put(&mut draft.config.rate_limit, limit(text).map(|permits| Policy::per_minute(permits, permits)))
+        },
+    },
+    Setting {
+        name: "CREDENTIAL_LIMIT_PER_MINUTE",
+        secret: false,
+        unset: Unset::Value("120"),
+        meaning: "Requests a minute per credential, whatever their addresses, from 1 to 1000000; a quarter of them can come at once.",
+        read: |draft, text| {
+            let policy = |permits: u32| Policy::per_minute(permits, permits.div_ceil(CREDENTIAL_BURST_DIVISOR));
+            put(&mut draft.config.credential_limit, limit(text).map(policy))
+        },
+    },
+    Setting {
+        name: "SHARED_EGRESS_IPS",
+        secret: false,
+        unset: Unset::List("160.79.104.0/21"),
+        meaning: "Comma-separated CIDRs that many strangers share (the default is Anthropic's published outbound range): ten times the limit per IP. Empty for none.",
+        read: |draft, text| put(&mut draft.config.shared_egress, list(text, Cidr::parse).ok_or(CIDRS)),
+    },
+    Setting {
+        name: "PUBLIC_ORIGIN",
+        secret: false,
+        unset: Unset::Words("the request's origin"),
+        meaning: "Where set, the only host that is served and the OAuth issuer, for example `https://mcp.example.com`.",
+        read: |draft, text| put(&mut draft.config.public_origin, public_origin(text).map(Some)),
+    },
+    Setting {
+        name: "ALLOWED_ORIGINS",
+        secret: false,
+        unset: Unset::List(DEFAULT_ORIGINS),
+        meaning: "Comma-separated browser origins that may call, besides the server's own and loopback ones (the default are clients that run in a browser). Empty for none.",
+        read: |draft, text| {
+            let origins = list(text, Origin::parse);
+            let rule = "must be origins such as https://app.example.com, separated by commas";
+            put(&mut draft.config.allowed_origins, origins.ok_or(rule))
+        },
+    },
+    Setting {
+        name: "ALLOWED_IPS",
+        secret: false,
+        unset: Unset::Words("all"),
+        meaning: "Comma-separated CIDRs that may call `/mcp`, whatever the credential. The consent page opens in a person's browser and is not covered.",
+        read: |draft, text| {
+            let ranges = list(text, Cidr::parse).filter(|ranges| !ranges.is_empty());
+            put(&mut draft.config.allowed_ips, ranges.map(Some).ok_or(CIDRS))
+        },
+    },
+    Setting {
+        name: "ALLOWED_CREDENTIALS",
+        secret: false,
+        unset: Unset::Words("`oauth,keys`; with an access key `oauth,access-key`"),
+        meaning: "Which kinds of credential are taken, of `oauth`, `keys` and `access-key`. Without `oauth` its routes do not exist.",
+        read: |draft, text| put(&mut draft.allowed, Allowed::parse(text).map(Some).ok_or(Allowed::RULE)),
+    },
+    Setting {
+        name: "CLUSTER_ALIASES",
+        secret: false,
+        unset: Unset::Words("`{}`"),
+        meaning: "Short names for clusters: a JSON object of alias to cluster id, for example `{\"prod\": \"1379661944646413143\"}`.",
+        read: |draft, text| put(&mut draft.config.aliases, Aliases::parse_json(text)),
+    },
+    Setting {
+        name: "TIDB_CLOUD_SANDBOX",
+        secret: false,
+        unset: Unset::Words("unset"),
+        meaning: "Address of a sandbox, for example `http://127.0.0.1:8788`; only loopback hosts are served then.",
+        read: |draft, text| {
+            draft.has_sandbox = true;
+            put(&mut draft.config.hosts, sandbox(text))
+        },
+    },
+    Setting {
+        name: "TIDB_CLOUD_PUBLIC_KEY",
+        secret: true,
+        unset: Unset::Words("unset"),
+        meaning: "With the next two: the owner's own deployment. All three or none.",
+        read: |draft, text| put(&mut draft.public_key, Ok(Some(text.to_owned()))),
+    },
+    Setting {
+        name: "TIDB_CLOUD_PRIVATE_KEY",
+        secret: true,
+        unset: Unset::Words("unset"),
+        meaning: "See above.",
+        read: |draft, text| put(&mut draft.private_key, Ok(Some(text.to_owned()))),
+    },
+    Setting {
+        name: "MCP_ACCESS_KEY",
+        secret: true,
+        unset: Unset::Words("unset"),
+        meaning: "What the owner's clients send as `Authorization: Bearer`; at least 32 characters.",
+        read: |draft, text| {
+            draft.access_key = Some(text.to_owned());
+            long_enough(text).map(drop)
+        },
+    },
+    Setting {
+        name: "MCP_SECRET",
+        secret: true,
+        unset: Unset::Words("made once and kept by a Durable Object"),
+        meaning: "What SQL passwords are derived from and grants are sealed with; at least 32 characters.",
+        read: |draft, text| put(&mut draft.config.secret, long_enough(text).map(Some)),
+    },
+    Setting {
+        name: "MCP_SECRET_PREVIOUS",
+        secret: true,
+        unset: Unset::Words("unset"),
+        meaning: "The `MCP_SECRET` before this one: it opens grants and client ids that it sealed, and never seals.",
+        read: |draft, text| put(&mut draft.config.previous_secret, long_enough(text).map(Some)),
+    },
+    Setting {
+        name: "TIDB_CLOUD_OAUTH_CLIENT_ID",
+        secret: false,
+        unset: Unset::Words("unset"),
+        meaning: "TiDB Cloud's own OAuth, for a deployment that is a registered client: people then sign in there in place of giving keys.",
+        read: |draft, text| put(&mut draft.oauth_id, Ok(Some(text.to_owned()))),
+    },
+    Setting {
+        name: "TIDB_CLOUD_OAUTH_CLIENT_SECRET",
+        secret: true,
+        unset: Unset::Words("unset"),
+        meaning: "Belongs to the one above: both or neither.",
+        read: |draft, text| put(&mut draft.oauth_secret, Ok(Some(text.to_owned()))),
+    },
+    Setting {
+        name: "TIDB_CLOUD_OAUTH_AUTHORIZE_URL",
+        secret: false,
+        unset: Unset::Words("unset"),
+        meaning: "The page of TiDB Cloud's authorization code flow, which is not published: where set, people are sent there; otherwise they type a code (device flow).",
+        read: |draft, text| put(&mut draft.oauth_authorize_url, authorize_url(text).map(Some)),
+    },
+];
+
+/// Fills a field with what was read.
+fn put<T>(field: &mut T, read: Result<T, Rule>) -> Result<(), Rule> {
+    *field = read?;
+    Ok(())
+}
+
+fn limit(text: &str) -> Result<u32, Rule> {
+    let number = text.parse().ok().filter(|number| (1..=RATE_LIMIT_MAX).contains(number));
+    number.ok_or("must be a whole number from 1 to 1000000")
+}
+
+fn public_origin(text: &str) -> Result<Origin, Rule> {
+    let origin = Origin::parse(text).filter(|origin| origin.as_str().starts_with("https:") || origin.is_loopback());
+    origin.ok_or("must be an origin such as https://mcp.example.com, without a path")
+}
+
+fn sandbox(text: &str) -> Result<Hosts, Rule> {
+    let loopback = Origin::parse(text).filter(Origin::is_loopback);
+    let hosts = loopback.and_then(|origin| Hosts::sandbox(origin.as_str()).ok());
+    hosts.ok_or("must be a loopback address such as http://127.0.0.1:8788")
+}
+
+fn authorize_url(text: &str) -> Result<Url, Rule> {
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.fragment().is_none());
+    url.ok_or("must be an https address without a fragment")
+}
+
+fn long_enough(text: &str) -> Result<Secret, Rule> {
+    if text.len() >= SECRET_CHARACTERS_MIN && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(Secret::new(text))
+    } else {
+        Err("must be at least 32 visible ASCII characters")
+    }
+}
