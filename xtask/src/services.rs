@@ -257,8 +257,8 @@ mod tests {
 
     #[test]
     fn a_worker_that_is_built_already_is_configured_as_the_deployed_one_but_builds_nothing() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let own = fs::read_to_string(root.join("wrangler.toml")).expect("wrangler.toml");
+        let package = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo"));
+        let own = fs::read_to_string(package.join("../wrangler.toml")).expect("wrangler.toml");
         let made =
             configuration(Path::new("/checkout"), &own, Path::new("/a/worker/index.js"), "LIMIT = 5").expect("a text");
         let added = ["main = \"/a/worker/index.js\"", "directory = \"/checkout/static\"", "[vars]", "LIMIT = 5"];
