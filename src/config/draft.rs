@@ -3,11 +3,7 @@
 use url::Url;
 
 use super::{Allowed, Config, OAuthClient, Owner, Problem};
-use crate::{
-    base::secret::Secret,
-    port::Policy,
-    tidbcloud::{ApiKey, Hosts, alias::Aliases},
-};
+use crate::{base::secret::Secret, tidbcloud::ApiKey};
 
 /// What was read so far.
 pub(super) struct Draft {
@@ -25,25 +21,10 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Nothing yet. What has a value where it is unset gets it from its row.
+    /// Nothing yet.
     pub(super) fn new() -> Self {
-        let config = Config {
-            rate_limit: Policy::per_minute(1, 1),
-            credential_limit: Policy::per_minute(1, 1),
-            shared_egress: Vec::new(),
-            public_origin: None,
-            allowed_origins: Vec::new(),
-            allowed_ips: None,
-            allowed: Allowed::unset(false),
-            aliases: Aliases::default(),
-            hosts: Hosts::real(),
-            owner: None,
-            secret: None,
-            previous_secret: None,
-            tidb_cloud_oauth: None,
-        };
         Self {
-            config,
+            config: Config::unset(),
             allowed: None,
             has_sandbox: false,
             public_key: None,

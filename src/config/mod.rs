@@ -107,6 +107,25 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where every reader begins. What has a value where it is unset gets it from its row.
+    fn unset() -> Self {
+        Self {
+            rate_limit: Policy::per_minute(1, 1),
+            credential_limit: Policy::per_minute(1, 1),
+            shared_egress: Vec::new(),
+            public_origin: None,
+            allowed_origins: Vec::new(),
+            allowed_ips: None,
+            allowed: Allowed::unset(false),
+            aliases: Aliases::default(),
+            hosts: Hosts::real(),
+            owner: None,
+            secret: None,
+            previous_secret: None,
+            tidb_cloud_oauth: None,
+        }
+    }
+
     /// Reads all settings. `read` gives the value of a variable or secret; a blank one counts as unset, except where the
     /// table says that it means none.
     ///
