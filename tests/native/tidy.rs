@@ -88,8 +88,9 @@ fn the_arrows_run_one_way() {
         if matches!(module, "lib" | "edge") || for_tests {
             continue;
         }
-        let (_, allowed) =
-            ARROWS.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("{module} has no arrows"));
+        let (_, allowed) = ARROWS.iter().find(|(name, _)| *name == module).unwrap_or_else(|| {
+            panic!("{module} is not in ARROWS (tests/native/tidy.rs): say there what it may import")
+        });
         let code: String =
             text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
         for import in imports(&code) {
@@ -103,7 +104,7 @@ fn the_arrows_run_one_way() {
             assert!(!code.contains(word), "{relative} says {word}: {why}");
         }
     }
-    assert!(checked > 20, "the test saw only {checked} imports");
+    assert!(checked > 0, "the test saw no import in {}: it looks in the wrong place", root.display());
 }
 
 #[test]
@@ -115,7 +116,12 @@ fn the_protocol_knows_no_database_and_the_client_no_protocol() {
                 let line_of_code = line.to_lowercase();
                 let comment = line.trim_start().starts_with("//");
                 for word in words {
-                    assert!(comment || !line_of_code.contains(word), "{}:{}: {line}", path.display(), number + 1);
+                    assert!(
+                        comment || !line_of_code.contains(word),
+                        "{}:{}: {folder} does not know of {word}: {line}",
+                        path.display(),
+                        number + 1
+                    );
                 }
             }
         }
@@ -130,10 +136,14 @@ fn no_place_of_a_checkout_is_compiled_in() {
     for folder in ["src", "sandbox/src", "sandbox/tests", "xtask/src", "tests"] {
         for (path, text) in sources(&root.join(folder)) {
             for name in ["MANIFEST_DIR", "MANIFEST_PATH", "TARGET_TMPDIR", "WORKSPACE_DIR"] {
-                assert!(!text.contains(&format!("env!(\"CARGO_{name}\")")), "{}: CARGO_{name}", path.display());
+                assert!(
+                    !text.contains(&format!("env!(\"CARGO_{name}\")")),
+                    "{}: CARGO_{name} is of where it was compiled, which may have moved",
+                    path.display()
+                );
             }
             seen += 1;
         }
     }
-    assert!(seen > 150, "{seen} files");
+    assert!(seen > 0, "the test saw no file in {}: it looks in the wrong place", root.display());
 }

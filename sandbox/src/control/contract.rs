@@ -353,10 +353,10 @@ fn text_rules(schema: &Schema, text: &str) -> Result<(), String> {
             schema.max_length.unwrap_or(usize::MAX)
         ));
     }
-    if let Some(pattern) = &schema.pattern {
-        if !is_match(pattern, text)? {
-            return Err(format!("does not match {pattern}"));
-        }
+    if let Some(pattern) = &schema.pattern
+        && !is_match(pattern, text)?
+    {
+        return Err(format!("does not match {pattern}"));
     }
     if schema.format.as_deref() == Some("date-time") && OffsetDateTime::parse(text, &Rfc3339).is_err() {
         return Err("is not an RFC 3339 time".to_owned());

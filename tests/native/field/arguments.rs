@@ -49,7 +49,7 @@ fn fld_001_a_tool_without_arguments_has_properties() {
     let answer = Native::new().send(list()).json();
     let tools = answer["result"]["tools"].as_array().expect("tools");
     for tool in tools {
-        assert!(tool["inputSchema"]["properties"].is_object(), "{tool}");
+        assert!(tool["inputSchema"]["properties"].is_object(), "a tool without arguments has empty properties: {tool}");
     }
     let regions = tools.iter().find(|tool| tool["name"] == "tidbcloud_list_regions").expect("the tool");
     assert_eq!(regions["inputSchema"], json!({"type": "object", "properties": {}, "additionalProperties": false}));
@@ -59,10 +59,14 @@ fn fld_001_a_tool_without_arguments_has_properties() {
 fn fld_002_every_argument_has_one_type() {
     const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
     for (name, argument, schema, _) in every_argument() {
-        assert!(schema["type"].as_str().is_some_and(|kind| TYPES.contains(&kind)), "{name} {argument}: {schema}");
+        let one = schema["type"].as_str().is_some_and(|kind| TYPES.contains(&kind));
+        assert!(one, "{name}: `{argument}` has one type, of {TYPES:?}: {schema}");
         let text = schema.to_string();
         for word in ["anyOf", "oneOf", "allOf", "$ref", "const", "null"] {
-            assert!(!text.contains(&format!("\"{word}\"")), "{name} {argument}: {schema}");
+            assert!(
+                !text.contains(&format!("\"{word}\"")),
+                "{name}: some hosts refuse {word} in `{argument}`: {schema}"
+            );
         }
     }
     let (.., sql, _) = every_argument()
@@ -194,15 +198,27 @@ fn fld_007_nothing_is_nothing_for_every_argument() {
                 with[argument] = nothing.clone();
                 let mut without = required.as_object().expect("an object").clone();
                 without.remove(argument);
-                assert_eq!(settled(name, &with), settled(name, &Value::Object(without)), "{name} {argument} {nothing}");
+                assert_eq!(
+                    settled(name, &with),
+                    settled(name, &Value::Object(without)),
+                    "{name}: `{argument}` as {nothing} is as good as left out"
+                );
                 if required.get(argument).is_some() {
                     server.world.sent.take();
                     let error = call(&mut server, name, with)["error"].clone();
-                    assert_eq!(error["code"], "INVALID_ARGUMENT", "{name} {argument}");
-                    assert_eq!(error["message"], format!("`{argument}` is missing."), "{name}");
+                    assert_eq!(error["code"], "INVALID_ARGUMENT", "{name} needs `{argument}`, and says so: {error}");
+                    let message = format!("`{argument}` is missing.");
+                    assert_eq!(error["message"], message, "{name}: what is missing is named first (left)");
                     let hint = error["hint"].as_str().expect("a hint");
-                    assert!(hint.starts_with(&format!("Give `{argument}` as ")), "{name}: {hint}");
-                    assert_eq!(server.world.sent.take(), [], "{name} {argument}");
+                    assert!(
+                        hint.starts_with(&format!("Give `{argument}` as ")),
+                        "{name}: the hint says how to give `{argument}`: {hint}"
+                    );
+                    assert_eq!(
+                        server.world.sent.take(),
+                        [],
+                        "{name}: without `{argument}` nothing is asked of TiDB Cloud"
+                    );
                 }
             }
         }
@@ -288,7 +304,11 @@ fn fld_009_what_a_workflow_product_adds_is_dropped() {
     for (name, required, _) in arguments() {
         let mut with = required.clone();
         with.as_object_mut().expect("an object").extend(added.as_object().expect("an object").clone());
-        assert_eq!(settled(name, &with), settled(name, &required), "{name}");
+        assert_eq!(
+            settled(name, &with),
+            settled(name, &required),
+            "{name}: what workflow products add to arguments is dropped (left)"
+        );
         // Their neighbours are refused by name.
         for near in
             ["toolcallid", "tool_call_id", "SessionId", "session", "chat_input", "actions", "brnch", "Cluster", "id"]
@@ -298,10 +318,14 @@ fn fld_009_what_a_workflow_product_adds_is_dropped() {
                 arguments[near] = value;
                 server.world.sent.take();
                 let error = call(&mut server, name, arguments)["error"].clone();
-                assert_eq!(error["code"], "INVALID_ARGUMENT", "{name} {near}");
+                assert_eq!(error["code"], "INVALID_ARGUMENT", "{name} has no argument `{near}`, and says so");
                 let message = error["message"].as_str().expect("a message");
-                assert!(message.contains(&format!("`{near}`")), "{name}: {message}");
-                assert_eq!(server.world.sent.take(), [], "{name} {near}");
+                assert!(message.contains(&format!("`{near}`")), "{name}: the refusal names `{near}`: {message}");
+                assert_eq!(
+                    server.world.sent.take(),
+                    [],
+                    "{name}: a call with the unknown argument `{near}` asks TiDB Cloud nothing"
+                );
             }
         }
     }

@@ -82,12 +82,22 @@ fn every_tool_answers_with_one_document_between_two_lines_that_nobody_can_guess(
         );
         let (word, text) = fence(&result);
         assert!(word.len() >= 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit()), "128 bits: {word}");
-        assert!(words.insert(word.to_owned()), "{name}: a word of another result");
-        assert!(!text.contains(word) && !holds_hidden(text), "{name}: {text}");
-        assert_eq!(fenced(&result), result["structuredContent"], "{name}");
+        assert!(
+            words.insert(word.to_owned()),
+            "{name}: each result has a word of its own, and {word} was there before"
+        );
+        assert!(
+            !text.contains(word) && !holds_hidden(text),
+            "{name}: the data holds neither the word around it nor what is not seen: {text}"
+        );
+        assert_eq!(
+            fenced(&result),
+            result["structuredContent"],
+            "{name}: the text says what the structured content says"
+        );
         let blocks = result["content"].as_array().expect("content");
         let more = result["content"].to_string().len() - json!([blocks[1]]).to_string().len();
-        assert!(more <= FENCE_BYTES_MAX, "{name}: {more} bytes");
+        assert!(more <= FENCE_BYTES_MAX, "{name}: the lines around the data take {more} bytes, of {FENCE_BYTES_MAX}");
         server.advance(20);
     }
 }

@@ -19,7 +19,7 @@ fn call(server: &mut Native, name: &str, arguments: &Value) -> (String, String, 
     server.advance(1);
     server.world.sent.take();
     let answer = server.send(tool(name, arguments.clone()));
-    assert_eq!(answer.status, 200, "{name} {arguments}");
+    assert_eq!(answer.status, 200, "{name} {arguments}: a call is answered with a result, errors too");
     let answer = answer.json();
     let error = &answer["result"]["structuredContent"]["error"];
     let text = |member: &str| error[member].as_str().unwrap_or_default().to_owned();
@@ -59,7 +59,12 @@ fn sec_001_a_cluster_has_one_id() {
         for (tool, mut arguments) in tools_with("cluster") {
             arguments["cluster"] = json!(id);
             let (code, message, sent) = call(&mut server, tool, &arguments);
-            assert_eq!((code.as_str(), sent.len()), ("INVALID_ARGUMENT", 0), "{tool} {id}");
+            let refused = (code.as_str(), sent.len());
+            assert_eq!(
+                refused,
+                ("INVALID_ARGUMENT", 0),
+                "{tool}: {id:?} is no cluster's id, and nothing is asked for it"
+            );
             assert!(message.starts_with("`cluster`: "), "{message}");
         }
     }
@@ -86,9 +91,12 @@ fn sec_001_no_padding_and_no_case_opens_the_system_schema() {
             for (tool, mut arguments) in tools_with("database") {
                 arguments["database"] = json!(format!("{before}{name}{after}"));
                 let (code, message, sent) = call(&mut server, tool, &arguments);
-                assert_eq!(code, "INVALID_ARGUMENT", "{tool} {arguments}");
+                assert_eq!(
+                    code, "INVALID_ARGUMENT",
+                    "{tool}: no padding and no case opens the system schema: {arguments}"
+                );
                 assert!(message.starts_with("`database`: "), "{message}");
-                assert_eq!(sent, [], "{tool} {arguments}");
+                assert_eq!(sent, [], "{tool}: what is refused is not sent: {arguments}");
             }
         }
     }
@@ -122,11 +130,18 @@ fn sec_001_whatever_an_argument_says_what_is_sent_means_what_was_checked() {
                 }
                 let (_, message, sent) = call(&mut server.borrow_mut(), tool, &arguments);
                 for (target, what) in sent {
-                    prop_assert!(is_plain(&target), "{} {}: {}", tool, arguments, target);
+                    prop_assert!(is_plain(&target), "{tool} {arguments}: a segment of {target} means more than itself");
                     // A database is selected as it was given, or not at all.
                     let meant = if tool == "show_tables" { "" } else { arguments["database"].as_str().unwrap_or("") };
                     let selected = header(&what, "tidb-database").unwrap_or(meant);
-                    prop_assert_eq!(selected, meant, "{} {}: {}", tool, arguments, message);
+                    prop_assert_eq!(
+                        selected,
+                        meant,
+                        "{} {}: another database is selected than was checked; {}",
+                        tool,
+                        arguments,
+                        message
+                    );
                 }
             }
         }

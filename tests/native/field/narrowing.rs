@@ -74,7 +74,8 @@ fn sec_003_an_organization_beside_a_fixed_cluster_is_refused() {
     let at = |id: &str| format!("?cluster={id}");
     for query in ["?cluster=twin-db".to_owned(), at(&mine), at(&twin)] {
         for tool in listed(&mut server, &token, &query)["tools"].as_array().expect("tools") {
-            assert!(tool["inputSchema"]["properties"].get("organization").is_none(), "{query} {tool}");
+            let asks = tool["inputSchema"]["properties"].get("organization").is_some();
+            assert!(!asks, "{query} fixes a cluster, so no tool asks for an organization; this one does: {tool}");
         }
         for organization in ["labs", "shops", "nobody"] {
             let arguments = json!({"organization": organization});
@@ -207,17 +208,24 @@ fn attack(server: &mut Native, estate: &Estate, (query, at): (&str, usize), tool
             let place = format!("{query} {tool} {arguments}");
             for (target, what) in server.world.sent.take() {
                 let (of, on, user) = named(&target, &what);
-                assert!(of.is_none_or(|id| id == *cluster), "{place}: {target}");
-                assert!(!on_branch || on.is_none_or(|id| id == *branch), "{place}: {target}");
-                assert!(user.is_none_or(|prefix| prefixes.contains(&prefix)), "{place}: {target}");
+                assert!(of.is_none_or(|id| id == *cluster), "{place} left the fixed cluster: it asked for {target}");
+                assert!(
+                    !on_branch || on.is_none_or(|id| id == *branch),
+                    "{place} left the fixed branch: it asked for {target}"
+                );
+                assert!(
+                    user.is_none_or(|prefix| prefixes.contains(&prefix)),
+                    "{place} ran SQL as a user of another cluster: {target}"
+                );
                 // What is made may be called anything, and a statement may name any database of its cluster.
                 let free = ["userName", "displayName"].contains(&name) || target.ends_with("/sql");
-                assert!(free || estate.foreign_in(body(&what)).is_none(), "{place}: {target} {what}");
+                let clean = free || estate.foreign_in(body(&what)).is_none();
+                assert!(clean, "{place} sent what names another cluster or branch: {target} {what}");
             }
             // An error may repeat what was said.
             let said = value.as_str().filter(|text| !text.is_empty()).unwrap_or("\0");
             let told = String::from_utf8_lossy(&answer.body).replace(said, "");
-            assert_eq!(estate.foreign_in(&told), None, "{place}: {told}");
+            assert_eq!(estate.foreign_in(&told), None, "{place} told of what the address does not fix: {told}");
         }
     }
 }
@@ -247,10 +255,13 @@ fn sec_003_no_argument_of_any_tool_leaves_a_fixed_cluster() {
     for (id, item) in &before {
         let now = &after[id];
         let same = if is_fixed(&json!(id)) { item["displayName"] == now["displayName"] } else { item == now };
-        assert!(same, "{item} became {now}");
+        assert!(same, "calls at fixed addresses changed something beside what those fix: {item} became {now}");
     }
     let made = after.iter().filter(|(id, _)| !before.contains_key(*id));
-    assert!(made.into_iter().all(|(_, item)| is_fixed(&item["clusterId"])), "{after:?}");
+    assert!(
+        made.into_iter().all(|(_, item)| is_fixed(&item["clusterId"])),
+        "calls at fixed addresses made something beside what those fix: {after:?}"
+    );
     let token = connect(&mut server, "tidb:read");
     for ((cluster, _), alias) in estate.fixed.iter().zip(["gamma", "delta"]) {
         let arguments = json!({ "cluster": cluster });
@@ -356,7 +367,12 @@ fn sec_004_a_label_takes_no_other_clusters_name() {
     {
         for word in ["payments", "shop"] {
             arguments["cluster"] = json!(word);
-            assert_eq!(code(&call(&mut server, &token, "", tool, &arguments)), "AMBIGUOUS_NAME", "{tool} {word}");
+            let answer = call(&mut server, &token, "", tool, &arguments);
+            assert_eq!(
+                code(&answer),
+                "AMBIGUOUS_NAME",
+                "{tool}: `{word}` is the name of one cluster and the label of another"
+            );
             let members: Map<String, Value> = arguments.as_object().expect("an object").clone();
             let rest: Map<String, Value> = members.into_iter().filter(|(name, _)| name != "cluster").collect();
             if tool != "tidbcloud_update_cluster" {

@@ -159,9 +159,13 @@ fn tdb_002_what_can_be_no_name_is_refused_before_any_request() {
         arguments[argument] = json!(name);
         server.world.sent.take();
         let error = call(&mut server, tool, &arguments)["error"].clone();
-        assert_eq!(error["code"], json!("INVALID_ARGUMENT"), "{tool} {argument} {name:?}: {error}");
+        assert_eq!(
+            error["code"],
+            json!("INVALID_ARGUMENT"),
+            "{tool}: {name:?} is no name, so `{argument}` is refused: {error}"
+        );
         assert!(error["message"].as_str().is_some_and(|text| text.starts_with(&format!("`{argument}`: "))), "{error}");
-        assert_eq!(server.world.sent.take(), [], "{tool} {argument} {name:?}");
+        assert_eq!(server.world.sent.take(), [], "{tool}: what is refused is not sent: {argument} {name:?}");
     };
     for (tool, required, optional) in arguments() {
         for argument in ["branch", "parent"] {
