@@ -8,6 +8,7 @@
 //!   auth                 API keys by HTTP Digest, bearer tokens, and who watches over keys
 //!   service              what differs between the APIs, as data
 //! oauth                  TiDB Cloud's own authorization server
+//! cause                  a failure and its causes, as one line of the log
 //! units alias tolerant   ids and names; short names for clusters; how fields are read
 //! ```
 //!
@@ -17,6 +18,7 @@
 
 pub mod alias;
 mod auth;
+mod cause;
 mod cloud;
 mod database;
 mod iam;
@@ -59,7 +61,7 @@ pub use self::{
         regions::Region,
     },
     transport::{
-        error::{Answer, ApiError, CheckFailure},
+        error::{Answer, ApiError, CheckFailure, Misread},
         hosts::Hosts,
         memory::Memory,
     },

@@ -6,7 +6,7 @@
 //! which differs from RFC 8628 in one thing: bodies are JSON, not forms. Refreshing and the
 //! authorization code grant are guesses, made of the same address and RFC 6749 and 7636; where its page is, is not published.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use url::Url;
 use super::{
     Answer, ApiError, Hosts,
     auth::bearer::{is_subject, is_token},
+    cause::{self, Link},
     service::OAUTH,
     tolerant::{filled, integer},
     transport::{
@@ -131,23 +132,55 @@ pub enum OAuthError {
     Api(ApiError),
 }
 
-impl fmt::Display for OAuthError {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl OAuthError {
+    /// The failure and its causes in one line of the log, as [`ApiError::chain`] gives it.
+    pub fn chain(&self) -> String {
+        cause::chain(self)
+    }
+
+    /// What happened, without anything that others wrote.
+    fn words(&self) -> &'static str {
         match self {
-            Self::Pending => to.write_str("the person has not answered yet"),
-            Self::SlowDown => to.write_str("the person has not answered yet, and is to be asked for less often"),
-            Self::Denied => to.write_str("the person did not allow it"),
-            Self::Expired => to.write_str("the person did not answer in time"),
-            Self::Refused(Answer { status, code, .. }) => {
-                let code = code.as_deref().unwrap_or("no code");
-                write!(to, "TiDB Cloud's authorization server refused the request (HTTP {status}: {code})")
-            }
-            Self::Api(error) => error.fmt(to),
+            Self::Pending => "the person has not answered yet",
+            Self::SlowDown => "the person has not answered yet, and is to be asked for less often",
+            Self::Denied => "the person did not allow it",
+            Self::Expired => "the person did not answer in time",
+            Self::Refused(_) => "TiDB Cloud's authorization server refused the request",
+            Self::Api(_) => "TiDB Cloud's authorization server failed",
         }
     }
 }
 
-impl std::error::Error for OAuthError {}
+impl Link for OAuthError {
+    fn link(&self) -> String {
+        match self {
+            Self::Refused(Answer { status, .. }) => format!("{} (HTTP {status})", self.words()),
+            Self::Api(error) => error.link(),
+            _ => self.words().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for OAuthError {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(Answer { status, code, .. }) => {
+                write!(to, "{} (HTTP {status}: {})", self.words(), code.as_deref().unwrap_or("no code"))
+            }
+            Self::Api(error) => error.fmt(to),
+            _ => to.write_str(self.words()),
+        }
+    }
+}
+
+impl Error for OAuthError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Api(error) => error.source(),
+            _ => None,
+        }
+    }
+}
 
 impl From<ApiError> for OAuthError {
     fn from(error: ApiError) -> Self {
@@ -402,7 +435,10 @@ mod tests {
     use super::*;
     use crate::{
         port::FetchError,
-        tidbcloud::fake::{Fake, NO_LOG, ok, status},
+        tidbcloud::{
+            Misread,
+            fake::{Fake, NO_LOG, ok, status},
+        },
     };
 
     const CLIENT_SECRET: &str = "canary-client-secret";
@@ -560,7 +596,7 @@ mod tests {
                 ok(json!({ "access_token": "a", "token_type": "mac" })),
                 ApiError::Unexpected("a token that is no bearer token"),
             ),
-            (ok(json!({})), ApiError::Unreadable { status: 200 }),
+            (ok(json!({})), ApiError::Unreadable { status: 200, cause: Misread::new("another shape at ``") }),
             (Err(FetchError::Timeout), ApiError::Timeout),
             (Err(FetchError::TooLarge), ApiError::TooLarge),
         ] {

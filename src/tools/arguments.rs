@@ -143,7 +143,7 @@ pub(super) fn read<T: DeserializeOwned>(tool: &str, arguments: Map<String, Value
     let schema = super::input_schema(tool).unwrap_or(&Value::Null);
     check(schema, &arguments)?;
     json::from_value(Value::Object(arguments)).map_err(|error| match error {
-        Unread::Shape { path, problem } => against_rule(schema, &path, &problem),
+        Unread::Shape { path, problem, .. } => against_rule(schema, &path, &problem),
         Unread::Syntax(error) => against_rule(schema, "", &error.to_string()),
     })
 }

@@ -1,8 +1,12 @@
 //! Why a statement gave no rows.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
-use crate::tidbcloud::{ApiError, transport::retry::Passing};
+use crate::tidbcloud::{
+    ApiError,
+    cause::{self, Link},
+    transport::retry::Passing,
+};
 
 /// Errors after which a read can be sent again: deadlock (1213), write conflict (8022, 9007), and storage or placement
 /// servers that are busy or out of reach (9001 to 9005). TiDB, "Error Codes and Troubleshooting".
@@ -32,7 +36,7 @@ pub enum SqlFailure {
     /// A managed user cannot be made with this API key, or not here. The caller's own SQL user is the way out.
     NoManagedUser {
         /// What TiDB Cloud said.
-        why: String,
+        cause: ApiError,
     },
     /// The branch was made before the managed users of its parent, and TiDB Cloud offers no call that creates a user on
     /// a branch. Resetting the branch from its parent mends it, and so does the caller's own SQL user.
@@ -71,6 +75,41 @@ impl From<ApiError> for SqlFailure {
     }
 }
 
+impl SqlFailure {
+    /// The failure and its causes in one line of the log, as [`ApiError::chain`] gives it.
+    pub fn chain(&self) -> String {
+        cause::chain(self)
+    }
+
+    /// What happened, without anything that others wrote.
+    fn words(&self) -> &'static str {
+        match self {
+            Self::Api(_) => "TiDB Cloud failed, or its gateway",
+            Self::Sql { .. } => "the database refused the statement",
+            Self::NotReady { lacks: None, .. } => "the instance is not active",
+            Self::NotReady { lacks: Some(_), .. } => "the instance is not complete",
+            Self::EndpointDisabled => "the public endpoint of the instance is disabled",
+            Self::NoManagedUser { .. } => "no SQL user can be made",
+            Self::BranchOlderThanItsUsers => "the branch is older than the SQL users of its parent",
+            Self::OwnLoginRefused => "the database refuses the SQL user that came with the request",
+            Self::LoginNotYet => "the SQL user was made and does not work yet",
+            Self::OutcomeUnknown { .. } => "the statement may or may not have taken effect",
+        }
+    }
+}
+
+impl Link for SqlFailure {
+    fn link(&self) -> String {
+        let words = self.words();
+        match self {
+            Self::Api(error) => error.link(),
+            Self::Sql { code: Some(code), .. } => format!("{words} ({code})"),
+            Self::NotReady { lacks: Some(lacks), .. } => format!("{words}: it lacks {lacks}"),
+            _ => words.to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for SqlFailure {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -79,14 +118,18 @@ impl fmt::Display for SqlFailure {
             Self::Sql { code: None, message } => write!(to, "the database says: {message}"),
             Self::NotReady { state, lacks: None } => write!(to, "the instance is {state}"),
             Self::NotReady { state, lacks: Some(lacks) } => write!(to, "the instance is {state} without {lacks}"),
-            Self::EndpointDisabled => to.write_str("the public endpoint of the instance is disabled"),
-            Self::NoManagedUser { why } => write!(to, "no SQL user can be made: {why}"),
-            Self::BranchOlderThanItsUsers => to.write_str("the branch is older than the SQL users of its parent"),
-            Self::OwnLoginRefused => to.write_str("the database refuses the SQL user that came with the request"),
-            Self::LoginNotYet => to.write_str("the SQL user was made and does not work yet"),
-            Self::OutcomeUnknown { cause } => write!(to, "the statement may or may not have taken effect: {cause}"),
+            _ => to.write_str(self.words()),
         }
     }
 }
 
-impl std::error::Error for SqlFailure {}
+impl Error for SqlFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Api(error) => error.source(),
+            Self::NoManagedUser { cause } => Some(cause),
+            Self::OutcomeUnknown { cause } => Some(cause.as_ref()),
+            _ => None,
+        }
+    }
+}

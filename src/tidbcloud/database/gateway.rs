@@ -162,7 +162,7 @@ impl Databases<'_> {
             Unread::TooLong => ApiError::TooLarge,
             Unread::Malformed(expected) => {
                 let problem = format!("not there: {expected}");
-                unreadable(self.cloud.sender.log, "POST /v1beta/sql", status, &problem)
+                unreadable(self.cloud.sender.log, "POST /v1beta/sql", status, problem)
             }
         };
         Failed { error, maybe_done: true }

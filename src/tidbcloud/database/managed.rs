@@ -16,7 +16,7 @@ use crate::{
         managed_name::{CLASSES, HASH_BYTES, START},
         secret::Secret,
     },
-    tidbcloud::{ApiError, Authenticator, ClusterId, SqlRole, Target, transport::redact::presentable},
+    tidbcloud::{ApiError, Authenticator, ClusterId, SqlRole, Target},
 };
 
 /// The characters of passwords: 24 + 24 letters and 8 digits without `I`, `O`, `l`, `o`, `0` and `1`, which look like
@@ -107,8 +107,8 @@ impl Databases<'_> {
         match repaired {
             // Logging in shows whether it happened.
             Ok(()) | Err(ApiError::OutcomeUnknown { .. }) => Ok(()),
-            Err(error @ (ApiError::Forbidden(_) | ApiError::NotOffered(_) | ApiError::NotFound(_))) => {
-                Err(SqlFailure::NoManagedUser { why: presentable(&error.to_string(), 300, &[]) })
+            Err(cause @ (ApiError::Forbidden(_) | ApiError::NotOffered(_) | ApiError::NotFound(_))) => {
+                Err(SqlFailure::NoManagedUser { cause })
             }
             Err(error) => Err(SqlFailure::Api(error)),
         }

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::error::ApiError;
+use super::error::{ApiError, Misread};
 use crate::{
     base::{
         http::Response,
@@ -19,17 +19,20 @@ pub(crate) fn read_answer<T: DeserializeOwned>(
     response: &Response,
 ) -> Result<T, ApiError> {
     json::read(&response.body).map_err(|error| {
-        // What was read is not repeated.
-        let place = match error {
-            Unread::Syntax(error) => format!("no JSON at line {} column {}", error.line(), error.column()),
-            Unread::Shape { path, .. } => format!("another shape at `{}`", path.chars().take(100).collect::<String>()),
-        };
-        unreadable(log, operation, response.status, &place)
+        unreadable(
+            log,
+            operation,
+            response.status,
+            match error {
+                Unread::Syntax(error) => format!("no JSON at line {} column {}", error.line(), error.column()),
+                Unread::Shape { place, .. } => format!("another shape at `{place}`"),
+            },
+        )
     })
 }
 
 /// Logs that an answer could not be read, and where, without any of it.
-pub(crate) fn unreadable(log: RequestLog<'_>, operation: &str, status: u16, problem: &str) -> ApiError {
+pub(crate) fn unreadable(log: RequestLog<'_>, operation: &str, status: u16, problem: String) -> ApiError {
     log.event("unreadable_answer", json!({ "operation": operation, "status": status, "problem": problem }));
-    ApiError::Unreadable { status }
+    ApiError::Unreadable { status, cause: Misread::new(problem) }
 }

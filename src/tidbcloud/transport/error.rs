@@ -1,11 +1,15 @@
 //! Why a call to the TiDB Cloud API failed, and who would have to change something.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use super::retry::Passing;
 use crate::{
     port::FetchError,
-    tidbcloud::{auth::witness::NotTried, units::Malformed},
+    tidbcloud::{
+        auth::witness::NotTried,
+        cause::{self, Link},
+        units::Malformed,
+    },
 };
 
 /// Why it is not known that TiDB Cloud takes somebody's credentials.
@@ -33,6 +37,25 @@ pub struct Answer {
     /// Its message: at most 200 printable characters, without secrets; empty where it said nothing readable.
     pub message: String,
 }
+
+/// Where an answer could not be read; nothing of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misread(String);
+
+impl Misread {
+    /// `place` has names of the published schema, numbers, and words of ours.
+    pub fn new(place: impl Into<String>) -> Self {
+        Self(place.into())
+    }
+}
+
+impl fmt::Display for Misread {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.0)
+    }
+}
+
+impl Error for Misread {}
 
 /// A failed call to the TiDB Cloud API. No variant holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +98,8 @@ pub enum ApiError {
     Unreadable {
         /// HTTP status.
         status: u16,
+        /// Where.
+        cause: Misread,
     },
     /// An answer longer than any legitimate one.
     TooLarge,
@@ -164,9 +189,10 @@ impl ApiError {
     }
 }
 
-impl fmt::Display for ApiError {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
+impl ApiError {
+    /// What happened, without anything that others wrote.
+    fn words(&self) -> &'static str {
+        match self {
             Self::KeyRejected(_) => "TiDB Cloud does not accept the API key",
             Self::TokenRejected(_) => "TiDB Cloud does not accept the access token",
             Self::Forbidden(_) => "these credentials may not do this",
@@ -181,15 +207,49 @@ impl fmt::Display for ApiError {
             Self::Unreachable => "the connection to TiDB Cloud failed",
             Self::Unreadable { .. } => "TiDB Cloud's answer cannot be read",
             Self::TooLarge => "TiDB Cloud's answer is too long",
-            Self::Unexpected(what) => return write!(to, "TiDB Cloud does not speak as published: {what}"),
+            Self::Unexpected(_) => "TiDB Cloud does not speak as published",
             Self::DeadlineExceeded => "the time of this call was up before the request was sent",
             Self::Exhausted => "one HTTP request may send no more requests to TiDB Cloud",
-            Self::Malformed(malformed) => return malformed.fmt(to),
+            Self::Malformed(_) => "a value of the call cannot be sent",
             Self::KeyNotTried(NotTried::Limited { .. }) => "TiDB Cloud refused this key too often lately",
             Self::KeyNotTried(NotTried::Unavailable) => "nobody could say whether this key may be tried",
-            Self::OutcomeUnknown { cause } => return write!(to, "the write may or may not have taken effect: {cause}"),
-        };
-        to.write_str(text)?;
+            Self::OutcomeUnknown { .. } => "the write may or may not have taken effect",
+        }
+    }
+
+    /// The failure and its causes in one line of the log: what happened, statuses, codes that are numbers, and places.
+    /// Nothing that TiDB Cloud, a database or a caller wrote.
+    pub fn chain(&self) -> String {
+        cause::chain(self)
+    }
+}
+
+impl Link for ApiError {
+    fn link(&self) -> String {
+        let words = self.words();
+        match self {
+            Self::Unexpected(what) => format!("{words}: {what}"),
+            Self::Malformed(malformed) => malformed.to_string(),
+            Self::Unreadable { status, .. } => format!("{words} (HTTP {status})"),
+            // Its cause says the rest.
+            Self::OutcomeUnknown { .. } => words.to_owned(),
+            _ => match self.answer() {
+                Some(Answer { status, code, .. }) => {
+                    format!("{words} (HTTP {status}{})", cause::number(code.as_deref()))
+                }
+                None => words.to_owned(),
+            },
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unexpected(what) => return write!(to, "{}: {what}", self.words()),
+            Self::Malformed(malformed) => return malformed.fmt(to),
+            _ => to.write_str(self.words())?,
+        }
         match self.answer() {
             Some(Answer { status, message, .. }) if message.is_empty() => write!(to, " (HTTP {status})"),
             Some(Answer { status, message, .. }) => write!(to, " (HTTP {status}: {message})"),
@@ -198,7 +258,15 @@ impl fmt::Display for ApiError {
     }
 }
 
-impl std::error::Error for ApiError {}
+impl Error for ApiError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::OutcomeUnknown { cause } => Some(cause.as_ref()),
+            Self::Unreadable { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}
 
 impl From<Malformed> for ApiError {
     fn from(malformed: Malformed) -> Self {

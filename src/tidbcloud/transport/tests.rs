@@ -36,7 +36,8 @@ async fn lists_are_read_to_their_end() {
 async fn reads_are_repeated_three_times_in_all() {
     let unavailable = || status(503, json!({ "code": 14, "message": "try later" }));
     let scene = Scene::warmed(vec![unavailable(), Err(FetchError::Unreachable), body_lost()]).await;
-    assert_eq!(scene.cloud().cluster(&id()).await.unwrap_err(), ApiError::Unreadable { status: 200 });
+    let broken = ApiError::Unreadable { status: 200, cause: Misread::new("no JSON at line 1 column 18") };
+    assert_eq!(scene.cloud().cluster(&id()).await.unwrap_err(), broken);
     scene.fake.then([challenge("two", false), unavailable(), unavailable(), ok(active())]);
     scene.cloud().cluster(&id()).await.unwrap();
     assert_eq!(scene.fake.lines().len(), 3 + 4);
