@@ -63,6 +63,7 @@ pub use self::{
     transport::{
         error::{Answer, ApiError, CheckFailure, Misread},
         hosts::Hosts,
+        list::{List, Listed},
         memory::Memory,
     },
     units::{

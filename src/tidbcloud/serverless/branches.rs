@@ -11,8 +11,11 @@ use crate::{
     tidbcloud::{
         ApiError, BranchId, BranchName, Cloud, ClusterId, PageToken, SqlUser, Timestamp,
         service::SERVERLESS,
-        tolerant::{filled, integer, or_default},
-        transport::{list::Page, repeat::Created},
+        tolerant::or_default,
+        transport::{
+            list::{List, Listed},
+            repeat::Created,
+        },
     },
 };
 
@@ -51,18 +54,10 @@ pub struct Branch {
 }
 
 /// A page of branches (schema `ListBranchesResponse`).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BranchList {
-    /// The branches of this page.
-    #[serde(default, deserialize_with = "or_default")]
-    pub branches: Vec<Branch>,
-    /// Where the next page starts; `None` on the last one.
-    #[serde(default, deserialize_with = "filled")]
-    pub next_page_token: Option<String>,
-    /// How many there are in all.
-    #[serde(default, deserialize_with = "integer")]
-    pub total_size: Option<u64>,
+pub type BranchList = List<Branch>;
+
+impl Listed for Branch {
+    const MEMBER: &'static str = "branches";
 }
 
 /// What a new branch is to be (`POST /clusters/{clusterId}/branches`).
@@ -77,14 +72,6 @@ pub struct NewBranch {
     /// The moment of the parent's data; `None` is the present one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_timestamp: Option<Timestamp>,
-}
-
-impl Page for BranchList {
-    type Item = Branch;
-
-    fn split(self) -> (Vec<Branch>, Option<String>) {
-        (self.branches, self.next_page_token)
-    }
 }
 
 impl Created for Branch {
@@ -137,14 +124,14 @@ impl Cloud<'_> {
         page_token: Option<&PageToken>,
     ) -> Result<BranchList, ApiError> {
         let list = SERVERLESS.get("clusters/{}/branches", [id.as_str()]);
-        let page: BranchList = self.page(list, page_size, page_token.map(PageToken::as_str)).await?;
-        page.branches.iter().try_for_each(|branch| branch.must_be_of(id))?;
+        let page: BranchList = self.page(list, page_size, page_token).await?;
+        page.items.iter().try_for_each(|branch| branch.must_be_of(id))?;
         Ok(page)
     }
 
     /// `GET /clusters/{clusterId}/branches`: all pages.
     pub async fn all_branches(&self, id: &ClusterId) -> Result<Vec<Branch>, ApiError> {
-        let all = self.all::<BranchList>(SERVERLESS.get("clusters/{}/branches", [id.as_str()])).await?;
+        let all: Vec<Branch> = self.all(SERVERLESS.get("clusters/{}/branches", [id.as_str()])).await?;
         all.iter().try_for_each(|branch| branch.must_be_of(id))?;
         Ok(all)
     }

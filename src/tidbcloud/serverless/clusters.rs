@@ -14,8 +14,11 @@ use crate::{
     tidbcloud::{
         ApiError, Cloud, ClusterId, DisplayName, PageToken, RegionName, UsdCents,
         service::SERVERLESS,
-        tolerant::{filled, integer, or_default},
-        transport::{list::Page, repeat::Created},
+        tolerant::{integer, or_default},
+        transport::{
+            list::{List, Listed},
+            repeat::Created,
+        },
     },
 };
 
@@ -107,18 +110,10 @@ pub struct EncryptionConfig {
 }
 
 /// A page of clusters (schema `ListClustersResponse`).
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClusterList {
-    /// The clusters of this page.
-    #[serde(default, deserialize_with = "or_default")]
-    pub clusters: Vec<Cluster>,
-    /// Where the next page starts; `None` on the last one.
-    #[serde(default, deserialize_with = "filled")]
-    pub next_page_token: Option<String>,
-    /// How many there are in all.
-    #[serde(default, deserialize_with = "integer")]
-    pub total_size: Option<u64>,
+pub type ClusterList = List<Cluster>;
+
+impl Listed for Cluster {
+    const MEMBER: &'static str = "clusters";
 }
 
 /// What a new cluster is to be (`POST /clusters`). Without `autoScaling` it is a Starter instance.
@@ -155,14 +150,6 @@ fn as_region<S: Serializer>(name: &RegionName, to: S) -> Result<S::Ok, S::Error>
 
 fn as_limit<S: Serializer>(limit: &Option<UsdCents>, to: S) -> Result<S::Ok, S::Error> {
     to.collect_map([("monthly", limit)])
-}
-
-impl Page for ClusterList {
-    type Item = Cluster;
-
-    fn split(self) -> (Vec<Cluster>, Option<String>) {
-        (self.clusters, self.next_page_token)
-    }
 }
 
 impl Created for Cluster {
@@ -228,12 +215,12 @@ impl Cloud<'_> {
         page_size: Option<u32>,
         page_token: Option<&PageToken>,
     ) -> Result<ClusterList, ApiError> {
-        self.page(SERVERLESS.get("clusters", []), page_size, page_token.map(PageToken::as_str)).await
+        self.page(SERVERLESS.get("clusters", []), page_size, page_token).await
     }
 
     /// `GET /clusters`: all pages.
     pub async fn all_clusters(&self) -> Result<Vec<Cluster>, ApiError> {
-        self.all::<ClusterList>(SERVERLESS.get("clusters", [])).await
+        self.all(SERVERLESS.get("clusters", [])).await
     }
 
     /// `GET /clusters/{clusterId}`
@@ -310,7 +297,7 @@ mod tests {
         assert_eq!(cluster.state.unwrap().as_str(), "HIBERNATING");
         let list = |value| serde_json::from_value::<ClusterList>(value).unwrap();
         let page = list(json!({ "clusters": null, "nextPageToken": "", "totalSize": "7" }));
-        assert_eq!((page.clusters.len(), page.next_page_token, page.total_size), (0, None, Some(7)));
+        assert_eq!((page.items.len(), page.next_page_token, page.total_size), (0, None, Some(7)));
         assert_eq!(list(json!({})).total_size, None);
         assert!(serde_json::from_value::<ClusterList>(json!({ "totalSize": "many" })).is_err());
         assert!(serde_json::from_value::<Cluster>(json!({ "displayName": "no id" })).is_err());
