@@ -42,7 +42,7 @@ const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 const INTERVAL: Duration = Duration::from_secs(5);
 /// A longer wait between polls would only tire the person who waits.
 const INTERVAL_MAX: Duration = Duration::from_secs(60);
-/// Twice as long as in the example of RFC 8628 section 3.2: whoever has not agreed by then begins anew.
+/// Twice as long as in the example of RFC 8628 section 3.2: whoever has not agreed by then starts over.
 const DEVICE_LIFE_MAX: Duration = Duration::from_secs(3_600);
 /// What can be typed from one screen into another.
 const USER_CODE_CHARS_MAX: usize = 64;

@@ -52,7 +52,7 @@ pub(crate) static IAM: Service =
     Service { host: Host::fixed("iam.tidbapi.com"), version: "v1beta1", probe: "apikeys/{}", errors: PREFIXED };
 
 /// TiDB Cloud's own authorization server, as TiDB Cloud's command line client calls it. Errors are those of RFC 6749
-/// section 5.2.
+/// section 5.2. It is not asked for nonces; without a token its probe is refused, as elsewhere.
 pub(crate) static OAUTH: Service = Service {
     host: Host::fixed("oauth.tidbcloud.com"),
     version: "v1",

@@ -221,7 +221,7 @@ impl Nonce {
         self.uses < u32::MAX
     }
 
-    /// Honours `nextnonce` of `Authentication-Info` (RFC 7616 section 3.5): the count starts anew.
+    /// Honours `nextnonce` of `Authentication-Info` (RFC 7616 section 3.5): the count starts again.
     pub(crate) fn follow(&mut self, authentication_info: &str) {
         let next = parameters(authentication_info).and_then(|offer| offer.get("nextnonce").map(str::to_owned));
         if let Some(next) = next {

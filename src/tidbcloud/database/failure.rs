@@ -39,7 +39,7 @@ pub enum SqlFailure {
         cause: ApiError,
     },
     /// The branch was made before the managed users of its parent, and TiDB Cloud offers no call that creates a user on
-    /// a branch. Resetting the branch from its parent mends it, and so does the caller's own SQL user.
+    /// a branch. Resetting the branch from its parent fixes it, and so does the caller's own SQL user.
     BranchOlderThanItsUsers,
     /// The caller's own SQL user belongs to this instance, and was refused.
     OwnLoginRefused,

@@ -96,7 +96,7 @@ impl Databases<'_> {
                 }
             }
             None => match self.create(&target.cluster, class).await {
-                // Whatever became of a creation without an answer, the user is now set as it shall be.
+                // Whatever became of a creation without an answer, the user is now set as it should be.
                 Err(ApiError::Conflict(_) | ApiError::OutcomeUnknown { .. }) => {
                     let SqlLogin { user, password, .. } = login;
                     self.cloud.reset_sql_user(&target.cluster, user, class.role(), password).await.map(drop)

@@ -81,6 +81,17 @@ impl Databases<'_> {
             }
         };
         held.release_all();
+        Err(self.abandon(&access, &session, failed_index, trouble).await)
+    }
+
+    /// Ends a transaction after a failure, so that it holds no locks, and says what took effect.
+    async fn abandon(
+        &self,
+        access: &Access,
+        session: &str,
+        failed_index: Option<usize>,
+        trouble: Trouble,
+    ) -> TransactionFailure {
         let known = match (&trouble, failed_index) {
             (Trouble::Failed { maybe_done: true, .. }, None) => Some(RolledBack::Unknown),
             // TiDB has rolled back what it could not commit.
@@ -90,9 +101,9 @@ impl Databases<'_> {
         let rolled_back = match known {
             Some(RolledBack::Yes) => RolledBack::Yes,
             // Where COMMIT never arrived this frees the locks; where it did there is nothing left to roll back.
-            _ => self.roll_back(&access, &session).await,
+            _ => self.roll_back(access, session).await,
         };
-        fail(failed_index, trouble.into_failure(), known.unwrap_or(rolled_back))
+        TransactionFailure { failed_index, error: trouble.into_failure(), rolled_back: known.unwrap_or(rolled_back) }
     }
 
     async fn roll_back(&self, access: &Access, session: &str) -> RolledBack {

@@ -114,7 +114,7 @@ impl Cloud<'_> {
         }
     }
 
-    /// Counts a failure and waits before the next attempt; returns it where there shall be none.
+    /// Counts a failure and waits before the next attempt; returns it where there is to be none.
     pub(in crate::tidbcloud) async fn try_again(&self, failures: &mut u32, error: ApiError) -> Result<(), ApiError> {
         *failures += 1;
         match error.passing().and_then(|passing| self.wait_after(passing, *failures, ATTEMPTS_MAX)) {
@@ -126,7 +126,7 @@ impl Cloud<'_> {
         }
     }
 
-    /// How long to wait after this failure, `None` where there shall be no further attempt.
+    /// How long to wait after this failure, `None` where there is to be no further attempt.
     pub(in crate::tidbcloud) fn wait_after(
         &self,
         passing: Passing,

@@ -26,7 +26,7 @@ pub(crate) enum Passing {
     Throttled(Option<Duration>),
 }
 
-/// How long to wait before the next attempt, `None` where there shall be none.
+/// How long to wait before the next attempt, `None` where there is to be none.
 ///
 /// `failures` counts the failed attempts of `attempts_max`; `random` is uniform. Full jitter:
 /// `random(0..=1) * min(base * 2^(failures - 1), 5 s)`. A hint is obeyed to the letter or, where it is longer than
