@@ -40,7 +40,7 @@ pub(super) enum Door {
 pub(super) struct Caller {
     pub(super) credential: Credential,
     /// The caller's own SQL user, for the cluster or branch that it belongs to.
-    pub(super) fallback: Option<SqlLogin>,
+    pub(super) own_login: Option<SqlLogin>,
     /// What the address leaves of the tools.
     pub(super) view: View,
 }
@@ -125,8 +125,8 @@ pub(super) fn pass(head: &Head, config: &Config) -> Result<Door, Refusal> {
     }
     let view =
         View::parse(head.query.as_deref()).map_err(|NoView(why)| Refusal::malformed("QUERY_NOT_ALLOWED", why))?;
-    let (credential, fallback) = credentials(head, config)?;
-    Ok(Door::Caller(Box::new(Caller { credential, fallback, view })))
+    let (credential, own_login) = credentials(head, config)?;
+    Ok(Door::Caller(Box::new(Caller { credential, own_login, view })))
 }
 
 /// The client's address. `CF-Connecting-IP` is set by Cloudflare and is the only header that counts.
@@ -208,13 +208,13 @@ fn credentials(head: &Head, config: &Config) -> Result<(Credential, Option<SqlLo
             "Send either the two X-TiDB-API key headers or Authorization, not both.",
         ));
     }
-    let fallback = sql_login(headers).map_err(|message| unauthorized(head, config, None, message))?;
+    let own_login = sql_login(headers).map_err(|message| unauthorized(head, config, None, message))?;
     let is_offered = authorization.is_some() || public.is_some() || private.is_some();
     let credential = match authorization {
         Some(authorization) => bearer_credential(head, config, &authorization),
         None => key_credential(head, config, public, private),
     };
-    Ok((credential.map_err(|refusal| Refusal { wrong_credential: is_offered, ..refusal })?, fallback))
+    Ok((credential.map_err(|refusal| Refusal { wrong_credential: is_offered, ..refusal })?, own_login))
 }
 
 fn key_credential(

@@ -391,8 +391,8 @@ struct Admitted<'a> {
 impl<'a> Admitted<'a> {
     /// The organizations whose keys the caller has.
     fn organizations(&self, config: &'a Config) -> Vec<Organization<'a>> {
-        let own = self.caller.fallback.as_ref();
-        let one = |key: &ApiKey| vec![Organization { name: "", authenticator: key.clone().into(), fallback: own }];
+        let own = self.caller.own_login.as_ref();
+        let one = |key: &ApiKey| vec![Organization { name: "", authenticator: key.clone().into(), own_login: own }];
         match (&self.caller.credential, self.session) {
             (Credential::Keys(key), _) => one(key),
             (_, Some(session)) if !session.is_owner => {
@@ -400,7 +400,7 @@ impl<'a> Admitted<'a> {
                     Some(Organization {
                         name: &organization.name,
                         authenticator: organization.credential.authenticator()?,
-                        fallback: own.or(organization.sql.as_ref()),
+                        own_login: own.or(organization.sql.as_ref()),
                     })
                 });
                 organizations.collect()

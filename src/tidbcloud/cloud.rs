@@ -57,16 +57,16 @@ impl<'a> Cloud<'a> {
         }
     }
 
-    /// SQL on this caller's instances, by managed users whose passwords are derived from `server_secret`, or by the
-    /// caller's own user `fallback` where it belongs to the instance.
+    /// SQL on this caller's instances, by managed users whose passwords are derived from `server_secret`, or by
+    /// `own_login`, the caller's own SQL user, where it belongs to the instance.
     ///
     /// `allowance` is what the HTTP request may spend that all of it is for.
     pub fn sql(
         &self,
         server_secret: &'a Secret,
-        fallback: Option<&'a SqlLogin>,
+        own_login: Option<&'a SqlLogin>,
         allowance: &'a Allowance,
     ) -> Databases<'a> {
-        Databases { cloud: *self, server_secret, fallback, allowance }
+        Databases { cloud: *self, server_secret, own_login, allowance }
     }
 }

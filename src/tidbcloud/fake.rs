@@ -148,7 +148,7 @@ pub(crate) struct Scene {
     pub(crate) authenticator: Authenticator,
     pub(crate) memory: Memory,
     pub(crate) server_secret: Secret,
-    pub(crate) fallback: Option<SqlLogin>,
+    pub(crate) own_login: Option<SqlLogin>,
     pub(crate) allowance: Allowance,
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn scene(script: Script) -> Scene {
         authenticator: ApiKey::new("SBXOWNER", PRIVATE_KEY).unwrap().into(),
         memory: Memory::new(),
         server_secret: Secret::new("canary-server-secret"),
-        fallback: None,
+        own_login: None,
         allowance: Allowance::new(START),
     }
 }
@@ -185,7 +185,7 @@ impl Scene {
 
     /// SQL that may take this long.
     pub(crate) fn sql_for(&self, time: Duration) -> Databases<'_> {
-        self.cloud_for(time).sql(&self.server_secret, self.fallback.as_ref(), &self.allowance)
+        self.cloud_for(time).sql(&self.server_secret, self.own_login.as_ref(), &self.allowance)
     }
 
     /// One warm nonce, `warm`, for the control plane and one for IAM, each used once.

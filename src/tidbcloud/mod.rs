@@ -41,7 +41,7 @@ pub use self::{
     },
     cloud::Cloud,
     database::{
-        Databases, Effect, Query,
+        Databases, Query, Replay,
         failure::SqlFailure,
         login::{AccessClass, SqlLogin},
         managed::random_password,

@@ -12,7 +12,7 @@ use super::{
     sql::{must_read, query, refused_read, shown},
     types::SqlText,
 };
-use crate::{mcp::tools::ToolError, tidbcloud::{AccessClass, DatabaseName, Effect as SqlEffect}};
+use crate::{mcp::tools::ToolError, tidbcloud::{AccessClass, DatabaseName, Replay}};
 
 /// Run one SQL statement that reads (SELECT, WITH, SHOW, EXPLAIN, DESCRIBE). BIGINT and DECIMAL are text.
 /// Past 18 KB `notice` says how to go on; past 10,000 rows is an error.
@@ -38,7 +38,7 @@ impl Tool for DbQuery {
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
         let query = query(self.sql.as_str());
-        let rows = context.sql().run(&target, AccessClass::ReadOnly, database, query, SqlEffect::Read).await;
+        let rows = context.sql().run(&target, AccessClass::ReadOnly, database, query, Replay::Safe).await;
         let rows = rows.map_err(|failure| refused_read(failure, query.sql))?;
         Ok(shown(rows, &query, context.result_bytes()))
     }

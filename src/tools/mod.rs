@@ -225,7 +225,7 @@ pub struct Organization<'a> {
     /// What shows TiDB Cloud who is calling.
     pub authenticator: Authenticator,
     /// The caller's own SQL user.
-    pub fallback: Option<&'a SqlLogin>,
+    pub own_login: Option<&'a SqlLogin>,
 }
 
 /// One call of one tool in one organization.
@@ -236,7 +236,7 @@ pub struct Context<'a> {
     io: &'a dyn Io,
     allowance: &'a Allowance,
     secret: &'a Secret,
-    fallback: Option<&'a SqlLogin>,
+    own_login: Option<&'a SqlLogin>,
     aliases: &'a [(&'static str, &'a Aliases)],
     view: &'a View,
 }
@@ -249,7 +249,7 @@ impl<'a> Context<'a> {
 
     /// SQL, as the managed users or the caller's own.
     pub fn sql(&self) -> Databases<'a> {
-        self.cloud.sql(self.secret, self.fallback, self.allowance)
+        self.cloud.sql(self.secret, self.own_login, self.allowance)
     }
 
     /// What the HTTP request may spend that this call came with.
@@ -407,7 +407,7 @@ impl Tools<'_> {
             io: self.io,
             allowance: self.allowance,
             secret: self.secret,
-            fallback: organization.fallback,
+            own_login: organization.own_login,
             aliases: self.aliases,
             view: self.view,
         }

@@ -11,7 +11,7 @@ use super::{
     resolve::{BranchReference, ClusterReference},
     sql::query,
 };
-use crate::{mcp::tools::ToolError, tidbcloud::{AccessClass, Effect as SqlEffect}};
+use crate::{mcp::tools::ToolError, tidbcloud::{AccessClass, Replay}};
 
 /// List the databases of a cluster or branch.
 #[derive(Deserialize, JsonSchema)]
@@ -44,7 +44,7 @@ impl Tool for ShowDatabases {
     async fn call(self, context: &Context<'_>) -> Result<Databases, ToolError> {
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let query = query("SHOW DATABASES");
-        let rows = context.sql().run(&target, AccessClass::ReadOnly, None, query, SqlEffect::Read).await?;
+        let rows = context.sql().run(&target, AccessClass::ReadOnly, None, query, Replay::Safe).await?;
         let total = rows.complete.then_some(rows.seen);
         let page = Names::within(rows, usize::MAX, context.result_bytes());
         let notice = page.more.then(|| {

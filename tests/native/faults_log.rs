@@ -66,7 +66,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
     let server = Native::new();
     let (public, private) = keys("owner");
     let key = ApiKey::new(public, private).expect("a key");
-    let organizations = [Organization { name: "", authenticator: key.into(), fallback: None }];
+    let organizations = [Organization { name: "", authenticator: key.into(), own_login: None }];
     let (memory, homes, secret, view) = (Memory::new(), Homes::default(), Secret::new("canary"), View::default());
     let tools = Tools {
         io: &server.world,

@@ -196,7 +196,7 @@ async fn a_token_is_sent_with_the_first_request_and_every_other() {
     scene.cloud().regions().await.unwrap();
     scene.cloud().create_cluster(&new_cluster()).await.unwrap();
     scene.cloud().set_sql_password(&id(), "p.u", &Secret::new("canary-password")).await.unwrap();
-    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
+    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap();
     for request in scene.fake.sent.borrow().iter().take(4) {
         assert_eq!(request.headers.get("authorization").as_deref(), Some("Bearer canary-token"));
     }

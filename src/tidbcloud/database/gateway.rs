@@ -7,7 +7,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
 
 use super::{
-    Databases, Effect, Query,
+    Databases, Query, Replay,
     failure::SqlFailure,
     login::{Access, SqlLogin},
     rows::{Limits, Reader, Rows, Unread},
@@ -102,7 +102,7 @@ impl Databases<'_> {
         &self,
         access: &Access,
         statement: &Statement<'_>,
-        effect: Effect,
+        replay: Replay,
     ) -> Result<Option<Answered>, SqlFailure> {
         let mut failures = 0;
         loop {
@@ -111,7 +111,7 @@ impl Databases<'_> {
                 Err(Trouble::Login) => return Ok(None),
                 Err(Trouble::Failed { failure, maybe_done }) => (failure, maybe_done),
             };
-            if effect == Effect::Write {
+            if replay == Replay::Unsafe {
                 return Err(if maybe_done { SqlFailure::OutcomeUnknown { cause: Box::new(failure) } } else { failure });
             }
             failures += 1;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Databases, Effect,
+    Databases, Replay,
     facts::Facts,
     failure::SqlFailure,
     gateway::{Answered, Statement},
@@ -92,7 +92,7 @@ impl Databases<'_> {
         target: &Target,
         class: AccessClass,
         statement: &Statement<'_>,
-        effect: Effect,
+        replay: Replay,
     ) -> Result<(Access, Answered), SqlFailure> {
         let (cloud, caller) = (&self.cloud, self.cloud.authenticator.caller());
         let known = cloud.memory.facts(caller, target, cloud.sender.io.now());
@@ -101,10 +101,10 @@ impl Databases<'_> {
             Some(facts) => facts,
             None => self.look_up(target).await?,
         };
-        let own = self.fallback.filter(|own| own.is_for(target, &facts));
+        let own = self.own_login.filter(|own| own.is_for(target, &facts));
         let login = own.cloned().unwrap_or_else(|| self.managed_login(target, class, &facts));
         let mut access = Access { facts, login };
-        if let Some(answered) = self.ask(&access, statement, effect).await? {
+        if let Some(answered) = self.ask(&access, statement, replay).await? {
             return Ok((access, answered));
         }
         cloud.memory.drop_facts(caller, target);
@@ -118,7 +118,7 @@ impl Databases<'_> {
         self.repair(target, class, &access.login).await?;
         let (mut wait, wait_max) = LOGIN_WAIT;
         loop {
-            if let Some(answered) = self.ask(&access, statement, effect).await? {
+            if let Some(answered) = self.ask(&access, statement, replay).await? {
                 cloud.memory.keep_facts(caller, target, cloud.sender.io.now(), access.facts.clone());
                 return Ok((access, answered));
             }

@@ -18,11 +18,11 @@ use crate::{base::secret::Secret, port::allowance::Allowance};
 
 /// Whether a statement may be sent again when its answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// It changes nothing.
-    Read,
-    /// It may change something.
-    Write,
+pub enum Replay {
+    /// It may: it changes nothing.
+    Safe,
+    /// It may not: it may change something.
+    Unsafe,
 }
 
 /// One statement, and how much of each of its values matters.
@@ -41,7 +41,7 @@ pub struct Query<'s> {
 pub struct Databases<'a> {
     pub(in crate::tidbcloud) cloud: Cloud<'a>,
     pub(in crate::tidbcloud) server_secret: &'a Secret,
-    pub(in crate::tidbcloud) fallback: Option<&'a SqlLogin>,
+    pub(in crate::tidbcloud) own_login: Option<&'a SqlLogin>,
     pub(in crate::tidbcloud) allowance: &'a Allowance,
 }
 
@@ -53,11 +53,11 @@ impl Databases<'_> {
         class: AccessClass,
         database: Option<&DatabaseName>,
         query: Query<'_>,
-        kind: Effect,
+        replay: Replay,
     ) -> Result<Rows, SqlFailure> {
         // A write that is sent at the last moment is one whose outcome nobody learns.
-        let time_min = if kind == Effect::Write { ENDING } else { ATTEMPT_MIN };
+        let time_min = if replay == Replay::Unsafe { ENDING } else { ATTEMPT_MIN };
         let statement = Statement { database, query, time_min, ..Statement::control("") };
-        Ok(self.log_in(target, class, &statement, kind).await?.1.rows)
+        Ok(self.log_in(target, class, &statement, replay).await?.1.rows)
     }
 }

@@ -33,7 +33,7 @@ async fn a_warm_statement_is_one_request() {
     let scene = Scene::warmed(vec![ok(active()), rows(), rows()]).await;
     for _ in 0..2 {
         let answer =
-            scene.sql().run(&on_cluster(), CLASS, Some(&shop()), query("select 1"), Effect::Read).await.unwrap();
+            scene.sql().run(&on_cluster(), CLASS, Some(&shop()), query("select 1"), Replay::Safe).await.unwrap();
         assert_eq!(answer.rows, [[Some(Cell { text: "1".to_owned(), cut: false })], [None]]);
         assert_eq!(answer.types[0].kind, "BIGINT");
     }
@@ -57,7 +57,7 @@ async fn a_first_login_makes_the_user_and_waits_for_it() {
     let start = scene.fake.now();
     let class = AccessClass::ReadWrite;
     let done =
-        scene.sql().run(&on_cluster(), class, None, query("delete from t where id = 1"), Effect::Write).await.unwrap();
+        scene.sql().run(&on_cluster(), class, None, query("delete from t where id = 1"), Replay::Unsafe).await.unwrap();
     assert_eq!((done.rows_affected, done.last_insert_id.as_deref()), (Some(2), Some("7")));
     assert!(start.until(scene.fake.now()) >= Duration::from_millis(250 + 500));
     let created: Value = serde_json::from_slice(scene.fake.sent.borrow()[2].body.as_ref().unwrap()).unwrap();
@@ -88,7 +88,7 @@ async fn a_user_with_another_password_is_given_ours() {
         status(500, json!({})),
     ] {
         let scene = Scene::warmed(vec![ok(active()), no_login(), exists, ok(json!({})), rows()]).await;
-        scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
+        scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap();
         let patch: Value = serde_json::from_slice(scene.fake.sent.borrow()[3].body.as_ref().unwrap()).unwrap();
         assert_eq!(patch["builtinRole"], "role_readonly");
         let sent = scene.fake.lines();
@@ -105,7 +105,7 @@ async fn remembered_facts_are_dropped_when_a_login_fails() {
         Scene::warmed(vec![ok(active()), rows(), no_login(), ok(moved), status(409, json!({})), ok(json!({})), rows()])
             .await;
     for _ in 0..2 {
-        scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
+        scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap();
     }
     let last = login_of(scene.fake.sent.borrow().last().unwrap());
     assert!(last.starts_with("otherPrefix.mcp_ro_"));
@@ -117,7 +117,7 @@ async fn a_user_that_never_works_is_a_failure_to_try_again() {
     let scene = Scene::warmed(vec![ok(active()), no_login(), ok(json!({}))]).await;
     // Four logins until 0.25 + 0.5 + 1 s have been waited, then one every 2 s while 2.5 s of 55 s are left: 4 + 26.
     scene.fake.then((0..30).map(|_| no_login()));
-    let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err();
+    let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap_err();
     assert_eq!(failure, SqlFailure::LoginNotYet);
     scene.fake.lines();
 }
@@ -125,13 +125,13 @@ async fn a_user_that_never_works_is_a_failure_to_try_again() {
 #[tokio::test]
 async fn a_branch_is_repaired_once_and_never_given_users() {
     let scene = Scene::warmed(vec![ok(active()), no_login(), ok(json!({})), rows()]).await;
-    scene.sql().run(&on_branch(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
+    scene.sql().run(&on_branch(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap();
     let sent = scene.fake.lines();
     let path = format!("PATCH /v1beta1/clusters/{}/branches/{}/sqlUsers/2aEp24QWEDLqRFs.mcp_ro_", id(), branch_id());
     assert!(sent[2].starts_with(&path), "{sent:?}");
     let failure = async |answer| {
         let scene = Scene::warmed(vec![ok(active()), no_login(), answer]).await;
-        scene.sql().run(&on_branch(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err()
+        scene.sql().run(&on_branch(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap_err()
     };
     assert_eq!(failure(status(404, json!({}))).await, SqlFailure::BranchOlderThanItsUsers);
     for status_code in [403, 405] {
@@ -146,14 +146,14 @@ async fn a_branch_is_repaired_once_and_never_given_users() {
 #[tokio::test]
 async fn the_callers_own_user_is_used_on_its_own_instance_only() {
     let mut scene = Scene::warmed(vec![ok(active()), rows(), no_login()]).await;
-    scene.fallback = Some(SqlLogin::new("2aEp24QWEDLqRFs.me", "canary-sql-password").unwrap());
-    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
+    scene.own_login = Some(SqlLogin::new("2aEp24QWEDLqRFs.me", "canary-sql-password").unwrap());
+    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap();
     assert_eq!(login_of(scene.fake.sent.borrow().last().unwrap()), "2aEp24QWEDLqRFs.me:canary-sql-password");
-    let refused = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err();
+    let refused = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap_err();
     assert_eq!(refused, SqlFailure::OwnLoginRefused);
-    scene.fallback = Some(SqlLogin::new("elsewhere.me", "canary-sql-password").unwrap());
+    scene.own_login = Some(SqlLogin::new("elsewhere.me", "canary-sql-password").unwrap());
     scene.fake.then([ok(active()), rows()]);
-    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
+    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap();
     assert!(login_of(scene.fake.sent.borrow().last().unwrap()).starts_with("2aEp24QWEDLqRFs.mcp_ro_"));
     assert_eq!(scene.fake.lines().len(), 5);
 }
@@ -179,12 +179,12 @@ async fn instances_that_are_not_ready_say_so() {
         (with("endpoints", json!({ "public": { "disabled": true } })), SqlFailure::EndpointDisabled),
     ] {
         let scene = Scene::warmed(vec![ok(instance)]).await;
-        let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err();
+        let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap_err();
         assert_eq!(failure, expected);
     }
     let elsewhere = with("endpoints", json!({ "public": { "host": "gateway01.evil.example" } }));
     let scene = Scene::warmed(vec![ok(elsewhere)]).await;
-    let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err();
+    let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap_err();
     assert!(matches!(failure, SqlFailure::Api(ApiError::Malformed(_))), "{failure}");
     assert_eq!(scene.fake.lines().len(), 1, "no password left");
 }
@@ -192,18 +192,18 @@ async fn instances_that_are_not_ready_say_so() {
 /// With less than a round trip left nobody would learn what became of it.
 #[tokio::test]
 async fn a_write_is_not_sent_at_the_last_moment() {
-    for (left, effect, is_sent) in [
-        (1_999, Effect::Write, false),
-        (2_000, Effect::Write, true),
-        (1_999, Effect::Read, true),
-        (499, Effect::Read, false),
+    for (left, replay, is_sent) in [
+        (1_999, Replay::Unsafe, false),
+        (2_000, Replay::Unsafe, true),
+        (1_999, Replay::Safe, true),
+        (499, Replay::Safe, false),
     ] {
         let scene = Scene::warmed(vec![ok(active()), rows()]).await;
-        scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
+        scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap();
         scene.fake.lines();
         scene.fake.then(if is_sent { vec![rows()] } else { Vec::new() });
         let late = scene.sql_for(Duration::from_millis(left));
-        let answer = late.run(&on_cluster(), CLASS, None, query("delete from t where id = 1"), effect).await;
+        let answer = late.run(&on_cluster(), CLASS, None, query("delete from t where id = 1"), replay).await;
         assert_eq!(answer.is_ok(), is_sent, "{left} ms: {answer:?}");
         assert_eq!(scene.fake.lines().len(), usize::from(is_sent), "{left} ms");
         if let Err(failure) = answer {
@@ -221,43 +221,44 @@ async fn statements_fail_as_what_they_are() {
     let lost = || Ok(Response::json(200, r#"{"types":[{"name":"#));
     let unreadable =
         || ApiError::Unreadable { status: 200, cause: Misread::new("not there: an answer that does not break off") };
-    for (answers, effect, expected) in [
-        (vec![error(500, missing)], Effect::Read, sql(Some(1146), missing)),
-        (vec![error(400, "only one statement")], Effect::Write, sql(None, "only one statement")),
-        (vec![error(400, "Error 1064: near 'a\nb'")], Effect::Read, sql(Some(1064), "Error 1064: near 'a\\nb'")),
-        (vec![lost(), lost()], Effect::Read, unreadable().into()),
-        (vec![lost()], Effect::Write, unknown(unreadable().into())),
-        (vec![Err(FetchError::Unreachable)], Effect::Write, unknown(ApiError::Unreachable.into())),
-        (vec![Err(FetchError::Timeout)], Effect::Read, ApiError::Timeout.into()),
-        (vec![Err(FetchError::TooLarge)], Effect::Read, ApiError::TooLarge.into()),
+    for (answers, replay, expected) in [
+        (vec![error(500, missing)], Replay::Safe, sql(Some(1146), missing)),
+        (vec![error(400, "only one statement")], Replay::Unsafe, sql(None, "only one statement")),
+        (vec![error(400, "Error 1064: near 'a\nb'")], Replay::Safe, sql(Some(1064), "Error 1064: near 'a\\nb'")),
+        (vec![lost(), lost()], Replay::Safe, unreadable().into()),
+        (vec![lost()], Replay::Unsafe, unknown(unreadable().into())),
+        (vec![Err(FetchError::Unreachable)], Replay::Unsafe, unknown(ApiError::Unreachable.into())),
+        (vec![Err(FetchError::Timeout)], Replay::Safe, ApiError::Timeout.into()),
+        (vec![Err(FetchError::TooLarge)], Replay::Safe, ApiError::TooLarge.into()),
         (
             vec![error(500, "Error 9005: Region is unavailable"), error(500, missing)],
-            Effect::Read,
+            Replay::Safe,
             sql(Some(1146), missing),
         ),
-        (vec![error(500, "Error 9007: Write conflict")], Effect::Write, sql(Some(9007), "Error 9007: Write conflict")),
+        (vec![error(500, "Error 9007: Write conflict")], Replay::Unsafe, sql(Some(9007), "Error 9007: Write conflict")),
         (
             vec![error(500, "Error 1105: execution result undetermined")],
-            Effect::Write,
+            Replay::Unsafe,
             unknown(sql(Some(1105), "Error 1105: execution result undetermined")),
         ),
     ] {
         let mut script = vec![ok(active())];
         script.extend(answers);
         let scene = Scene::warmed(script).await;
-        let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), effect).await.unwrap_err();
+        let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), replay).await.unwrap_err();
         assert_eq!(
             failure.outcome_unknown(),
-            effect == Effect::Write && matches!(expected, SqlFailure::OutcomeUnknown { .. })
+            replay == Replay::Unsafe && matches!(expected, SqlFailure::OutcomeUnknown { .. })
         );
         assert_eq!(failure, expected);
         scene.fake.lines();
     }
     let scene = Scene::warmed(vec![ok(active()), lost(), rows()]).await;
-    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap();
+    scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap();
     let bad_gateway = status(502, json!({ "message": "bad gateway" }));
     scene.fake.then([bad_gateway]);
-    let failure = scene.sql().run(&on_cluster(), CLASS, None, query("delete from t"), Effect::Write).await.unwrap_err();
+    let failure =
+        scene.sql().run(&on_cluster(), CLASS, None, query("delete from t"), Replay::Unsafe).await.unwrap_err();
     assert!(failure.outcome_unknown());
 }
 
@@ -265,7 +266,7 @@ async fn statements_fail_as_what_they_are() {
 async fn a_row_that_does_not_fit_its_columns_is_not_shown() {
     let crooked = || ok(json!({ "types": [{ "name": "n", "type": "INT" }], "rows": [["1", "2"]] }));
     let scene = Scene::warmed(vec![ok(active()), crooked(), crooked()]).await;
-    let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err();
+    let failure = scene.sql().run(&on_cluster(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap_err();
     assert!(matches!(failure, SqlFailure::Api(ApiError::Unreadable { status: 200, .. })), "{failure}");
 }
 

@@ -1,7 +1,7 @@
 //! Statements that take effect together.
 
 use super::{
-    Databases, Effect, Query,
+    Databases, Query, Replay,
     failure::SqlFailure,
     gateway::{ENDING, Statement, Trouble},
     login::{Access, AccessClass},
@@ -53,7 +53,7 @@ impl Databases<'_> {
         };
         let begin = Statement { database, reserve: ENDING * 2, ..Statement::control("BEGIN") };
         // A transaction that was begun twice is once begun and once idle: beginning can be repeated like a read.
-        let (access, begun) = match self.log_in(target, class, &begin, Effect::Read).await {
+        let (access, begun) = match self.log_in(target, class, &begin, Replay::Safe).await {
             Ok(begun) => begun,
             Err(error) => return fail(None, error, RolledBack::Yes),
         };

@@ -73,7 +73,7 @@ async fn a_branch_of_another_cluster_is_never_shown() {
     assert_eq!(scene.cloud().branch(&id(), &branch_id()).await.err(), Some(error.clone()));
     assert_eq!(scene.cloud().branches(&id(), None, None).await.err(), Some(error.clone()));
     assert_eq!(scene.cloud().all_branches(&id()).await.err(), Some(error.clone()));
-    let failure = scene.sql().run(&on_branch(), CLASS, None, query("select 1"), Effect::Read).await.unwrap_err();
+    let failure = scene.sql().run(&on_branch(), CLASS, None, query("select 1"), Replay::Safe).await.unwrap_err();
     assert_eq!(failure, SqlFailure::Api(error));
 }
 
