@@ -41,8 +41,8 @@ use mcp_server_tidbcloud::{
         token::Token,
     },
     tidbcloud::{
-        AccessClass, ApiKey, Authenticator, AuthorizationServer, BranchId, Cloud, ClusterId, DisplayName, Effect,
-        Hosts, Memory, PageToken, Query, RegionName, SqlLogin, SqlUserName, Target, Timestamp, Unwatched,
+        AccessClass, ApiKey, Authenticator, AuthorizationServer, BranchId, Cloud, ClusterId, DisplayName, Hosts,
+        Memory, PageToken, Query, RegionName, Replay, SqlLogin, SqlUserName, Target, Timestamp, Unwatched,
         alias::Aliases,
     },
     tools,
@@ -326,7 +326,7 @@ fn answers_of_tidb_cloud() {
         let allowance = Allowance::new(odd.now());
         let query = Query { sql: "SELECT 1", whole_values: false, skipped_rows: 0 };
         let run = cloud.sql(&secret, None, &allowance);
-        let run = block_on(run.run(&target, AccessClass::ReadOnly, None, query, Effect::Read));
+        let run = block_on(run.run(&target, AccessClass::ReadOnly, None, query, Replay::Safe));
         said.extend(run.err().map(|error| error.to_string()));
         let server = AuthorizationServer::new(&odd, log, &hosts, "client", &secret, deadline);
         said.extend(block_on(server.device_authorization()).err().map(|error| error.to_string()));

@@ -41,29 +41,40 @@ pub enum Unread {
     Shape {
         /// Where, such as `labels.env` or `sql[1]`; empty for the whole.
         path: String,
+        /// The same without data, such as `labels.*`: names of a map's members are somebody's, those of a struct ours.
+        place: String,
         /// What is wrong there. It may repeat the value.
         problem: String,
     },
 }
 
 impl Unread {
-    /// The same, seen from outside a member or, with brackets, an element.
+    /// The same, seen from outside an element or a member of a struct.
     fn within(self, outer: &str) -> Self {
+        self.within_named(outer, outer)
+    }
+
+    /// The same, seen from outside what has one name for whoever sent it and another in the log.
+    fn within_named(self, outer: &str, loggable: &str) -> Self {
         match self {
-            Self::Shape { path, problem } => {
-                let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
-                Self::Shape { path: format!("{outer}{dot}{path}"), problem }
+            Self::Shape { path, place, problem } => {
+                Self::Shape { path: joined(outer, &path), place: joined(loggable, &place), problem }
             }
             syntax => syntax,
         }
     }
 }
 
+fn joined(outer: &str, path: &str) -> String {
+    let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
+    format!("{outer}{dot}{path}")
+}
+
 impl fmt::Display for Unread {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax(error) => error.fmt(to),
-            Self::Shape { path, problem } => write!(to, "{path}: {problem}"),
+            Self::Shape { path, problem, .. } => write!(to, "{path}: {problem}"),
         }
     }
 }
@@ -72,7 +83,7 @@ impl std::error::Error for Unread {}
 
 impl serde::de::Error for Unread {
     fn custom<T: fmt::Display>(problem: T) -> Self {
-        Self::Shape { path: String::new(), problem: problem.to_string() }
+        Self::Shape { path: String::new(), place: String::new(), problem: problem.to_string() }
     }
 }
 
@@ -122,9 +133,19 @@ impl Source {
         }
     }
 
+    /// Reads a struct.
     fn members<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        self.object(visitor, false)
+    }
+
+    /// Reads a map.
+    fn entries<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        self.object(visitor, true)
+    }
+
+    fn object<'de, V: Visitor<'de>>(self, visitor: V, is_map: bool) -> Result<V::Value, Unread> {
         match self.0 {
-            Value::Object(members) => visitor.visit_map(Members { left: members.into_iter(), value: None }),
+            Value::Object(members) => visitor.visit_map(Members { left: members.into_iter(), value: None, is_map }),
             _ => Err(self.other(&visitor)),
         }
     }
@@ -147,7 +168,7 @@ impl<'de> Deserializer<'de> for Source {
     alike!(deserialize_f32 deserialize_f64: number);
     alike!(deserialize_char deserialize_str deserialize_string deserialize_identifier: text);
     alike!(deserialize_seq: elements);
-    alike!(deserialize_map: members);
+    alike!(deserialize_map: entries);
     alike!(deserialize_bool deserialize_bytes deserialize_byte_buf deserialize_unit: deserialize_any);
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
@@ -157,7 +178,7 @@ impl<'de> Deserializer<'de> for Source {
             Value::Number(_) => self.number(visitor),
             Value::String(text) => visitor.visit_string(text),
             Value::Array(_) => self.elements(visitor),
-            Value::Object(_) => self.members(visitor),
+            Value::Object(_) => self.entries(visitor),
         }
     }
 
@@ -243,6 +264,8 @@ impl<'de> SeqAccess<'de> for Elements {
 struct Members {
     left: <Map<String, Value> as IntoIterator>::IntoIter,
     value: Option<(String, Value)>,
+    /// Whether their names are data.
+    is_map: bool,
 }
 
 impl<'de> MapAccess<'de> for Members {
@@ -257,7 +280,8 @@ impl<'de> MapAccess<'de> for Members {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unread> {
         let (name, value) = self.value.take().unwrap_or_default();
-        seed.deserialize(Source(value)).map_err(|error| error.within(&name))
+        let loggable = if self.is_map { "*" } else { name.as_str() };
+        seed.deserialize(Source(value)).map_err(|error| error.within_named(&name, loggable))
     }
 }
 
@@ -410,6 +434,10 @@ pub(crate) mod tests {
         assert!(wrong("/kinds/0", json!("Other")).starts_with("kinds[0]: unknown variant `Other`"));
         assert!(wrong("/kinds/0", json!({"One": 1, "Nothing": null})).starts_with("kinds[0]: invalid type: map"));
         assert!(wrong("/kinds/0", json!({"Nothing": 1})).starts_with("kinds[0]: this variant holds nothing"));
+        let mut document = serde_json::to_value(whole()).unwrap();
+        document["map"]["a"][1] = json!("x");
+        let Unread::Shape { place, .. } = from_value::<Whole>(document).unwrap_err() else { panic!("it is JSON") };
+        assert_eq!(place, "map.*[1]", "the name of a map's member is data");
         assert_eq!(wrong("/pair", json!([7])), "pair: invalid length 1, expected a tuple of size 2");
         assert_eq!(
             from_value::<Whole>(json!([1])).unwrap_err().to_string(),

@@ -139,7 +139,7 @@ fn is_within(value: &Value, schema: &Value) -> bool {
 pub(super) fn read<T: DeserializeOwned>(schema: &Value, arguments: Map<String, Value>) -> Result<T, ToolError> {
     check(schema, &arguments)?;
     json::from_value(Value::Object(arguments)).map_err(|error| match error {
-        Unread::Shape { path, problem } => against_rule(schema, &path, &problem),
+        Unread::Shape { path, problem, .. } => against_rule(schema, &path, &problem),
         Unread::Syntax(error) => against_rule(schema, "", &error.to_string()),
     })
 }

@@ -193,8 +193,8 @@ impl From<SqlFailure> for ToolError {
                 Self::new(code::FAILED_PRECONDITION, "The public endpoint of this cluster or branch is switched off.")
                     .hint("Ask the person to enable it in the TiDB Cloud console, under Networking.")
             }
-            SqlFailure::NoManagedUser { why } => {
-                Self::new(code::PERMISSION_DENIED, format!("The server cannot make its SQL users here: {why}"))
+            SqlFailure::NoManagedUser { cause } => {
+                Self::new(code::PERMISSION_DENIED, format!("The server cannot make its SQL users here: {cause}"))
                     .hint(format!("Ask the person for an API key whose role may manage SQL users, or to {own_user}."))
             }
             SqlFailure::BranchOlderThanItsUsers => Self::new(

@@ -6,28 +6,32 @@
 //! which differs from RFC 8628 in one thing: bodies are JSON, not forms. Refreshing and the
 //! authorization code grant are guesses, made of the same address and RFC 6749 and 7636; where its page is, is not published.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    api::{filled, integer},
-    authenticator::{is_subject, is_token},
-    error::{Answer, ApiError, CODE_CHARS_MAX, presentable},
-    hosts::{Host, Hosts},
-    retry::ATTEMPT_MIN,
-    send::{USER_AGENT, read_answer},
+    Answer, ApiError, Hosts,
+    auth::bearer::{is_subject, is_token},
+    cause::{self, Link},
+    service::OAUTH,
+    tolerant::{filled, integer},
+    transport::{
+        answer::read_answer,
+        call::bytes,
+        hosts::Path,
+        send::{Request, Sender},
+    },
 };
 use crate::{
     base::{
         clock::UnixMillis,
-        http::{Headers, Method, Response},
-        json,
+        http::{Method, Response},
         secret::Secret,
     },
-    port::{Io, Outbound, RequestLog},
+    port::{Io, RequestLog},
 };
 
 /// 8 s, as for every other call of the API.
@@ -38,7 +42,7 @@ const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 const INTERVAL: Duration = Duration::from_secs(5);
 /// A longer wait between polls would only tire the person who waits.
 const INTERVAL_MAX: Duration = Duration::from_secs(60);
-/// Twice as long as in the example of RFC 8628 section 3.2: whoever has not agreed by then begins anew.
+/// Twice as long as in the example of RFC 8628 section 3.2: whoever has not agreed by then starts over.
 const DEVICE_LIFE_MAX: Duration = Duration::from_secs(3_600);
 /// What can be typed from one screen into another.
 const USER_CODE_CHARS_MAX: usize = 64;
@@ -50,12 +54,9 @@ const OPAQUE_BYTES_MAX: usize = 4_096;
 /// Each method sends one request and never repeats it: codes and refresh tokens may work only once, so after a lost
 /// answer nobody knows whether they still do.
 pub struct AuthorizationServer<'a> {
-    io: &'a dyn Io,
-    log: RequestLog<'a>,
-    hosts: &'a Hosts,
+    sender: Sender<'a>,
     client_id: &'a str,
     client_secret: &'a Secret,
-    deadline: UnixMillis,
 }
 
 /// What a device authorization begins with (RFC 8628 section 3.2).
@@ -131,23 +132,55 @@ pub enum OAuthError {
     Api(ApiError),
 }
 
-impl fmt::Display for OAuthError {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl OAuthError {
+    /// The failure and its causes in one line of the log, as [`ApiError::chain`] gives it.
+    pub fn chain(&self) -> String {
+        cause::chain(self)
+    }
+
+    /// What happened, without anything that others wrote.
+    fn words(&self) -> &'static str {
         match self {
-            Self::Pending => to.write_str("the person has not answered yet"),
-            Self::SlowDown => to.write_str("the person has not answered yet, and is to be asked for less often"),
-            Self::Denied => to.write_str("the person did not allow it"),
-            Self::Expired => to.write_str("the person did not answer in time"),
-            Self::Refused(Answer { status, code, .. }) => {
-                let code = code.as_deref().unwrap_or("no code");
-                write!(to, "TiDB Cloud's authorization server refused the request (HTTP {status}: {code})")
-            }
-            Self::Api(error) => error.fmt(to),
+            Self::Pending => "the person has not answered yet",
+            Self::SlowDown => "the person has not answered yet, and is to be asked for less often",
+            Self::Denied => "the person did not allow it",
+            Self::Expired => "the person did not answer in time",
+            Self::Refused(_) => "TiDB Cloud's authorization server refused the request",
+            Self::Api(_) => "TiDB Cloud's authorization server failed",
         }
     }
 }
 
-impl std::error::Error for OAuthError {}
+impl Link for OAuthError {
+    fn link(&self) -> String {
+        match self {
+            Self::Refused(Answer { status, .. }) => format!("{} (HTTP {status})", self.words()),
+            Self::Api(error) => error.link(),
+            _ => self.words().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for OAuthError {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(Answer { status, code, .. }) => {
+                write!(to, "{} (HTTP {status}: {})", self.words(), code.as_deref().unwrap_or("no code"))
+            }
+            Self::Api(error) => error.fmt(to),
+            _ => to.write_str(self.words()),
+        }
+    }
+}
+
+impl Error for OAuthError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Api(error) => error.source(),
+            _ => None,
+        }
+    }
+}
 
 impl From<ApiError> for OAuthError {
     fn from(error: ApiError) -> Self {
@@ -190,7 +223,8 @@ struct WrittenUser {
 /// One request.
 struct Exchange<'c> {
     method: Method,
-    segments: &'c [&'c str],
+    /// Without version.
+    path: &'static str,
     body: Option<Value>,
     /// An access token for the header.
     bearer: Option<&'c Secret>,
@@ -208,14 +242,14 @@ impl<'a> AuthorizationServer<'a> {
         client_secret: &'a Secret,
         deadline: UnixMillis,
     ) -> Self {
-        Self { io, log, hosts, client_id, client_secret, deadline }
+        Self { sender: Sender { io, log, hosts, deadline }, client_id, client_secret }
     }
 
     /// `POST /v1/device_authorization`: begins a device authorization (RFC 8628 section 3.1). Not documented; as the
     /// command line client sends it, without the client's secret.
     pub async fn device_authorization(&self) -> Result<DeviceAuthorization, OAuthError> {
         let answer: WrittenDevice =
-            self.post(&["v1", "device_authorization"], json!({ "client_id": self.client_id }), &[]).await?;
+            self.post("device_authorization", json!({ "client_id": self.client_id }), &[]).await?;
         let page = |text: &str| Url::parse(text).ok().filter(|url| self.is_page(url));
         let is_user_code = (1..=USER_CODE_CHARS_MAX).contains(&answer.user_code.len())
             && answer.user_code.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
@@ -291,7 +325,7 @@ impl<'a> AuthorizationServer<'a> {
         });
         let exchange = Exchange {
             method: Method::Post,
-            segments: &["v1", "revoke"],
+            path: "revoke",
             body: Some(body),
             bearer: None,
             secrets: &[token.expose()],
@@ -304,7 +338,7 @@ impl<'a> AuthorizationServer<'a> {
     pub async fn user_info(&self, access: &Secret) -> Result<UserInfo, OAuthError> {
         let exchange = Exchange {
             method: Method::Get,
-            segments: &["v1", "userinfo"],
+            path: "userinfo",
             body: None,
             bearer: Some(access),
             secrets: &[access.expose()],
@@ -318,7 +352,7 @@ impl<'a> AuthorizationServer<'a> {
     }
 
     async fn token(&self, body: Value, secrets: &[&str]) -> Result<Tokens, OAuthError> {
-        let answer: WrittenTokens = self.post(&["v1", "token"], body, secrets).await?;
+        let answer: WrittenTokens = self.post("token", body, secrets).await?;
         // RFC 6749 section 7.1: a token of an unknown type is not used. The command line client uses any as bearer.
         if answer.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
             return Err(ApiError::Unexpected("a token that is no bearer token").into());
@@ -335,82 +369,58 @@ impl<'a> AuthorizationServer<'a> {
 
     async fn post<T: DeserializeOwned>(
         &self,
-        segments: &[&str],
+        path: &'static str,
         body: Value,
         secrets: &[&str],
     ) -> Result<T, OAuthError> {
-        let exchange = Exchange { method: Method::Post, segments, body: Some(body), bearer: None, secrets };
+        let exchange = Exchange { method: Method::Post, path, body: Some(body), bearer: None, secrets };
         self.read(&exchange).await
     }
 
     /// Sends one request and reads the answer.
     async fn read<T: DeserializeOwned>(&self, exchange: &Exchange<'_>) -> Result<T, OAuthError> {
         let response = self.exchange(exchange).await?;
-        let path = exchange.segments.join("/");
-        Ok(read_answer(self.log, &format!("{} /{path}", exchange.method.as_str()), &response)?)
+        let operation = format!("{} /{}/{}", exchange.method.as_str(), OAUTH.version, exchange.path);
+        Ok(read_answer(self.sender.log, &operation, &response)?)
     }
 
     /// Sends one request; the answer is a success.
     async fn exchange(&self, exchange: &Exchange<'_>) -> Result<Response, OAuthError> {
-        let remaining = self.io.now().until(self.deadline);
-        if remaining < ATTEMPT_MIN {
-            return Err(ApiError::DeadlineExceeded.into());
-        }
-        let url = self.hosts.url(&Host::OAuth, exchange.segments, &[]).map_err(ApiError::from)?;
-        let mut headers = Headers::from_iter([("accept", "application/json"), ("user-agent", USER_AGENT)]);
-        if exchange.body.is_some() {
-            headers.append("content-type", "application/json");
-        }
-        if let Some(bearer) = exchange.bearer {
-            headers.append("authorization", format!("Bearer {}", bearer.expose()));
-        }
-        let request = Outbound {
-            method: exchange.method,
-            url,
-            headers,
-            body: exchange.body.as_ref().map(|body| body.to_string().into_bytes()),
-            timeout: TIMEOUT.min(remaining),
+        let path = Path { version: OAUTH.version, template: exchange.path, arguments: &[], query: &[] };
+        let url = self.sender.hosts.url(OAUTH.host, &path).map_err(ApiError::from)?;
+        let request = Request {
+            authorization: exchange.bearer.map(|token| format!("Bearer {}", token.expose())),
+            body: exchange.body.as_ref().map(bytes),
+            ..Request::new(exchange.method, url, TIMEOUT)
         };
-        let response = self.io.fetch(request, RESPONSE_BYTES_MAX).await.map_err(ApiError::of_fetch)?;
+        let response = self.sender.fetch(request, RESPONSE_BYTES_MAX).await.map_err(|failed| failed.error)?;
         if (200..=299).contains(&response.status) {
             Ok(response)
         } else {
             let secrets: Vec<_> = exchange.secrets.iter().copied().chain([self.client_secret.expose()]).collect();
-            Err(refusal(&response, self.io.now(), &secrets))
+            Err(refusal(&response, self.sender.io.now(), &secrets))
         }
     }
 
     /// Whether a person can be sent there: an address that nobody on the way can change, or the sandbox's own.
     fn is_page(&self, url: &Url) -> bool {
         let is_secure = url.scheme() == "https" && url.username().is_empty() && url.password().is_none();
-        is_secure || self.hosts.is_in_sandbox(url)
+        is_secure || self.sender.hosts.is_in_sandbox(url)
     }
 }
 
 /// What a refusal means: the word in `error` where there is one that matters here, and the status otherwise.
 fn refusal(response: &Response, now: UnixMillis, secrets: &[&str]) -> OAuthError {
-    #[derive(Deserialize)]
-    struct Written {
-        error: String,
-    }
-    let word = json::read(&response.body).map(|Written { error }| error).ok();
-    match word.as_deref() {
-        Some("authorization_pending") => return OAuthError::Pending,
-        Some("slow_down") => return OAuthError::SlowDown,
-        Some("access_denied") => return OAuthError::Denied,
-        Some("expired_token") => return OAuthError::Expired,
-        _ => {}
-    }
-    match ApiError::of_refusal(response, now, secrets) {
-        error @ (ApiError::RateLimited { .. } | ApiError::Failing { .. }) => error.into(),
-        error => match error.answer() {
-            Some(answer) => {
-                let mut answer = answer.clone();
-                answer.code = word.map(|word| presentable(&word, CODE_CHARS_MAX, secrets)).or(answer.code);
-                OAuthError::Refused(answer)
-            }
-            None => error.into(),
-        },
+    let error = ApiError::of_refusal(&OAUTH.errors, response, now, secrets);
+    match error.answer() {
+        Some(Answer { code: Some(word), .. }) if word == "authorization_pending" => OAuthError::Pending,
+        Some(Answer { code: Some(word), .. }) if word == "slow_down" => OAuthError::SlowDown,
+        Some(Answer { code: Some(word), .. }) if word == "access_denied" => OAuthError::Denied,
+        Some(Answer { code: Some(word), .. }) if word == "expired_token" => OAuthError::Expired,
+        Some(answer) if !matches!(error, ApiError::RateLimited { .. } | ApiError::Failing { .. }) => {
+            OAuthError::Refused(answer.clone())
+        }
+        _ => error.into(),
     }
 }
 
@@ -425,7 +435,10 @@ mod tests {
     use super::*;
     use crate::{
         port::FetchError,
-        tidbcloud::fake::{Fake, NO_LOG, ok, status},
+        tidbcloud::{
+            Misread,
+            fake::{Fake, NO_LOG, ok, status},
+        },
     };
 
     const CLIENT_SECRET: &str = "canary-client-secret";
@@ -583,7 +596,7 @@ mod tests {
                 ok(json!({ "access_token": "a", "token_type": "mac" })),
                 ApiError::Unexpected("a token that is no bearer token"),
             ),
-            (ok(json!({})), ApiError::Unreadable { status: 200 }),
+            (ok(json!({})), ApiError::Unreadable { status: 200, cause: Misread::new("another shape at ``") }),
             (Err(FetchError::Timeout), ApiError::Timeout),
             (Err(FetchError::TooLarge), ApiError::TooLarge),
         ] {

@@ -7,10 +7,9 @@ use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::base::{clock::UnixMillis, secret::Secret, text::is_hidden};
+use crate::base::{clock::UnixMillis, text::is_hidden};
 
 /// A value outside its bounds. It never repeats the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +95,7 @@ macro_rules! text_unit {
 }
 
 /// Whether `text` has `least` to `most` bytes and each of them satisfies `allowed`.
-pub(super) fn made_of(text: &str, least: usize, most: usize, allowed: fn(u8) -> bool) -> bool {
+pub(crate) fn made_of(text: &str, least: usize, most: usize, allowed: fn(u8) -> bool) -> bool {
     (least..=most).contains(&text.len()) && text.bytes().all(allowed)
 }
 
@@ -304,63 +303,6 @@ impl JsonSchema for UsdCents {
     }
 }
 
-/// Who is calling, for whatever is remembered per caller: SHA-256 over all of the credentials, so that a wrong private
-/// key or an ended token never meets what the right one has left behind.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Caller([u8; 32]);
-
-impl Caller {
-    /// Whoever has these credentials.
-    pub(super) fn of(credentials: &str) -> Self {
-        Self(Sha256::digest(credentials).into())
-    }
-}
-
-/// A TiDB Cloud API key: public key as user name and private key as password of HTTP Digest.
-///
-/// Syntax is checked, so that no value reaches a hash or a header that could mean something else there
-/// (RFC 7616 section 3.4: a user name has no colon).
-#[derive(Clone)]
-pub struct ApiKey {
-    public: String,
-    private: Secret,
-    caller: Caller,
-}
-
-impl ApiKey {
-    /// What a public key must look like. Published examples have 8 characters.
-    pub const PUBLIC_PATTERN: &'static str = "^[A-Za-z0-9]{4,64}$";
-    /// What a private key must look like: visible ASCII without a colon. Published examples are UUIDs, 36 characters.
-    pub const PRIVATE_PATTERN: &'static str = "^[!-9;-~]{1,128}$";
-
-    /// Checks both halves. The error says which one is malformed, never its value.
-    pub fn new(public: impl Into<String>, private: impl Into<String>) -> Result<Self, Malformed> {
-        let (public, private) = (public.into(), private.into());
-        if !made_of(&public, 4, 64, |byte| byte.is_ascii_alphanumeric()) {
-            return Err(Malformed { what: "the public key", expected: Self::PUBLIC_PATTERN });
-        }
-        if !made_of(&private, 1, 128, |byte| byte.is_ascii_graphic() && byte != b':') {
-            return Err(Malformed { what: "the private key", expected: Self::PRIVATE_PATTERN });
-        }
-        let caller = Caller::of(&format!("{public}:{private}"));
-        Ok(Self { public, private: Secret::new(private), caller })
-    }
-
-    /// The public key.
-    pub fn public(&self) -> &str {
-        &self.public
-    }
-
-    /// The private key.
-    pub fn private(&self) -> &Secret {
-        &self.private
-    }
-
-    pub(super) fn caller(&self) -> Caller {
-        self.caller
-    }
-}
-
 /// A cluster, or one of its branches.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
@@ -376,7 +318,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::tidbcloud::BearerToken;
+    use crate::tidbcloud::{ApiKey, BearerToken};
 
     type Check = (&'static str, fn(&str) -> bool);
 

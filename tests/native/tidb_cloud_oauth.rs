@@ -8,7 +8,7 @@ use mcp_server_tidbcloud::{
     },
     port::{Io, Outbound, allowance::Allowance},
     tidbcloud::{
-        AccessClass, AuthorizationServer, BearerToken, CheckFailure, Cloud, Effect, Memory, OAuthError, Query,
+        AccessClass, AuthorizationServer, BearerToken, CheckFailure, Cloud, Memory, OAuthError, Query, Replay,
         SqlFailure, Target, TokenKind, Unwatched,
     },
 };
@@ -78,7 +78,7 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
         let query = Query { sql: "SELECT COUNT(*) FROM shop.products", whole_values: false, skipped_rows: 0 };
         let allowance = Allowance::new(server.world.now());
         let run = cloud.sql(&secret, None, &allowance);
-        let rows = block_on(run.run(&target, AccessClass::ReadOnly, None, query, Effect::Read))?;
+        let rows = block_on(run.run(&target, AccessClass::ReadOnly, None, query, Replay::Safe))?;
         Ok::<_, SqlFailure>(rows.rows.concat().into_iter().flatten().map(|cell| cell.text).collect::<Vec<_>>())
     };
     assert_eq!(count(&server, &tokens.access).expect("rows"), ["200"]);

@@ -55,7 +55,7 @@ impl Tool for ListBranches {
         Ok(Branches {
             cluster_id: id.to_string(),
             branches: page
-                .branches
+                .items
                 .into_iter()
                 .map(|branch| BranchLine {
                     branch_id: branch.branch_id.to_string(),

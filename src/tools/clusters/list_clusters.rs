@@ -53,7 +53,7 @@ impl Tool for ListClusters {
         let page = context.cloud().clusters(self.page_size.map(PageSize::get), self.page_token.as_ref()).await?;
         Ok(Clusters {
             clusters: page
-                .clusters
+                .items
                 .into_iter()
                 .map(|cluster| ClusterLine {
                     cluster_id: cluster.cluster_id.to_string(),

@@ -15,9 +15,7 @@ use crate::{
     base::scope::Scope,
     catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError, code, cut_text},
     sql::{self, Answer, Class},
-    tidbcloud::{
-        AccessClass, ApiError, DatabaseName, Effect as SqlEffect, Query, RolledBack, Rows, SqlFailure, Target,
-    },
+    tidbcloud::{AccessClass, ApiError, DatabaseName, Query, Replay, RolledBack, Rows, SqlFailure, Target},
 };
 
 /// Run SQL that changes data or schema. Several statements run in one transaction, unless one is DDL, which commits by
@@ -116,7 +114,7 @@ impl Room {
 /// What the statements need and how they are run.
 struct Plan {
     class: AccessClass,
-    effect: SqlEffect,
+    replay: Replay,
     /// One of them makes an account of a name that is none yet, unless the server's mode keeps it from that.
     may_make_account: bool,
     /// One of several commits by itself, so that a transaction around them would promise what it cannot hold.
@@ -158,7 +156,7 @@ impl Tool for DbExecute {
         let database = self.database.as_ref();
         if plan.may_make_account {
             let mode = query("SELECT @@sql_mode");
-            let mode = context.sql().run(&target, plan.class, None, mode, SqlEffect::Read).await?;
+            let mode = context.sql().run(&target, plan.class, None, mode, Replay::Safe).await?;
             grants_to_accounts_only(&mode)?;
         }
         let mut room = Room::new(&statements, context.result_bytes());
@@ -174,7 +172,7 @@ impl Tool for DbExecute {
 /// Looks into every statement before the first one runs.
 fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
     let mut plan =
-        Plan { class: AccessClass::ReadWrite, effect: SqlEffect::Read, may_make_account: false, one_by_one: false };
+        Plan { class: AccessClass::ReadWrite, replay: Replay::Safe, may_make_account: false, one_by_one: false };
     for (index, text) in statements.iter().enumerate() {
         let at = |error: ToolError| place(error, index, statements.len());
         let statement = sql::inspect(text).map_err(|reason| at(rejected(reason)))?;
@@ -184,7 +182,7 @@ fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
         }
         plan.may_make_account |= statement.may_make_account;
         if !matches!(sql::classify(text), Class::Read) {
-            plan.effect = SqlEffect::Write;
+            plan.replay = Replay::Unsafe;
         }
     }
     Ok(plan)
@@ -220,7 +218,7 @@ async fn one_by_one(
     for (index, text) in statements.iter().enumerate() {
         held.release_one();
         let query = query(text);
-        match context.sql().run(target, plan.class, database, query, plan.effect).await {
+        match context.sql().run(target, plan.class, database, query, plan.replay).await {
             Ok(rows) => results.push(room.take(rows, &query)),
             Err(error) => {
                 let mut error = place(error.into(), index, statements.len());

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError},
-    tidbcloud::{AccessClass, DatabaseName, Effect as SqlEffect},
+    tidbcloud::{AccessClass, DatabaseName, Replay},
 };
 
 /// Run one SQL statement that reads (SELECT, WITH, SHOW, EXPLAIN, DESCRIBE). BIGINT and DECIMAL are text.
@@ -38,7 +38,7 @@ impl Tool for DbQuery {
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
         let query = query(self.sql.as_str());
-        let rows = context.sql().run(&target, AccessClass::ReadOnly, database, query, SqlEffect::Read).await;
+        let rows = context.sql().run(&target, AccessClass::ReadOnly, database, query, Replay::Safe).await;
         let rows = rows.map_err(|failure| refused_read(failure, query.sql))?;
         Ok(shown(rows, &query, context.result_bytes()))
     }

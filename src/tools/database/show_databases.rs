@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{names::Names, statement::query};
 use crate::{
     catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError},
-    tidbcloud::{AccessClass, Effect as SqlEffect},
+    tidbcloud::{AccessClass, Replay},
 };
 
 /// List the databases of a cluster or branch.
@@ -41,7 +41,7 @@ impl Tool for ShowDatabases {
     async fn call(self, context: &Context<'_>) -> Result<Databases, ToolError> {
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let query = query("SHOW DATABASES");
-        let rows = context.sql().run(&target, AccessClass::ReadOnly, None, query, SqlEffect::Read).await?;
+        let rows = context.sql().run(&target, AccessClass::ReadOnly, None, query, Replay::Safe).await?;
         let total = rows.complete.then_some(rows.seen);
         let page = Names::within(rows, usize::MAX, context.result_bytes());
         let notice = page.more.then(|| {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     catalogue::{BranchReference, ClusterReference, Context, Effect, PageSize, SQL_TIME_MAX, Tool, ToolError, code},
-    tidbcloud::{AccessClass, Effect as SqlEffect, Query},
+    tidbcloud::{AccessClass, Query, Replay},
 };
 
 /// List the tables and views of a database.
@@ -59,7 +59,7 @@ impl Tool for ShowTables {
         let sql = format!("SHOW TABLES FROM {}{like}", self.database.quoted());
         let place = self.page_token.unwrap_or_default();
         let query = Query { skipped_rows: place.get(), ..query(&sql) };
-        let rows = context.sql().run(&target, AccessClass::ReadOnly, None, query, SqlEffect::Read).await?;
+        let rows = context.sql().run(&target, AccessClass::ReadOnly, None, query, Replay::Safe).await?;
         let total_size = rows.complete.then_some(rows.seen);
         let count_max = self.page_size.map_or(usize::MAX, |size| usize::try_from(size.get()).unwrap_or(usize::MAX));
         let page = Names::within(rows, count_max, context.result_bytes());

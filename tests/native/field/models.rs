@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mcp_server_tidbcloud::{
     mcp::outcome::ToolError,
-    tidbcloud::{Answer, ApiError, NotTried, SqlFailure},
+    tidbcloud::{Answer, ApiError, Misread, NotTried, SqlFailure},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -130,7 +130,7 @@ fn failures(said: &str) -> Vec<ToolError> {
         ApiError::Failing { retry_after_seconds: None, answer: answer(503) },
         ApiError::Timeout,
         ApiError::Unreachable,
-        ApiError::Unreadable { status: 200 },
+        ApiError::Unreadable { status: 200, cause: Misread::new("a test") },
         ApiError::TooLarge,
         ApiError::Unexpected("a test"),
         ApiError::DeadlineExceeded,
@@ -156,7 +156,7 @@ fn failures(said: &str) -> Vec<ToolError> {
         SqlFailure::NotReady { state: "CREATING".to_owned(), lacks: None },
         SqlFailure::NotReady { state: "ACTIVE".to_owned(), lacks: Some("a public endpoint") },
         SqlFailure::EndpointDisabled,
-        SqlFailure::NoManagedUser { why: said.to_owned() },
+        SqlFailure::NoManagedUser { cause: ApiError::Forbidden(answer(403)) },
         SqlFailure::BranchOlderThanItsUsers,
         SqlFailure::OwnLoginRefused,
         SqlFailure::LoginNotYet,

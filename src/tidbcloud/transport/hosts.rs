@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::units::Malformed;
+use crate::tidbcloud::units::Malformed;
 
 /// The addresses of TiDB Cloud, or of a sandbox that stands for all of them.
 ///
@@ -49,75 +49,76 @@ impl Hosts {
     }
 
     /// Whether a sandbox is configured and this is an address of it.
-    pub(super) fn is_in_sandbox(&self, url: &Url) -> bool {
+    pub(crate) fn is_in_sandbox(&self, url: &Url) -> bool {
         let rest = self.sandbox.as_deref().and_then(|sandbox| url.as_str().strip_prefix(sandbox));
         rest.is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// What all addresses of this host start with; no slash at the end.
-    pub(super) fn base(&self, host: &Host) -> String {
+    pub(crate) fn base(&self, host: Host<'_>) -> String {
         match &self.sandbox {
-            Some(sandbox) => format!("{sandbox}/{}", host.name()),
-            None => format!("https://{}", host.name()),
+            Some(sandbox) => format!("{sandbox}/{}", host.0),
+            None => format!("https://{}", host.0),
         }
     }
 
-    /// The address of these path segments and query parameters, each percent-encoded (RFC 3986 section 2.1).
+    /// The address of a path, with arguments and query parameters percent-encoded (RFC 3986 section 2.1).
     ///
-    /// Fails where the address would not mean exactly that: a segment `..`, for example, would be taken as a step up.
-    pub(super) fn url(&self, host: &Host, segments: &[&str], query: &[(&str, &str)]) -> Result<Url, Malformed> {
-        let mut text = self.base(host);
-        for segment in segments {
-            text.push('/');
-            encode(segment, &mut text);
+    /// Fails where the address would not mean exactly that: an argument `..`, for example, would be taken as a step up.
+    pub(crate) fn url(&self, host: Host<'_>, path: &Path<'_>) -> Result<Url, Malformed> {
+        let mut text = format!("{}/{}/", self.base(host), path.version);
+        let (mut left, mut arguments) = (path.template, path.arguments.iter());
+        let malformed = Malformed { what: "a path segment", expected: "neither empty nor made of dots" };
+        while let Some((before, after)) = left.split_once("{}") {
+            text.push_str(before);
+            encode(arguments.next().filter(|argument| !argument.is_empty()).ok_or(malformed)?, &mut text);
+            left = after;
         }
-        for (at, (name, value)) in query.iter().enumerate() {
+        text.push_str(left);
+        for (at, (name, value)) in path.query.iter().enumerate() {
             text.push(if at == 0 { '?' } else { '&' });
             encode(name, &mut text);
             text.push('=');
             encode(value, &mut text);
         }
-        let malformed = Malformed { what: "a path segment", expected: "neither empty nor made of dots" };
         let url = Url::parse(&text).map_err(|_| malformed)?;
-        if url.as_str() == text && segments.iter().all(|segment| !segment.is_empty()) {
-            Ok(url)
-        } else {
-            Err(malformed)
-        }
+        if url.as_str() == text && arguments.next().is_none() { Ok(url) } else { Err(malformed) }
     }
 }
 
-/// A host that the service talks to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Host {
-    /// Clusters, branches and regions.
-    Serverless,
-    /// SQL users.
-    Iam,
-    /// TiDB Cloud's own authorization server.
-    OAuth,
-    /// SQL over HTTP.
-    Sql(SqlHost),
+/// A path below a host.
+pub(crate) struct Path<'p> {
+    /// Its first segment.
+    pub(crate) version: &'static str,
+    /// The rest, as the API's description writes it, with `{}` for each argument.
+    pub(crate) template: &'static str,
+    /// What stands in place of each `{}`.
+    pub(crate) arguments: &'p [&'p str],
+    /// Query parameters.
+    pub(crate) query: &'p [(&'p str, &'p str)],
 }
 
-impl Host {
-    fn name(&self) -> &str {
-        match self {
-            Self::Serverless => "serverless.tidbapi.com",
-            Self::Iam => "iam.tidbapi.com",
-            Self::OAuth => "oauth.tidbcloud.com",
-            Self::Sql(host) => &host.0,
-        }
+/// A host that requests go to: one that is written in this crate, or that of an instance.
+#[derive(Clone, Copy)]
+pub(crate) struct Host<'h>(&'h str);
+
+impl Host<'static> {
+    pub(crate) const fn fixed(name: &'static str) -> Self {
+        Self(name)
     }
 }
 
 /// A host that takes SQL over HTTP: `http-` and then the public endpoint that the control plane names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SqlHost(String);
+pub(crate) struct SqlHost(String);
 
 impl SqlHost {
+    pub(crate) fn host(&self) -> Host<'_> {
+        Host(&self.0)
+    }
+
     /// The SQL host of a public endpoint, which must be below `tidbcloud.com`: passwords are sent there.
-    pub(super) fn of_endpoint(endpoint: &str) -> Result<Self, Malformed> {
+    pub(crate) fn of_endpoint(endpoint: &str) -> Result<Self, Malformed> {
         let host = format!("http-{}", endpoint.to_ascii_lowercase());
         // RFC 1035 section 2.3.1: labels of 1 to 63 letters, digits and inner hyphens; section 2.3.4: 255 octets in
         // all, which are 253 characters of text.
@@ -153,28 +154,44 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tidbcloud::service::{IAM, SERVERLESS, Service};
+
+    fn path<'p>(template: &'static str, arguments: &'p [&'p str], query: &'p [(&'p str, &'p str)]) -> Path<'p> {
+        Path { version: "v1beta1", template, arguments, query }
+    }
 
     const ENDPOINT: &str = "gateway01.us-east-1.prod.aws.tidbcloud.com";
 
     #[test]
     fn addresses_are_those_of_tidb_cloud_or_of_the_sandbox() {
-        let url = |hosts: &Hosts, host| hosts.url(&host, &["v1beta1", "clusters"], &[("pageToken", "a/b")]).unwrap();
+        let path = path("clusters", &[], &[("pageToken", "a/b")]);
+        let url = |hosts: &Hosts, service: &Service| hosts.url(service.host, &path).unwrap();
         let sandbox = Hosts::sandbox("http://127.0.0.1:8788/").unwrap();
         assert_eq!(
-            url(&Hosts::real(), Host::Serverless).as_str(),
+            url(&Hosts::real(), &SERVERLESS).as_str(),
             "https://serverless.tidbapi.com/v1beta1/clusters?pageToken=a%2Fb"
         );
         assert_eq!(
-            url(&sandbox, Host::Iam).as_str(),
+            url(&sandbox, &IAM).as_str(),
             "http://127.0.0.1:8788/iam.tidbapi.com/v1beta1/clusters?pageToken=a%2Fb"
         );
-        let sql = Host::Sql(SqlHost::of_endpoint(ENDPOINT).unwrap());
+        let sql = SqlHost::of_endpoint(ENDPOINT).unwrap();
         assert_eq!(
-            sandbox.url(&sql, &["v1beta", "sql"], &[]).unwrap().as_str(),
-            "http://127.0.0.1:8788/http-gateway01.us-east-1.prod.aws.tidbcloud.com/v1beta/sql"
+            sandbox.url(sql.host(), &self::path("sql", &[], &[])).unwrap().as_str(),
+            "http://127.0.0.1:8788/http-gateway01.us-east-1.prod.aws.tidbcloud.com/v1beta1/sql"
         );
         for bad in ["ftp://127.0.0.1", "http://user@127.0.0.1", "http://127.0.0.1/?a", "127.0.0.1:8788", ""] {
             assert!(Hosts::sandbox(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_has_as_many_arguments_as_places_for_them() {
+        let address = |template, arguments: &[&str]| Hosts::real().url(IAM.host, &path(template, arguments, &[]));
+        let verb = address("clusters/{}/branches/{}:reset", &["7", "a:b"]).unwrap();
+        assert_eq!(verb.path(), "/v1beta1/clusters/7/branches/a%3Ab:reset", "only the template has a verb");
+        for (template, arguments) in [("clusters/{}", &[][..]), ("clusters/{}", &["7", "8"]), ("clusters/{}", &[""])] {
+            assert!(address(template, arguments).is_err(), "{template} {arguments:?}");
         }
     }
 
@@ -208,8 +225,9 @@ mod tests {
             value in "\\PC{0,12}",
         ) {
             for hosts in [Hosts::real(), Hosts::sandbox("http://127.0.0.1:8788").unwrap()] {
-                let start = format!("{}/v1beta1/", hosts.base(&Host::Serverless));
-                let Ok(url) = hosts.url(&Host::Serverless, &["v1beta1", &segment, "end"], &[("q", &value)]) else {
+                let start = format!("{}/v1beta1/", hosts.base(SERVERLESS.host));
+                let (arguments, query) = ([segment.as_str()], [("q", value.as_str())]);
+                let Ok(url) = hosts.url(SERVERLESS.host, &path("{}/end", &arguments, &query)) else {
                     prop_assert!(segment == "." || segment == "..", "{:?} was refused", segment);
                     continue;
                 };

@@ -6,7 +6,7 @@
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512_256};
 
-use super::units::ApiKey;
+use super::key::ApiKey;
 use crate::base::hash::hex;
 
 /// 8 KiB: a challenge of TiDB Cloud has about 150 bytes; common servers end a header line at 8 KiB.
@@ -49,7 +49,7 @@ enum Qop {
 
 /// A challenge that can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Challenge {
+pub(crate) struct Challenge {
     realm: String,
     nonce: String,
     opaque: Option<String>,
@@ -65,7 +65,7 @@ pub(super) struct Challenge {
 impl Challenge {
     /// The first challenge of the list that can be answered: a server lists what it prefers first
     /// (RFC 7616 section 3.7). `header` holds all `WWW-Authenticate` fields, joined with commas.
-    pub(super) fn select(header: &str) -> Option<Self> {
+    pub(crate) fn select(header: &str) -> Option<Self> {
         if header.len() > HEADER_BYTES_MAX {
             return None;
         }
@@ -115,7 +115,7 @@ impl Challenge {
     }
 
     /// Whether only the nonce was refused (RFC 7616 section 3.3, `stale`).
-    pub(super) fn stale(&self) -> bool {
+    pub(crate) fn stale(&self) -> bool {
         self.stale
     }
 
@@ -148,15 +148,15 @@ struct Credentials<'a> {
 }
 
 /// What is signed.
-pub(super) struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// Method as sent.
-    pub(super) method: &'a str,
+    pub(crate) method: &'a str,
     /// The request target as sent: path and query.
-    pub(super) uri: &'a str,
+    pub(crate) uri: &'a str,
     /// The body as sent.
-    pub(super) body: &'a [u8],
+    pub(crate) body: &'a [u8],
     /// Fresh randomness of ours.
-    pub(super) cnonce: &'a str,
+    pub(crate) cnonce: &'a str,
 }
 
 /// First nonce and first cnonce under a `-sess` algorithm (RFC 7616 section 3.4.2).
@@ -170,7 +170,7 @@ struct Session {
 ///
 /// It is owned by the request that uses it, because a server may demand that counts arrive in order.
 #[derive(Clone)]
-pub(super) struct Nonce {
+pub(crate) struct Nonce {
     challenge: Challenge,
     uses: u32,
     session: Option<Session>,
@@ -178,12 +178,12 @@ pub(super) struct Nonce {
 
 impl Nonce {
     /// A nonce that nothing was signed with.
-    pub(super) fn new(challenge: Challenge) -> Self {
+    pub(crate) fn new(challenge: Challenge) -> Self {
         Self { challenge, uses: 0, session: None }
     }
 
     /// The value of `Authorization` for one more request (RFC 7616 section 3.4).
-    pub(super) fn sign(&mut self, key: &ApiKey, request: &Request<'_>) -> String {
+    pub(crate) fn sign(&mut self, key: &ApiKey, request: &Request<'_>) -> String {
         self.uses = self.uses.saturating_add(1);
         let challenge = &self.challenge;
         let session = self
@@ -217,12 +217,12 @@ impl Nonce {
     }
 
     /// Whether the nonce can sign once more: `nc` has eight hexadecimal digits.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.uses < u32::MAX
     }
 
-    /// Honours `nextnonce` of `Authentication-Info` (RFC 7616 section 3.5): the count starts anew.
-    pub(super) fn follow(&mut self, authentication_info: &str) {
+    /// Honours `nextnonce` of `Authentication-Info` (RFC 7616 section 3.5): the count starts again.
+    pub(crate) fn follow(&mut self, authentication_info: &str) {
         let next = parameters(authentication_info).and_then(|offer| offer.get("nextnonce").map(str::to_owned));
         if let Some(next) = next {
             self.challenge.nonce = next;
@@ -233,7 +233,7 @@ impl Nonce {
 
 /// What a refused request carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carried {
+pub(crate) enum Carried {
     /// No credentials.
     Nothing,
     /// A nonce that was not issued for this very request.
@@ -246,7 +246,7 @@ pub(super) enum Carried {
 
 /// What a 401 means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// Send it again, signed with this challenge; it then carries what stands beside.
     Answer(Challenge, Carried),
     /// User name or password are wrong.
@@ -259,7 +259,7 @@ pub(super) enum Refusal {
 
 /// Decides about a 401. A refused request was not carried out, so repeating it is safe whatever it does; four kinds of
 /// [`Carried`], each only followed by a later one, bound the repetitions.
-pub(super) fn refused(carried: Carried, www_authenticate: Option<&str>) -> Refusal {
+pub(crate) fn refused(carried: Carried, www_authenticate: Option<&str>) -> Refusal {
     let Some(challenge) = www_authenticate.and_then(Challenge::select) else {
         return Refusal::NotDigest;
     };

@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use crate::base::{clock::UnixMillis, http::Headers};
 
 /// The least time in which an attempt is worth starting.
-pub(super) const ATTEMPT_MIN: Duration = Duration::from_millis(500);
+pub(crate) const ATTEMPT_MIN: Duration = Duration::from_millis(500);
 /// First wait after a failure that passes by itself.
 const BASE: Duration = Duration::from_millis(100);
 /// First wait after a refusal for too many requests without a hint.
@@ -19,19 +19,19 @@ const HINT_MAX: Duration = Duration::from_secs(300);
 
 /// A failure that can be gone the next time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passing {
+pub(crate) enum Passing {
     /// The connection, the gateway or the server stumbled; it may have said for how long.
     Stumble(Option<Duration>),
     /// Too many requests; it may have said until when.
     Throttled(Option<Duration>),
 }
 
-/// How long to wait before the next attempt, `None` where there shall be none.
+/// How long to wait before the next attempt, `None` where there is to be none.
 ///
 /// `failures` counts the failed attempts of `attempts_max`; `random` is uniform. Full jitter:
 /// `random(0..=1) * min(base * 2^(failures - 1), 5 s)`. A hint is obeyed to the letter or, where it is longer than
 /// 5 s or than what remains, not waited for at all.
-pub(super) fn wait(
+pub(crate) fn wait(
     passing: Passing,
     failures: u32,
     attempts_max: u32,
@@ -55,7 +55,7 @@ pub(super) fn wait(
 
 /// How long the server asks to wait: `X-Ratelimit-Reset` in seconds (TiDB Cloud API, "Rate limiting"), or
 /// `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3). Malformed, negative and absurd values say nothing.
-pub(super) fn hint(headers: &Headers, now: UnixMillis) -> Option<Duration> {
+pub(crate) fn hint(headers: &Headers, now: UnixMillis) -> Option<Duration> {
     let seconds = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| text.parse().ok().map(Duration::from_secs)).flatten()

@@ -5,8 +5,7 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::units::made_of;
-use crate::sql;
+use crate::{sql, tidbcloud::units::made_of};
 
 /// A database to select over HTTP: what stands in the header `TiDB-Database`.
 ///

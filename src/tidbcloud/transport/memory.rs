@@ -2,12 +2,14 @@
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
-use super::{
-    hosts::SqlHost,
-    nonces::Nonces,
-    units::{Caller, Target},
+use crate::{
+    base::clock::UnixMillis,
+    tidbcloud::{
+        auth::{key::Caller, nonces::Nonces},
+        database::facts::Facts,
+        units::Target,
+    },
 };
-use crate::base::clock::UnixMillis;
 
 /// Five minutes: hosts and prefixes do not change while an instance lives, and a failed login drops them at once.
 const FACTS_AGE_MAX: Duration = Duration::from_secs(300);
@@ -19,27 +21,8 @@ const FACTS_MAX: usize = 256;
 /// Its cells are borrowed for single statements only, never across an `await`.
 #[derive(Default)]
 pub struct Memory {
-    pub(super) nonces: RefCell<Nonces>,
+    pub(crate) nonces: RefCell<Nonces>,
     facts: RefCell<BTreeMap<(Caller, Target), (UnixMillis, Facts)>>,
-}
-
-/// How to reach the SQL of a cluster or branch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
-    /// Where SQL over HTTP is taken.
-    pub(super) host: SqlHost,
-    /// What user names of this instance start with, without the dot; newer Essential instances have none.
-    pub(super) prefix: Option<String>,
-}
-
-impl Facts {
-    /// The full name of a user of this instance.
-    pub(super) fn full_name(&self, name: &str) -> String {
-        match &self.prefix {
-            Some(prefix) => format!("{prefix}.{name}"),
-            None => name.to_owned(),
-        }
-    }
 }
 
 impl Memory {
@@ -48,13 +31,13 @@ impl Memory {
         Self::default()
     }
 
-    pub(super) fn facts(&self, caller: Caller, target: &Target, now: UnixMillis) -> Option<Facts> {
+    pub(crate) fn facts(&self, caller: Caller, target: &Target, now: UnixMillis) -> Option<Facts> {
         let known = self.facts.borrow();
         let (since, facts) = known.get(&(caller, target.clone()))?;
         (now < since.after(FACTS_AGE_MAX)).then(|| facts.clone())
     }
 
-    pub(super) fn keep_facts(&self, caller: Caller, target: &Target, now: UnixMillis, facts: Facts) {
+    pub(crate) fn keep_facts(&self, caller: Caller, target: &Target, now: UnixMillis, facts: Facts) {
         let mut known = self.facts.borrow_mut();
         known.insert((caller, target.clone()), (now, facts));
         if known.len() > FACTS_MAX {
@@ -65,7 +48,7 @@ impl Memory {
         }
     }
 
-    pub(super) fn drop_facts(&self, caller: Caller, target: &Target) {
+    pub(crate) fn drop_facts(&self, caller: Caller, target: &Target) {
         self.facts.borrow_mut().remove(&(caller, target.clone()));
     }
 }
@@ -73,7 +56,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidbcloud::{ApiKey, Authenticator, BearerToken};
+    use crate::tidbcloud::{ApiKey, Authenticator, BearerToken, transport::hosts::SqlHost};
 
     fn target(number: usize) -> Target {
         Target { cluster: number.to_string().parse().unwrap(), branch: None }

@@ -6,10 +6,10 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::api::integer;
 use crate::{
     port::{FetchError, Flow, Sink},
     sql::STATEMENT_BYTES_MAX,
+    tidbcloud::tolerant::integer,
 };
 
 /// One column of a result.

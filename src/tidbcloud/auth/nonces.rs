@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{digest::Nonce, units::Caller};
+use super::{digest::Nonce, key::Caller};
 use crate::base::clock::UnixMillis;
 
 /// 4: a call that asks for several things at once has no more than this many requests to one host under way.
@@ -18,11 +18,11 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Where a nonce can be used: one protection space (RFC 7616 section 3.3, `domain`), and one caller, because what one
 /// caller's traffic does to a nonce is not to be felt by another.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Space {
+pub(crate) struct Space {
     /// Address that all requests of the space start with.
-    pub(super) base: String,
+    pub(crate) base: String,
     /// Whose requests.
-    pub(super) caller: Caller,
+    pub(crate) caller: Caller,
 }
 
 struct Idle {
@@ -33,18 +33,18 @@ struct Idle {
 
 /// The waiting nonces, the one put back last at the end.
 #[derive(Default)]
-pub(super) struct Nonces(Vec<Idle>);
+pub(crate) struct Nonces(Vec<Idle>);
 
 impl Nonces {
     /// Takes out the nonce that was used last, as the likeliest to be known still.
-    pub(super) fn lease(&mut self, space: &Space, now: UnixMillis) -> Option<Nonce> {
+    pub(crate) fn lease(&mut self, space: &Space, now: UnixMillis) -> Option<Nonce> {
         self.0.retain(|idle| now < idle.since.after(IDLE_MAX));
         let at = self.0.iter().rposition(|idle| idle.space == *space)?;
         Some(self.0.remove(at).nonce)
     }
 
     /// Puts a nonce back after the answer to the request that used it.
-    pub(super) fn put_back(&mut self, space: Space, nonce: Nonce, now: UnixMillis) {
+    pub(crate) fn put_back(&mut self, space: Space, nonce: Nonce, now: UnixMillis) {
         if !nonce.has_room() {
             return;
         }
@@ -64,9 +64,9 @@ impl Nonces {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidbcloud::{
+    use crate::tidbcloud::auth::{
         digest::{Challenge, Request},
-        units::ApiKey,
+        key::ApiKey,
     };
 
     fn nonce(name: &str) -> Nonce {

@@ -5,18 +5,18 @@
 //! key that was deleted opens no database. With a bearer token, what its grant keeps takes the place of the key.
 
 use super::{
-    Cloud,
-    api::SqlRole,
-    authenticator::Authenticator,
-    error::{ApiError, presentable},
-    memory::Facts,
-    sql::{AccessClass, Databases, SqlFailure, SqlLogin},
-    units::{ClusterId, Target},
+    Databases,
+    facts::Facts,
+    failure::SqlFailure,
+    login::{AccessClass, SqlLogin},
 };
-use crate::base::hash::{hex, hmac_sha256};
-use crate::base::{
-    managed_name::{CLASSES, HASH_BYTES, START},
-    secret::Secret,
+use crate::{
+    base::{
+        hash::{hex, hmac_sha256},
+        managed_name::{CLASSES, HASH_BYTES, START},
+        secret::Secret,
+    },
+    tidbcloud::{ApiError, Authenticator, ClusterId, SqlRole, Target},
 };
 
 /// The characters of passwords: 24 + 24 letters and 8 digits without `I`, `O`, `l`, `o`, `0` and `1`, which look like
@@ -96,10 +96,10 @@ impl Databases<'_> {
                 }
             }
             None => match self.create(&target.cluster, class).await {
-                // Whatever became of a creation without an answer, the user is now set as it shall be.
+                // Whatever became of a creation without an answer, the user is now set as it should be.
                 Err(ApiError::Conflict(_) | ApiError::OutcomeUnknown { .. }) => {
-                    let body = serde_json::json!({ "password": login.password.expose(), "builtinRole": class.role() });
-                    self.cloud.patch_sql_user(&target.cluster, &login.user, &body, &login.password).await.map(drop)
+                    let SqlLogin { user, password, .. } = login;
+                    self.cloud.reset_sql_user(&target.cluster, user, class.role(), password).await.map(drop)
                 }
                 created => created,
             },
@@ -107,8 +107,8 @@ impl Databases<'_> {
         match repaired {
             // Logging in shows whether it happened.
             Ok(()) | Err(ApiError::OutcomeUnknown { .. }) => Ok(()),
-            Err(error @ (ApiError::Forbidden(_) | ApiError::NotOffered(_) | ApiError::NotFound(_))) => {
-                Err(SqlFailure::NoManagedUser { why: presentable(&error.to_string(), 300, &[]) })
+            Err(cause @ (ApiError::Forbidden(_) | ApiError::NotOffered(_) | ApiError::NotFound(_))) => {
+                Err(SqlFailure::NoManagedUser { cause })
             }
             Err(error) => Err(SqlFailure::Api(error)),
         }
@@ -132,7 +132,7 @@ impl Databases<'_> {
     }
 
     async fn create(&self, cluster: &ClusterId, class: AccessClass) -> Result<(), ApiError> {
-        let Cloud { authenticator, .. } = self.cloud;
+        let authenticator = self.cloud.authenticator;
         let password = password(self.server_secret, authenticator, cluster, class);
         let name = name(self.server_secret, authenticator, class);
         self.cloud.create_sql_user(cluster, &name, class.role(), &password).await.map(drop)

@@ -1,7 +1,7 @@
-//! What the transport learns about API keys. Whoever gives a [`Cloud`](super::Cloud) a key says who watches over it: the
+//! What the transport learns about API keys. Whoever gives a [`Cloud`](crate::tidbcloud::Cloud) a key says who watches over it: the
 //! witness is asked before each exchange that carries the key, and told after it what TiDB Cloud said of the key.
 
-use super::units::ApiKey;
+use super::key::ApiKey;
 use crate::base::{clock::UnixMillis, future::Pending};
 
 /// What TiDB Cloud's API said of a key in one exchange.
@@ -21,7 +21,7 @@ impl KeyVerdict {
     /// The verdict of an answer that is no 401. What says nothing of the key: 408, 413, 414, 425, 429 and 431, which are about
     /// the request's size and time or about how many there were (RFC 9110 section 15.5, RFC 6585, RFC 8470 section 5.2),
     /// redirections, and all failures.
-    pub(super) fn of_status(status: u16) -> Self {
+    pub(crate) fn of_status(status: u16) -> Self {
         match status {
             200..=299 => Self::KeyTaken,
             401 | 408 | 413 | 414 | 425 | 429 | 431 => Self::NotAsked,

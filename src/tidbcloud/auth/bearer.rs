@@ -1,75 +1,10 @@
-//! What TiDB Cloud is shown by whoever calls: an API key, or a token of its own OAuth.
+//! Bearer tokens of TiDB Cloud's own OAuth.
 
-use super::units::{ApiKey, Caller, Malformed, made_of};
-use crate::base::{hash::hmac_sha256, secret::Secret};
-
-/// How a caller proves itself to TiDB Cloud.
-#[derive(Clone)]
-pub enum Authenticator {
-    /// HTTP Digest with an API key.
-    Digest(ApiKey),
-    /// A bearer token of TiDB Cloud's own OAuth (RFC 6750 section 2.1). That the API takes one beside Digest is
-    /// published for its version `v1beta2`; for clusters, branches and SQL users it is not documented, and its command
-    /// line client sends it so.
-    Bearer(BearerToken),
-}
-
-impl From<ApiKey> for Authenticator {
-    fn from(key: ApiKey) -> Self {
-        Self::Digest(key)
-    }
-}
-
-impl From<BearerToken> for Authenticator {
-    fn from(token: BearerToken) -> Self {
-        Self::Bearer(token)
-    }
-}
-
-impl Authenticator {
-    /// Who is calling, for whatever is remembered per caller.
-    pub fn caller(&self) -> Caller {
-        match self {
-            Self::Digest(key) => key.caller(),
-            Self::Bearer(token) => token.caller,
-        }
-    }
-
-    /// What no error may repeat.
-    pub(super) fn secret(&self) -> &Secret {
-        match self {
-            Self::Digest(key) => key.private(),
-            Self::Bearer(token) => &token.token,
-        }
-    }
-
-    /// What names of managed SQL users carry a hash of.
-    ///
-    /// Every text begins with a label of its kind, so that no subject derives what an API key does. The derivation is in
-    /// it, because one person may connect several clients: each grant has a derivation, and so passwords, of its own, and
-    /// grants that shared a user would set its password against each other.
-    pub(super) fn sql_user_name_hash(&self, server_secret: &Secret) -> [u8; 32] {
-        let text = match self {
-            Self::Digest(key) => format!("sql user name v1\n{}", key.public()),
-            Self::Bearer(BearerToken { subject, derivation, .. }) => {
-                format!("sql user name of a grant v1\n{subject}\n{}", derivation.expose())
-            }
-        };
-        hmac_sha256(server_secret.expose().as_bytes(), text.as_bytes())
-    }
-
-    /// What passwords of managed SQL users are derived from: server secret and the caller's own secret, of which neither
-    /// is enough.
-    pub(super) fn sql_password_key(&self, server_secret: &Secret) -> [u8; 32] {
-        let text = match self {
-            Self::Digest(key) => format!("sql password key v1\n{}", key.private().expose()),
-            Self::Bearer(BearerToken { subject, derivation, .. }) => {
-                format!("sql password key of a grant v1\n{subject}\n{}", derivation.expose())
-            }
-        };
-        hmac_sha256(server_secret.expose().as_bytes(), text.as_bytes())
-    }
-}
+use super::key::Caller;
+use crate::{
+    base::secret::Secret,
+    tidbcloud::units::{Malformed, made_of},
+};
 
 /// An access token of TiDB Cloud's own OAuth, and what stays the same when it is refreshed.
 #[derive(Clone)]
@@ -122,6 +57,15 @@ impl BearerToken {
         &self.subject
     }
 
+    pub(super) fn caller(&self) -> Caller {
+        self.caller
+    }
+
+    /// What stays the same when the token is refreshed. It is secret.
+    pub(super) fn grant(&self) -> String {
+        format!("{}\n{}", self.subject, self.derivation.expose())
+    }
+
     /// What SQL passwords are derived from.
     pub fn derivation(&self) -> &Secret {
         &self.derivation
@@ -130,12 +74,12 @@ impl BearerToken {
 
 /// Whether it can be a subject. 256 bytes hold the longest address of e-mail, 254 characters (RFC 5321
 /// section 4.5.3.1.3).
-pub(super) fn is_subject(text: &str) -> bool {
+pub(crate) fn is_subject(text: &str) -> bool {
     (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// See [`BearerToken::TOKEN_PATTERN`]: what can stand in a header as it is.
-pub(super) fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     let head = text.trim_end_matches('=');
     text.len() - head.len() <= 2
         && made_of(head, 1, 4096, |byte| byte.is_ascii_alphanumeric() || b"._~+/-".contains(&byte))

@@ -1,0 +1,72 @@
+//! TiDB Cloud as one caller sees it.
+
+use std::time::Duration;
+
+use serde::de::IgnoredAny;
+
+use super::{
+    Authenticator, CheckFailure, Databases, Hosts, KeyWitness, Memory, SqlLogin, service::SERVERLESS,
+    transport::send::Sender,
+};
+use crate::{
+    base::{clock::UnixMillis, secret::Secret},
+    port::{Io, RequestLog, allowance::Allowance},
+};
+
+/// TiDB Cloud as one caller sees it during one call.
+#[derive(Clone, Copy)]
+pub struct Cloud<'a> {
+    pub(in crate::tidbcloud) sender: Sender<'a>,
+    pub(in crate::tidbcloud) authenticator: &'a Authenticator,
+    pub(in crate::tidbcloud) witness: &'a dyn KeyWitness,
+    pub(in crate::tidbcloud) memory: &'a Memory,
+}
+
+impl<'a> Cloud<'a> {
+    /// Everything that is sent ends by `deadline`. `witness` watches over the key of `authenticator`, where it is one.
+    pub fn new(
+        io: &'a dyn Io,
+        log: RequestLog<'a>,
+        hosts: &'a Hosts,
+        authenticator: &'a Authenticator,
+        witness: &'a dyn KeyWitness,
+        memory: &'a Memory,
+        deadline: UnixMillis,
+    ) -> Self {
+        Self { sender: Sender { io, log, hosts, deadline }, authenticator, witness, memory }
+    }
+
+    /// What is left of the time of the whole call.
+    pub fn remaining(&self) -> Duration {
+        self.sender.remaining()
+    }
+
+    /// Whether TiDB Cloud takes the caller's credentials: `GET /clusters` for one cluster, because whoever may not list
+    /// clusters can do nothing here.
+    ///
+    /// # Errors
+    /// [`CheckFailure::Refused`] where it does not take them, [`CheckFailure::Unsettled`] where it did not say.
+    pub async fn check(&self) -> Result<(), CheckFailure> {
+        let call = SERVERLESS.get("clusters", []).with_query(&[("pageSize", "1")]);
+        match self.read::<IgnoredAny>(&call).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.answer() {
+                Some(answer) if matches!(answer.status, 401 | 403) => CheckFailure::Refused(answer.clone()),
+                _ => CheckFailure::Unsettled(error),
+            }),
+        }
+    }
+
+    /// SQL on this caller's instances, by managed users whose passwords are derived from `server_secret`, or by
+    /// `own_login`, the caller's own SQL user, where it belongs to the instance.
+    ///
+    /// `allowance` is what the HTTP request may spend that all of it is for.
+    pub fn sql(
+        &self,
+        server_secret: &'a Secret,
+        own_login: Option<&'a SqlLogin>,
+        allowance: &'a Allowance,
+    ) -> Databases<'a> {
+        Databases { cloud: *self, server_secret, own_login, allowance }
+    }
+}

@@ -1,0 +1,22 @@
+//! What is known of an instance that takes SQL.
+
+use crate::tidbcloud::transport::hosts::SqlHost;
+
+/// How to reach the SQL of a cluster or branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Where SQL over HTTP is taken.
+    pub(crate) host: SqlHost,
+    /// What user names of this instance start with, without the dot; newer Essential instances have none.
+    pub(crate) prefix: Option<String>,
+}
+
+impl Facts {
+    /// The full name of a user of this instance.
+    pub(crate) fn full_name(&self, name: &str) -> String {
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}.{name}"),
+            None => name.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! SQL over HTTP: `POST https://http-<public endpoint>/v1beta/sql`, as TiDB Cloud's own driver `@tidbcloud/serverless`
+//! 0.3 speaks it. One statement a request, Basic authentication as a SQL user, at most 10,000 rows.
+
+use std::time::Duration;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::json;
+
+use super::{
+    Databases, Query, Replay,
+    failure::SqlFailure,
+    login::{Access, SqlLogin},
+    rows::{Limits, Reader, Rows, Unread},
+};
+use crate::{
+    base::http::{Method, Response},
+    tidbcloud::{
+        ApiError, DatabaseName,
+        service::SQL_ERRORS,
+        transport::{
+            answer::unreadable,
+            call::{Failed, bytes},
+            hosts::Path,
+            redact::presentable,
+            refusal::{Said, Told},
+            retry::ATTEMPT_MIN,
+            send::Request,
+        },
+    },
+};
+
+/// Where statements are taken.
+const PATH: Path<'static> = Path { version: "v1beta", template: "sql", arguments: &[], query: &[] };
+/// 30 s, as TiDB Cloud's own command line gives a statement.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// A value longer than this is cut: 2 KiB are enough to know what it is.
+const CELL_BYTES_MAX: usize = 2 << 10;
+/// A digit is counted as four bytes while it is read, and has two in a result that shows numbers as such: twice the bytes
+/// of the result are enough to fill it.
+const KEPT_FACTOR: usize = 2;
+/// 500 characters: an error quotes about 80 characters of the statement; the rest is room for long names.
+const MESSAGE_CHARS_MAX: usize = 500;
+/// Reads are sent twice at most: every repetition costs the caller request units.
+const ATTEMPTS_MAX: u32 = 2;
+/// One round trip: what a write on its own has at least, and what COMMIT leaves of the time, so that a ROLLBACK can follow
+/// it. Statements of a transaction leave twice as much.
+pub(super) const ENDING: Duration = Duration::from_secs(2);
+/// Access denied (MySQL, `ER_ACCESS_DENIED_ERROR`).
+const ACCESS_DENIED: u16 = 1045;
+
+/// One statement as sent.
+#[derive(Clone, Copy)]
+pub(super) struct Statement<'s> {
+    pub(super) database: Option<&'s DatabaseName>,
+    pub(super) session: &'s str,
+    pub(super) query: Query<'s>,
+    /// What it leaves of the time.
+    pub(super) reserve: Duration,
+    /// With less than this before it, it is not sent.
+    pub(super) time_min: Duration,
+}
+
+impl Statement<'_> {
+    /// A statement of our own, for a transaction.
+    pub(super) fn control(sql: &'static str) -> Self {
+        Self {
+            database: None,
+            session: "",
+            query: Query { sql, whole_values: false, skipped_rows: 0 },
+            reserve: Duration::ZERO,
+            time_min: ATTEMPT_MIN,
+        }
+    }
+}
+
+/// What a statement gave, and the session it ran in.
+pub(super) struct Answered {
+    pub(super) rows: Rows,
+    pub(super) session: String,
+}
+
+/// How the gateway refused.
+pub(super) enum Trouble {
+    /// The login: the statement did not run.
+    Login,
+    Failed {
+        failure: SqlFailure,
+        /// Whether the statement may have run.
+        maybe_done: bool,
+    },
+}
+
+impl From<Failed> for Trouble {
+    fn from(failed: Failed) -> Self {
+        Self::Failed { failure: failed.error.into(), maybe_done: failed.maybe_done }
+    }
+}
+
+impl Databases<'_> {
+    /// Sends a statement, reads again after failures that pass. `None` where the login was refused.
+    pub(super) async fn ask(
+        &self,
+        access: &Access,
+        statement: &Statement<'_>,
+        replay: Replay,
+    ) -> Result<Option<Answered>, SqlFailure> {
+        let mut failures = 0;
+        loop {
+            let (failure, maybe_done) = match self.send(access, statement).await {
+                Ok(answered) => return Ok(Some(answered)),
+                Err(Trouble::Login) => return Ok(None),
+                Err(Trouble::Failed { failure, maybe_done }) => (failure, maybe_done),
+            };
+            if replay == Replay::Unsafe {
+                return Err(if maybe_done { SqlFailure::OutcomeUnknown { cause: Box::new(failure) } } else { failure });
+            }
+            failures += 1;
+            let wait = failure.passing().and_then(|passing| self.cloud.wait_after(passing, failures, ATTEMPTS_MAX));
+            match wait {
+                Some(wait) => self.cloud.sender.io.sleep(wait).await,
+                None => return Err(failure),
+            }
+        }
+    }
+
+    /// Sends a statement once.
+    pub(super) async fn send(&self, access: &Access, statement: &Statement<'_>) -> Result<Answered, Trouble> {
+        let sender = &self.cloud.sender;
+        let url = sender.hosts.url(access.facts.host.host(), &PATH).map_err(Failed::undone)?;
+        let SqlLogin { user, password, .. } = &access.login;
+        let basic = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
+        let request = Request {
+            authorization: Some(format!("Basic {basic}")),
+            fields: &[
+                ("tidb-database", statement.database.map_or("", DatabaseName::as_str)),
+                ("tidb-session", statement.session),
+            ],
+            body: Some(bytes(&json!({ "query": statement.query.sql }))),
+            reserve: statement.reserve,
+            time_min: statement.time_min,
+            ..Request::new(Method::Post, url, TIMEOUT)
+        };
+        let mut reader = Reader::new(self.limits(statement.query));
+        let sent = sender.io.now();
+        let response = sender.stream(request, &mut reader).await?;
+        if !(200..=299).contains(&response.status) {
+            let response = Response { body: reader.into_refusal(), ..response };
+            let secrets = [password.expose(), basic.as_str(), self.cloud.authenticator.secret().expose()];
+            let refusal = ApiError::of_refusal(&SQL_ERRORS, &response, sender.io.now(), &secrets);
+            return Err(trouble(&response, refusal, &secrets));
+        }
+        self.allowance.scanned(reader.scanned());
+        let session = response.headers.get("tidb-session").unwrap_or_default();
+        let rows = reader.finish().map_err(|unread| self.unread(unread, response.status))?;
+        let elapsed_millis = u64::try_from(sent.until(sender.io.now()).as_millis()).unwrap_or(u64::MAX);
+        Ok(Answered { rows: Rows { elapsed_millis, ..rows }, session })
+    }
+
+    /// The failure of a statement that ran and whose answer is not one.
+    fn unread(&self, unread: Unread, status: u16) -> Failed {
+        let error = match unread {
+            Unread::TooLong => ApiError::TooLarge,
+            Unread::Malformed(expected) => {
+                let problem = format!("not there: {expected}");
+                unreadable(self.cloud.sender.log, "POST /v1beta/sql", status, problem)
+            }
+        };
+        Failed { error, maybe_done: true }
+    }
+
+    /// How much of an answer is kept and read.
+    fn limits(&self, query: Query<'_>) -> Limits {
+        let result = self.allowance.result_bytes();
+        Limits {
+            kept: result.saturating_mul(KEPT_FACTOR),
+            cell: if query.whole_values { result } else { CELL_BYTES_MAX.min(result) },
+            scanned: self.allowance.scanned_bytes(),
+            skipped_rows: query.skipped_rows,
+        }
+    }
+}
+
+/// What a refusal of the gateway means. Its own statuses are not published, so the database's number counts first.
+fn trouble(response: &Response, refusal: ApiError, secrets: &[&str]) -> Trouble {
+    let said = Said::read(&response.body, &SQL_ERRORS);
+    let code = mysql_number(&said.message);
+    let code = code.or_else(|| said.code.as_deref()?.parse().ok().filter(|number| *number >= 1000));
+    if response.status == 401 || code == Some(ACCESS_DENIED) {
+        return Trouble::Login;
+    }
+    let refused = response.status < 500 && !matches!(response.status, 408 | 425 | 429);
+    if code.is_some() || refused && !said.message.is_empty() {
+        // The storage did not say whether a commit went through.
+        let maybe_done = said.tells(Told::Undetermined, response.status);
+        let message = presentable(&said.message, MESSAGE_CHARS_MAX, secrets);
+        return Trouble::Failed { failure: SqlFailure::Sql { code, message }, maybe_done };
+    }
+    Trouble::Failed { failure: refusal.into(), maybe_done: response.status >= 500 || response.status == 408 }
+}
+
+/// The number in `Error 1146 (42S02): Table 'shop.order' doesn't exist`.
+fn mysql_number(message: &str) -> Option<u16> {
+    let (_, after) = message.split_once("Error ")?;
+    let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+    after.get(..digits)?.parse().ok().filter(|number| *number >= 1000)
+}

@@ -1,0 +1,177 @@
+//! As whom statements run, and where.
+
+use std::time::Duration;
+
+use super::{
+    Databases, Replay,
+    facts::Facts,
+    failure::SqlFailure,
+    gateway::{Answered, Statement},
+};
+use crate::{
+    base::secret::Secret,
+    tidbcloud::{
+        ApiError, ClusterId, Endpoints, Malformed, State, Target,
+        transport::{hosts::SqlHost, retry::ATTEMPT_MIN},
+    },
+};
+
+/// First and longest wait for a new SQL user to work. Until a deadline of 55 s these are 30 logins, of the 50
+/// subrequests of a call on the free plan of Workers: 0.25 + 0.5 + 1 s and then one every 2 s.
+const LOGIN_WAIT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+
+/// A SQL user of the caller's own.
+#[derive(Clone)]
+pub struct SqlLogin {
+    /// Full name, with the prefix of its instance.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// The only cluster that it is for, with its branches, where its owner said so.
+    pub cluster: Option<ClusterId>,
+}
+
+impl SqlLogin {
+    /// Checks what Basic authentication can carry (RFC 7617 section 2): a name without colon, and neither part with
+    /// control characters; at most 128 bytes each.
+    pub fn new(user: impl Into<String>, password: impl Into<String>) -> Result<Self, Malformed> {
+        let (user, password) = (user.into(), password.into());
+        let fits = |text: &str| (1..=128).contains(&text.len()) && !text.chars().any(char::is_control);
+        if !fits(&user) || user.contains(':') {
+            return Err(Malformed {
+                what: "the SQL user",
+                expected: "1 to 128 bytes without colon or control characters",
+            });
+        }
+        if !fits(&password) {
+            return Err(Malformed { what: "the SQL password", expected: "1 to 128 bytes without control characters" });
+        }
+        Ok(Self { user, password: Secret::new(password), cluster: None })
+    }
+
+    /// The same user for one cluster and its branches alone.
+    #[must_use]
+    pub fn only_for(self, cluster: Option<ClusterId>) -> Self {
+        Self { cluster, ..self }
+    }
+
+    /// Whether it is the one to log in with there.
+    fn is_for(&self, target: &Target, facts: &Facts) -> bool {
+        self.prefix() == facts.prefix.as_deref()
+            && self.cluster.as_ref().is_none_or(|cluster| *cluster == target.cluster)
+    }
+
+    /// The prefix of the instance that the user belongs to.
+    fn prefix(&self) -> Option<&str> {
+        self.user.split_once('.').map(|(prefix, _)| prefix)
+    }
+}
+
+/// What a statement needs, and so as which managed user it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessClass {
+    /// `role_readonly`
+    ReadOnly,
+    /// `role_readwrite`
+    ReadWrite,
+    /// `role_admin`
+    Admin,
+}
+
+/// Where and as whom statements run.
+pub(super) struct Access {
+    pub(super) facts: Facts,
+    pub(super) login: SqlLogin,
+}
+
+impl Databases<'_> {
+    /// Runs a statement as the user that fits, and makes that user work where it does not. A refused login means that
+    /// the statement did not run, so writes can be sent again after it.
+    pub(super) async fn log_in(
+        &self,
+        target: &Target,
+        class: AccessClass,
+        statement: &Statement<'_>,
+        replay: Replay,
+    ) -> Result<(Access, Answered), SqlFailure> {
+        let (cloud, caller) = (&self.cloud, self.cloud.authenticator.caller());
+        let known = cloud.memory.facts(caller, target, cloud.sender.io.now());
+        let was_known = known.is_some();
+        let facts = match known {
+            Some(facts) => facts,
+            None => self.look_up(target).await?,
+        };
+        let own = self.own_login.filter(|own| own.is_for(target, &facts));
+        let login = own.cloned().unwrap_or_else(|| self.managed_login(target, class, &facts));
+        let mut access = Access { facts, login };
+        if let Some(answered) = self.ask(&access, statement, replay).await? {
+            return Ok((access, answered));
+        }
+        cloud.memory.drop_facts(caller, target);
+        if own.is_some() {
+            return Err(SqlFailure::OwnLoginRefused);
+        }
+        if was_known {
+            access.facts = self.look_up(target).await?;
+            access.login = self.managed_login(target, class, &access.facts);
+        }
+        self.repair(target, class, &access.login).await?;
+        let (mut wait, wait_max) = LOGIN_WAIT;
+        loop {
+            if let Some(answered) = self.ask(&access, statement, replay).await? {
+                cloud.memory.keep_facts(caller, target, cloud.sender.io.now(), access.facts.clone());
+                return Ok((access, answered));
+            }
+            let in_time = wait.saturating_add(ATTEMPT_MIN).saturating_add(statement.reserve) <= cloud.remaining();
+            if !in_time || !self.allowance.fits(1) {
+                return Err(SqlFailure::LoginNotYet);
+            }
+            cloud.sender.io.sleep(wait).await;
+            wait = wait.saturating_mul(2).min(wait_max);
+        }
+    }
+
+    /// Asks the control plane how to reach an instance, and remembers it.
+    async fn look_up(&self, target: &Target) -> Result<Facts, SqlFailure> {
+        let cloud = &self.cloud;
+        let (state, endpoints, prefix, prefixed) = match &target.branch {
+            Some(branch) => {
+                let branch = cloud.branch(&target.cluster, branch).await?;
+                (branch.state, branch.endpoints, branch.user_prefix, true)
+            }
+            None => {
+                let cluster = cloud.cluster(&target.cluster).await?;
+                let prefixed = cluster.service_plan.as_deref() != Some("Essential");
+                (cluster.state, cluster.endpoints, cluster.user_prefix, prefixed)
+            }
+        };
+        let facts = facts_of(state, endpoints, prefix, prefixed)?;
+        cloud.memory.keep_facts(cloud.authenticator.caller(), target, cloud.sender.io.now(), facts.clone());
+        Ok(facts)
+    }
+}
+
+/// How to reach an instance that the control plane describes like this. `prefixed` is whether it must have a prefix.
+fn facts_of(
+    state: Option<State>,
+    endpoints: Option<Endpoints>,
+    prefix: Option<String>,
+    prefixed: bool,
+) -> Result<Facts, SqlFailure> {
+    let state = state.ok_or(ApiError::Unexpected("an instance without a state"))?;
+    let not_ready = |lacks| SqlFailure::NotReady { state: state.as_str().to_owned(), lacks };
+    if state != State::Active {
+        return Err(not_ready(None));
+    }
+    let public = endpoints.and_then(|endpoints| endpoints.public);
+    if public.as_ref().is_some_and(|public| public.disabled) {
+        return Err(SqlFailure::EndpointDisabled);
+    }
+    let host = public.and_then(|public| public.host).filter(|host| !host.is_empty());
+    let host = host.ok_or_else(|| not_ready(Some("a public endpoint")))?;
+    let prefix = prefix.filter(|prefix| !prefix.is_empty());
+    if prefixed && prefix.is_none() {
+        return Err(not_ready(Some("a user prefix")));
+    }
+    Ok(Facts { host: SqlHost::of_endpoint(&host).map_err(ApiError::Malformed)?, prefix })
+}

@@ -1,0 +1,63 @@
+//! SQL on the instances of one caller.
+
+pub(super) mod facts;
+pub(super) mod failure;
+mod gateway;
+pub(super) mod login;
+pub(super) mod managed;
+pub(super) mod names;
+pub(super) mod rows;
+pub(super) mod transaction;
+
+#[cfg(test)]
+mod tests;
+
+use self::gateway::{ENDING, Statement};
+use super::{AccessClass, Cloud, DatabaseName, Rows, SqlFailure, SqlLogin, Target, transport::retry::ATTEMPT_MIN};
+use crate::{base::secret::Secret, port::allowance::Allowance};
+
+/// Whether a statement may be sent again when its answer is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// It may: it changes nothing.
+    Safe,
+    /// It may not: it may change something.
+    Unsafe,
+}
+
+/// One statement, and how much of each of its values matters.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'s> {
+    /// The text.
+    pub sql: &'s str,
+    /// Whether values are kept whole as long as the result has room. Those of `SHOW` and `EXPLAIN` can be had in no other
+    /// way; one that a query gives can be read in parts, and is cut at 2 KiB.
+    pub whole_values: bool,
+    /// Rows that are counted and not kept, from the first on.
+    pub skipped_rows: usize,
+}
+
+/// SQL on the instances of one caller.
+pub struct Databases<'a> {
+    pub(in crate::tidbcloud) cloud: Cloud<'a>,
+    pub(in crate::tidbcloud) server_secret: &'a Secret,
+    pub(in crate::tidbcloud) own_login: Option<&'a SqlLogin>,
+    pub(in crate::tidbcloud) allowance: &'a Allowance,
+}
+
+impl Databases<'_> {
+    /// Runs one statement on its own. `database` is the one that unqualified names are looked up in.
+    pub async fn run(
+        &self,
+        target: &Target,
+        class: AccessClass,
+        database: Option<&DatabaseName>,
+        query: Query<'_>,
+        replay: Replay,
+    ) -> Result<Rows, SqlFailure> {
+        // A write that is sent at the last moment is one whose outcome nobody learns.
+        let time_min = if replay == Replay::Unsafe { ENDING } else { ATTEMPT_MIN };
+        let statement = Statement { database, query, time_min, ..Statement::control("") };
+        Ok(self.log_in(target, class, &statement, replay).await?.1.rows)
+    }
+}

@@ -1,0 +1,6 @@
+//! IAM: who may do what.
+
+pub(super) mod sql_users;
+
+#[cfg(test)]
+mod tests;

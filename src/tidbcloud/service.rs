@@ -1,0 +1,73 @@
+//! What differs between the APIs of TiDB Cloud, as data. Nothing else asks which API it speaks to.
+
+use super::transport::hosts::Host;
+
+/// One API of TiDB Cloud: where it is, and how it speaks.
+pub(crate) struct Service {
+    /// Where it is.
+    pub(crate) host: Host<'static>,
+    /// What every path begins with.
+    pub(crate) version: &'static str,
+    /// A read without effect. A write asks for its nonce by it, without credentials, so it must do no harm even where a
+    /// server forgets to challenge. `{}` is the caller's public key.
+    pub(crate) probe: &'static str,
+    /// How it refuses.
+    pub(crate) errors: ErrorShape,
+}
+
+/// Where a refusal says what it says: JSON pointers (RFC 6901), because an API writes its errors in one shape and the
+/// gateway in front of it in another.
+pub(crate) struct ErrorShape {
+    /// Texts; those that are there are joined.
+    pub(crate) message: &'static [&'static str],
+    /// Numbers or words; the first that is there counts.
+    pub(crate) code: &'static [&'static str],
+    /// The code for a public key that does not exist, of the gateway that knows the keys.
+    pub(crate) unknown_key: Option<&'static str>,
+}
+
+/// The code of TiDB Cloud's API gateway for a public key that does not exist. Seen, not published: a 401 with it carries
+/// no challenge.
+const UNKNOWN_PUBLIC_KEY: Option<&str> = Some("49900001");
+
+/// `google.rpc.Status`, `{code, message, details}`: the API gateway's own shape, and that of most APIs behind it.
+const RPC_STATUS: ErrorShape = ErrorShape { message: &["/message"], code: &["/code"], unknown_key: UNKNOWN_PUBLIC_KEY };
+
+/// `{code, error, msgPrefix, status}` (schema `ErrorResponse` of IAM), where `error` is of any type; the gateway's shape
+/// in front of it.
+const PREFIXED: ErrorShape = ErrorShape {
+    message: &["/message", "/msgPrefix", "/error", "/error/message"],
+    code: &["/code", "/error/code"],
+    unknown_key: UNKNOWN_PUBLIC_KEY,
+};
+
+/// Instances of TiDB Cloud Starter and Essential, their branches and regions. TiDB Cloud API, "TiDB Cloud Starter and
+/// Essential", `v1beta1`.
+pub(crate) static SERVERLESS: Service =
+    Service { host: Host::fixed("serverless.tidbapi.com"), version: "v1beta1", probe: "regions", errors: RPC_STATUS };
+
+/// API keys and SQL users. API keys are published (TiDB Cloud API, "IAM", `v1beta1`); SQL users are as TiDB Cloud's
+/// command line client manages them.
+pub(crate) static IAM: Service =
+    Service { host: Host::fixed("iam.tidbapi.com"), version: "v1beta1", probe: "apikeys/{}", errors: PREFIXED };
+
+/// TiDB Cloud's own authorization server, as TiDB Cloud's command line client calls it. Errors are those of RFC 6749
+/// section 5.2. It is not asked for nonces; without a token its probe is refused, as elsewhere.
+pub(crate) static OAUTH: Service = Service {
+    host: Host::fixed("oauth.tidbcloud.com"),
+    version: "v1",
+    probe: "userinfo",
+    errors: ErrorShape {
+        message: &["/error_description", "/message"],
+        code: &["/error", "/code", "/error/code"],
+        unknown_key: None,
+    },
+};
+
+/// SQL over HTTP refuses with `{message, code}` or `{error}`, as its driver `@tidbcloud/serverless` 0.3 reads it. It is no
+/// [`Service`]: every instance has a host of its own, and a SQL user logs in there and no API key.
+pub(crate) const SQL_ERRORS: ErrorShape = ErrorShape {
+    message: &["/message", "/error", "/error/message"],
+    code: &["/code", "/error/code"],
+    unknown_key: None,
+};

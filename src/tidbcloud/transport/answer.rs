@@ -1,0 +1,38 @@
+//! Reads what a success says.
+
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::error::{ApiError, Misread};
+use crate::{
+    base::{
+        http::Response,
+        json::{self, Unread},
+    },
+    port::RequestLog,
+};
+
+/// Reads the JSON of a success; what cannot be read is logged.
+pub(crate) fn read_answer<T: DeserializeOwned>(
+    log: RequestLog<'_>,
+    operation: &str,
+    response: &Response,
+) -> Result<T, ApiError> {
+    json::read(&response.body).map_err(|error| {
+        unreadable(
+            log,
+            operation,
+            response.status,
+            match error {
+                Unread::Syntax(error) => format!("no JSON at line {} column {}", error.line(), error.column()),
+                Unread::Shape { place, .. } => format!("another shape at `{place}`"),
+            },
+        )
+    })
+}
+
+/// Logs that an answer could not be read, and where, without any of it.
+pub(crate) fn unreadable(log: RequestLog<'_>, operation: &str, status: u16, problem: String) -> ApiError {
+    log.event("unreadable_answer", json!({ "operation": operation, "status": status, "problem": problem }));
+    ApiError::Unreadable { status, cause: Misread::new(problem) }
+}

@@ -1,0 +1,140 @@
+//! How often a call is sent, and what is done about an answer that is lost: a read is sent again, a deletion too because
+//! doing it twice does nothing more, and any other write is sent once and then looked for.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    call::{Call, Failed},
+    error::ApiError,
+    retry::{self, ATTEMPT_MIN, Passing},
+};
+use crate::tidbcloud::{Cloud, Timestamp};
+
+/// Attempts of what can be repeated.
+const ATTEMPTS_MAX: u32 = 3;
+/// How far TiDB Cloud's clock may be behind ours when a resource's creation time is compared with the request's.
+const CLOCK_SKEW: Duration = Duration::from_secs(5);
+/// When to look for a resource whose creation went unanswered: at once, and twice more, because lists may lag.
+const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2)];
+
+/// A resource that is known again after a creation whose answer was lost.
+pub(in crate::tidbcloud) trait Created: DeserializeOwned {
+    /// The name that the request gave it.
+    fn display_name(&self) -> &str;
+
+    /// When it was made (RFC 3339), where that was said.
+    fn create_time(&self) -> Option<&str>;
+}
+
+impl Cloud<'_> {
+    /// Reads, and tries again after failures that pass.
+    pub(in crate::tidbcloud) async fn read<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ApiError> {
+        let mut failures = 0;
+        loop {
+            match self.attempt(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => self.try_again(&mut failures, failed.error).await?,
+            }
+        }
+    }
+
+    /// Writes, once.
+    pub(in crate::tidbcloud) async fn write<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ApiError> {
+        self.attempt(call).await.map_err(Failed::unsettled)
+    }
+
+    /// Writes, once. Where no answer comes, `look` says what became of it, if it can.
+    pub(in crate::tidbcloud) async fn write_or_look<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        look: impl AsyncFnOnce() -> Option<T>,
+    ) -> Result<T, ApiError> {
+        match self.attempt(call).await {
+            Err(failed) if failed.maybe_done => look().await.ok_or_else(|| failed.unsettled()),
+            answer => answer.map_err(|failed| failed.error),
+        }
+    }
+
+    /// Creates what is called `name`, once. Where no answer comes, it is looked for in `list`: the only one of its name
+    /// that is not older than the request.
+    pub(in crate::tidbcloud) async fn create<T: Created>(
+        &self,
+        call: &Call<'_>,
+        name: &str,
+        list: impl AsyncFn() -> Result<Vec<T>, ApiError>,
+    ) -> Result<T, ApiError> {
+        let since = self.sender.io.now().before(CLOCK_SKEW);
+        let is_new = |found: &T| {
+            let created = found.create_time().and_then(|time| Timestamp::try_from(time.to_owned()).ok());
+            found.display_name() == name && created.is_some_and(|created| created.moment() >= since)
+        };
+        let look = async || {
+            for pause in LOOKS {
+                if pause.saturating_add(ATTEMPT_MIN) > self.remaining() {
+                    return None;
+                }
+                if !pause.is_zero() {
+                    self.sender.io.sleep(pause).await;
+                }
+                let mut found = list().await.ok()?.into_iter().filter(is_new);
+                match (found.next(), found.next()) {
+                    (Some(only), None) => return Some(only),
+                    (Some(_), Some(_)) => return None,
+                    (None, _) => {}
+                }
+            }
+            None
+        };
+        self.write_or_look(call, look).await
+    }
+
+    /// Deletes, and tries again after failures that pass. `None` where it is gone and the answer that said so was lost.
+    pub(in crate::tidbcloud) async fn remove<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+    ) -> Result<Option<T>, ApiError> {
+        let (mut failures, mut maybe_done) = (0, false);
+        loop {
+            let error = match self.attempt(call).await {
+                Ok(answer) => return Ok(Some(answer)),
+                // It was accepted; only the description of what is gone cannot be read.
+                Err(Failed { error: ApiError::Unreadable { .. }, .. }) => return Ok(None),
+                Err(Failed { error: ApiError::NotFound(_), maybe_done: now }) if maybe_done || now => return Ok(None),
+                Err(failed) => {
+                    maybe_done |= failed.maybe_done;
+                    failed.error
+                }
+            };
+            // A refusal for too many requests is for the caller to wait out.
+            let limited = matches!(error, ApiError::RateLimited { .. });
+            let again = if limited { Err(error) } else { self.try_again(&mut failures, error).await };
+            again.map_err(|error| Failed { error, maybe_done }.unsettled())?;
+        }
+    }
+
+    /// Counts a failure and waits before the next attempt; returns it where there is to be none.
+    pub(in crate::tidbcloud) async fn try_again(&self, failures: &mut u32, error: ApiError) -> Result<(), ApiError> {
+        *failures += 1;
+        match error.passing().and_then(|passing| self.wait_after(passing, *failures, ATTEMPTS_MAX)) {
+            Some(wait) => {
+                self.sender.io.sleep(wait).await;
+                Ok(())
+            }
+            None => Err(error),
+        }
+    }
+
+    /// How long to wait after this failure, `None` where there is to be no further attempt.
+    pub(in crate::tidbcloud) fn wait_after(
+        &self,
+        passing: Passing,
+        failures: u32,
+        attempts_max: u32,
+    ) -> Option<Duration> {
+        let mut random = [0; 8];
+        self.sender.io.random(&mut random);
+        retry::wait(passing, failures, attempts_max, self.remaining(), u64::from_le_bytes(random))
+    }
+}

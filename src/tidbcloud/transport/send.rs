@@ -1,0 +1,105 @@
+//! The one place that sends: every request to TiDB Cloud is built here and ends in time.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::{call::Failed, error::ApiError, hosts::Hosts, retry::ATTEMPT_MIN};
+use crate::{
+    base::{
+        clock::UnixMillis,
+        http::{Headers, Method, Response},
+    },
+    port::{FetchError, Io, Outbound, RequestLog, Sink},
+};
+
+/// Who we are, for whoever reads TiDB Cloud's logs.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// The way to TiDB Cloud during one call.
+#[derive(Clone, Copy)]
+pub(crate) struct Sender<'a> {
+    pub(crate) io: &'a dyn Io,
+    pub(crate) log: RequestLog<'a>,
+    pub(crate) hosts: &'a Hosts,
+    /// When everything that is sent has ended.
+    pub(crate) deadline: UnixMillis,
+}
+
+/// One request as sent.
+pub(crate) struct Request<'r> {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    /// Credentials. No API carries a request out without them.
+    pub(crate) authorization: Option<String>,
+    /// Further header fields.
+    pub(crate) fields: &'r [(&'r str, &'r str)],
+    /// JSON.
+    pub(crate) body: Option<Vec<u8>>,
+    /// How long it may take.
+    pub(crate) timeout: Duration,
+    /// What it leaves of the time of the whole call.
+    pub(crate) reserve: Duration,
+    /// With less than this before it, it is not sent.
+    pub(crate) time_min: Duration,
+}
+
+impl Request<'_> {
+    /// A request without header fields of its own that may use all of the time.
+    pub(crate) fn new(method: Method, url: Url, timeout: Duration) -> Self {
+        Self {
+            method,
+            url,
+            authorization: None,
+            fields: &[],
+            body: None,
+            timeout,
+            reserve: Duration::ZERO,
+            time_min: ATTEMPT_MIN,
+        }
+    }
+}
+
+impl Sender<'_> {
+    /// What is left of the time of the whole call.
+    pub(crate) fn remaining(&self) -> Duration {
+        self.io.now().until(self.deadline)
+    }
+
+    /// Sends once and reads the whole answer.
+    pub(crate) async fn fetch(&self, request: Request<'_>, bytes_max: usize) -> Result<Response, Failed> {
+        let authorized = request.authorization.is_some();
+        let outbound = self.outbound(request)?;
+        self.io.fetch(outbound, bytes_max).await.map_err(|error| unanswered(error, authorized))
+    }
+
+    /// Sends once and gives the body of the answer to `sink`.
+    pub(crate) async fn stream(&self, request: Request<'_>, sink: &mut dyn Sink) -> Result<Response, Failed> {
+        let authorized = request.authorization.is_some();
+        let outbound = self.outbound(request)?;
+        self.io.exchange(outbound, sink).await.map_err(|error| unanswered(error, authorized))
+    }
+
+    fn outbound(&self, request: Request<'_>) -> Result<Outbound, Failed> {
+        let remaining = self.remaining().saturating_sub(request.reserve);
+        if remaining < request.time_min {
+            return Err(Failed::undone(ApiError::DeadlineExceeded));
+        }
+        let mut headers = Headers::from_iter([("accept", "application/json"), ("user-agent", USER_AGENT)]);
+        if request.body.is_some() {
+            headers.append("content-type", "application/json");
+        }
+        if let Some(authorization) = request.authorization {
+            headers.append("authorization", authorization);
+        }
+        for (name, value) in request.fields {
+            headers.append(*name, *value);
+        }
+        let Request { method, url, body, timeout, .. } = request;
+        Ok(Outbound { method, url, headers, body, timeout: timeout.min(remaining) })
+    }
+}
+
+fn unanswered(error: FetchError, authorized: bool) -> Failed {
+    Failed { error: ApiError::of_fetch(error), maybe_done: authorized && error != FetchError::Exhausted }
+}
