@@ -2,7 +2,7 @@
 
 use super::code;
 use crate::{
-    mcp::outcome::{ToolError, UpstreamAnswer},
+    mcp::outcome::{ErrorCode, ToolError, UpstreamAnswer},
     tidbcloud::{ApiError, NotTried, SqlFailure},
 };
 
@@ -14,115 +14,123 @@ impl ToolError {
     }
 }
 
+/// What a failure is called, what happened, what to do next, and whether the same call can succeed later.
+type Words = (ErrorCode, &'static str, &'static str, bool);
+
+/// Longer than a function should be, because it is a table: a row for each failure.
+fn words(error: &ApiError) -> Words {
+    match error {
+        ApiError::KeyRejected(_) => (
+            code::UNAUTHENTICATED_UPSTREAM,
+            "TiDB Cloud does not accept this API key.",
+            "Ask the person to check the key pair in the TiDB Cloud console; it may be mistyped or deleted.",
+            false,
+        ),
+        ApiError::TokenRejected(_) => (
+            code::UNAUTHENTICATED_UPSTREAM,
+            "TiDB Cloud no longer accepts this connection's access token.",
+            "Ask the person to connect this server again in the client; the permission has ended or was taken back.",
+            false,
+        ),
+        ApiError::Forbidden(_) => (
+            code::PERMISSION_DENIED,
+            "The role of these TiDB Cloud credentials does not allow this.",
+            "Ask the person to connect with credentials whose role allows it.",
+            false,
+        ),
+        ApiError::NotFound(_) => (
+            code::NOT_FOUND,
+            "It does not exist, or these TiDB Cloud credentials cannot see it.",
+            "List what there is and use an id from that.",
+            false,
+        ),
+        ApiError::Conflict(_) => (
+            code::CONFLICT,
+            "It exists already, or its state does not allow this.",
+            "List what there is, and choose another name or wait for its state to change.",
+            false,
+        ),
+        ApiError::QuotaExceeded(_) => (
+            code::QUOTA_EXCEEDED,
+            "A quota of the organization is used up, or a payment is due.",
+            "Delete what is not needed, or ask the person to raise the quota or add a payment method.",
+            false,
+        ),
+        ApiError::NotOffered(_) => (
+            code::FAILED_PRECONDITION,
+            "TiDB Cloud does not offer this operation for this cluster.",
+            "Ask the person to do it in the TiDB Cloud console.",
+            false,
+        ),
+        ApiError::Refused(_) => {
+            (code::INVALID_ARGUMENT, "TiDB Cloud refused the request.", "Change what it names.", false)
+        }
+        ApiError::RateLimited { .. } => (
+            code::RATE_LIMITED_UPSTREAM,
+            "TiDB Cloud had too many requests with these credentials.",
+            "Wait, then call again.",
+            true,
+        ),
+        ApiError::Failing { .. } => {
+            (code::UPSTREAM_UNAVAILABLE, "TiDB Cloud failed to answer.", "Call again in a minute.", true)
+        }
+        ApiError::Unreachable => {
+            (code::UPSTREAM_UNAVAILABLE, "TiDB Cloud could not be reached.", "Call again in a minute.", true)
+        }
+        ApiError::Timeout => {
+            (code::UPSTREAM_TIMEOUT, "TiDB Cloud did not answer in time.", "Call again in a minute.", true)
+        }
+        ApiError::TooLarge => (
+            code::RESULT_TOO_LARGE,
+            "The answer is longer than this server reads.",
+            "Ask for less: use LIMIT, name the columns that matter, or ask page by page.",
+            false,
+        ),
+        ApiError::Exhausted => (
+            code::REQUESTS_EXHAUSTED,
+            "This HTTP request may send no more requests to TiDB Cloud; this part of it was not sent.",
+            "Send fewer calls at once.",
+            true,
+        ),
+        ApiError::Unreadable { .. } | ApiError::Unexpected(_) => (
+            code::UPSTREAM_INVALID_RESPONSE,
+            "TiDB Cloud's answer could not be read.",
+            "Call again; if it stays so, report the request id.",
+            true,
+        ),
+        ApiError::DeadlineExceeded => (
+            code::DEADLINE_EXCEEDED,
+            "The time for this call was up before the last request was sent.",
+            "Call again.",
+            true,
+        ),
+        ApiError::Malformed(_) => {
+            (code::INVALID_ARGUMENT, "A value cannot be sent.", "Change the argument that it comes from.", false)
+        }
+        ApiError::KeyNotTried(NotTried::Limited { .. }) => (
+            code::RATE_LIMITED,
+            "TiDB Cloud refused this API key too often, so it is not tried again now.",
+            "Ask the person to check the key pair in the TiDB Cloud console, and wait.",
+            true,
+        ),
+        ApiError::KeyNotTried(NotTried::Unavailable) => (
+            code::STORAGE_UNAVAILABLE,
+            "The server's own storage did not answer, so this API key was not tried.",
+            "Call again in a few seconds.",
+            true,
+        ),
+        ApiError::OutcomeUnknown { .. } => (
+            code::OUTCOME_UNKNOWN,
+            "TiDB Cloud did not confirm the change: it may or may not have happened.",
+            "Look with tidbcloud_list_clusters or tidbcloud_list_branches before trying again.",
+            false,
+        ),
+    }
+}
+
 impl From<ApiError> for ToolError {
     fn from(error: ApiError) -> Self {
-        let (code, message, hint, retryable) = match &error {
-            ApiError::KeyRejected(_) => (
-                code::UNAUTHENTICATED_UPSTREAM,
-                "TiDB Cloud does not accept this API key.",
-                "Ask the person to check the key pair in the TiDB Cloud console; it may be mistyped or deleted.",
-                false,
-            ),
-            ApiError::TokenRejected(_) => (
-                code::UNAUTHENTICATED_UPSTREAM,
-                "TiDB Cloud no longer accepts this connection's access token.",
-                "Ask the person to connect this server again in the client; the permission has ended or was taken back.",
-                false,
-            ),
-            ApiError::Forbidden(_) => (
-                code::PERMISSION_DENIED,
-                "The role of these TiDB Cloud credentials does not allow this.",
-                "Ask the person to connect with credentials whose role allows it.",
-                false,
-            ),
-            ApiError::NotFound(_) => (
-                code::NOT_FOUND,
-                "It does not exist, or these TiDB Cloud credentials cannot see it.",
-                "List what there is and use an id from that.",
-                false,
-            ),
-            ApiError::Conflict(_) => (
-                code::CONFLICT,
-                "It exists already, or its state does not allow this.",
-                "List what there is, and choose another name or wait for its state to change.",
-                false,
-            ),
-            ApiError::QuotaExceeded(_) => (
-                code::QUOTA_EXCEEDED,
-                "A quota of the organization is used up, or a payment is due.",
-                "Delete what is not needed, or ask the person to raise the quota or add a payment method.",
-                false,
-            ),
-            ApiError::NotOffered(_) => (
-                code::FAILED_PRECONDITION,
-                "TiDB Cloud does not offer this operation for this cluster.",
-                "Ask the person to do it in the TiDB Cloud console.",
-                false,
-            ),
-            ApiError::Refused(_) => {
-                (code::INVALID_ARGUMENT, "TiDB Cloud refused the request.", "Change what it names.", false)
-            }
-            ApiError::RateLimited { .. } => (
-                code::RATE_LIMITED_UPSTREAM,
-                "TiDB Cloud had too many requests with these credentials.",
-                "Wait, then call again.",
-                true,
-            ),
-            ApiError::Failing { .. } => {
-                (code::UPSTREAM_UNAVAILABLE, "TiDB Cloud failed to answer.", "Call again in a minute.", true)
-            }
-            ApiError::Unreachable => {
-                (code::UPSTREAM_UNAVAILABLE, "TiDB Cloud could not be reached.", "Call again in a minute.", true)
-            }
-            ApiError::Timeout => {
-                (code::UPSTREAM_TIMEOUT, "TiDB Cloud did not answer in time.", "Call again in a minute.", true)
-            }
-            ApiError::TooLarge => (
-                code::RESULT_TOO_LARGE,
-                "The answer is longer than this server reads.",
-                "Ask for less: use LIMIT, name the columns that matter, or ask page by page.",
-                false,
-            ),
-            ApiError::Exhausted => (
-                code::REQUESTS_EXHAUSTED,
-                "This HTTP request may send no more requests to TiDB Cloud; this part of it was not sent.",
-                "Send fewer calls at once.",
-                true,
-            ),
-            ApiError::Unreadable { .. } | ApiError::Unexpected(_) => (
-                code::UPSTREAM_INVALID_RESPONSE,
-                "TiDB Cloud's answer could not be read.",
-                "Call again; if it stays so, report the request id.",
-                true,
-            ),
-            ApiError::DeadlineExceeded => (
-                code::DEADLINE_EXCEEDED,
-                "The time for this call was up before the last request was sent.",
-                "Call again.",
-                true,
-            ),
-            ApiError::Malformed(_) => {
-                (code::INVALID_ARGUMENT, "A value cannot be sent.", "Change the argument that it comes from.", false)
-            }
-            ApiError::KeyNotTried(NotTried::Limited { .. }) => (
-                code::RATE_LIMITED,
-                "TiDB Cloud refused this API key too often, so it is not tried again now.",
-                "Ask the person to check the key pair in the TiDB Cloud console, and wait.",
-                true,
-            ),
-            ApiError::KeyNotTried(NotTried::Unavailable) => (
-                code::STORAGE_UNAVAILABLE,
-                "The server's own storage did not answer, so this API key was not tried.",
-                "Call again in a few seconds.",
-                true,
-            ),
-            ApiError::OutcomeUnknown { .. } => (
-                code::OUTCOME_UNKNOWN,
-                "TiDB Cloud did not confirm the change: it may or may not have happened.",
-                "Look with tidbcloud_list_clusters or tidbcloud_list_branches before trying again.",
-                false,
-            ),
-        };
+        let (code, message, hint, retryable) = words(&error);
         let mut text = message.to_owned();
         if let Some(answer) = error.answer()
             && !answer.message.is_empty()
@@ -134,9 +142,7 @@ impl From<ApiError> for ToolError {
         }
         let mut tool_error = Self::new(code, text).hint(hint);
         tool_error.retryable = retryable;
-        if let ApiError::Unexpected(what) = &error {
-            tool_error.cause = Some((*what).into());
-        }
+        tool_error.cause = Some(error.chain().into());
         tool_error.retry_after_seconds = error.retry_after_seconds();
         tool_error.upstream = error
             .answer()
@@ -171,13 +177,21 @@ fn after_refusal(code: Option<u16>) -> &'static str {
     }
 }
 
+/// How a person gets SQL to work where the server's own users do not.
+const OWN_USER: &str = "send a SQL user in the headers X-TiDB-SQL-User and X-TiDB-SQL-Secret";
+
 impl From<SqlFailure> for ToolError {
     fn from(failure: SqlFailure) -> Self {
-        let own_user = "send a SQL user in the headers X-TiDB-SQL-User and X-TiDB-SQL-Secret";
-        match failure {
+        let cause = failure.chain();
+        Self { cause: Some(cause.into()), ..of_sql(failure) }
+    }
+}
+
+fn of_sql(failure: SqlFailure) -> ToolError {
+    match failure {
             SqlFailure::Api(error) => error.into(),
             SqlFailure::Sql { code, message } => {
-                let error = Self::new(code::SQL_ERROR, format!("The database refused the statement: {message}"));
+                let error = ToolError::new(code::SQL_ERROR, format!("The database refused the statement: {message}"));
                 let mut error = error.hint(after_refusal(code));
                 let code = code.map(|code| code.to_string());
                 error.upstream = Some(Box::new(UpstreamAnswer { status: None, code }));
@@ -185,30 +199,30 @@ impl From<SqlFailure> for ToolError {
             }
             SqlFailure::NotReady { state, lacks } => {
                 let lacks = lacks.map(|lacks| format!(" and has no {lacks} yet")).unwrap_or_default();
-                Self::new(code::FAILED_PRECONDITION, format!("It takes no SQL while it is {state}{lacks}."))
+                ToolError::new(code::FAILED_PRECONDITION, format!("It takes no SQL while it is {state}{lacks}."))
                     .hint("Call tidbcloud_get_cluster, for a branch tidbcloud_get_branch, with `waitSeconds` until `state` is ACTIVE.")
                     .retryable()
             }
             SqlFailure::EndpointDisabled => {
-                Self::new(code::FAILED_PRECONDITION, "The public endpoint of this cluster or branch is switched off.")
+                ToolError::new(code::FAILED_PRECONDITION, "The public endpoint of this cluster or branch is switched off.")
                     .hint("Ask the person to enable it in the TiDB Cloud console, under Networking.")
             }
             SqlFailure::NoManagedUser { cause } => {
-                Self::new(code::PERMISSION_DENIED, format!("The server cannot make its SQL users here: {cause}"))
-                    .hint(format!("Ask the person for an API key whose role may manage SQL users, or to {own_user}."))
+                ToolError::new(code::PERMISSION_DENIED, format!("The server cannot make its SQL users here: {cause}"))
+                    .hint(format!("Ask the person for an API key whose role may manage SQL users, or to {OWN_USER}."))
             }
-            SqlFailure::BranchOlderThanItsUsers => Self::new(
+            SqlFailure::BranchOlderThanItsUsers => ToolError::new(
                 code::FAILED_PRECONDITION,
                 "This branch was made before the server's SQL users existed on its parent, and none can be made on a branch.",
             )
-            .hint(format!("Ask the person to reset the branch from its parent in the TiDB Cloud console, or to {own_user}.")),
-            SqlFailure::OwnLoginRefused => Self::new(
+            .hint(format!("Ask the person to reset the branch from its parent in the TiDB Cloud console, or to {OWN_USER}.")),
+            SqlFailure::OwnLoginRefused => ToolError::new(
                 code::UNAUTHENTICATED_UPSTREAM,
                 "The database refused the SQL user of X-TiDB-SQL-User and X-TiDB-SQL-Secret.",
             )
             .hint("Ask the person to check both headers; the user name includes the prefix of the cluster or branch."),
             SqlFailure::LoginNotYet => {
-                let mut error = Self::new(
+                let mut error = ToolError::new(
                     code::FAILED_PRECONDITION,
                     "The server's SQL user was made just now and does not work yet; that can take minutes.",
                 )
@@ -218,14 +232,13 @@ impl From<SqlFailure> for ToolError {
                 error
             }
             SqlFailure::OutcomeUnknown { cause } => {
-                let mut error = Self::new(
+                let mut error = ToolError::new(
                     code::OUTCOME_UNKNOWN,
                     "The answer was lost: the statement may or may not have taken effect.",
                 )
                 .hint("Look with db_query before trying again.");
-                error.upstream = Self::from(*cause).upstream;
+                error.upstream = ToolError::from(*cause).upstream;
                 error
             }
-        }
     }
 }

@@ -154,7 +154,8 @@ impl Tools<'_> {
             }
             Err(mut error) => {
                 if let Some(cause) = error.cause.as_deref() {
-                    self.log.event("fault", json!({ "tool": tool.name(), "cause": cause }));
+                    let what = json!({ "tool": tool.name(), "code": error.code, "cause": cause });
+                    self.log.event("failed_call", what);
                 }
                 budget::error(&mut error, bytes_max);
                 self.allowance.answered(budget::serialized_size(&error));

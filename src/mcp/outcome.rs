@@ -49,7 +49,7 @@ pub struct ToolError {
     /// What took effect before the failure, where a call does several things.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
-    /// What was wrong with this server, for its log alone.
+    /// What the failure goes back to, for the log alone: nothing that a caller or an upstream wrote.
     #[serde(skip)]
     pub cause: Option<Box<str>>,
 }

@@ -46,6 +46,11 @@ fn an_answer_that_cannot_be_read_is_logged_with_its_request_and_without_its_data
             assert_eq!(error["code"], "UPSTREAM_INVALID_RESPONSE", "{name} {body}: {error}");
             let logged = events(&server, "unreadable_answer");
             assert!(!logged.is_empty(), "{name} {body}");
+            let failed = events(&server, "failed_call");
+            assert_eq!(failed.len(), 1, "a failure is logged once, with all that it goes back to: {failed:?}");
+            assert_eq!((&failed[0]["tool"], &failed[0]["code"]), (&json!(name), &error["code"]), "{failed:?}");
+            assert!(failed[0]["cause"].as_str().is_some_and(|cause| cause.contains(" <- ")), "{failed:?}");
+            assert!(!failed[0].to_string().contains("canary"), "{failed:?}");
             for event in &logged {
                 assert_eq!((&event["operation"], &event["status"]), (&json!(operation), &json!(200)));
                 assert_eq!(event["request_id"], error["requestId"]);
@@ -110,7 +115,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
     };
     assert_eq!(error.code, code::INTERNAL);
     let told = serde_json::to_string(&error).expect("JSON");
-    let logged = events(&server, "fault");
+    let logged = events(&server, "failed_call");
     let cause = logged[0]["cause"].as_str().expect("a cause");
     assert!(!told.contains(cause) && logged[0]["tool"] == Broken::NAME, "{told}");
 }

@@ -274,6 +274,7 @@ async fn transaction(
                 RolledBack::Unknown => {
                     error = ToolError {
                         upstream: error.upstream,
+                        cause: error.cause,
                         ..ToolError::new(
                             code::OUTCOME_UNKNOWN,
                             "The answer to COMMIT was lost: either all statements took effect, or none.",

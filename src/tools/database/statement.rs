@@ -33,15 +33,12 @@ pub(super) fn rejected(reason: sql::Reason) -> ToolError {
 pub(super) fn refused_read(failure: SqlFailure, text: &str) -> ToolError {
     const DENIED: [u16; 2] = [1142, 8121];
     let denied = matches!(&failure, SqlFailure::Sql { code: Some(code), .. } if DENIED.contains(code));
-    let error = ToolError::from(failure);
-    if !denied || !sql::plans_change(text) {
-        return error;
+    let mut error = ToolError::from(failure);
+    if denied && sql::plans_change(text) {
+        error.hint =
+            "Send the same EXPLAIN to db_execute: its user may make the change, and EXPLAIN only plans it.".to_owned();
     }
-    let advised = ToolError::new(code::SQL_ERROR, error.message);
-    ToolError {
-        upstream: error.upstream,
-        ..advised.hint("Send the same EXPLAIN to db_execute: its user may make the change, and EXPLAIN only plans it.")
-    }
+    error
 }
 
 /// A statement as it is sent.
