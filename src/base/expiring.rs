@@ -1,8 +1,20 @@
 //! What an isolate remembers: a map of at most so many entries, each of which holds until a moment of its own.
 
-use std::{borrow::Borrow, cell::RefCell, collections::BTreeMap};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, marker::PhantomData};
 
 use super::clock::UnixMillis;
+
+/// What is a key: it has a text that no other key of its map has.
+pub trait Key {
+    /// That text.
+    fn text(&self) -> Cow<'_, str>;
+}
+
+impl Key for str {
+    fn text(&self) -> Cow<'_, str> {
+        self.into()
+    }
+}
 
 /// What happens to an entry for which a full map has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,55 +28,139 @@ enum WhenFull {
 /// A bounded map whose entries expire.
 ///
 /// It lends nothing out: values are copied, so that nothing stays borrowed across an `await`.
-pub struct ExpiringMap<K, V> {
-    capacity: usize,
-    when_full: WhenFull,
-    entries: RefCell<BTreeMap<K, (UnixMillis, V)>>,
+pub struct ExpiringMap<K: ?Sized, V> {
+    entries: RefCell<Entries<V>>,
+    keys: PhantomData<fn(&K)>,
 }
 
-impl<K: Ord + Clone, V: Clone> ExpiringMap<K, V> {
+/// The values, each at the place that the index has for its key.
+struct Entries<V> {
+    index: Index,
+    values: Vec<Option<V>>,
+}
+
+/// Where the values of keys are, and until when they hold. It is not generic: a tree for each type of key and value would
+/// be 15 KiB of the Worker.
+struct Index {
+    capacity: usize,
+    when_full: WhenFull,
+    places: BTreeMap<String, Place>,
+    /// Places that nothing is at.
+    free: Vec<usize>,
+    /// How many places there are.
+    count: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    at: usize,
+    until: UnixMillis,
+}
+
+impl Index {
+    /// Whether a key has a place or can get one, for which whatever has expired may have to go.
+    fn makes_room(&mut self, key: &str, now: UnixMillis) -> bool {
+        if self.when_full == WhenFull::Evict || self.places.len() < self.capacity || self.places.contains_key(key) {
+            return true;
+        }
+        self.retain(&mut |_, place| place.until > now);
+        self.places.len() < self.capacity
+    }
+
+    /// The place of a key, a new one where it had none. `None`: what expires first had to go, and it was this.
+    fn put(&mut self, key: &str, until: UnixMillis) -> Option<usize> {
+        if let Some(place) = self.places.get_mut(key) {
+            place.until = until;
+            return Some(place.at);
+        }
+        if self.places.len() >= self.capacity {
+            let first = self.places.iter().min_by_key(|(_, place)| place.until);
+            let first = first.filter(|(_, place)| place.until <= until).map(|(key, _)| key.clone())?;
+            self.remove(&first);
+        }
+        let at = self.free.pop().unwrap_or(self.count);
+        self.count = self.count.max(at + 1);
+        self.places.insert(key.to_owned(), Place { at, until });
+        Some(at)
+    }
+
+    fn remove(&mut self, key: &str) -> Option<usize> {
+        let Place { at, .. } = self.places.remove(key)?;
+        self.free.push(at);
+        Some(at)
+    }
+
+    fn retain(&mut self, keeps: &mut dyn FnMut(&str, Place) -> bool) {
+        let free = &mut self.free;
+        self.places.retain(|key, place| {
+            let stays = keeps(key, *place);
+            if !stays {
+                free.push(place.at);
+            }
+            stays
+        });
+    }
+}
+
+impl<V: Clone> Entries<V> {
+    /// What a key has, expired or not.
+    fn kept(&self, key: &str) -> Option<(UnixMillis, V)> {
+        let place = self.index.places.get(key)?;
+        Some((place.until, self.values.get(place.at)?.clone()?))
+    }
+
+    fn put(&mut self, key: &str, value: V, until: UnixMillis) -> bool {
+        let Some(at) = self.index.put(key, until) else { return false };
+        if self.values.len() <= at {
+            self.values.resize_with(at + 1, || None);
+        }
+        if let Some(place) = self.values.get_mut(at) {
+            *place = Some(value);
+        }
+        self.drop_unused();
+        true
+    }
+
+    fn drop_unused(&mut self) {
+        for at in &self.index.free {
+            if let Some(value) = self.values.get_mut(*at) {
+                *value = None;
+            }
+        }
+    }
+}
+
+impl<K: Key + ?Sized, V: Clone> ExpiringMap<K, V> {
     /// A map that takes nothing new while it is full of entries that hold: keys that somebody makes up push out none.
     pub const fn refusing(capacity: usize) -> Self {
-        Self { capacity, when_full: WhenFull::Refuse, entries: RefCell::new(BTreeMap::new()) }
+        Self::new(capacity, WhenFull::Refuse)
     }
 
     /// A map that drops what expires first where it is full.
     pub const fn evicting(capacity: usize) -> Self {
-        Self { capacity, when_full: WhenFull::Evict, entries: RefCell::new(BTreeMap::new()) }
+        Self::new(capacity, WhenFull::Evict)
+    }
+
+    const fn new(capacity: usize, when_full: WhenFull) -> Self {
+        let index = Index { capacity, when_full, places: BTreeMap::new(), free: Vec::new(), count: 0 };
+        Self { entries: RefCell::new(Entries { index, values: Vec::new() }), keys: PhantomData }
     }
 
     /// The value of a key, where it holds.
-    pub fn get<Q: Ord + ?Sized>(&self, key: &Q, now: UnixMillis) -> Option<V>
-    where
-        K: Borrow<Q>,
-    {
-        self.entries.borrow().get(key).filter(|(until, _)| *until > now).map(|(_, value)| value.clone())
+    pub fn get(&self, key: &K, now: UnixMillis) -> Option<V> {
+        self.entries.borrow().kept(&key.text()).filter(|(until, _)| *until > now).map(|(_, value)| value)
     }
 
     /// Until when the entry of a key holds.
-    pub fn until<Q: Ord + ?Sized>(&self, key: &Q, now: UnixMillis) -> Option<UnixMillis>
-    where
-        K: Borrow<Q>,
-    {
-        self.entries.borrow().get(key).map(|(until, _)| *until).filter(|until| *until > now)
+    pub fn until(&self, key: &K, now: UnixMillis) -> Option<UnixMillis> {
+        let entries = self.entries.borrow();
+        entries.index.places.get(key.text().as_ref()).map(|place| place.until).filter(|until| *until > now)
     }
 
     /// Keeps a value until a moment, in place of what the key had; whether there is room for it.
-    pub fn insert(&self, key: K, value: V, until: UnixMillis, now: UnixMillis) -> bool {
-        let mut entries = self.entries.borrow_mut();
-        if !self.makes_room(&mut entries, &key, now) {
-            return false;
-        }
-        entries.insert(key.clone(), (until, value));
-        if entries.len() <= self.capacity {
-            return true;
-        }
-        let first = entries.iter().min_by_key(|(_, (until, _))| *until).map(|(key, _)| key.clone());
-        let is_other = first.as_ref() != Some(&key);
-        if let Some(first) = first {
-            entries.remove(&first);
-        }
-        is_other
+    pub fn insert(&self, key: &K, value: V, until: UnixMillis, now: UnixMillis) -> bool {
+        let (key, mut entries) = (key.text(), self.entries.borrow_mut());
+        entries.index.makes_room(&key, now) && entries.put(&key, value, until)
     }
 
     /// Changes the value of a key, or makes its first. `change` is given what is kept, even where it has expired, and says
@@ -75,44 +171,37 @@ impl<K: Ord + Clone, V: Clone> ExpiringMap<K, V> {
         now: UnixMillis,
         change: impl FnOnce(Option<V>) -> (V, UnixMillis, R),
     ) -> Option<R> {
-        if !self.makes_room(&mut self.entries.borrow_mut(), key, now) {
+        let (key, mut entries) = (key.text(), self.entries.borrow_mut());
+        if !entries.index.makes_room(&key, now) {
             return None;
         }
-        let kept = self.entries.borrow().get(key).map(|(_, value)| value.clone());
-        let (value, until, result) = change(kept);
-        self.insert(key.clone(), value, until, now);
+        let (value, until, result) = change(entries.kept(&key).map(|(_, value)| value));
+        entries.put(&key, value, until);
         Some(result)
     }
 
     /// Forgets a key; its value, even where it had expired.
-    pub fn remove<Q: Ord + ?Sized>(&self, key: &Q) -> Option<V>
-    where
-        K: Borrow<Q>,
-    {
-        self.entries.borrow_mut().remove(key).map(|(_, value)| value)
+    pub fn remove(&self, key: &K) -> Option<V> {
+        let mut entries = self.entries.borrow_mut();
+        let at = entries.index.remove(&key.text())?;
+        entries.values.get_mut(at)?.take()
     }
 
-    /// Forgets all keys but these.
-    pub fn retain(&self, mut keeps: impl FnMut(&K) -> bool) {
-        self.entries.borrow_mut().retain(|key, _| keeps(key));
+    /// Forgets all keys but those whose text `keeps` says.
+    pub fn retain(&self, mut keeps: impl FnMut(&str) -> bool) {
+        let mut entries = self.entries.borrow_mut();
+        entries.index.retain(&mut |key, _| keeps(key));
+        entries.drop_unused();
     }
 
     /// How many entries take up room, expired ones among them.
     pub fn len(&self) -> usize {
-        self.entries.borrow().len()
+        self.entries.borrow().index.places.len()
     }
 
     /// Whether nothing was kept.
     pub fn is_empty(&self) -> bool {
-        self.entries.borrow().is_empty()
-    }
-
-    fn makes_room(&self, entries: &mut BTreeMap<K, (UnixMillis, V)>, key: &K, now: UnixMillis) -> bool {
-        if self.when_full == WhenFull::Evict || entries.len() < self.capacity || entries.contains_key(key) {
-            return true;
-        }
-        entries.retain(|_, (until, _)| *until > now);
-        entries.len() < self.capacity
+        self.len() == 0
     }
 }
 
@@ -123,6 +212,12 @@ mod tests {
     use super::*;
 
     const CAPACITY: usize = 4;
+
+    impl Key for u8 {
+        fn text(&self) -> Cow<'_, str> {
+            self.to_string().into()
+        }
+    }
 
     #[derive(Clone, Debug)]
     enum Step {
@@ -165,7 +260,7 @@ mod tests {
                 return Ok(());
             }
             Step::Insert { key, value, millis } => {
-                (key, value, later(millis), map.insert(key, value, later(millis), now))
+                (key, value, later(millis), map.insert(&key, value, later(millis), now))
             }
             Step::Add { key, amount, millis } => {
                 let holds = map.get(&key, now);
@@ -186,7 +281,7 @@ mod tests {
             whole.push((key, value, until));
             whole.sort_unstable();
         }
-        match map.when_full {
+        match map.entries.borrow().index.when_full {
             WhenFull::Refuse if kept => prop_assert_eq!(after, whole, "what is taken pushes nothing out"),
             WhenFull::Refuse => {
                 prop_assert_eq!(before.len(), CAPACITY, "nothing is refused while there is room");
@@ -226,15 +321,17 @@ mod tests {
     #[test]
     fn full_maps_differ_in_what_they_give_up() {
         let now = UnixMillis(0);
-        for (map, newest_first) in [(ExpiringMap::refusing(2), None), (ExpiringMap::evicting(2), Some("second"))] {
+        for (map, newest_first) in
+            [(ExpiringMap::<str, _>::refusing(2), None), (ExpiringMap::evicting(2), Some("second"))]
+        {
             map.insert("a", "first", UnixMillis(10), now);
             map.insert("b", "first", UnixMillis(20), now);
             map.insert("c", "second", UnixMillis(30), now);
             assert_eq!(map.get("c", now), newest_first, "only an evicting map takes what is new while it is full");
         }
-        let map = ExpiringMap::refusing(1);
+        let map = ExpiringMap::<str, _>::refusing(1);
         assert!(map.insert("a", 1, UnixMillis(10), now));
-        assert_eq!(map.update(&"b", now, |_| (2, UnixMillis(10), ())), None, "there is no room while `a` holds");
+        assert_eq!(map.update("b", now, |_| (2, UnixMillis(10), ())), None, "there is no room while `a` holds");
         assert!(map.insert("b", 2, UnixMillis(30), UnixMillis(10)), "what has expired makes room");
         assert_eq!(map.remove("b"), Some(2), "what is removed is handed out, even where it had expired");
     }

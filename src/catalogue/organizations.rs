@@ -1,7 +1,7 @@
 //! Several organizations behind one connection: which of them a call is for, and lists over all of them. Tools know
 //! nothing of it.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ use super::{
     toolbox::{Organization, Tools},
 };
 use crate::{
-    base::clock::UnixMillis,
+    base::{clock::UnixMillis, expiring::ExpiringMap},
     mcp::{outcome::ToolError, tools::CacheScope},
     tidbcloud::{ApiError, Caller, ClusterId},
 };
@@ -28,24 +28,27 @@ const KNOWN: Duration = Duration::from_secs(300);
 /// 256 entries of some 100 bytes are 25 KiB of an isolate's 128 MiB.
 const KNOWN_MAX: usize = 256;
 
-/// In which organization clusters were found.
-#[derive(Default)]
-pub struct Homes(RefCell<BTreeMap<(Caller, ClusterId), UnixMillis>>);
+/// In which organization clusters were found: [`home`], and nothing more to say.
+pub struct Homes(ExpiringMap<str, ()>);
+
+impl Default for Homes {
+    fn default() -> Self {
+        Self(ExpiringMap::refusing(KNOWN_MAX))
+    }
+}
 
 impl Homes {
     fn knows(&self, caller: Caller, cluster: &ClusterId, now: UnixMillis) -> bool {
-        self.0.borrow().get(&(caller, cluster.clone())).is_some_and(|until| *until > now)
+        self.0.until(&home(caller, cluster), now).is_some()
     }
 
     fn remember(&self, caller: Caller, cluster: &ClusterId, now: UnixMillis) {
-        let mut known = self.0.borrow_mut();
-        if known.len() >= KNOWN_MAX {
-            known.retain(|_, until| *until > now);
-        }
-        if known.len() < KNOWN_MAX {
-            known.insert((caller, cluster.clone()), now.after(KNOWN));
-        }
+        self.0.insert(&home(caller, cluster), (), now.after(KNOWN), now);
     }
+}
+
+fn home(caller: Caller, cluster: &ClusterId) -> String {
+    format!("{caller} {cluster}")
 }
 
 /// Adds the argument to a schema, where there is something to choose. What stands in it is the caller's own, so that the

@@ -77,7 +77,7 @@ pub async fn enter(
 }
 
 /// What this isolate counted of credentials that opened nothing, by address in the clear: it stays in memory.
-pub struct WrongCredentials(ExpiringMap<String, Counted>);
+pub struct WrongCredentials(ExpiringMap<str, Counted>);
 
 #[derive(Clone, Copy)]
 struct Counted {
@@ -124,7 +124,7 @@ impl WrongCredentials {
         Some(refused.retry_after_millis)
     }
 
-    fn count_here(&self, key: &String, policy: Policy, now: UnixMillis) -> Here {
+    fn count_here(&self, key: &str, policy: Policy, now: UnixMillis) -> Here {
         let here = self.0.update(key, now, |counted| {
             let mut counted = counted.unwrap_or(Counted::NONE);
             let here = counted.count(policy, now);

@@ -186,13 +186,13 @@ fn refusal(retry_after_millis: u64) -> Admission {
 
 impl Permits {
     fn remember_refusal(&self, key: &LimitKey, now: UnixMillis, millis: u64) {
-        self.refused.insert(key.clone(), (), UnixMillis(now.0.saturating_add(millis)), now);
+        self.refused.insert(key, (), UnixMillis(now.0.saturating_add(millis)), now);
     }
 
     fn use_lease(&self, key: &LimitKey, now: UnixMillis) -> Option<Lease> {
         let mut lease = self.leases.get(key, now).filter(|lease| lease.left > 0)?;
         lease.left -= 1;
-        self.leases.insert(key.clone(), lease, lease.until, now);
+        self.leases.insert(key, lease, lease.until, now);
         Some(lease)
     }
 
@@ -206,7 +206,7 @@ impl Permits {
         let there = self.leases.get(key, now).map_or(0, |lease| lease.left);
         let left = there.saturating_add(permits);
         let until = UnixMillis(now.0.saturating_add(LEASE_MILLIS_PER_PERMIT * u64::from(permits + 1)));
-        self.leases.insert(key.clone(), Lease { left, until, admission }, until, now);
+        self.leases.insert(key, Lease { left, until, admission }, until, now);
         left
     }
 

@@ -10,11 +10,15 @@
 //! choose them, and whoever holds a grant of a deleted key must not keep others from trying that public key. That TiDB Cloud
 //! takes them still is noted, so that their owner is let through elsewhere. The owner's key, a setting, has no witness.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, time::Duration};
 
 use super::wait_seconds;
 use crate::{
-    base::{clock::UnixMillis, expiring::ExpiringMap, future::Pending},
+    base::{
+        clock::UnixMillis,
+        expiring::{ExpiringMap, Key},
+        future::Pending,
+    },
     port::{Io, Port, StorageFailure, Store},
     store::{
         key::{Command, Guess, Reply, Said, Try},
@@ -36,11 +40,22 @@ const PAIRS_MAX: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair(String);
 
+impl Key for Pair {
+    fn text(&self) -> Cow<'_, str> {
+        self.0.as_str().into()
+    }
+}
+
+/// The object of a key and who may try it, in one text. Neither has a line break.
+fn opening(name: &ObjectName, from: &str) -> String {
+    format!("{}\n{from}", name.as_str())
+}
+
 /// Pairs that this isolate knows. Those that were taken have a map of their own, which made-up ones cannot fill.
 pub struct Pairs {
     seen: ExpiringMap<Pair, ()>,
-    /// Objects of keys that may be tried, by whom.
-    open: ExpiringMap<(String, String), ()>,
+    /// Objects of keys that may be tried, and by whom: [`opening`].
+    open: ExpiringMap<str, ()>,
     /// Whether the object of the pair is to be told once more.
     taken: ExpiringMap<Pair, Renew>,
 }
@@ -66,19 +81,20 @@ impl Pairs {
 
     /// Remembers that it was.
     pub fn remember(&self, pair: &Pair, now: UnixMillis) {
-        self.seen.insert(pair.clone(), (), now.after(KNOWN), now);
+        self.seen.insert(pair, (), now.after(KNOWN), now);
     }
 
     fn is_open(&self, name: &ObjectName, from: &str, now: UnixMillis) -> bool {
-        self.open.until(&(name.as_str().to_owned(), from.to_owned()), now).is_some()
+        self.open.until(&opening(name, from), now).is_some()
     }
 
     fn remember_open(&self, name: &ObjectName, from: &str, now: UnixMillis) {
-        self.open.insert((name.as_str().to_owned(), from.to_owned()), (), now.after(OPEN), now);
+        self.open.insert(&opening(name, from), (), now.after(OPEN), now);
     }
 
     fn forget_open(&self, name: &ObjectName) {
-        self.open.retain(|(open, _)| open != name.as_str());
+        let of_it = opening(name, "");
+        self.open.retain(|open| !open.starts_with(&of_it));
     }
 
     fn taken(&self, pair: &Pair, now: UnixMillis) -> Option<Renew> {
@@ -86,7 +102,7 @@ impl Pairs {
     }
 
     fn remember_taken(&self, pair: &Pair, now: UnixMillis, renew: Renew) {
-        self.taken.insert(pair.clone(), renew, now.after(KNOWN), now);
+        self.taken.insert(pair, renew, now.after(KNOWN), now);
     }
 
     /// Whether there was something to forget.

@@ -1,7 +1,7 @@
 //! Clients: those that registered themselves (RFC 7591), whose id is their signed registration, and those whose id is the
 //! address of a document about them (draft-ietf-oauth-client-id-metadata-document).
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::redirect::{RedirectUri, Refused};
 use crate::{
-    base::{clock::UnixMillis, json},
+    base::{clock::UnixMillis, expiring::Key, json},
     store::{
         document::Fetched,
         seal::{Keyring, base64url, fingerprint, from_base64url, same},
@@ -294,6 +294,12 @@ pub fn read_registration(body: &[u8]) -> Result<Metadata, Invalid> {
 pub struct DocumentAddress {
     text: String,
     host: String,
+}
+
+impl Key for DocumentAddress {
+    fn text(&self) -> Cow<'_, str> {
+        self.text.as_str().into()
+    }
 }
 
 impl DocumentAddress {

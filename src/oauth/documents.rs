@@ -84,7 +84,7 @@ impl Cache {
         now: UnixMillis,
     ) {
         let documents = if is_known && said.is_ok() { &self.known } else { &self.others };
-        documents.insert(address, said, until, now);
+        documents.insert(&address, said, until, now);
     }
 }
 

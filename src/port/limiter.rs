@@ -1,8 +1,10 @@
 //! Limits: whose permits, how many, and who counts them for all isolates together.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
-use crate::base::future::Pending;
+use crate::base::{expiring::Key, future::Pending};
 
 /// Counts permits, strongly consistent for each key. The arithmetic is [`crate::limits::bucket`].
 pub trait Limiter {
@@ -27,6 +29,12 @@ pub enum LimiterFailure {
 /// Whose permits are taken. Holds no address or credential in the clear: callers pass a keyed hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LimitKey(pub String);
+
+impl Key for LimitKey {
+    fn text(&self) -> Cow<'_, str> {
+        self.0.as_str().into()
+    }
+}
 
 /// How many permits a key has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

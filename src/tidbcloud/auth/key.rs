@@ -1,9 +1,11 @@
 //! API keys of TiDB Cloud, and who calls with one.
 
+use std::fmt;
+
 use sha2::{Digest, Sha256};
 
 use crate::{
-    base::secret::Secret,
+    base::{hash::hex, secret::Secret},
     tidbcloud::units::{Malformed, made_of},
 };
 
@@ -16,6 +18,12 @@ impl Caller {
     /// Whoever has these credentials.
     pub(crate) fn of(credentials: &str) -> Self {
         Self(Sha256::digest(credentials).into())
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&hex(&self.0))
     }
 }
 

@@ -1,9 +1,9 @@
 //! What an isolate remembers between calls. Losing it costs requests, never correctness.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, time::Duration};
 
 use crate::{
-    base::clock::UnixMillis,
+    base::{clock::UnixMillis, expiring::ExpiringMap},
     tidbcloud::{
         auth::{key::Caller, nonces::Nonces},
         database::facts::Facts,
@@ -19,10 +19,16 @@ const FACTS_MAX: usize = 256;
 /// Nonces and connection facts of one isolate, kept apart by caller.
 ///
 /// Its cells are borrowed for single statements only, never across an `await`.
-#[derive(Default)]
 pub struct Memory {
     pub(crate) nonces: RefCell<Nonces>,
-    facts: RefCell<BTreeMap<(Caller, Target), (UnixMillis, Facts)>>,
+    /// By [`place`].
+    facts: ExpiringMap<str, Facts>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { nonces: RefCell::default(), facts: ExpiringMap::evicting(FACTS_MAX) }
+    }
 }
 
 impl Memory {
@@ -32,25 +38,21 @@ impl Memory {
     }
 
     pub(crate) fn facts(&self, caller: Caller, target: &Target, now: UnixMillis) -> Option<Facts> {
-        let known = self.facts.borrow();
-        let (since, facts) = known.get(&(caller, target.clone()))?;
-        (now < since.after(FACTS_AGE_MAX)).then(|| facts.clone())
+        self.facts.get(&place(caller, target), now)
     }
 
     pub(crate) fn keep_facts(&self, caller: Caller, target: &Target, now: UnixMillis, facts: Facts) {
-        let mut known = self.facts.borrow_mut();
-        known.insert((caller, target.clone()), (now, facts));
-        if known.len() > FACTS_MAX {
-            let oldest = known.iter().min_by_key(|(_, (since, _))| *since).map(|(key, _)| key.clone());
-            if let Some(oldest) = oldest {
-                known.remove(&oldest);
-            }
-        }
+        self.facts.insert(&place(caller, target), facts, now.after(FACTS_AGE_MAX), now);
     }
 
     pub(crate) fn drop_facts(&self, caller: Caller, target: &Target) {
-        self.facts.borrow_mut().remove(&(caller, target.clone()));
+        self.facts.remove(&place(caller, target));
     }
+}
+
+fn place(caller: Caller, Target { cluster, branch }: &Target) -> String {
+    let branch = branch.as_ref().map_or("", |branch| branch.as_str());
+    format!("{caller} {cluster} {branch}")
 }
 
 #[cfg(test)]
@@ -73,7 +75,7 @@ mod tests {
             let now = UnixMillis(u64::try_from(number).unwrap());
             memory.keep_facts(right, &target(number), now, facts.clone());
         }
-        assert_eq!(memory.facts.borrow().len(), FACTS_MAX);
+        assert_eq!(memory.facts.len(), FACTS_MAX);
         assert_eq!(memory.facts(right, &target(0), UnixMillis(300)), None, "the oldest made room");
         assert_eq!(memory.facts(right, &target(299), UnixMillis(300)), Some(facts));
         assert_eq!(memory.facts(wrong, &target(299), UnixMillis(300)), None);
