@@ -113,6 +113,9 @@ pub struct Group {
     pub tools: &'static [fn(Toolset) -> Entry],
 }
 
+/// Runs a tool, whose input schema stands beside the arguments.
+type Run = for<'c> fn(&'c Context<'c>, &'c Value, Map<String, Value>) -> Pending<'c, Result<String, ToolError>>;
+
 /// A tool as a value: what the dispatcher has to know, and the function that runs it. Made once for each isolate.
 pub struct Entry {
     /// What a call does.
@@ -126,7 +129,7 @@ pub struct Entry {
     pub(super) time_max: Duration,
     requests_min: fn(&Map<String, Value>) -> u32,
     scope: fn(&Map<String, Value>) -> Scope,
-    run: for<'c> fn(&'c Context<'c>, &'c Value, Map<String, Value>) -> Pending<'c, Result<String, ToolError>>,
+    run: Run,
 }
 
 impl Entry {

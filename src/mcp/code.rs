@@ -12,9 +12,11 @@ pub struct TransportCode {
     pub numbers: Numbers,
     /// What they were before 2026-07-28.
     pub numbers_before: Numbers,
-    /// When it is sent, in sentences.
+    /// When it is sent, in sentences: for the reference, so the Worker does without.
+    #[cfg(not(target_arch = "wasm32"))]
     pub when: &'static str,
     /// What to do about it, in a sentence.
+    #[cfg(not(target_arch = "wasm32"))]
     pub what_to_do: &'static str,
 }
 
@@ -62,7 +64,9 @@ macro_rules! transport_codes {
                 name: $crate::mcp::code::transport_codes!(@first $($name,)? stringify!($code)),
                 numbers: $numbers,
                 numbers_before: $crate::mcp::code::transport_codes!(@first $($before,)? $numbers),
+                #[cfg(not(target_arch = "wasm32"))]
                 when: $when,
+                #[cfg(not(target_arch = "wasm32"))]
                 what_to_do: $what_to_do,
             };
         )*
