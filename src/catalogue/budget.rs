@@ -17,7 +17,7 @@ const NOTICE_BYTES: usize = 256;
 const ERROR_TEXT_BYTES_MAX: usize = 1_200;
 
 /// Bytes of a value as JSON, in its longer form: that of the text, where hidden characters are spelled out.
-pub(crate) fn size(value: &Value) -> usize {
+fn size(value: &Value) -> usize {
     match value {
         Value::String(text) => text_size(text),
         value => serialized_size(value),

@@ -19,7 +19,7 @@ mod wait;
 
 pub(crate) use self::{
     arguments::spending_scope,
-    budget::{cap, cut_text, size, text_size},
+    budget::{cap, cut_text, text_size},
     entry::SQL_TIME_MAX,
     failures::advised,
     narrowing::CALLED,

@@ -230,14 +230,14 @@ fn one<T: std::fmt::Display>(
     if let Some((_, id)) = matching.pop() {
         return Ok(id);
     }
-    let lower = name.to_lowercase();
+    let lower = name.to_ascii_lowercase();
     let similar: Vec<_> = others
         .iter()
         .map(|(candidate, _)| candidate)
         .filter(|candidate| {
             // A name that is a sentence, or ends its quotes, could pass for words of ours.
             let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
-            let candidate = candidate.to_lowercase();
+            let candidate = candidate.to_ascii_lowercase();
             candidate.chars().all(is_plain) && (candidate.contains(&lower) || lower.contains(&candidate))
         })
         .take(SIMILAR_MAX)

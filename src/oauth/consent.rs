@@ -427,7 +427,7 @@ fn read_organizations(fields: &Fields, problems: &mut Vec<Problem<'static>>) -> 
         if !is_name(&name) {
             wrong("name", "A name has 1 to 64 letters, digits, spaces, dots, hyphens and underscores.");
         }
-        if !names.insert(name.to_lowercase()) {
+        if !names.insert(name.to_ascii_lowercase()) {
             wrong("name", "Two organizations have this name.");
         }
         if !public.is_empty() && !keys.insert(public.to_owned()) {

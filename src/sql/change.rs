@@ -22,7 +22,7 @@ pub fn change(sql: &str) -> Option<String> {
         (Token::Word(verb), rest) if SCHEMA.contains(&verb.as_str()) => (verb, rest),
         _ => return None,
     };
-    let mut words = vec![verb.to_uppercase()];
+    let mut words = vec![verb.to_ascii_uppercase()];
     if matches!(verb.as_str(), "grant" | "revoke") {
         return words.pop();
     }
@@ -31,7 +31,7 @@ pub fn change(sql: &str) -> Option<String> {
     if let Some(at) = kind_at
         && let Some(Token::Word(kind)) = rest.nth(at)
     {
-        words.push(kind.to_uppercase());
+        words.push(kind.to_ascii_uppercase());
     }
     while rest.next_if(|token| ["if", "not", "exists"].iter().any(|word| token.is(word))).is_some() {}
     let mut names = vec![name(&mut rest)];

@@ -211,7 +211,7 @@ pub fn changing_word(sql: &str) -> Option<String> {
         _ => !planned && (at == 0 || !token.is("analyze")) && changes(std::slice::from_ref(token)),
     };
     let (_, token) = tokens.iter().enumerate().find(|(at, token)| changes_here(*at, token))?;
-    Some(refused::shown(token).to_uppercase())
+    Some(refused::shown(token).to_ascii_uppercase())
 }
 
 /// Whether a statement that runs is a `SHOW VARIABLES`: its answer has the name of a variable in the first column.
@@ -318,7 +318,7 @@ fn query(tokens: &[Token]) -> Class {
 }
 
 fn cannot_follow(token: Option<&Token>) -> Reason {
-    Reason::Structure(token.map_or_else(|| "the end".to_owned(), |token| refused::shown(token).to_uppercase()))
+    Reason::Structure(token.map_or_else(|| "the end".to_owned(), |token| refused::shown(token).to_ascii_uppercase()))
 }
 
 /// `EXPLAIN` of a query, of a change of data, or of a table and perhaps a column of it. Without `ANALYZE` a change is only
@@ -328,7 +328,7 @@ fn explain(tokens: &[Token]) -> Class {
     let (analyzes, format, rest) = explained(tokens);
     let format = format.map(|format| (format, format.text().filter(|name| FORMATS.contains(name))));
     let name = match format {
-        Some((format, None)) => return Class::Reject(Reason::Format(refused::shown(format).to_uppercase())),
+        Some((format, None)) => return Class::Reject(Reason::Format(refused::shown(format).to_ascii_uppercase())),
         Some((_, name)) => name,
         None => None,
     };
@@ -384,7 +384,7 @@ fn trace(tokens: &[Token]) -> Class {
             let quoted =
                 matches!(value, Token::Single(name) | Token::Double(name) if TRACE_FORMATS.contains(&name.as_str()));
             if !quoted {
-                return Class::Reject(Reason::Format(refused::shown(value).to_uppercase()));
+                return Class::Reject(Reason::Format(refused::shown(value).to_ascii_uppercase()));
             }
             rest
         }
@@ -770,7 +770,7 @@ mod tests {
                 }
                 changed.push_str(part);
             }
-            if upper { changed = changed.to_uppercase(); }
+            if upper { changed = changed.to_ascii_uppercase(); }
             if wrapped { changed = format!("({changed})"); }
             prop_assert_ne!(classify(&changed), Class::Read, "{:?} was {}", changed, expected);
         }

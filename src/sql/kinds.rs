@@ -8,7 +8,7 @@ use super::{Class, Reason, classify, functions::is_listed, holds_secret, inspect
 fn written(name: &str, way: usize) -> String {
     match way % 5 {
         0 => name.to_owned(),
-        1 => name.to_uppercase(),
+        1 => name.to_ascii_uppercase(),
         2 => format!("`{name}`"),
         3 => format!("\"{name}\""),
         _ => format!("d . `{name}`"),
@@ -217,7 +217,7 @@ proptest! {
         let name = format!("{prefix}mcp_{class}_{hash}");
         let user = match way {
             0 => format!("'{name}'{host}"),
-            1 => format!("`{}`{host}", name.to_uppercase()),
+            1 => format!("`{}`{host}", name.to_ascii_uppercase()),
             2 => format!("\"{name}\"{host}"),
             _ => format!("mcp_{class}_{hash}{host}"),
         };

@@ -129,7 +129,7 @@ pub(super) fn kind(tokens: &[Token]) -> Option<Reason> {
     if first == "set"
         && let Some(scope) = lasting_scope(tokens)
     {
-        return Some(Reason::Lasting(format!("SET {}", scope.to_uppercase())));
+        return Some(Reason::Lasting(format!("SET {}", scope.to_ascii_uppercase())));
     }
     if let Some((_, instead)) = SESSION.iter().find(|(verb, _)| first == *verb) {
         return Some(Reason::Session(named(if first == "lock" || first == "unlock" { 2 } else { 1 }), instead));
@@ -151,7 +151,7 @@ pub(super) fn kind(tokens: &[Token]) -> Option<Reason> {
 pub(super) fn unknown(tokens: &[Token]) -> Reason {
     match after_parentheses(tokens).first() {
         Some(Token::Word(word)) if tokens.first() != Some(&Token::Symbol('(')) => {
-            let upper = word.to_uppercase();
+            let upper = word.to_ascii_uppercase();
             let near = nearest(&upper);
             Reason::Unknown(upper, near)
         }
@@ -176,7 +176,7 @@ pub(super) fn shown(token: &Token) -> String {
 pub(super) fn words<'a>(tokens: impl IntoIterator<Item = &'a Token>) -> String {
     let words = tokens
         .into_iter()
-        .map_while(|token| if let Token::Word(word) = token { Some(word.to_uppercase()) } else { None });
+        .map_while(|token| if let Token::Word(word) = token { Some(word.to_ascii_uppercase()) } else { None });
     words.collect::<Vec<_>>().join(" ")
 }
 

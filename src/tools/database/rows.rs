@@ -2,11 +2,11 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::base::schema::schema_of;
 use crate::{
-    catalogue::{cap, cut_text, size, text_size},
+    catalogue::{cap, cut_text, text_size},
     tidbcloud::{Cell, ColumnType, Rows},
 };
 
@@ -38,7 +38,7 @@ schema_of! {
 pub(super) struct RowsView {
     columns: Vec<ColumnView>,
     #[schemars(with = "Vec<Row>")]
-    rows: Vec<Vec<Value>>,
+    rows: Vec<Vec<ValueView>>,
     returned: usize,
     /// Left out where the answer was too long to count its rows.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,16 +75,16 @@ impl RowsView {
         let shown = if columns.is_empty() { 0 } else { usize::MAX };
         for row in answer.rows.into_iter().take(shown) {
             let mut cut = 0;
-            let mut row: Vec<Value> = row
+            let mut row: Vec<ValueView> = row
                 .into_iter()
                 .zip(&answer.types)
                 .take(columns.len())
-                .map(|(cell, kind)| value(cell, kind, &mut cut))
+                .map(|(cell, kind)| ValueView::of(cell, kind, &mut cut))
                 .collect();
             if rows.is_empty() {
                 cut = cut.max(cut_row(&mut row, left.saturating_sub(3)));
             }
-            let bytes = row.iter().map(|value| size(value) + 1).sum::<usize>() + 2;
+            let bytes = row.iter().map(|value| value.size() + 1).sum::<usize>() + 2;
             if bytes > left {
                 break;
             }
@@ -149,34 +149,56 @@ impl ColumnView {
 }
 
 /// Cuts the long texts of a row so that its values have at most so many bytes, commas included; how many were cut.
-fn cut_row(row: &mut [Value], bytes_max: usize) -> usize {
-    let cap = cap(row.iter().map(|value| size(value) + 1).collect(), bytes_max).saturating_sub(1);
+fn cut_row(row: &mut [ValueView], bytes_max: usize) -> usize {
+    let cap = cap(row.iter().map(|value| value.size() + 1).collect(), bytes_max).saturating_sub(1);
     let texts = row.iter_mut().filter_map(|value| match value {
-        Value::String(text) => Some(text),
+        ValueView::Text(text) => Some(text),
         _ => None,
     });
     texts.map(|text| cut_text(text, cap)).filter(|cut| *cut).count()
 }
 
-/// The JSON value of a cell. Integers of up to 32 bits and floating point become numbers; BIGINT and DECIMAL stay text,
-/// because a JSON reader may round them; binary is hexadecimal with `0x`; JSON stays text as the database wrote it.
-fn value(cell: Option<Cell>, kind: &ColumnType, cut_values: &mut usize) -> Value {
-    let Some(Cell { mut text, cut }) = cell else { return Value::Null };
-    if cut {
-        *cut_values += 1;
-        text.push('…');
-    }
-    match kind.kind.trim_start_matches("UNSIGNED ") {
-        "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "YEAR" => {
-            text.parse::<i64>().map_or(Value::from(text), Value::from)
+/// A value, as JSON.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ValueView {
+    Null,
+    Integer(i64),
+    /// A number as the database wrote it: no digit is lost on the way.
+    Number(Box<RawValue>),
+    Text(String),
+}
+
+impl ValueView {
+    /// The value of a cell. Integers of up to 32 bits and floating point become numbers; BIGINT and DECIMAL stay text,
+    /// because a JSON reader may round them; binary is hexadecimal with `0x`; JSON stays text as the database wrote it.
+    fn of(cell: Option<Cell>, kind: &ColumnType, cut_values: &mut usize) -> Self {
+        let Some(Cell { mut text, cut }) = cell else { return Self::Null };
+        if cut {
+            *cut_values += 1;
+            text.push('…');
         }
-        "FLOAT" | "DOUBLE" => match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => Value::from(number),
-            _ => Value::from(text),
-        },
-        kind => {
-            let binary = matches!(kind, "BINARY" | "VARBINARY" | "BIT") || kind.ends_with("BLOB");
-            Value::from(if binary { format!("0x{text}") } else { text })
+        match kind.kind.trim_start_matches("UNSIGNED ") {
+            "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "YEAR" => {
+                text.parse().map_or(Self::Text(text), Self::Integer)
+            }
+            "FLOAT" | "DOUBLE" if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
+                serde_json::from_str(&text).map_or(Self::Text(text), Self::Number)
+            }
+            kind => {
+                let binary = matches!(kind, "BINARY" | "VARBINARY" | "BIT") || kind.ends_with("BLOB");
+                Self::Text(if binary { format!("0x{text}") } else { text })
+            }
+        }
+    }
+
+    /// Bytes as JSON.
+    fn size(&self) -> usize {
+        match self {
+            Self::Null => "null".len(),
+            Self::Integer(number) => number.to_string().len(),
+            Self::Number(number) => number.get().len(),
+            Self::Text(text) => text_size(text),
         }
     }
 }
