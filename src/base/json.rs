@@ -9,8 +9,8 @@ use std::fmt;
 use serde::{
     Deserializer,
     de::{
-        DeserializeOwned, DeserializeSeed, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected, VariantAccess,
-        Visitor,
+        DeserializeOwned, DeserializeSeed, EnumAccess, Error as _, Expected, MapAccess, SeqAccess, Unexpected,
+        VariantAccess, Visitor,
     },
 };
 use serde_json::{Map, Value};
@@ -84,6 +84,43 @@ impl std::error::Error for Unread {}
 impl serde::de::Error for Unread {
     fn custom<T: fmt::Display>(problem: T) -> Self {
         Self::Shape { path: String::new(), place: String::new(), problem: problem.to_string() }
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::custom(format_args!("invalid type: {}, expected {expected}", Found(found)))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::custom(format_args!("invalid value: {}, expected {expected}", Found(found)))
+    }
+}
+
+/// What stood where something else was expected. A number with a fraction is written as JSON writes it: what the standard
+/// library needs to write one is 15 KiB of the Worker.
+struct Found<'a>(Unexpected<'a>);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Unexpected::Bool(value) => write!(to, "boolean `{value}`"),
+            Unexpected::Unsigned(value) => write!(to, "integer `{value}`"),
+            Unexpected::Signed(value) => write!(to, "integer `{value}`"),
+            Unexpected::Float(value) => write!(to, "floating point `{}`", Value::from(value)),
+            Unexpected::Char(value) => write!(to, "character `{value}`"),
+            Unexpected::Str(text) => write!(to, "string {text:?}"),
+            Unexpected::Bytes(_) => to.write_str("byte array"),
+            Unexpected::Unit => to.write_str("unit value"),
+            Unexpected::Option => to.write_str("Option value"),
+            Unexpected::NewtypeStruct => to.write_str("newtype struct"),
+            Unexpected::Seq => to.write_str("sequence"),
+            Unexpected::Map => to.write_str("map"),
+            Unexpected::Enum => to.write_str("enum"),
+            Unexpected::UnitVariant => to.write_str("unit variant"),
+            Unexpected::NewtypeVariant => to.write_str("newtype variant"),
+            Unexpected::TupleVariant => to.write_str("tuple variant"),
+            Unexpected::StructVariant => to.write_str("struct variant"),
+            Unexpected::Other(what) => to.write_str(what),
+        }
     }
 }
 

@@ -11,4 +11,5 @@ pub mod managed_name;
 pub(crate) mod schema;
 pub mod scope;
 pub mod secret;
+pub mod strict;
 pub mod text;

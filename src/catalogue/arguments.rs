@@ -9,11 +9,9 @@ use crate::{
     base::{
         json::{self, Unread},
         scope::Scope,
+        strict,
     },
-    mcp::{
-        json_text,
-        outcome::{ToolError, Unadvised},
-    },
+    mcp::outcome::{ToolError, Unadvised},
 };
 
 /// What callers of other servers are used to send, and what to do here instead.
@@ -59,12 +57,12 @@ fn plain(value: &Value, schema: &Value) -> Option<Value> {
     let kind = kind(schema);
     let written = match value {
         Value::String(_) if kind == "string" => return None,
-        Value::String(text) if kind == "boolean" => json_text(&text.to_ascii_lowercase())?,
+        Value::String(text) if kind == "boolean" => strict::read(text.to_ascii_lowercase().as_bytes()).ok()?,
         // One text where several are taken.
         Value::String(text) if kind == "array" && !text.trim_start().starts_with('[') => {
             Value::from(vec![text.clone()])
         }
-        Value::String(text) => json_text(text)?,
+        Value::String(text) => strict::read(text.as_bytes()).ok()?,
         Value::Number(number) => Value::from(number.clone()),
         _ => return None,
     };

@@ -1,19 +1,14 @@
-//! Bytes to JSON, refusing what two readers could understand differently.
-//!
-//! `serde_json` alone keeps the last of two equal keys and says nothing; a gateway in front of us may keep the first.
-//! Its own limit stays: an array or object nested 128 levels deep is an error.
+//! The body of a request: one message, or a batch.
 
 use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{Error as _, IgnoredAny, SeqAccess, Visitor},
 };
-use serde_json::{Map, Number, Value, error::Category};
+use serde_json::{Value, error::Category};
 
-/// The largest call has 20 statements or 50 labels under one object; 1,000 keys are twenty times that, and
-/// 1,000 insertions into a sorted map are well under a millisecond.
-const KEYS_MAX: usize = 1_000;
+use crate::base::strict::Strict;
 
 /// Messages in one batch: each is charged to the caller's limits, so ten are a tenth of the default minute.
 pub(super) const BATCH_MAX: usize = 10;
@@ -51,83 +46,6 @@ pub(super) fn read(body: &[u8]) -> Result<Document, Refusal> {
     })
 }
 
-/// A value that somebody wrote as text, held to the same rules as a body.
-pub fn text(text: &str) -> Option<Value> {
-    serde_json::from_str(text).ok().map(|Strict(value)| value)
-}
-
-/// A value whose objects have no key twice.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Inner).map(Self)
-    }
-}
-
-/// Builds a value below the top.
-struct Inner;
-
-impl<'de> Visitor<'de> for Inner {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(Strict(element)) = elements.next_element()? {
-            array.push(element);
-        }
-        Ok(Value::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        // Keys arrive unescaped: `method` and `\u006dethod` are the same key.
-        while let Some(key) = entries.next_key::<String>()? {
-            if object.len() == KEYS_MAX {
-                return Err(A::Error::custom("an object has more than 1000 keys"));
-            }
-            if object.contains_key(&key) {
-                return Err(A::Error::custom("an object has the same key twice"));
-            }
-            let Strict(value) = entries.next_value()?;
-            object.insert(key, value);
-        }
-        Ok(Value::Object(object))
-    }
-}
-
 /// Builds an array at the top: there it is a batch.
 struct Batch;
 
@@ -159,7 +77,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::base::json::tests::values;
+    use crate::base::{json::tests::values, strict::KEYS_MAX};
 
     fn is_structure(body: &str) -> bool {
         matches!(read(body.as_bytes()), Err(Refusal::Structure(_)))

@@ -22,6 +22,7 @@ mod tests;
 
 use serde_json::Value;
 
+pub use self::http::precheck;
 use self::{
     code::{METHOD_NOT_FOUND, TransportCode},
     json::{Document, Refusal},
@@ -30,7 +31,6 @@ use self::{
     revision::{Method, Revision},
     tools::{CacheScope, Find, Tool, Toolbox},
 };
-pub use self::{http::precheck, json::text as json_text};
 use crate::base::http::{Headers, Response};
 
 /// How long a client may keep `server/discover` and `tools/list`: both change only with a deployment, and five

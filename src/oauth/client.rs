@@ -1,7 +1,7 @@
 //! Clients: those that registered themselves (RFC 7591), whose id is their signed registration, and those whose id is the
 //! address of a document about them (draft-ietf-oauth-client-id-metadata-document).
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::redirect::{RedirectUri, Refused};
 use crate::{
-    base::{clock::UnixMillis, expiring::Key, json},
+    base::{clock::UnixMillis, expiring::Key, json, strict},
     store::{
         document::Fetched,
         seal::{Keyring, base64url, fingerprint, from_base64url, same},
@@ -209,8 +209,8 @@ impl Client {
     /// # Errors
     /// It is not what the draft's section 4 demands, or names secrets.
     pub fn from_document(address: &DocumentAddress, body: &[u8]) -> Result<Self, Invalid> {
-        let Members(members) =
-            serde_json::from_slice(body).map_err(|_| metadata("The document is not a JSON object."))?;
+        let members =
+            members(body).ok_or_else(|| metadata("The document is not a JSON object of different members."))?;
         if members.get("client_id").and_then(Value::as_str) != Some(address.as_str()) {
             return Err(metadata("The document's client_id is not its own address."));
         }
@@ -252,30 +252,11 @@ impl Client {
     }
 }
 
-/// A JSON object whose members are all different: of two with one name, readers would see different ones.
-struct Members(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = BTreeMap<String, Value>;
-
-            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                to.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = BTreeMap::new();
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    if members.insert(name, value).is_some() {
-                        return Err(serde::de::Error::custom("a member stands twice"));
-                    }
-                }
-                Ok(members)
-            }
-        }
-        deserializer.deserialize_map(Visitor).map(|members| Self(members.into_iter().collect()))
+/// The members of a JSON object.
+fn members(document: &[u8]) -> Option<Map<String, Value>> {
+    match strict::read(document).ok()? {
+        Value::Object(members) => Some(members),
+        _ => None,
     }
 }
 
@@ -284,8 +265,7 @@ impl<'de> Deserialize<'de> for Members {
 /// # Errors
 /// It is not a JSON object of different members, or not client metadata.
 pub fn read_registration(body: &[u8]) -> Result<Metadata, Invalid> {
-    let Members(members) =
-        serde_json::from_slice(body).map_err(|_| metadata("The body is not a JSON object of different members."))?;
+    let members = members(body).ok_or_else(|| metadata("The body is not a JSON object of different members."))?;
     Metadata::read(&members)
 }
 

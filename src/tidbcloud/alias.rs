@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::tidbcloud::ClusterId;
+use crate::{
+    base::{json, strict},
+    tidbcloud::ClusterId,
+};
 
 /// 50 names are more than a person keeps in mind.
 const COUNT_MAX: usize = 50;
@@ -36,7 +39,8 @@ impl Aliases {
     /// # Errors
     /// As [`Aliases::new`], and where it is no such object.
     pub fn parse_json(text: &str) -> Result<Self, &'static str> {
-        Self::new(Pairs::read(text).ok_or("must be a JSON object of alias to cluster id")?)
+        let pairs = strict::read(text.as_bytes()).ok().and_then(|value| json::from_value::<BTreeMap<_, _>>(value).ok());
+        Self::new(pairs.ok_or("must be a JSON object of alias to cluster id, each alias once")?)
     }
 
     /// Reads lines of `alias = cluster id`.
@@ -69,37 +73,6 @@ pub fn is_alias(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && text.starts_with(|first: char| first.is_ascii_alphabetic())
         && !text.ends_with('-')
-}
-
-/// The members of a JSON object, of which two may have one name: a map would lose the first silently.
-struct Pairs(Vec<(String, String)>);
-
-impl Pairs {
-    fn read(text: &str) -> Option<Vec<(String, String)>> {
-        serde_json::from_slice::<Self>(text.as_bytes()).ok().map(|pairs| pairs.0)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Pairs {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Pairs;
-
-            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                to.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Visitor)
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What may be uploaded, in KiB after gzip. Workers on the free plan take 3 MiB; this is what start-up time allows.
-const BUDGET_KIB: usize = 545;
+const BUDGET_KIB: usize = 525;
 
 /// Where the release build stands in the checkout, and its entry module.
 const FOLDER: &str = "build";
