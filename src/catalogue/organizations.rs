@@ -181,6 +181,19 @@ impl Tools<'_> {
         }
     }
 
+    /// The organization in which a page begins, and the token that it is known by there.
+    fn place(&self, token: &Value) -> Result<(usize, Option<String>), ToolError> {
+        let place = token
+            .as_str()
+            .and_then(|token| token.split_once(':'))
+            .and_then(|(at, token)| Some((at.parse::<usize>().ok()?, token.to_owned())));
+        let (at, token) = place.filter(|(at, _)| *at < self.organizations.len()).ok_or_else(|| {
+            ToolError::new(code::INVALID_ARGUMENT, "`pageToken` is not one of this list.")
+                .hint("Give the `nextPageToken` of the page before, or leave it out to begin anew.")
+        })?;
+        Ok((at, Some(token).filter(|token| !token.is_empty())))
+    }
+
     /// A list over all organizations, one after the other. A page token begins with the number of the one it stands in.
     async fn run_in_all(
         &self,
@@ -189,21 +202,11 @@ impl Tools<'_> {
         mut arguments: Map<String, Value>,
         deadline: UnixMillis,
     ) -> Result<String, ToolError> {
-        let (first, token) = match arguments.remove("pageToken") {
+        let (first, mut token) = match arguments.remove("pageToken") {
             None => (0, None),
-            Some(token) => {
-                let place = token
-                    .as_str()
-                    .and_then(|token| token.split_once(':'))
-                    .and_then(|(at, token)| Some((at.parse::<usize>().ok()?, token.to_owned())));
-                let (at, token) = place.filter(|(at, _)| *at < self.organizations.len()).ok_or_else(|| {
-                    ToolError::new(code::INVALID_ARGUMENT, "`pageToken` is not one of this list.")
-                        .hint("Give the `nextPageToken` of the page before, or leave it out to begin anew.")
-                })?;
-                (at, Some(token).filter(|token| !token.is_empty()))
-            }
+            Some(token) => self.place(&token)?,
         };
-        let (mut pages, mut next, mut token) = (Vec::new(), None, token);
+        let (mut pages, mut next) = (Vec::new(), None);
         for (at, organization) in self.organizations.iter().enumerate().skip(first) {
             let mut own = arguments.clone();
             if let Some(token) = token.take() {
@@ -222,28 +225,33 @@ impl Tools<'_> {
                 break;
             }
         }
-        let mut items: Vec<Value> = Vec::new();
-        for (at, (organization, page)) in pages.iter().enumerate() {
-            for item in page {
-                // What every organization has belongs to none: an alias of a setting, for example.
-                let elsewhere = |(other, (_, page)): (usize, &(_, Vec<Value>))| other != at && page.contains(item);
-                let mut item = item.clone();
-                if pages.iter().enumerate().any(elsewhere) {
-                    if !items.contains(&item) {
-                        items.push(item);
-                    }
-                } else {
-                    name_organization(&mut item, organization);
-                    items.push(item);
-                }
-            }
-        }
-        let mut merged = json!({ field: items });
+        let mut merged = json!({ field: merge(&pages) });
         if let (Some(next), Some(merged)) = (next, merged.as_object_mut()) {
             merged.insert("nextPageToken".to_owned(), next.into());
         }
         Ok(merged.to_string())
     }
+}
+
+/// The items of all organizations, each with the name of its own.
+fn merge(pages: &[(&Organization<'_>, Vec<Value>)]) -> Vec<Value> {
+    let mut items: Vec<Value> = Vec::new();
+    for (at, (organization, page)) in pages.iter().enumerate() {
+        for item in page {
+            // What every organization has belongs to none: an alias of a setting, for example.
+            let elsewhere = |(other, (_, page)): (usize, &(_, Vec<Value>))| other != at && page.contains(item);
+            let mut item = item.clone();
+            if pages.iter().enumerate().any(elsewhere) {
+                if !items.contains(&item) {
+                    items.push(item);
+                }
+            } else {
+                name_organization(&mut item, organization);
+                items.push(item);
+            }
+        }
+    }
+    items
 }
 
 /// Whether a tool without a cluster must be told where: one that only looks is the same everywhere.

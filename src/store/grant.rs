@@ -368,23 +368,25 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
             }
         }
         Command::Revoke { client_id, .. } if record.client.id != client_id => (Some(record), Reply::Unknown),
-        Command::Revoke { hash, family, .. } => {
-            let is_of_family =
-                record.refresh.iter().zip(&family).any(|(refresh, family)| same(&refresh.family, family));
-            if is_of_family || same(&record.code.hash, &hash) {
-                return (None, Reply::Done);
-            }
-            let before = record.access.len();
-            record.access.retain(|access| !same(&access.hash, &hash));
-            let reply = if record.access.len() < before { Reply::Done } else { Reply::Unknown };
-            (Some(record), reply)
-        }
+        Command::Revoke { hash, family, .. } => revoke(record, &hash, family.as_deref()),
         Command::End => (None, Reply::Done),
         Command::Describe => {
             let reply = Reply::Described { scope: record.scope, used: record.used };
             (Some(record), reply)
         }
     }
+}
+
+/// Takes back an access token alone, and with a refresh token or the code all that came of them (RFC 7009 section 2.1).
+fn revoke(mut record: Record, hash: &str, family: Option<&str>) -> (Option<Record>, Reply) {
+    let is_of_family = record.refresh.iter().zip(family).any(|(refresh, family)| same(&refresh.family, family));
+    if is_of_family || same(&record.code.hash, hash) {
+        return (None, Reply::Done);
+    }
+    let before = record.access.len();
+    record.access.retain(|access| !same(&access.hash, hash));
+    let reply = if record.access.len() < before { Reply::Done } else { Reply::Unknown };
+    (Some(record), reply)
 }
 
 /// A code that was redeemed and comes again from its client ends the grant (RFC 6749 section 10.5). Anybody else's try
