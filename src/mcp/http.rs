@@ -7,9 +7,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
 use super::{
-    Rejection,
     code::{UNSUPPORTED_CONTENT_ENCODING, UNSUPPORTED_MEDIA_TYPE},
     jsonrpc::{Request, RpcError, clip},
+    rejection::Rejection,
     revision::Revision,
 };
 use crate::base::http::Headers;

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Server, Success,
+    Server,
+    dispatch::Success,
     jsonrpc::{RpcError, clip},
     revision::Revision,
     tools::CacheScope,

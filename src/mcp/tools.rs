@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Success, fence,
+    dispatch::Success,
+    fence,
     jsonrpc::{RpcError, clip},
     outcome::{Outcome, ToolError},
 };

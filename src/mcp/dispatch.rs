@@ -1,0 +1,196 @@
+//! Answers, as each revision writes them.
+
+use serde_json::Value;
+
+use super::{
+    Server,
+    code::METHOD_NOT_FOUND,
+    jsonrpc::{Id, Malformed, Request, RpcError},
+    lifecycle,
+    outcome::ErrorCode,
+    parsing::{Content, Parsed, Posted},
+    revision::{Method, Revision},
+    tools::{self, CacheScope, Toolbox},
+};
+use crate::base::http::Response;
+
+/// How long a client may keep `server/discover` and `tools/list`: both change only with a deployment, and five
+/// minutes after one every client has seen it.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/caching>
+const CACHE_MILLIS: u32 = 300_000;
+
+/// An answer, and what of it belongs in the log.
+#[derive(Clone)]
+pub struct Reply {
+    /// What to send.
+    pub response: Response,
+    /// JSON-RPC code of the (in a batch: first) protocol error.
+    pub rpc_code: Option<i64>,
+    /// Code of the (in a batch: first) failed tool call.
+    pub tool_error: Option<ErrorCode>,
+}
+
+/// A result before its era's envelope.
+pub(super) struct Success {
+    /// A JSON object, serialized.
+    pub(super) object: String,
+    /// For whom modern clients may keep it (schema `CacheableResult`).
+    cache: Option<CacheScope>,
+    /// The code, where it says that a tool call failed.
+    pub(super) tool_error: Option<ErrorCode>,
+}
+
+impl Success {
+    pub(super) fn object(object: String) -> Self {
+        Self { object, cache: None, tool_error: None }
+    }
+
+    pub(super) fn plain(object: Value) -> Self {
+        Self::object(object.to_string())
+    }
+
+    pub(super) fn cacheable(object: String, cache: CacheScope) -> Self {
+        Self { cache: Some(cache), ..Self::object(object) }
+    }
+
+    /// The `result` member as this revision writes it.
+    fn result(self, server: &Server<'_>, revision: Revision) -> String {
+        let mut result = self.object;
+        if !revision.is_modern() {
+            return result;
+        }
+        // The object's last brace makes room for the envelope; no modern result is empty.
+        result.pop();
+        result.push_str(r#","resultType":"complete","#);
+        if let Some(scope) = self.cache {
+            result.push_str(&format!(r#""ttlMs":{CACHE_MILLIS},"cacheScope":"{}","#, scope.as_str()));
+        }
+        let info = lifecycle::server_info(server);
+        result.push_str(&format!(r#""_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}}}"#));
+        result
+    }
+}
+
+/// The answer to one request.
+struct Answer {
+    status: u16,
+    body: String,
+    is_stream: bool,
+    rpc_code: Option<i64>,
+    tool_error: Option<ErrorCode>,
+}
+
+/// Answers. A batch is worked through in order, one message after the other.
+pub async fn dispatch<B: Toolbox>(server: &Server<'_>, parsed: Parsed<B::Tool>, toolbox: &B) -> Reply {
+    let Parsed { revision, content } = parsed;
+    let silence = || Reply { response: no_store(Response::empty(202)), rpc_code: None, tool_error: None };
+    match content {
+        Content::Accepted { .. } => silence(),
+        Content::Request(request) => {
+            let Answer { status, body, is_stream, rpc_code, tool_error } =
+                answer(server, revision, request, toolbox).await;
+            let response = if is_stream { stream_response(body) } else { json_response(status, body) };
+            Reply { response, rpc_code, tool_error }
+        }
+        Content::Batch(messages) => {
+            let (mut bodies, mut rpc_code, mut tool_error) = (Vec::new(), None, None);
+            for message in messages {
+                match message {
+                    Ok(Some(request)) => {
+                        let answer = answer(server, revision, request, toolbox).await;
+                        rpc_code = rpc_code.or(answer.rpc_code);
+                        tool_error = tool_error.or(answer.tool_error);
+                        bodies.push(answer.body);
+                    }
+                    Ok(None) => {}
+                    Err(Malformed { id, error }) => {
+                        rpc_code = rpc_code.or(Some(error.code));
+                        bodies.push(error.answer(id.as_ref(), server.request_id));
+                    }
+                }
+            }
+            if bodies.is_empty() {
+                return silence();
+            }
+            Reply { response: json_response(200, format!("[{}]", bodies.join(","))), rpc_code, tool_error }
+        }
+    }
+}
+
+async fn answer<B: Toolbox>(server: &Server<'_>, revision: Revision, posted: Posted<B::Tool>, toolbox: &B) -> Answer {
+    let Posted { request: Request { id, method, mut params }, tool } = posted;
+    let refuse = |status, error: RpcError| Answer {
+        status,
+        body: error.answer(Some(&id), server.request_id),
+        is_stream: false,
+        rpc_code: Some(error.code),
+        tool_error: None,
+    };
+    let Some(method) = Method::find(revision, &method) else {
+        return refuse(METHOD_NOT_FOUND.numbers_in(revision).status, RpcError::method_not_found(&method));
+    };
+    let outcome = match method {
+        Method::Initialize => lifecycle::initialize(server, revision, &params),
+        // Strict clients take nothing but an empty object here (schema 2025-11-25, `EmptyResult`).
+        Method::Ping => Ok(Success::object("{}".to_owned())),
+        Method::Discover => Ok(lifecycle::discover(server)),
+        Method::ToolsList => tools::list(&params, toolbox),
+        Method::ResourcesList => tools::no_list(&params, "resources"),
+        Method::TemplatesList => tools::no_list(&params, "resourceTemplates"),
+        Method::PromptsList => tools::no_list(&params, "prompts"),
+        Method::ResourcesRead => Err(lifecycle::no_resource(&params, revision)),
+        Method::PromptsGet => Err(lifecycle::no_prompt(&params)),
+        Method::ToolsCall => tools::call(tool, &mut params, toolbox, server.request_id).await,
+        Method::Listen => match lifecycle::check_filter(&params) {
+            Ok(()) => {
+                let body = closed_subscription(server, &id);
+                return Answer { status: 200, body, is_stream: true, rpc_code: None, tool_error: None };
+            }
+            Err(error) => Err(error),
+        },
+    };
+    match outcome {
+        Ok(success) => {
+            let tool_error = success.tool_error;
+            let result = success.result(server, revision);
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id.to_json());
+            Answer { status: 200, body, is_stream: false, rpc_code: None, tool_error }
+        }
+        Err(error) => refuse(200, error),
+    }
+}
+
+/// The whole stream of a subscription to nothing: the acknowledgement, which omits every kind of notification because
+/// none is supported, and the response that closes it gracefully. Clients that ask all the same learn so at once,
+/// and no connection is held.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions#graceful-closure>
+fn closed_subscription(server: &Server<'_>, id: &Id) -> String {
+    let (id, info) = (id.to_json(), lifecycle::server_info(server));
+    let subscription = format!(r#""io.modelcontextprotocol/subscriptionId":{id}"#);
+    let acknowledged = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{{subscription}}},"notifications":{{}}}}}}"#
+    );
+    let closed = format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{{{subscription},"io.modelcontextprotocol/serverInfo":{info}}}}}}}"#
+    );
+    format!("event: message\ndata: {acknowledged}\n\nevent: message\ndata: {closed}\n\n")
+}
+
+/// Answers to an authenticated POST are for its sender only, whatever the cache hints in the body say to clients.
+fn no_store(response: Response) -> Response {
+    response.with("cache-control", "no-store")
+}
+
+pub(super) fn json_response(status: u16, body: String) -> Response {
+    no_store(Response::json(status, body))
+}
+
+/// `no-transform` and `X-Accel-Buffering` keep proxies from holding events back.
+fn stream_response(body: String) -> Response {
+    let mut response = Response::empty(200)
+        .with("content-type", "text/event-stream")
+        .with("cache-control", "no-store, no-transform")
+        .with("x-accel-buffering", "no");
+    response.body = body.into_bytes();
+    response
+}
