@@ -1,12 +1,26 @@
 //! TiDB Cloud for AI agents: one remote MCP server that runs as a Cloudflare Worker.
 //!
 //! ```text
-//! edge (wasm32 only) -> app -> { oauth, tools } -> { limits, mcp, tidbcloud } -> { sql, port } -> base
+//! base        words that everything uses: addresses, clock, hash, HTTP, JSON, secrets, text
+//! store       what is kept of an authorization, and how it is sealed: pure state machines
+//! port        what the platform gives, one small trait for each concern
+//! sql         what a statement is and does, decided without a server
+//! mcp         the protocol, both eras
+//! tidbcloud   the client: a folder for each service, one transport, SQL over HTTP
+//! config      the settings, a row each
+//! limits      what is limited, for whom and how far
+//! catalogue   what makes tools out of files
+//! tools       the tools: a folder for each toolset, a file for each tool
+//! oauth       the authorization server and its pages
+//! app         routes, and `POST /mcp` as a pipeline of doors
+//! edge        the Worker and its Durable Objects; wasm32 only
 //! ```
 //!
-//! What is absent, and stays so: nothing outside `edge` names `worker`; nothing in [`mcp`] names a
-//! cluster; nothing in [`tidbcloud`] names MCP; no function reads a clock or draws a random number
-//! except through [`port::Io`]; no secret can be printed or serialized.
+//! Each imports only what stands above it; `docs/architecture.md` says which, and walks through one call.
+//!
+//! What is absent, and stays so: nothing outside `edge` names `worker`; nothing in [`mcp`] names a cluster; nothing in
+//! [`tidbcloud`] names MCP; no function reads a clock or draws a random number except through [`port::Io`]; no secret can
+//! be printed or serialized.
 
 pub mod app;
 pub mod base;

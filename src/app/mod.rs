@@ -1,5 +1,5 @@
-//! Routes, and what an isolate remembers. The doors of `/mcp` stand in [`mcp`], those of the authorization server in
-//! [`authorization`].
+//! Routes, and what an isolate remembers. The doors of `/mcp` stand in `mcp`, those of the authorization server in
+//! `authorization`.
 
 mod authorization;
 pub mod codes;

@@ -1,4 +1,4 @@
-//! What makes tools out of files: entries, arguments, narrowing, organizations, budgets and errors. Nothing here is a tool, and x.
+//! What makes tools out of files: entries, arguments, narrowing, organizations, budgets and errors. Nothing here is a tool.
 
 mod arguments;
 mod budget;

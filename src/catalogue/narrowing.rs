@@ -35,7 +35,7 @@ pub struct Narrowing {
 fn toolsets_rule() -> &'static str {
     static RULE: OnceLock<String> = OnceLock::new();
     RULE.get_or_init(|| {
-        let names = Toolset::ALL.map(Toolset::name).join(", ");
+        let names = Toolset::ALL.iter().copied().map(Toolset::name).collect::<Vec<_>>().join(", ");
         format!("`toolsets` must be some of {names}, separated by commas.")
     })
 }
@@ -177,7 +177,7 @@ impl Narrowing {
         }
         if self.taken != 0 {
             let mut names = String::new();
-            for toolset in Toolset::ALL.into_iter().filter(|toolset| self.has(*toolset)) {
+            for toolset in Toolset::ALL.iter().copied().filter(|toolset| self.has(*toolset)) {
                 names.push_str(if names.is_empty() { "" } else { "," });
                 names.push_str(toolset.name());
             }
@@ -327,7 +327,7 @@ mod tests {
             prop_assert_eq!(one.and(&two), two.and(&one));
             let differ = |one: &Option<String>, two: &Option<String>| one.is_some() && two.is_some() && one != two;
             let Some(both) = one.and(&two) else {
-                let toolsets = Toolset::ALL.into_iter().all(|toolset| !one.has(toolset) || !two.has(toolset));
+                let toolsets = Toolset::ALL.iter().copied().all(|toolset| !one.has(toolset) || !two.has(toolset));
                 prop_assert!(differ(&one.cluster, &two.cluster) || differ(&one.branch, &two.branch) || toolsets);
                 return Ok(());
             };

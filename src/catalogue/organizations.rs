@@ -28,7 +28,7 @@ const KNOWN: Duration = Duration::from_secs(300);
 /// 256 entries of some 100 bytes are 25 KiB of an isolate's 128 MiB.
 const KNOWN_MAX: usize = 256;
 
-/// In which organization clusters were found: [`home`], and nothing more to say.
+/// In which organization clusters were found: `home`, and nothing more to say.
 pub struct Homes(ExpiringMap<str, ()>);
 
 impl Default for Homes {

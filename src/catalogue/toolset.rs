@@ -14,10 +14,10 @@ pub enum Toolset {
 }
 
 impl Toolset {
-    pub(super) const ALL: [Self; 4] = [Self::Clusters, Self::Branches, Self::Database, Self::Organization];
+    pub(super) const ALL: &[Self] = &[Self::Clusters, Self::Branches, Self::Database, Self::Organization];
 
     pub(super) fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|toolset| toolset.name() == name)
+        Self::ALL.iter().copied().find(|toolset| toolset.name() == name)
     }
 
     /// A number with this toolset's bit alone.

@@ -1,6 +1,10 @@
 //! What is generated from the code is current.
 
-use std::{fmt::Write, fs};
+use std::{
+    fmt::Write,
+    fs,
+    sync::{Mutex, PoisonError},
+};
 
 use mcp_server_tidbcloud::{
     app,
@@ -12,8 +16,12 @@ use mcp_server_tidbcloud::{
 
 use crate::{REGENERATE, is_current, support::checkout};
 
+/// Two tests may write into one document, and each must read what the other wrote.
+static WRITING: Mutex<()> = Mutex::new(());
+
 /// Replaces what stands between `<!-- name:begin -->` and `<!-- name:end -->`.
 fn between(file: &str, name: &str, now: &str) {
+    let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = checkout().join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
     let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->"));

@@ -147,3 +147,95 @@ fn no_place_of_a_checkout_is_compiled_in() {
     }
     assert!(seen > 0, "the test saw no file in {}: it looks in the wrong place", root.display());
 }
+
+/// What stands between two marks of a document.
+fn marked<'t>(text: &'t str, name: &str) -> &'t str {
+    let after = text.split_once(&format!("<!-- {name}:begin -->\n")).map(|(_, after)| after);
+    let inside = after.and_then(|after| after.split_once(&format!("<!-- {name}:end -->")));
+    inside.unwrap_or_else(|| panic!("the document has lost its marks {name}:begin and {name}:end")).0
+}
+
+#[test]
+fn the_rooms_are_documented() {
+    let file = "docs/architecture.md";
+    let text = fs::read_to_string(crate::support::checkout().join(file)).expect("the document");
+    let rows = marked(&text, "rooms").lines().skip(2);
+    let documented: Vec<_> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let name = cells[1].trim_start_matches("[`").split('`').next().unwrap_or_default();
+            (name, cells[3].to_owned())
+        })
+        .collect();
+    let list = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let ruled = ARROWS.iter().map(|(name, allowed)| (*name, list(allowed)));
+    let ruled: Vec<_> = ruled.chain([("edge", "everything".to_owned())]).collect();
+    assert_eq!(documented, ruled, "the rooms of {file} and what they import are those of ARROWS, in its order");
+    for (at, (name, allowed)) in ARROWS.iter().enumerate() {
+        let before: Vec<_> = ARROWS.iter().take(at).map(|(name, _)| *name).collect();
+        let below: Vec<_> = allowed.iter().filter(|import| !before.contains(import)).collect();
+        assert!(
+            below.is_empty(),
+            "{name} may import {below:?}, which ARROWS and {file} list after it: no arrow runs back"
+        );
+    }
+}
+
+/// Links of a Markdown text, `[words](target)`, fenced code apart.
+fn links(text: &str) -> Vec<(&str, &str)> {
+    let prose = text.split("```").step_by(2);
+    prose
+        .flat_map(|part| part.match_indices("](").map(move |(at, _)| part.split_at(at)))
+        .filter_map(|(before, after)| {
+            let words = before.rsplit_once('[').map(|(_, words)| words)?;
+            Some((words, after.strip_prefix("](")?.split_once(')')?.0))
+        })
+        .collect()
+}
+
+/// Whether Rust code declares what is called `name`.
+fn declares(code: &str, name: &str) -> bool {
+    let whole = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
+    ["fn", "struct", "enum", "trait", "static", "const", "macro_rules!"]
+        .iter()
+        .any(|kind| code.split(&format!("{kind} {name}")).skip(1).any(whole))
+}
+
+#[test]
+fn documents_link_to_what_is_there() {
+    let root = crate::support::checkout();
+    let folder = fs::read_dir(root.join("docs")).expect("docs");
+    let mut documents: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
+    documents.extend(["README.md", "CHANGELOG.md", "tests/README.md"].map(|name| root.join(name)));
+    let mut missing = Vec::new();
+    for document in &documents {
+        let text = fs::read_to_string(document).expect("text");
+        for (words, target) in links(&text).into_iter().filter(|(_, target)| !target.contains("://")) {
+            let (file, place) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { document.clone() } else { document.with_file_name(file) };
+            let there = fs::read_to_string(&path).unwrap_or_default();
+            let name = words.trim_matches('`').rsplit("::").next().unwrap_or_default();
+            // A file is also named by its path, and a room or a door by its module.
+            let module = file.trim_end_matches(".rs").trim_end_matches("/mod");
+            let names_file = name.ends_with(".rs")
+                || module.ends_with(&format!("/{name}"))
+                || there.contains(&format!("mod {name};"));
+            let names_code = words.starts_with('`') && file.ends_with(".rs") && !names_file;
+            if !path.exists() {
+                missing.push(format!("{}: there is no {target}", document.display()));
+            } else if names_code && !declares(&there, name) {
+                missing.push(format!("{}: {file} does not declare {words}", document.display()));
+            } else if !place.is_empty() && !there.lines().any(|line| line.starts_with('#') && anchor(line) == place) {
+                missing.push(format!("{}: {file} has no heading {place}", document.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "links of the documents lead to what is there:\n- {}", missing.join("\n- "));
+}
+
+/// What a heading is linked by, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+    kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+}

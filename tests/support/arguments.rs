@@ -42,11 +42,14 @@ fn example(tool: &str, argument: &str, schema: &Value) -> Option<Value> {
     }
 }
 
+/// Arguments of a call.
+type Arguments = Map<String, Value>;
+
 /// The required arguments of a tool and its optional ones, by its definition.
 ///
 /// # Errors
 /// Where an argument has no example; the text says what to do.
-pub fn of(definition: &Value) -> Result<(Map<String, Value>, Map<String, Value>), String> {
+pub fn of(definition: &Value) -> Result<(Arguments, Arguments), String> {
     let tool = definition["name"].as_str().unwrap_or_default();
     let schema = &definition["inputSchema"];
     let is_required = |name: &str| schema["required"].as_array().is_some_and(|all| all.contains(&json!(name)));
