@@ -1,4 +1,4 @@
-//! The table of all settings: what each is called, what it means, and how it is read.
+//! The table of all settings: name, meaning, and how each is read.
 
 use url::Url;
 
@@ -15,22 +15,22 @@ pub struct Setting {
     pub name: &'static str,
     /// Whether it is set as a secret.
     pub secret: bool,
-    /// What holds where it is unset.
+    /// Its default.
     pub unset: Unset,
     /// What it does.
     pub meaning: &'static str,
-    /// Reads a value; otherwise, what it must be. A rule never repeats the value.
+    /// Reads a value, or returns the rule that it breaks. A rule never repeats the value.
     pub(super) read: fn(&mut Draft, &str) -> Result<(), Rule>,
 }
 
-/// What holds where a setting is unset.
+/// The default of a setting.
 #[derive(Clone, Copy, Debug)]
 pub enum Unset {
     /// This value. A blank one counts as unset.
     Value(&'static str),
     /// This list. A blank one is a list of nothing.
     List(&'static str),
-    /// What these words say. A blank value counts as unset.
+    /// The default in words. A blank value counts as unset.
     Words(&'static str),
 }
 
@@ -44,7 +44,7 @@ impl Unset {
 }
 
 impl Setting {
-    /// What there is to read: what is set, or what holds in place of it.
+    /// The value to read: the one that is set, or the default.
     pub(super) fn value(&self, set: Option<String>) -> Option<String> {
         let set = set.map(|text| text.trim().to_owned());
         match self.unset {
@@ -55,7 +55,7 @@ impl Setting {
     }
 }
 
-/// What a value must be.
+/// The rule for a value.
 type Rule = &'static str;
 
 /// The shortest access key and server secret: 32 characters of hexadecimal are 128 bits.
@@ -67,7 +67,7 @@ const CREDENTIAL_BURST_DIVISOR: u32 = 4;
 /// Upper bound of a limit: a permit a minute costs 60,000,000 µs; a million a minute still leaves 60 µs each.
 const RATE_LIMIT_MAX: u32 = 1_000_000;
 
-/// Clients that run in a browser and send their own origin. It says whose page calls and opens nothing: the credential does.
+/// Clients that run in a browser and send their own origin. The origin grants no access: the credential does.
 const DEFAULT_ORIGINS: &str = "https://chatgpt.com, https://claude.ai, https://claude.com, https://vscode.dev";
 
 const CIDRS: Rule = "must be CIDRs such as 192.0.2.0/24, separated by commas";
@@ -87,7 +87,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "CREDENTIAL_LIMIT_PER_MINUTE",
         secret: false,
         unset: Unset::Value("120"),
-        meaning: "Requests a minute per credential, whatever their addresses, from 1 to 1000000; a quarter of them can come at once.",
+        meaning: "Requests a minute per credential, from any address, from 1 to 1000000; a quarter of them can come at once.",
         read: |draft, text| {
             let policy = |permits: u32| Policy::per_minute(permits, permits.div_ceil(CREDENTIAL_BURST_DIVISOR));
             put(&mut draft.config.credential_limit, limit(text).map(policy))

@@ -153,60 +153,58 @@ impl Reason {
             Self::TooLong => "The statement is longer than {} KiB. Split the work.",
             Self::TooDeep => "The statement nests more than 100 parentheses. Name inner queries with WITH.",
             Self::Unbalanced => "The parentheses do not match. Close each that opens.",
-            Self::Unterminated(_) => "A quote is not closed: {} has no partner. Write a quote inside of a text twice.",
+            Self::Unterminated(_) => "The quote {} is not closed. Double a quote inside a string.",
             Self::Characters(_) => {
-                "The character {} is not allowed outside of quotes. Leave it out, or put the name or text in quotes; values stand in the statement itself."
+                "The character {} is not allowed outside quotes. Leave it out, or quote the name or text; write values into the statement itself."
             }
-            Self::Comment => "A comment is not closed, or ends where readers of SQL disagree. Leave comments out.",
+            Self::Comment => "A comment is not closed, or SQL parsers disagree where it ends. Leave comments out.",
             Self::ExecutableComment => {
-                "A comment that a server executes (/*! or /*T!) is allowed in changes by db_execute only, where they are the same statement without it. Write its content as SQL, or leave it out."
+                "A comment that the server executes (/*! or /*T!) is allowed only in changes by db_execute that are the same statement without it. Write its content as SQL, or leave it out."
             }
             Self::HintPlace => {
-                "A hint stands right after SELECT, INSERT, REPLACE, UPDATE or DELETE. Move /*+ */ there."
+                "A hint must come right after SELECT, INSERT, REPLACE, UPDATE or DELETE. Move /*+ */ there."
             }
             Self::Hint(_) => "The hint {} changes settings and is not allowed. Leave it out.",
             Self::NumberRunsOn(_) => {
                 "The number `{}` runs on as a word. Put a name that begins with a digit in backticks, and write hexadecimal as 0x1f."
             }
             Self::SeveralStatements => {
-                "One statement only: there is a `;` before the end. Send each by itself: in calls of db_query, or as an array to db_execute."
+                "One statement only: there is a `;` before the end. Send each in its own db_query call, or all as an array to db_execute."
             }
             Self::Backslash => {
                 "A backslash in a string means different things in different SQL modes. Double quotes by '' instead."
             }
             Self::Unknown(..) => "No statement of TiDB begins with `{}`.",
             Self::Missing(_) => {
-                "TiDB does not have `{}`. Write it with what TiDB has; a name like it stands in backticks."
+                "TiDB does not have `{}`. Use what TiDB supports, or put it in backticks if it is a name."
             }
             Self::Routine(_) => {
                 "TiDB does not have `{}`: no procedures, functions, triggers or events. Run the statements themselves with db_execute."
             }
-            Self::Session(..) => "What `{}` does would be gone: sessions do not last, each call has its own. ",
+            Self::Session(..) => "The effect of `{}` would be lost: each call has its own session. ",
             Self::Lasting(_) => {
-                "`{}` lasts and is no change of data or schema: it sets what the server or its users work with, and no tool runs it. Ask the person to run it in the SQL editor of the TiDB Cloud console."
+                "`{}` is a lasting change to the server or its users, not to data or schema, and no tool runs it. Ask the person to run it in the SQL editor of the TiDB Cloud console."
             }
             Self::Transaction(_) => {
-                "`{}` is not run: transactions are not controlled by statements here. Give all statements of a transaction to db_execute as one array."
+                "`{}` is not run: db_execute controls transactions itself. Give it all statements of a transaction as one array."
             }
             Self::Files(_) => "`{}` reads files or buckets, and no tool does. Write the rows with INSERT.",
             Self::Operator(_) => {
-                "`{}` is no query and no change of data or schema, and no tool runs it. Ask the person to run it in the SQL editor of the TiDB Cloud console."
+                "`{}` is neither a query nor a change of data or schema, and no tool runs it. Ask the person to run it in the SQL editor of the TiDB Cloud console."
             }
             Self::Password(_) => {
                 "`{}` carries a password, which would pass through the model. Use db_create_user; the person sets the password in the TiDB Cloud console."
             }
             Self::Nested(_) => {
-                "Only queries stand in parentheses, and `{}` is none. Write it as a statement of its own."
+                "Only a query can be in parentheses, and `{}` is not one. Write it as a separate statement."
             }
             Self::Structure(_) => {
-                "This statement cannot be followed at `{}`. Write WITH name AS (SELECT ...) SELECT ..., EXPLAIN [ANALYZE] SELECT ... or TRACE SELECT ...."
+                "This statement cannot be parsed at `{}`. Write WITH name AS (SELECT ...) SELECT ..., EXPLAIN [ANALYZE] SELECT ... or TRACE SELECT ...."
             }
             Self::Format(_) => {
-                "`{}` is not a format that this statement has. Write EXPLAIN FORMAT = 'brief', or TRACE FORMAT = 'row'."
+                "This statement has no format `{}`. Write EXPLAIN FORMAT = 'brief', or TRACE FORMAT = 'row'."
             }
-            Self::Show(_) => {
-                "`SHOW {}` is not on the list of what may be shown. Query information_schema with SELECT instead."
-            }
+            Self::Show(_) => "`SHOW {}` is not allowed. Query information_schema with SELECT instead.",
             Self::Into => {
                 "INTO writes a file or a variable and is not allowed. Put a column of that name in backticks."
             }
@@ -215,24 +213,24 @@ impl Reason {
                 "SHOW VARIABLES is filtered by name only, not by `Value`. Filter by `Variable_name`."
             }
             Self::Digest => {
-                "A digest or a text stands for a statement that nobody here has read: it cannot be followed. Write the statement itself."
+                "A digest or a text stands for a statement that the server cannot check. Write the statement itself."
             }
             Self::OpensAccount => {
-                "SQL makes and unlocks no accounts: the password would be empty, or pass through the model. Use db_create_user."
+                "Accounts are not created or unlocked by SQL: the password would be empty, or pass through the model. Use db_create_user."
             }
             Self::SystemSchema => {
                 "The schema `mysql` holds password hashes and is not open to tools. Query information_schema instead."
             }
             Self::Assignment => {
-                "`:=` sets a variable that is gone with the call, and is not allowed in a read. Write the value itself."
+                "`:=` sets a variable that ends with the call, and is not allowed in a read. Write the value itself."
             }
             Self::Function(_) => {
-                "`{}` is not on the list of functions that tools run: it is unknown, holds the server up, or does more than compute. Leave the call out."
+                "`{}` is not a function that tools run: it is unknown, blocks the server, or does more than compute. Leave the call out."
             }
             Self::Sequence(_) => "`{}` advances a sequence, which is not a read. Use db_execute, and not in a view.",
             Self::SecretVariable(_) => "The variable `{}` may hold a secret and is not open to tools. Leave it out.",
             Self::VariableTable(_) => {
-                "`{}` prints secret variables. Use SHOW VARIABLES LIKE '...', or write the schema before a table of your own."
+                "`{}` prints secret variables. Use SHOW VARIABLES LIKE '...', or put the schema before the name of your own table."
             }
             Self::ManagedUser(_) => {
                 "Account statements do not touch managed users and their roles: `{}` is one. Name another account."
