@@ -2,7 +2,7 @@
 
 use super::STATEMENT_BYTES_MAX;
 
-/// Why a statement is not run. Each names the word at fault, where there is one, and one thing to do.
+/// Why a statement is not run. Each names the word at fault, if there is one, and one thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Nothing but comments.
@@ -15,11 +15,11 @@ pub enum Reason {
     Unbalanced,
     /// This quote is not closed.
     Unterminated(char),
-    /// A character that readers of SQL disagree about.
+    /// A character that SQL parsers disagree about.
     Characters(char),
-    /// A comment that readers of SQL disagree about.
+    /// A comment that SQL parsers disagree about.
     Comment,
-    /// A comment that a server executes, where none may stand or where it changes what the statement is.
+    /// An executable comment in a place where none is allowed, or one that changes the kind of statement.
     ExecutableComment,
     /// A hint in the wrong place.
     HintPlace,
@@ -31,27 +31,27 @@ pub enum Reason {
     SeveralStatements,
     /// A backslash in a string that one mode of the server reads as an escape and another does not.
     Backslash,
-    /// A first word that no statement begins with, and the one that it may stand for.
+    /// An unknown first word, and the one that was probably meant.
     Unknown(String, Option<&'static str>),
     /// A statement or a clause that TiDB does not have.
     Missing(String),
     /// Routines, which TiDB does not have.
     Routine(String),
-    /// What ends with the session, and what to do instead.
+    /// A statement whose effect ends with the session, and what to do instead.
     Session(String, &'static str),
-    /// What outlives the session, and changes more than data and schema.
+    /// A statement whose effect outlives the session, on more than data and schema.
     Lasting(String),
-    /// What begins or ends a transaction.
+    /// A statement that begins or ends a transaction.
     Transaction(String),
-    /// What reads files.
+    /// A statement that reads files.
     Files(String),
-    /// What is neither a query nor a change of data or schema.
+    /// A statement that is neither a query nor a change of data or schema.
     Operator(String),
     /// It holds a password.
     Password(String),
     /// Something else than a query in parentheses.
     Nested(String),
-    /// A word that `WITH` or `EXPLAIN` or `TRACE` cannot be followed by.
+    /// A word that cannot follow `WITH`, `EXPLAIN` or `TRACE`.
     Structure(String),
     /// A format that `EXPLAIN` or `TRACE` does not have.
     Format(String),
@@ -63,13 +63,13 @@ pub enum Reason {
     Locks(&'static str),
     /// A name that is called and not on the list of functions.
     Function(String),
-    /// What advances a sequence in a read.
+    /// A read that advances a sequence.
     Sequence(String),
     /// A variable whose name says that it holds a secret.
     SecretVariable(String),
     /// A table that prints all variables.
     VariableTable(String),
-    /// A condition on what variables hold.
+    /// A condition on the values of variables.
     VariableValue,
     /// A digest or a text that stands for a statement.
     Digest,
@@ -84,7 +84,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// What is wrong and what to do, in a few sentences that name the word at fault.
+    /// The problem and the remedy, in a few sentences that name the word at fault.
     pub fn sentence(&self) -> String {
         let mut sentence = String::new();
         for (at, part) in self.template().split("{}").enumerate() {
@@ -110,7 +110,7 @@ impl Reason {
         sentence
     }
 
-    /// Writes as much of the word at fault as tells which one it is (TiDB's names have 64 characters at most), or the figure.
+    /// Writes enough of the word at fault to identify it (TiDB's names have 64 characters at most), or the figure.
     fn word(&self, sentence: &mut String) {
         const CHARACTERS_MAX: usize = 64;
         match self {
@@ -146,7 +146,7 @@ impl Reason {
         }
     }
 
-    /// The sentence, with `{}` where the word stands.
+    /// The sentence, with `{}` in place of the word.
     fn template(&self) -> &'static str {
         match self {
             Self::Empty => "There is no statement, only comments. Write the statement.",
