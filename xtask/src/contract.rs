@@ -1,9 +1,9 @@
 //! `cargo xtask contract DIR`: derives `contract/*.json` from the Swagger 2.0 files of TiDB Cloud's API.
 //!
-//! What is kept is what a client or a server can be held to: paths, verbs, parameters, fields, types, enums, patterns, limits,
-//! required lists, read-only flags. What is left out is prose. Paths are written whole, base path included, and an `allOf`
-//! of one reference (how the originals hang `readOnly` on a reference) becomes the reference itself. `operations.json` lists
-//! what there is besides, by method, path and name.
+//! It keeps the facts that bind a client or a server: paths, verbs, parameters, fields, types, enums, patterns, limits,
+//! required lists, read-only flags. It drops prose. Paths are written whole, base path included, and an `allOf` of one
+//! reference (how the originals attach `readOnly` to a reference) becomes the reference itself. `operations.json` lists all
+//! other operations, by method, path and name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ struct Source {
     original: &'static str,
     /// File name in `contract/`.
     contract: &'static str,
-    /// Where the original names no host.
+    /// The host, if the original names none.
     host: &'static str,
     /// Starts of the paths that are taken; none means all.
     only: &'static [&'static str],
@@ -257,7 +257,7 @@ fn schema(original: &Value) -> Result<Value, String> {
 /// Columns that a value may take on one line.
 const WIDTH: usize = 118;
 
-/// JSON with whatever fits on a line on one line, so that a change of one field is a change of one line.
+/// JSON with short values on one line, so that a change of one field is a change of one line.
 fn render(contract: &Value) -> String {
     let mut text = String::new();
     write(contract, 0, 0, &mut text);
