@@ -1,4 +1,4 @@
-//! Whom a request is for: one loopback address stands for every host of TiDB Cloud.
+//! The target of a request: one loopback address stands for every host of TiDB Cloud.
 
 use super::{
     documents,
@@ -31,7 +31,7 @@ pub(super) enum Place {
     Refused {
         /// Status to answer.
         status: u16,
-        /// Why, for whoever set it up.
+        /// Why, for the person who set it up.
         message: &'static str,
     },
 }

@@ -1,7 +1,7 @@
 //! TiDB Cloud's API as data: `contract/*.json`, and checks of requests and answers against it.
 //!
-//! Which file describes what is said in the table of services. `sql-gateway.json` is written by hand: no description of SQL over
-//! HTTP is published, so it says what the npm driver `@tidbcloud/serverless` sends and reads.
+//! The table of services says which file describes which service. `sql-gateway.json` is written by hand: no description of
+//! SQL over HTTP is published, so it describes what the npm driver `@tidbcloud/serverless` sends and reads.
 
 use std::{
     collections::BTreeMap,
@@ -119,7 +119,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     index.remove("operations").unwrap_or_default()
 });
 
-/// What TiDB Cloud has at a path, whether or not the sandbox has it too.
+/// TiDB Cloud's operation at a path, simulated or not.
 pub(super) enum Known {
     /// This operation, by its name where it has one, method and path.
     Operation(String),

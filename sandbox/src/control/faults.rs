@@ -58,7 +58,7 @@ pub(super) struct Replacement {
     pub(super) body: Vec<u8>,
 }
 
-/// What becomes of an answer after the effect.
+/// The fate of an answer after the effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Ending {
     /// It is sent.
@@ -72,7 +72,7 @@ pub(super) enum Ending {
     Dropped,
 }
 
-/// What happens in place of the effect.
+/// A replacement for the effect.
 pub(super) enum Instead {
     Drop,
     Answer(Replacement),
@@ -134,7 +134,7 @@ impl Ending {
     }
 }
 
-/// What a fault needs to know of a request.
+/// The parts of a request that faults match.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) method: &'a str,

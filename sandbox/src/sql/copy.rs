@@ -1,6 +1,6 @@
 //! A branch gets its parent's data: a logical copy over the MySQL protocol.
 //!
-//! What is copied is what is stored: columns whose values the server makes (`DEFAULT UUID()`, `DEFAULT NEXTVAL(...)`,
+//! It copies the stored values: columns whose values the server makes (`DEFAULT UUID()`, `DEFAULT NEXTVAL(...)`,
 //! `ON UPDATE CURRENT_TIMESTAMP`) get the values that are there, hidden row ids stay, and counters go on where the parent's
 //! storage has them, which is after the numbers that the parent's server keeps in memory for its next rows.
 
@@ -158,7 +158,7 @@ impl Object {
     }
 }
 
-/// What a new server is told before it takes a copy.
+/// Statements for a new server before it takes a copy.
 pub fn preparations(tidb: bool) -> &'static [&'static str] {
     const COMMON: &str = "SET foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00'";
     const MODE: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO'";
