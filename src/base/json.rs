@@ -15,7 +15,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// Reads a document. If a name appears twice, the last member counts; [`crate::base::strict`] refuses such documents.
+/// Reads a document. If a name appears twice, the last member counts; `base::strict` refuses such documents.
 ///
 /// # Errors
 /// The text is no JSON, or not of this type.
