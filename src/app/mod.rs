@@ -1,5 +1,5 @@
-//! Routes, and the memory of an isolate. The doors of `/mcp` are in [`mcp`], those of the authorization server in
-//! [`authorization`].
+//! Routes, and the memory of an isolate. The doors of `/mcp` are in `mcp`, those of the authorization server in
+//! `authorization`.
 
 mod authorization;
 pub mod codes;

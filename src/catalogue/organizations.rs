@@ -28,7 +28,7 @@ const KNOWN: Duration = Duration::from_secs(300);
 /// 256 entries of some 100 bytes are 25 KiB of an isolate's 128 MiB.
 const KNOWN_MAX: usize = 256;
 
-/// The organization in which each cluster was found, by [`home`].
+/// The organization in which each cluster was found, by `home`.
 pub struct Homes(ExpiringMap<str, ()>);
 
 impl Default for Homes {

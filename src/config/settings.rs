@@ -104,7 +104,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "PUBLIC_ORIGIN",
         secret: false,
         unset: Unset::Words("the request's origin"),
-        meaning: "Where set, the only host that is served and the OAuth issuer, for example `https://mcp.example.com`.",
+        meaning: "If set, the only host that is served and the OAuth issuer, for example `https://mcp.example.com`.",
         read: |draft, text| put(&mut draft.config.public_origin, public_origin(text).map(Some)),
     },
     Setting {
@@ -122,7 +122,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "ALLOWED_IPS",
         secret: false,
         unset: Unset::Words("all"),
-        meaning: "Comma-separated CIDRs that may call `/mcp`, whatever the credential. The consent page opens in a person's browser and is not covered.",
+        meaning: "Comma-separated CIDRs that may call `/mcp`, with any credential. The consent page opens in a person's browser and is not covered.",
         read: |draft, text| {
             let ranges = list(text, Cidr::parse).filter(|ranges| !ranges.is_empty());
             put(&mut draft.config.allowed_ips, ranges.map(Some).ok_or(CIDRS))
@@ -170,7 +170,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "MCP_ACCESS_KEY",
         secret: true,
         unset: Unset::Words("unset"),
-        meaning: "What the owner's clients send as `Authorization: Bearer`; at least 32 characters.",
+        meaning: "The access key that the owner's clients send as `Authorization: Bearer`; at least 32 characters.",
         read: |draft, text| {
             draft.access_key = Some(text.to_owned());
             long_enough(text).map(drop)
@@ -180,21 +180,21 @@ pub const SETTINGS: &[Setting] = &[
         name: "MCP_SECRET",
         secret: true,
         unset: Unset::Words("made once and kept by a Durable Object"),
-        meaning: "What SQL passwords are derived from and grants are sealed with; at least 32 characters.",
+        meaning: "SQL passwords are derived from it and grants are sealed with it; at least 32 characters.",
         read: |draft, text| put(&mut draft.config.secret, long_enough(text).map(Some)),
     },
     Setting {
         name: "MCP_SECRET_PREVIOUS",
         secret: true,
         unset: Unset::Words("unset"),
-        meaning: "The `MCP_SECRET` before this one: it opens grants and client ids that it sealed, and never seals.",
+        meaning: "The previous `MCP_SECRET`: it opens grants and client ids that it sealed, and never seals.",
         read: |draft, text| put(&mut draft.config.previous_secret, long_enough(text).map(Some)),
     },
     Setting {
         name: "TIDB_CLOUD_OAUTH_CLIENT_ID",
         secret: false,
         unset: Unset::Words("unset"),
-        meaning: "TiDB Cloud's own OAuth, for a deployment that is a registered client: people then sign in there in place of giving keys.",
+        meaning: "TiDB Cloud's own OAuth, for a deployment that is a registered client: people then sign in there instead of giving keys.",
         read: |draft, text| put(&mut draft.oauth_id, Ok(Some(text.to_owned()))),
     },
     Setting {
@@ -208,7 +208,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "TIDB_CLOUD_OAUTH_AUTHORIZE_URL",
         secret: false,
         unset: Unset::Words("unset"),
-        meaning: "The page of TiDB Cloud's authorization code flow, which is not published: where set, people are sent there; otherwise they type a code (device flow).",
+        meaning: "The page of TiDB Cloud's authorization code flow, which is not published: if set, people are sent there; otherwise they type a code (device flow).",
         read: |draft, text| put(&mut draft.oauth_authorize_url, authorize_url(text).map(Some)),
     },
 ];

@@ -73,7 +73,7 @@ mod tests {
     /// A token bucket in microseconds of credit, written down independently of the algorithm under test.
     struct Tokens {
         credit: i64,
-        /// A key is full when it is first seen, whatever the clock says then.
+        /// A key is full when it is first seen, at any clock time.
         seen_millis: Option<u64>,
     }
 
@@ -172,7 +172,7 @@ mod tests {
             }
         }
 
-        /// Neither a stepped clock nor a limit that was lowered shuts a key out for longer than its bucket takes to fill.
+        /// A stepped clock or a lowered limit shuts a key out no longer than its bucket takes to fill.
         #[test]
         fn a_time_too_far_ahead_is_clamped(before in policies(), after in policies(), back in 0..10_000_000_u64) {
             let mut bucket = Bucket::FULL;

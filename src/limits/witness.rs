@@ -134,7 +134,7 @@ pub struct Witness<'a> {
     store: &'a dyn Store,
     keyring: &'a Keyring,
     pairs: &'a Pairs,
-    /// Who chose the keys; `None` where they were granted.
+    /// Who chose the keys; `None` if they were granted.
     source: Option<Source<'a>>,
     /// Pairs that were held up in this request, with the seconds to wait: the rest of the request does not ask again.
     held: RefCell<BTreeMap<Pair, u64>>,

@@ -111,7 +111,7 @@ pub(super) fn no_list(params: &Map<String, Value>, name: &str) -> Result<Success
     page(params, name, "[]", CacheScope::Public)
 }
 
-/// A list: everything on one page, so no cursor of ours exists and none is accepted.
+/// A list: everything is on one page, so this server issues no cursor and accepts none.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/pagination>
 fn page(params: &Map<String, Value>, name: &str, items: &str, cache: CacheScope) -> Result<Success, RpcError> {
     // Presence counts, not truth: `""` is a cursor too.

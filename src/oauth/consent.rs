@@ -245,7 +245,7 @@ impl Server<'_> {
             _ => return Err(self.unavailable_page()),
         }
         if asked.document_host.is_some() {
-            // A grant does not depend on it: where it fails, the document is known for a day.
+            // A grant does not depend on it: if it fails, the document stays known for a day.
             let _ = self.ask_document(&asked.client_id, document::Command::Remember).await;
         }
         self.audit(

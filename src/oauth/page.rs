@@ -70,7 +70,7 @@ pub struct KeptSet<'a> {
 pub struct Consent<'a> {
     /// What the client calls itself.
     pub client_name: &'a str,
-    /// Host of the client's document; `None` where it registered itself.
+    /// Host of the client's document; `None` if it registered itself.
     pub client_id_host: Option<&'a str>,
     /// Where the answer goes.
     pub redirect_host: &'a str,
@@ -381,8 +381,8 @@ fn who_asks(html: &mut Html, page: &Consent<'_>) {
             "<p class=\"warning\"><strong>The answer goes to an app on this device.</strong> Any app can claim such an address. \
              Continue only if you have just started connecting from one that you trust.</p>"
         } else {
-            "<p class=\"warning\"><strong>This server does not know that address.</strong> Whoever is behind it gets the access \
-             that you tick below. Go on only if you know who that is.</p>"
+            "<p class=\"warning\"><strong>This server does not know that address.</strong> Its owner gets the access \
+            that you tick below. Continue only if you know who that is.</p>"
         });
     }
     html.raw("</section>");

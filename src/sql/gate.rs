@@ -346,7 +346,7 @@ fn explain(tokens: &[Token]) -> Class {
         .iter()
         .any(|words| one_of(rest.first(), words))
         || refused::kind(rest).is_some();
-    // A string here is the digest of a plan, of whoever ran it, or a statement.
+    // A string here is the digest of a plan, from any session, or a statement.
     let table = match rest {
         [Token::Word(_) | Token::Name(_), Token::Symbol('.'), Token::Word(_) | Token::Name(_), after @ ..]
         | [Token::Word(_) | Token::Name(_), after @ ..] => Some(after),

@@ -40,7 +40,7 @@ impl Token {
         }
     }
 
-    /// Its text, where it is a name or a string: either can name a variable or an account.
+    /// Its text, if it is a name or a string: either can name a variable or an account.
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Single(text) => Some(text),
@@ -67,7 +67,7 @@ impl From<Reason> for Fault {
 pub(super) struct Reading {
     /// Whether a backslash escapes in strings (it does not with `NO_BACKSLASH_ESCAPES`).
     pub(super) backslash: bool,
-    /// Which executable comments are executed, a bit for each of [`Text::kinds`]; `None` where none is allowed.
+    /// Which executable comments are executed, a bit for each of [`Text::kinds`]; `None` if none is allowed.
     pub(super) executed: Option<u8>,
 }
 

@@ -55,7 +55,7 @@ pub fn shows_statistics(sql: &str) -> bool {
 
 /// A name in backticks.
 ///
-/// `None` where no identifier of TiDB looks like this: empty, longer than 64 characters, with NUL, or with a blank at
+/// `None` if no identifier of TiDB looks like this: empty, longer than 64 characters, with NUL, or with a blank at
 /// its end. <https://docs.pingcap.com/tidb/stable/schema-object-names>
 pub fn quote_identifier(name: &str) -> Option<String> {
     const CHARACTERS_MAX: usize = 64;

@@ -109,7 +109,7 @@ pub struct Access {
     pub hash: String,
     /// What it may do: as much as the grant, or less where the client asked for less.
     pub scope: StoredScope,
-    /// Query of the resource that the client named when it asked for this token, where that narrows the tools.
+    /// Query of the resource that the client named when it asked for this token, if that narrows the tools.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub view: String,
     /// When it ends.
@@ -198,7 +198,7 @@ pub enum Command {
         client_id: String,
         /// What to give for it.
         pair: Box<Pair>,
-        /// What was sealed anew, where it changed.
+        /// The newly sealed contents, if they changed.
         contents: Option<Sealed>,
         /// The answer, sealed under the token.
         answer: Sealed,
@@ -209,7 +209,7 @@ pub enum Command {
     Revoke {
         /// The token.
         hash: String,
-        /// Its family, where it is a refresh token.
+        /// Its family, if it is a refresh token.
         #[serde(default)]
         family: Option<String>,
         /// Who has it.

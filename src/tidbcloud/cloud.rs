@@ -58,7 +58,7 @@ impl<'a> Cloud<'a> {
     }
 
     /// SQL on this caller's instances, by managed users whose passwords are derived from `server_secret`, or by
-    /// `own_login`, the caller's own SQL user, where it belongs to the instance.
+    /// `own_login`, the caller's own SQL user, if it belongs to the instance.
     ///
     /// `allowance` is that of the HTTP request.
     pub fn sql(

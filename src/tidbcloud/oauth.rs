@@ -67,7 +67,7 @@ pub struct DeviceAuthorization {
     pub user_code: String,
     /// Where the person goes: `https`, or a page of the sandbox.
     pub verification_uri: Url,
-    /// The same place with the code filled in, where there is one.
+    /// The same place with the code filled in, if there is one.
     pub verification_uri_complete: Option<Url>,
     /// How long the codes live.
     pub expires_in: Duration,
@@ -81,7 +81,7 @@ pub struct Tokens {
     pub access: Secret,
     /// How long the access token lives, if that was said.
     pub expires_in: Option<Duration>,
-    /// For the next access token. Where a refresh gives none, the one that was used stays good
+    /// For the next access token. If a refresh gives none, the one that was used stays valid
     /// (RFC 6749 section 6).
     pub refresh: Option<Secret>,
 }

@@ -105,7 +105,7 @@ fn index(dir: &Path) -> Result<Value, String> {
     Ok(json!({ "operations": operations.into_values().collect::<Vec<_>>() }))
 }
 
-/// Adds the operations of one original by host, method and path; parameters of paths count as the same whatever their name.
+/// Adds the operations of one original by host, method and path; the names of path parameters do not count.
 fn add_operations(original: &Value, operations: &mut BTreeMap<(String, String, String), Value>) {
     const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
     let Some(host) = original.get("host").and_then(Value::as_str) else { return };
@@ -194,7 +194,7 @@ fn references(value: &Value, names: &mut BTreeSet<String>) {
     }
 }
 
-/// The elements of the array `name`, none where it is absent.
+/// The elements of the array `name`, none if it is absent.
 fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     value.get(name).and_then(Value::as_array).into_iter().flatten()
 }

@@ -94,7 +94,7 @@ pub(super) fn split_query(target: &str) -> (&str, &str) {
     target.split_once('?').unwrap_or((target, ""))
 }
 
-/// Undoes percent-encoding (RFC 3986 section 2.1); `None` where it is malformed or not UTF-8.
+/// Undoes percent-encoding (RFC 3986 section 2.1); `None` if it is malformed or not UTF-8.
 pub(super) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());

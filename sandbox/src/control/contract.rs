@@ -22,7 +22,7 @@ use super::{
 /// Fields that are accepted and never given back. Swagger 2.0 has a word for read-only fields, none for these.
 const INPUT_ONLY: [&str; 1] = ["rootPassword"];
 
-/// Which error body the API gateway itself sends, whatever API is behind it.
+/// The error body that the API gateway itself sends, for every API.
 const GATEWAY_STATUSES: [u16; 2] = [401, 429];
 
 /// Where a description comes from.
@@ -170,7 +170,7 @@ pub(super) struct Found {
     pub(super) parameters: BTreeMap<String, String>,
 }
 
-/// Matches a path against a template; `None` where they differ.
+/// Matches a path against a template; `None` if they differ.
 fn parameters(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
     let (mut names, mut parts) = (template.split('/'), path.split('/'));
     let mut found = BTreeMap::new();

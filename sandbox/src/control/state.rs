@@ -333,7 +333,7 @@ pub(super) fn timestamp(millis: u64) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }
 
-/// Reads RFC 3339 and cuts it to whole seconds, in milliseconds; `None` where it is malformed or before 1970.
+/// Reads RFC 3339 and cuts it to whole seconds, in milliseconds; `None` if it is malformed or before 1970.
 pub(super) fn read_timestamp(text: &str) -> Option<u64> {
     let seconds = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp();
     u64::try_from(seconds).ok()?.checked_mul(1_000)

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Params, Row, Value};
 
-/// Schemas that belong to the server. `test` is TiDB's own and holds whatever its users put there, so it is copied.
+/// Schemas that belong to the server. `test` is TiDB's own but holds users' tables, so it is copied.
 const SYSTEM_SCHEMAS: &[&str] = &["information_schema", "performance_schema", "metrics_schema", "mysql", "sys"];
 
 /// Bytes of rows in one INSERT: far below `max_allowed_packet` (64 MiB), far above the cost of a round trip.
@@ -188,7 +188,7 @@ pub(crate) struct Snapshot {
     tidb: bool,
 }
 
-/// The second column of SHOW CREATE, whatever else there is.
+/// The second column of SHOW CREATE.
 fn definition(connection: &mut Conn, what: &str, of: &str) -> mysql::Result<String> {
     let row: Option<Row> = connection.query_first(format!("SHOW CREATE {what} {of}"))?;
     Ok(row.and_then(|mut row| row.take::<String, _>(1)).unwrap_or_default())

@@ -33,7 +33,7 @@ impl KeyVerdict {
 /// A try that a witness allowed, to be given back with its verdict.
 #[must_use = "the verdict has to be reported to the witness"]
 pub struct KeyTry {
-    /// When it was counted; `None` where it was not.
+    /// When it was counted; `None` if it was not.
     pub counted: Option<UnixMillis>,
 }
 

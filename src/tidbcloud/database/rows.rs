@@ -37,7 +37,7 @@ pub struct Cell {
 /// A statement's result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// The columns; none where the statement gives no rows.
+    /// The columns; none if the statement gives no rows.
     pub types: Vec<ColumnType>,
     /// The first rows; each has as many values as there are columns. `None` is SQL's NULL.
     pub rows: Vec<Vec<Option<Cell>>>,
@@ -47,9 +47,9 @@ pub struct Rows {
     pub seen: usize,
     /// Whether the answer was read to its end, so that `seen` are all rows.
     pub complete: bool,
-    /// Rows that were changed; `None` where the statement gives rows.
+    /// Rows that were changed; `None` if the statement gives rows.
     pub rows_affected: Option<u64>,
-    /// The generated `AUTO_INCREMENT` value, where there was one.
+    /// The generated `AUTO_INCREMENT` value, if any.
     pub last_insert_id: Option<String>,
     /// From sending the statement to the end of its answer, in milliseconds.
     pub elapsed_millis: u64,
@@ -70,14 +70,14 @@ pub(super) struct Limits {
 
 /// Quotes and comma of a value in JSON.
 const CELL_OVERHEAD: usize = 3;
-/// The first row is kept whatever its length, with shorter and shorter values: 64 KiB are 16 bytes for each of the 4,096
+/// The first row is kept at any length, with shorter and shorter values: 64 KiB are 16 bytes for each of the 4,096
 /// columns that a table of TiDB may have.
 const FIRST_ROW_BYTES_MAX: usize = 64 << 10;
 /// 16 times the columns that a table of TiDB may have.
 const CELLS_MAX: usize = 65_536;
 /// Everything but rows: 512 KiB are 1,017 columns (TiDB's default limit) of 64 four-byte characters, twice over.
 const MEMBERS_BYTES_MAX: usize = 512 << 10;
-/// The limit is looked at once in so many bytes, between which it cannot grow.
+/// The limit is checked once per this many bytes; it cannot grow in between.
 const PART_BYTES: usize = 4 << 10;
 /// Names of members are short; a longer one is none of those that are read.
 const NAME_BYTES_MAX: usize = 32;
@@ -259,7 +259,7 @@ impl Reader {
             complete: !self.stopped,
             rows: self.rows,
             rows_affected: members.rows_affected,
-            // MySQL, `LAST_INSERT_ID()`: 0 where none was generated.
+            // MySQL, `LAST_INSERT_ID()`: 0 if none was generated.
             last_insert_id: last_insert_id.filter(|id| *id != 0).map(|id| id.to_string()),
         })
     }
