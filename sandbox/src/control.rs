@@ -1,12 +1,12 @@
 //! The control plane and the gateway in front of everything: pure.
 //!
-//! [`Sandbox::handle`] takes the time and a request and gives an answer, or a statement for a SQL server to run; whoever ran
-//! it calls [`Sandbox::sql_done`]. Ids and nonces follow from the seed. What the SQL servers must do besides (sample data,
-//! copies for branches, removal) is queued for [`Sandbox::take_effects`], which is to be emptied after every request, before
-//! the statement that the request may have brought.
+//! [`Sandbox::handle`] takes the time and a request and returns a response, or a statement for a SQL server; the caller that
+//! ran it calls [`Sandbox::sql_done`]. Ids and nonces follow from the seed. Other work for the SQL servers (sample data,
+//! copies for branches, removal) is queued for [`Sandbox::take_effects`], which must be emptied after every request, before
+//! the request's own statement runs.
 //!
 //! On hosts of TiDB Cloud a request is answered in this order: challenge or credentials, faults, rate limit, path, right to
-//! write, query and body, then the operation. What is refused there is in the shape that the host has for errors.
+//! write, query and body, then the operation. Refusals have the host's error shape.
 
 use serde_json::json;
 
@@ -77,7 +77,7 @@ impl Sandbox {
         Self::around(World::new(seed))
     }
 
-    /// One to which nobody has spoken, with the cluster `shop` in `world`.
+    /// A fresh one, with the cluster `shop` in `world`.
     fn around(mut world: World) -> Self {
         world.add_sample();
         Self {
@@ -129,7 +129,7 @@ impl Sandbox {
         response
     }
 
-    /// What the SQL servers are to do, in order; empties the queue. At the start it holds the sample data of `shop`.
+    /// The pending work of the SQL servers, in order; empties the queue. At the start it holds the sample data of `shop`.
     pub fn take_effects(&mut self) -> Vec<SqlEffect> {
         self.world.take_effects()
     }
@@ -140,7 +140,7 @@ impl Sandbox {
         *self = Self::around(std::mem::take(&mut self.world));
     }
 
-    /// A 401 with a fresh challenge. The body is the same whatever was wrong; the reason is in a header of the sandbox's own.
+    /// A 401 with a fresh challenge. The body is always the same; the reason is in a header of the sandbox.
     fn challenge(&mut self, now: u64, stale: bool, reason: &str) -> Response {
         let nonce = hex(&self.world.draw("nonce"));
         let mut response =

@@ -1,4 +1,4 @@
-//! What goes in and out of the core.
+//! Inputs and outputs of the core.
 
 /// One request as it arrived.
 #[derive(Clone)]
@@ -14,7 +14,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The first field of this name, whatever its case.
+    /// The first field of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
@@ -40,7 +40,7 @@ pub struct Delivery {
     pub cut_after: Option<usize>,
 }
 
-/// What is to be done about a request.
+/// The next step for a request.
 pub enum Step {
     /// The answer.
     Answer(Response, Delivery),
@@ -48,11 +48,11 @@ pub enum Step {
     Sql(SqlTask, Delivery),
 }
 
-/// A cluster or a branch: whatever has a SQL server of its own. The text is the cluster id, or `cluster/branch`.
+/// A cluster or a branch, each with its own SQL server. The text is the cluster id, or `cluster/branch`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Instance(pub String);
 
-/// What a SQL user may do; each is a real user of the SQL server with just these rights.
+/// The role of a SQL user; each is a real user of the SQL server with just these rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// `role_readonly`
@@ -96,7 +96,7 @@ pub struct Column {
     pub nullable: bool,
 }
 
-/// What the SQL server answered.
+/// The outcome of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SqlOutcome {
     /// Rows.
@@ -128,11 +128,11 @@ pub enum SqlOutcome {
     },
     /// There is no such session (it ended, or never was).
     NoSession,
-    /// The server process cannot be had; the text says why and what to do.
+    /// The server process is not available; the text says why and what to do.
     Unavailable(String),
 }
 
-/// What the control plane asks of the SQL servers, in order.
+/// Work that the control plane orders from the SQL servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SqlEffect {
     /// A server with the sample data of `shop.sql` belongs to this instance.

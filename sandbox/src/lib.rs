@@ -1,7 +1,7 @@
 //! TiDB Cloud on your machine.
 //!
 //! `control::Sandbox` is the core: `(now, request) -> step`, without a clock, randomness or I/O of its own, so that tests
-//! drive it with a clock of theirs. What needs a SQL server is handed out as a [`exchange::SqlTask`] and comes back as a
+//! drive it with their own clock. Statements for a SQL server are handed out as a [`exchange::SqlTask`] and come back as a
 //! [`exchange::SqlOutcome`]; `sql::Servers` runs those on real server processes, and `serve` puts both behind HTTP.
 
 pub mod control;

@@ -31,7 +31,7 @@ const CUT_PAUSE: Duration = Duration::from_millis(50);
 /// Milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// What this server needs of the core.
+/// The core, as this server needs it.
 pub trait Core: Send + 'static {
     /// Decides about a request.
     fn handle(&mut self, now_millis: u64, request: &Request) -> Step;
@@ -201,7 +201,7 @@ async fn exchange<C: Core>(
 /// HTTP/1.1 (RFC 9112), one request at a time on each connection, bodies of 8 MiB at most.
 ///
 /// # Errors
-/// Where the thread that applies effects cannot be started.
+/// The thread that applies effects cannot be started.
 pub async fn serve<C: Core>(
     listener: TcpListener,
     core: Arc<Mutex<C>>,
@@ -214,7 +214,7 @@ pub async fn serve<C: Core>(
         for job in todo {
             match job {
                 Job::Apply(effect) => applier.apply(&effect),
-                // Whoever waited may be gone.
+                // The waiting task may be gone.
                 Job::Reached(reached) => drop(reached.send(())),
             }
         }
@@ -251,7 +251,7 @@ impl Running {
     /// be shared with other sandboxes.
     ///
     /// # Errors
-    /// Where the port is taken, `root` cannot be written or the engine cannot be run.
+    /// The port is taken, `root` cannot be written or the engine cannot be run.
     pub fn start(port: u16, seed: u64, engine: Engine, root: &Path) -> io::Result<Self> {
         let servers = Arc::new(Servers::new(engine, root).map_err(io::Error::other)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -86,7 +86,7 @@ impl From<mysql::Error> for Failure {
     }
 }
 
-/// What belongs to an instance.
+/// The server and sessions of an instance.
 #[derive(Default)]
 struct Slot {
     state: Mutex<SlotState>,
@@ -97,7 +97,7 @@ struct Slot {
 struct SlotState {
     sample: bool,
     server: Option<Arc<Server>>,
-    /// A copy is being made into it: whoever wants its server waits.
+    /// A copy is being made into it: requests for its server wait.
     filling: bool,
     failed: Option<String>,
 }
@@ -140,7 +140,7 @@ impl Servers {
     /// Servers of this kind, with data below `root`: templates that stay, and the directories of this run, which are removed.
     ///
     /// # Errors
-    /// Where the engine cannot be run or `root` cannot be written; the text says why.
+    /// The engine cannot be run or `root` cannot be written; the text says why.
     pub fn new(engine: Engine, root: &Path) -> Result<Self, String> {
         std::fs::create_dir_all(root).map_err(|error| format!("cannot make {}: {error}", root.display()))?;
         let home = Arc::new(Home::open(engine, root)?);
@@ -157,7 +157,7 @@ impl Servers {
     /// Makes the data directories that new servers are copied from, where they are missing; `progress` gets a line for each.
     ///
     /// # Errors
-    /// Where a server cannot be set up; the text says why.
+    /// A server cannot be set up; the text says why.
     pub fn prepare(&self, progress: &dyn Fn(&str)) -> Result<(), String> {
         self.home.prepare(progress)
     }

@@ -1,4 +1,4 @@
-//! The doors of the authorization server: method, origin, size. What it answers is [`crate::oauth`]'s to say.
+//! The doors of the authorization server: method, origin, size. [`crate::oauth`] makes the responses.
 
 use super::{
     App, BODY_TIMEOUT, doors, log,
@@ -12,11 +12,11 @@ use crate::{
     port::{BodyError, IncomingBody},
 };
 
-/// What pages of other origins may send to token, registration and revocation endpoint.
+/// Headers that pages of other origins may send to the token, registration and revocation endpoints.
 const PREFLIGHT_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version";
 
 impl App<'_> {
-    /// Passes the doors of a route, and has it answered.
+    /// Passes the doors of a route, then answers it.
     pub(super) async fn answer_authorization(
         &self,
         route: Route,
@@ -35,7 +35,7 @@ impl App<'_> {
         }
         let origin = oauth::origin(head, self.config);
         if route.is_page() && head.method == Method::Post && !is_own(head, &origin) {
-            return plain_error(403, "forbidden", "This form is only taken from this server's own pages.");
+            return plain_error(403, "forbidden", "This form is accepted only from this server's own pages.");
         }
         let Ok(keyring) = self.keyring().await else {
             return plain_error(503, "temporarily_unavailable", "The server's own storage did not answer. Try again.")
@@ -58,19 +58,19 @@ impl App<'_> {
     }
 }
 
-/// What browsers are told of an answer whose route pages of every origin may call.
+/// The CORS headers of routes that pages of every origin may call.
 pub(super) fn allow_every_origin(route: Route, response: Response) -> Response {
     if !route.is_open_to_every_origin() {
         return response;
     }
-    // Nothing here takes a cookie: whose page asks makes no difference.
+    // These routes take no cookie, so the calling page makes no difference.
     response
         .with("access-control-allow-origin", "*")
         .with("access-control-expose-headers", "WWW-Authenticate, X-Request-Id, Retry-After")
 }
 
 /// Whether a form was posted by a page of this server, as browsers say it (Fetch, `Origin`; W3C Fetch Metadata,
-/// `Sec-Fetch-Site`). A form of ours always has an origin.
+/// `Sec-Fetch-Site`). This server's forms always have an origin.
 fn is_own(head: &Head, origin: &Origin) -> bool {
     let sent = head.headers.get("origin").is_some_and(|sent| sent == origin.as_str());
     let site = head.headers.get("sec-fetch-site");

@@ -1,4 +1,4 @@
-//! The protocol errors of this service's own doors, one a row; those of the protocol are [`mcp::code`](crate::mcp::code)'s.
+//! The protocol errors of the service's doors, one per row; those of the protocol are in [`mcp::code`](crate::mcp::code).
 
 use crate::mcp::code::{of_http, of_protocol, transport_codes};
 
@@ -16,16 +16,16 @@ transport_codes! {
         "The body broke off.",
         "Send it again.";
     UNAUTHENTICATED = of_http(401),
-        "Credentials are missing, half a pair or malformed, or of a kind that this deployment does not take; the access key is wrong; or the token is unknown, has ended, was revoked or is for another address. `WWW-Authenticate` leads to the authorization server.",
+        "Credentials are missing, half a pair or malformed, or of a kind that this deployment does not take; the access key is wrong; or the token is unknown, expired, revoked or for another address. `WWW-Authenticate` leads to the authorization server.",
         "The message says what to send; with OAuth, connect again.";
     INSUFFICIENT_SCOPE = of_http(403),
-        "The token may not do this: `scope` in `WWW-Authenticate` says what it would need. Or it was allowed for another cluster, branch or toolset than the URL names. Nothing ran.",
-        "Connect again; the page then has it ticked, except destroying.";
+        "The token does not allow this: `scope` in `WWW-Authenticate` says what it needs. Or it was granted for another cluster, branch or toolset than the URL names. Nothing ran.",
+        "Connect again; the consent page then has it ticked, except permission to destroy.";
     ADDRESS_NOT_ALLOWED = of_http(403),
         "`ALLOWED_IPS` does not list the client's address.",
         "Call from one that it lists.";
     HOST_NOT_SERVED = of_http(403),
-        "Plain http to a host that is not loopback; not the host of `PUBLIC_ORIGIN`, where that is set; or not loopback while a sandbox is set.",
+        "Plain http to a host that is not loopback; not the host of `PUBLIC_ORIGIN`, if that is set; or not loopback while a sandbox is set.",
         "Use the deployment's own address.";
     ORIGIN_NOT_ALLOWED = of_http(403),
         "A browser page of another origin.",
@@ -44,9 +44,9 @@ transport_codes! {
         "Split the work.";
     URL_TOO_LONG = of_http(414),
         "The URL is longer than 16 KiB.",
-        "Send what it carries in the body.";
+        "Move its content to the body.";
     RATE_LIMITED = of_http(429),
-        "More requests from this address or with this credential than the limit allows, too many new or refused API keys, or too many credentials from this address that are not valid here.",
+        "More requests from this address or with this credential than the limit allows, too many new or refused API keys, or too many invalid credentials from this address.",
         "Wait for `Retry-After` seconds; `RateLimit` says what is left.";
     STORAGE_UNAVAILABLE = of_http(503),
         "The server's own storage did not answer.",

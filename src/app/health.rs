@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether its settings fit together.
+//! Liveness, and readiness: whether the settings fit together.
 
 use super::{
     log, request_id,
@@ -10,7 +10,7 @@ use crate::{
     port::Port,
 };
 
-/// The route of a path that asks after the server's health.
+/// The health route of a path.
 pub(super) fn route(path: &str) -> Option<&'static str> {
     ["/livez", "/readyz", "/health"].into_iter().find(|route| *route == path)
 }
@@ -24,8 +24,8 @@ fn ok() -> Response {
     Response::json(200, r#"{"status":"ok"}"#)
 }
 
-/// The answer of a server whose settings are wrong: 503 that names each of them, and never a value. `/livez` still says
-/// that the process lives.
+/// The answer of a server with wrong settings: 503 that names each of them, but no value. `/livez` still reports that the
+/// process is alive.
 pub fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) -> Response {
     let mut line = log::Line::new(request_id(port), head, port.io.now());
     let response = if head.url.path() == "/livez" {

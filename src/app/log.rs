@@ -14,7 +14,7 @@ use crate::{
     port::Port,
 };
 
-/// The line, filled in on the way.
+/// The line, filled in while the request is handled.
 #[derive(Serialize)]
 pub(super) struct Line {
     event: &'static str,
@@ -22,7 +22,7 @@ pub(super) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     client_request_id: Option<String>,
     method: &'static str,
-    /// One of our routes, or `other`: paths that strangers make up do not belong in a log.
+    /// A known route, or `other`: made-up paths do not belong in a log.
     route: &'static str,
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +90,7 @@ impl Line {
         }
     }
 
-    /// Notes what the limiter said.
+    /// Notes the limiter's verdict.
     pub(super) fn limited(&mut self, taken: &Taken) {
         self.rate_limit_remaining = Some(taken.admission.remaining);
         self.rate_limit_degraded = taken.degraded;

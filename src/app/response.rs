@@ -1,4 +1,4 @@
-//! What every answer carries, and the answers of whatever is not `/mcp`.
+//! The headers of every response, and the responses of routes other than `/mcp`.
 
 use super::mcp::doors;
 use crate::{
@@ -6,12 +6,12 @@ use crate::{
     config::Config,
 };
 
-/// What a browser may send: the protocol's headers and ours.
+/// Headers that a browser may send: the protocol's and this server's.
 const PREFLIGHT_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, \
     Mcp-Name, Mcp-Session-Id, Last-Event-ID, X-Request-Id, X-TiDB-API-Public-Key, X-TiDB-API-Private-Key, \
     X-TiDB-SQL-User, X-TiDB-SQL-Secret";
 
-/// What every answer carries, whoever made it.
+/// Adds the headers of every response.
 pub(super) fn finish(mut response: Response, head: &Head, request_id: &str) -> Response {
     let headers = &mut response.headers;
     headers.set("x-request-id", request_id);
@@ -25,7 +25,7 @@ pub(super) fn finish(mut response: Response, head: &Head, request_id: &str) -> R
         ),
         ("cache-control", "no-store"),
     ] {
-        // A page with forms says more.
+        // A page with forms sets a stricter one.
         if !headers.has(name) {
             headers.set(name, value);
         }
@@ -40,7 +40,7 @@ pub(super) fn finish(mut response: Response, head: &Head, request_id: &str) -> R
     response
 }
 
-/// What browsers are told whose page may call.
+/// The CORS headers for a page that may call.
 pub(super) fn allow_origin(mut response: Response, head: &Head, config: &Config) -> Response {
     let headers = &mut response.headers;
     if let Some(origin) = doors::origin::allowed(head, config) {
@@ -60,7 +60,7 @@ pub(super) fn allow_origin(mut response: Response, head: &Head, config: &Config)
     response
 }
 
-/// An error of whatever is not `/mcp`.
+/// An error of a route other than `/mcp`.
 pub(super) fn plain_error(status: u16, error: &str, message: &str) -> Response {
     Response::json(status, serde_json::json!({"error": error, "message": message}).to_string())
 }

@@ -1,11 +1,11 @@
-//! The server secrets: what is set, and what the deployment made for itself.
+//! The server secrets: those that are set, and the one that the deployment generated.
 
 use super::{App, mcp::doors::credentials::Credential};
 use crate::{base::secret::Secret, port::StorageFailure, store::seal::Keyring};
 
 impl App<'_> {
-    /// The secrets that a credential may have been made with. Only tokens are made by this server, so that no other
-    /// credential waits for storage where a secret is set.
+    /// The secrets that a credential may have been made with. Only tokens are made by this server, so no other credential
+    /// waits for storage if a secret is set.
     pub(super) async fn keyring_for(&self, credential: &Credential) -> Result<Keyring, StorageFailure> {
         match credential {
             Credential::Token(_) => self.keyring().await,
@@ -15,7 +15,7 @@ impl App<'_> {
         }
     }
 
-    /// All server secrets: what is set, what was set before, and what the deployment made for itself.
+    /// All server secrets: the current one, the previous one, and the one that the deployment generated.
     pub(super) async fn keyring(&self) -> Result<Keyring, StorageFailure> {
         let kept = self.kept_secret().await?;
         Ok(match &self.config.secret {
@@ -24,7 +24,7 @@ impl App<'_> {
         })
     }
 
-    /// The server secret: the one that is set, or the one that the deployment made for itself.
+    /// The server secret: the one that is set, or else the one that the deployment generated.
     pub(super) async fn secret(&self) -> Result<Secret, StorageFailure> {
         if let Some(secret) = &self.config.secret {
             return Ok(secret.clone());

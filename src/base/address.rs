@@ -18,12 +18,12 @@ impl ClientAddress {
         Subscriber(self.cut(32, 64))
     }
 
-    /// What whoever holds it may hold besides.
+    /// The network that its holder may hold too.
     pub fn network(self) -> Network {
         Network(self.cut(24, 48))
     }
 
-    /// The address with nothing but its first bits.
+    /// The address with all but its first bits zeroed.
     fn cut(self, v4_prefix: u8, v6_prefix: u8) -> IpAddr {
         match self.0 {
             IpAddr::V4(v4) => IpAddr::V4((u32::from(v4) & u32::MAX << (32 - v4_prefix)).into()),
@@ -32,8 +32,8 @@ impl ClientAddress {
     }
 }
 
-/// What one subscriber holds: an IPv4 address, or the first 64 bits of an IPv6 address (a single customer commonly holds a
-/// whole /64, RFC 6177 section 2).
+/// The range of one subscriber: an IPv4 address, or the first 64 bits of an IPv6 address (a single customer commonly has
+/// a whole /64, RFC 6177 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscriber(IpAddr);
 
@@ -43,8 +43,8 @@ impl std::fmt::Display for Subscriber {
     }
 }
 
-/// A /24 of IPv4 or a /48 of IPv6: the least that is routed by itself (RFC 7454 section 6.1.3), so addresses in two of them
-/// are more likely to be of two holders, and one site has addresses of one of them (RFC 6177 section 2).
+/// A /24 of IPv4 or a /48 of IPv6: the smallest range that is routed by itself (RFC 7454 section 6.1.3), so two of them
+/// probably have two holders, and one site has addresses of only one (RFC 6177 section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpAddr);
 
@@ -62,8 +62,7 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// Reads `address/prefix`, or a single address. Bits beyond the prefix must be zero, because a range that is not
-    /// what it says is a typing error.
+    /// Reads `address/prefix`, or a single address. Bits beyond the prefix must be zero: anything else is a typing error.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),

@@ -1,4 +1,4 @@
-//! Moments, as plain numbers: where they come from is the platform's business.
+//! Moments, as plain numbers. The platform supplies them.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl UnixMillis {
         Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// How long until `later`; zero where it has passed.
+    /// How long until `later`; zero if it has passed.
     pub fn until(self, later: Self) -> Duration {
         Duration::from_millis(later.0.saturating_sub(self.0))
     }

@@ -1,10 +1,10 @@
-//! What an isolate remembers: a map of at most so many entries, each of which holds until a moment of its own.
+//! The memory of an isolate: a map of bounded size in which each entry has its own expiry.
 
 use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, marker::PhantomData};
 
 use super::clock::UnixMillis;
 
-/// What is a key: it has a text that no other key of its map has.
+/// A key: its text is unique within its map.
 pub trait Key {
     /// That text.
     fn text(&self) -> Cow<'_, str>;
@@ -16,12 +16,12 @@ impl Key for str {
     }
 }
 
-/// What happens to an entry for which a full map has no room.
+/// What a full map does with a new entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WhenFull {
     /// It is refused, unless another has expired.
     Refuse,
-    /// Whichever expires first goes, be it the new one.
+    /// The entry that expires first is dropped, even if it is the new one.
     Evict,
 }
 
@@ -33,19 +33,19 @@ pub struct ExpiringMap<K: ?Sized, V> {
     keys: PhantomData<fn(&K)>,
 }
 
-/// The values, each at the place that the index has for its key.
+/// The values, each at its key's place in the index.
 struct Entries<V> {
     index: Index,
     values: Vec<Option<V>>,
 }
 
-/// Where the values of keys are, and until when they hold. It is not generic: a tree for each type of key and value would
-/// be 15 KiB of the Worker.
+/// Place and expiry of each key's value. It is not generic: a tree for each type of key and value would be 15 KiB of the
+/// Worker.
 struct Index {
     capacity: usize,
     when_full: WhenFull,
     places: BTreeMap<String, Place>,
-    /// Places that nothing is at.
+    /// Free places.
     free: Vec<usize>,
     /// How many places there are.
     count: usize,
@@ -58,7 +58,7 @@ struct Place {
 }
 
 impl Index {
-    /// Whether a key has a place or can get one, for which whatever has expired may have to go.
+    /// Whether a key has a place or can get one, if need be by dropping expired entries.
     fn makes_room(&mut self, key: &str, now: UnixMillis) -> bool {
         if self.when_full == WhenFull::Evict || self.places.len() < self.capacity || self.places.contains_key(key) {
             return true;
@@ -67,7 +67,7 @@ impl Index {
         self.places.len() < self.capacity
     }
 
-    /// The place of a key, a new one where it had none. `None`: what expires first had to go, and it was this.
+    /// The place of a key, a new one if it had none. `None`: this entry expires first and was dropped.
     fn put(&mut self, key: &str, until: UnixMillis) -> Option<usize> {
         if let Some(place) = self.places.get_mut(key) {
             place.until = until;
@@ -103,7 +103,7 @@ impl Index {
 }
 
 impl<V: Clone> Entries<V> {
-    /// What a key has, expired or not.
+    /// The value of a key, expired or not.
     fn kept(&self, key: &str) -> Option<(UnixMillis, V)> {
         let place = self.index.places.get(key)?;
         Some((place.until, self.values.get(place.at)?.clone()?))
@@ -131,12 +131,12 @@ impl<V: Clone> Entries<V> {
 }
 
 impl<K: Key + ?Sized, V: Clone> ExpiringMap<K, V> {
-    /// A map that takes nothing new while it is full of entries that hold: keys that somebody makes up push out none.
+    /// A map that takes nothing new while it is full of unexpired entries, so made-up keys evict nothing.
     pub const fn refusing(capacity: usize) -> Self {
         Self::new(capacity, WhenFull::Refuse)
     }
 
-    /// A map that drops what expires first where it is full.
+    /// A map that drops the entry that expires first when it is full.
     pub const fn evicting(capacity: usize) -> Self {
         Self::new(capacity, WhenFull::Evict)
     }
@@ -146,25 +146,25 @@ impl<K: Key + ?Sized, V: Clone> ExpiringMap<K, V> {
         Self { entries: RefCell::new(Entries { index, values: Vec::new() }), keys: PhantomData }
     }
 
-    /// The value of a key, where it holds.
+    /// The value of a key, unless it expired.
     pub fn get(&self, key: &K, now: UnixMillis) -> Option<V> {
         self.entries.borrow().kept(&key.text()).filter(|(until, _)| *until > now).map(|(_, value)| value)
     }
 
-    /// Until when the entry of a key holds.
+    /// When the entry of a key expires.
     pub fn until(&self, key: &K, now: UnixMillis) -> Option<UnixMillis> {
         let entries = self.entries.borrow();
         entries.index.places.get(key.text().as_ref()).map(|place| place.until).filter(|until| *until > now)
     }
 
-    /// Keeps a value until a moment, in place of what the key had; whether there is room for it.
+    /// Sets the value of a key and its expiry. Returns whether there was room.
     pub fn insert(&self, key: &K, value: V, until: UnixMillis, now: UnixMillis) -> bool {
         let (key, mut entries) = (key.text(), self.entries.borrow_mut());
         entries.index.makes_room(&key, now) && entries.put(&key, value, until)
     }
 
-    /// Changes the value of a key, or makes its first. `change` is given what is kept, even where it has expired, and says
-    /// until when the new one holds. `None`: there is no room, and `change` was not asked.
+    /// Changes the value of a key, or sets its first. `change` gets the old value, even if expired, and returns the new one
+    /// with its expiry. `None`: there is no room, and `change` was not called.
     pub fn update<R>(
         &self,
         key: &K,
@@ -180,7 +180,7 @@ impl<K: Key + ?Sized, V: Clone> ExpiringMap<K, V> {
         Some(result)
     }
 
-    /// Forgets a key; its value, even where it had expired.
+    /// Forgets a key and returns its value, even if expired.
     pub fn remove(&self, key: &K) -> Option<V> {
         let mut entries = self.entries.borrow_mut();
         let at = entries.index.remove(&key.text())?;
@@ -240,14 +240,14 @@ mod tests {
         prop::collection::vec(step, 0..100)
     }
 
-    /// What holds, written down without a thought for room.
+    /// The unexpired entries, modelled without a bound.
     type Holding = Vec<(u8, u32, UnixMillis)>;
 
     fn holding(map: &ExpiringMap<u8, u32>, now: UnixMillis) -> Holding {
         (0..=u8::MAX).filter_map(|key| Some((key, map.get(&key, now)?, map.until(&key, now)?))).collect()
     }
 
-    /// Takes a step on the map and returns what it said; `before` is what held, the rest what should.
+    /// Takes a step on the map and returns its result; `before` is the state before it, the rest the expected one.
     fn check(map: &ExpiringMap<u8, u32>, step: &Step, now: UnixMillis) -> Result<(), TestCaseError> {
         let before = holding(map, now);
         let other = |key: u8| before.iter().copied().filter(move |(other, ..)| *other != key).collect::<Holding>();
@@ -282,16 +282,19 @@ mod tests {
             whole.sort_unstable();
         }
         match map.entries.borrow().index.when_full {
-            WhenFull::Refuse if kept => prop_assert_eq!(after, whole, "what is taken pushes nothing out"),
+            WhenFull::Refuse if kept => prop_assert_eq!(after, whole, "an accepted entry evicts nothing"),
             WhenFull::Refuse => {
                 prop_assert_eq!(before.len(), CAPACITY, "nothing is refused while there is room");
-                prop_assert_eq!(after, before, "what is refused changes nothing");
+                prop_assert_eq!(after, before, "a refused entry changes nothing");
             }
             WhenFull::Evict => {
                 prop_assert!(after.iter().all(|entry| whole.contains(entry)), "nothing is made up");
                 let gone = whole.iter().filter(|entry| !after.contains(entry));
                 for (_, _, until) in gone.clone() {
-                    prop_assert!(after.iter().all(|(_, _, other)| until <= other), "what expires first goes");
+                    prop_assert!(
+                        after.iter().all(|(_, _, other)| until <= other),
+                        "the entry that expires first is dropped"
+                    );
                 }
                 prop_assert!(gone.count() <= 1, "one entry makes room for one");
             }
@@ -327,12 +330,12 @@ mod tests {
             map.insert("a", "first", UnixMillis(10), now);
             map.insert("b", "first", UnixMillis(20), now);
             map.insert("c", "second", UnixMillis(30), now);
-            assert_eq!(map.get("c", now), newest_first, "only an evicting map takes what is new while it is full");
+            assert_eq!(map.get("c", now), newest_first, "only an evicting map takes a new entry while it is full");
         }
         let map = ExpiringMap::<str, _>::refusing(1);
         assert!(map.insert("a", 1, UnixMillis(10), now));
         assert_eq!(map.update("b", now, |_| (2, UnixMillis(10), ())), None, "there is no room while `a` holds");
-        assert!(map.insert("b", 2, UnixMillis(30), UnixMillis(10)), "what has expired makes room");
-        assert_eq!(map.remove("b"), Some(2), "what is removed is handed out, even where it had expired");
+        assert!(map.insert("b", 2, UnixMillis(30), UnixMillis(10)), "an expired entry makes room");
+        assert_eq!(map.remove("b"), Some(2), "a removed value is returned, even if expired");
     }
 }

@@ -1,4 +1,4 @@
-//! The few HTTP words that the service speaks, independent of who carries them.
+//! The few HTTP types that the service needs, independent of the platform.
 
 use url::Url;
 
@@ -150,7 +150,7 @@ pub fn is_query(text: &str) -> bool {
     parts.next().is_some_and(is_plain) && parts.all(|part| is_encoded(part) && is_plain(part))
 }
 
-/// An answer, ours or somebody else's.
+/// A response, this server's or another host's.
 #[derive(Clone)]
 pub struct Response {
     /// Status code (RFC 9110 section 15).

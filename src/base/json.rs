@@ -1,4 +1,4 @@
-//! JSON documents read into types, from one kind of source.
+//! JSON documents read into types.
 //!
 //! `serde_json` compiles what reads a struct once for text and once for values, each time also for an array in the
 //! struct's place, and a wrapper that finds the path to an error once more: together a sixth of the Worker. Everything
@@ -15,8 +15,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// Reads a document. Of two members with one name the last counts: where that matters, a reader of its own refuses the
-/// second.
+/// Reads a document. If a name appears twice, the last member counts; `base::strict` refuses such documents.
 ///
 /// # Errors
 /// The text is no JSON, or not of this type.
@@ -24,7 +23,7 @@ pub fn read<T: DeserializeOwned>(document: &[u8]) -> Result<T, Unread> {
     from_value(serde_json::from_slice(document).map_err(Unread::Syntax)?)
 }
 
-/// Reads what is JSON already.
+/// Reads a JSON value.
 ///
 /// # Errors
 /// [`Unread::Shape`]: the value is not of this type.
@@ -41,7 +40,7 @@ pub enum Unread {
     Shape {
         /// Where, such as `labels.env` or `sql[1]`; empty for the whole.
         path: String,
-        /// The same without data, such as `labels.*`: names of a map's members are somebody's, those of a struct ours.
+        /// The same without data, such as `labels.*`: the names of a map's members are data, those of a struct are not.
         place: String,
         /// What is wrong there. It may repeat the value.
         problem: String,
@@ -54,7 +53,7 @@ impl Unread {
         self.within_named(outer, outer)
     }
 
-    /// The same, seen from outside what has one name for whoever sent it and another in the log.
+    /// The same, seen from outside a member that has one name for its sender and another in the log.
     fn within_named(self, outer: &str, loggable: &str) -> Self {
         match self {
             Self::Shape { path, place, problem } => {
@@ -95,8 +94,8 @@ impl serde::de::Error for Unread {
     }
 }
 
-/// What stood where something else was expected. A number with a fraction is written as JSON writes it: what the standard
-/// library needs to write one is 15 KiB of the Worker.
+/// The value found in place of the expected one. A number with a fraction is written as JSON writes it: the standard
+/// library's formatting of one is 15 KiB of the Worker.
 struct Found<'a>(Unexpected<'a>);
 
 impl fmt::Display for Found<'_> {
@@ -276,7 +275,7 @@ impl<'de> Deserializer<'de> for Source {
     }
 }
 
-/// The elements of an array that are left, and how many were read.
+/// The remaining elements of an array, and how many were read.
 struct Elements {
     left: std::vec::IntoIter<Value>,
     read: usize,
@@ -297,7 +296,7 @@ impl<'de> SeqAccess<'de> for Elements {
     }
 }
 
-/// The members of an object that are left, and the one whose name was read.
+/// The remaining members of an object, and the one whose name was read.
 struct Members {
     left: <Map<String, Value> as IntoIterator>::IntoIter,
     value: Option<(String, Value)>,

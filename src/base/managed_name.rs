@@ -1,25 +1,25 @@
-//! What the names of managed SQL users look like: for what makes the users, and for what keeps others from touching them.
+//! The names of managed SQL users: for the code that makes the users and the code that keeps others from touching them.
 
-/// What managed names start with.
+/// The start of managed names.
 ///
 /// `mcp_` + class (2) + `_` + hash (8) are 15 characters; with a prefix of 15, as TiDB Cloud makes them, and the dot
 /// that is 31, and MySQL allows 32.
 pub const START: &str = "mcp_";
 
-/// The classes as they stand in names: what reads, what writes, what administers.
+/// The classes in names: reader, writer, administrator.
 pub const CLASSES: [&str; 3] = ["ro", "rw", "ad"];
 
 /// Bytes of the hash in a name: 4 make 8 characters. Two of a cluster's deployments share a name once in 2^32.
 pub const HASH_BYTES: usize = 4;
 
-/// Whether a SQL user of this name, with or without a cluster's prefix, is one of ours, of whatever deployment. Case does
-/// not count: that TiDB Cloud tells names apart by it is not published.
+/// Whether a SQL user of this name, with or without a cluster's prefix, is managed, by any deployment. Case does not
+/// count: whether TiDB Cloud distinguishes names by case is not published.
 pub fn is_managed_name(name: &str) -> bool {
     let name = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     begins_with_one(&name) && name.len() == START.len() + 3 + HASH_BYTES * 2
 }
 
-/// Whether a managed name stands anywhere in a text in lower case: whole, with a prefix, or with something after it.
+/// Whether a lower-case text contains a managed name: whole, with a prefix, or with something after it.
 pub fn mentions_managed_name(text: &str) -> bool {
     text.match_indices(START).any(|(at, _)| begins_with_one(text.get(at..).unwrap_or_default()))
 }

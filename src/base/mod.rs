@@ -1,4 +1,4 @@
-//! Words that everything uses. Nothing here knows what the service is for.
+//! Types that everything uses. Nothing here knows the product.
 
 pub mod address;
 pub mod clock;

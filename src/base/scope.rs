@@ -10,7 +10,7 @@ pub enum Scope {
     Read,
     /// `tidb:write`: also create and change.
     Write,
-    /// `tidb:destroy`: also delete, drop, and whatever is not recognised.
+    /// `tidb:destroy`: also delete, drop, and run statements that are not recognised.
     Destroy,
 }
 
@@ -27,8 +27,8 @@ impl Scope {
         }
     }
 
-    /// This scope and all that it includes, as a scope parameter (RFC 6749 section 3.3) writes them. Clients that
-    /// replace what they hold by what they are told then lose nothing.
+    /// This scope and all that it includes, as a scope parameter (RFC 6749 section 3.3). A client that replaces its scopes by
+    /// these then loses none.
     pub fn with_included(self) -> &'static str {
         match self {
             Self::Read => "tidb:read",

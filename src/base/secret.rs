@@ -2,8 +2,8 @@
 
 /// A private key, password, token or cookie.
 ///
-/// It has no `Debug`, `Display` or `Serialize`: whoever needs the text calls [`Secret::expose`],
-/// which is easy to find in a review.
+/// It has no `Debug`, `Display` or `Serialize`: code that needs the text calls [`Secret::expose`], which is easy to find in
+/// a review.
 #[derive(Clone)]
 pub struct Secret(String);
 

@@ -1,4 +1,4 @@
-//! Text to JSON, refusing what two readers could understand differently.
+//! Text to JSON, refusing documents that two readers could understand differently.
 //!
 //! `serde_json` alone keeps the last of two equal keys and says nothing; a gateway in front of us may keep the first.
 //! Its own limit stays: an array or object nested 128 levels deep is an error.

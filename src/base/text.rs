@@ -1,4 +1,4 @@
-//! Characters that a reader does not see, or that change how others are read, and their spelling.
+//! Characters that are invisible or change how others are read, and their escapes.
 
 use std::{borrow::Cow, fmt::Write};
 

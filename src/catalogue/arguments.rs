@@ -1,5 +1,5 @@
-//! The arguments of a call: their form, which is settled once and before anybody judges by them, and from there to a
-//! tool's struct, with errors that name the argument.
+//! The arguments of a call: normalized once before anything judges by them, then read into a tool's struct, with errors
+//! that name the argument.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
@@ -14,12 +14,12 @@ use crate::{
     mcp::outcome::{ToolError, Unadvised},
 };
 
-/// What callers of other servers are used to send, and what to do here instead.
+/// Arguments that other servers take, and what to send here instead.
 const NOT_TAKEN: &[(&[&str], &str)] = &[
     (&["host", "port"], "The host comes from TiDB Cloud: name the `cluster` and, if need be, the `branch`."),
     (
         &["username", "user", "adminUsername", "adminUser", "sqlUser"],
-        "The server logs in with SQL users of its own: name the `cluster` and, if need be, the `branch`.",
+        "The server logs in with its own SQL users: name the `cluster` and, if need be, the `branch`.",
     ),
     (
         &["password", "adminPassword", "rootPassword", "newPassword", "sqlPassword"],
@@ -27,15 +27,14 @@ const NOT_TAKEN: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// What the workflow product n8n adds to the arguments of every call.
+/// Arguments that the workflow product n8n adds to every call.
 const HOST_MEMBERS: [&str; 4] = ["toolCallId", "sessionId", "chatInput", "action"];
 
 /// Up to 2^53 a floating-point number stands for one whole number only.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Gives the arguments of a call the form that the tool's schema says, whatever host wrote them: null and empty text are
-/// left out, and numbers, booleans, arrays and objects may come as text. What cannot be read stays as it is: the tool
-/// refuses it by name.
+/// Normalizes the arguments of a call to the tool's schema: null and empty text are left out, and numbers, booleans,
+/// arrays and objects may come as text. A value that cannot be read stays as it is: the tool refuses it by name.
 pub(super) fn normalize(tool: &Entry, arguments: &mut Map<String, Value>) {
     arguments.retain(|name, value| {
         let schema = tool.argument(name);
@@ -52,13 +51,13 @@ pub(super) fn normalize(tool: &Entry, arguments: &mut Map<String, Value>) {
     });
 }
 
-/// The value that was meant, where another one was written.
+/// The value that was meant, if another one was written.
 fn plain(value: &Value, schema: &Value) -> Option<Value> {
     let kind = kind(schema);
     let written = match value {
         Value::String(_) if kind == "string" => return None,
         Value::String(text) if kind == "boolean" => strict::read(text.to_ascii_lowercase().as_bytes()).ok()?,
-        // One text where several are taken.
+        // One text in place of a list.
         Value::String(text) if kind == "array" && !text.trim_start().starts_with('[') => {
             Value::from(vec![text.clone()])
         }
@@ -95,7 +94,7 @@ fn whole_text(text: &str) -> Option<i64> {
     if significant.is_empty() {
         return Some(0);
     }
-    // Zeros that follow the last other digit; where these are less than none, there is a fraction.
+    // Trailing zeros; if negative, there is a fraction.
     let zeros = i32::try_from(digits.len()).ok()? - i32::try_from(significant.len() + fraction.len()).ok()?;
     let zeros = usize::try_from(exponent.parse::<i32>().ok()?.checked_add(zeros)?).ok()?;
     // The digits of 2^63.
@@ -130,7 +129,7 @@ fn is_within(value: &Value, schema: &Value) -> bool {
     listed && above && number.zip(bound("maximum")).is_none_or(|(number, most)| number <= most)
 }
 
-/// Reads the arguments of a call, which have their form.
+/// Reads the normalized arguments of a call.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` that names the argument and what is wrong with it.
@@ -142,7 +141,7 @@ pub(super) fn read<T: DeserializeOwned>(schema: &Value, arguments: Map<String, V
     })
 }
 
-/// Refuses arguments that the schema does not have, misses, or has with another type.
+/// Refuses arguments that are unknown, missing or of the wrong type.
 fn check(schema: &Value, arguments: &Map<String, Value>) -> Result<(), ToolError> {
     let properties = schema.get("properties").and_then(Value::as_object);
     let property = |name: &str| properties.and_then(|properties| properties.get(name));
@@ -188,7 +187,7 @@ fn advice(name: &str, schema: Option<&Value>) -> String {
     format!("Give `{name}` as {}{colon}{description}", wanted(schema))
 }
 
-/// What a schema asks for, in words.
+/// A schema's type, in words.
 fn wanted(schema: &Value) -> String {
     let bound = |name| schema.get(name).and_then(Value::as_i64);
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
@@ -207,7 +206,7 @@ fn wanted(schema: &Value) -> String {
     }
 }
 
-/// What a value is, in words.
+/// A value's type, in words.
 fn found(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -219,9 +218,9 @@ fn found(value: &Value) -> &'static str {
     }
 }
 
-/// What a caller must be allowed for the money that a call gives away: the argument `spendingLimitUsdCents`, unless it
-/// is missing or zero. It is judged before TiDB Cloud is asked, so a limit that is lowered counts like one that is
-/// raised, and so does whatever cannot be read.
+/// The scope that a call needs because it may cost money: the argument `spendingLimitUsdCents`, unless it is missing or
+/// zero. It is judged before TiDB Cloud is asked, so a lowered limit counts like a raised one, and so does a value that
+/// cannot be read.
 pub(crate) fn spending_scope(arguments: &Map<String, Value>) -> Scope {
     match arguments.get("spendingLimitUsdCents") {
         None => Scope::Read,
@@ -251,7 +250,7 @@ mod tests {
 
     use super::plain;
 
-    /// Kinds that no tool has today are read by the same rules.
+    /// Types that no tool uses today are read by the same rules.
     #[test]
     fn text_is_read_as_the_kind_that_the_schema_has() {
         let read = |kind: &str, written| plain(&written, &json!({ "type": kind }));

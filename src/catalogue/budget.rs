@@ -1,5 +1,5 @@
-//! Results within a budget of bytes, as JSON: lists are cut at their end, texts in the middle of nothing, and what was cut
-//! says so and how to go on.
+//! Results within a budget of bytes, as JSON: lists are cut at their end, texts between characters, and the result says
+//! that it was cut and how to go on.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use crate::{
     mcp::outcome::ToolError,
 };
 
-/// What stands in place of the end of a text that was cut.
+/// Replaces the end of a text that was cut.
 const ELLIPSIS: char = '…';
 /// A notice of [`list`], with its member names.
 const NOTICE_BYTES: usize = 256;
@@ -43,7 +43,7 @@ fn character_size(character: char) -> usize {
     }
 }
 
-/// Cuts a text so that it has at most so many bytes as JSON, quotes and the ellipsis included; whether it had to.
+/// Cuts a text to at most `bytes_max` bytes as JSON, quotes and ellipsis included. Returns whether it was cut.
 pub(crate) fn cut_text(text: &mut String, bytes_max: usize) -> bool {
     if text_size(text) <= bytes_max {
         return false;
@@ -61,7 +61,7 @@ pub(crate) fn cut_text(text: &mut String, bytes_max: usize) -> bool {
     true
 }
 
-/// The largest size to which all have to be cut so that together they have at most `bytes_max`.
+/// The largest size per text at which all together have at most `bytes_max`.
 pub(crate) fn cap(mut sizes: Vec<usize>, bytes_max: usize) -> usize {
     sizes.sort_unstable();
     let mut left = bytes_max;
@@ -77,7 +77,7 @@ pub(crate) fn cap(mut sizes: Vec<usize>, bytes_max: usize) -> usize {
     bytes_max
 }
 
-/// An output that has at most so many bytes: as it is, or with its longest list cut.
+/// An output of limited size: as it is, or with its longest list cut.
 pub(super) fn output(output: String, bytes_max: usize, takes_page_size: bool) -> String {
     if document_size(&output) <= bytes_max {
         return output;
@@ -92,7 +92,7 @@ pub(super) fn serialized_size(value: &impl Serialize) -> usize {
     serde_json::to_string(value).map_or(0, |text| document_size(&text))
 }
 
-/// Cuts the longest list of an output, or the longest map. A page that is shown in part leads nowhere further: `page_size` says how many
+/// Cuts the longest list of an output, or the longest map. A page that was cut has no next page: `page_size` says how many
 /// entries fit.
 fn list(output: &mut Value, bytes_max: usize, takes_page_size: bool) {
     let whole = size(output);
@@ -114,10 +114,10 @@ fn list(output: &mut Value, bytes_max: usize, takes_page_size: bool) {
     if takes_page_size && shown > 0 {
         notice.push_str(&format!(" Call again with `pageSize` {shown} or less to get all of them page by page."));
     } else {
-        notice.push_str(" Call it by itself, without others beside it, to get more.");
+        notice.push_str(" Call it alone, without other calls, to get more.");
     }
     members.remove("nextPageToken");
-    // A page does not know how many there are on others, unless it was said.
+    // A page does not know the total, unless the output says it.
     let total = members.get("totalSize").cloned().or_else(|| (!takes_page_size).then(|| count.into()));
     members.extend(total.map(|total| ("total".to_owned(), total)));
     members.insert("returned".to_owned(), shown.into());
@@ -130,7 +130,7 @@ fn length(entries: &Value) -> usize {
     entries.as_array().map(Vec::len).or_else(|| entries.as_object().map(Map::len)).unwrap_or_default()
 }
 
-/// Drops the last entry of a list or an object; the bytes that it had.
+/// Drops the last entry of a list or an object and returns its size in bytes.
 fn drop_last(entries: &mut Value) -> Option<usize> {
     match entries {
         Value::Array(entries) => entries.pop().map(|last| size(&last) + 1),
@@ -142,7 +142,7 @@ fn drop_last(entries: &mut Value) -> Option<usize> {
     }
 }
 
-/// Cuts an error: first its texts, then what it adds to them.
+/// Cuts an error: first its texts, then its details.
 pub(super) fn error(error: &mut ToolError, bytes_max: usize) {
     let texts = ERROR_TEXT_BYTES_MAX.min(bytes_max / 3);
     cut_text(&mut error.message, texts);

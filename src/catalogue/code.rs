@@ -29,7 +29,7 @@ macro_rules! codes {
 // What happened, whether the same call can succeed later, and what to do next.
 codes! {
     INVALID_ARGUMENT: ("An argument is missing, unknown or of the wrong form, or TiDB Cloud refused a value. Nothing was changed.", false, "Change the argument that the message names.");
-    NOT_FOUND: ("The cluster, branch or user does not exist, or the key cannot see it.", false, "List what there is; use an id from that.");
+    NOT_FOUND: ("The cluster, branch or user does not exist, or the key cannot see it.", false, "List what exists; use an id from the list.");
     AMBIGUOUS_NAME: ("Several have this name, as display name or as label `mcp-alias`.", false, "Use one of the ids in the message; if the URL fixes the name, put the id there.");
     UNAUTHENTICATED_UPSTREAM: ("TiDB Cloud does not accept the API key, or no longer accepts a sign-in through its own OAuth, or the database does not accept the SQL user of the headers.", false, "Check the key in the TiDB Cloud console; connect again; check the two SQL headers.");
     PERMISSION_DENIED: ("The role of the key does not allow this, or does not allow the server to make its SQL users.", false, "Use a key with a role that does, or send a SQL user in [headers](clients.md#bring-your-own-sql-user).");

@@ -1,4 +1,4 @@
-//! What a tool is given beside its arguments.
+//! The context in which a tool runs.
 
 use super::narrowing::Narrowing;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 /// One call of one tool in one organization.
 pub struct Context<'a> {
     pub(super) cloud: Cloud<'a>,
-    /// The other organizations, where the call is for all of them.
+    /// The other organizations, if the call is for all of them.
     pub(super) others: Vec<Cloud<'a>>,
     pub(super) io: &'a dyn Io,
     pub(super) allowance: &'a Allowance,
@@ -31,12 +31,12 @@ impl<'a> Context<'a> {
         self.cloud.sql(self.secret, self.own_login, self.allowance)
     }
 
-    /// What the address and the token leave of the tools.
+    /// How address and token narrow the tools.
     pub fn narrowing(&self) -> &'a Narrowing {
         self.narrowing
     }
 
-    /// What the HTTP request may spend that this call came with.
+    /// The allowance of the HTTP request that carried this call.
     pub fn allowance(&self) -> &'a Allowance {
         self.allowance
     }

@@ -1,5 +1,5 @@
-//! What a tool is: its file implements [`Tool`], its toolset's list holds the [`Entry`] that is made of it, and everything
-//! else follows from that.
+//! Tools: a tool's file implements [`Tool`], its toolset's list has the [`Entry`] made of it, and everything else follows
+//! from these two.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     port::allowance,
 };
 
-/// What a call does, from which its annotations and its place in the documentation follow.
+/// The effect of a call. Its annotations and its place in the documentation follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Changes nothing.
@@ -27,7 +27,7 @@ pub enum Effect {
     Create,
     /// Changes something; the same call again changes nothing more.
     Update,
-    /// Runs what the caller wrote, which may destroy.
+    /// Runs the caller's SQL, which may destroy.
     Execute,
     /// Removes something for good.
     Destroy,
@@ -45,7 +45,7 @@ impl Effect {
         }
     }
 
-    /// What a caller must be allowed for it; what runs SQL is judged by the SQL.
+    /// The scope that a call needs; tools that run SQL are judged by the SQL.
     pub fn scope(self) -> Scope {
         match self {
             Self::Read => Scope::Read,
@@ -80,22 +80,22 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     const TITLE: &'static str;
     /// What a call does.
     const EFFECT: Effect;
-    /// A tool that lists what all organizations have: the member of its output that holds the list.
+    /// For a tool that lists over all organizations: the output field with the list.
     const LIST: Option<&'static str> = None;
-    /// Arguments that change what its cluster is called. Where an address fixes the cluster they are not taken.
+    /// Arguments that rename the cluster. They are refused if the address fixes the cluster.
     const RENAMES: &'static [&'static str] = &[];
     /// How long a call may take. Many clients give up after 60 s.
     const TIME_MAX: Duration = CONTROL_PLANE_TIME_MAX;
-    /// What it answers with.
+    /// Its result.
     type Output: Serialize + JsonSchema;
 
-    /// How many requests to TiDB Cloud a call with these arguments takes at least.
+    /// The least number of requests to TiDB Cloud that a call with these arguments takes.
     fn requests_min(arguments: &Map<String, Value>) -> u32 {
         let _ = arguments;
         1
     }
 
-    /// What a caller must be allowed for a call with these arguments, which were not looked at before.
+    /// The scope that a call with these arguments needs. They are not validated yet.
     fn scope(arguments: &Map<String, Value>) -> Scope {
         let _ = arguments;
         Self::EFFECT.scope()
@@ -107,16 +107,16 @@ pub trait Tool: DeserializeOwned + JsonSchema {
 
 /// The tools of a toolset, in the order in which clients see them.
 pub struct Group {
-    /// What they are a group of.
+    /// The toolset.
     pub toolset: Toolset,
     /// [`Entry::of`] each.
     pub tools: &'static [fn(Toolset) -> Entry],
 }
 
-/// Runs a tool, whose input schema stands beside the arguments.
+/// Runs a tool with its input schema and arguments.
 type Run = for<'c> fn(&'c Context<'c>, &'c Value, Map<String, Value>) -> Pending<'c, Result<String, ToolError>>;
 
-/// A tool as a value: what the dispatcher has to know, and the function that runs it. Made once for each isolate.
+/// A tool as a value: its metadata and the function that runs it. Made once per isolate.
 pub struct Entry {
     /// What a call does.
     pub effect: Effect,
@@ -161,17 +161,17 @@ impl Entry {
         self.definition.name
     }
 
-    /// The schema of an argument; `None` where the tool does not take it.
+    /// The schema of an argument; `None` if the tool does not take it.
     pub(super) fn argument(&self, name: &str) -> Option<&Value> {
         self.definition.input_schema.get("properties")?.get(name)
     }
 
-    /// What a caller must be allowed for this call.
+    /// The scope that this call needs.
     pub fn scope(&self, arguments: &Map<String, Value>) -> Scope {
         (self.scope)(arguments)
     }
 
-    /// How many requests to TiDB Cloud this call takes at least.
+    /// The least number of requests to TiDB Cloud that this call takes.
     pub fn requests_min(&self, arguments: &Map<String, Value>) -> u32 {
         (self.requests_min)(arguments)
     }

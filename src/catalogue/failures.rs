@@ -7,14 +7,14 @@ use crate::{
 };
 
 impl ToolError {
-    /// A fault of this server: the cause goes to the log, and nothing of it to the caller.
+    /// A fault of this server: the cause goes to the log only, not to the caller.
     pub fn fault(cause: impl Into<Box<str>>) -> Self {
         let error = Self::new(code::INTERNAL, "This server failed.");
-        Self { cause: Some(cause.into()), ..error.hint("Report the request id to whoever runs it.") }
+        Self { cause: Some(cause.into()), ..error.hint("Report the request id to its operator.") }
     }
 }
 
-/// What a failure is called, what happened, what to do next, and whether the same call can succeed later.
+/// Code, message, hint, and whether the same call can succeed later.
 type Words = (ErrorCode, &'static str, &'static str, bool);
 
 /// Longer than a function should be, because it is a table: a row for each failure.
@@ -29,7 +29,7 @@ fn words(error: &ApiError) -> Words {
         ApiError::TokenRejected(_) => (
             code::UNAUTHENTICATED_UPSTREAM,
             "TiDB Cloud no longer accepts this connection's access token.",
-            "Ask the person to connect this server again in the client; the permission has ended or was taken back.",
+            "Ask the person to connect this server again in the client; the permission has expired or was revoked.",
             false,
         ),
         ApiError::Forbidden(_) => (
@@ -41,13 +41,13 @@ fn words(error: &ApiError) -> Words {
         ApiError::NotFound(_) => (
             code::NOT_FOUND,
             "It does not exist, or these TiDB Cloud credentials cannot see it.",
-            "List what there is and use an id from that.",
+            "List what exists and use an id from the list.",
             false,
         ),
         ApiError::Conflict(_) => (
             code::CONFLICT,
             "It exists already, or its state does not allow this.",
-            "List what there is, and choose another name or wait for its state to change.",
+            "List what exists, and choose another name or wait for its state to change.",
             false,
         ),
         ApiError::QuotaExceeded(_) => (
@@ -63,7 +63,7 @@ fn words(error: &ApiError) -> Words {
             false,
         ),
         ApiError::Refused(_) => {
-            (code::INVALID_ARGUMENT, "TiDB Cloud refused the request.", "Change what it names.", false)
+            (code::INVALID_ARGUMENT, "TiDB Cloud refused the request.", "Change the argument that it names.", false)
         }
         ApiError::RateLimited { .. } => (
             code::RATE_LIMITED_UPSTREAM,
@@ -95,15 +95,12 @@ fn words(error: &ApiError) -> Words {
         ApiError::Unreadable { .. } | ApiError::Unexpected(_) => (
             code::UPSTREAM_INVALID_RESPONSE,
             "TiDB Cloud's answer could not be read.",
-            "Call again; if it stays so, report the request id.",
+            "Call again; if it happens again, report the request id.",
             true,
         ),
-        ApiError::DeadlineExceeded => (
-            code::DEADLINE_EXCEEDED,
-            "The time for this call was up before the last request was sent.",
-            "Call again.",
-            true,
-        ),
+        ApiError::DeadlineExceeded => {
+            (code::DEADLINE_EXCEEDED, "The call ran out of time before the last request was sent.", "Call again.", true)
+        }
         ApiError::Malformed(_) => {
             (code::INVALID_ARGUMENT, "A value cannot be sent.", "Change the argument that it comes from.", false)
         }
@@ -172,12 +169,12 @@ fn after_refusal(code: Option<u16>) -> &'static str {
         Some(1062) => "Use another value, or change the row that has it.",
         Some(1064) => "Correct the syntax where the message points to.",
         Some(1044 | 1142 | 1143 | 1227 | 8121) => "Ask the person for a SQL user that may do this.",
-        Some(1235 | 8108) => "Do it in another way: this database does not have it.",
+        Some(1235 | 8108) => "This database does not support it: do it another way.",
         _ => "Change the statement.",
     }
 }
 
-/// How a person gets SQL to work where the server's own users do not.
+/// The workaround if the server's own SQL users do not work.
 const OWN_USER: &str = "send a SQL user in the headers X-TiDB-SQL-User and X-TiDB-SQL-Secret";
 
 impl From<SqlFailure> for ToolError {
@@ -199,8 +196,8 @@ fn of_sql(failure: SqlFailure) -> ToolError {
             }
             SqlFailure::NotReady { state, lacks } => {
                 let lacks = lacks.map(|lacks| format!(" and has no {lacks} yet")).unwrap_or_default();
-                ToolError::new(code::FAILED_PRECONDITION, format!("It takes no SQL while it is {state}{lacks}."))
-                    .hint("Call tidbcloud_get_cluster, for a branch tidbcloud_get_branch, with `waitSeconds` until `state` is ACTIVE.")
+                ToolError::new(code::FAILED_PRECONDITION, format!("It does not accept SQL while it is {state}{lacks}."))
+                    .hint("Call tidbcloud_get_cluster, or tidbcloud_get_branch for a branch, with `waitSeconds` until `state` is ACTIVE.")
                     .retryable()
             }
             SqlFailure::EndpointDisabled => {

@@ -1,4 +1,4 @@
-//! What makes tools out of files: entries, arguments, narrowing, organizations, budgets and errors. Nothing here is a tool.
+//! The machinery around tools: entries, arguments, narrowing, organizations, budgets and errors.
 
 mod arguments;
 mod budget;

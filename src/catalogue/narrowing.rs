@@ -1,4 +1,4 @@
-//! What an address leaves of the tools: its parameters only ever narrow.
+//! How the query of an address narrows the tools. It never widens them.
 
 use std::{collections::BTreeSet, sync::OnceLock};
 
@@ -18,10 +18,10 @@ use crate::{
     mcp::outcome::ToolError,
 };
 
-/// 512 bytes: all four parameters with the longest values that they can have need some 250 as they are.
+/// 512 bytes: all four parameters with their longest values need some 250 unescaped.
 const QUERY_BYTES_MAX: usize = 512;
 
-/// What is left. Written down it is the query that leaves it.
+/// The tools and resources that are left. It can be written as a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Narrowing {
@@ -43,12 +43,12 @@ fn toolsets_rule() -> &'static str {
 /// Every toolset is taken away.
 const ALL_TAKEN: u32 = (1 << Toolset::ALL.len()) - 1;
 
-/// Why a name or an alias label is not changed below a fixed cluster: addresses find their cluster by these, and a call
-/// could make one of them mean another.
+/// Why the name and alias label of a fixed cluster cannot be changed: addresses find their cluster by these, and a call
+/// could redirect one of them to another cluster.
 pub(crate) const CALLED: &str =
-    "cannot be changed here: the URL that this client connected to fixes the cluster, and what it is called with it.";
+    "cannot be changed here: the URL that this client connected to fixes the cluster and its name.";
 
-/// Why an address is refused: a sentence that repeats nothing of it.
+/// Why an address is refused, in a sentence that quotes nothing from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotNarrowed(pub &'static str);
 
@@ -70,7 +70,7 @@ impl Narrowing {
     /// Reads a query.
     ///
     /// # Errors
-    /// A parameter that is not known, stands twice or has a value that it cannot have; or it is no query of a URL.
+    /// An unknown or repeated parameter, a value that is not allowed, or a text that is no URL query.
     pub fn parse(query: Option<&str>) -> Result<Self, NotNarrowed> {
         let query = query.unwrap_or_default();
         if !is_query(query) {
@@ -87,7 +87,7 @@ impl Narrowing {
         let mut seen = BTreeSet::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if !seen.insert(name.clone()) {
-                return Err(NotNarrowed("A parameter of this URL stands twice."));
+                return Err(NotNarrowed("A parameter of this URL appears twice."));
             }
             match name.as_ref() {
                 "readonly" => {
@@ -130,7 +130,7 @@ impl Narrowing {
         Ok(narrowing)
     }
 
-    /// What both leave. `None` where nothing can be left: they fix different clusters or branches, or have no toolset in common.
+    /// Both narrowings combined. `None` if nothing is left: they fix different clusters or branches, or share no toolset.
     pub fn and(&self, other: &Self) -> Option<Self> {
         let differ = |one: &Option<String>, two: &Option<String>| one.is_some() && two.is_some() && one != two;
         let taken = self.taken | other.taken;
@@ -146,7 +146,7 @@ impl Narrowing {
         })
     }
 
-    /// The query that leaves this; empty where that is everything.
+    /// As a query; empty if it leaves everything.
     pub fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         self.each(&mut |name, value| {
@@ -155,8 +155,8 @@ impl Narrowing {
         query.finish()
     }
 
-    /// What is left, for a person: words of ours, and what a client wrote behind them, which is shown apart. Empty where
-    /// that is everything.
+    /// For a person: the server's own words, each with the client's text, which is shown apart. Empty if it leaves
+    /// everything.
     pub fn in_words(&self) -> Vec<(&'static str, String)> {
         let mut all = Vec::new();
         self.each(&mut |name, value| {
@@ -197,24 +197,24 @@ impl Narrowing {
         *self == Self::default()
     }
 
-    /// Whether a tool is left. One that cannot be told to keep to the fixed cluster or branch reaches beyond it.
+    /// Whether a tool is left. A tool that cannot be confined to the fixed cluster or branch is not.
     pub(super) fn leaves(&self, tool: &Entry) -> bool {
         (!self.read_only || tool.effect == Effect::Read)
             && self.has(tool.toolset)
             && self.fixed().all(|(name, _)| tool.argument(name).is_some())
     }
 
-    /// Whether the cluster is the address's to choose, and with it all that a cluster is found by.
+    /// Whether the address fixes the cluster, and so its name and alias label.
     pub(crate) fn fixes_cluster(&self) -> bool {
         self.cluster.is_some()
     }
 
-    /// Whether the branch is the address's to choose.
+    /// Whether the address fixes the branch.
     pub(super) fn fixes_branch(&self) -> bool {
         self.branch.is_some()
     }
 
-    /// Takes what is not a caller's to choose out of a schema.
+    /// Removes fixed arguments from a schema.
     pub(super) fn narrow(&self, tool: &Entry, schema: &mut Value) {
         for name in self.chosen().chain(self.renames(tool)) {
             if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
@@ -226,7 +226,7 @@ impl Narrowing {
         }
     }
 
-    /// Refuses arguments that are not a caller's to choose.
+    /// Refuses arguments that the address fixes.
     pub(super) fn check(&self, tool: &Entry, arguments: &Map<String, Value>) -> Result<(), ToolError> {
         let given = |name: &&str| arguments.contains_key(*name);
         let refuse = |name, why| {
@@ -242,20 +242,20 @@ impl Narrowing {
         }
     }
 
-    /// Adds what is fixed to the arguments of a call.
+    /// Adds the fixed arguments to those of a call.
     pub(super) fn complete(&self, arguments: &mut Map<String, Value>) {
         for (name, value) in self.fixed() {
             arguments.insert(name.to_owned(), value.into());
         }
     }
 
-    /// Arguments that the address decides: what is fixed, and the organization, which a fixed cluster has already.
+    /// Arguments that the address decides: cluster and branch, and the organization if the cluster is fixed.
     fn chosen(&self) -> impl Iterator<Item = &'static str> {
         let organization = self.fixes_cluster().then_some(organizations::ARGUMENT);
         self.fixed().map(|(name, _)| name).chain(organization)
     }
 
-    /// Arguments that would change what the fixed cluster is called.
+    /// Arguments that would rename the fixed cluster.
     fn renames(&self, tool: &Entry) -> impl Iterator<Item = &'static str> {
         tool.renames.iter().copied().filter(|_| self.fixes_cluster())
     }
@@ -319,7 +319,7 @@ mod tests {
             }
         }
 
-        /// What two leave is left by each of them, in either order, and can be written down.
+        /// Two narrowings combined leave what each of them leaves, in either order, and can be written as a query.
         #[test]
         fn two_narrowings_leave_what_each_of_them_leaves(one in narrowings(), two in narrowings()) {
             prop_assert_eq!(Narrowing::parse(Some(&one.query())), Ok(one.clone()));

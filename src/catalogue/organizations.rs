@@ -1,5 +1,5 @@
-//! Several organizations behind one connection: which of them a call is for, and lists over all of them. Tools know
-//! nothing of it.
+//! Several organizations behind one connection: which of them a call is for, and lists over all of them. Tools do not
+//! know of it.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ use crate::{
 
 /// Name of the argument.
 pub(super) const ARGUMENT: &str = "organization";
-/// What to do where a cluster is not found.
-const LOOK: &str = "Call tidbcloud_list_clusters to see what there is.";
-/// Clusters do not move: five minutes save the question, and a deleted one costs one answer that it is not there.
+/// The hint if a cluster is not found.
+const LOOK: &str = "Call tidbcloud_list_clusters to see the clusters.";
+/// Clusters do not move: an entry of five minutes saves the lookup, and a deleted cluster costs one 404.
 const KNOWN: Duration = Duration::from_secs(300);
 /// 256 entries of some 100 bytes are 25 KiB of an isolate's 128 MiB.
 const KNOWN_MAX: usize = 256;
 
-/// In which organization clusters were found: `home`, and nothing more to say.
+/// The organization in which each cluster was found, by `home`.
 pub struct Homes(ExpiringMap<str, ()>);
 
 impl Default for Homes {
@@ -51,8 +51,7 @@ fn home(caller: Caller, cluster: &ClusterId) -> String {
     format!("{caller} {cluster}")
 }
 
-/// Adds the argument to a schema, where there is something to choose. What stands in it is the caller's own, so that the
-/// list is for nobody else.
+/// Adds the argument to a schema if there is a choice. Its values are the caller's own, so the tool list becomes private.
 #[must_use]
 pub(super) fn offer(organizations: &[Organization<'_>], narrowing: &Narrowing, schema: &mut Value) -> CacheScope {
     if organizations.len() < 2 || narrowing.fixes_cluster() {
@@ -70,7 +69,7 @@ pub(super) fn offer(organizations: &[Organization<'_>], narrowing: &Narrowing, s
 }
 
 impl Tools<'_> {
-    /// Runs a tool where there are several organizations, or none.
+    /// Runs a tool for several organizations, or none.
     pub(super) async fn run_in_one_or_all(
         &self,
         tool: &'static Entry,
@@ -90,7 +89,7 @@ impl Tools<'_> {
         }
         let text = arguments.get("cluster").and_then(Value::as_str).unwrap_or_default();
         let Ok(cluster) = ClusterReference::try_from(text.to_owned()) else {
-            // Where there is a cluster to name, the tool's own error says what is wrong with it.
+            // The tool's own error says what is wrong with `cluster`.
             return match self.organizations.first() {
                 Some(first) if !needs_choice(tool) => self.run_in(tool, first, arguments, deadline).await,
                 _ => Err(self.choose("This creates something, and several organizations are connected.")),
@@ -105,7 +104,7 @@ impl Tools<'_> {
 
     fn organization(&self, name: &Value) -> Result<&Organization<'_>, ToolError> {
         let found = self.organizations.iter().find(|organization| name.as_str() == Some(organization.name));
-        found.ok_or_else(|| self.choose("`organization` names none that is connected."))
+        found.ok_or_else(|| self.choose("`organization` does not name a connected organization."))
     }
 
     fn choose(&self, message: &'static str) -> ToolError {
@@ -144,7 +143,7 @@ impl Tools<'_> {
                 Err(error) => return Err(in_organization(error.into(), organization)),
             }
         }
-        let message = format!("No connected organization has a cluster of the id `{id}`.");
+        let message = format!("No connected organization has a cluster with the id `{id}`.");
         Err(ToolError::new(code::NOT_FOUND, message).hint(LOOK))
     }
 
@@ -181,20 +180,20 @@ impl Tools<'_> {
         }
     }
 
-    /// The organization in which a page begins, and the token that it is known by there.
+    /// The organization in which a page begins, and its own page token there.
     fn place(&self, token: &Value) -> Result<(usize, Option<String>), ToolError> {
         let place = token
             .as_str()
             .and_then(|token| token.split_once(':'))
             .and_then(|(at, token)| Some((at.parse::<usize>().ok()?, token.to_owned())));
         let (at, token) = place.filter(|(at, _)| *at < self.organizations.len()).ok_or_else(|| {
-            ToolError::new(code::INVALID_ARGUMENT, "`pageToken` is not one of this list.")
-                .hint("Give the `nextPageToken` of the page before, or leave it out to begin anew.")
+            ToolError::new(code::INVALID_ARGUMENT, "`pageToken` does not belong to this list.")
+                .hint("Give the `nextPageToken` of the previous page, or leave it out to start again.")
         })?;
         Ok((at, Some(token).filter(|token| !token.is_empty())))
     }
 
-    /// A list over all organizations, one after the other. A page token begins with the number of the one it stands in.
+    /// A list over all organizations, one after the other. A page token begins with the organization's number.
     async fn run_in_all(
         &self,
         tool: &'static Entry,
@@ -233,12 +232,12 @@ impl Tools<'_> {
     }
 }
 
-/// The items of all organizations, each with the name of its own.
+/// The items of all organizations, each with its organization's name.
 fn merge(pages: &[(&Organization<'_>, Vec<Value>)]) -> Vec<Value> {
     let mut items: Vec<Value> = Vec::new();
     for (at, (organization, page)) in pages.iter().enumerate() {
         for item in page {
-            // What every organization has belongs to none: an alias of a setting, for example.
+            // An item that every organization has, such as an alias from a setting, belongs to none.
             let elsewhere = |(other, (_, page)): (usize, &(_, Vec<Value>))| other != at && page.contains(item);
             let mut item = item.clone();
             if pages.iter().enumerate().any(elsewhere) {
@@ -254,12 +253,12 @@ fn merge(pages: &[(&Organization<'_>, Vec<Value>)]) -> Vec<Value> {
     items
 }
 
-/// Whether a tool without a cluster must be told where: one that only looks is the same everywhere.
+/// Whether a tool without a cluster needs an organization: a read-only one gives the same result in each.
 fn needs_choice(tool: &'static Entry) -> bool {
     tool.effect != Effect::Read && tool.argument("cluster").is_none()
 }
 
-/// Says of each item of a list which organization has it.
+/// Adds its organization's name to each item of a list.
 fn label(tool: &Entry, output: String, organization: &Organization<'_>) -> String {
     let Some(field) = tool.list else { return output };
     let mut output = read(&output);
@@ -269,7 +268,7 @@ fn label(tool: &Entry, output: String, organization: &Organization<'_>) -> Strin
     output.to_string()
 }
 
-/// What a tool has written.
+/// Reads a tool's output.
 fn read(output: &str) -> Value {
     serde_json::from_str(output).unwrap_or_default()
 }

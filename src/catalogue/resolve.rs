@@ -9,7 +9,7 @@ use crate::{
     tidbcloud::{ApiError, BranchId, BranchName, Cluster, ClusterId, DisplayName, Target, alias::is_alias},
 };
 
-/// At most this many names in an error: enough to see a typing error, little enough to read.
+/// Names in an error: enough to spot a typing error, few enough to read.
 const SIMILAR_MAX: usize = 5;
 
 /// A cluster as a caller writes it: digits are an id, anything else an alias or a display name.
@@ -36,7 +36,7 @@ impl TryFrom<String> for ClusterReference {
     }
 }
 
-/// A branch as a caller writes it: `bran-` and letters or digits are an id, anything else a display name, whoever gave it.
+/// A branch as a caller writes it: `bran-` and letters or digits are an id, anything else a display name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) enum BranchReference {
@@ -62,7 +62,7 @@ schema_of! {
 }
 
 impl Context<'_> {
-    /// The id of the one cluster that is meant.
+    /// The id of the cluster that is meant.
     pub(crate) async fn cluster_id(&self, reference: &ClusterReference) -> Result<ClusterId, ToolError> {
         let name = match reference {
             ClusterReference::Id(id) => return Ok(id.clone()),
@@ -80,7 +80,7 @@ impl Context<'_> {
         self.aliases.iter().find_map(|(_, aliases)| aliases.get(name))
     }
 
-    /// All aliases, those that are taken and those that are not.
+    /// All aliases, including those that are ignored.
     pub(crate) async fn known_aliases(&self) -> Result<Vec<KnownAlias>, ToolError> {
         let mut known: Vec<KnownAlias> = Vec::new();
         for (source, aliases) in self.aliases {
@@ -90,7 +90,7 @@ impl Context<'_> {
             }
         }
         let clusters = self.cloud().all_clusters().await?;
-        // Where the call is for all organizations, a word is looked for in all of them.
+        // If the call is for all organizations, an alias must be unique among all of them.
         let mut all = clusters.clone();
         for other in &self.others {
             all.extend(other.all_clusters().await?);
@@ -99,7 +99,7 @@ impl Context<'_> {
         {
             let mut others = all.iter().filter(|other| other.cluster_id != cluster.cluster_id);
             let refused = if !is_alias(alias) {
-                Some("It is no alias: 2 to 64 letters, digits and hyphens, beginning with a letter.")
+                Some("It is not an alias: 2 to 64 letters, digits and hyphens, beginning with a letter.")
             } else if self.alias(alias).is_some() {
                 Some(EARLIER)
             } else if others.clone().any(|other| other.labels.get(ALIAS_LABEL) == Some(alias)) {
@@ -119,7 +119,7 @@ impl Context<'_> {
         Ok(known)
     }
 
-    /// The id of the one branch that is meant.
+    /// The id of the branch that is meant.
     pub(crate) async fn branch_id(
         &self,
         cluster: &ClusterId,
@@ -135,8 +135,8 @@ impl Context<'_> {
         found.map_err(|error| if self.narrowing.fixes_branch() { at_fixed("branch", name, error) } else { error })
     }
 
-    /// The same where an id alone could reach a branch of another cluster: as a parent, which only a body names, and to
-    /// delete it. TiDB Cloud is asked first whether it belongs to this one.
+    /// The same, but asks TiDB Cloud first whether the branch belongs to this cluster. Needed for a parent, which only the
+    /// body names, and for deletion: there an id alone could reach a branch of another cluster.
     pub(crate) async fn branch_within(
         &self,
         cluster: &ClusterId,
@@ -150,7 +150,7 @@ impl Context<'_> {
             Ok(branch) => Ok(branch.branch_id),
             Err(ApiError::NotFound(_)) => {
                 let error = ToolError::new(code::NOT_FOUND, format!("This cluster has no branch `{id}`."));
-                let error = error.hint("Call tidbcloud_list_branches to see those that it has.");
+                let error = error.hint("Call tidbcloud_list_branches to see its branches.");
                 Err(if self.narrowing.fixes_branch() { at_fixed("branch", id.as_str(), error) } else { error })
             }
             Err(error) => Err(error.into()),
@@ -175,20 +175,20 @@ impl Context<'_> {
 /// The label of a cluster that gives it a short name.
 pub(crate) const ALIAS_LABEL: &str = "mcp-alias";
 
-/// Why an alias is not taken whose name an earlier source has.
-const EARLIER: &str = "Another source has this alias, and counts more.";
+/// Why an alias is ignored if an earlier source has its name.
+const EARLIER: &str = "A source with higher precedence has this alias.";
 
 /// An alias, and where it comes from.
 pub(crate) struct KnownAlias {
     pub(crate) alias: String,
     pub(crate) cluster: ClusterId,
     pub(crate) source: &'static str,
-    /// Why it is not taken.
+    /// Why it is ignored.
     pub(crate) refused: Option<&'static str>,
 }
 
-/// The one cluster of this display name or of this alias label. A label stands beside names and not before them:
-/// whoever may label one cluster must not take another one's name from it.
+/// The cluster with this display name or alias label. Labels have no precedence over names: permission to label one
+/// cluster must not allow taking the name of another.
 pub(crate) fn named(name: &str, clusters: &[Cluster]) -> Result<ClusterId, ToolError> {
     let all = clusters.iter().map(|cluster| {
         let label = cluster.labels.get(ALIAS_LABEL).filter(|label| is_alias(label) && *label == name);
@@ -197,16 +197,17 @@ pub(crate) fn named(name: &str, clusters: &[Cluster]) -> Result<ClusterId, ToolE
     one("cluster", name, all, "tidbcloud_list_clusters")
 }
 
-/// The error where the address fixes what was not found, or not as one. It shows nothing else that there is, and the
-/// way out is not an argument.
+/// The error if the name that the address fixes was not found or is ambiguous. It shows no other names, and the remedy is
+/// not an argument.
 pub(crate) fn at_fixed(what: &str, name: &str, error: ToolError) -> ToolError {
     let found = match error.code {
-        code::AMBIGUOUS_NAME => "more than one is called that",
-        code::NOT_FOUND => "there is none",
+        code::AMBIGUOUS_NAME => "more than one has that name",
+        code::NOT_FOUND => "it does not exist",
         _ => return error,
     };
     let message = format!("The URL that this client connected to names the {what} `{name}`, and {found}.");
-    let hint = format!("Ask the person to correct the URL: with the {what}'s id in it, it means one {what} for good.");
+    let hint =
+        format!("Ask the person to correct the URL: with the {what}'s id in it, it always means the same {what}.");
     ToolError::new(error.code, message).hint(hint)
 }
 
@@ -235,7 +236,7 @@ fn one<T: std::fmt::Display>(
         .iter()
         .map(|(candidate, _)| candidate)
         .filter(|candidate| {
-            // A name that is a sentence, or ends its quotes, could pass for words of ours.
+            // A name that is a sentence, or closes its quotes, could pass for the server's own words.
             let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
             let candidate = candidate.to_ascii_lowercase();
             candidate.chars().all(is_plain) && (candidate.contains(&lower) || lower.contains(&candidate))

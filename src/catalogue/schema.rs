@@ -26,10 +26,10 @@ pub(super) fn input_schema<T: JsonSchema>() -> (String, Value) {
 
 /// The schema of what `T` is serialized to, as `outputSchema`.
 ///
-/// It says what is there, and neither forbids nor requires: no descriptions, no `additionalProperties`, no `required`:
-/// what a model reads of it are names and types, and every byte costs it. At the root nothing can be required anyway:
-/// `@modelcontextprotocol/sdk` 1.32 holds the `structuredContent` of failed calls against the schema too, where the root
-/// has only `error`; so a result must not have a root field of that name.
+/// It has no descriptions, no `additionalProperties` and no `required`: a model uses only names and types, and every byte
+/// costs it. At the root nothing can be required anyway: `@modelcontextprotocol/sdk` 1.32 checks the `structuredContent`
+/// of failed calls against the schema too, and that root has only `error`; so a result must not have a root field of that
+/// name.
 pub(super) fn output_schema<T: JsonSchema>() -> Value {
     generate::<T>(Contract::Serialize, Output).to_value()
 }
@@ -76,7 +76,7 @@ impl Transform for Output {
             members.remove("minimum");
         }
         members.remove("additionalProperties");
-        // A field that may be missing is left out where it has no value, so it is never null.
+        // An optional field without a value is left out, so it is never null.
         let required = members.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
         for (name, property) in members.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
             if let Value::Object(property) = property
@@ -98,7 +98,7 @@ fn drop_number_format(members: &mut Map<String, Value>) {
     }
 }
 
-/// Takes away what `Option` adds in its different spellings: a second type, a null among the values, an alternative.
+/// Removes what `Option` adds: a second type, a null among the values, or an alternative.
 fn drop_null(members: &mut Map<String, Value>) {
     if members.get("default") == Some(&Value::Null) {
         members.remove("default");
@@ -119,14 +119,14 @@ fn drop_null(members: &mut Map<String, Value>) {
             let only = only.clone();
             members.remove("anyOf");
             for (key, value) in only {
-                // What the field says about itself counts more than what its type says.
+                // The field's own members take precedence over those of its type.
                 members.entry(key).or_insert(value);
             }
         }
     }
 }
 
-/// A choice of constants, which is how an enum with documented variants comes out, as a plain `enum`.
+/// Turns a choice of constants, the form of an enum with documented variants, into a plain `enum`.
 fn constants_to_enum(members: &mut Map<String, Value>) {
     let Some(Value::Array(choices)) = members.get("oneOf") else { return };
     let constants: Option<Vec<Value>> =

@@ -1,13 +1,13 @@
-//! Description and schemas of a tool, which follow from its types.
+//! Description and schemas of a tool, generated from its types.
 //!
-//! They are generated natively, where a test holds the committed `schemas.json` to what comes out. The Worker reads that
+//! They are generated natively, and a test compares the committed `schemas.json` with the result. The Worker reads that
 //! file: generating them there would take a twentieth of its size, and time at each start.
 
 use serde_json::Value;
 
 use super::entry::Tool;
 
-/// What the types of a tool say about it.
+/// Description and schemas of one tool.
 pub(super) struct Schemas {
     pub(super) description: String,
     pub(super) input_schema: Value,

@@ -1,4 +1,4 @@
-//! The tools of one caller: which there are, and the one way in and out of each.
+//! The tools of one caller, and the single path through which each is called.
 
 use std::sync::OnceLock;
 
@@ -25,7 +25,7 @@ use crate::{
 pub struct Catalogue {
     groups: &'static [Group],
     entries: OnceLock<Vec<Entry>>,
-    /// `tools/list` of whoever has all of them in one organization, serialized once for each isolate.
+    /// `tools/list` of a caller that has all of them in one organization, serialized once per isolate.
     whole: OnceLock<String>,
 }
 
@@ -43,7 +43,7 @@ impl Catalogue {
         })
     }
 
-    /// The tool of this name. The arguments of the call get the form that its schema says.
+    /// The tool of this name. Normalizes the arguments of the call to its schema.
     pub fn find(&'static self, name: &str, arguments: &mut Map<String, Value>) -> Option<&'static Entry> {
         let found = self.entries().iter().find(|entry| entry.name() == name)?;
         arguments::normalize(found, arguments);
@@ -51,7 +51,7 @@ impl Catalogue {
     }
 }
 
-/// Whoever calls, and what the call may use.
+/// The caller, and what the call may use.
 pub struct Tools<'a> {
     /// All there are.
     pub catalogue: &'static Catalogue,
@@ -59,13 +59,13 @@ pub struct Tools<'a> {
     pub io: &'a dyn Io,
     /// The log of the HTTP request.
     pub log: RequestLog<'a>,
-    /// What the HTTP request may spend that the calls came with.
+    /// The allowance of the HTTP request that carried the calls.
     pub allowance: &'a Allowance,
     /// TiDB Cloud, or a sandbox.
     pub hosts: &'a Hosts,
     /// The organizations that the caller connected: at least one.
     pub organizations: &'a [Organization<'a>],
-    /// Who watches over their keys.
+    /// The witness of their keys.
     pub witness: &'a dyn KeyWitness,
     /// What this isolate remembers of TiDB Cloud.
     pub memory: &'a Memory,
@@ -73,11 +73,11 @@ pub struct Tools<'a> {
     pub homes: &'a Homes,
     /// What SQL passwords are derived from.
     pub secret: &'a Secret,
-    /// Short names for clusters by source, the one that counts more first.
+    /// Short names for clusters by source, the source with higher precedence first.
     pub aliases: &'a [(&'static str, &'a Aliases)],
-    /// What is left of the tools.
+    /// How the tools are narrowed.
     pub narrowing: &'a Narrowing,
-    /// Whether some of that comes from the caller's token, and not from the address alone.
+    /// Whether the caller's token narrows them too, not only the address.
     pub narrowing_is_own: bool,
 }
 
@@ -86,14 +86,14 @@ pub struct Tools<'a> {
 pub struct Organization<'a> {
     /// What the person who connected it calls it.
     pub name: &'a str,
-    /// What shows TiDB Cloud who is calling.
+    /// The credentials for TiDB Cloud.
     pub authenticator: Authenticator,
     /// The caller's own SQL user.
     pub own_login: Option<&'a SqlLogin>,
 }
 
 impl Tools<'_> {
-    /// Whether the address leaves this tool, and takes these arguments.
+    /// Checks that the address leaves this tool and allows these arguments.
     pub fn lets_through(&self, tool: &Entry, arguments: &Map<String, Value>) -> bool {
         self.narrowing.leaves(tool) && self.narrowing.check(tool, arguments).is_ok()
     }
@@ -143,7 +143,7 @@ impl Tools<'_> {
         answer.map_err(|error| about(error, &named))
     }
 
-    /// The one way out of every tool: what it answered, cut to what is left for it, and its failure in the log.
+    /// The end of every call: cuts the result to its budget and logs a failure.
     fn finish(&self, tool: &Entry, answer: Result<String, ToolError>) -> Outcome {
         let bytes_max = self.allowance.result_bytes();
         match answer {
@@ -203,7 +203,7 @@ impl Toolbox for Tools<'_> {
     }
 }
 
-/// What a call is about, in its own words. What is longer than any name, 64 characters of four bytes, is none.
+/// The subject of a call as the caller wrote it. A text longer than any name, 64 characters of four bytes, is dropped.
 fn named(arguments: &Map<String, Value>) -> String {
     const BYTES_MAX: usize = 256;
     let text = |name| arguments.get(name)?.as_str().filter(|text| text.len() <= BYTES_MAX);
@@ -212,7 +212,7 @@ fn named(arguments: &Map<String, Value>) -> String {
     all.join(", ")
 }
 
-/// Says what a call was about where an error does not: TiDB Cloud knows of ids, and the caller of what it wrote.
+/// Adds the subject of a call to an error that lacks it: TiDB Cloud knows ids, the caller knows what it wrote.
 fn about(mut error: ToolError, named: &str) -> ToolError {
     let of_it = match error.code {
         code::NOT_FOUND
@@ -220,7 +220,7 @@ fn about(mut error: ToolError, named: &str) -> ToolError {
         | code::FAILED_PRECONDITION
         | code::OUTCOME_UNKNOWN
         | code::PERMISSION_DENIED => true,
-        // TiDB Cloud's refusal of arguments that were read: before that, what they name is not fit to be shown.
+        // A refusal by TiDB Cloud means that the arguments were valid; before that, they are not fit to be shown.
         code::INVALID_ARGUMENT => error.upstream.is_some(),
         _ => false,
     };

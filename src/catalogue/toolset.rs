@@ -1,6 +1,6 @@
 //! Groups of tools.
 
-/// A group of tools, by which an address can choose.
+/// A group of tools that an address can select.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toolset {
     /// Clusters.
@@ -9,7 +9,7 @@ pub enum Toolset {
     Branches,
     /// SQL and SQL users.
     Database,
-    /// What belongs to no cluster.
+    /// Tools that belong to no cluster.
     Organization,
 }
 
@@ -20,7 +20,7 @@ impl Toolset {
         Self::ALL.iter().copied().find(|toolset| toolset.name() == name)
     }
 
-    /// A number with this toolset's bit alone.
+    /// This toolset's bit.
     pub(super) const fn bit(self) -> u32 {
         1 << self as u32
     }

@@ -1,4 +1,4 @@
-//! Waiting for a state that ends by itself.
+//! Waiting for a transient state to end.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::{
     tidbcloud::{ApiError, State},
 };
 
-/// Between two questions. 20 s and a pause of 5 s make five questions at most.
+/// Pause between two requests: 20 s and a pause of 5 s make five requests at most.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Requests after which no further question follows: TiDB Cloud fails some, and each question is sent up to three times.
+/// Most requests that a wait sends: TiDB Cloud fails some, and each is sent up to three times.
 const REQUESTS_MAX: u32 = 5;
 /// What a wait leaves of the time of a call: one more question.
 const LAST_QUESTION: Duration = Duration::from_secs(8);
 
-/// How long to wait: 0 to 20 seconds, which a call of 28 leaves after the question that begins it.
+/// How long to wait: 0 to 20 seconds, which a call of 28 leaves after its first request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "i64")]
 pub(crate) struct WaitSeconds(u64);
@@ -41,8 +41,8 @@ schema_of! {
 }
 
 impl Context<'_> {
-    /// Asks, and asks again every five seconds while the state is one that ends by itself and the time is not up. One call
-    /// of an HTTP request waits, and only with requests that no other call of it was promised.
+    /// Asks, and repeats it every five seconds while the state is transient and time is left. Only one call of an HTTP
+    /// request waits, and only with requests that no other call of it was promised.
     pub(crate) async fn settled<T>(
         &self,
         wait: Option<WaitSeconds>,
@@ -54,7 +54,7 @@ impl Context<'_> {
         loop {
             let found = match (ask().await, last) {
                 (Ok(found), _) => found,
-                // What was seen last says more than that it could not be seen again, unless it is gone.
+                // The last state seen is worth more than a failed repeat, unless the resource is gone.
                 (Err(error), Some(last)) if !matches!(error, ApiError::NotFound(_)) => return Ok(last),
                 (Err(error), _) => return Err(error),
             };
@@ -67,7 +67,7 @@ impl Context<'_> {
         }
     }
 
-    /// How long to wait before the next question, if there is to be one. `until` is when the wait ends, once it has begun.
+    /// The pause before the next request, if one follows. `until` is the end of the wait, once it has begun.
     fn pause(
         &self,
         wait: Option<WaitSeconds>,
@@ -93,8 +93,8 @@ impl Context<'_> {
     }
 }
 
-/// Whether a state ends by itself: `CREATING`, `RESTORING`, `DELETING`, `RESUMING` and all others that are called so. What
-/// has no state yet is being made.
+/// Whether a state is transient: `CREATING`, `RESTORING`, `DELETING`, `RESUMING` and all others that end in `ING`. A
+/// resource without a state is being created.
 fn passes(state: Option<&State>) -> bool {
     state.is_none_or(|state| state.as_str().ends_with("ING"))
 }

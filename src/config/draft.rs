@@ -1,16 +1,16 @@
-//! Settings on the way to those that fit together: what several of them say only jointly.
+//! Settings that were read one by one, and the rules about several of them together.
 
 use url::Url;
 
 use super::{Allowed, Config, OAuthClient, Owner, Problem};
 use crate::{base::secret::Secret, tidbcloud::ApiKey};
 
-/// What was read so far.
+/// The settings read so far.
 pub(super) struct Draft {
-    /// What each setting says by itself.
+    /// The settings by themselves.
     pub(super) config: Config,
     pub(super) allowed: Option<Allowed>,
-    /// Whether a sandbox is set, be its address a good one or not.
+    /// Whether a sandbox is set, even with a wrong address.
     pub(super) has_sandbox: bool,
     pub(super) public_key: Option<String>,
     pub(super) private_key: Option<String>,
@@ -36,7 +36,7 @@ impl Draft {
         }
     }
 
-    /// The settings, and what is wrong with those that do not fit each other.
+    /// The settings, and the problems of those that do not fit together.
     pub(super) fn fit_together(mut self, problems: &mut Vec<Problem>) -> Config {
         let mut wrong = |setting, rule| problems.push(Problem { setting, rule });
         if self.has_sandbox && self.config.public_origin.as_ref().is_some_and(|origin| !origin.is_loopback()) {

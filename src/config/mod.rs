@@ -1,7 +1,7 @@
 //! The settings: Worker variables and secrets, read once per isolate.
 //!
-//! [`SETTINGS`] is the table: each row is documented and read by itself. A value that is wrong is named together with all
-//! others that are, and the service then answers 503: it never runs half configured.
+//! [`SETTINGS`] is the table: each row is documented and read by itself. All wrong settings are named together, and the
+//! service then answers 503: it never runs half configured.
 
 mod draft;
 mod origin;
@@ -43,14 +43,14 @@ pub struct Allowed {
 impl Allowed {
     /// What `ALLOWED_CREDENTIALS` must be.
     const RULE: &str =
-        "must be some of oauth, keys and access-key, separated by commas; access-key only where MCP_ACCESS_KEY is set";
+        "must be some of oauth, keys and access-key, separated by commas; access-key only if MCP_ACCESS_KEY is set";
 
-    /// What is taken where nothing says otherwise: on an owner's deployment the access key, elsewhere everybody's keys.
+    /// The default: the access key on an owner's deployment, key headers elsewhere.
     fn unset(has_access_key: bool) -> Self {
         Self { oauth: true, keys: !has_access_key, access_key: has_access_key }
     }
 
-    /// Reads a list of kinds; `None` where one is not known or there is none.
+    /// Reads a list of kinds; `None` if it is empty or has an unknown kind.
     fn parse(text: &str) -> Option<Self> {
         let kinds = list(text, |kind| ["oauth", "keys", "access-key"].into_iter().find(|known| *known == kind))?;
         let has = |kind| kinds.contains(&kind);
@@ -72,7 +72,7 @@ pub struct OAuthClient {
 pub struct Owner {
     /// Keys for TiDB Cloud.
     pub key: ApiKey,
-    /// What the owner's clients prove themselves with.
+    /// The credential of the owner's clients.
     pub access_key: Secret,
 }
 
@@ -84,7 +84,7 @@ pub struct Config {
     pub credential_limit: Policy,
     /// Addresses that many strangers share.
     pub shared_egress: Vec<Cidr>,
-    /// The only origin served, where set.
+    /// The only origin served, if set.
     pub public_origin: Option<Origin>,
     /// Browser origins besides our own and loopback ones.
     pub allowed_origins: Vec<Origin>,
@@ -98,16 +98,16 @@ pub struct Config {
     pub hosts: Hosts,
     /// The owner, on the owner's own deployment.
     pub owner: Option<Owner>,
-    /// The server secret, where one is set.
+    /// The server secret, if set.
     pub secret: Option<Secret>,
-    /// The server secret before it.
+    /// The previous server secret.
     pub previous_secret: Option<Secret>,
-    /// TiDB Cloud's own OAuth, where this deployment is a client of it.
+    /// TiDB Cloud's own OAuth, if this deployment is a client of it.
     pub tidb_cloud_oauth: Option<OAuthClient>,
 }
 
 impl Config {
-    /// Where every reader begins. What has a value where it is unset gets it from its row.
+    /// The empty settings. Defaults come from the rows.
     fn unset() -> Self {
         Self {
             rate_limit: Policy::per_minute(1, 1),

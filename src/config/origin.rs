@@ -29,7 +29,7 @@ impl Origin {
         &self.0
     }
 
-    /// Whether the host is this machine: `localhost`, `127.0.0.0/8` or `::1`, whatever the port.
+    /// Whether the host is this machine: `localhost`, `127.0.0.0/8` or `::1`, on any port.
     pub fn is_loopback(&self) -> bool {
         Url::parse(&self.0).is_ok_and(|url| is_loopback(&url))
     }

@@ -1,4 +1,4 @@
-//! The table of all settings: what each is called, what it means, and how it is read.
+//! The table of all settings: name, meaning, and how each is read.
 
 use url::Url;
 
@@ -15,22 +15,22 @@ pub struct Setting {
     pub name: &'static str,
     /// Whether it is set as a secret.
     pub secret: bool,
-    /// What holds where it is unset.
+    /// Its default.
     pub unset: Unset,
     /// What it does.
     pub meaning: &'static str,
-    /// Reads a value; otherwise, what it must be. A rule never repeats the value.
+    /// Reads a value, or returns the rule that it breaks. A rule never repeats the value.
     pub(super) read: fn(&mut Draft, &str) -> Result<(), Rule>,
 }
 
-/// What holds where a setting is unset.
+/// The default of a setting.
 #[derive(Clone, Copy, Debug)]
 pub enum Unset {
     /// This value. A blank one counts as unset.
     Value(&'static str),
     /// This list. A blank one is a list of nothing.
     List(&'static str),
-    /// What these words say. A blank value counts as unset.
+    /// The default in words. A blank value counts as unset.
     Words(&'static str),
 }
 
@@ -44,7 +44,7 @@ impl Unset {
 }
 
 impl Setting {
-    /// What there is to read: what is set, or what holds in place of it.
+    /// The value to read: the one that is set, or the default.
     pub(super) fn value(&self, set: Option<String>) -> Option<String> {
         let set = set.map(|text| text.trim().to_owned());
         match self.unset {
@@ -55,7 +55,7 @@ impl Setting {
     }
 }
 
-/// What a value must be.
+/// The rule for a value.
 type Rule = &'static str;
 
 /// The shortest access key and server secret: 32 characters of hexadecimal are 128 bits.
@@ -67,7 +67,7 @@ const CREDENTIAL_BURST_DIVISOR: u32 = 4;
 /// Upper bound of a limit: a permit a minute costs 60,000,000 µs; a million a minute still leaves 60 µs each.
 const RATE_LIMIT_MAX: u32 = 1_000_000;
 
-/// Clients that run in a browser and send their own origin. It says whose page calls and opens nothing: the credential does.
+/// Clients that run in a browser and send their own origin. The origin grants no access: the credential does.
 const DEFAULT_ORIGINS: &str = "https://chatgpt.com, https://claude.ai, https://claude.com, https://vscode.dev";
 
 const CIDRS: Rule = "must be CIDRs such as 192.0.2.0/24, separated by commas";
@@ -87,7 +87,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "CREDENTIAL_LIMIT_PER_MINUTE",
         secret: false,
         unset: Unset::Value("120"),
-        meaning: "Requests a minute per credential, whatever their addresses, from 1 to 1000000; a quarter of them can come at once.",
+        meaning: "Requests a minute per credential, from any address, from 1 to 1000000; a quarter of them can come at once.",
         read: |draft, text| {
             let policy = |permits: u32| Policy::per_minute(permits, permits.div_ceil(CREDENTIAL_BURST_DIVISOR));
             put(&mut draft.config.credential_limit, limit(text).map(policy))
@@ -104,7 +104,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "PUBLIC_ORIGIN",
         secret: false,
         unset: Unset::Words("the request's origin"),
-        meaning: "Where set, the only host that is served and the OAuth issuer, for example `https://mcp.example.com`.",
+        meaning: "If set, the only host that is served and the OAuth issuer, for example `https://mcp.example.com`.",
         read: |draft, text| put(&mut draft.config.public_origin, public_origin(text).map(Some)),
     },
     Setting {
@@ -122,7 +122,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "ALLOWED_IPS",
         secret: false,
         unset: Unset::Words("all"),
-        meaning: "Comma-separated CIDRs that may call `/mcp`, whatever the credential. The consent page opens in a person's browser and is not covered.",
+        meaning: "Comma-separated CIDRs that may call `/mcp`, with any credential. The consent page opens in a person's browser and is not covered.",
         read: |draft, text| {
             let ranges = list(text, Cidr::parse).filter(|ranges| !ranges.is_empty());
             put(&mut draft.config.allowed_ips, ranges.map(Some).ok_or(CIDRS))
@@ -170,7 +170,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "MCP_ACCESS_KEY",
         secret: true,
         unset: Unset::Words("unset"),
-        meaning: "What the owner's clients send as `Authorization: Bearer`; at least 32 characters.",
+        meaning: "The access key that the owner's clients send as `Authorization: Bearer`; at least 32 characters.",
         read: |draft, text| {
             draft.access_key = Some(text.to_owned());
             long_enough(text).map(drop)
@@ -180,21 +180,21 @@ pub const SETTINGS: &[Setting] = &[
         name: "MCP_SECRET",
         secret: true,
         unset: Unset::Words("made once and kept by a Durable Object"),
-        meaning: "What SQL passwords are derived from and grants are sealed with; at least 32 characters.",
+        meaning: "SQL passwords are derived from it and grants are sealed with it; at least 32 characters.",
         read: |draft, text| put(&mut draft.config.secret, long_enough(text).map(Some)),
     },
     Setting {
         name: "MCP_SECRET_PREVIOUS",
         secret: true,
         unset: Unset::Words("unset"),
-        meaning: "The `MCP_SECRET` before this one: it opens grants and client ids that it sealed, and never seals.",
+        meaning: "The previous `MCP_SECRET`: it opens grants and client ids that it sealed, and never seals.",
         read: |draft, text| put(&mut draft.config.previous_secret, long_enough(text).map(Some)),
     },
     Setting {
         name: "TIDB_CLOUD_OAUTH_CLIENT_ID",
         secret: false,
         unset: Unset::Words("unset"),
-        meaning: "TiDB Cloud's own OAuth, for a deployment that is a registered client: people then sign in there in place of giving keys.",
+        meaning: "TiDB Cloud's own OAuth, for a deployment that is a registered client: people then sign in there instead of giving keys.",
         read: |draft, text| put(&mut draft.oauth_id, Ok(Some(text.to_owned()))),
     },
     Setting {
@@ -208,7 +208,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "TIDB_CLOUD_OAUTH_AUTHORIZE_URL",
         secret: false,
         unset: Unset::Words("unset"),
-        meaning: "The page of TiDB Cloud's authorization code flow, which is not published: where set, people are sent there; otherwise they type a code (device flow).",
+        meaning: "The page of TiDB Cloud's authorization code flow, which is not published: if set, people are sent there; otherwise they type a code (device flow).",
         read: |draft, text| put(&mut draft.oauth_authorize_url, authorize_url(text).map(Some)),
     },
 ];

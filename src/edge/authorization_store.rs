@@ -1,5 +1,5 @@
-//! The Durable Object of grants, consent pages, their index and known documents. It loads, steps, stores; what comes of a command is
-//! [`crate::store::object`]'s to say.
+//! The Durable Object of grants, consent pages, their index and known documents. It loads, steps and stores;
+//! [`crate::store::object`] defines the result of a command.
 
 use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable_object};
 

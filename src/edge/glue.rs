@@ -1,4 +1,4 @@
-//! The border to JavaScript, crossed once for each thing that has to be known.
+//! The calls into JavaScript, one for each thing that the Worker needs.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn headers<'a>(mut fields: impl Iterator<Item = &'a str>) -> Headers {
     std::iter::from_fn(|| Some((fields.next()?, fields.next()?))).collect()
 }
 
-/// What a Durable Object answers to a GET of `url`, or to a POST where there is a body.
+/// A Durable Object's response to a GET of `url`, or to a POST if there is a body.
 ///
 /// # Errors
 /// What it threw, or that it took longer than `timeout`.
@@ -76,7 +76,7 @@ fn millis(timeout: Duration) -> u32 {
     u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// Our answer as the runtime's.
+/// The service's response as the runtime's.
 pub(super) fn answer(response: Response) -> worker::Result<web_sys::Response> {
     let mut headers = String::with_capacity(1 << 10);
     for (name, value) in response.headers.iter() {

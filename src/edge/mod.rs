@@ -44,7 +44,7 @@ fn state(env: &Env) -> &'static State {
     })
 }
 
-/// Whether a panic's message is logged: it may hold data, and those of a sandbox are nobody's. Its place never does.
+/// Whether a panic's message is logged: it may hold data, which is harmless only in a sandbox. Its place holds none.
 static MESSAGES: AtomicBool = AtomicBool::new(false);
 
 #[event(start)]

@@ -22,7 +22,7 @@ use crate::{
     store::object::{Command, ObjectName, Reply},
 };
 
-/// The limiter is on the way of every request; one that takes longer than this is as good as absent.
+/// The limiter is in the path of every request; one that takes longer than this counts as absent.
 const LIMITER_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A grant is made near its person and may be asked from another continent.
@@ -76,7 +76,7 @@ impl Workers<'_> {
         result.map(|(answer, _)| answer)
     }
 
-    /// What the Durable Object of this name, of the class bound to `binding`, answers.
+    /// The response of the Durable Object of this name, of the class bound to `binding`.
     async fn ask(
         &self,
         binding: &str,

@@ -1,6 +1,6 @@
 //! The limiter's arithmetic: a generic cell rate algorithm, pure and in integers.
 //!
-//! One number per key, the theoretical arrival time (TAT): the moment at which the key would have used up nothing.
+//! One number per key, the theoretical arrival time (TAT): the moment at which the key's bucket is full again.
 //! A permit costs the emission interval `T = seconds / permits`; a key may run ahead of the clock by at most
 //! `burst * T`. It is the virtual scheduling algorithm of ITU-T I.371 annex A, in microseconds.
 
@@ -11,7 +11,7 @@ use crate::{
     port::{Admission, Policy},
 };
 
-/// What is stored per key.
+/// The stored state of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bucket {
     /// Theoretical arrival time in microseconds since the epoch.
@@ -73,7 +73,7 @@ mod tests {
     /// A token bucket in microseconds of credit, written down independently of the algorithm under test.
     struct Tokens {
         credit: i64,
-        /// A key is full when it is first seen, whatever the clock says then.
+        /// A key is full when it is first seen, at any clock time.
         seen_millis: Option<u64>,
     }
 
@@ -99,7 +99,7 @@ mod tests {
     }
 
     proptest! {
-        /// Also where the clock is stepped back: then credit shrinks by the step, down to nothing.
+        /// Also if the clock is stepped back: then credit shrinks by the step, down to nothing.
         #[test]
         fn equals_a_token_bucket(
             policy in policies(),
@@ -172,7 +172,7 @@ mod tests {
             }
         }
 
-        /// Neither a stepped clock nor a limit that was lowered shuts a key out for longer than its bucket takes to fill.
+        /// A stepped clock or a lowered limit shuts a key out no longer than its bucket takes to fill.
         #[test]
         fn a_time_too_far_ahead_is_clamped(before in policies(), after in policies(), back in 0..10_000_000_u64) {
             let mut bucket = Bucket::FULL;

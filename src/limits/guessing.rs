@@ -1,4 +1,4 @@
-//! What trying credentials costs whoever tries: key pairs that are new to this isolate, and credentials that open nothing.
+//! Limits on trying credentials: key pairs that are new to this isolate, and invalid credentials.
 
 use super::{
     Memory,
@@ -13,19 +13,19 @@ use crate::{
     tidbcloud::ApiKey,
 };
 
-/// An isolate tells the limiter of ten at once: one call for ten requests that cost their sender more. What it counted and did
-/// not tell, nine at most, is lost with it.
+/// An isolate reports to the limiter in tens: one call for ten requests that cost their sender more. An isolate that ends
+/// loses its unreported count, nine at most.
 const TOLD_AT_ONCE: u32 = 10;
 /// 10,000 addresses of some 100 bytes are 1 MB of an isolate's 128.
 const ADDRESSES_MAX: usize = 10_000;
-/// How long credentials are refused from an address for which there is no room.
+/// How long credentials from an address are refused if the map has no room for it.
 const NO_ROOM_MILLIS: u64 = 60_000;
 
 /// Whether a key pair of headers may be tried.
 pub enum Entry {
-    /// It may, as far as anybody knows now.
+    /// It may, as far as is known now.
     Open,
-    /// Nobody can say: it is not tried, and everything that needs no key goes on.
+    /// There is no verdict: it is not tried, and everything that needs no key goes on.
     Unknown,
     /// It may not; for how many milliseconds.
     Refused(u64),
@@ -33,7 +33,7 @@ pub enum Entry {
 
 /// Asks about a key pair of headers, at the door.
 ///
-/// A pair that TiDB Cloud took lately passes whatever else was tried from its address; one that is new may not be tried while
+/// A pair that TiDB Cloud accepted lately passes even if others were refused from its address; a new one is not tried while
 /// the limiter gives no verdict.
 pub async fn enter(
     port: Port<'_>,
@@ -76,15 +76,15 @@ pub async fn enter(
     }
 }
 
-/// What this isolate counted of credentials that opened nothing, by address in the clear: it stays in memory.
+/// This isolate's count of invalid credentials, by address in the clear: it stays in memory.
 pub struct WrongCredentials(ExpiringMap<str, Counted>);
 
 #[derive(Clone, Copy)]
 struct Counted {
     bucket: Bucket,
-    /// How many the limiter was not told of.
+    /// How many were not reported to the limiter.
     untold: u32,
-    /// Until when the limiter wants to hear of no more.
+    /// Until when the limiter needs no reports.
     held_until: UnixMillis,
 }
 
@@ -95,10 +95,10 @@ impl Default for WrongCredentials {
 }
 
 impl WrongCredentials {
-    /// Counts one. Where there were too many: for how many milliseconds the next ones are told so.
+    /// Counts one. After too many, returns for how many milliseconds further ones are refused.
     ///
-    /// Only what opens nothing is counted, after it was compared, so a right credential passes whatever strangers send from
-    /// its address. The limit is not what keeps a guess from being right; that an access key has 32 characters or more is.
+    /// Only invalid credentials are counted, after they were compared, so a valid one passes even if strangers share its
+    /// address. The limit is not the protection against a right guess; the 32 or more characters of an access key are.
     pub async fn count(
         &self,
         port: Port<'_>,
@@ -158,12 +158,12 @@ impl Counted {
     }
 }
 
-/// What came of counting in this isolate.
+/// The result of counting in this isolate.
 enum Here {
     /// There were too many; for how many milliseconds.
     Held(u64),
-    /// It was counted, and the limiter hears of it later.
+    /// It was counted, and is reported to the limiter later.
     Counted,
-    /// It was counted, and the limiter is to be told of all since the last time.
+    /// It was counted, and all since the last report are to be reported now.
     Tell,
 }

@@ -1,4 +1,4 @@
-//! What is limited, for whom, and how far: one table of all limits. Keys hold no address and no credential in the clear.
+//! All limits in one table: what is limited, for whom, and how far. Keys hold no address or credential in the clear.
 
 use crate::{
     base::{address::ClientAddress, hash::hex},
@@ -15,7 +15,7 @@ use crate::{
 /// Pairs of keys in headers that are new to an isolate: an office behind one address starts fewer clients than that in a
 /// minute.
 const NEW_PAIRS: Policy = Policy::per_minute(30, 30);
-/// Access keys, tokens and whatever else was offered and opens nothing.
+/// Invalid access keys, tokens and other credentials.
 const WRONG_CREDENTIALS: Policy = Policy::per_minute(30, 30);
 /// Pages on which credentials are tried: a person types some 30 s on each.
 const TRIES: Policy = Policy::per_minute(10, 10);
@@ -31,7 +31,7 @@ const DOCUMENTS_OF_NETWORK: Policy = Policy::per_minute(60, 60);
 const DOCUMENTS_OF_HOST: Policy = Policy::per_minute(120, 120);
 const DOCUMENTS_OF_ALL: Policy = Policy::per_minute(600, 600);
 
-/// How many times as much an address may that many strangers share.
+/// Factor of the limits for an address that many strangers share.
 const SHARED_FACTOR: u32 = 10;
 
 /// What is limited, and whose permits are taken.
@@ -43,7 +43,7 @@ pub enum Limited<'a> {
     Credential(&'a CredentialHash),
     /// A pair of keys in headers that this isolate has not seen, for its address.
     NewPair(&'a Visitor),
-    /// A credential that opened nothing, for its address.
+    /// An invalid credential, for its address.
     WrongCredential(&'a Visitor),
     /// A request for a page or a token, for its address: as many as calls of the protocol.
     Authorization(&'a Visitor),
@@ -97,14 +97,14 @@ impl Limited<'_> {
 /// Whose limit, and how large.
 #[derive(Debug)]
 pub struct Limit {
-    /// What is limited, as the headers call it.
+    /// The limit's name in the headers.
     pub name: &'static str,
     pub(super) key: LimitKey,
     pub(super) policy: Policy,
 }
 
 impl Limit {
-    /// Permits that can be taken at once: whoever needs more would wait for ever.
+    /// Permits that can be taken at once: a request for more would wait for ever.
     pub fn burst(&self) -> u32 {
         self.policy.burst
     }
@@ -121,7 +121,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// Whoever asks, by a keyed hash of the address: 128 bits, so two of 2^32 addresses share one with a chance of 2^-65.
+    /// The client, by a keyed hash of the address: 128 bits, so two of 2^32 addresses share one with a chance of 2^-65.
     pub fn of(address: ClientAddress, config: &Config, keyring: &Keyring) -> Self {
         let hash = |label, text: String| hex(&keyring.mac(label, &[text.as_bytes()])).chars().take(32).collect();
         Self {
@@ -131,7 +131,7 @@ impl Visitor {
         }
     }
 
-    /// Somebody whose address is not known: only for what no limit counts.
+    /// A client without a known address: only for requests that no limit counts.
     pub fn unknown() -> Self {
         Self { hash: String::new(), network: String::new(), shared: false }
     }
@@ -161,21 +161,21 @@ fn is_shared(address: ClientAddress, config: &Config) -> bool {
     config.shared_egress.iter().any(|range| range.contains(address))
 }
 
-/// How many credentials of an address may open nothing.
+/// How many invalid credentials an address may send.
 pub(super) fn wrong_credentials(address: ClientAddress, config: &Config) -> Policy {
     if is_shared(address, config) { WRONG_CREDENTIALS.times(SHARED_FACTOR) } else { WRONG_CREDENTIALS }
 }
 
-/// What a credential's limit goes by: none of the credential can be read from it.
+/// The limiter's key for a credential: the credential cannot be read from it.
 pub struct CredentialHash(String);
 
 impl CredentialHash {
-    /// A grant, wherever its tokens are sent from.
+    /// A grant, from any address.
     pub fn of_grant(grant: &str, keyring: &Keyring) -> Self {
         Self::of(&[b"grant", grant.as_bytes()], keyring)
     }
 
-    /// Both keys of a pair together: whoever knows one alone uses up nobody's permits.
+    /// Both keys of a pair together: somebody who knows only one cannot use up the owner's permits.
     pub fn of_keys(key: &ApiKey, keyring: &Keyring) -> Self {
         Self::of(&[b"keys", key.public().as_bytes(), key.private().expose().as_bytes()], keyring)
     }

@@ -1,5 +1,5 @@
-//! Taking permits: what an isolate takes ahead and remembers, and what holds when the Durable Object of a limit does not
-//! answer. Limits of use fall back to the isolate's own count; limits that protect secrets let nobody through.
+//! Taking permits: how an isolate takes them ahead, and the fallback when the Durable Object of a limit does not answer.
+//! Limits of use fall back to the isolate's own count; limits that protect secrets let nobody through.
 
 use super::{bucket::Bucket, keys::Limit, wait_seconds};
 use crate::{
@@ -13,10 +13,10 @@ const KEYS_MAX: usize = 10_000;
 /// An isolate that is on its own grants a quarter of the burst: it cannot know what others granted.
 const DEGRADED_BURST_DIVISOR: u32 = 4;
 
-/// What a key is told that floods its Durable Object.
+/// The wait for a key that floods its Durable Object.
 const OVERLOADED_RETRY_MILLIS: u64 = 10_000;
 
-/// What a key is told for which an isolate on its own has no room.
+/// The wait for a key for which the isolate's own map has no room.
 const NO_ROOM_MILLIS: u64 = 60_000;
 
 /// Permits that are taken ahead from a key that keeps asking: four of five requests then wait for no Durable Object.
@@ -28,7 +28,7 @@ const LEASE_MILLIS_PER_PERMIT: u64 = 2_000;
 /// At most a fifth of the burst is taken ahead, so that a small limit is not used up by one isolate.
 const LEASE_DIVISOR: u32 = 5;
 
-/// What an isolate knows of permits by itself.
+/// An isolate's own knowledge of permits.
 pub struct Permits {
     /// Keys that were refused, so that a flood does not reach the Durable Object.
     refused: ExpiringMap<LimitKey, ()>,
@@ -43,7 +43,7 @@ pub struct Permits {
 struct Lease {
     left: u32,
     until: UnixMillis,
-    /// What the Durable Object said when it gave them.
+    /// The Durable Object's verdict that came with them.
     admission: Admission,
 }
 
@@ -57,12 +57,12 @@ impl Default for Permits {
     }
 }
 
-/// What came of taking permits.
+/// The result of taking permits.
 #[derive(Clone, Copy, Debug)]
 pub struct Taken {
     /// What is limited, as the headers call it.
     pub name: &'static str,
-    /// What was said, by the Durable Object or by what this isolate knows.
+    /// The verdict, of the Durable Object or of this isolate.
     pub admission: Admission,
     /// How large the limit is.
     pub policy: Policy,
@@ -124,10 +124,10 @@ impl Limit {
         self.take_leased(permits, now).unwrap_or(taken)
     }
 
-    /// Takes one permit of a limit that protects secrets: without a verdict there is none.
+    /// Takes one permit of a limit that protects secrets: without a verdict it is refused.
     ///
     /// # Errors
-    /// There is none now, or nobody can say.
+    /// No permit is left, or there is no verdict.
     pub async fn take_strictly(&self, limiter: &dyn Limiter) -> Result<(), Guarded> {
         match limiter.admit(&self.key, self.policy, 1).await {
             Ok(admission) if admission.allowed => Ok(()),
@@ -168,7 +168,7 @@ impl Limit {
         }
     }
 
-    /// What this isolate remembers of a refusal, without asking anybody.
+    /// A refusal that this isolate remembers, without a request.
     fn refused_here(&self, permits: &Permits, now: UnixMillis) -> Option<Taken> {
         let until = permits.refused.until(&self.key, now)?;
         Some(self.taken(refusal(until.0 - now.0), false))
@@ -179,7 +179,7 @@ impl Limit {
     }
 }
 
-/// No permit for so many milliseconds.
+/// No permit for this many milliseconds.
 fn refusal(retry_after_millis: u64) -> Admission {
     Admission { allowed: false, remaining: 0, reset_millis: retry_after_millis, retry_after_millis }
 }

@@ -1,5 +1,5 @@
-//! Limits: what is limited, for whom and how far; the arithmetic of permits; and what trying credentials costs. Nothing here
-//! makes an answer: that is the business of whoever asks.
+//! Limits: what is limited, for whom and how far; the arithmetic of permits; and the cost of trying credentials. Callers
+//! turn the verdicts into responses.
 
 pub mod bucket;
 pub mod guessing;
@@ -14,11 +14,11 @@ pub struct Memory {
     pub permits: lease::Permits,
     /// Key pairs.
     pub pairs: witness::Pairs,
-    /// Credentials that opened nothing.
+    /// Invalid credentials.
     pub wrong_credentials: guessing::WrongCredentials,
 }
 
-/// Milliseconds to wait as the whole seconds that an answer names: one at least.
+/// Milliseconds to wait, as the whole seconds of a response: one at least.
 pub fn wait_seconds(millis: u64) -> u64 {
     millis.div_ceil(1_000).max(1)
 }

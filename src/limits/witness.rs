@@ -1,14 +1,14 @@
 //! Who may try an API key at TiDB Cloud: the witness of all keys that callers choose, on `/mcp` as on the pages.
 //!
-//! What counts is what TiDB Cloud's API said of a key, exchange by exchange; the account is kept by the key's own object
-//! ([`crate::store::key`]). A pair that this isolate knows to be taken asks nobody. Any other asks its object, once in ten
-//! minutes for each isolate: one call that only reads where the object knows the pair. Where it does not, there is one at
-//! the door, one that counts the try, and, unless TiDB Cloud refused it, one that says what came of it. The object writes for
-//! the last two, and once in 23 hours for a pair that is used.
+//! TiDB Cloud's verdict on a key counts, exchange by exchange; the key's own object ([`crate::store::key`]) keeps the
+//! record. A pair that this isolate knows to be accepted needs no call. Any other asks its object, once in ten minutes for
+//! each isolate: one call that only reads if the object knows the pair. If it does not, there is one call at the door, one
+//! that counts the try, and, unless TiDB Cloud refused it, one that reports the verdict. The object writes for the last two,
+//! and once in 23 hours for a pair in use.
 //!
-//! Keys inside grants are neither held up nor counted: TiDB Cloud took them when they were granted, their holder cannot
-//! choose them, and whoever holds a grant of a deleted key must not keep others from trying that public key. That TiDB Cloud
-//! takes them still is noted, so that their owner is let through elsewhere. The owner's key, a setting, has no witness.
+//! Keys inside grants are neither held up nor counted: TiDB Cloud accepted them when they were granted, their holder cannot
+//! choose them, and the holder of a grant with a deleted key must not keep others from trying that public key. TiDB Cloud's
+//! acceptance of them is noted, so that their owner passes elsewhere. The owner's key, a setting, has no witness.
 
 use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, time::Duration};
 
@@ -56,11 +56,11 @@ pub struct Pairs {
     seen: ExpiringMap<Pair, ()>,
     /// Objects of keys that may be tried, and by whom: [`opening`].
     open: ExpiringMap<str, ()>,
-    /// Whether the object of the pair is to be told once more.
+    /// Whether the pair is to be reported to its object again.
     taken: ExpiringMap<Pair, Renew>,
 }
 
-/// Whether a pair's object is to be told once more that TiDB Cloud takes it.
+/// Whether TiDB Cloud's acceptance of a pair is to be reported to its object again.
 type Renew = bool;
 
 impl Default for Pairs {
@@ -74,7 +74,7 @@ impl Default for Pairs {
 }
 
 impl Pairs {
-    /// Whether this pair was here within ten minutes.
+    /// Whether this isolate saw the pair within ten minutes.
     pub fn has_seen(&self, pair: &Pair, now: UnixMillis) -> bool {
         self.seen.until(pair, now).is_some()
     }
@@ -105,7 +105,7 @@ impl Pairs {
         self.taken.insert(pair, renew, now.after(KNOWN), now);
     }
 
-    /// Whether there was something to forget.
+    /// Forgets an accepted pair. Returns whether it was known.
     fn forget_taken(&self, pair: &Pair) -> bool {
         self.taken.remove(pair).is_some()
     }
@@ -113,9 +113,9 @@ impl Pairs {
 
 /// Whether a key may be tried.
 pub enum Standing {
-    /// It may: TiDB Cloud took it lately, or did not refuse its public half too often.
+    /// It may: TiDB Cloud accepted it lately, or did not refuse its public half too often.
     MayTry,
-    /// Its public half was refused too often; for how many milliseconds that holds.
+    /// Its public half was refused too often; milliseconds until it may be tried again.
     Held(u64),
 }
 
@@ -134,19 +134,19 @@ pub struct Witness<'a> {
     store: &'a dyn Store,
     keyring: &'a Keyring,
     pairs: &'a Pairs,
-    /// Who chose the keys; `None` where they were granted.
+    /// Who chose the keys; `None` if they were granted.
     source: Option<Source<'a>>,
-    /// Pairs that were held up in this request, for so many seconds: what is left of it asks no more.
+    /// Pairs that were held up in this request, with the seconds to wait: the rest of the request does not ask again.
     held: RefCell<BTreeMap<Pair, u64>>,
 }
 
 impl<'a> Witness<'a> {
-    /// Of keys that somebody chose.
+    /// The witness of keys that a caller chose.
     pub fn of_chosen(port: Port<'a>, keyring: &'a Keyring, pairs: &'a Pairs, source: Source<'a>) -> Self {
         Self { io: port.io, store: port.store, keyring, pairs, source: Some(source), held: RefCell::default() }
     }
 
-    /// Of keys inside a grant.
+    /// The witness of keys inside a grant.
     pub fn of_granted(port: Port<'a>, keyring: &'a Keyring, pairs: &'a Pairs) -> Self {
         Self { io: port.io, store: port.store, keyring, pairs, source: None, held: RefCell::default() }
     }
@@ -156,12 +156,12 @@ impl<'a> Witness<'a> {
         Pair(base64url(&self.keyring.mac("pair of a key v1", &halves(key))))
     }
 
-    /// Whether this isolate knows that TiDB Cloud takes a pair.
+    /// Whether this isolate knows that TiDB Cloud accepts a pair.
     pub fn is_taken(&self, pair: &Pair) -> bool {
         self.pairs.taken(pair, self.io.now()).is_some()
     }
 
-    /// Whether anybody here knows that TiDB Cloud takes a key.
+    /// Whether this isolate or the key's object knows that TiDB Cloud accepts it.
     pub async fn knows(&self, key: &ApiKey) -> bool {
         let pair = self.pair(key);
         self.is_taken(&pair) || self.look(key).await.is_ok() && self.is_taken(&pair)
@@ -246,7 +246,7 @@ impl<'a> Witness<'a> {
         match (verdict, counted) {
             (KeyVerdict::NotAsked, None) => {}
             (KeyVerdict::NotAsked, Some(counted)) => {
-                // Where this fails, the try stays counted for a minute.
+                // If this fails, the try stays counted for a minute.
                 let _ = self.ask(&self.name(key), Command::TakeBack(counted)).await;
             }
             (KeyVerdict::KeyTaken | KeyVerdict::KeyAnswered, tried) => {
@@ -258,7 +258,7 @@ impl<'a> Witness<'a> {
                 let said = Said { pair: pair.0.clone(), tried };
                 let said = if proven { Command::Taken(said) } else { Command::Answered(said) };
                 let reply = self.ask(&self.name(key), said).await;
-                // Where nobody noted it, this isolate at least knows it, and tells it again when it has forgotten.
+                // If the object did not note it, this isolate at least knows it, and reports it again once it has forgotten.
                 if proven || matches!(reply, Ok(Reply::Known(_))) {
                     self.pairs.remember_taken(&pair, now, false);
                 }

@@ -1,26 +1,26 @@
-//! The codes of protocol errors, one a row: what is sent, when, and what to do about it. The reference is generated from the
-//! rows, those of the protocol here and those of whoever serves it.
+//! The codes of protocol errors, one per row: numbers, cause and remedy. The reference is generated from these rows and from
+//! those of the service.
 
 use super::revision::Revision;
 
-/// A stable code of an answer that says that nothing was called.
+/// A stable code of a response to a request that called nothing.
 #[derive(Debug)]
 pub struct TransportCode {
-    /// What programs read, `data.code`.
+    /// For programs: `data.code`.
     pub name: &'static str,
     /// HTTP status and JSON-RPC code.
     pub numbers: Numbers,
-    /// What they were before 2026-07-28.
+    /// The same before 2026-07-28.
     pub numbers_before: Numbers,
-    /// When it is sent, in sentences: for the reference, so the Worker does without.
+    /// The cause, in sentences: for the reference only, so the Worker does not contain it.
     #[cfg(not(target_arch = "wasm32"))]
     pub when: &'static str,
-    /// What to do about it, in a sentence.
+    /// The remedy, in a sentence.
     #[cfg(not(target_arch = "wasm32"))]
     pub what_to_do: &'static str,
 }
 
-/// What a code is on the wire.
+/// A code on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Numbers {
     /// HTTP status.
@@ -43,7 +43,7 @@ pub const fn of_http(status: u16) -> Numbers {
 }
 
 impl TransportCode {
-    /// What it is in this revision.
+    /// Its numbers in this revision.
     pub fn numbers_in(&self, revision: Revision) -> Numbers {
         if revision.is_modern() { self.numbers } else { self.numbers_before }
     }
@@ -97,13 +97,13 @@ transport_codes! {
     // Before 2026-07-28, 404 meant that the session is gone, and clients started over.
     METHOD_NOT_FOUND = of_protocol(404, -32_601), before of_protocol(200, -32_601),
         "This revision has no such method here.",
-        "Tools are all there is: `tools/list` and `tools/call`; the lists of resources and prompts are empty.";
+        "Only tools are served: `tools/list` and `tools/call`; the lists of resources and prompts are empty.";
     HEADER_MISMATCH = of_protocol(400, -32_020),
         "`MCP-Protocol-Version`, `Mcp-Method` or `Mcp-Name` is missing or differs from the body.",
         "Send what the body says.";
     UNSUPPORTED_PROTOCOL_VERSION = of_protocol(400, -32_022),
         "`MCP-Protocol-Version` or `_meta` names a version that is not served there. `data.supported` lists the versions that need no handshake, which is 2026-07-28 alone.",
-        "Use it; or negotiate an older one by `initialize`, which answers with 2025-11-25 where it does not know the version asked for, and name that one in the header.";
+        "Use it; or negotiate an older one by `initialize`, which answers with 2025-11-25 if it does not know the version asked for, and name that one in the header.";
     UNSUPPORTED_MEDIA_TYPE = of_http(415),
         "`Content-Type` is not `application/json`.",
         "Send that type.";

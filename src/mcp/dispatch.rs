@@ -1,4 +1,4 @@
-//! Answers, as each revision writes them.
+//! Responses, as each revision writes them.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ use crate::base::http::Response;
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/caching>
 const CACHE_MILLIS: u32 = 300_000;
 
-/// An answer, and what of it belongs in the log.
+/// A response, and its fields for the log.
 #[derive(Clone)]
 pub struct Reply {
     /// What to send.
@@ -34,9 +34,9 @@ pub struct Reply {
 pub(super) struct Success {
     /// A JSON object, serialized.
     pub(super) object: String,
-    /// For whom modern clients may keep it (schema `CacheableResult`).
+    /// Its cache scope for modern clients (schema `CacheableResult`).
     cache: Option<CacheScope>,
-    /// The code, where it says that a tool call failed.
+    /// The code, if a tool call failed.
     pub(super) tool_error: Option<ErrorCode>,
 }
 
@@ -176,7 +176,7 @@ fn closed_subscription(server: &Server<'_>, id: &Id) -> String {
     format!("event: message\ndata: {acknowledged}\n\nevent: message\ndata: {closed}\n\n")
 }
 
-/// Answers to an authenticated POST are for its sender only, whatever the cache hints in the body say to clients.
+/// Responses to an authenticated POST are for its sender only; the cache hints in the body are for clients.
 fn no_store(response: Response) -> Response {
     response.with("cache-control", "no-store")
 }

@@ -1,7 +1,7 @@
-//! The text form of a result: data between two lines that nobody can forge.
+//! The text form of a result: data between two lines that cannot be forged.
 //!
-//! Rows and names may hold text that reads like an instruction. A line with a word that cannot be guessed stands before and
-//! after, in a block of its own, so that no text can end the data.
+//! Rows and names may contain text that reads like an instruction. A line with an unguessable word comes before and after
+//! the data, each in its own block, so that no text can end the data.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! What streamable HTTP adds to JSON-RPC: which bodies are taken, which revision serves a request, and that headers
-//! say what the body says.
+//! What streamable HTTP adds to JSON-RPC: accepted bodies, the revision of a request, and headers that must match the
+//! body.
 //!
 //! <https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http>
 
@@ -24,7 +24,7 @@ const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 /// Severities of RFC 5424 section 6.2.1, as the schema's `LoggingLevel` spells them.
 const LOG_LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
-/// Checks what can be checked before the body is read: that it is JSON and not compressed. `None`: go on.
+/// Checks the headers before the body is read: it must be JSON and not compressed. `None`: go on.
 ///
 /// A page of another site can post `text/plain` without a preflight (Fetch standard, CORS-safelisted request-header),
 /// so the type is compared whole and never guessed from the body.
@@ -42,15 +42,15 @@ pub fn precheck(headers: &Headers) -> Option<Rejection> {
 
 /// Whether a media type is JSON, with parameters or without (RFC 9110 section 8.3.1).
 fn is_json(media_type: &str) -> bool {
-    // A comma means two header fields, joined; which one holds is anybody's guess.
+    // A comma means two joined header fields; which one applies is unknown.
     !media_type.contains(',')
         && media_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// The revision that a body without per-request metadata is served by, from its header alone.
 ///
-/// A request without the header is of 2025-03-26, which had none. `Err` holds what the header said where no legacy
-/// revision has that name.
+/// A request without the header is of 2025-03-26, which had none. `Err` holds the header's value if it names no legacy
+/// revision.
 pub(super) fn legacy_revision(headers: &Headers) -> Result<Revision, String> {
     match headers.filled("mcp-protocol-version") {
         None => Ok(Revision::V20250326),
@@ -63,7 +63,7 @@ pub(super) fn claims_modern(request: &Request) -> bool {
     meta(request).is_some_and(|meta| meta.contains_key(PROTOCOL_VERSION))
 }
 
-/// The name by which a modern request's client calls itself.
+/// The client name in a modern request.
 pub(super) fn client_name(request: &Request) -> Option<&str> {
     meta(request)?.get(CLIENT_INFO)?.get("name")?.as_str()
 }
@@ -72,10 +72,10 @@ fn meta(request: &Request) -> Option<&Map<String, Value>> {
     request.params.get("_meta")?.as_object()
 }
 
-/// Decides which revision serves a request, and holds a modern one against its headers.
+/// Decides which revision serves a request, and compares a modern request with its headers.
 ///
-/// The body decides the era: `_meta` with a version selects the modern one, `initialize` without it the legacy one,
-/// whatever the header says (versioning, "Backward Compatibility with Initialization-Based Versions").
+/// The body decides the era, not the header: `_meta` with a version selects the modern one, `initialize` without it the
+/// legacy one (versioning, "Backward Compatibility with Initialization-Based Versions").
 pub(super) fn revision(headers: &Headers, request: &Request) -> Result<Revision, RpcError> {
     if !claims_modern(request) {
         if request.method == "initialize" {
@@ -97,7 +97,7 @@ fn unserved(version: &str) -> RpcError {
     RpcError::unsupported_version(Revision::MODERN, version)
 }
 
-/// Checks `_meta`; gives the version it names.
+/// Checks `_meta` and returns its version.
 fn envelope(request: &Request) -> Result<&str, RpcError> {
     let lacks = |missing: Vec<&str>| {
         let message = format!("`params._meta` lacks {}.", missing.join(" and "));
@@ -130,7 +130,7 @@ fn envelope(request: &Request) -> Result<&str, RpcError> {
     Ok(claimed)
 }
 
-/// Checks that the headers which gateways route by say what the body says (section "Server Validation").
+/// Checks that the headers which gateways route by match the body (section "Server Validation").
 fn agreement(headers: &Headers, request: &Request, claimed: &str) -> Result<(), RpcError> {
     equal(headers, "MCP-Protocol-Version", claimed)?;
     equal(headers, "Mcp-Method", &request.method)?;

@@ -13,7 +13,7 @@ use crate::base::strict::Strict;
 /// Messages in one batch: each is charged to the caller's limits, so ten are a tenth of the default minute.
 pub(super) const BATCH_MAX: usize = 10;
 
-/// What a body holds.
+/// The content of a body.
 #[derive(Debug, PartialEq)]
 pub(super) enum Document {
     /// One value that is not an array.
@@ -64,7 +64,7 @@ impl<'de> Visitor<'de> for Batch {
                 None => return Ok(messages),
             }
         }
-        // What lies beyond is never built: a body of half a million empty arrays costs ten of them.
+        // Further values are never built: a body of half a million empty arrays costs ten of them.
         match elements.next_element::<IgnoredAny>()? {
             Some(_) => Err(A::Error::custom("a batch has more than 10 messages")),
             None => Ok(messages),
@@ -98,7 +98,7 @@ mod tests {
             prop_assert_eq!(read(body.as_bytes()), Ok(expected));
         }
 
-        /// Bytes that look a little like JSON, held against the library's own reader.
+        /// Bytes that resemble JSON, compared with the library's own reader.
         #[test]
         fn takes_nothing_that_is_not_json(body in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..64),

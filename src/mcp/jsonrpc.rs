@@ -62,21 +62,21 @@ pub(super) struct Request {
     pub(super) params: Map<String, Value>,
 }
 
-/// What a client may post.
+/// A message that a client may post.
 #[derive(Debug, PartialEq)]
 pub(super) enum Message {
-    /// Wants an answer.
+    /// Expects a response.
     Request(Request),
-    /// Wants none.
+    /// Expects none.
     Notification {
         /// At most 128 bytes.
         method: String,
     },
-    /// Answers a request of ours; we never send one.
+    /// A response; this server never sends requests.
     Response,
 }
 
-/// Why a message has no readable envelope, with its id where that could be read.
+/// Why a message has no readable envelope, with its id if that could be read.
 #[derive(Debug, PartialEq)]
 pub(super) struct Malformed {
     pub(super) id: Option<Id>,
@@ -129,8 +129,8 @@ impl Message {
     }
 }
 
-/// Parameters without those that are null: clients write null for what they leave out, and no parameter of any method has
-/// null as a value. What the arguments of a tool hold is for the tool to say.
+/// Parameters without those that are null: clients write null for an absent parameter, and no parameter of any method has
+/// null as a value. The arguments of a tool stay as they are.
 fn given(mut params: Map<String, Value>) -> Map<String, Value> {
     drop_nulls(&mut params);
     for name in ["_meta", "notifications"] {
@@ -153,9 +153,9 @@ fn drop_nulls(members: &mut Map<String, Value>) {
 pub struct RpcError {
     /// JSON-RPC code.
     pub code: i64,
-    /// What is wrong, in one sentence.
+    /// The problem, in one sentence.
     pub message: String,
-    /// What programs read, without `requestId`.
+    /// For programs, without `requestId`.
     pub(super) data: Map<String, Value>,
 }
 
@@ -187,7 +187,7 @@ impl RpcError {
         let code = RESOURCE_NOT_FOUND.numbers_in(revision).rpc;
         let error = Self::new(&RESOURCE_NOT_FOUND, "There is no such resource: this server has none.");
         let error = Self { code, ..error };
-        // A part of an address would be another one.
+        // A shortened URI would be another one.
         if uri.len() <= ID_BYTES_MAX { error.with("uri", uri) } else { error }
     }
 
@@ -201,7 +201,7 @@ impl RpcError {
         Self::new(&INVALID_PARAMS, message)
     }
 
-    /// What a request of 2026-07-28 says of itself lacks something, or has another form.
+    /// The metadata of a 2026-07-28 request is incomplete or malformed.
     pub(super) fn incomplete_meta(message: impl Into<String>) -> Self {
         Self::new(&INVALID_META, message)
     }

@@ -15,14 +15,14 @@ pub(super) fn server_info(server: &Server<'_>) -> Value {
     json!({"name": server.name, "title": server.title, "version": server.version})
 }
 
-/// Tools; and resources and prompts, though there are none: some clients ask for their lists whatever is advertised, and
-/// report a server that has no such method as broken. What is not named here is answered with "method not found"; no list
-/// ever changes during a connection, so nothing is promised about changes.
+/// Tools; and resources and prompts, though the server has none: some clients ask for their lists even if they are not
+/// advertised, and report a server without these methods as broken. Other methods are answered with "method not found"; no
+/// list changes during a connection, so no change notifications are promised.
 fn capabilities() -> Value {
     json!({"tools": {}, "resources": {}, "prompts": {}})
 }
 
-/// `resources/read`: whatever is asked for is not there.
+/// `resources/read`: no resource exists.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/resources#error-handling>
 pub(super) fn no_resource(params: &Map<String, Value>, revision: Revision) -> RpcError {
     match params.get("uri").and_then(Value::as_str) {
@@ -31,7 +31,7 @@ pub(super) fn no_resource(params: &Map<String, Value>, revision: Revision) -> Rp
     }
 }
 
-/// `prompts/get`: whatever is asked for is not there.
+/// `prompts/get`: no prompt exists.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/prompts#error-handling>
 pub(super) fn no_prompt(params: &Map<String, Value>) -> RpcError {
     match params.get("name").and_then(Value::as_str) {
@@ -41,7 +41,7 @@ pub(super) fn no_prompt(params: &Map<String, Value>) -> RpcError {
 }
 
 /// <https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#version-negotiation>: the version asked
-/// for where it is supported, another one otherwise, never an error. Nothing is remembered.
+/// for if it is supported, another one otherwise, never an error. Nothing is remembered.
 pub(super) fn initialize(
     server: &Server<'_>,
     revision: Revision,
@@ -59,7 +59,7 @@ pub(super) fn initialize(
 }
 
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/discover>. Only modern versions are listed: a
-/// client that picked an older one from here would send it in `_meta`, where nobody serves it.
+/// client that picked an older one from here would send it in `_meta`, where it is not served.
 pub(super) fn discover(server: &Server<'_>) -> Success {
     Success::cacheable(
         json!({

@@ -1,11 +1,11 @@
 //! The Model Context Protocol, both eras, over streamable HTTP, without sessions. Nothing here names a cluster.
 //!
 //! A POST passes through here in three steps, so that its sender can be charged for it in between:
-//! [`precheck`] looks at the headers, [`parse`] at the body, [`dispatch`] answers. What can be refused with a status
-//! of its own is refused by the first two; from then on a modern answer is 200 or, for an unknown method, 404.
+//! [`precheck`] looks at the headers, [`parse`] at the body, [`dispatch`] answers. The first two refuse everything that has
+//! its own status; from then on a modern answer is 200 or, for an unknown method, 404.
 //!
-//! There is one model of what a result is, and two ways to write it down: the modern era wraps it in `resultType`,
-//! `_meta` and cache hints, the legacy era must never see those.
+//! A result has one model and two forms: the modern era wraps it in `resultType`, `_meta` and cache hints, which the legacy
+//! era must never see.
 
 pub mod code;
 mod dispatch;
@@ -29,7 +29,7 @@ pub use self::{
     parsing::{Parsed, Summary, parse},
     rejection::Rejection,
 };
-/// Who answers, and under which request id.
+/// The server's identity, and the request id.
 #[derive(Clone, Copy, Debug)]
 pub struct Server<'a> {
     /// Name for programs.
@@ -38,7 +38,7 @@ pub struct Server<'a> {
     pub title: &'static str,
     /// Version of the server.
     pub version: &'static str,
-    /// What a model should know before it calls the first tool.
+    /// Instructions for the model, read before the first tool call.
     pub instructions: &'static str,
     /// Names this request in the log and in every error.
     pub request_id: &'a str,

@@ -1,4 +1,4 @@
-//! What comes of a tool call: a result, or an error written for the model.
+//! The outcome of a tool call: a result, or an error written for the model.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -12,12 +12,12 @@ pub enum Outcome {
     Failed(Box<ToolError>),
 }
 
-/// The stable code of a failed tool call, as on the wire: `NOT_FOUND`. Which there are is the toolbox's to say.
+/// The stable code of a failed tool call, as on the wire: `NOT_FOUND`. The toolbox defines them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ErrorCode(pub &'static str);
 
-/// What an upstream said, for whoever has to ask its support.
+/// An upstream's error, for a question to its support.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UpstreamAnswer {
     /// HTTP status.
@@ -43,18 +43,18 @@ pub struct ToolError {
     /// Seconds to wait before that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u64>,
-    /// What the upstream said.
+    /// The upstream's error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Box<UpstreamAnswer>>,
-    /// What took effect before the failure, where a call does several things.
+    /// What took effect before the failure, if a call does several things.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
-    /// What the failure goes back to, for the log alone: nothing that a caller or an upstream wrote.
+    /// The cause of the failure, for the log only: no text of a caller or an upstream.
     #[serde(skip)]
     pub cause: Option<Box<str>>,
 }
 
-/// What happened, without advice yet. An error that leaves the model without a next step cannot be made.
+/// An error without its hint. It must get one, so that every error gives the model a next step.
 #[must_use]
 pub struct Unadvised {
     code: ErrorCode,
@@ -78,7 +78,7 @@ impl Unadvised {
 }
 
 impl ToolError {
-    /// What happened: an error that repeating the call will not mend, once it says what to do next.
+    /// An error that repeating the call will not fix, once it has a hint.
     #[expect(clippy::new_ret_no_self, reason = "there is no error without advice")]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Unadvised {
         Unadvised { code, message: sentence(message.into()) }
@@ -92,7 +92,7 @@ impl ToolError {
     }
 }
 
-/// A text with an end mark: what an upstream or a database says often has none, and the next sentence follows it.
+/// A text with an end mark: messages of an upstream or a database often have none, and the next sentence follows.
 fn sentence(mut text: String) -> String {
     text.truncate(text.trim_end_matches([' ', '\n', ':', ';', ',']).len());
     if !text.ends_with(['.', '!', '?', '\u{2026}']) {

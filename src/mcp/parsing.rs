@@ -1,4 +1,4 @@
-//! From a body to messages that have a revision to be served by, and whose tools were found.
+//! From a body to messages with their revision and their tools.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::base::http::Headers;
 
-/// A body that was read and has a revision to be served by.
+/// A body that was read, with the revision that serves it.
 #[derive(Debug)]
 pub struct Parsed<T> {
     pub(super) revision: Revision,
@@ -21,12 +21,11 @@ pub struct Parsed<T> {
 
 #[derive(Debug)]
 pub(super) enum Content<T> {
-    /// A notification or a response: taken, and nothing to say.
+    /// A notification or a response: accepted, without a response.
     Accepted { method: &'static str },
     /// One request.
     Request(Posted<T>),
-    /// A batch of 1 to 10: requests, nothing where a message wants no answer, and what was wrong in those that could not be
-    /// read.
+    /// A batch of 1 to 10: requests, nothing for messages that expect no response, and the errors of unreadable ones.
     Batch(Vec<Result<Option<Posted<T>>, Malformed>>),
 }
 
@@ -34,25 +33,25 @@ pub(super) enum Content<T> {
 #[derive(Debug)]
 pub(super) struct Posted<T> {
     pub(super) request: Request,
-    /// `None` where it calls none, or none that exists.
+    /// `None` if it calls none, or none that exists.
     pub(super) tool: Option<T>,
 }
 
-/// What the log says about a request. Every text is bounded and printable.
+/// Log fields of a request. Every text is bounded and printable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Revision it is served by.
     pub protocol_version: &'static str,
-    /// The method where this server knows it, `batch`, or `unknown`.
+    /// The method if this server knows it, `batch`, or `unknown`.
     pub method: &'static str,
     /// The tool that is called, or `unknown`.
     pub tool: Option<&'static str>,
-    /// What the client calls itself: at most 64 characters, others than printable ASCII replaced by `?`.
+    /// The client's name: at most 64 characters, those outside printable ASCII replaced by `?`.
     pub client: Option<String>,
 }
 
-/// Reads a body and finds the revision that serves it. `find` finds the tool of each call, once, and gives its
-/// arguments their form.
+/// Reads a body and finds the revision that serves it. `find` looks up the tool of each call, once, and normalizes its
+/// arguments.
 ///
 /// # Errors
 ///
@@ -143,7 +142,7 @@ impl<T: Tool> Parsed<T> {
         }
     }
 
-    /// The tools that are called, with their arguments where those are an object: one, or several of a batch.
+    /// The tools that are called, with their arguments if those are an object: one, or several of a batch.
     pub fn tool_calls(&self) -> impl Iterator<Item = (T, Option<&serde_json::Map<String, Value>>)> {
         let (one, batch) = match &self.content {
             Content::Accepted { .. } => (None, [].as_slice()),
@@ -156,7 +155,7 @@ impl<T: Tool> Parsed<T> {
         })
     }
 
-    /// What the log says about this request.
+    /// The log fields of this request.
     pub fn summary(&self) -> Summary {
         let summary = |method| Summary { protocol_version: self.revision.as_str(), method, tool: None, client: None };
         let Posted { request, tool } = match &self.content {

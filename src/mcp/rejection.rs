@@ -1,4 +1,4 @@
-//! A request that is answered before anything of it was called.
+//! A request that is refused before any of its calls ran.
 
 use super::{
     code::TransportCode,
@@ -12,7 +12,7 @@ use crate::base::http::Response;
 pub struct Rejection {
     /// HTTP status, 400 or greater.
     pub status: u16,
-    /// Whom the answer is for, where that could be read.
+    /// The request id, if it could be read.
     pub id: Option<Id>,
     /// What is wrong.
     pub error: RpcError,

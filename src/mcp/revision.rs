@@ -5,9 +5,9 @@
 /// A published revision. Later ones are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Revision {
-    /// `2024-11-05`: on the wire what 2025-03-26 is, for what this server does.
+    /// `2024-11-05`: for this server the same on the wire as 2025-03-26.
     V20241105,
-    /// `2025-03-26`: streamable HTTP; what a request without a version header is taken for.
+    /// `2025-03-26`: streamable HTTP; assumed for a request without a version header.
     V20250326,
     /// `2025-06-18`: no batches any more.
     V20250618,
@@ -18,7 +18,7 @@ pub enum Revision {
 }
 
 impl Revision {
-    /// What `initialize` answers to a version that it does not know.
+    /// The answer of `initialize` to an unknown version.
     pub const LATEST_LEGACY: Self = Self::V20251125;
 
     /// Revisions served by per-request metadata: what `server/discover` and error -32022 list.
@@ -52,7 +52,7 @@ impl Revision {
         self <= Self::V20250326
     }
 
-    /// What `initialize` settles on: the version asked for where it has an `initialize`, else the latest that has.
+    /// The version that `initialize` settles on: the one asked for if it has an `initialize`, else the latest that does.
     pub fn negotiate(requested: &str) -> Self {
         Self::parse(requested).filter(|revision| !revision.is_modern()).unwrap_or(Self::LATEST_LEGACY)
     }

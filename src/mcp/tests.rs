@@ -417,7 +417,7 @@ fn refusals() {
 }
 
 /// What an error tells beside its code.
-/// A code of whoever serves the protocol.
+/// A code of the service.
 fn own_code(name: &'static str, status: u16) -> TransportCode {
     TransportCode { name, numbers: of_http(status), numbers_before: of_http(status), when: "", what_to_do: "" }
 }
@@ -970,7 +970,7 @@ impl Post {
                     assert_eq!(answer["result"].get(key).is_some(), modern, "{key}");
                 }
             }
-            // The id of a request comes back as it was, whatever else is wrong.
+            // The id of a request comes back unchanged, even in an error.
             let id = &self.message["id"];
             if self.body.is_none()
                 && *status != 415

@@ -1,4 +1,4 @@
-//! What a tool is to the protocol: a definition, and a call that has an outcome.
+//! Tools as the protocol sees them: a definition, and a call that has an outcome.
 
 use std::borrow::Cow;
 
@@ -45,12 +45,12 @@ pub struct Definition {
     pub annotations: Annotations,
 }
 
-/// Who may be given what somebody was answered (MCP schema `CacheableResult`).
+/// Who may share a cached result (MCP schema `CacheableResult`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CacheScope {
-    /// Whoever asks at the same address.
+    /// Every caller at the same address.
     Public,
-    /// Only the one who asked: it depends on who that was.
+    /// Only the caller that asked: it depends on the caller.
     Private,
 }
 
@@ -64,21 +64,21 @@ impl CacheScope {
     }
 }
 
-/// What `tools/list` says.
+/// The result of `tools/list`.
 pub struct Listing<'a> {
     /// The `tools` array, serialized and minified.
     pub tools: Cow<'a, str>,
-    /// Private wherever something in it comes from the caller's credentials.
+    /// Private if something in it comes from the caller's credentials.
     pub cache: CacheScope,
 }
 
-/// A tool, found once by the name that a caller gave.
+/// A tool that was looked up by a caller's name for it.
 pub trait Tool: Copy {
     /// Its name.
     fn name(self) -> &'static str;
 }
 
-/// Finds a tool by its name, and gives the arguments of the call the form that its schema says.
+/// Finds a tool by its name, and normalizes the arguments of the call to its schema.
 pub type Find<T> = fn(name: &str, arguments: &mut Map<String, Value>) -> Option<T>;
 
 /// The tools of one caller, as the protocol sees them.
@@ -106,12 +106,12 @@ pub(super) fn list(params: &Map<String, Value>, toolbox: &impl Toolbox) -> Resul
     page(params, "tools", &tools, cache)
 }
 
-/// The list of what there is none of, which is the same for everybody.
+/// An empty list, the same for every caller.
 pub(super) fn no_list(params: &Map<String, Value>, name: &str) -> Result<Success, RpcError> {
     page(params, name, "[]", CacheScope::Public)
 }
 
-/// A list: everything on one page, so no cursor of ours exists and none is accepted.
+/// A list: everything is on one page, so this server issues no cursor and accepts none.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/pagination>
 fn page(params: &Map<String, Value>, name: &str, items: &str, cache: CacheScope) -> Result<Success, RpcError> {
     // Presence counts, not truth: `""` is a cursor too.
@@ -121,7 +121,7 @@ fn page(params: &Map<String, Value>, name: &str, items: &str, cache: CacheScope)
     Ok(Success::cacheable(format!(r#"{{"{name}":{items}}}"#), cache))
 }
 
-/// The tool of a `tools/call`, where there is one of this name; its arguments have their form from here on.
+/// The tool of a `tools/call`, if one has this name; its arguments are normalized from here on.
 pub(super) fn find<T>(params: &mut Map<String, Value>, find: Find<T>) -> Option<T> {
     let name = params.get("name").and_then(Value::as_str)?.to_owned();
     match params.get_mut("arguments") {
@@ -130,8 +130,8 @@ pub(super) fn find<T>(params: &mut Map<String, Value>, find: Find<T>) -> Option<
     }
 }
 
-/// `tools/call`. An unknown tool and parameters of the wrong shape are protocol errors; whatever is wrong with the
-/// arguments themselves is the tool's to say, so that the model can mend it.
+/// `tools/call`. An unknown tool and parameters of the wrong shape are protocol errors; the tool reports wrong arguments,
+/// so that the model can fix them.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/tools#error-handling>
 pub(super) async fn call<B: Toolbox>(
     tool: Option<B::Tool>,

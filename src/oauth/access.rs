@@ -1,4 +1,4 @@
-//! From an access token to whoever is calling.
+//! From an access token to the caller's session.
 
 use super::{Contents, Server, resource, short};
 use crate::{
@@ -11,31 +11,30 @@ use crate::{
     },
 };
 
-/// What an access token stands for, for one request.
+/// The session of an access token, for one request.
 pub struct Session {
-    /// What it may do.
+    /// Its scope.
     pub scope: Scope,
-    /// What the person gave; empty on an owner's deployment.
+    /// The person's organizations; empty on an owner's deployment.
     pub contents: Contents,
-    /// Id of the grant: what its limit goes by.
+    /// Id of the grant, for its limit.
     pub grant: String,
-    /// Whether the owner allowed it, whose keys are settings.
+    /// Whether it is the owner's, whose keys are settings.
     pub is_owner: bool,
-    /// What the addresses that the token was asked for leave of the tools.
+    /// How the addresses that the token was asked for narrow the tools.
     pub view: Narrowing,
 }
 
 /// Why a token opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessRefused {
-    /// It is unknown, has ended, was revoked or is for somebody else: all the same.
+    /// It is unknown, expired, revoked or for another address or client.
     Invalid,
     /// Storage did not answer.
     Unavailable,
 }
 
-/// Whether no deployment with these secrets made this token: whoever sends it guesses, or means another deployment. Finding
-/// out takes no storage.
+/// Whether the token was not made with these secrets: it is a guess, or another deployment's. The check needs no storage.
 pub fn is_made_up(text: &str, keyring: &Keyring) -> bool {
     Token::parse(text, keyring).is_none()
 }
@@ -44,7 +43,7 @@ impl Server<'_> {
     /// Opens an access token.
     ///
     /// # Errors
-    /// It is none of this deployment's, for this address, at this time; or storage failed.
+    /// It is not valid for this deployment and address now, or storage failed.
     pub async fn access(&self, text: &str) -> Result<Session, AccessRefused> {
         let token = Token::parse(text, self.keyring)
             .filter(|token| token.kind == Kind::Access)
@@ -93,7 +92,7 @@ impl Server<'_> {
         })
     }
 
-    /// What the log calls a token's grant.
+    /// A token's grant, for the log.
     pub fn grant_of(&self, text: &str) -> Option<String> {
         Token::parse(text, self.keyring).map(|token| short(&token.grant).to_owned())
     }

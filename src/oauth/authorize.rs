@@ -1,4 +1,4 @@
-//! The authorization endpoint: reads what a client asks for, and shows it to a person.
+//! The authorization endpoint: reads a client's request and shows it to a person.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -26,13 +26,13 @@ use crate::{
     },
 };
 
-/// What a client sends along and gets back; 2 KiB is far more than any is known to send.
+/// The longest `state`: 2 KiB is far more than any known client sends.
 const STATE_BYTES_MAX: usize = 2_048;
 /// SHA-256 in base64url (RFC 7636 section 4.2).
 const CHALLENGE_CHARACTERS: usize = 43;
 
-/// What a page of ours is about: sealed into the page, so that nothing of it can be changed on the way back and nothing is
-/// stored for those who only look.
+/// The request that a page shows: sealed into the page, so that it cannot be changed and a page that is only viewed needs
+/// no storage.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Asked {
     /// Names the transaction.
@@ -46,7 +46,7 @@ pub(super) struct Asked {
     pub(super) state: Option<String>,
     pub(super) challenge: String,
     pub(super) scope: String,
-    /// What the resource leaves of the tools.
+    /// How the resource narrows the tools.
     #[serde(default, skip_serializing_if = "Narrowing::is_everything")]
     pub(super) view: Narrowing,
     /// SHA-256 of the token that form and cookie carry.
@@ -58,10 +58,10 @@ pub(super) struct Asked {
 /// Why a resource is refused.
 pub(super) const INVALID_TARGET: &str = "This server only authorizes for its own MCP endpoint.";
 
-/// What the page is sealed for.
+/// The purpose of the page's seal.
 pub(super) const PURPOSE: &str = "consent page v1";
 
-/// What a client asks for, checked.
+/// A client's request, checked.
 struct Request {
     challenge: String,
     scope: Scope,
@@ -74,7 +74,7 @@ struct Told(&'static str, &'static str);
 
 impl From<Repeated> for Told {
     fn from(_: Repeated) -> Self {
-        Self("invalid_request", "A parameter stands more than once.")
+        Self("invalid_request", "A parameter appears more than once.")
     }
 }
 
@@ -88,7 +88,7 @@ impl Server<'_> {
         };
         // Until client and redirect are known, nothing is sent anywhere (RFC 6749 section 4.1.2.1).
         let Ok(Some(client_id)) = fields.one("client_id") else {
-            return self.refusal(400, "invalid_request", "The address does not say which client asks.");
+            return self.refusal(400, "invalid_request", "The address does not name the client.");
         };
         let client = match self.client(client_id).await {
             Ok(client) => client,
@@ -104,7 +104,7 @@ impl Server<'_> {
             return self.refusal(
                 400,
                 "invalid_request",
-                "The client did not register the address that answers shall go to.",
+                "The client did not register the address that it wants the answer sent to.",
             );
         };
         let state = fields.one("state");
@@ -139,8 +139,8 @@ impl Server<'_> {
         self.consent_page(200, &asked, &csrf, &Consent::default()).with("set-cookie", cookie)
     }
 
-    /// Tells the client what is wrong with its request (RFC 6749 section 4.1.2.1), or the person, where nobody vouches for the
-    /// client's address. No other answer redirects before a person has decided.
+    /// Tells the client what is wrong with its request (RFC 6749 section 4.1.2.1), or the person if the client's address is not
+    /// trusted. No other response redirects before a person has decided.
     fn tell(&self, told: Told, client: &Client, redirect: &RedirectUri, state: Option<&str>) -> Response {
         let Told(error, description) = told;
         if !redirect.is_vouched_for(client.document_host.as_deref()) {
@@ -188,8 +188,8 @@ impl Server<'_> {
         Ok(Request { challenge: challenge.to_owned(), scope, view })
     }
 
-    /// What every `resource` (RFC 8707 section 2) leaves of the tools. `None` where one is not our endpoint. Clients that are
-    /// older than the parameter leave it out, and one without a value is left out too (RFC 6749 section 3.1).
+    /// How every `resource` (RFC 8707 section 2) narrows the tools. `None` if one is not this server's endpoint. Clients older
+    /// than the parameter omit it, and one without a value counts as omitted (RFC 6749 section 3.1).
     pub(super) fn view_of(&self, fields: &Fields) -> Option<Narrowing> {
         let mut named = fields.all("resource").filter(|text| !text.is_empty());
         named.try_fold(Narrowing::default(), |view, text| view.and(&self.view_of_resource(text)?))
@@ -210,11 +210,11 @@ impl Server<'_> {
         if is_plain && is_ours { Narrowing::parse(query).ok() } else { None }
     }
 
-    /// The consent page, with what `more` says on top.
+    /// The consent page, with the state in `more`.
     pub(super) fn consent_page(&self, status: u16, asked: &Asked, csrf: &str, more: &Consent<'_>) -> Response {
         let sealed = self.sealed(asked);
         let Ok(redirect) = RedirectUri::parse(&asked.redirect_uri) else {
-            return self.refusal(400, "invalid_request", "The page is not what it was.");
+            return self.refusal(400, "invalid_request", "The page was changed.");
         };
         let (place, nonce) = (redirect.place(), self.nonce());
         let narrowed = asked.view.in_words();
@@ -239,7 +239,7 @@ impl Server<'_> {
         self.page(status, &nonce, page::consent(&consent))
     }
 
-    /// What a page carries of what it is about.
+    /// The sealed request in a page.
     pub(super) fn sealed(&self, asked: &Asked) -> String {
         let random = |bytes: &mut [u8]| self.random(bytes);
         let text = serde_json::to_string(asked).unwrap_or_default();
@@ -268,8 +268,8 @@ impl Server<'_> {
             .with("retry-after", "5")
     }
 
-    /// A page of ours: no script, no address but our own, framed by nobody. `Referrer-Policy` lets a form post say where it
-    /// comes from, and nobody else learn it.
+    /// An HTML page: no script, no addresses but this server's, no framing. `Referrer-Policy` lets only a form post to this
+    /// server say where it comes from.
     pub(super) fn page(&self, status: u16, nonce: &str, html: String) -> Response {
         let policy = format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
@@ -294,7 +294,7 @@ impl Server<'_> {
         format!("{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", self.full_cookie_name(name))
     }
 
-    /// The value of a cookie of ours that stands once.
+    /// The value of a cookie that appears once.
     pub(super) fn sent_cookie(&self, head: &Head, name: &str) -> Option<String> {
         let name = self.full_cookie_name(name);
         let header = head.headers.get("cookie")?;
@@ -315,13 +315,13 @@ impl Server<'_> {
     }
 }
 
-/// A page of each transaction has a cookie of its own, so that several can be open.
+/// Each transaction's page has its own cookie, so that several can be open.
 pub(super) fn cookie_name(transaction: &str) -> String {
     format!("mcp_consent_{}", transaction.get(..8).unwrap_or_default())
 }
 
-/// The strongest scope that is asked for; reading where none is. Scopes of other servers are left out (RFC 6749 section
-/// 3.3), unless there is nothing else.
+/// The strongest scope requested, or reading if none is. Unknown scopes are ignored (RFC 6749 section 3.3), unless all are
+/// unknown.
 fn asked_scope(text: Option<&str>) -> Option<Scope> {
     let Some(text) = text else { return Some(Scope::Read) };
     let mut names = text.split(' ').filter(|name| !name.is_empty());

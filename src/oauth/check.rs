@@ -1,4 +1,4 @@
-//! Whether TiDB Cloud takes what a person gave, before anything is kept of it.
+//! Checks a person's keys with TiDB Cloud before they are stored.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use crate::{
     tidbcloud::{ApiError, Authenticator, CheckFailure, Cloud, NotTried},
 };
 
-/// TiDB Cloud has this long to say whether it takes a key: five keys, one after the other, within what a person waits for.
+/// TiDB Cloud has this long to accept or refuse a key: five keys, one after the other, while a person waits.
 pub(super) const CHECK_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// What TiDB Cloud said of a key.
+/// TiDB Cloud's verdict on a key.
 pub(super) enum Checked {
-    /// It takes it.
+    /// The key is valid.
     Accepted,
-    /// It does not.
+    /// The key is invalid.
     Refused,
-    /// A guard is in the way.
+    /// A guard did not let the key pass.
     Guarded(Guarded),
-    /// It did not say.
+    /// There is no verdict.
     Unknown,
 }
 

@@ -33,11 +33,11 @@ const REDIRECT_HASH_CHARACTERS: usize = 22;
 pub struct Client {
     /// Its id.
     pub id: String,
-    /// What it calls itself.
+    /// Its name for itself.
     pub name: String,
     /// Hashes of its redirect URIs.
     redirects: Vec<String>,
-    /// Host of its document; `None` where it registered itself.
+    /// Host of its document; `None` if it registered itself.
     pub document_host: Option<String>,
 }
 
@@ -58,7 +58,7 @@ const fn redirect(description: &'static str) -> Invalid {
     Invalid { error: "invalid_redirect_uri", description }
 }
 
-/// What is signed: short names, because it travels in addresses.
+/// The signed registration: short names, because it travels in addresses.
 #[derive(Serialize, Deserialize)]
 struct Signed {
     #[serde(rename = "n")]
@@ -70,13 +70,13 @@ struct Signed {
     issued: u64,
 }
 
-/// What a client says about itself, checked.
+/// A client's metadata, checked.
 pub struct Metadata {
     name: String,
     redirects: Vec<RedirectUri>,
 }
 
-/// A member, where it is there: one that is null is left out.
+/// A member, if present; null counts as absent.
 fn given<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     members.get(name).filter(|value| !value.is_null())
 }
@@ -148,7 +148,7 @@ impl Metadata {
         Ok(Self { name: name.to_owned(), redirects })
     }
 
-    /// What a registering client is told: RFC 7591 section 3.2.1. Clients are public, whatever they asked for.
+    /// The response to a registration (RFC 7591 section 3.2.1). All clients are public, even those that asked otherwise.
     pub fn registered(&self, keyring: &Keyring, now: UnixMillis) -> Value {
         let signed = Signed { name: self.name.clone(), redirects: self.hashes(), issued: now.0 / 1_000 };
         let body = serde_json::to_string(&signed).unwrap_or_default();
@@ -186,7 +186,7 @@ fn redirect_hash(uri: &RedirectUri) -> String {
 impl Client {
     /// Reads a self-registered client's id.
     ///
-    /// `None` where this deployment did not sign it. Whether it is still taken is [`Client::has_expired`]'s to say.
+    /// `None` if this deployment did not sign it. [`Client::has_expired`] says whether it is too old.
     pub fn registered(id: &str, keyring: &Keyring) -> Option<(Self, UnixMillis)> {
         if id.len() > REGISTERED_BYTES_MAX {
             return None;
@@ -207,7 +207,7 @@ impl Client {
     /// Reads a client's document.
     ///
     /// # Errors
-    /// It is not what the draft's section 4 demands, or names secrets.
+    /// It breaks the draft's section 4, or has secrets.
     pub fn from_document(address: &DocumentAddress, body: &[u8]) -> Result<Self, Invalid> {
         let members =
             members(body).ok_or_else(|| metadata("The document is not a JSON object of different members."))?;
@@ -240,7 +240,7 @@ impl Client {
         }
     }
 
-    /// What is kept of it, once it was fetched.
+    /// The stored contents of the fetched document.
     pub fn to_copy(&self, fetched: UnixMillis, fresh: UnixMillis) -> Fetched {
         Fetched { name: self.name.clone(), redirects: self.redirects.clone(), fetched: fetched.0, fresh: fresh.0 }
     }
@@ -349,7 +349,11 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(answer["token_endpoint_auth_method"], "none");
-        assert_eq!(answer["redirect_uris"], json!(["http://127.0.0.1:3000/cb"]), "what is of no use is left out");
+        assert_eq!(
+            answer["redirect_uris"],
+            json!(["http://127.0.0.1:3000/cb"]),
+            "an unusable redirect URI is left out"
+        );
         let id = answer["client_id"].as_str().unwrap();
         let (client, issued) = Client::registered(id, &keyring()).unwrap();
         assert_eq!(client.name, "Canary");

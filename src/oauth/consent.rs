@@ -1,4 +1,4 @@
-//! What a person decides on the consent page.
+//! The person's decision on the consent page.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ use crate::{
     tidbcloud::{ApiKey, SqlLogin, alias::Aliases},
 };
 
-/// What a person calls an organization; it becomes a value of a tool's argument.
+/// A person's name for an organization; it becomes a value of a tool's argument.
 const NAME_CHARACTERS_MAX: usize = 64;
 
 /// What was typed.
@@ -41,7 +41,7 @@ struct Filled {
     problems: Vec<Problem<'static>>,
 }
 
-/// A form that was sent, and the page that it stands on.
+/// A submitted form and its page.
 struct Sent {
     asked: Asked,
     csrf: String,
@@ -62,7 +62,7 @@ impl Server<'_> {
         }
     }
 
-    /// Reads a form that was sent from a page which this server showed to this browser, and which has not ended.
+    /// Reads a form from a page that this server showed to this browser and that has not expired.
     async fn read_consent(&self, head: &Head, body: &[u8]) -> Result<Sent, Response> {
         let fields = match Fields::parse(body) {
             Some(fields) if is_form(&head.headers) => fields,
@@ -78,7 +78,7 @@ impl Server<'_> {
             return Err(self.refusal(
                 403,
                 "forbidden",
-                "This page has ended, or was not opened in this browser. Go back to the client and connect again; this site needs its cookies.",
+                "This page has expired, or was not opened in this browser. Go back to the client and connect again; this site needs cookies.",
             ));
         }
         self.ask_open(&asked, transaction::Command::Look { ends: asked.ends }).await?;
@@ -109,7 +109,7 @@ impl Server<'_> {
             }
             // A form that is sent by the Enter key has no button.
             (Ok(None | Some("allow")), _) => self.decide(sent).await.unwrap_or_else(|refused| refused),
-            _ => self.refusal(400, "invalid_request", "The form says neither that you allow nor that you decline."),
+            _ => self.refusal(400, "invalid_request", "The form does not say whether you allow or decline."),
         }
     }
 
@@ -121,7 +121,7 @@ impl Server<'_> {
         self.leave(asked, &[("error", "access_denied"), ("error_description", "The person declined.")], true)
     }
 
-    /// Asks a page's transaction for something that it does while it is open; the tries that are left.
+    /// Sends a command to a page's transaction while it is open. Returns the tries left.
     async fn ask_open(&self, asked: &Asked, command: transaction::Command) -> Result<u8, Response> {
         match self.ask_transaction(&asked.id, command).await {
             Ok(transaction::Reply::Open { tries_left }) => Ok(tries_left),
@@ -130,8 +130,8 @@ impl Server<'_> {
         }
     }
 
-    /// Counts one try of credentials; the tries that are left after it. Who is known to have the access key, or keys that
-    /// TiDB Cloud takes, is not kept out by others who guess from the same address.
+    /// Counts one try of credentials and returns the tries left. A person with the access key, or with keys that TiDB Cloud
+    /// accepts, is not kept out by others who guess from the same address.
     async fn count_try(&self, asked: &Asked, is_owner: bool, keys: &[&ApiKey]) -> Result<u8, Response> {
         if !is_owner {
             self.guard_try(keys).await.map_err(|guarded| self.guarded_page(guarded))?;
@@ -155,7 +155,7 @@ impl Server<'_> {
     }
 
     pub(super) fn ended(&self) -> Response {
-        self.refusal(400, "invalid_request", "This page has ended. Go back to the client and connect again.")
+        self.refusal(400, "invalid_request", "This page has expired. Go back to the client and connect again.")
     }
 
     async fn decide(&self, sent: &Sent) -> Result<Response, Response> {
@@ -188,7 +188,7 @@ impl Server<'_> {
         Ok(self.grant(&sent.asked, scope, &filled.contents).await)
     }
 
-    /// Asks TiDB Cloud for each key whether it takes it.
+    /// Asks TiDB Cloud whether it accepts each key.
     async fn prove_keys(&self, sent: &Sent, keys: &[&ApiKey], tries_left: u8) -> Result<(), Response> {
         for key in keys {
             match self.check(&(*key).clone().into()).await {
@@ -200,7 +200,7 @@ impl Server<'_> {
                 }
                 Checked::Guarded(guarded) => return Err(self.guarded_page(guarded)),
                 Checked::Unknown => {
-                    let message = "TiDB Cloud did not say whether it takes these keys. Try again in a moment.";
+                    let message = "TiDB Cloud did not say whether it accepts these keys. Try again in a moment.";
                     let page = self.show_again(503, sent, &[problem("publicKey", 0, message)], Some(tries_left));
                     return Err(page.with("retry-after", "5"));
                 }
@@ -209,7 +209,7 @@ impl Server<'_> {
         Ok(())
     }
 
-    /// The page once more with what is wrong, or its end where that was the last try.
+    /// The page again with its problems, or its end after the last try.
     fn refuse(&self, sent: &Sent, tries_left: u8, field: &'static str, message: &'static str) -> Response {
         self.audit("consent_refused", &[("client", &client_kind(&sent.asked.client_id))]);
         if tries_left == 0 {
@@ -219,7 +219,7 @@ impl Server<'_> {
         self.show_again(400, sent, &[problem(field, 0, message)], Some(tries_left))
     }
 
-    /// The page with what was typed, secrets apart, and what is wrong with it.
+    /// The page with what was typed, except secrets, and its problems.
     fn show_again(&self, status: u16, sent: &Sent, problems: &[Problem<'_>], tries_left: Option<u8>) -> Response {
         let more = Consent {
             problems,
@@ -232,7 +232,7 @@ impl Server<'_> {
         self.consent_page(status, &sent.asked, &sent.csrf, &more)
     }
 
-    /// Seals what was given into a new grant, lists it and keeps it; its code.
+    /// Seals the contents into a new grant, lists and stores it, and returns its code.
     async fn make_grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Result<String, Response> {
         let random = |bytes: &mut [u8]| self.random(bytes);
         let id = GrantId::new(self.keyring, &random);
@@ -245,7 +245,7 @@ impl Server<'_> {
             _ => return Err(self.unavailable_page()),
         }
         if asked.document_host.is_some() {
-            // A grant does not depend on it: where it fails, the document is known for a day.
+            // A grant does not depend on it: if it fails, the document stays known for a day.
             let _ = self.ask_document(&asked.client_id, document::Command::Remember).await;
         }
         self.audit(
@@ -255,7 +255,7 @@ impl Server<'_> {
         Ok(code.expose())
     }
 
-    /// What is kept of a new grant. Nobody opens it without the code.
+    /// The stored record of a new grant. It cannot be opened without the code.
     fn seal_grant(
         &self,
         asked: &Asked,
@@ -303,7 +303,7 @@ impl Server<'_> {
         })
     }
 
-    /// Lists a new grant for the owner, or for each key in it. Where a list is full, its oldest grant ends.
+    /// Lists a new grant for the owner, or for each key in it. If a list is full, its oldest grant ends.
     async fn list_grant(&self, asked: &Asked, contents: &Contents, id: &GrantId) -> Result<(), Response> {
         let now = self.now();
         let place = RedirectUri::parse(&asked.redirect_uri).map(|uri| uri.place()).unwrap_or_default();
@@ -351,16 +351,16 @@ impl Server<'_> {
         self.keyring.mac("index of the owner v1", &[])
     }
 
-    /// What an owner's grant remembers of the access key.
+    /// The keyed hash of the access key in an owner's grant.
     fn owner_hash(&self, access_key: &str) -> String {
         base64url(&self.keyring.mac("access key v1", &[access_key.as_bytes()]))
     }
 
-    /// The page that leads back to the client, by a link and by itself. A redirect would be blocked: the policy of the page
-    /// that was posted holds for where its form ends up as well (CSP Level 3 section 6.4.2, as Chromium has it).
+    /// The page that leads back to the client, by a link and automatically. A redirect would be blocked: the policy of the
+    /// submitted page applies to its form's redirects too (CSP Level 3 section 6.4.2, as in Chromium).
     fn leave(&self, asked: &Asked, answer: &[(&str, &str)], denied: bool) -> Response {
         let Ok(redirect) = RedirectUri::parse(&asked.redirect_uri) else {
-            return self.refusal(400, "invalid_request", "The page is not what it was.");
+            return self.refusal(400, "invalid_request", "The page was changed.");
         };
         let mut answer = answer.to_vec();
         if denied {
@@ -378,7 +378,7 @@ fn chosen_scope(fields: &Fields) -> Option<Scope> {
     fields.all("scope").flat_map(|text| text.split(' ')).filter_map(Scope::parse).max()
 }
 
-/// What can be shown again: never a secret.
+/// The fields that can be shown again: never a secret.
 fn kept(fields: &Fields) -> Vec<KeptSet<'_>> {
     let at = |name: &'static str, set| fields.all(name).nth(set).unwrap_or_default();
     let of = |set| KeptSet {
@@ -390,7 +390,7 @@ fn kept(fields: &Fields) -> Vec<KeptSet<'_>> {
     (0..SETS_MAX).map(of).collect()
 }
 
-/// Reads the form and names everything that is wrong with it.
+/// Reads the form and names all its problems.
 fn read(fields: &Fields, owner: bool) -> Filled {
     let mut problems = Vec::new();
     let scope = chosen_scope(fields);
@@ -431,7 +431,7 @@ fn read_organizations(fields: &Fields, problems: &mut Vec<Problem<'static>>) -> 
             wrong("name", "Two organizations have this name.");
         }
         if !public.is_empty() && !keys.insert(public.to_owned()) {
-            wrong("publicKey", "This key stands here twice.");
+            wrong("publicKey", "This key is here twice.");
         }
         let sql = read_sql_login(cluster, user, password, &mut wrong);
         organizations.extend(key.map(|key| Organization { name, credential: Credential::Key(key), sql }));

@@ -1,4 +1,4 @@
-//! What a grant holds, and how it is written down before it is sealed.
+//! The contents of a grant, and their form before they are sealed.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,28 +13,28 @@ use crate::{
 /// Organizations of one grant: sets of keys on one page.
 pub(super) const SETS_MAX: usize = 5;
 
-/// What a person gave: sealed as a whole.
+/// The contents of a grant, sealed as a whole.
 #[derive(Default)]
 pub struct Contents {
     /// The organizations, in the order in which they were given; none on an owner's deployment.
     pub organizations: Vec<Organization>,
     /// Short names for clusters.
     pub aliases: Aliases,
-    /// What the address that the client connected to left of the tools: the person saw it.
+    /// How the address that the client connected to narrows the tools: the person saw it.
     pub view: Narrowing,
 }
 
 /// One organization of TiDB Cloud.
 pub struct Organization {
-    /// What the person calls it.
+    /// The person's name for it.
     pub name: String,
-    /// What opens it.
+    /// Its credential.
     pub credential: Credential,
-    /// A SQL user, where the key may not manage SQL users.
+    /// A SQL user, if the key cannot manage SQL users.
     pub sql: Option<SqlLogin>,
 }
 
-/// What opens an organization.
+/// The credential of an organization.
 pub enum Credential {
     /// An API key.
     Key(ApiKey),
@@ -47,7 +47,7 @@ pub enum Credential {
 pub struct SignIn {
     /// For the API.
     pub access: Secret,
-    /// When it ends, where that was said.
+    /// When it ends, if that was said.
     pub ends: Option<UnixMillis>,
     /// For the next one.
     pub refresh: Option<Secret>,
@@ -58,7 +58,7 @@ pub struct SignIn {
 }
 
 impl Credential {
-    /// As the API is shown it. `None` where a token is none.
+    /// As sent to the API. `None` if a token is malformed.
     pub fn authenticator(&self) -> Option<Authenticator> {
         match self {
             Self::Key(key) => Some(key.clone().into()),
@@ -70,7 +70,7 @@ impl Credential {
 }
 
 impl Contents {
-    /// How long all sign-ins still hold; `None` where there is no end to them.
+    /// How long all sign-ins stay valid; `None` if they do not end.
     pub(super) fn lasts(&self, now: UnixMillis) -> Option<Duration> {
         let ends = self.organizations.iter().filter_map(|organization| match &organization.credential {
             Credential::SignIn(sign_in) => sign_in.ends,

@@ -1,4 +1,4 @@
-//! Fetching a client's document: a request on behalf of a stranger, so it is narrow in every respect.
+//! Fetching a client's document: a request on behalf of a stranger, so everything about it is limited.
 
 use std::time::Duration;
 
@@ -30,16 +30,16 @@ const WELL_KNOWN: [&str; 4] = [
     "https://vscode.dev/oauth/client-metadata.json",
     "https://github.com/copilot/cli/client-metadata.json",
 ];
-/// A document is kept as long as its server says, a day at most, five minutes where it says nothing.
+/// A document is kept as long as its server says: a day at most, five minutes by default.
 const KEPT_SECONDS_MAX: u64 = 24 * 60 * 60;
 const KEPT_SECONDS_DEFAULT: u64 = 300;
-/// A failure is remembered for a minute, so that nobody is asked again and again.
+/// A failure is remembered for a minute, so that its host is not asked again and again.
 const FAILURE_SECONDS: u64 = 60;
 
-/// Why a client's document is not to be had.
+/// Why a client's document is not available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoClient {
-    /// The id is no client's, or its document is not what it must be: what is wrong.
+    /// The id belongs to no client, or its document is invalid: the problem.
     Invalid(&'static str),
     /// Too many tries; how many seconds to wait.
     Limited(u64),
@@ -56,7 +56,7 @@ impl From<Guarded> for NoClient {
     }
 }
 
-/// Documents that were read, and addresses that had none. What is new here never pushes out what is known.
+/// Documents that were read, and addresses that had none. New ones never evict known ones.
 pub(super) struct Cache {
     known: Documents,
     others: Documents,
@@ -110,10 +110,10 @@ impl Server<'_> {
         }
     }
 
-    /// The client of a document that this isolate does not remember. What is known waits for no permit that strangers share.
+    /// The client of a document that this isolate does not remember. A known document needs no permit that strangers share.
     async fn client_of(&self, address: &DocumentAddress) -> Result<Client, NoClient> {
         let look = document::Command::Look { well_known: WELL_KNOWN.contains(&address.as_str()) };
-        // Storage that does not answer knows nothing: the document is a stranger's.
+        // Without an answer from storage the document counts as unknown.
         let reply = self.ask_document(address.as_str(), look).await.unwrap_or(document::Reply::Unknown);
         let is_known = !matches!(reply, document::Reply::Unknown);
         let (until, said) = match reply {
@@ -139,7 +139,7 @@ impl Server<'_> {
         said
     }
 
-    /// Fetches, reads and has it kept for other isolates; until when it holds stands beside it.
+    /// Fetches and reads it, stores it for other isolates, and returns it with its expiry.
     async fn fetch_document(&self, address: &DocumentAddress) -> (UnixMillis, Result<Client, NoClient>) {
         let (seconds, said) = self.read_document(address).await;
         let until = self.now().after(Duration::from_secs(seconds));
@@ -147,7 +147,7 @@ impl Server<'_> {
             Ok(client) => document::Command::Keep(client.to_copy(self.now(), until)),
             Err(_) => document::Command::Drop,
         };
-        // Where that fails, other isolates fetch as well, or get what was true before for ten seconds.
+        // If that fails, other isolates fetch too, or get the old copy for ten seconds.
         let _ = self.ask_document(address.as_str(), command).await;
         (until, said)
     }
@@ -168,9 +168,7 @@ impl Server<'_> {
             return failed("The client's document could not be fetched within 3 seconds and 5 KB.");
         };
         if response.status != 200 {
-            return failed(
-                "The client's document could not be fetched: its server answered with another status than 200.",
-            );
+            return failed("The client's document could not be fetched: its server did not answer with status 200.");
         }
         let kind = media_type(&response.headers).unwrap_or_default();
         if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {

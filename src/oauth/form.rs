@@ -10,12 +10,12 @@ const FIELDS_MAX: usize = 128;
 /// Names and values in order (WHATWG URL, `application/x-www-form-urlencoded`). They may hold secrets.
 pub struct Fields(Vec<(String, String)>);
 
-/// A parameter that stands more than once (RFC 6749 section 3.1: it must not).
+/// A repeated parameter (RFC 6749 section 3.1 forbids it).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repeated;
 
 impl Fields {
-    /// Reads a query or a body. `None` where it is not text or has far more fields than any of ours.
+    /// Reads a query or a body. `None` if it is not text or has far more fields than any known form.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         std::str::from_utf8(bytes).ok()?;
         let mut fields = Vec::new();
@@ -28,10 +28,10 @@ impl Fields {
         Some(Self(fields))
     }
 
-    /// The value of a parameter that stands at most once; an empty one counts as absent (RFC 6749 section 3.1).
+    /// The value of a parameter that appears at most once; an empty one counts as absent (RFC 6749 section 3.1).
     ///
     /// # Errors
-    /// It stands more than once.
+    /// It appears more than once.
     pub fn one(&self, name: &str) -> Result<Option<&str>, Repeated> {
         let mut all = self.0.iter().filter(|(field, _)| field == name);
         let first = all.next();
@@ -46,7 +46,7 @@ impl Fields {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether any parameter stands more than once.
+    /// Whether any parameter appears more than once.
     pub fn has_repeated(&self) -> bool {
         self.0.iter().enumerate().any(|(at, (name, _))| self.0.iter().skip(at + 1).any(|(other, _)| other == name))
     }
@@ -57,7 +57,7 @@ pub fn is_form(headers: &Headers) -> bool {
     media_type(headers).is_some_and(|kind| kind == "application/x-www-form-urlencoded")
 }
 
-/// Media type without parameters, lower case (RFC 9110 section 8.3.1); `None` where several are given.
+/// Media type without parameters, lower case (RFC 9110 section 8.3.1); `None` if several are given.
 pub fn media_type(headers: &Headers) -> Option<String> {
     let value = headers.get("content-type")?;
     let kind = value.split(';').next()?.trim().to_ascii_lowercase();

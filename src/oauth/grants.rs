@@ -25,7 +25,7 @@ use crate::{
     tidbcloud::ApiKey,
 };
 
-/// A key that was proved holds for five minutes.
+/// A proved key stays valid for five minutes.
 const PROVED_SECONDS: u64 = 300;
 /// How long making a grant may take after it was listed: two calls to a Durable Object of five seconds, and room.
 const BEING_MADE_MILLIS: u64 = 120_000;
@@ -61,7 +61,7 @@ impl Server<'_> {
         };
         let one = |name| fields.one(name).ok().flatten().unwrap_or_default().trim();
         let is_owner = self.config.owner.as_ref().is_some_and(|owner| owner.access_key.matches(one("accessKey")));
-        // Compared first: who has the access key is not kept out by others who guess from the same address.
+        // Compared first: a person with the access key is not kept out by others who guess from the same address.
         let key = ApiKey::new(one("publicKey"), one("privateKey")).ok().filter(|_| self.config.owner.is_none());
         if !is_owner && let Err(guarded) = self.guard_try(key.as_ref().as_slice()).await {
             return self.guarded_page(guarded);
@@ -80,7 +80,7 @@ impl Server<'_> {
                 Checked::Refused => return wrong("publicKey", REFUSED),
                 Checked::Guarded(guarded) => return self.guarded_page(guarded),
                 Checked::Unknown => {
-                    let problem = "TiDB Cloud did not say whether it takes these keys. Try again in a moment.";
+                    let problem = "TiDB Cloud did not say whether it accepts these keys. Try again in a moment.";
                     return self.sign_in(503, &[Problem { field: "publicKey", set: 0, message: problem }]);
                 }
             }

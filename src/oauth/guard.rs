@@ -1,4 +1,4 @@
-//! Which limits each page and endpoint costs. All of them protect secrets, or others' hosts: without a verdict nobody passes.
+//! The limits of each page and endpoint. All of them protect secrets or other hosts: without a verdict nobody passes.
 
 use super::{Server, redirect::is_known_host};
 use crate::{
@@ -21,9 +21,9 @@ impl Server<'_> {
         self.take(Limited::Authorization(self.visitor)).await
     }
 
-    /// A request with a code or a token of a grant. Where many strangers share the address, each grant has as many there as
-    /// one address has: whoever refreshes does not wait for strangers who open pages. At another address nobody uses them
-    /// up, whatever old token is found in a log.
+    /// A request with a code or a token of a grant. If many strangers share the address, each grant has as many permits there
+    /// as one address has: a refresh does not wait for strangers who open pages. An old token found in a log cannot use them up
+    /// from another address.
     pub(super) async fn guard_grant(&self, grant: Option<&GrantId>) -> Result<(), Guarded> {
         match grant.filter(|_| self.visitor.is_shared()) {
             Some(grant) => {
@@ -39,8 +39,8 @@ impl Server<'_> {
         self.take(Limited::Registration(self.visitor)).await
     }
 
-    /// Fetching a document that is not known. The hosts of known clients can take what an attacker could as well ask of them
-    /// directly.
+    /// Fetching an unknown document. The hosts of known clients need no protection: an attacker could send them the same
+    /// requests directly.
     pub(super) async fn guard_new_document(&self, host: &str) -> Result<(), Guarded> {
         self.guard_document().await?;
         if is_known_host(host) {
@@ -56,7 +56,7 @@ impl Server<'_> {
         self.take(Limited::DocumentOfNetwork(self.visitor)).await
     }
 
-    /// One page with credentials on it. Pairs that TiDB Cloud is known to take are not kept out by others who guess from the
+    /// One page with credentials on it. Pairs that TiDB Cloud is known to accept are not kept out by others who guess from the
     /// same address.
     pub(super) async fn guard_try(&self, keys: &[&ApiKey]) -> Result<(), Guarded> {
         let guarded = match self.take(Limited::Try(self.visitor)).await {
@@ -71,7 +71,7 @@ impl Server<'_> {
         Ok(())
     }
 
-    /// Who watches over the keys that a person types.
+    /// The witness of the keys that a person types.
     pub(super) fn witness(&self) -> Witness<'_> {
         Witness::of_chosen(self.port, self.keyring, self.pairs, self.visitor.source())
     }

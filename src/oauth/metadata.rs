@@ -1,4 +1,4 @@
-//! What clients read before they begin.
+//! The metadata that clients read before they begin.
 
 use serde_json::json;
 

@@ -1,8 +1,8 @@
 //! Authorization: the server is its own OAuth 2.1 authorization server, for connectors that take an address and nothing
-//! else. A person gives TiDB Cloud API keys on a page of ours; they are sealed into a grant, and the client gets tokens.
+//! else. A person enters TiDB Cloud API keys on its page; they are sealed into a grant, and the client gets tokens.
 //!
-//! What is absent, and stays so: no page runs a script or loads anything from elsewhere; nothing is approved without a
-//! person; no client has a secret; no token is taken from an address; and no token of ours leaves for TiDB Cloud.
+//! Invariants: no page runs a script or loads anything from elsewhere; nothing is approved without a person; no client has a
+//! secret; no token is read from a URL; and none of this server's tokens is sent to TiDB Cloud.
 
 mod access;
 mod authorize;
@@ -97,7 +97,7 @@ impl Route {
         })
     }
 
-    /// What the log calls it.
+    /// Its name in the log.
     pub fn name(self) -> &'static str {
         match self {
             Self::ProtectedResource => "/.well-known/oauth-protected-resource",
@@ -144,13 +144,13 @@ impl Route {
         matches!(self, Self::Authorize | Self::Consent | Self::SignedIn | Self::Grants | Self::RevokeGrant)
     }
 
-    /// Whether it is answered without any storage or limit: it says what everybody may know.
+    /// Whether it is answered without storage or a limit, because it is public.
     pub fn is_metadata(self) -> bool {
         matches!(self, Self::ProtectedResource | Self::AuthorizationServer)
     }
 }
 
-/// What an isolate remembers of clients' documents.
+/// An isolate's memory of clients' documents.
 #[derive(Default)]
 pub struct Memory {
     documents: documents::Cache,
@@ -183,7 +183,7 @@ pub fn origin(head: &Head, config: &Config) -> Origin {
     config.public_origin.clone().unwrap_or_else(|| Origin::of(&head.url))
 }
 
-/// What tokens are for: the address of the MCP endpoint, without any query.
+/// The resource of tokens: the address of the MCP endpoint, without a query.
 pub fn resource(origin: &Origin) -> String {
     format!("{}/mcp", origin.as_str())
 }
@@ -193,7 +193,7 @@ pub fn is_endpoint(path: &str) -> bool {
     matches!(path, "/mcp" | "/mcp/")
 }
 
-/// The endpoint's path as the end of a path has it; `/mcp` where it has none.
+/// The endpoint's path at the end of a path; `/mcp` if it has none.
 fn endpoint_path(path: &str) -> &'static str {
     if path.ends_with("/mcp/") { "/mcp/" } else { "/mcp" }
 }
@@ -275,7 +275,7 @@ impl Server<'_> {
         }
     }
 
-    /// One line of what happened to whom, for audits: no key, no token, no name that a person chose.
+    /// An audit line: no key, no token, no name that a person chose.
     fn audit(&self, event: &'static str, fields: &[(&'static str, &str)]) {
         let whose = [("ip_hash", self.visitor.short_hash())];
         let line = whose.iter().chain(fields).map(|(name, value)| ((*name).to_owned(), (*value).into()));
@@ -287,12 +287,12 @@ impl Server<'_> {
     }
 }
 
-/// What the log calls a grant: enough to tell grants apart, too little to be one.
+/// A grant in the log: enough to tell grants apart, too little to use.
 fn short(id: &GrantId) -> &str {
     id.as_str().get(..8).unwrap_or_default()
 }
 
-/// What the log calls a client: the host of its document, or that it registered itself.
+/// A client in the log: the host of its document, or that it registered itself.
 fn client_kind(id: &str) -> String {
     url::Url::parse(id)
         .ok()

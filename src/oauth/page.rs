@@ -1,15 +1,15 @@
-//! The pages that a person sees, without any script. Text that is not ours gets in by `Html::text` alone.
+//! The pages that a person sees, without any script. Foreign text enters only through `Html::text`.
 
 use crate::base::scope::Scope;
 
 /// Where an API key is made.
 const CONSOLE: &str = "https://tidbcloud.com/org-settings/api-keys";
 
-/// HTML in the making: markup is a part of the program, everything else is escaped.
+/// An HTML builder: markup is part of the program, everything else is escaped.
 struct Html(String);
 
 impl Html {
-    /// Markup of ours.
+    /// Markup of the program.
     fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);
         self
@@ -41,7 +41,7 @@ impl Html {
     }
 }
 
-/// Something wrong with a form.
+/// A problem with a form.
 #[derive(Clone, Copy, Debug)]
 pub struct Problem<'a> {
     /// Name of the field.
@@ -52,7 +52,7 @@ pub struct Problem<'a> {
     pub message: &'a str,
 }
 
-/// What a person typed that is no secret.
+/// Fields that a person typed, without secrets.
 #[derive(Clone, Copy, Default)]
 pub struct KeptSet<'a> {
     /// Public key.
@@ -70,19 +70,19 @@ pub struct KeptSet<'a> {
 pub struct Consent<'a> {
     /// What the client calls itself.
     pub client_name: &'a str,
-    /// Host of the client's document; `None` where it registered itself.
+    /// Host of the client's document; `None` if it registered itself.
     pub client_id_host: Option<&'a str>,
     /// Where the answer goes.
     pub redirect_host: &'a str,
     /// Whether that is the person's own machine.
     pub redirect_is_loopback: bool,
-    /// Whether a client with a name to lose is there.
+    /// Whether a well-known client is there.
     pub redirect_is_known: bool,
     /// Whether an application claims the scheme.
     pub redirect_is_app: bool,
     /// The strongest scope that is asked for.
     pub requested: Scope,
-    /// What the address that the client connects to leaves of the tools, in words; empty for all.
+    /// How the address that the client connects to narrows the tools, in words; empty for all.
     pub narrowed: &'a [(&'static str, String)],
     /// The sealed request.
     pub transaction: &'a str,
@@ -183,7 +183,7 @@ fn in_words(scope: Scope) -> (&'static str, &'static str) {
     }
 }
 
-/// What is above a page's own content.
+/// The part above a page's own content.
 #[derive(Clone, Copy, Default)]
 struct Top<'a> {
     title: &'static str,
@@ -221,7 +221,7 @@ fn end(mut html: Html) -> String {
     html.0
 }
 
-/// All that is wrong, with links to where it is.
+/// All problems, with links to their fields.
 fn problems(html: &mut Html, top: &Top<'_>) {
     if top.problems.is_empty() {
         return;
@@ -241,13 +241,13 @@ fn id(field: &str, set: usize) -> String {
     if set == 0 { field.to_owned() } else { format!("{field}-{}", set + 1) }
 }
 
-/// How a field is asked for.
+/// A field of a form.
 struct Field<'a> {
     name: &'static str,
     set: usize,
     label: &'static str,
     hint: &'static str,
-    /// What was typed; a secret has none.
+    /// The typed value; a secret has none.
     value: Option<&'a str>,
 }
 
@@ -255,14 +255,14 @@ fn problem_at<'a>(problems: &'a [Problem<'a>], field: &str, set: usize) -> Optio
     problems.iter().find(|problem| problem.field == field && problem.set == set)
 }
 
-/// What is wrong with a field, in front of it.
+/// The problems of a field, before it.
 fn message(html: &mut Html, id: &str, problem: Option<&Problem<'_>>) {
     if let Some(problem) = problem {
         html.raw("<p class=\"problem\" id=\"").text(id).element("-problem\">", problem.message, "</p>");
     }
 }
 
-/// Ties a field, or a group of them, to its hint and to what is wrong with it.
+/// Ties a field, or a group of fields, to its hint and its problem.
 fn described(html: &mut Html, id: &str, hint: bool, problem: Option<&Problem<'_>>) {
     if problem.is_some() || hint {
         html.raw(" aria-describedby=\"");
@@ -304,18 +304,18 @@ fn key_fields(html: &mut Html, set: usize, kept: KeptSet<'_>, problems: &[Proble
 /// One organization.
 fn key_set(html: &mut Html, set: usize, kept: KeptSet<'_>, problems: &[Problem<'_>]) {
     key_fields(html, set, kept, problems);
-    let hint = "Yours to choose. With several organizations, the client uses it to say which one it means.";
+    let hint = "You choose it. With several organizations, the client uses it to say which one it means.";
     let name = Field { name: "name", set, label: "Name of the organization (optional)", hint, value: Some(kept.name) };
     field(html, &name, problems);
     let typed = !kept.sql_user.is_empty() || !kept.sql_cluster.is_empty();
     let wrong = problems.iter().any(|problem| problem.set == set && problem.field.starts_with("sql"));
     html.raw(if typed || wrong { "<details open>" } else { "<details>" })
         .raw("<summary>A SQL user of your own (optional)</summary>")
-        .raw("<p class=\"hint\">Only where this key may not manage SQL users. It is used on the cluster whose prefix its name carries.</p>");
+        .raw("<p class=\"hint\">Needed only if this key cannot manage SQL users. It is used on the cluster whose prefix is in its name.</p>");
     let hint = "The full name with its prefix, as in 2aEp24QWEDLqRFs.reports.";
     field(html, &Field { name: "sqlUser", set, label: "SQL user", hint, value: Some(kept.sql_user) }, problems);
     field(html, &Field { name: "sqlPassword", set, label: "Its password", hint: "", value: None }, problems);
-    let hint = "A number. Left empty, any cluster that the prefix belongs to.";
+    let hint = "A number. If empty, any cluster that the prefix belongs to.";
     let cluster =
         Field { name: "sqlCluster", set, label: "Id of its cluster (optional)", hint, value: Some(kept.sql_cluster) };
     field(html, &cluster, problems);
@@ -339,7 +339,7 @@ pub fn consent(page: &Consent<'_>) -> String {
     if page.owner {
         html.raw("<fieldset><legend>Your access key</legend>")
             .raw("<p>This server belongs to one owner. Its keys for TiDB Cloud are set already; they never reach the client.</p>");
-        let hint = "What was set as MCP_ACCESS_KEY.";
+        let hint = "The value of MCP_ACCESS_KEY.";
         let access = Field { name: "accessKey", set: 0, label: "Access key", hint, value: None };
         field(&mut html, &access, page.problems);
         html.raw("</fieldset>");
@@ -353,7 +353,7 @@ pub fn consent(page: &Consent<'_>) -> String {
     }
     html.raw("<button type=\"submit\" class=\"second\" name=\"decision\" value=\"deny\" formnovalidate>Cancel</button></div></form>");
     html.element("<p class=\"hint\">You are on <strong>", page.server_host, "</strong>. ")
-        .raw("Who is connected with a key is listed, and ended, at <a href=\"/grants\">/grants</a>.</p>");
+        .raw("See and end the connections of a key at <a href=\"/grants\">/grants</a>.</p>");
     end(html)
 }
 
@@ -374,22 +374,22 @@ fn who_asks(html: &mut Html, page: &Consent<'_>) {
     );
     if page.redirect_is_loopback {
         html.raw("<p class=\"warning\"><strong>The answer goes to a program on this computer.</strong> ")
-            .raw("Go on only if you have just started connecting from a program that runs here.</p>");
+            .raw("Continue only if you have just started connecting from a program that runs here.</p>");
     } else if !page.redirect_is_known && page.client_id_host != Some(page.redirect_host) {
         // A scheme of an application's own belongs to whichever application claims it (RFC 8252 section 8.6).
         html.raw(if page.redirect_is_app {
             "<p class=\"warning\"><strong>The answer goes to an app on this device.</strong> Any app can claim such an address. \
-             Go on only if you have just started connecting from one that you trust.</p>"
+             Continue only if you have just started connecting from one that you trust.</p>"
         } else {
-            "<p class=\"warning\"><strong>This server does not know that address.</strong> Whoever is behind it gets the access \
-             that you tick below. Go on only if you know who that is.</p>"
+            "<p class=\"warning\"><strong>This server does not know that address.</strong> Its owner gets the access \
+            that you tick below. Continue only if you know who that is.</p>"
         });
     }
     html.raw("</section>");
 }
 
 fn scopes(html: &mut Html, page: &Consent<'_>) {
-    // What a person unticked stays so when the page comes back.
+    // An unticked box stays unticked when the page comes back.
     let chosen = if page.problems.is_empty() { Some(page.requested.min(Scope::Write)) } else { page.kept_scope };
     let problem = problem_at(page.problems, "scope", 0);
     html.raw("<fieldset");
@@ -401,7 +401,7 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
         let id = id("scope", position);
         html.raw("<div class=\"choice\"><input type=\"checkbox\" name=\"scope\"").attribute("value", scope.as_str());
         html.attribute("id", &id);
-        // What destroys is ticked by a person, each time.
+        // Permission to destroy is never pre-ticked.
         if Some(scope) <= chosen && scope != Scope::Destroy {
             html.raw(" checked");
         }
@@ -415,7 +415,7 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
         html.raw("</label></div>");
     }
     if !page.narrowed.is_empty() {
-        html.raw("<div class=\"notice\">Whatever you tick, the client gets only<ul>");
+        html.raw("<div class=\"notice\">In any case the client gets only<ul>");
         for (what, value) in page.narrowed {
             html.raw("<li>").raw(what);
             if !value.is_empty() {
@@ -425,14 +425,14 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
         }
         html.raw("</ul></div>");
     }
-    html.raw("<p class=\"hint\" id=\"scope-hint\">Each includes those above it. Whatever you tick, a client can do no more than the key behind it.</p></fieldset>");
+    html.raw("<p class=\"hint\" id=\"scope-hint\">Each includes those above it. A client can never do more than the key behind it.</p></fieldset>");
 }
 
 fn organizations(html: &mut Html, page: &Consent<'_>) {
     let kept = |set| page.kept.get(set).copied().unwrap_or_default();
     html.raw("<fieldset><legend>Your organization at TiDB Cloud</legend>")
         .raw("<p>An API key has the power of its role in the organization. For less, make one with a smaller role ")
-        .raw("(a Project Viewer may look, and change nothing) in the <a rel=\"noreferrer noopener\" target=\"_blank\"")
+        .raw("(a Project Viewer can look but change nothing) in the <a rel=\"noreferrer noopener\" target=\"_blank\"")
         .attribute("href", CONSOLE)
         .raw(">TiDB Cloud console (new tab)</a>, under Organization Settings, API Keys.</p>")
         .raw("<p>The keys are sealed on this server and used with TiDB Cloud alone. The client never gets them.</p>");
@@ -471,7 +471,7 @@ fn aliases(html: &mut Html, page: &Consent<'_>) {
     html.raw("\n").text(page.kept_aliases).raw("</textarea></div></details>");
 }
 
-/// The page that leads back to the client: by itself, and by a link where that is held up.
+/// The page that leads back to the client: automatically, and by a link in case that fails.
 pub fn continue_page(target: &str, client_name: &str, nonce: &str, denied: bool) -> String {
     let title = if denied { "Not connected" } else { "Connected" };
     let mut html = begin(&Top { title, nonce, refresh: Some(target), ..Top::default() });
@@ -497,7 +497,7 @@ pub fn error_page(error: &str, message: &str, nonce: &str) -> String {
 pub fn device(page: &Device<'_>) -> String {
     let mut html = begin(&Top { title: "Sign in at TiDB Cloud", nonce: page.nonce, ..Top::default() });
     if page.again {
-        html.raw("<p class=\"problems\" role=\"alert\">Nobody has signed in yet, says TiDB Cloud. Finish there first, then try again.</p>");
+        html.raw("<p class=\"problems\" role=\"alert\">TiDB Cloud says that nobody has signed in yet. Finish there first, then try again.</p>");
     }
     html.raw("<ol><li>Open the <a rel=\"noreferrer noopener\" target=\"_blank\"")
         .attribute("href", page.verification_uri);
@@ -669,7 +669,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a client or a person wrote is read as just that: it adds no element, no attribute and no script.
+        /// Text of a client or a person stays text: it adds no element, no attribute and no script.
         #[test]
         fn text_stays_text(text in "\\PC{1,40}|(&(lt|gt|quot|amp|#39);?|</?[a-z]{1,6}|<!--|[\"'>]{1,2}|[ a-z=/]){1,12}") {
             // What is marked so in the page with the placeholder is the text in the other.
@@ -749,7 +749,10 @@ mod tests {
         for requested in Scope::ALL {
             for (owner, tidbcloud_login) in [(false, false), (false, true), (true, false)] {
                 let page = consent(&Consent { requested, owner, tidbcloud_login, ..Consent::default() });
-                assert!(page.contains("This can cost money"), "whatever is asked for, it can be ticked");
+                assert!(
+                    page.contains("This can cost money"),
+                    "the warning is there for every requested scope: it can be ticked"
+                );
             }
         }
     }

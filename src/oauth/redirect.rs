@@ -10,16 +10,16 @@ const BYTES_MAX: usize = 512;
 /// anything that a system does.
 const APP_SCHEMES: &[&str] = &["cursor", "vscode", "vscode-insiders", "windsurf", "claude"];
 
-/// Hosts of clients with a name to lose. From any other host a consent page warns, and no error is sent there.
+/// Hosts of well-known clients. For any other host the consent page warns, and no error is sent there.
 const KNOWN_HOSTS: &[&str] =
     &["claude.ai", "claude.com", "vscode.dev", "insiders.vscode.dev", "www.cursor.com", "cursor.com", "chatgpt.com"];
 
 /// Why a redirect URI is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It must not be anywhere, and whoever sends it with others is not trusted with those either.
+    /// It is dangerous, and a client that sends it is not trusted with its other URIs either.
     Dangerous,
-    /// A scheme without a dot that is not on the list: harmless, and of no use here.
+    /// A scheme without a dot that is not on the list: harmless but unusable here.
     UnknownScheme,
 }
 
@@ -94,11 +94,11 @@ impl RedirectUri {
         self.https_host().is_some_and(is_known_host)
     }
 
-    /// Whether somebody vouches for the place, so that a browser may be sent there before a person has decided anything (RFC
-    /// 9700 section 4.11.2): this machine, a known client's host, or the host of the client's own document. Whoever registers
-    /// vouches for nothing, because anybody can. Nobody vouches for a private scheme either: any application can claim it
-    /// (RFC 8252 section 8.6), and its path and query may be some other command of the right application, such as one that
-    /// installs an extension.
+    /// Whether the place is trusted, so that a browser may be sent there before a person has decided anything (RFC 9700
+    /// section 4.11.2): this machine, a known client's host, or the host of the client's own document. A registration earns no
+    /// trust, because anybody can register. A private scheme is not trusted either: any application can claim it (RFC 8252
+    /// section 8.6), and its path and query may be another command of the right application, such as one that installs an
+    /// extension.
     pub fn is_vouched_for(&self, document_host: Option<&str>) -> bool {
         let is_here = matches!(self.url.scheme(), "http" | "https") && is_this_machine(&self.url);
         let host = self.https_host();
@@ -107,7 +107,7 @@ impl RedirectUri {
         is_here || is_known || (host.is_some() && host == document_host)
     }
 
-    /// The host of an https address on its own port: on another port may be somebody else.
+    /// The host of an https address on the default port: another port may belong to somebody else.
     fn https_host(&self) -> Option<&str> {
         self.url.host_str().filter(|_| self.url.scheme() == "https" && self.url.port().is_none())
     }
@@ -117,7 +117,7 @@ impl RedirectUri {
         !matches!(self.url.scheme(), "http" | "https")
     }
 
-    /// For people: host and port, or the scheme of an application's own, with a host where it has one.
+    /// For people: host and port, or an application's own scheme, with its host if it has one.
     pub fn place(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         match (self.url.scheme(), self.url.port()) {
@@ -136,7 +136,7 @@ impl RedirectUri {
     }
 }
 
-/// Whether this is a host of a client with a name to lose.
+/// Whether this is a host of a well-known client.
 pub fn is_known_host(host: &str) -> bool {
     KNOWN_HOSTS.contains(&host)
 }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is taken leads to where it says, by a scheme on the list.
+        /// An accepted URI leads to the host it shows, by a scheme on the list.
         #[test]
         fn nothing_else_is_taken(text in "\\PC{0,40}|(https?|cursor|javascript|data|a\\.b):/{0,2}[a-z0-9.@:#/\\\\%\\[\\]-]{0,40}") {
             if let Ok(uri) = RedirectUri::parse(&text) {

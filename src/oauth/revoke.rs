@@ -1,4 +1,4 @@
-//! Revocation by a client (RFC 7009): 200 whatever the token was, and nothing happens to anybody else's.
+//! Revocation by a client (RFC 7009): 200 for any token, and another client's token stays valid.
 
 use super::{
     Server, client_kind, short,

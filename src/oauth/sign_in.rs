@@ -1,5 +1,5 @@
-//! Signing in at TiDB Cloud in place of giving keys: for deployments that are a client of it. By its device flow, or by its
-//! authorization code flow where the deployment knows the address of that.
+//! Signing in at TiDB Cloud instead of giving keys, for deployments that are a client of its OAuth: by its device flow, or by
+//! its authorization code flow if the deployment knows that page's address.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ use crate::{
 /// What the page is sealed for.
 const PURPOSE: &str = "device page v1";
 
-/// What a person at TiDB Cloud's page is waited for: sealed into ours.
+/// The pending sign-in at TiDB Cloud, sealed into the waiting page.
 #[derive(Serialize, Deserialize)]
 struct Waiting {
     /// The transaction that it belongs to.
@@ -48,7 +48,7 @@ struct Waiting {
     scope: String,
 }
 
-/// What TiDB Cloud's page is given and gives back: sealed, so that it can be the state.
+/// The sealed `state` of the request to TiDB Cloud's page.
 #[derive(Serialize, Deserialize)]
 struct Sent {
     asked: Asked,
@@ -59,7 +59,7 @@ struct Sent {
 /// What it is sealed for.
 const SENT_PURPOSE: &str = "sign-in state v1";
 
-/// What became of a sign-in.
+/// The outcome of a sign-in.
 pub(super) enum SignedIn {
     /// The person did.
     Yes(Scope, Box<Contents>),
@@ -73,7 +73,7 @@ impl Server<'_> {
         AuthorizationServer::new(self.port.io, self.log(), &self.config.hosts, &client.id, &client.secret, deadline)
     }
 
-    /// Begins a sign-in, and shows where to go.
+    /// Begins a sign-in and shows the page that says where to go.
     pub(super) async fn begin_sign_in(
         &self,
         client: &OAuthClient,
@@ -155,7 +155,7 @@ impl Server<'_> {
         let (Some(client), Some(Sent { asked, scope, verifier })) = (&self.config.tidb_cloud_oauth, sent) else {
             return self.ended();
         };
-        // The browser that began is the one that comes back: nobody is signed in to somebody else's account.
+        // The browser that began must be the one that comes back, so that nobody is signed in to another person's account.
         let cookie = self.sent_cookie(head, &cookie_name(&asked.id)).unwrap_or_default();
         if asked.origin != self.origin.as_str() || !same(&fingerprint(cookie.as_bytes()), &asked.csrf) {
             return self.refusal(403, "forbidden", "The sign-in does not belong to this browser. Connect again.");
@@ -213,7 +213,7 @@ impl Server<'_> {
         }
     }
 
-    /// Makes sign-ins last as long as a new access token would; whether something changed.
+    /// Makes sign-ins last as long as a new access token would. Returns whether something changed.
     ///
     /// # Errors
     /// TiDB Cloud did not give a new token.
@@ -235,9 +235,9 @@ impl Server<'_> {
         Ok(changed)
     }
 
-    /// Ends the sign-ins of a grant whose refresh token is about to be revoked; whether that has ended the grant. That TiDB
-    /// Cloud does not answer keeps nobody from revoking: its tokens then end by themselves. So they do where the token was
-    /// replaced too long ago to open anything.
+    /// Ends the sign-ins of a grant whose refresh token is about to be revoked. Returns whether that ended the grant. If TiDB
+    /// Cloud does not answer, the revocation goes on and its tokens expire by themselves; the same if the token was replaced
+    /// too long ago to open anything.
     pub(super) async fn end_sign_ins(&self, token: &Token, client_id: &str) -> bool {
         let Some(client) = &self.config.tidb_cloud_oauth else { return false };
         let open = |token: &Token| Command::OpenRefresh {

@@ -32,7 +32,7 @@ const VERIFIER_CHARACTERS: std::ops::RangeInclusive<usize> = 43..=128;
 pub(super) enum NoTokens {
     /// An error code, and what is wrong.
     Error(&'static str, &'static str),
-    /// The client is not known: it has to register.
+    /// The client is unknown: it has to register.
     UnknownClient,
     /// Storage or limiter did not answer.
     Unavailable,
@@ -42,7 +42,7 @@ pub(super) enum NoTokens {
 
 impl From<Repeated> for NoTokens {
     fn from(_: Repeated) -> Self {
-        Self::Error("invalid_request", "A parameter stands more than once.")
+        Self::Error("invalid_request", "A parameter appears more than once.")
     }
 }
 
@@ -70,11 +70,11 @@ impl NoTokens {
     }
 }
 
-/// Nothing about why: who guesses learns nothing.
+/// It gives no reason, so that a guess learns nothing.
 const INVALID_GRANT: NoTokens =
-    NoTokens::Error("invalid_grant", "It is not valid, has ended, or is not this client's.");
+    NoTokens::Error("invalid_grant", "It is not valid, has expired, or belongs to another client.");
 
-/// Also where a token's resource leaves nothing of what the grant's leaves.
+/// Also if a token's resource leaves nothing of the grant's.
 const OTHER_TARGET: NoTokens = NoTokens::Error("invalid_target", INVALID_TARGET);
 
 /// Whether a client authenticates with Basic, which public clients cannot.
@@ -110,7 +110,7 @@ impl Server<'_> {
         }
     }
 
-    /// A form, of parameters that stand once each; and what its resource leaves of the tools.
+    /// A form without repeated parameters, and how its resource narrows the tools.
     pub(super) async fn read_form(&self, head: &Head, body: &[u8]) -> Result<(Fields, Narrowing), NoTokens> {
         let fields = Fields::parse(body);
         let token = fields
@@ -128,13 +128,13 @@ impl Server<'_> {
         let fields = fields.ok_or(invalid("The body is not a form."))?;
         let view = self.view_of(&fields).ok_or(OTHER_TARGET)?;
         if fields.has_repeated() {
-            return Err(invalid("A parameter stands more than once."));
+            return Err(invalid("A parameter appears more than once."));
         }
         Ok((fields, view))
     }
 
-    /// The client's id, where it can be one. Whose the code or token is shows at the grant. Clients are public: one that
-    /// sends a secret takes us for somebody else.
+    /// The client's id, if well formed. The grant shows whether the code or token is its own. Clients are public: one that
+    /// sends a secret means another server.
     pub(super) fn known_client<'f>(&self, head: &Head, fields: &'f Fields) -> Result<&'f str, NoTokens> {
         let id = fields.one("client_id")?.ok_or(NoTokens::UnknownClient)?;
         let known = if DocumentAddress::looks_like_one(id) {
@@ -242,7 +242,7 @@ impl Server<'_> {
         }
     }
 
-    /// TiDB Cloud gave no new token. Somebody with the same refresh token may have been faster, there and here.
+    /// TiDB Cloud gave no new token. A concurrent request with the same refresh token may have been faster, there and here.
     async fn not_renewed(&self, token: &Token, client_id: &str, failure: &OAuthError) -> Result<String, NoTokens> {
         let (hash, client_id) = (token.fingerprint(), client_id.to_owned());
         let again = Command::OpenRefresh { hash, family: token.family(), client_id };
@@ -306,10 +306,10 @@ impl Server<'_> {
     }
 }
 
-/// What a new access token may do.
+/// The scope of a new access token.
 struct May {
     scope: Scope,
-    /// What its resource leaves of the tools.
+    /// How its resource narrows the tools.
     view: Narrowing,
 }
 
@@ -324,7 +324,7 @@ pub(super) fn challenge(verifier: &str) -> String {
     base64url(&sha2::Sha256::digest(verifier.as_bytes()))
 }
 
-/// What a refresh asks for: all that the grant has, or less.
+/// The scope that a refresh asks for: the grant's, or less.
 fn narrowed(text: Option<&str>, granted: Scope) -> Option<Scope> {
     let Some(text) = text else { return Some(granted) };
     let names = text.split(' ').filter(|name| !name.is_empty() && *name != "offline_access");

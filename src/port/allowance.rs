@@ -1,10 +1,10 @@
-//! What one HTTP request may spend, however many calls a batch holds: requests to other hosts, time, and bytes of results.
+//! The allowance of one HTTP request, for all calls of a batch: requests to other hosts, time, and bytes of results.
 
 use std::{cell::Cell, time::Duration};
 
 use crate::base::clock::UnixMillis;
 
-/// What one HTTP request may ask of other hosts.
+/// Requests that one HTTP request may send to other hosts.
 const REQUESTS_MAX: u32 = 45;
 
 /// Workers' free plan allows 50 subrequests, and a call to a Durable Object is one. Warm, a request makes three: the limits
@@ -12,12 +12,11 @@ const REQUESTS_MAX: u32 = 45;
 /// 41 for other hosts. <https://developers.cloudflare.com/workers/platform/limits/#subrequests>
 const SUBREQUESTS_MAX: u32 = 50;
 
-/// Calls to Durable Objects that may follow: what TiDB Cloud said of a key is noted, under the current and an earlier
+/// Calls to Durable Objects that may follow: TiDB Cloud's verdict on a key is noted, under the current and an earlier
 /// server secret.
 const OBJECTS_TO_COME: u32 = 2;
 
-/// What must be left, beside its statements, where a transaction begins: BEGIN, and up to four Durable Objects where the key
-/// is new here.
+/// Requests that a transaction needs besides its statements: BEGIN, and up to four Durable Objects if the key is new here.
 pub const TO_BEGIN: u32 = 5;
 
 /// A statement of 30 s, after 20 s in which a new SQL user begins to work, and 5 s for the control plane. Many clients
@@ -30,7 +29,7 @@ const RESULT_BYTES_MAX: usize = 18_000;
 /// 2 MiB beyond what is kept are read for the number of rows: the 10,000 rows that a query may have, at 200 bytes each.
 const SCANNED_BYTES_MAX: usize = 2 << 20;
 
-/// What is left.
+/// The remaining allowance.
 pub struct Allowance {
     requests: Cell<u32>,
     objects: Cell<u32>,
@@ -69,14 +68,14 @@ impl Allowance {
         self.requests.get()
     }
 
-    /// Whether so many requests can be sent, beside those that are held back.
+    /// Whether this many requests can be sent, besides those that are held back.
     pub fn fits(&self, requests: u32) -> bool {
         let beside_objects = SUBREQUESTS_MAX.saturating_sub(OBJECTS_TO_COME).saturating_sub(self.objects.get());
         let sent = self.requests.get().saturating_add(self.held.get());
         requests <= REQUESTS_MAX.min(beside_objects).saturating_sub(sent)
     }
 
-    /// Takes one call to a Durable Object; whether there was one.
+    /// Takes one call to a Durable Object. Returns whether one was left.
     pub fn take_object(&self) -> bool {
         let fits = self.objects.get().saturating_add(self.requests.get()) < SUBREQUESTS_MAX;
         if fits {
@@ -85,7 +84,7 @@ impl Allowance {
         fits
     }
 
-    /// Takes one request; whether there was one.
+    /// Takes one request. Returns whether one was left.
     pub fn take_request(&self) -> bool {
         let fits = self.fits(1);
         if fits {
@@ -94,7 +93,7 @@ impl Allowance {
         fits
     }
 
-    /// Holds requests back for what has to follow: nobody else gets them. `None` where there are not so many.
+    /// Reserves requests for a later step. `None` if not enough are left.
     pub fn hold(&self, requests: u32) -> Option<Held<'_>> {
         self.fits(requests).then(|| {
             self.held.set(self.held.get().saturating_add(requests));
@@ -102,39 +101,39 @@ impl Allowance {
         })
     }
 
-    /// The calls that are to come take at least so many requests.
+    /// Sets the least number of requests that the calls to come take.
     pub fn promise(&self, requests: u32) {
         self.promised.set(requests);
     }
 
-    /// A call begins that was promised so many.
+    /// Notes that a call begins that was promised this many requests.
     pub fn fulfil(&self, requests: u32) {
         self.promised.set(self.promised.get().saturating_sub(requests));
     }
 
-    /// Whether a request can be sent that no call needs which is to come.
+    /// Whether a request can be sent that no later call needs.
     pub fn can_spare_request(&self) -> bool {
         let promised = self.promised.get();
         let to_come = if promised == 0 { 0 } else { promised.saturating_add(TO_BEGIN + OBJECTS_TO_COME) };
         self.fits(to_come.saturating_add(1))
     }
 
-    /// Takes the one wait for a state that all calls together have; whether it was there.
+    /// Takes the single wait for a state that all calls share. Returns whether it was left.
     pub fn take_wait(&self) -> bool {
         !self.waited.replace(true)
     }
 
-    /// How many calls share what is left of the results.
+    /// How many calls share the remaining bytes of results.
     pub fn share_among(&self, calls: usize) {
         self.calls.set(calls);
     }
 
-    /// Bytes that the result of the call at hand may have.
+    /// Bytes that the result of the current call may have.
     pub fn result_bytes(&self) -> usize {
         self.result_bytes.get() / self.calls.get().max(1)
     }
 
-    /// The call at hand was answered with so many bytes.
+    /// Notes the size of the current call's result.
     pub fn answered(&self, bytes: usize) {
         self.result_bytes.set(self.result_bytes.get().saturating_sub(bytes));
         self.calls.set(self.calls.get().saturating_sub(1));
@@ -145,32 +144,32 @@ impl Allowance {
         self.scanned_bytes.get()
     }
 
-    /// So many bytes were read and not kept.
+    /// Notes bytes that were read and not kept.
     pub fn scanned(&self, bytes: usize) {
         self.scanned_bytes.set(self.scanned_bytes.get().saturating_sub(bytes));
     }
 }
 
-/// Requests that are held back until they are released or this goes.
+/// Requests that are reserved until they are released or this is dropped.
 pub struct Held<'a> {
     allowance: &'a Allowance,
     requests: u32,
 }
 
 impl Held<'_> {
-    /// Lets the next request have one of them.
+    /// Releases one of them to the next request.
     pub fn release_one(&mut self) {
         self.release(1);
     }
 
-    /// Lets the next requests have so many of them.
+    /// Releases this many of them to the next requests.
     pub fn release(&mut self, requests: u32) {
         let released = requests.min(self.requests);
         self.requests -= released;
         self.allowance.held.set(self.allowance.held.get().saturating_sub(released));
     }
 
-    /// Lets go of all.
+    /// Releases all.
     pub fn release_all(&mut self) {
         self.release(self.requests);
     }
@@ -205,7 +204,7 @@ mod tests {
             prop_assert!(taken.count() <= SUBREQUESTS_MAX as usize);
         }
 
-        /// Whatever is held can be sent later, and nothing beyond the maximum ever.
+        /// Reserved requests can be sent later, and the maximum is never exceeded.
         #[test]
         fn what_is_held_is_there_when_it_is_needed(steps in prop::collection::vec(
             prop_oneof![4 => Just(Step::Take), 1 => (0..30_u32).prop_map(Step::Hold), 1 => Just(Step::ReleaseOne), 1 => Just(Step::Drop)], 0..200,

@@ -4,6 +4,6 @@ use crate::base::{future::Pending, http::Response};
 
 /// Static files.
 pub trait Assets {
-    /// `GET` of `path`. `None` where there is no such file.
+    /// `GET` of `path`. `None` if there is no such file.
     fn asset<'a>(&'a self, path: &'a str) -> Pending<'a, Option<Response>>;
 }

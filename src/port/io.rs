@@ -10,9 +10,9 @@ use crate::base::{
     http::{Headers, Method, Response},
 };
 
-/// What happens outside of this process, and when.
+/// Input and output of the process, and its clock.
 pub trait Io {
-    /// Sends one request and gives its body to `sink`. The answer has status and header fields, and no body.
+    /// Sends one request and gives the response body to `sink`. The returned response has no body.
     fn exchange<'a>(&'a self, request: Outbound, sink: &'a mut dyn Sink) -> Pending<'a, Result<Response, FetchError>>;
 
     /// Wall clock. On Workers it advances only across I/O.
@@ -24,8 +24,7 @@ pub trait Io {
     /// Fills `bytes` with cryptographically strong random ones.
     fn random(&self, bytes: &mut [u8]);
 
-    /// Whether so many more requests, to other hosts or to stored objects, may be sent for the HTTP request that is being
-    /// answered.
+    /// Whether this many more requests, to other hosts or to stored objects, may be sent for the current HTTP request.
     fn may_send(&self, requests: u32) -> bool {
         let _ = requests;
         true
@@ -58,7 +57,7 @@ pub struct Outbound {
     pub timeout: Duration,
 }
 
-/// Takes the body of an answer piece by piece, so that nobody has to hold one that is longer than what is kept of it.
+/// Takes a response body piece by piece, so that a long one is never held whole.
 pub trait Sink {
     /// Begins an answer of this status. The pieces of its body follow.
     fn begin(&mut self, status: u16);
@@ -66,16 +65,16 @@ pub trait Sink {
     /// Takes the next piece of the body.
     ///
     /// # Errors
-    /// [`FetchError::TooLarge`] where the body is longer than allowed: the exchange fails with it.
+    /// [`FetchError::TooLarge`] if the body is longer than allowed: the exchange fails with it.
     fn take(&mut self, piece: &[u8]) -> Result<Flow, FetchError>;
 }
 
 /// Whether a [`Sink`] takes more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// The next piece, where there is one.
+    /// The next piece, if any.
     More,
-    /// It knows enough: the rest is not read.
+    /// The rest is not read.
     Enough,
 }
 
@@ -106,6 +105,6 @@ pub enum FetchError {
     Unreachable,
     /// The body was longer than allowed.
     TooLarge,
-    /// Nothing was sent: the HTTP request that this is for may send no more.
+    /// Nothing was sent: the allowance of the HTTP request is used up.
     Exhausted,
 }

@@ -1,4 +1,4 @@
-//! Limits: whose permits, how many, and who counts them for all isolates together.
+//! Limits: keys, policies, and the counter that all isolates share.
 
 use std::borrow::Cow;
 
@@ -48,17 +48,17 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// So many permits a minute.
+    /// Permits per minute.
     pub const fn per_minute(permits: u32, burst: u32) -> Self {
         Self { permits, seconds: 60, burst }
     }
 
-    /// So many permits an hour, all of which can be taken at once.
+    /// Permits per hour, all of which can be taken at once.
     pub const fn per_hour(permits: u32) -> Self {
         Self { permits, seconds: 3_600, burst: permits }
     }
 
-    /// The same policy with as many times the permits.
+    /// The same policy with `factor` times the permits.
     #[must_use]
     pub const fn times(self, factor: u32) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Policy {
     }
 }
 
-/// What the limiter answered.
+/// The limiter's verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admission {
     /// Whether the permits were taken.
@@ -88,6 +88,6 @@ pub struct Admission {
     pub remaining: u32,
     /// Milliseconds until all permits are back.
     pub reset_millis: u64,
-    /// Milliseconds after which the same request is allowed; 0 where it was.
+    /// Milliseconds after which the same request is allowed; 0 if it was.
     pub retry_after_millis: u64,
 }

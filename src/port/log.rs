@@ -18,7 +18,7 @@ pub struct RequestLog<'a> {
 }
 
 impl RequestLog<'_> {
-    /// Writes what happened, and the members of `fields`, which must be an object.
+    /// Writes an event with the members of `fields`, which must be an object.
     pub fn event(&self, event: &str, fields: Value) {
         let mut line = Map::new();
         line.insert("event".to_owned(), event.into());

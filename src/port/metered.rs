@@ -1,4 +1,4 @@
-//! The port held to what one HTTP request may send.
+//! The port, limited to the allowance of one HTTP request.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::{
     store::object::{Command, ObjectName, Reply},
 };
 
-/// Counts all that is sent to other hosts and to stored objects, and sends no more than the allowance has.
+/// Counts requests to other hosts and to stored objects, and refuses those beyond the allowance.
 pub struct Metered<'a> {
     inner: Port<'a>,
-    /// What is left.
+    /// The remaining allowance.
     pub allowance: Allowance,
 }
 

@@ -1,5 +1,5 @@
 //! The port: everything the service may ask of the outside world, one small trait for each concern. The Worker's edge and
-//! the test worlds implement them; what uses one names only that one. A further trait is an architectural change.
+//! the test worlds implement them; users name only the traits that they need. A further trait is an architectural change.
 
 pub mod allowance;
 mod assets;

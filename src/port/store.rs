@@ -1,4 +1,4 @@
-//! What outlives an isolate.
+//! State that outlives an isolate.
 
 use crate::{
     base::{future::Pending, secret::Secret},
@@ -7,8 +7,8 @@ use crate::{
 
 /// Stored objects.
 pub trait Store {
-    /// Asks a stored object: one command after the other, each with what the one before it left, and every change is
-    /// persisted before it is answered. What it answers is [`crate::store::object::step`]'s to say.
+    /// Sends a command to a stored object. Commands run one after the other, each on the state that the previous one left, and
+    /// every change is persisted before the reply. [`crate::store::object::step`] makes the reply.
     fn object<'a>(&'a self, name: &'a ObjectName, command: &'a Command) -> Pending<'a, Result<Reply, StorageFailure>>;
 
     /// The server secret of a deployment that has set none: made once, the same for every isolate.

@@ -1,17 +1,17 @@
-//! Statements about accounts: which of them no tool runs.
+//! Statements about accounts that no tool runs.
 
 use super::{Reason, lexer::Token, walk::one_of};
 use crate::base::managed_name::mentions_managed_name;
 
 /// The roles that TiDB Cloud makes on each cluster and that managed users have (`builtinRole` of the IAM API's SQL
-/// users): what changes one of them changes every managed user.
+/// users): a change of one of them changes every managed user.
 const BUILTIN_ROLES: &[&str] = &["role_readonly", "role_readwrite", "role_admin"];
 
 /// Words for the account that runs the statement; in this server that is a managed user.
 const CURRENT: &[&str] = &["current_user", "user", "session_user", "system_user"];
 
-/// Holds a statement about accounts, if it is one, to leaving managed users and their roles alone, and to opening no
-/// account. A managed user must not be the definer of a view either.
+/// Refuses a statement about accounts that touches managed users or their roles, or opens an account. A managed user must
+/// not be the definer of a view either.
 pub(super) fn check(tokens: &[Token]) -> Result<(), Reason> {
     if let Some(definer) = definer(tokens)
         && let Some(name) = managed(definer)
@@ -32,7 +32,7 @@ pub(super) fn check(tokens: &[Token]) -> Result<(), Reason> {
     if let Some(name) = managed(tokens).or_else(|| current(tokens)) {
         return Err(Reason::ManagedUser(name));
     }
-    // `GRANT role_readonly TO somebody` gives the role to somebody; what stands behind is who is changed.
+    // `GRANT role_readonly TO somebody` gives the role to somebody; the names after `TO` are changed.
     let changed = tokens.iter().position(|token| one_of(Some(token), &["to", "from"])).filter(|_| grants).unwrap_or(0);
     let role = tokens.iter().skip(changed).filter_map(Token::text).find(|name| {
         let name = name.rsplit('.').next().unwrap_or_default();
@@ -49,7 +49,7 @@ fn definer(tokens: &[Token]) -> Option<&[Token]> {
     rest.get(..ACCOUNT).or(Some(rest))
 }
 
-/// The managed name that stands in one of these names and strings, or in several that a server joins.
+/// The managed name in one of these names and strings, or in several that a server joins.
 fn managed(tokens: &[Token]) -> Option<String> {
     let is_string = |token: &Token| matches!(token, Token::Single(_) | Token::Double(_));
     tokens.chunk_by(|left, right| is_string(left) && is_string(right)).find_map(|run| {

@@ -1,4 +1,4 @@
-//! What a change of schema did, in a few words.
+//! A change of schema in a few words.
 
 use std::iter::Peekable;
 
@@ -7,14 +7,14 @@ use super::{
     lexer::{self, Reading, Token},
 };
 
-/// Kinds of things that a schema has, as they stand after the verb.
+/// Kinds of schema objects, as written after the verb.
 const KINDS: &[&str] =
     &["table", "database", "schema", "index", "view", "sequence", "user", "role", "policy", "cluster"];
 
 /// Words between the verb and the kind: `CREATE OR REPLACE DEFINER = CURRENT_USER SQL SECURITY INVOKER VIEW`.
 const TO_KIND_MAX: usize = 12;
 
-/// Verb, kind and name: `CREATE TABLE shop.notes`. `None` where a statement changes no schema.
+/// Verb, kind and name: `CREATE TABLE shop.notes`. `None` if a statement changes no schema.
 pub fn change(sql: &str) -> Option<String> {
     let reading = Reading { backslash: true, executed: Some(Reading::ALL) };
     let tokens = lexer::read(sql, reading).ok()?.tokens;
@@ -45,7 +45,7 @@ pub fn change(sql: &str) -> Option<String> {
     Some(words.join(" "))
 }
 
-/// The name that stands next, with those it is qualified by.
+/// The next name, with its qualifiers.
 fn name<'a>(rest: &mut Peekable<impl Iterator<Item = &'a Token>>) -> String {
     let mut name = String::new();
     while let Some(part) = rest.next_if(|token| token.name().is_some()).and_then(Token::name) {

@@ -1,21 +1,21 @@
 //! Whether an `UPDATE` or a `DELETE` names the rows that it changes.
 //!
-//! A condition counts when it compares a column with a value. The rule is strict, because what does not count only needs
-//! a wider scope:
+//! A condition counts when it compares a column with a value. The rule is strict, because a condition that does not count
+//! only needs a wider scope:
 //!
-//! - It stands after the statement's own `WHERE` and before `ORDER BY` and `LIMIT`; a subquery's condition is not it.
+//! - It comes after the statement's own `WHERE` and before `ORDER BY` and `LIMIT`; a subquery's condition does not count.
 //! - Of parts joined by `AND` one has to count, of parts joined by `OR` each.
 //! - A part counts as `column = value` (also `<`, `<=`, `>`, `>=`, `<=>`, the other way round, and for rows of columns),
-//!   `column IN (values)`, `column BETWEEN value AND value` and `column LIKE 'pattern'`, where the pattern has a letter or
-//!   a digit.
-//! - A column may stand in a function that has no other argument (`DATE(created) = '2026-01-01'`), or before a JSON path.
-//!   With other arguments or arithmetic it may be no more than a constant (`LEFT(name, 0) = ''`, `id * 0 = 0`).
-//! - A value is made of literals and functions of them. `NULL`, another column, a user variable and a subquery are none:
-//!   `id IN (SELECT id FROM t)` is every row, and where a column is misspelt in a subquery, it is the outer one, which is
-//!   every row as well.
-//! - What says what stays rather than what goes does not count: `<>`, `NOT`, `IS NULL`, `IS NOT NULL`.
-//! - Where several tables are joined, each join compares a column of its table with one of another, and the column in the condition says
-//!   which table it is of. Tables made by queries, and tables side by side, do not count.
+//!   `column IN (values)`, `column BETWEEN value AND value` and `column LIKE 'pattern'`, if the pattern has a letter or a
+//!   digit.
+//! - A column may be inside a function without other arguments (`DATE(created) = '2026-01-01'`), or before a JSON path.
+//!   With other arguments or arithmetic the expression may be constant (`LEFT(name, 0) = ''`, `id * 0 = 0`).
+//! - A value is made of literals and functions of them. `NULL`, another column, a user variable and a subquery are not
+//!   values: `id IN (SELECT id FROM t)` is every row, and a misspelt column in a subquery is the outer one, which is every
+//!   row too.
+//! - A condition that names the rows to keep does not count: `<>`, `NOT`, `IS NULL`, `IS NOT NULL`.
+//! - If several tables are joined, each join must compare a column of its table with one of another, and the column in the
+//!   condition must name its table. Derived tables, and tables listed with commas, do not count.
 
 use super::{
     functions,
@@ -23,7 +23,7 @@ use super::{
     walk::{after_name, between_commas, group, is_part_of_a_name, one_of, outside},
 };
 
-/// Functions of one argument that keep what they are given apart.
+/// Functions of one argument that keep different arguments different.
 const OF_A_COLUMN: &[&str] = &[
     "date",
     "year",
@@ -54,7 +54,7 @@ const OF_A_COLUMN: &[&str] = &[
     "json_unquote",
 ];
 
-/// Bare words that stand where a column could and are none.
+/// Bare words in the place of a column that are not columns.
 const NO_COLUMNS: &[&str] = &[
     "true",
     "false",
@@ -79,7 +79,7 @@ const NO_COLUMNS: &[&str] = &[
     "tidb_current_tso",
 ];
 
-/// Reserved words that a value may have beside literals and calls.
+/// Reserved words that a value may contain besides literals and calls.
 const IN_VALUES: &[&str] = &[
     "true",
     "false",
@@ -97,10 +97,10 @@ const IN_VALUES: &[&str] = &[
     "utc_timestamp",
 ];
 
-/// What a literal can be cast to. Where `AS` is not before it, such a word is a column.
+/// Types that a literal can be cast to. Without `AS` before it, such a word is a column.
 const TYPES: &[&str] = &["date", "datetime", "time", "year", "signed", "unsigned", "char", "decimal"];
 
-/// What an interval is counted in. Where the number is not before it, such a word is a column.
+/// Units of an interval. Without a number before it, such a word is a column.
 const UNITS: &[&str] = &[
     "microsecond",
     "second",
@@ -162,7 +162,7 @@ enum Tables {
 fn tables_of(change: &[Token]) -> Tables {
     let of = |word: &str| outside(change).find(|(_, token)| token.is(word)).map_or(change.len(), |(at, _)| at);
     let mut tables = change.get(1..).unwrap_or_default();
-    // In `DELETE t FROM ...` and `DELETE FROM t USING ...` what is deleted is named apart from the tables.
+    // `DELETE t FROM ...` and `DELETE FROM t USING ...` name the deleted table separately.
     let mut apart = false;
     if one_of(change.first(), &["update"]) {
         tables = change.get(1..of("set")).unwrap_or_default();
@@ -245,21 +245,21 @@ fn connects(condition: &[Token], alias: &str) -> bool {
     is_conjunction(condition) && conjuncts(condition).into_iter().any(of_two_tables)
 }
 
-/// The table that a column says it is of, without the schema.
+/// The table in a column's qualifier, without the schema.
 fn table_of_column(tokens: &[Token]) -> Option<&str> {
     let [.., table, Token::Symbol('.'), column] = tokens else { return None };
     let rest = after_name(tokens)?;
     (rest.is_empty() && column.name().is_some()).then(|| table.name()).flatten()
 }
 
-/// Whether no `OR`, `XOR` or `CASE` stands outside of parentheses.
+/// Whether no `OR`, `XOR` or `CASE` is outside parentheses.
 fn is_conjunction(condition: &[Token]) -> bool {
     splittable(condition) && !outside(condition).any(|(at, _)| is_or(condition, at).is_some())
 }
 
-/// Whether what stands between two `AND` is a part of the condition: `CASE` and `INTERVAL` can hold an `AND` of their
-/// own, `XOR` binds otherwise, an assignment takes what follows it, with a comma it is a row, and `||` joins texts in one
-/// SQL mode.
+/// Whether the tokens between two `AND` are a part of the condition: `CASE` and `INTERVAL` can contain their own `AND`,
+/// `XOR` binds differently, an assignment takes everything after it, a comma makes it a row, and `||` joins texts in one SQL
+/// mode.
 fn splittable(condition: &[Token]) -> bool {
     !outside(condition).any(|(at, token)| {
         let named = is_part_of_a_name(condition, at);
@@ -281,12 +281,12 @@ fn is_interval(tokens: &[Token]) -> bool {
     one_of(unit, UNITS)
 }
 
-/// How many tokens long the `OR` is that stands here, if one does.
+/// The length in tokens of the `OR` here, if any.
 fn is_or(tokens: &[Token], at: usize) -> Option<usize> {
     (tokens.get(at)?.is("or") && !is_part_of_a_name(tokens, at)).then_some(1)
 }
 
-/// How many tokens long the `AND` is that stands here, if one does.
+/// The length in tokens of the `AND` here, if any.
 fn is_and(tokens: &[Token], at: usize) -> Option<usize> {
     let (here, symbol) = (tokens.get(at)?, Token::Symbol('&'));
     if here.is("and") && !is_part_of_a_name(tokens, at) {
@@ -298,7 +298,7 @@ fn is_and(tokens: &[Token], at: usize) -> Option<usize> {
     }
 }
 
-/// The parts between the operators that `found` knows, outside of parentheses.
+/// The parts between the operators that `found` knows, outside parentheses.
 fn split(tokens: &[Token], mut found: impl FnMut(usize) -> Option<usize>) -> Vec<&[Token]> {
     let mut parts = Vec::new();
     let mut start = 0;
@@ -314,7 +314,7 @@ fn split(tokens: &[Token], mut found: impl FnMut(usize) -> Option<usize>) -> Vec
     parts
 }
 
-/// The parts between `AND`; the one of a `BETWEEN` is none.
+/// The parts between `AND`, except the `AND` of a `BETWEEN`.
 fn conjuncts(condition: &[Token]) -> Vec<&[Token]> {
     let mut between = 0_usize;
     split(condition, |at| {
@@ -330,7 +330,7 @@ fn conjuncts(condition: &[Token]) -> Vec<&[Token]> {
     })
 }
 
-/// Whether a condition counts; with `qualified`, only columns that say which table they are of.
+/// Whether a condition counts; with `qualified`, only columns that name their table.
 fn counts(condition: &[Token], qualified: bool) -> bool {
     if let Some((inner, [])) = group(condition) {
         return counts(inner, qualified);
@@ -363,7 +363,7 @@ fn compares(part: &[Token], qualified: bool) -> bool {
         .is_some_and(|(name, rest)| rest.is_empty() && is_value(value, name))
 }
 
-/// Whether what follows a column compares it with values, and nothing follows them.
+/// Whether the tokens after a column compare it with values, and nothing follows.
 fn matches_values(rest: &[Token], is_value: impl Fn(&[Token]) -> bool) -> bool {
     match rest {
         [word, list @ ..] if word.is("in") => {
@@ -386,7 +386,7 @@ fn matches_values(rest: &[Token], is_value: impl Fn(&[Token]) -> bool) -> bool {
     }
 }
 
-/// What follows a comparison that can be true of few rows.
+/// The tokens after a comparison that can be true of few rows.
 fn after_comparison(tokens: &[Token]) -> Option<&[Token]> {
     let length = tokens.iter().take_while(|token| matches!(token, Token::Symbol('<' | '=' | '>' | '!'))).count();
     let (operator, rest) = tokens.split_at_checked(length)?;
@@ -397,7 +397,7 @@ fn after_comparison(tokens: &[Token]) -> Option<&[Token]> {
     ["=", "<", ">", "<=", ">=", "<=>"].contains(&operator.as_str()).then_some(rest)
 }
 
-/// The last part of a column's name, and what follows the column.
+/// The last part of a column's name, and the tokens after the column.
 fn column(tokens: &[Token], qualified: bool) -> Option<(&str, &[Token])> {
     match tokens {
         [Token::Word(function), rest @ ..] if rest.first() == Some(&Token::Symbol('(')) => {
@@ -436,7 +436,7 @@ fn named_column(tokens: &[Token], qualified: bool) -> Option<(&str, &[Token])> {
     (last > 0 || !qualified).then_some((name, rest))
 }
 
-/// A list of rows of so many values, or one.
+/// A list of rows of `length` values, or one.
 fn is_row_of_values(tokens: &[Token], length: usize) -> bool {
     matches!(group(tokens), Some((values, [])) if {
         // In double quotes each could be the name of a column of the row.

@@ -1,4 +1,4 @@
-//! Which functions tools run: an allow-list of names.
+//! The functions that tools run: an allow-list of names.
 
 use super::{
     Reason,
@@ -7,13 +7,13 @@ use super::{
     walk::{group, one_of},
 };
 
-/// What TiDB's server knows by name (`SHOW BUILTINS`; <https://github.com/pingcap/tidb/blob/master/pkg/expression/builtin.go>,
+/// The functions of TiDB's server (`SHOW BUILTINS`; <https://github.com/pingcap/tidb/blob/master/pkg/expression/builtin.go>,
 /// with the aggregates, the window functions and the aliases of its parser), sorted.
 ///
-/// Left out, and so refused as every name that is not known: what sleeps or burns time (`SLEEP`, `BENCHMARK`), takes
-/// locks or looks at them (`GET_LOCK`), waits for replication, reads files (`LOAD_FILE`), sends rows to a provider of
-/// models (`EMBED_TEXT`, `VEC_EMBED_*`), shows what other sessions ran (`TIDB_DECODE_SQL_DIGESTS`) or raw versions of rows
-/// whoever asks (`TIDB_MVCC_INFO`), sets a variable (`SETVAR`), and the names of operators (`PLUS`).
+/// Left out, and so refused like unknown names: functions that sleep or burn time (`SLEEP`, `BENCHMARK`), take or inspect
+/// locks (`GET_LOCK`), wait for replication, read files (`LOAD_FILE`), send rows to a provider of models (`EMBED_TEXT`,
+/// `VEC_EMBED_*`), show statements of other sessions (`TIDB_DECODE_SQL_DIGESTS`) or raw versions of rows without a check of
+/// rights (`TIDB_MVCC_INFO`), set a variable (`SETVAR`), and the names of operators (`PLUS`).
 /// `NEXTVAL` and `SETVAL` are on the list, for writes: see [`ADVANCING`].
 #[rustfmt::skip]
 const LISTED: &[&str] = &[
@@ -90,11 +90,11 @@ pub(super) fn reason(name: &str) -> Reason {
     }
 }
 
-/// The first name that is called and not on the list. A call is a name, however quoted and after whatever schema, right
-/// before a parenthesis, where the grammar has no list of columns to follow a name.
+/// The first called name that is not on the list. A call is a name, quoted or not, with or without a schema, right before a
+/// parenthesis, unless the grammar expects a list of columns there.
 pub(super) fn unlisted_call(tokens: &[Token]) -> Option<&str> {
     let indexed = indexed_table(tokens);
-    // Where the parentheses open that are around a place.
+    // The opening parentheses around a place.
     let mut open = Vec::new();
     tokens.iter().enumerate().find_map(|(at, token)| {
         match token {
@@ -118,7 +118,7 @@ pub(super) fn unlisted_call(tokens: &[Token]) -> Option<&str> {
     })
 }
 
-/// Where a qualified name begins that ends here.
+/// The start of the qualified name that ends here.
 fn start_of_name(tokens: &[Token], at: usize) -> usize {
     let mut start = at;
     while start >= 2
@@ -130,14 +130,14 @@ fn start_of_name(tokens: &[Token], at: usize) -> usize {
     start
 }
 
-/// What stands before this place, hints aside.
+/// The token before this place, ignoring hints.
 fn before(tokens: &[Token], at: usize) -> Option<(usize, &Token)> {
     let earlier = tokens.get(..at)?.iter().enumerate();
     earlier.rev().find(|(_, token)| !matches!(token, Token::Hint(_)))
 }
 
-/// Whether a list follows this name by grammar: the columns of a table, an index, a view or a query, or a partition's
-/// parts. The words before it are reserved, or make a syntax error of a call.
+/// Whether the grammar expects a list after this name: the columns of a table, an index, a view or a query, or a partition's
+/// parts. The words before it are reserved, or a call after them is a syntax error.
 fn names_a_list(tokens: &[Token], start: usize, at: usize) -> bool {
     let Some((place, word)) = before(tokens, start) else { return false };
     let after_verb = || {
@@ -179,7 +179,7 @@ fn names_columns_of_query(tokens: &[Token], start: usize, at: usize) -> bool {
     defined && listed
 }
 
-/// Where the name of the table ends in `CREATE [kind] INDEX name [USING kind] ON table (`.
+/// The end of the table name in `CREATE [kind] INDEX name [USING kind] ON table (`.
 fn indexed_table(tokens: &[Token]) -> Option<usize> {
     let index = tokens.iter().take(4).position(|token| token.is("index"))?;
     if !tokens.first()?.is("create") {

@@ -1,4 +1,4 @@
-//! What may pass: reads for the tool that reads, single whole statements for the tool that writes.
+//! The gate: reads pass for the tool that reads, single whole statements for the tool that writes.
 
 use super::{
     Reason, account, functions,
@@ -9,25 +9,25 @@ use super::{
     walk::{after_name, after_parentheses, group, is_part_of_a_name, main_of_with, one_of, outside, starts_as_query},
 };
 
-/// What a statement is to the tool that reads.
+/// The class of a statement for the tool that reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Known to change nothing.
     Read,
     /// Known to change something.
     Write,
-    /// Neither known, or not to be run at all.
+    /// Unknown, or refused.
     Reject(Reason),
 }
 
-/// What the tool that writes has to know of a statement.
+/// Properties of a statement for the tool that writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Statement {
-    /// It commits whatever transaction it runs in, and needs an administrator.
+    /// It commits the transaction it runs in, and needs an administrator.
     pub ddl: bool,
-    /// It makes an account of a name that is none yet, where the server's mode lets it.
+    /// It creates an account if its name is new and the server's mode allows it.
     pub may_make_account: bool,
-    /// It is not known to leave everything behind that it does not name: it drops, empties, grants, or changes all rows.
+    /// It may destroy more than the rows it names: it drops, empties, grants, or changes all rows.
     pub destructive: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct Statement {
 pub(super) const SCHEMA: &[&str] =
     &["create", "alter", "drop", "truncate", "rename", "recover", "flashback", "grant", "revoke", "analyze", "split"];
 
-/// What `EXPLAIN FORMAT =` takes. <https://docs.pingcap.com/tidb/stable/sql-statement-explain>
+/// Values of `EXPLAIN FORMAT =`. <https://docs.pingcap.com/tidb/stable/sql-statement-explain>
 const FORMATS: &[&str] = &[
     "row",
     "brief",
@@ -52,10 +52,10 @@ const FORMATS: &[&str] = &[
     "true_card_cost",
 ];
 
-/// What `TRACE FORMAT =` takes. <https://docs.pingcap.com/tidb/stable/sql-statement-trace>
+/// Values of `TRACE FORMAT =`. <https://docs.pingcap.com/tidb/stable/sql-statement-trace>
 const TRACE_FORMATS: &[&str] = &["row", "json", "log"];
 
-/// What may follow `SHOW`, after `FULL`, `EXTENDED`, `GLOBAL` or `SESSION`: metadata without other users' SQL, password
+/// Allowed targets of `SHOW`, after `FULL`, `EXTENDED`, `GLOBAL` or `SESSION`: metadata without other users' SQL, password
 /// hashes or storage credentials.
 const SHOW: &[&[&str]] = &[
     &["databases"],
@@ -114,17 +114,17 @@ const SHOW: &[&[&str]] = &[
     &["analyze", "status"],
 ];
 
-/// What may follow `ADMIN SHOW`.
+/// Allowed targets of `ADMIN SHOW`.
 const ADMIN_SHOW: &[&[&str]] = &[&["ddl"], &["slow", "recent"], &["slow", "top"], &["bdr", "role"]];
 
-/// What may end `SHOW TABLE name [PARTITION (names)] [INDEX name]`.
+/// Allowed ends of `SHOW TABLE name [PARTITION (names)] [INDEX name]`.
 const OF_A_TABLE: &[&str] = &["regions", "next_row_id", "distributions"];
 
-/// What a statement is to the tool that reads: an allow-list.
+/// Classifies a statement for the tool that reads, by an allow-list.
 ///
-/// The text is read twice, with and without backslash escapes: the server's mode is not known here, and text that means
-/// two things is refused. Where the second reading ends inside a quote, or meets a backslash outside of one, a server in
-/// that mode would refuse the text itself.
+/// The text is read twice, with and without backslash escapes: the server's mode is not known here, and ambiguous text is
+/// refused. If the second reading ends inside a quote, or meets a backslash outside one, a server in that mode would refuse
+/// the text itself.
 pub fn classify(sql: &str) -> Class {
     match tokens(sql, true) {
         Err(fault) => Class::Reject(fault.reason),
@@ -139,8 +139,8 @@ pub fn classify(sql: &str) -> Class {
     }
 }
 
-/// What the tool that writes may run: exactly one statement of a known kind. An executable comment may stand in a change
-/// that is the same to the gate whether its content is read or not.
+/// Checks a statement for the tool that writes: exactly one statement of a known kind. An executable comment is allowed in
+/// a change that the gate judges the same with and without its content.
 ///
 /// # Errors
 /// Why it is not run.
@@ -189,7 +189,7 @@ fn changes(tokens: &[Token]) -> bool {
     one_of(first, DATA) || one_of(first, SCHEMA) || one_of(first, &["batch"])
 }
 
-/// Whether a statement plans a change and does not make it.
+/// Whether a statement only plans a change.
 pub fn plans_change(sql: &str) -> bool {
     let planned = |tokens: &[Token]| {
         let explained = one_of(tokens.first(), EXPLAIN).then(|| explained(tokens.get(1..).unwrap_or_default()));
@@ -249,7 +249,7 @@ fn of_write(tokens: &[Token]) -> Result<Statement, Reason> {
     if one_of(first, &["create", "alter", "grant"]) && tokens.iter().any(|token| token.is("identified")) {
         return Err(Reason::Password(refused::words(tokens.iter().take(2))));
     }
-    // What a query alone puts into a variable is gone with it.
+    // A variable set by a query alone ends with it.
     if reads && !one_of(first, EXPLAIN) && query(tokens) == Class::Read {
         let variable = |token: &Token| match token {
             Token::Assign => Some(Reason::Assignment),
@@ -277,7 +277,7 @@ fn of_statement(tokens: &[Token]) -> Class {
     }
 }
 
-/// What a statement is by its first words.
+/// The class of a statement by its first words.
 fn shape(tokens: &[Token]) -> Class {
     let Some(first) = tokens.first() else { return Class::Reject(Reason::Empty) };
     let rest = tokens.get(1..).unwrap_or_default();
@@ -346,7 +346,7 @@ fn explain(tokens: &[Token]) -> Class {
         .iter()
         .any(|words| one_of(rest.first(), words))
         || refused::kind(rest).is_some();
-    // A string here is the digest of a plan, of whoever ran it, or a statement.
+    // A string here is the digest of a plan, from any session, or a statement.
     let table = match rest {
         [Token::Word(_) | Token::Name(_), Token::Symbol('.'), Token::Word(_) | Token::Name(_), after @ ..]
         | [Token::Word(_) | Token::Name(_), after @ ..] => Some(after),
@@ -371,7 +371,7 @@ fn explained(tokens: &[Token]) -> (bool, Option<&Token>, &[Token]) {
     }
 }
 
-/// The change of data that this is, or that stands after a `WITH`.
+/// The change of data here, or after a `WITH`.
 fn change_in(tokens: &[Token]) -> Option<&[Token]> {
     let main = if one_of(tokens.first(), &["with"]) { main_of_with(tokens)? } else { tokens };
     one_of(main.first(), DATA).then_some(main)
@@ -397,7 +397,7 @@ fn trace(tokens: &[Token]) -> Class {
     }
 }
 
-/// What begins with words of this list.
+/// Whether the tokens begin with words of this list.
 fn begins_as(tokens: &[Token], list: &[&[&str]]) -> bool {
     let begins =
         |words: &&[&str]| tokens.len() >= words.len() && words.iter().zip(tokens).all(|(word, token)| token.is(word));
@@ -421,7 +421,7 @@ fn show(tokens: &[Token]) -> Result<(), Reason> {
     if !counts && !shows_parts(rest) && !begins_as(rest, SHOW) {
         return Err(Reason::Show(refused::words(rest.iter().take(2))));
     }
-    // Rows with secrets are left out of the answer; whether a row is there must not depend on what the secret is.
+    // Rows with secrets are left out of the result; whether a row is there must not depend on the secret.
     let condition = variables::shown(tokens).unwrap_or_default();
     if condition.iter().any(|token| token.name() == Some("value")) { Err(Reason::VariableValue) } else { Ok(()) }
 }
@@ -439,8 +439,8 @@ fn shows_parts(tokens: &[Token]) -> bool {
     one_of(rest.first(), OF_A_TABLE)
 }
 
-/// What a server keeps and runs later: a view is a read, and a binding is the statement that stands in it, not one that
-/// a digest stands for.
+/// Statements that a server stores and runs later: a view is a read, and a binding must contain its statement, not a
+/// digest.
 fn kept_for_later(tokens: &[Token]) -> Result<(), Reason> {
     if !tokens.first().is_some_and(|first| one_of(Some(first), &["create", "alter"])) {
         return Ok(());
@@ -457,7 +457,7 @@ fn kept_for_later(tokens: &[Token]) -> Result<(), Reason> {
     }
 }
 
-/// What no tool runs, wherever in a statement it stands.
+/// Refuses text that no tool runs, anywhere in a statement.
 fn forbidden_everywhere(tokens: &[Token]) -> Result<(), Reason> {
     for (index, token) in tokens.iter().enumerate() {
         if let Token::Hint(hint) = token
@@ -473,8 +473,8 @@ fn forbidden_everywhere(tokens: &[Token]) -> Result<(), Reason> {
     functions::unlisted_call(tokens).map_or(Ok(()), |name| Err(functions::reason(name)))
 }
 
-/// Whether the name at this place is a schema's: before a dot, after `DATABASE` or `SCHEMA`, or anywhere in a `SHOW`, which has
-/// many ways to name one.
+/// Whether the name here is a schema's: before a dot, after `DATABASE` or `SCHEMA`, or anywhere in a `SHOW`, which has many
+/// ways to name one.
 fn names_schema(tokens: &[Token], at: usize) -> bool {
     let before = tokens.get(..at).unwrap_or_default();
     let introduced = before.iter().rev().find(|token| !one_of(Some(token), &["if", "not", "exists"]));
@@ -483,7 +483,7 @@ fn names_schema(tokens: &[Token], at: usize) -> bool {
         || one_of(tokens.first(), &["show"])
 }
 
-/// What must not stand anywhere in a read; a read that advances a sequence is a write.
+/// Refuses text that must not be in a read; a read that advances a sequence is a write.
 fn within_a_read(tokens: &[Token]) -> Result<Class, Reason> {
     forbidden_everywhere(tokens)?;
     let mut class = Class::Read;
@@ -498,14 +498,14 @@ fn within_a_read(tokens: &[Token]) -> Result<Class, Reason> {
         let before = index.checked_sub(1).and_then(|before| tokens.get(before));
         match token {
             Token::Assign => return Err(Reason::Assignment),
-            // Hints of a read stand after SELECT only, or after the verb of the change that is explained.
+            // Hints of a read come only after SELECT, or after the verb of the explained change.
             Token::Hint(_) if !one_of(before, &["select"]) && planned.is_none_or(|verb| index != verb + 1) => {
                 return Err(Reason::HintPlace);
             }
             Token::Word(word) => match word.as_str() {
                 "into" if !planned.is_some_and(|verb| follows_verb(tokens, verb, index)) => return Err(Reason::Into),
                 "procedure" if !shows => return Err(Reason::Missing("PROCEDURE".to_owned())),
-                // The default of a column may be the next number of a sequence, and it is taken where it is asked for.
+                // A column's default may be the next number of a sequence; reading the default takes it.
                 "default" if calls => return Err(Reason::Sequence("DEFAULT(column)".to_owned())),
                 "default" if planned.is_some() && !is_part_of_a_name(tokens, index) => class = Class::Write,
                 "for" if one_of(next, &["update"]) => return Err(Reason::Locks("FOR UPDATE")),
@@ -526,7 +526,7 @@ fn within_a_read(tokens: &[Token]) -> Result<Class, Reason> {
     Ok(class)
 }
 
-/// Whether nothing but modifiers and a hint stand between the verb of a change and this place.
+/// Whether only modifiers and a hint are between the verb of a change and this place.
 fn follows_verb(tokens: &[Token], verb: usize, at: usize) -> bool {
     const MODIFIERS: &[&str] = &["low_priority", "high_priority", "delayed", "ignore"];
     let between = tokens.get(verb + 1..at);
@@ -639,7 +639,7 @@ mod tests {
         assert_eq!(classify(&"x".repeat(65_537)), Class::Reject(Reason::TooLong));
     }
 
-    /// What is wrong, with the word at fault, and what to do.
+    /// The sentence of a refusal.
     #[test]
     fn a_refusal_has_two_short_sentences_at_least() {
         let writes = include_str!("../../tests/cases/sql-writes.tsv").lines().skip(1);

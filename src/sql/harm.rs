@@ -1,4 +1,4 @@
-//! What a statement may destroy.
+//! Whether a statement can destroy.
 
 use super::{
     condition,
@@ -11,7 +11,7 @@ pub(super) const DATA: &[&str] = &["insert", "replace", "update", "delete"];
 
 pub(super) const EXPLAIN: &[&str] = &["explain", "desc", "describe"];
 
-/// What a `CREATE` makes beside what is there; `OR REPLACE` is none of it.
+/// Kinds that a `CREATE` adds; with `OR REPLACE` it replaces.
 const CREATED: &[&str] = &[
     "table",
     "temporary",
@@ -26,8 +26,8 @@ const CREATED: &[&str] = &[
     "sequence",
 ];
 
-/// Whether a statement is known to destroy nothing beyond the rows that its own condition names. An allow-list: what is
-/// not recognised destroys.
+/// Whether a statement is known to destroy nothing beyond the rows that its own condition names. An allow-list: an
+/// unrecognised statement destroys.
 pub(super) fn spares(tokens: &[Token]) -> bool {
     let main = after_parentheses(tokens);
     let Some(Token::Word(first)) = main.first() else { return false };
@@ -35,18 +35,18 @@ pub(super) fn spares(tokens: &[Token]) -> bool {
     match first.as_str() {
         "select" | "table" | "values" | "show" | "admin" | "trace" | "split" => true,
         "analyze" => !main.iter().any(|token| token.is("drop")),
-        // With a query as their source they may overwrite every row there is.
+        // With a query as their source they may overwrite every row.
         "replace" => !takes_from_query(main),
         "insert" => !(main.iter().any(|token| token.is("duplicate")) && takes_from_query(main)),
         "update" | "delete" => condition::names_its_rows(main),
-        // A column of the query before may be a constant, so it does not say which rows of another table are meant.
+        // A column of the `WITH` query may be constant, so it does not select rows of another table.
         "with" => main_of_with(main).is_some_and(|main| {
             spares(main) && !(one_of(main.first(), &["update", "delete"]) && condition::joins(main))
         }),
         "batch" => change_in_batches(main).is_some_and(spares),
         word if EXPLAIN.contains(&word) => {
             let analyzes = second.is_some_and(|second| second.is("analyze"));
-            // `ANALYZE` runs what it explains. Where the word stands elsewhere, it is taken for that all the same.
+            // `ANALYZE` runs the statement. The word counts as that anywhere.
             match main.iter().rposition(|token| token.is("analyze")) {
                 None => true,
                 Some(1) if analyzes => after_format(main.get(2..).unwrap_or_default()).is_some_and(spares),
@@ -76,12 +76,12 @@ fn makes_view(tokens: &[Token]) -> bool {
         && options.all(|token| !token.is("replace"))
 }
 
-/// Whether a statement has a query in it, wherever.
+/// Whether a statement contains a query.
 fn takes_from_query(tokens: &[Token]) -> bool {
     tokens.iter().skip(1).any(|token| one_of(Some(token), &["select", "table", "with"]))
 }
 
-/// What comes after an optional `FORMAT = x`.
+/// The tokens after an optional `FORMAT = x`.
 fn after_format(tokens: &[Token]) -> Option<&[Token]> {
     match tokens {
         [format, Token::Symbol('='), _, rest @ ..] if format.is("format") => Some(rest),
@@ -129,15 +129,15 @@ fn sets_character_set(tokens: &[Token]) -> bool {
     true
 }
 
-/// Whether each action of an `ALTER TABLE` is known to add or rename: an allow-list, because new ways to lose data are
-/// made more often than new ways to add.
+/// Whether each action of an `ALTER TABLE` is known to add or rename: an allow-list, because TiDB may gain new ways to lose
+/// data.
 fn alters_by_adding(tokens: &[Token]) -> bool {
     let Some(actions) = after_name(tokens) else { return false };
     !actions.is_empty() && between_commas(actions).into_iter().all(adds)
 }
 
-/// One action of an `ALTER TABLE`. What stands without a comma at the end of the last one (`PARTITION BY`, `REMOVE
-/// PARTITIONING`) belongs to the statement and rides on it.
+/// One action of an `ALTER TABLE`. A clause without a comma after the last one (`PARTITION BY`, `REMOVE PARTITIONING`)
+/// belongs to the statement.
 fn adds(action: &[Token]) -> bool {
     let rides = || {
         action.iter().any(|token| one_of(Some(token), TAKES_AWAY))
@@ -171,7 +171,7 @@ fn adds(action: &[Token]) -> bool {
     }
 }
 
-/// What takes something away where it stands in an action that adds: then it is one word too many.
+/// Words that make an adding action remove something.
 const TAKES_AWAY: &[&str] = &[
     "drop",
     "truncate",
@@ -188,6 +188,6 @@ const TAKES_AWAY: &[&str] = &[
     "ttl_job_interval",
 ];
 
-/// How what rides on the last action begins (`AlterTableSpecSingleOpt` and the partition clauses of TiDB's grammar).
+/// First words of clauses after the last action (`AlterTableSpecSingleOpt` and the partition clauses of TiDB's grammar).
 const RIDERS: &[&str] =
     &["partition", "partitions", "subpartition", "split", "merge", "compact", "order", "convert", "force"];

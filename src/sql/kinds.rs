@@ -1,4 +1,4 @@
-//! Kinds of statements that the gate must judge alike, generated: no list of examples shows their members.
+//! Generated kinds of statements that the gate must judge alike.
 
 use proptest::prelude::*;
 
@@ -135,7 +135,7 @@ fn wide() -> impl Strategy<Value = String> {
     one.prop_map(str::to_owned)
 }
 
-/// What a change is to the tool: whether it destroys. `None` where it is refused.
+/// Whether a change destroys. `None` if it is refused.
 fn destroys(sql: &str) -> Option<bool> {
     inspect(sql).ok().map(|statement| statement.destructive)
 }
@@ -250,7 +250,7 @@ proptest! {
             format!("({narrow}) XOR ({other})"), format!("{wide} ORDER BY {narrow}"),
             format!("EXISTS (SELECT 1 FROM u WHERE {narrow})"), format!("CASE WHEN {narrow} THEN 1 ELSE 1 END"), format!("IF({narrow}, 1, 1)"),
         ] {
-            // What is not a statement at all is no way around either.
+            // A text that is no statement is no way around either.
             let (destroys, sql) = of(condition);
             prop_assert_ne!(destroys, Some(false), "{}", sql);
         }

@@ -1,8 +1,8 @@
-//! Tokens of TiDB's dialect, as strict as a gate has to be: what two readers could read in two ways is refused.
+//! Tokens of TiDB's dialect, strict: text that two parsers could read differently is refused.
 
 use super::{Reason, STATEMENT_BYTES_MAX};
 
-/// 100: deeper nesting is no query of a person, and recursion in other parsers.
+/// 100: no person nests deeper, and deeper nesting is recursion in other parsers.
 const NESTING_MAX: usize = 100;
 
 /// A token. Comments and blanks leave none.
@@ -22,7 +22,7 @@ pub(super) enum Token {
     Hint(String),
     /// `:=`
     Assign,
-    /// Any other character that stands for itself.
+    /// Any other single character.
     Symbol(char),
 }
 
@@ -32,7 +32,7 @@ impl Token {
         matches!(self, Self::Word(found) if found == word)
     }
 
-    /// What it names, if it can name something, however it is quoted.
+    /// Its name, if it can be one, quoted or not.
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Self::Word(name) | Self::Name(name) | Self::Double(name) => Some(name),
@@ -40,7 +40,7 @@ impl Token {
         }
     }
 
-    /// Its text, where it is a name or a string: either can name a variable or an account.
+    /// Its text, if it is a name or a string: either can name a variable or an account.
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Single(text) => Some(text),
@@ -62,12 +62,12 @@ impl From<Reason> for Fault {
     }
 }
 
-/// How a text is read where servers, or modes of one server, read it in several ways.
+/// How to read a text that servers, or modes of one server, read in several ways.
 #[derive(Clone, Copy)]
 pub(super) struct Reading {
     /// Whether a backslash escapes in strings (it does not with `NO_BACKSLASH_ESCAPES`).
     pub(super) backslash: bool,
-    /// Which executable comments are executed, a bit for each of [`Text::kinds`]; `None` where none is allowed.
+    /// Which executable comments are executed, a bit for each of [`Text::kinds`]; `None` if none is allowed.
     pub(super) executed: Option<u8>,
 }
 
@@ -79,8 +79,8 @@ impl Reading {
 /// A statement, read in one way.
 pub(super) struct Text<'a> {
     pub(super) tokens: Vec<Token>,
-    /// What decides whether a server executes the comments that are met: first `""` for those that TiDB always executes, then
-    /// the features that one version knows and another does not. Empty where there is no executable comment.
+    /// The conditions under which a server executes the comments found: first `""` for those that TiDB always executes, then
+    /// the features that one version knows and another does not. Empty without executable comments.
     pub(super) kinds: Vec<&'a str>,
 }
 
@@ -118,7 +118,7 @@ pub(super) fn first_word(sql: &str) -> Option<String> {
     None
 }
 
-/// Holds tokens to be one statement whose parentheses match.
+/// Checks that the tokens are one statement whose parentheses match.
 fn statement(mut tokens: Vec<Token>) -> Result<Vec<Token>, Reason> {
     if tokens.last() == Some(&Token::Symbol(';')) {
         tokens.pop();
@@ -149,7 +149,7 @@ struct Lexer<'a> {
     reading: Reading,
     tokens: Vec<Token>,
     kinds: Vec<&'a str>,
-    /// What is refused here although a server may read on; the reading goes on as well, to see whether a server could.
+    /// A refusal of text that a server may accept; reading goes on, to see whether a server could.
     refused: Option<Reason>,
 }
 
@@ -199,7 +199,7 @@ impl<'a> Lexer<'a> {
                 self.skip(1);
                 self.tokens.push(Token::Symbol(first));
             }
-            // Other blanks, controls, full-width forms: TiDB and other readers disagree about them.
+            // Other blanks, controls, full-width forms: TiDB and other parsers disagree about them.
             _ => return Err(Reason::Characters(first).into()),
         }
         Ok(true)
@@ -283,8 +283,8 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Content that some servers execute and others skip. It is whole tokens without comments, so that all of them agree
-    /// where it ends.
+    /// Content that some servers execute and others skip. It must be whole tokens without comments, so that all of them agree
+    /// on its end.
     fn executable_comment(&mut self, executed: u8, kind: &'a str, content: &'a str) -> Result<(), Reason> {
         // Always executed, and two features that a version may know or not: five ways to read the text.
         const KINDS_MAX: usize = 3;
@@ -345,8 +345,8 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Digits with an optional fraction and exponent, or `0x` and `0b` forms. What goes on as a word is refused: `1e` and
-    /// `2fa` are names to one reader, and a number with an alias to another.
+    /// Digits with an optional fraction and exponent, or `0x` and `0b` forms. A number that runs on as a word is refused: `1e`
+    /// and `2fa` are names to one parser, and a number with an alias to another.
     fn number(&mut self) {
         let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
         // In upper case, or without digits, TiDB has none of them.
@@ -385,15 +385,15 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Case taken away so that no spelling of a name escapes a comparison. Go, and so TiDB, makes `i` of U+0130 and `k` of
-/// U+212A in lower case, and `S` of U+017F in upper case; all of them end as the ASCII letter here.
+/// Folds case so that no spelling of a name escapes a comparison. Go, and so TiDB, lower-cases U+0130 to `i` and U+212A to
+/// `k`, and upper-cases U+017F to `S`; all of them become the ASCII letter here.
 pub(super) fn fold(text: &str) -> String {
     let folded = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
     // The dot that lower case leaves behind `i` where the capital was U+0130.
     folded.filter(|character| *character != '\u{307}').collect()
 }
 
-/// What a bare word is made of: letters and digits of any script but the full-width forms, `_` and `$`.
+/// Characters of a bare word: letters and digits of any script except the full-width forms, `_` and `$`.
 fn is_word(character: char) -> bool {
     if character.is_ascii() {
         character.is_ascii_alphanumeric() || matches!(character, '_' | '$')

@@ -1,8 +1,8 @@
-//! SQL text: what a statement is and does, decided without a server.
+//! SQL text: classifies statements without a server.
 //!
-//! It is the second wall around reads. The first is a database user that may only read; this one stops what such a user
-//! still may do (take locks, sleep, read password hashes, change its session), and gives a good error before anything
-//! is sent. It is an allow-list: what it does not know to be a read is not one.
+//! It is the second wall around reads. The first is a database user that can only read; this one stops what such a user
+//! can still do (take locks, sleep, read password hashes, change its session), and gives a good error before anything is
+//! sent. It is an allow-list: a statement that is not known to be a read is not one.
 
 mod account;
 mod change;
@@ -26,10 +26,10 @@ pub use variables::holds_secret;
 /// 64 KiB, the longest statement: the longest that a person writes has a few KiB; the rest is room for generated ones.
 pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
 
-/// What the answer to a statement is, judged by its first word.
+/// The kind of a statement's result, judged by its first word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Rows about the database itself, as `SHOW`, `EXPLAIN`, `TRACE` and `ADMIN SHOW` give them: a value of theirs can be had in no other way.
+    /// Rows about the database, of `SHOW`, `EXPLAIN`, `TRACE` and `ADMIN SHOW`: their values are not available otherwise.
     Description,
     /// Rows of data.
     Rows,
@@ -37,7 +37,7 @@ pub enum Answer {
     Count,
 }
 
-/// What the answer to a statement is.
+/// The kind of a statement's result.
 pub fn answer(sql: &str) -> Answer {
     match lexer::first_word(sql).as_deref() {
         Some("show" | "explain" | "describe" | "desc" | "trace" | "admin") => Answer::Description,
@@ -53,9 +53,9 @@ pub fn shows_statistics(sql: &str) -> bool {
     matches!(tokens.as_slice(), [show, lexer::Token::Word(what), ..] if show.is("show") && what.contains("stats_"))
 }
 
-/// A name in backticks, so that any identifier is just a name.
+/// A name in backticks.
 ///
-/// `None` where no identifier of TiDB looks like this: empty, longer than 64 characters, with NUL, or with a blank at
+/// `None` if no identifier of TiDB looks like this: empty, longer than 64 characters, with NUL, or with a blank at
 /// its end. <https://docs.pingcap.com/tidb/stable/schema-object-names>
 pub fn quote_identifier(name: &str) -> Option<String> {
     const CHARACTERS_MAX: usize = 64;
@@ -69,8 +69,8 @@ pub fn quote_identifier(name: &str) -> Option<String> {
 /// Why no tool works in the schema of [`is_system_secret_schema`].
 pub const SECRET_SCHEMA_REFUSED: &str = "the system schema `mysql` holds password hashes and is not open to tools";
 
-/// Whether this is the schema that holds users and their password hashes, or a name that somebody on the way could take
-/// for it: with whitespace around it, or in letters that a comparison without case makes the same.
+/// Whether this is the schema that holds users and their password hashes, or a name that a component on the way could take
+/// for it: with surrounding whitespace, or in letters that compare equal without case.
 pub fn is_system_secret_schema(name: &str) -> bool {
     lexer::fold(name.trim()) == "mysql"
 }

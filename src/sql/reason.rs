@@ -2,7 +2,7 @@
 
 use super::STATEMENT_BYTES_MAX;
 
-/// Why a statement is not run. Each names the word at fault, where there is one, and one thing to do.
+/// Why a statement is not run. Each names the word at fault, if there is one, and one thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Nothing but comments.
@@ -15,11 +15,11 @@ pub enum Reason {
     Unbalanced,
     /// This quote is not closed.
     Unterminated(char),
-    /// A character that readers of SQL disagree about.
+    /// A character that SQL parsers disagree about.
     Characters(char),
-    /// A comment that readers of SQL disagree about.
+    /// A comment that SQL parsers disagree about.
     Comment,
-    /// A comment that a server executes, where none may stand or where it changes what the statement is.
+    /// An executable comment in a place where none is allowed, or one that changes the kind of statement.
     ExecutableComment,
     /// A hint in the wrong place.
     HintPlace,
@@ -31,27 +31,27 @@ pub enum Reason {
     SeveralStatements,
     /// A backslash in a string that one mode of the server reads as an escape and another does not.
     Backslash,
-    /// A first word that no statement begins with, and the one that it may stand for.
+    /// An unknown first word, and the one that was probably meant.
     Unknown(String, Option<&'static str>),
     /// A statement or a clause that TiDB does not have.
     Missing(String),
     /// Routines, which TiDB does not have.
     Routine(String),
-    /// What ends with the session, and what to do instead.
+    /// A statement whose effect ends with the session, and what to do instead.
     Session(String, &'static str),
-    /// What outlives the session, and changes more than data and schema.
+    /// A statement whose effect outlives the session, on more than data and schema.
     Lasting(String),
-    /// What begins or ends a transaction.
+    /// A statement that begins or ends a transaction.
     Transaction(String),
-    /// What reads files.
+    /// A statement that reads files.
     Files(String),
-    /// What is neither a query nor a change of data or schema.
+    /// A statement that is neither a query nor a change of data or schema.
     Operator(String),
     /// It holds a password.
     Password(String),
     /// Something else than a query in parentheses.
     Nested(String),
-    /// A word that `WITH` or `EXPLAIN` or `TRACE` cannot be followed by.
+    /// A word that cannot follow `WITH`, `EXPLAIN` or `TRACE`.
     Structure(String),
     /// A format that `EXPLAIN` or `TRACE` does not have.
     Format(String),
@@ -63,13 +63,13 @@ pub enum Reason {
     Locks(&'static str),
     /// A name that is called and not on the list of functions.
     Function(String),
-    /// What advances a sequence in a read.
+    /// A read that advances a sequence.
     Sequence(String),
     /// A variable whose name says that it holds a secret.
     SecretVariable(String),
     /// A table that prints all variables.
     VariableTable(String),
-    /// A condition on what variables hold.
+    /// A condition on the values of variables.
     VariableValue,
     /// A digest or a text that stands for a statement.
     Digest,
@@ -84,7 +84,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// What is wrong and what to do, in a few sentences that name the word at fault.
+    /// The problem and the remedy, in a few sentences that name the word at fault.
     pub fn sentence(&self) -> String {
         let mut sentence = String::new();
         for (at, part) in self.template().split("{}").enumerate() {
@@ -110,7 +110,7 @@ impl Reason {
         sentence
     }
 
-    /// Writes as much of the word at fault as tells which one it is (TiDB's names have 64 characters at most), or the figure.
+    /// Writes enough of the word at fault to identify it (TiDB's names have 64 characters at most), or the figure.
     fn word(&self, sentence: &mut String) {
         const CHARACTERS_MAX: usize = 64;
         match self {
@@ -146,67 +146,65 @@ impl Reason {
         }
     }
 
-    /// The sentence, with `{}` where the word stands.
+    /// The sentence, with `{}` in place of the word.
     fn template(&self) -> &'static str {
         match self {
             Self::Empty => "There is no statement, only comments. Write the statement.",
             Self::TooLong => "The statement is longer than {} KiB. Split the work.",
             Self::TooDeep => "The statement nests more than 100 parentheses. Name inner queries with WITH.",
             Self::Unbalanced => "The parentheses do not match. Close each that opens.",
-            Self::Unterminated(_) => "A quote is not closed: {} has no partner. Write a quote inside of a text twice.",
+            Self::Unterminated(_) => "The quote {} is not closed. Double a quote inside a string.",
             Self::Characters(_) => {
-                "The character {} is not allowed outside of quotes. Leave it out, or put the name or text in quotes; values stand in the statement itself."
+                "The character {} is not allowed outside quotes. Leave it out, or quote the name or text; write values into the statement itself."
             }
-            Self::Comment => "A comment is not closed, or ends where readers of SQL disagree. Leave comments out.",
+            Self::Comment => "A comment is not closed, or SQL parsers disagree where it ends. Leave comments out.",
             Self::ExecutableComment => {
-                "A comment that a server executes (/*! or /*T!) is allowed in changes by db_execute only, where they are the same statement without it. Write its content as SQL, or leave it out."
+                "A comment that the server executes (/*! or /*T!) is allowed only in changes by db_execute that are the same statement without it. Write its content as SQL, or leave it out."
             }
             Self::HintPlace => {
-                "A hint stands right after SELECT, INSERT, REPLACE, UPDATE or DELETE. Move /*+ */ there."
+                "A hint must come right after SELECT, INSERT, REPLACE, UPDATE or DELETE. Move /*+ */ there."
             }
             Self::Hint(_) => "The hint {} changes settings and is not allowed. Leave it out.",
             Self::NumberRunsOn(_) => {
                 "The number `{}` runs on as a word. Put a name that begins with a digit in backticks, and write hexadecimal as 0x1f."
             }
             Self::SeveralStatements => {
-                "One statement only: there is a `;` before the end. Send each by itself: in calls of db_query, or as an array to db_execute."
+                "One statement only: there is a `;` before the end. Send each in its own db_query call, or all as an array to db_execute."
             }
             Self::Backslash => {
                 "A backslash in a string means different things in different SQL modes. Double quotes by '' instead."
             }
             Self::Unknown(..) => "No statement of TiDB begins with `{}`.",
             Self::Missing(_) => {
-                "TiDB does not have `{}`. Write it with what TiDB has; a name like it stands in backticks."
+                "TiDB does not have `{}`. Use what TiDB supports, or put it in backticks if it is a name."
             }
             Self::Routine(_) => {
                 "TiDB does not have `{}`: no procedures, functions, triggers or events. Run the statements themselves with db_execute."
             }
-            Self::Session(..) => "What `{}` does would be gone: sessions do not last, each call has its own. ",
+            Self::Session(..) => "The effect of `{}` would be lost: each call has its own session. ",
             Self::Lasting(_) => {
-                "`{}` lasts and is no change of data or schema: it sets what the server or its users work with, and no tool runs it. Ask the person to run it in the SQL editor of the TiDB Cloud console."
+                "`{}` is a lasting change to the server or its users, not to data or schema, and no tool runs it. Ask the person to run it in the SQL editor of the TiDB Cloud console."
             }
             Self::Transaction(_) => {
-                "`{}` is not run: transactions are not controlled by statements here. Give all statements of a transaction to db_execute as one array."
+                "`{}` is not run: db_execute controls transactions itself. Give it all statements of a transaction as one array."
             }
             Self::Files(_) => "`{}` reads files or buckets, and no tool does. Write the rows with INSERT.",
             Self::Operator(_) => {
-                "`{}` is no query and no change of data or schema, and no tool runs it. Ask the person to run it in the SQL editor of the TiDB Cloud console."
+                "`{}` is neither a query nor a change of data or schema, and no tool runs it. Ask the person to run it in the SQL editor of the TiDB Cloud console."
             }
             Self::Password(_) => {
                 "`{}` carries a password, which would pass through the model. Use db_create_user; the person sets the password in the TiDB Cloud console."
             }
             Self::Nested(_) => {
-                "Only queries stand in parentheses, and `{}` is none. Write it as a statement of its own."
+                "Only a query can be in parentheses, and `{}` is not one. Write it as a separate statement."
             }
             Self::Structure(_) => {
-                "This statement cannot be followed at `{}`. Write WITH name AS (SELECT ...) SELECT ..., EXPLAIN [ANALYZE] SELECT ... or TRACE SELECT ...."
+                "This statement cannot be parsed at `{}`. Write WITH name AS (SELECT ...) SELECT ..., EXPLAIN [ANALYZE] SELECT ... or TRACE SELECT ...."
             }
             Self::Format(_) => {
-                "`{}` is not a format that this statement has. Write EXPLAIN FORMAT = 'brief', or TRACE FORMAT = 'row'."
+                "This statement has no format `{}`. Write EXPLAIN FORMAT = 'brief', or TRACE FORMAT = 'row'."
             }
-            Self::Show(_) => {
-                "`SHOW {}` is not on the list of what may be shown. Query information_schema with SELECT instead."
-            }
+            Self::Show(_) => "`SHOW {}` is not allowed. Query information_schema with SELECT instead.",
             Self::Into => {
                 "INTO writes a file or a variable and is not allowed. Put a column of that name in backticks."
             }
@@ -215,24 +213,24 @@ impl Reason {
                 "SHOW VARIABLES is filtered by name only, not by `Value`. Filter by `Variable_name`."
             }
             Self::Digest => {
-                "A digest or a text stands for a statement that nobody here has read: it cannot be followed. Write the statement itself."
+                "A digest or a text stands for a statement that the server cannot check. Write the statement itself."
             }
             Self::OpensAccount => {
-                "SQL makes and unlocks no accounts: the password would be empty, or pass through the model. Use db_create_user."
+                "Accounts are not created or unlocked by SQL: the password would be empty, or pass through the model. Use db_create_user."
             }
             Self::SystemSchema => {
                 "The schema `mysql` holds password hashes and is not open to tools. Query information_schema instead."
             }
             Self::Assignment => {
-                "`:=` sets a variable that is gone with the call, and is not allowed in a read. Write the value itself."
+                "`:=` sets a variable that ends with the call, and is not allowed in a read. Write the value itself."
             }
             Self::Function(_) => {
-                "`{}` is not on the list of functions that tools run: it is unknown, holds the server up, or does more than compute. Leave the call out."
+                "`{}` is not a function that tools run: it is unknown, blocks the server, or does more than compute. Leave the call out."
             }
             Self::Sequence(_) => "`{}` advances a sequence, which is not a read. Use db_execute, and not in a view.",
             Self::SecretVariable(_) => "The variable `{}` may hold a secret and is not open to tools. Leave it out.",
             Self::VariableTable(_) => {
-                "`{}` prints secret variables. Use SHOW VARIABLES LIKE '...', or write the schema before a table of your own."
+                "`{}` prints secret variables. Use SHOW VARIABLES LIKE '...', or put the schema before the name of your own table."
             }
             Self::ManagedUser(_) => {
                 "Account statements do not touch managed users and their roles: `{}` is one. Name another account."

@@ -1,4 +1,4 @@
-//! Kinds of statements that no tool runs, known by the words that they begin with, and why.
+//! Kinds of statements that no tool runs, by their first words, and why.
 
 use super::{
     Reason,
@@ -6,7 +6,7 @@ use super::{
     walk::{after_parentheses, one_of},
 };
 
-/// What a session has and takes with it when it ends.
+/// Statements whose effect ends with the session.
 const SESSION: &[(&str, &str)] = &[
     ("use", "Give the argument `database`, or write schema.table."),
     ("set", "Write the value into the statement itself, or as a hint like /*+ MAX_EXECUTION_TIME(1000) */."),
@@ -22,7 +22,7 @@ pub(super) const LOCKED: &str = "Give the statements to db_execute as one array:
 const TEMPORARY: &str = "Create a table, or name the rows with WITH in the statement that needs them.";
 const BINDING: &str = "Write GLOBAL before BINDING.";
 
-/// What begins or ends a transaction.
+/// Statements that begin or end a transaction.
 const TRANSACTION: &[&str] = &["begin", "start", "commit", "rollback", "savepoint", "release"];
 
 /// Statements of TiDB about the server, its jobs, its statistics and other sessions.
@@ -79,12 +79,12 @@ const LASTING: &[(&str, &str)] =
 /// Scopes of a variable that outlive the session.
 const SCOPES: &[&str] = &["global", "persist", "persist_only", "instance"];
 
-/// What `CREATE`, `ALTER` and `DROP` are about in MySQL and not in TiDB: routines, and other things.
+/// Objects of `CREATE`, `ALTER` and `DROP` that MySQL has and TiDB does not: routines, and others.
 const ROUTINES: &[&str] = &["procedure", "function", "trigger", "event"];
 
 const MISSING_KINDS: &[&str] = &["spatial", "server", "tablespace", "logfile"];
 
-/// Words between `CREATE` and what is created.
+/// Words between `CREATE` and the kind of object.
 const BEFORE_KIND: &[&str] = &["or", "replace", "definer", "current_user", "aggregate", "if", "not", "exists"];
 
 /// First words that a person may have meant.
@@ -113,7 +113,7 @@ const KNOWN: &[&str] = &[
     "FLASHBACK",
 ];
 
-/// Why no tool runs a statement that begins like this; `None` where one may.
+/// Why no tool runs a statement that begins like this; `None` if a tool may.
 pub(super) fn kind(tokens: &[Token]) -> Option<Reason> {
     let tokens = after_parentheses(tokens);
     let Some(Token::Word(first)) = tokens.first() else { return None };
@@ -193,7 +193,7 @@ fn lasting_scope(tokens: &[Token]) -> Option<&str> {
     })
 }
 
-/// `CREATE`, `ALTER` and `DROP` of what ends with the session, or of what TiDB does not have.
+/// `CREATE`, `ALTER` and `DROP` of objects that end with the session, or that TiDB does not have.
 fn defined(tokens: &[Token]) -> Option<Reason> {
     let is_value = |at: usize| matches!(tokens.get(at), Some(Token::Symbol('=' | '@')));
     let words_of_kind = |(at, token): &(usize, &Token)| {
@@ -213,8 +213,8 @@ fn defined(tokens: &[Token]) -> Option<Reason> {
     }
 }
 
-/// The word that a person may have meant: one that is a few edits away, one for three letters and two for more, as many as two
-/// letters are that changed places. Among several, the nearest, and one with the same first letter.
+/// The word that was probably meant: at most one edit away for three letters, two for more, as two swapped letters count as
+/// two. Among several, the nearest, preferably with the same first letter.
 fn nearest(word: &str) -> Option<&'static str> {
     let edits_max = match word.len() {
         0..3 => return None,

@@ -2,7 +2,7 @@
 
 use super::{Reason, lexer::Token, walk::one_of};
 
-/// What the name of a variable has in it that holds a key, a password, a token, or an address with one in it:
+/// Parts of the names of variables that hold a key, a password, a token, or an address with one in it:
 /// `tidb_exp_embed_openai_api_key`, `authentication_ldap_simple_bind_root_pwd`, `tidb_cloud_storage_uri`. `tidb_config` is
 /// the whole configuration.
 const SECRET: &[&str] = &[
@@ -20,7 +20,7 @@ const SECRET: &[&str] = &[
     "tidb_config",
 ];
 
-/// Parts of names that have such a word and hold no secret.
+/// Parts of names that contain such a word without holding a secret.
 const HARMLESS: &[&str] = &[
     "foreign_key",
     "primary_key",
@@ -36,7 +36,7 @@ const HARMLESS: &[&str] = &[
     "security",
 ];
 
-/// Tables that print variables, and could not be kept from printing the secret ones.
+/// Tables that print all variables, including the secret ones.
 const TABLES: &[&str] = &[
     "session_variables",
     "global_variables",
@@ -46,11 +46,11 @@ const TABLES: &[&str] = &[
     "cluster_config",
 ];
 
-/// The schemas that have them; without a schema it is whichever is selected.
+/// The schemas that have them; without a schema it is the selected one.
 const SCHEMAS: &[&str] = &["information_schema", "performance_schema", "metrics_schema", "sys"];
 
-/// Whether a system variable of this name is taken to hold a secret: a rule on names, because providers and their keys
-/// come and go.
+/// Whether a system variable of this name is assumed to hold a secret: a rule on names, because providers and their keys
+/// change.
 pub fn holds_secret(variable: &str) -> bool {
     let mut name = variable.to_ascii_lowercase();
     for harmless in HARMLESS {
@@ -59,8 +59,8 @@ pub fn holds_secret(variable: &str) -> bool {
     SECRET.iter().any(|word| name.contains(word))
 }
 
-/// Holds a statement to naming no variable that holds a secret (`@@name`, `@@GLOBAL.name`, quoted or not), and no table
-/// that prints all of them.
+/// Refuses a statement that names a variable with a secret (`@@name`, `@@GLOBAL.name`, quoted or not), or a table that
+/// prints all variables.
 pub(super) fn check(tokens: &[Token]) -> Result<(), Reason> {
     let (mark, dot) = (Token::Symbol('@'), Token::Symbol('.'));
     for (at, token) in tokens.iter().enumerate() {
@@ -85,7 +85,7 @@ pub(super) fn check(tokens: &[Token]) -> Result<(), Reason> {
     Ok(())
 }
 
-/// What follows `SHOW [scope] VARIABLES`, where that is what the statement is.
+/// The tokens after `SHOW [scope] VARIABLES`, if this is one.
 pub(super) fn shown(tokens: &[Token]) -> Option<&[Token]> {
     let [show, rest @ ..] = tokens else { return None };
     let scope = |token: &&Token| one_of(Some(token), &["full", "extended", "global", "session", "local"]);

@@ -1,4 +1,4 @@
-//! Ways through tokens that several questions share.
+//! Shared ways to walk through tokens.
 
 use super::lexer::Token;
 
@@ -12,7 +12,7 @@ pub(super) fn after_parentheses(tokens: &[Token]) -> &[Token] {
     tokens.get(depth..).unwrap_or_default()
 }
 
-/// What is inside the parentheses that open here, and what follows them.
+/// The tokens inside the parentheses that open here, and those after.
 pub(super) fn group(tokens: &[Token]) -> Option<(&[Token], &[Token])> {
     if tokens.first()? != &Token::Symbol('(') {
         return None;
@@ -31,7 +31,7 @@ pub(super) fn group(tokens: &[Token]) -> Option<(&[Token], &[Token])> {
     None
 }
 
-/// What comes after a name of up to three parts.
+/// The tokens after a name of up to three parts.
 pub(super) fn after_name(tokens: &[Token]) -> Option<&[Token]> {
     tokens.first()?.name()?;
     let mut rest = tokens.get(1..)?;
@@ -42,7 +42,7 @@ pub(super) fn after_name(tokens: &[Token]) -> Option<&[Token]> {
     Some(rest)
 }
 
-/// The tokens outside of all parentheses, with their places.
+/// The tokens outside all parentheses, with their places.
 pub(super) fn outside(tokens: &[Token]) -> impl Iterator<Item = (usize, &Token)> {
     let mut depth = 0_usize;
     tokens.iter().enumerate().filter(move |(_, token)| match token {
@@ -58,7 +58,7 @@ pub(super) fn outside(tokens: &[Token]) -> impl Iterator<Item = (usize, &Token)>
     })
 }
 
-/// The parts between the commas outside of parentheses.
+/// The parts between the commas outside parentheses.
 pub(super) fn between_commas(tokens: &[Token]) -> Vec<&[Token]> {
     let mut parts = Vec::new();
     let mut start = 0;
@@ -72,7 +72,7 @@ pub(super) fn between_commas(tokens: &[Token]) -> Vec<&[Token]> {
     parts
 }
 
-/// Whether the word at this place is a name whatever it is: part of a qualified one, or a variable's.
+/// Whether any word at this place is a name: part of a qualified one, or a variable's.
 pub(super) fn is_part_of_a_name(tokens: &[Token], at: usize) -> bool {
     let before = at.checked_sub(1).and_then(|before| tokens.get(before));
     let (dot, mark) = (Token::Symbol('.'), Token::Symbol('@'));
@@ -83,7 +83,7 @@ pub(super) fn starts_as_query(tokens: &[Token]) -> bool {
     one_of(after_parentheses(tokens).first(), &["select", "table", "values"])
 }
 
-/// `WITH [RECURSIVE] name [(columns)] AS (query) [, ...]`: what comes after that.
+/// The tokens after `WITH [RECURSIVE] name [(columns)] AS (query) [, ...]`.
 pub(super) fn main_of_with(tokens: &[Token]) -> Option<&[Token]> {
     let mut rest = tokens.get(1..)?;
     if rest.first()?.is("recursive") {

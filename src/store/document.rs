@@ -1,6 +1,6 @@
-//! A client's document that is known. Strangers can ask for any number of documents, so what they may use up is limited, and
-//! none of that may keep out a client whose document is known. One object per document keeps its last copy and says who
-//! fetches the next one, once in ten seconds as long as it is there, whoever asks us and from wherever.
+//! A client's known document. Strangers can ask for any number of documents, so their fetches are limited, and those limits
+//! must not keep out a client whose document is known. One object per document keeps its last copy and says which caller
+//! fetches the next one, once in ten seconds while it exists, for all callers together.
 //!
 //! Where somebody connected with a document, no permit that strangers share is needed: connecting takes keys that TiDB Cloud
 //! accepts, so nobody has many such documents. What was only seen takes the permits of strangers, because they can have any
@@ -20,20 +20,20 @@ const STANDS_IN_MILLIS: u64 = 60_000;
 /// have left no permit.
 const SEEN_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 
-/// What is kept of a document.
+/// The stored record of a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Version of this form.
     pub v: u8,
-    /// Until when somebody may be connected with it; 0 where it was only seen. Times are milliseconds since 1970.
+    /// Until when somebody may be connected with it; 0 if it was only seen. Times are milliseconds since 1970.
     pub connected: u64,
     /// When somebody was last told to fetch it.
     pub asked: u64,
-    /// As it was fetched last; `None` where that failed.
+    /// The last copy; `None` if the fetch failed.
     pub copy: Option<Fetched>,
 }
 
-/// What a document said.
+/// The contents of a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fetched {
     /// What the client calls itself.
@@ -42,11 +42,11 @@ pub struct Fetched {
     pub redirects: Vec<String>,
     /// When it was fetched.
     pub fetched: u64,
-    /// Until when it holds, as its server says.
+    /// Until when its server says that it is fresh.
     pub fresh: u64,
 }
 
-/// What a document can be asked.
+/// Commands to a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// A client is about to be looked up.
@@ -67,14 +67,14 @@ pub enum Command {
 pub enum Reply {
     /// It is not known.
     Unknown,
-    /// What it said. Where `fresh` has passed, it stands in for what somebody else is fetching.
+    /// Its contents. If `fresh` has passed, they stand in while another caller fetches.
     Copy(Fetched),
     /// The caller fetches it.
     Fetch,
     /// It is somebody else's turn, and nothing stands in: the caller fetches it with a permit that strangers elsewhere do not
     /// share.
     Busy,
-    /// The caller fetches it where strangers have left a permit; this stands in otherwise.
+    /// The caller fetches it if strangers have left a permit; otherwise this stands in.
     Due(Fetched),
     /// It was done.
     Done,

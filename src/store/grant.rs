@@ -1,25 +1,25 @@
 //! A grant: what one person allowed one client. Its whole life is here, as a pure state machine; a Durable Object keeps
 //! the state and takes one command after the other, so that of two clients with one code only one gets tokens.
 //!
-//! What is stored is worth nothing by itself: tokens as SHA-256, keys as ciphertext under a data key, the data key wrapped
-//! under keys that take a token and the server secret.
+//! The stored record is worth nothing by itself: tokens as SHA-256, keys as ciphertext under a data key, the data key
+//! wrapped under keys derived from a token and the server secret.
 
 use serde::{Deserialize, Serialize};
 
 use super::seal::{Sealed, same};
 use crate::base::{clock::UnixMillis, scope::Scope};
 
-/// A code is redeemed at once by whoever asked for it.
+/// The client that asked for a code redeems it at once.
 pub const CODE_MILLIS: u64 = 60_000;
-/// An access token that may only look or change lives an hour.
+/// An access token that cannot destroy lives an hour.
 pub const ACCESS_SECONDS: u64 = 3_600;
-/// One that may destroy lives a quarter of that.
+/// One that can destroy lives a quarter of that.
 pub const ACCESS_DESTROY_SECONDS: u64 = 900;
 /// A grant that is not used for 30 days ends.
 pub const IDLE_MILLIS: u64 = 30 * DAY_MILLIS;
 /// No grant lives longer than 90 days.
 pub const LIFE_MILLIS: u64 = 90 * DAY_MILLIS;
-/// For half a minute the answer to a refresh can be had again: it may have been lost, and clients refresh in parallel.
+/// For half a minute the answer to a refresh is given again: it may have been lost, and clients refresh in parallel.
 pub const REPLAY_MILLIS: u64 = 30_000;
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 /// Access tokens that are valid beside each other: refreshing early leaves the older one to those who have it.
@@ -27,18 +27,18 @@ const ACCESS_MAX: usize = 4;
 /// The last use is written down at most this often: a write costs more than the reading does.
 const USED_MILLIS: u64 = 60_000;
 
-/// What is kept of a grant. Times are milliseconds since 1970.
+/// The stored record of a grant. Times are milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Version of this form.
     pub v: u8,
     /// Whose it is.
     pub client: Client,
-    /// What its tokens are for: the address of the MCP endpoint (RFC 8707).
+    /// The resource of its tokens: the address of the MCP endpoint (RFC 8707).
     pub resource: String,
-    /// What the person allowed.
+    /// The scope that the person allowed.
     pub scope: StoredScope,
-    /// Keyed hash of whoever allowed it.
+    /// Keyed hash of the person who allowed it.
     pub subject: String,
     /// When.
     pub created: u64,
@@ -55,7 +55,7 @@ pub struct Record {
     pub access: Vec<Access>,
     /// The refresh token that is valid.
     pub refresh: Option<Refresh>,
-    /// The refresh token that was replaced last, while its answer can be had again.
+    /// The refresh token that was replaced last, while its answer can be repeated.
     pub replaced: Option<Replaced>,
 }
 
@@ -109,7 +109,7 @@ pub struct Access {
     pub hash: String,
     /// What it may do: as much as the grant, or less where the client asked for less.
     pub scope: StoredScope,
-    /// Query of the resource that the client named when it asked for this token, where that narrows the tools.
+    /// Query of the resource that the client named when it asked for this token, if that narrows the tools.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub view: String,
     /// When it ends.
@@ -123,7 +123,7 @@ pub struct Access {
 pub struct Refresh {
     /// SHA-256 of its secret.
     pub hash: String,
-    /// SHA-256 of what all refresh tokens of this grant start with.
+    /// SHA-256 of the common start of all refresh tokens of this grant.
     pub family: String,
     /// When it ends.
     pub ends: u64,
@@ -136,7 +136,7 @@ pub struct Refresh {
 pub struct Replaced {
     /// SHA-256 of its secret.
     pub hash: String,
-    /// Until when its answer can be had again.
+    /// Until when its answer can be repeated.
     pub ends: u64,
     /// That answer, sealed under the token itself.
     pub answer: Sealed,
@@ -151,7 +151,7 @@ pub struct Pair {
     pub refresh: Refresh,
 }
 
-/// What a grant can be asked. Tokens are named by their SHA-256.
+/// Commands to a grant. Tokens are named by their SHA-256.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Begin.
@@ -198,7 +198,7 @@ pub enum Command {
         client_id: String,
         /// What to give for it.
         pair: Box<Pair>,
-        /// What was sealed anew, where it changed.
+        /// The newly sealed contents, if they changed.
         contents: Option<Sealed>,
         /// The answer, sealed under the token.
         answer: Sealed,
@@ -209,7 +209,7 @@ pub enum Command {
     Revoke {
         /// The token.
         hash: String,
-        /// Its family, where it is a refresh token.
+        /// Its family, if it is a refresh token.
         #[serde(default)]
         family: Option<String>,
         /// Who has it.
@@ -226,7 +226,7 @@ pub enum Command {
 pub enum Reply {
     /// It was done.
     Done,
-    /// There is nothing like that: never was, has ended, or is somebody else's. All the same to whoever asks.
+    /// It does not exist: it never did, has ended, or is another client's. The reply is the same.
     Unknown,
     /// It was used before. The grant has ended.
     Reused,
@@ -243,7 +243,7 @@ pub enum Reply {
     },
 }
 
-/// What a token opens.
+/// The session of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
     /// The client.
@@ -274,7 +274,7 @@ impl Opened {
     }
 }
 
-/// What a grant's contents are bound to: they open for this grant, person, client and resource only.
+/// The associated data of a grant's contents: they open for this grant, person, client and resource only.
 pub fn bound_to(grant: &str, subject: &str, client_id: &str, resource: &str) -> String {
     format!("v1|{grant}|{subject}|{client_id}|{resource}")
 }
@@ -303,8 +303,8 @@ impl Record {
         }))
     }
 
-    /// Forgets what has ended, so that no token opens anything once it is no longer taken, also for whoever has the storage
-    /// and the server secret. A refresh token that was replaced is told by its family then.
+    /// Forgets ended tokens, so that an expired token opens nothing, even for somebody with the storage and the server secret.
+    /// A replaced refresh token is then recognised by its family.
     fn forget_ended(&mut self, now: u64) {
         self.access.retain(|access| access.ends > now);
         self.replaced = self.replaced.take().filter(|replaced| replaced.ends > now);

@@ -27,7 +27,7 @@ pub struct Entry {
     pub ends: u64,
 }
 
-/// What is kept for a key.
+/// The stored record of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Version of this form.
@@ -36,7 +36,7 @@ pub struct Record {
     pub entries: Vec<Entry>,
 }
 
-/// What an index can be asked.
+/// Commands to an index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Add a grant.
@@ -55,7 +55,7 @@ pub enum Command {
 pub enum Reply {
     /// It was done.
     Done,
-    /// It was done, and this grant, the oldest, had to make room: it is to be ended.
+    /// It was done, and this grant, the oldest, was removed to make room: it is to be ended.
     Evicted {
         /// Its id.
         grant: String,
@@ -65,7 +65,7 @@ pub enum Reply {
 }
 
 impl Record {
-    /// When nothing in it is left.
+    /// When its last entry ends.
     pub fn ends(&self) -> UnixMillis {
         UnixMillis(self.entries.iter().map(|entry| entry.ends).max().unwrap_or(0))
     }

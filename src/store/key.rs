@@ -1,11 +1,11 @@
-//! What is remembered of an API key that is tried here: how often it was refused lately, and which pair TiDB Cloud took
-//! last. One object per public key, named by a keyed hash of it, so that all isolates count together.
+//! The record of an API key that is tried here: how often it was refused lately, and which pair TiDB Cloud accepted last.
+//! One object per public key, named by a keyed hash of it, so that all isolates count together.
 //!
-//! A try counts as refused from the moment it is allowed, and is taken back where it was not: of tries that run at the same
-//! time, no more are allowed than may be refused. The pair that was taken is in one slot, because a public key has one
-//! private key; it may be tried whatever else is refused, so nobody is kept out by strangers who know the public key.
+//! A try counts as refused from the moment it is allowed, and is taken back if it was not: of concurrent tries, no more are
+//! allowed than may be refused. The accepted pair has one slot, because a public key has one private key; it may be tried
+//! even if others are refused, so strangers who know the public key cannot keep its owner out.
 //!
-//! An object that TiDB Cloud took no pair for ends a minute after the last try: trying made-up public keys leaves nothing.
+//! An object without an accepted pair ends a minute after the last try: made-up public keys leave nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,14 +28,14 @@ const RENEWED_MILLIS: u64 = 23 * HOUR_MILLIS;
 const DAY_MILLIS: u64 = 24 * HOUR_MILLIS;
 const HOUR_MILLIS: u64 = 60 * 60 * 1_000;
 
-/// What is kept of a key. Times are milliseconds since 1970.
+/// The stored record of a key. Times are milliseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Version of this form.
     pub v: u8,
     /// Tries of the last minute that were refused or are under way, the oldest first.
     tries: Vec<Try>,
-    /// The pair that TiDB Cloud took last.
+    /// The pair that TiDB Cloud accepted last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     taken: Option<TakenPair>,
 }
@@ -67,28 +67,27 @@ pub struct Guess {
     pub refusals_max: u32,
 }
 
-/// What TiDB Cloud said of a pair.
+/// TiDB Cloud's verdict on a pair.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
     /// Keyed hash of both halves.
     pub pair: String,
-    /// Where it was not refused, the try that was counted for it. Where it was, the try that is to be counted; `None` where it
-    /// counts for nobody.
+    /// If it was not refused, the try that was counted for it. If it was, the try to count; `None` if it counts for nobody.
     pub tried: Option<Try>,
 }
 
-/// What a key can be asked.
+/// Commands to a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Whether a pair may be tried.
     Look(Guess),
-    /// The same, and where it may, count the try.
+    /// The same, and if it may, count the try.
     Try(Guess),
     /// TiDB Cloud said nothing of the pair: take a counted try back.
     TakeBack(Try),
-    /// TiDB Cloud took the pair, and did what was asked.
+    /// TiDB Cloud accepted the pair and carried out the request.
     Taken(Said),
-    /// TiDB Cloud answered as if it had taken the pair. That puts out no other pair.
+    /// TiDB Cloud answered as if it had accepted the pair. That replaces no other pair.
     Answered(Said),
     /// TiDB Cloud refused a pair that was not counted when it was tried, because it had been taken before.
     Refused(Said),
@@ -97,24 +96,24 @@ pub enum Command {
 /// What it answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// TiDB Cloud took the pair lately; whether it is time to write down that it still does.
+    /// TiDB Cloud accepted the pair lately; whether it is time to record it again.
     Known(bool),
-    /// It may be tried; where it was asked to be, it was counted at this time, in milliseconds since 1970.
+    /// It may be tried; if it was to be counted, this is when, in milliseconds since 1970.
     Open(u64),
-    /// There were too many refusals; for how many milliseconds that holds.
+    /// There were too many refusals; milliseconds until the next try.
     Held(u64),
     /// It was noted.
     Done,
 }
 
 impl Record {
-    /// When nothing in it is left.
+    /// When its last entry ends.
     pub fn ends(&self) -> UnixMillis {
         let tries = self.tries.iter().map(|tried| tried.at.saturating_add(MINUTE_MILLIS)).max().unwrap_or(0);
         UnixMillis(tries.max(self.taken.as_ref().map_or(0, |taken| taken.until)))
     }
 
-    /// What is left of it at this time.
+    /// Its entries that have not ended at this time.
     fn at(stored: Option<&Self>, now: u64) -> Self {
         let mut record = stored.cloned().unwrap_or(Self { v: 1, tries: Vec::new(), taken: None });
         record.tries.retain(|tried| tried.at.saturating_add(MINUTE_MILLIS) > now);
@@ -156,7 +155,7 @@ impl Record {
         }
         let renew = match (self.knows(&said.pair), &self.taken) {
             (Some(taken), _) => taken.is_old(now),
-            // What a gateway may have said before anybody looked at the credentials must not put out the right pair.
+            // A gateway may answer before the credentials are checked; such an answer must not replace the right pair.
             (None, Some(_)) if !replaces => return Reply::Done,
             _ => true,
         };
@@ -174,7 +173,7 @@ impl TakenPair {
     }
 }
 
-/// How long until there are fewer than `most` tries; 0 where there are.
+/// How long until there are fewer than `most` tries; 0 if there are.
 fn wait<'t>(tries: impl Iterator<Item = &'t Try>, most: u32, now: u64) -> u64 {
     let mut times: Vec<u64> = tries.map(|tried| tried.at).collect();
     times.sort_unstable();

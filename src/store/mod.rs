@@ -1,4 +1,4 @@
-//! What is stored of authorizations, and how it is sealed: pure state machines and their cryptography.
+//! Stored authorizations, and how they are sealed: pure state machines and their cryptography.
 
 pub mod document;
 pub mod grant;

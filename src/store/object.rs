@@ -1,4 +1,4 @@
-//! What is stored, in objects that each take one command after the other.
+//! Stored objects, each of which takes one command after the other.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl ObjectName {
         Self(format!("document:{}", fingerprint(address.as_bytes())))
     }
 
-    /// What is remembered of an API key, by the keyed hash of its public half.
+    /// The record of an API key, by the keyed hash of its public half.
     pub fn key(hash: &[u8]) -> Self {
         Self(format!("key:{}", base64url(hash)))
     }
@@ -46,7 +46,7 @@ impl ObjectName {
     }
 }
 
-/// What an object can be asked.
+/// Commands to an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// A grant.
@@ -76,7 +76,7 @@ pub enum Reply {
     Key(key::Reply),
 }
 
-/// What an object keeps.
+/// The state of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stored {

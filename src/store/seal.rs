@@ -1,5 +1,4 @@
-//! Sealing and signing: what leaves the server and comes back, and what is stored, is worth nothing without both the
-//! server secret and a token.
+//! Sealing and signing: sealed and stored texts are worth nothing without both the server secret and a token.
 
 use aes_gcm::{
     Aes256Gcm, Nonce,
@@ -39,7 +38,7 @@ pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     BASE64URL.decode(text).ok()
 }
 
-/// SHA-256 in base64url: 43 characters. What is hashed has 256 random bits, so a slow hash would add nothing.
+/// SHA-256 in base64url: 43 characters. The input has 256 random bits, so a slow hash would add nothing.
 pub fn fingerprint(bytes: &[u8]) -> String {
     base64url(&Sha256::digest(bytes))
 }
@@ -96,7 +95,7 @@ impl Keyring {
         self.secrets.first().map(|secret| mac(secret, label, parts)).unwrap_or_default()
     }
 
-    /// The same under every secret, the current one first: for what was named or signed before a rotation.
+    /// The same under every secret, the current one first: for names and signatures from before a rotation.
     pub fn macs<'a>(&'a self, label: &'a str, parts: &'a [&'a [u8]]) -> impl Iterator<Item = [u8; 32]> + 'a {
         self.secrets.iter().map(move |secret| mac(secret, label, parts))
     }
@@ -127,7 +126,7 @@ impl Keyring {
         Some(DataKey(bytes.try_into().ok()?))
     }
 
-    /// Seals a text for whoever holds this token again.
+    /// Seals a text for the holder of this token.
     pub fn seal_for(&self, token: &WrappingToken<'_>, text: &str, random: Random<'_>) -> Option<Sealed> {
         let secret = self.secrets.first()?;
         seal(&token.key(secret)?, &key_id(secret), &token.associated_data(), text.as_bytes(), random)
@@ -152,7 +151,7 @@ impl Keyring {
 pub struct WrappingToken<'t> {
     /// Id of its grant.
     pub grant: &'t str,
-    /// `code`, `access`, `refresh` or `replay`: one token's key never opens what is for another use.
+    /// `code`, `access`, `refresh` or `replay`: a token's key opens nothing that was sealed for another use.
     pub kind: &'static str,
     /// The random part of the token.
     pub secret: &'t [u8],
@@ -170,7 +169,7 @@ impl WrappingToken<'_> {
     }
 }
 
-/// The key that seals what a grant holds: 256 random bits, one per grant, never stored but wrapped.
+/// The key that seals a grant's contents: 256 random bits, one per grant, only stored wrapped.
 pub struct DataKey([u8; 32]);
 
 impl DataKey {
@@ -179,7 +178,7 @@ impl DataKey {
         Self(random(bytes))
     }
 
-    /// Seals a grant's contents. `bound_to` is what they belong to: they open only together with it.
+    /// Seals a grant's contents. `bound_to` is the associated data: they open only with the same.
     pub fn seal(&self, bound_to: &str, text: &str, random: Random<'_>) -> Option<Sealed> {
         seal(&self.0, "", bound_to, text.as_bytes(), random)
     }

@@ -1,4 +1,4 @@
-//! Tokens: `tdb_<kind>_v1.<grant id>.<secret>`. The fixed start lets secret scanners find one that leaked.
+//! Tokens: `tdb_<kind>_v1.<grant id>.<secret>`. The fixed start lets secret scanners find a leaked one.
 
 use super::seal::{Keyring, Random, WrappingToken, base64url, fingerprint, from_base64url, random};
 
@@ -10,11 +10,11 @@ const GRANT_MAC_BYTES: usize = 4;
 /// 256 random bits.
 const SECRET_BYTES: usize = 32;
 
-/// 128 random bits that all refresh tokens of a grant start with: who has them and none that is current shows one that
-/// was replaced, however long ago, and nothing has to be kept of those.
+/// 128 random bits that all refresh tokens of a grant start with: a token that has them but is not current was replaced,
+/// however long ago, so replaced tokens need no record.
 const FAMILY_BYTES: usize = 16;
 
-/// What a token is for.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Redeemed once, within a minute.
@@ -79,7 +79,7 @@ impl GrantId {
 
 /// A token, which is a secret as a whole: it has no `Debug`, `Display` or `Serialize`.
 pub struct Token {
-    /// What it is for.
+    /// Its kind.
     pub kind: Kind,
     /// Whose it is.
     pub grant: GrantId,
@@ -104,7 +104,7 @@ impl Token {
         next
     }
 
-    /// Reads a token of any kind whose grant id this deployment made. Whether it is one shows at its grant.
+    /// Reads a token of any kind whose grant id this deployment made. The grant decides whether it is valid.
     pub fn parse(text: &str, keyring: &Keyring) -> Option<Self> {
         let mut parts = text.split('.');
         let start = parts.next()?;
@@ -116,7 +116,7 @@ impl Token {
         Some(Self { kind, grant: GrantId::parse(grant, keyring)?, secret })
     }
 
-    /// Whether a bearer credential is meant to be an access token of ours; an access key never looks like one.
+    /// Whether a bearer credential has the form of an access token; an access key never does.
     pub fn looks_like_access(text: &str) -> bool {
         text.strip_prefix(Kind::Access.start()).is_some_and(|rest| rest.starts_with('.'))
     }
@@ -126,22 +126,22 @@ impl Token {
         format!("{}.{}.{}", self.kind.start(), self.grant.as_str(), base64url(&self.secret))
     }
 
-    /// What is stored of it.
+    /// Its stored hash.
     pub fn fingerprint(&self) -> String {
         fingerprint(&self.secret)
     }
 
-    /// What is stored of a refresh token's family.
+    /// The stored hash of a refresh token's family.
     pub fn family(&self) -> String {
         fingerprint(self.secret.get(..FAMILY_BYTES).unwrap_or_default())
     }
 
-    /// As what it wraps its grant's data key.
+    /// The token as a key that wraps its grant's data key.
     pub fn wrapping(&self) -> WrappingToken<'_> {
         WrappingToken { grant: self.grant.as_str(), kind: self.kind.name(), secret: &self.secret }
     }
 
-    /// As what it seals the answer that replaced it.
+    /// The token as a key that seals the answer that replaced it.
     pub fn replay(&self) -> WrappingToken<'_> {
         WrappingToken { kind: "replay", ..self.wrapping() }
     }

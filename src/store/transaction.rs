@@ -1,5 +1,5 @@
-//! A consent page's life: it ends by a decision, after five tries or after ten minutes. What it is about travels sealed
-//! in the page; only what must not be forgotten is stored, and only once somebody has tried.
+//! A consent page's life: it ends by a decision, after five tries or after ten minutes. Its request travels sealed in the
+//! page; only tries and the end are stored, and only once there is one.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ pub const LIFE_MILLIS: u64 = 600_000;
 /// Credentials that can be tried on one page.
 pub const TRIES_MAX: u8 = 5;
 
-/// What is kept of a transaction.
+/// The stored record of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Version of this form.
@@ -21,7 +21,7 @@ pub struct Record {
     ends: u64,
 }
 
-/// What a transaction can be asked. `ends` is when it ends by itself, which its page knows.
+/// Commands to a transaction. `ends` is when it ends by itself, which its page knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Whether it goes on.
@@ -34,7 +34,7 @@ pub enum Command {
         /// Milliseconds since 1970.
         ends: u64,
     },
-    /// End it. Of several only the first has it done.
+    /// End it. Of several, only the first succeeds.
     End {
         /// Milliseconds since 1970.
         ends: u64,
@@ -44,7 +44,7 @@ pub enum Command {
 /// What it answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// It goes on (or, asked to end, has just ended), with so many tries left.
+    /// It goes on (or, if asked to end, has just ended), with these tries left.
     Open {
         /// Tries after this one.
         tries_left: u8,

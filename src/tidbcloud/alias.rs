@@ -19,7 +19,7 @@ impl Aliases {
     /// Collects them.
     ///
     /// # Errors
-    /// What is wrong: an alias that is none or stands twice, an id that is none, or too many.
+    /// The problem: an invalid or repeated alias, an invalid id, or too many.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, &'static str> {
         let mut all = BTreeMap::new();
         for (alias, id) in pairs {
@@ -28,7 +28,7 @@ impl Aliases {
             }
             let id = id.parse().map_err(|_| "a cluster id is a number")?;
             if all.insert(alias, id).is_some() {
-                return Err("an alias stands twice");
+                return Err("an alias appears twice");
             }
         }
         if all.len() > COUNT_MAX { Err("there are more than 50 aliases") } else { Ok(Self(all)) }
@@ -37,7 +37,7 @@ impl Aliases {
     /// Reads a JSON object of alias to cluster id.
     ///
     /// # Errors
-    /// As [`Aliases::new`], and where it is no such object.
+    /// As [`Aliases::new`], or the text is no such object.
     pub fn parse_json(text: &str) -> Result<Self, &'static str> {
         let pairs = strict::read(text.as_bytes()).ok().and_then(|value| json::from_value::<BTreeMap<_, _>>(value).ok());
         Self::new(pairs.ok_or("must be a JSON object of alias to cluster id, each alias once")?)
@@ -46,7 +46,7 @@ impl Aliases {
     /// Reads lines of `alias = cluster id`.
     ///
     /// # Errors
-    /// As [`Aliases::new`], and where a line has no equals sign.
+    /// As [`Aliases::new`], or a line has no equals sign.
     pub fn parse_lines(text: &str) -> Result<Self, &'static str> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let pairs = lines.map(|line| {

@@ -1,4 +1,4 @@
-//! What a failure and its causes were, in words of ours: for one line of the log.
+//! A failure and its causes in the server's own words, for one line of the log.
 
 use std::{error::Error, iter::successors};
 
@@ -6,7 +6,7 @@ use super::{ApiError, Misread, OAuthError, SqlFailure};
 
 /// One link of a chain of causes.
 pub(crate) trait Link: Error {
-    /// What happened, with statuses and numbers, and with nothing that others wrote.
+    /// The event, with statuses and numbers but no text from others.
     fn link(&self) -> String;
 }
 
@@ -18,7 +18,7 @@ pub(crate) fn chain(failure: &(dyn Error + 'static)) -> String {
         .join(" <- ")
 }
 
-/// An error that nobody looked at for what it repeats says no more than that it is there.
+/// An error whose text was not checked for quoted data is only named.
 fn link(error: &(dyn Error + 'static)) -> String {
     let known = error.downcast_ref::<ApiError>().map(Link::link);
     let known = known.or_else(|| error.downcast_ref::<SqlFailure>().map(Link::link));
@@ -27,7 +27,7 @@ fn link(error: &(dyn Error + 'static)) -> String {
     known.unwrap_or_else(|| "another error".to_owned())
 }
 
-/// `, code 7`, where a code is a number of at most ten digits, 32 bits: a longer one, or a word, could be anything.
+/// `, code 7`, if a code is a number of at most ten digits, 32 bits: a longer one, or a word, could be anything.
 pub(crate) fn number(code: Option<&str>) -> String {
     let code = code.filter(|code| (1..=10).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit()));
     code.map(|code| format!(", code {code}")).unwrap_or_default()

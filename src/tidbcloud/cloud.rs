@@ -23,7 +23,7 @@ pub struct Cloud<'a> {
 }
 
 impl<'a> Cloud<'a> {
-    /// Everything that is sent ends by `deadline`. `witness` watches over the key of `authenticator`, where it is one.
+    /// All requests end by `deadline`. `witness` watches over the key of `authenticator`, if it is one.
     pub fn new(
         io: &'a dyn Io,
         log: RequestLog<'a>,
@@ -36,16 +36,16 @@ impl<'a> Cloud<'a> {
         Self { sender: Sender { io, log, hosts, deadline }, authenticator, witness, memory }
     }
 
-    /// What is left of the time of the whole call.
+    /// The time left for the whole call.
     pub fn remaining(&self) -> Duration {
         self.sender.remaining()
     }
 
-    /// Whether TiDB Cloud takes the caller's credentials: `GET /clusters` for one cluster, because whoever may not list
+    /// Whether TiDB Cloud accepts the caller's credentials: `GET /clusters` for one cluster, because a caller who cannot list
     /// clusters can do nothing here.
     ///
     /// # Errors
-    /// [`CheckFailure::Refused`] where it does not take them, [`CheckFailure::Unsettled`] where it did not say.
+    /// [`CheckFailure::Refused`] if it does not accept them, [`CheckFailure::Unsettled`] if it did not say.
     pub async fn check(&self) -> Result<(), CheckFailure> {
         let call = SERVERLESS.get("clusters", []).with_query(&[("pageSize", "1")]);
         match self.read::<IgnoredAny>(&call).await {
@@ -58,9 +58,9 @@ impl<'a> Cloud<'a> {
     }
 
     /// SQL on this caller's instances, by managed users whose passwords are derived from `server_secret`, or by
-    /// `own_login`, the caller's own SQL user, where it belongs to the instance.
+    /// `own_login`, the caller's own SQL user, if it belongs to the instance.
     ///
-    /// `allowance` is what the HTTP request may spend that all of it is for.
+    /// `allowance` is that of the HTTP request.
     pub fn sql(
         &self,
         server_secret: &'a Secret,

@@ -1,5 +1,5 @@
-//! The outside world of this room's tests: a TiDB Cloud that answers by script, a clock that only waiting moves, and one
-//! caller in a fresh isolate.
+//! The outside world of these tests: a TiDB Cloud that answers by script, a clock that only waiting moves, and one caller in
+//! a fresh isolate.
 //!
 //! A line of a conversation is `METHOD path?query`, then `body` where there is one, then `nonce/nc` where it is signed.
 

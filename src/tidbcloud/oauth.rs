@@ -38,13 +38,13 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(8);
 /// 64 KiB: two tokens of 4 KiB each, and room for what else may stand beside them.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
-/// How long to wait between polls where nothing is said (RFC 8628 section 3.2, `interval`).
+/// The default wait between polls (RFC 8628 section 3.2, `interval`).
 const INTERVAL: Duration = Duration::from_secs(5);
 /// A longer wait between polls would only tire the person who waits.
 const INTERVAL_MAX: Duration = Duration::from_secs(60);
-/// Twice as long as in the example of RFC 8628 section 3.2: whoever has not agreed by then starts over.
+/// Twice as long as in the example of RFC 8628 section 3.2: a person who has not agreed by then starts over.
 const DEVICE_LIFE_MAX: Duration = Duration::from_secs(3_600);
-/// What can be typed from one screen into another.
+/// A code that can be typed from one screen into another.
 const USER_CODE_CHARS_MAX: usize = 64;
 /// Codes and refresh tokens: as long as the access token may be.
 const OPAQUE_BYTES_MAX: usize = 4_096;
@@ -59,15 +59,15 @@ pub struct AuthorizationServer<'a> {
     client_secret: &'a Secret,
 }
 
-/// What a device authorization begins with (RFC 8628 section 3.2).
+/// A device authorization that has begun (RFC 8628 section 3.2).
 pub struct DeviceAuthorization {
-    /// What tokens are asked for with.
+    /// The code to request tokens with.
     pub device_code: Secret,
-    /// What the person compares, or types: 1 to 64 visible characters and spaces, for example `WDJB-MJHT`.
+    /// The code that the person compares or types: 1 to 64 visible characters and spaces, for example `WDJB-MJHT`.
     pub user_code: String,
     /// Where the person goes: `https`, or a page of the sandbox.
     pub verification_uri: Url,
-    /// The same place with the code filled in, where there is one.
+    /// The same place with the code filled in, if there is one.
     pub verification_uri_complete: Option<Url>,
     /// How long the codes live.
     pub expires_in: Duration,
@@ -75,13 +75,13 @@ pub struct DeviceAuthorization {
     pub interval: Duration,
 }
 
-/// What a grant gives (RFC 6749 section 5.1).
+/// The tokens of a grant (RFC 6749 section 5.1).
 pub struct Tokens {
     /// For the API: fit for [`BearerToken`](super::BearerToken).
     pub access: Secret,
-    /// How long the access token lives, where that was said.
+    /// How long the access token lives, if that was said.
     pub expires_in: Option<Duration>,
-    /// For the next access token. Where a refresh gives none, the one that was used stays good
+    /// For the next access token. If a refresh gives none, the one that was used stays valid
     /// (RFC 6749 section 6).
     pub refresh: Option<Secret>,
 }
@@ -97,7 +97,7 @@ pub struct UserInfo {
 }
 
 impl UserInfo {
-    /// What tells people apart: the address, or the name where there is none. Fit for
+    /// The person's identifier: the address, or else the name. Fit for
     /// [`BearerToken`](super::BearerToken).
     pub fn subject(&self) -> &str {
         self.email.as_deref().or(self.username.as_deref()).unwrap_or_default()
@@ -113,7 +113,7 @@ pub enum TokenKind {
     Refresh,
 }
 
-/// Why a call of the authorization server failed. No variant holds a secret.
+/// Why a call to the authorization server failed. No variant holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OAuthError {
     /// The person has not answered yet: `authorization_pending` (RFC 8628 section 3.5). Ask again after the interval.
@@ -125,7 +125,7 @@ pub enum OAuthError {
     Denied,
     /// The device code has ended: `expired_token`.
     Expired,
-    /// The server does not take the client, code or token, or a bearer token (any other 4xx). `code` is the error of
+    /// The server does not accept the client, code or token, or a bearer token (any other 4xx). `code` is the error of
     /// RFC 6749 section 5.2, for example `invalid_grant`; asking again does not help.
     Refused(Answer),
     /// It was not reached in time, failed, or does not speak as expected.
@@ -138,7 +138,7 @@ impl OAuthError {
         cause::chain(self)
     }
 
-    /// What happened, without anything that others wrote.
+    /// The event, without text from others.
     fn words(&self) -> &'static str {
         match self {
             Self::Pending => "the person has not answered yet",
@@ -228,7 +228,7 @@ struct Exchange<'c> {
     body: Option<Value>,
     /// An access token for the header.
     bearer: Option<&'c Secret>,
-    /// What no error may repeat.
+    /// The secrets that no error may repeat.
     secrets: &'c [&'c str],
 }
 
@@ -402,14 +402,14 @@ impl<'a> AuthorizationServer<'a> {
         }
     }
 
-    /// Whether a person can be sent there: an address that nobody on the way can change, or the sandbox's own.
+    /// Whether a person can be sent there: an `https` address, or the sandbox's own.
     fn is_page(&self, url: &Url) -> bool {
         let is_secure = url.scheme() == "https" && url.username().is_empty() && url.password().is_none();
         is_secure || self.sender.hosts.is_in_sandbox(url)
     }
 }
 
-/// What a refusal means: the word in `error` where there is one that matters here, and the status otherwise.
+/// Interprets a refusal: by the word in `error` if it matters here, else by the status.
 fn refusal(response: &Response, now: UnixMillis, secrets: &[&str]) -> OAuthError {
     let error = ApiError::of_refusal(&OAUTH.errors, response, now, secrets);
     match error.answer() {
@@ -424,7 +424,7 @@ fn refusal(response: &Response, now: UnixMillis, secrets: &[&str]) -> OAuthError
     }
 }
 
-/// A code or token of somebody else's making: visible characters, and not more than any legitimate one has.
+/// A code or token from TiDB Cloud: visible characters, of legitimate length.
 fn opaque(text: String) -> Option<Secret> {
     let fits = (1..=OPAQUE_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     fits.then(|| Secret::new(text))

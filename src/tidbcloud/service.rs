@@ -1,4 +1,4 @@
-//! What differs between the APIs of TiDB Cloud, as data. Nothing else asks which API it speaks to.
+//! The differences between the APIs of TiDB Cloud, as data. No other code depends on which API it calls.
 
 use super::transport::hosts::Host;
 
@@ -6,16 +6,16 @@ use super::transport::hosts::Host;
 pub(crate) struct Service {
     /// Where it is.
     pub(crate) host: Host<'static>,
-    /// What every path begins with.
+    /// The start of every path.
     pub(crate) version: &'static str,
-    /// A read without effect. A write asks for its nonce by it, without credentials, so it must do no harm even where a
-    /// server forgets to challenge. `{}` is the caller's public key.
+    /// A read without effect. A write uses it to get its nonce, without credentials, so it must be harmless even if a server
+    /// does not challenge it. `{}` is the caller's public key.
     pub(crate) probe: &'static str,
     /// How it refuses.
     pub(crate) errors: ErrorShape,
 }
 
-/// Where a refusal says what it says: JSON pointers (RFC 6901), because an API writes its errors in one shape and the
+/// The places of the parts of an error: JSON pointers (RFC 6901), because an API writes its errors in one shape and the
 /// gateway in front of it in another.
 pub(crate) struct ErrorShape {
     /// Texts; those that are there are joined.

@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Deserializer, de};
 
-/// The default where a field is `null`.
+/// The default if a field is `null`.
 pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
-/// `None` where a text is `null` or empty.
+/// `None` if a text is `null` or empty.
 pub(crate) fn filled<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(Option::deserialize(from)?.filter(|text: &String| !text.is_empty()))
 }

@@ -1,4 +1,4 @@
-//! The values that go into requests, parsed once at the door.
+//! The values that go into requests, parsed once on entry.
 //!
 //! Each type states its bounds as a JSON Schema pattern and as a check on neighbouring lines; a property test holds
 //! the two together.
@@ -14,9 +14,9 @@ use crate::base::{clock::UnixMillis, text::is_hidden};
 /// A value outside its bounds. It never repeats the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed {
-    /// What it was to be.
+    /// The expected kind of value.
     pub what: &'static str,
-    /// What it must look like, in words.
+    /// Its rule, in words.
     pub expected: &'static str,
 }
 
@@ -36,7 +36,7 @@ macro_rules! text_unit {
         pub struct $name(String);
 
         impl $name {
-            /// What a value must look like: a regular expression (ECMA-262).
+            /// The pattern of a value: a regular expression (ECMA-262).
             pub const PATTERN: &'static str = $pattern;
 
             /// Whether `text` is such a value.
@@ -101,7 +101,7 @@ pub(crate) fn made_of(text: &str, least: usize, most: usize, allowed: fn(u8) -> 
 
 text_unit! {
     /// Id of a cluster (TiDB Cloud API, `Cluster.clusterId`): a decimal number that fits 64 bits, so 20 digits at most,
-    /// and no zero before it: one number written in two ways would be two clusters to whatever is kept by id.
+    /// and no leading zero: one number in two spellings would be two clusters to a map by id.
     ClusterId, "a cluster id", "a whole number of at most 20 digits", "^(0|[1-9][0-9]{0,19})$",
     |text| made_of(text, 1, 20, |byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
 }
@@ -129,11 +129,11 @@ text_unit! {
 pub struct BranchName(String);
 
 impl BranchName {
-    /// The characters that a name has at most.
+    /// The most characters of a name.
     const CHARACTERS_MAX: usize = 64;
 
-    /// Whether a branch that anybody made may be called so. A name is compared and sent in bodies, never in a path; one
-    /// with a dot segment (RFC 3986 section 3.3) is a path that took the wrong turn.
+    /// Whether an existing branch can have this name. A name is compared and sent in bodies, never in a path; one with a dot
+    /// segment (RFC 3986 section 3.3) is a misplaced path.
     pub fn may_exist(text: &str) -> bool {
         (1..=Self::CHARACTERS_MAX).contains(&text.chars().count())
             && text.trim() == text

@@ -1,4 +1,4 @@
-//! The tools, a folder for each toolset and a file for each tool. What makes tools of them is [`crate::catalogue`].
+//! The tools, a folder for each toolset and a file for each tool. The machinery around them is [`crate::catalogue`].
 //!
 //! A file has the argument struct (its doc comments are the descriptions that the model reads, the struct is the input
 //! schema), the output struct (the output schema), and [`Tool`](crate::catalogue::Tool). Adding one means that file and its two
@@ -17,7 +17,7 @@ use crate::catalogue::{Catalogue, Entry};
 /// All of them, in the order in which clients see them.
 pub static ALL: Catalogue = Catalogue::new(&[organization::GROUP, clusters::GROUP, branches::GROUP, database::GROUP]);
 
-/// The tool of this name; the arguments of the call get the form that its schema says.
+/// The tool of this name. Normalizes the arguments of the call to its schema.
 pub fn find(name: &str, arguments: &mut Map<String, Value>) -> Option<&'static Entry> {
     ALL.find(name, arguments)
 }

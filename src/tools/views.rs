@@ -1,16 +1,16 @@
-//! What tools of several toolsets answer with.
+//! Views that tools of several toolsets return.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::tidbcloud::{Endpoints, State};
 
-/// The state in the API's own word; a resource that has none yet is being made.
+/// The state in the API's own word; a resource without one is being created.
 pub(super) fn state(state: Option<&State>) -> String {
     state.map_or("CREATING", State::as_str).to_owned()
 }
 
-/// Public and private host and port, where they are known.
+/// Public and private host and port, if known.
 #[derive(Default, Serialize, JsonSchema)]
 #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
 pub(super) struct EndpointsView {

@@ -1,4 +1,4 @@
-//! What is generated from the code is current.
+//! Generated files are current.
 
 use std::{
     fmt::Write,

@@ -21,7 +21,7 @@ mod rules;
 
 use std::{fs, path::Path};
 
-/// What is wrong, all of it: whoever adds a tool wants to know everything at once.
+/// All problems together: a person who adds a tool wants to know them at once.
 #[derive(Default)]
 pub struct Problems(Vec<String>);
 
@@ -56,5 +56,5 @@ pub fn is_current(path: &Path, now: &str) -> bool {
     updating()
 }
 
-/// What to do about a generated file that is not current.
+/// The remedy for a generated file that is not current.
 pub const REGENERATE: &str = "run `UPDATE_EXPECT=1 cargo xtask test catalogue` and review the diff";

@@ -237,7 +237,7 @@ fn every_tool_has_a_conversation_that_succeeds_and_one_that_fails() {
     problems.none();
 }
 
-/// A transcript is found by the toolset that it is about, by whoever looks for it and by `cargo xtask test`.
+/// People and `cargo xtask test` find a transcript by its toolset.
 #[test]
 fn transcripts_lie_in_the_folder_of_a_toolset() {
     let folders: BTreeSet<String> = Transcript::all()
@@ -254,7 +254,7 @@ fn transcripts_lie_in_the_folder_of_a_toolset() {
     problems.none();
 }
 
-/// One limit for every tool, whatever the others take: a new tool breaks no total.
+/// One limit per tool, not one in total, so that a new tool does not break it.
 #[test]
 fn every_tool_keeps_to_its_budget() {
     let mut problems = Problems::default();

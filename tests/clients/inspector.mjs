@@ -35,7 +35,7 @@ for (const era of ['legacy', 'auto', 'modern']) {
 
   await test(`${label}: finds no fault with the tool schemas`, async () => {
     const fixed = ['--cli', url.href, '--transport', 'http', '--protocol-era', era, '--stored-auth-only', '--strict'];
-    // Exit status 6 reports a schema that is not portable; `run` rejects whatever is not 0.
+    // Exit status 6 reports a schema that is not portable; `run` rejects every status but 0.
     const { stderr } = await run(program, [...fixed, ...fields, '--method', 'tools/list'], {
       env: { ...process.env, HOME: home },
       timeout: 60_000,

@@ -43,7 +43,7 @@ fn every_row_is_tested_or_exempt_and_never_both() {
     let ids: BTreeSet<&str> = rows().iter().map(|row| row.id).collect();
     for (id, count) in &places {
         assert!(ids.contains(id), "the table has no row {id}");
-        assert_eq!(*count, 1, "{id} stands in several places");
+        assert_eq!(*count, 1, "{id} appears in several places");
     }
     let nowhere: Vec<_> = ids.iter().filter(|id| !places.contains_key(*id)).collect();
     assert!(nowhere.is_empty(), "neither tested nor exempt: {nowhere:?}");
@@ -69,7 +69,7 @@ fn every_row_that_needs_a_client_a_person_or_a_token() {
     }
 }
 
-/// Whatever was sent, the log has one line of JSON for each request, and none holds what a client made up.
+/// The log has one line of JSON for each request, even a bad one, and no line holds a client's text.
 fn assert_quiet(row: &Row, server: &Native) {
     let log = server.world.log.borrow();
     assert!(!log.is_empty());

@@ -1,4 +1,4 @@
-//! Trouble drawn from a seed: whatever happens on the way, the answers stay answers.
+//! Random faults from a seed: every response stays well formed.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What the log says of answers that could not be read, and of faults of the server itself.
+//! Log lines about responses that could not be read, and about faults of the server itself.
 
 use std::cell::RefCell;
 
@@ -69,7 +69,7 @@ fn a_tool_that_does_not_exist_is_not_named_in_the_log() {
     assert_eq!(named, ["unknown", "tidbcloud_list_regions"]);
 }
 
-/// A tool that fails whatever it is given.
+/// A tool that always fails.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct Broken {}
 

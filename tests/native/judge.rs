@@ -1,4 +1,4 @@
-//! What holds for every answer of every tool, whatever was called.
+//! Checks that every result of every tool must pass.
 
 use std::collections::BTreeMap;
 

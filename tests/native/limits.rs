@@ -38,7 +38,7 @@ fn a_hundred_and_first_request_is_refused_before_its_body_is_read() {
     assert_refused(&server.send(from("192.0.2.1")));
     assert!(!server.body_read.get());
 
-    // Others are not concerned, whatever a header claims; siblings in a /64 are one client.
+    // Other clients are not affected, even if a header claims so; siblings in a /64 are one client.
     assert_eq!(server.send(from("192.0.2.2")).status, 200);
     let mut forged = from("192.0.2.1");
     forged.headers.push(("X-Forwarded-For".to_owned(), "198.51.100.7".to_owned()));

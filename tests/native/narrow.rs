@@ -1,4 +1,4 @@
-//! What an address, a scope or a choice of organization leaves of the tools.
+//! Tools narrowed by an address, a scope or a choice of organization.
 
 use std::collections::BTreeSet;
 

@@ -113,7 +113,7 @@ fn up_to_five_organizations_and_what_is_wrong_with_each_is_named() {
         ([set("", &owner.1, "a"), scope()].concat(), "public key is missing"),
         ([set("no key", "no key either", "a"), scope()].concat(), "do not look like keys"),
         ([set(owner.0, &owner.1, "a"), set(other.0, &other.1, "A"), scope()].concat(), "have this name"),
-        ([set(owner.0, &owner.1, "a"), set(owner.0, &owner.1, "b"), scope()].concat(), "stands here twice"),
+        ([set(owner.0, &owner.1, "a"), set(owner.0, &owner.1, "b"), scope()].concat(), "key is here twice"),
         ([set(owner.0, &owner.1, "<b>"), scope()].concat(), "1 to 64"),
         ([with(set(owner.0, &owner.1, "a"), "sqlUser", "x.root"), scope()].concat(), "name and a password"),
         (set(owner.0, &owner.1, "a"), "Choose what the client may do"),

@@ -141,7 +141,7 @@ fn a_person_signs_in_at_tidb_cloud_in_place_of_giving_keys() {
     let poll = || fields(&[("decision", "poll")]);
     let early = flow.decide(&mut server, &waiting, poll());
     assert_eq!(early.status, 200);
-    assert!(text(&early).contains("Nobody has signed in yet"));
+    assert!(text(&early).contains("nobody has signed in yet"));
     let yes = json!({"userCode": user_code(&waiting.html), "approve": true, "key": "owner"});
     server.admin("POST", "/_sandbox/device", Some(yes));
     server.advance(10);

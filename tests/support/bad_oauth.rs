@@ -82,7 +82,7 @@ pub fn ask<D: Driver>(id: &str, server: &mut D) -> Answer {
         let flow = Flow::new(server);
         let code = flow.code(server, Flow::typed("owner", "tidb:read"));
         let answer = server.send(form("/token", &change(flow.redemption(&code))));
-        // What is refused uses nothing up.
+        // A refused request uses nothing up.
         Tokens::of(&server.send(form("/token", &flow.redemption(&code))));
         answer
     };

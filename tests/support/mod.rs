@@ -1,4 +1,4 @@
-//! What both test runs share: transcripts, and how one end of a conversation is driven.
+//! Shared by both test runs: transcripts, and the driver of one end of a conversation.
 
 pub mod arguments;
 pub mod bad_inputs;

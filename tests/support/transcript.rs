@@ -1,4 +1,4 @@
-//! Transcripts: prose, then a conversation. `tests/README.md` explains them to whoever writes one.
+//! Transcripts: prose, then a conversation. `tests/README.md` explains how to write one.
 //!
 //! ```text
 //! << tool {arguments}        what the client calls
@@ -89,7 +89,7 @@ pub fn main(play: fn(&Transcript, &str, usize)) {
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
 }
 
-/// Checks that hold for every call, whatever the transcript says.
+/// Checks for every call, in addition to the transcript's own.
 pub trait Judge {
     /// Looks at one answer of `tools/call`; `place` is the line of the transcript.
     fn tool_result(&mut self, place: &str, tool: &str, result: &Value);

@@ -84,7 +84,7 @@ impl Wire {
         self.bytes(&[head.as_bytes(), further, b"\r\n\r\n"].concat());
     }
 
-    /// Whoever is refused early may find the connection closed while still sending.
+    /// A client that is refused early may find the connection closed while still sending.
     pub fn bytes(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
     }

@@ -1,4 +1,5 @@
-//! What only the real runtime can show: the limiter's Durable Object, races and restarts in authorization, settings that are no text, the landing page, and an official Rust client.
+//! Tests that need the real runtime: the limiter's Durable Object, races and restarts in authorization, settings that are no
+//! text, the landing page, and an official Rust client.
 //!
 //! `cargo xtask test` gives the sandbox's address in `SANDBOX_URL` and its own program in `XTASK`, which starts Workers
 //! from the build that is there.

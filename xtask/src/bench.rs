@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a request costs, side by side with a Worker that does nothing, in one run.
+//! `cargo xtask bench`: the cost of a request, compared with a Worker that does nothing, in one run.
 
 use std::{fs, path::Path};
 

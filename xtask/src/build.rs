@@ -1,5 +1,5 @@
-//! The two builds of the Worker: the one for release, which `wrangler.toml` calls, with the sizes that come out of it, and the
-//! fast one of `dev`. They share neither a Cargo profile nor a folder.
+//! The two builds of the Worker: the release build, which `wrangler.toml` calls and which prints sizes, and the fast one of
+//! `dev`. They share no Cargo profile and no folder.
 
 use std::{
     fs,
@@ -12,10 +12,10 @@ use crate::{
     setup::{self, Tools},
 };
 
-/// What may be uploaded, in KiB after gzip. Workers on the free plan take 3 MiB; this is what start-up time allows.
+/// The largest upload, in KiB after gzip. Workers on the free plan allow 3 MiB; start-up time allows this.
 const BUDGET_KIB: usize = 525;
 
-/// Where the release build stands in the checkout, and its entry module.
+/// The release build's folder in the checkout, and its entry module.
 const FOLDER: &str = "build";
 pub(crate) const ENTRY: &str = "build/index.js";
 
@@ -33,7 +33,7 @@ pub(crate) fn run(root: &Path, tools: &Tools) -> Result<(), String> {
     sizes(root).map(|line| println!("{line}"))
 }
 
-/// Builds the Worker into `folder`, as fast as it can be had: for `dev` and for nothing else.
+/// Builds the Worker into `folder` as fast as possible, for `dev` only.
 pub(crate) fn fast(tools: &Tools, folder: &Path) -> Command {
     let mut command = tools.worker_build();
     command.args(["--profile", "worker-dev", "--no-opt", "--out-dir"]).arg(folder);
@@ -52,10 +52,10 @@ const FEATURES: [&str; 8] = [
     "--enable-exception-handling",
 ];
 
-/// Small first; then what is known of values over the whole module is put in their place, functions are made for the
-/// callers that pass constants, and what that leaves is made small once more. No function is put into its only caller:
-/// the code would be no shorter, and what is alike in two places would differ in its locals, so that gzip no longer sees
-/// it (68 KiB of 583). The list of tools that made the module is left out.
+/// Optimizes for size; then propagates constants over the whole module, specializes functions for callers that pass
+/// constants, and optimizes for size again. No function is inlined into its only caller: the code would be no shorter, and
+/// similar functions would differ in their locals, so that gzip could not match them (68 KiB of 583). The list of tools
+/// that made the module is left out.
 const PASSES: [&str; 7] = [
     "-Oz",
     "--gufa-optimizing",
@@ -112,7 +112,7 @@ fn sizes(root: &Path) -> Result<String, String> {
     if packed > BUDGET_KIB * 1024 { Err(format!("too large: {line}")) } else { Ok(line) }
 }
 
-/// What wrangler uploads: the entry module and the WebAssembly module it imports.
+/// The upload: the entry module and the WebAssembly module it imports.
 fn modules(build: &Path) -> Result<Vec<PathBuf>, String> {
     let entries = fs::read_dir(build).map_err(|error| format!("{}: {error}", build.display()))?;
     let modules: Vec<PathBuf> = entries

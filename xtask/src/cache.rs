@@ -1,5 +1,5 @@
 //! One cache per user, shared by all checkouts: an item is made once, under a lock, in a directory beside its place,
-//! and renamed into it. So whatever has its final name is complete, and an interrupted attempt is just made again.
+//! and renamed into it. So an item with its final name is complete, and an interrupted attempt is just repeated.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -39,7 +39,7 @@ impl Cache {
         &self.root
     }
 
-    /// Where an item stands once it is complete.
+    /// The path of a complete item.
     pub(crate) fn place(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
@@ -59,7 +59,7 @@ impl Cache {
         lock_file(&self.root.join("locks").join(format!("{}.lock", name.replace('/', "-"))), name)
     }
 
-    /// The item of this name, made by `make` in an empty directory where it is missing.
+    /// The item of this name; if missing, `make` makes it in an empty directory.
     pub(crate) fn item(&self, name: &str, make: impl FnOnce(&Path) -> Result<(), String>) -> Result<PathBuf, String> {
         let place = self.place(name);
         if place.exists() {

@@ -1,9 +1,9 @@
 //! `cargo xtask contract DIR`: derives `contract/*.json` from the Swagger 2.0 files of TiDB Cloud's API.
 //!
-//! What is kept is what a client or a server can be held to: paths, verbs, parameters, fields, types, enums, patterns, limits,
-//! required lists, read-only flags. What is left out is prose. Paths are written whole, base path included, and an `allOf`
-//! of one reference (how the originals hang `readOnly` on a reference) becomes the reference itself. `operations.json` lists
-//! what there is besides, by method, path and name.
+//! It keeps the facts that bind a client or a server: paths, verbs, parameters, fields, types, enums, patterns, limits,
+//! required lists, read-only flags. It drops prose. Paths are written whole, base path included, and an `allOf` of one
+//! reference (how the originals attach `readOnly` to a reference) becomes the reference itself. `operations.json` lists all
+//! other operations, by method, path and name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ struct Source {
     original: &'static str,
     /// File name in `contract/`.
     contract: &'static str,
-    /// Where the original names no host.
+    /// The host, if the original names none.
     host: &'static str,
     /// Starts of the paths that are taken; none means all.
     only: &'static [&'static str],
@@ -105,7 +105,7 @@ fn index(dir: &Path) -> Result<Value, String> {
     Ok(json!({ "operations": operations.into_values().collect::<Vec<_>>() }))
 }
 
-/// Adds the operations of one original by host, method and path; parameters of paths count as the same whatever their name.
+/// Adds the operations of one original by host, method and path; the names of path parameters do not count.
 fn add_operations(original: &Value, operations: &mut BTreeMap<(String, String, String), Value>) {
     const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
     let Some(host) = original.get("host").and_then(Value::as_str) else { return };
@@ -194,7 +194,7 @@ fn references(value: &Value, names: &mut BTreeSet<String>) {
     }
 }
 
-/// The elements of the array `name`, none where it is absent.
+/// The elements of the array `name`, none if it is absent.
 fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     value.get(name).and_then(Value::as_array).into_iter().flatten()
 }
@@ -257,7 +257,7 @@ fn schema(original: &Value) -> Result<Value, String> {
 /// Columns that a value may take on one line.
 const WIDTH: usize = 118;
 
-/// JSON with whatever fits on a line on one line, so that a change of one field is a change of one line.
+/// JSON with short values on one line, so that a change of one field is a change of one line.
 fn render(contract: &Value) -> String {
     let mut text = String::new();
     write(contract, 0, 0, &mut text);

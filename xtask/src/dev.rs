@@ -44,7 +44,7 @@ pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
     let mut builds = Builds::new(directory.join("worker"), recipe)?;
     let sources = Sources::new(root);
     builds.start()?;
-    // Both at once: neither needs anything of the other, and each has steps that keep one processor busy alone.
+    // Both at once: they are independent, and each has steps that use only one processor.
     let (sandbox, built) = thread::scope(|scope| {
         let sandbox = scope.spawn(|| start_sandbox(&tools, flags.sandbox_port, directory));
         let built = first(&mut builds);
@@ -83,7 +83,7 @@ fn attend(
         match ends {
             [None, None] => {}
             [None, Some(_)] if builds.roll_back()? => {
-                println!("\nthe new Worker does not start: the one before it takes over again\n");
+                println!("\nthe new Worker does not start: the previous one takes over again\n");
                 // Before the next one: it may still hold the port.
                 drop(worker);
                 worker = serve()?;
@@ -91,7 +91,7 @@ fn attend(
             ends => return Err(ends.into_iter().flatten().collect::<Vec<_>>().join("\nerror: ")),
         }
         if let Some(path) = sources.changed() {
-            println!("\n{} changed: building beside the Worker that runs", path.display());
+            println!("\n{} changed: building while the Worker runs", path.display());
             match configure() {
                 Ok(()) => builds.start()?,
                 Err(error) => println!("{error}: the Worker stays as it is\n"),
@@ -130,17 +130,17 @@ fn first(builds: &mut Builds) -> Result<(), String> {
     }
 }
 
-/// What became of a later build, for the person who made the change.
+/// The outcome of a later build, for the person who made the change.
 fn verdict(outcome: &Outcome, took: Duration) -> String {
     let seconds = took.as_secs_f32();
     match outcome {
         Outcome::Served => format!("built in {seconds:.1} s: the new Worker takes over"),
         Outcome::Same => format!("built in {seconds:.1} s: the Worker is the same as before"),
-        Outcome::Failed => format!("the build failed after {seconds:.1} s: the Worker before it answers on"),
+        Outcome::Failed => format!("the build failed after {seconds:.1} s: the previous Worker stays"),
     }
 }
 
-/// A program that runs, with its log read up to what has been shown of it.
+/// A running program, with the position in its log up to which it was shown.
 struct Program {
     service: Service,
     log: File,
@@ -169,7 +169,7 @@ impl Program {
     }
 }
 
-/// What a person pastes where.
+/// The lines to paste into clients.
 fn lines(worker: &str, sandbox: &str, shop: &str) -> String {
     let url = format!("{worker}/mcp");
     let headers = format!(

@@ -1,4 +1,4 @@
-//! Child processes, each in a process group of its own, so that whatever they start in turn ends with them.
+//! Child processes, each in its own process group, so that their own children end with them.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -29,7 +29,7 @@ fn running() -> MutexGuard<'static, BTreeMap<u32, Child>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Set once a signal has come: what fails from then on fails because it was stopped.
+/// Set once a signal has come: later failures are caused by it.
 static STOPPING: AtomicBool = AtomicBool::new(false);
 
 /// Ends everything on SIGINT, SIGTERM and SIGHUP, and exits with 130.
@@ -129,7 +129,7 @@ impl Process {
         self.id
     }
 
-    /// What it was called when it was started.
+    /// Its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -221,7 +221,7 @@ pub(crate) fn step(name: &str, what: &str, command: &mut Command, log: &Path) ->
     ))
 }
 
-/// What a command that was run in full view said and how it ended.
+/// The output and exit of a command whose output was shown.
 pub(crate) struct Ran {
     /// Whether it ended with status 0.
     pub(crate) success: bool,
@@ -249,7 +249,7 @@ pub(crate) fn shown(name: &str, command: &mut Command) -> Result<Ran, String> {
     Ok(Ran { success, lines })
 }
 
-/// What a short command printed on standard output; an error where it fails.
+/// The standard output of a short command; an error if it fails.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run {program}: {error}"))?;

@@ -17,13 +17,13 @@ use crate::{
     setup::{self, Tools},
 };
 
-/// A port that nobody listens on at this moment.
+/// A port that is free at this moment.
 pub(crate) fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| format!("no free port: {error}"))?;
     listener.local_addr().map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
 }
 
-/// Refuses a port that somebody listens on, and says which flag changes it.
+/// Refuses a port in use, and says which flag changes it.
 pub(crate) fn check_free(port: u16, flag: &str) -> Result<(), String> {
     TcpListener::bind(("127.0.0.1", port)).map(drop).map_err(|error| {
         format!(
@@ -190,8 +190,8 @@ pub(crate) fn start_workerd(
     Service { process, port, log }.wait(ready, Duration::from_secs(30))
 }
 
-/// The clients of a suite share the sandbox's keys, and each of them is in a hurry; from addresses of their own they keep
-/// within the limit per address. The limit per credential has tests of its own.
+/// The clients of a suite share the sandbox's keys and send fast; from separate addresses they stay within the limit per
+/// address. The limit per credential has its own tests.
 pub(crate) const MANY_CLIENTS: &str = "CREDENTIAL_LIMIT_PER_MINUTE:1000000";
 
 /// `wrangler.toml` for a Worker that is built already: its entry module is `main`, wrangler builds nothing, and `vars` are

@@ -1,4 +1,4 @@
-//! Everything the other commands need and a fresh machine lacks, fetched or built once per user, without root.
+//! Sets up everything that the other commands need and a fresh machine lacks, once per user, without root.
 
 use std::{
     env,
@@ -16,7 +16,7 @@ use crate::{
     process::{on_path, output, step},
 };
 
-/// What a command needs of the set-up.
+/// The parts of the set-up that a command needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     /// The wasm32 target, `worker-build`, `wasm-bindgen`.
@@ -32,9 +32,9 @@ pub(crate) enum Part {
 impl Part {
     /// Everything.
     pub(crate) const ALL: &[Self] = &[Self::Rust, Self::Npm, Self::Sql, Self::Browser];
-    /// What a release build takes.
+    /// The parts that a release build needs.
     pub(crate) const BUILD: &[Self] = &[Self::Rust, Self::Npm];
-    /// What running it on this machine takes.
+    /// The parts that running it on this machine needs.
     pub(crate) const DEV: &[Self] = &[Self::Rust, Self::Npm, Self::Sql];
 }
 
@@ -100,8 +100,8 @@ impl Tools {
         command
     }
 
-    /// The sandbox's program, told where the unpacked SQL server is, which it takes where it finds nothing better, and
-    /// where all sandboxes share the data directories that SQL servers start from.
+    /// The sandbox's program, with the path of the unpacked SQL server, its last choice, and of the template data directories
+    /// that all sandboxes share.
     pub(crate) fn sandbox(&self, program: &Path) -> Command {
         let mut command = self.command(program);
         command.env("SANDBOX_MARIADB", &self.mariadb).arg("--data").arg(&self.sandbox_data);
@@ -127,7 +127,7 @@ impl Tools {
     }
 }
 
-/// Makes what is missing of `parts`; what is there costs nothing.
+/// Makes the missing ones of `parts`.
 pub(crate) fn run(root: &Path, parts: &[Part]) -> Result<Tools, String> {
     let started = Instant::now();
     let cache = Cache::locate()?;
@@ -140,7 +140,7 @@ pub(crate) fn run(root: &Path, parts: &[Part]) -> Result<Tools, String> {
         sandbox_data: cache.place("sandbox"),
         browser: cache.place(&browser_item(root)?),
     };
-    // The three chains need nothing of each other; the first is bound by the processor, the others by the network.
+    // The three chains are independent; the first is bound by the processor, the others by the network.
     let results = thread::scope(|scope| {
         let rust = scope.spawn(|| if wants(Part::Rust) { rust_tools(root, &cache) } else { Ok(()) });
         let npm = scope.spawn(|| {
@@ -200,8 +200,8 @@ fn rust_tools(root: &Path, cache: &Cache) -> Result<(), String> {
     if items.iter().all(|(item, ..)| cache.place(item).exists()) {
         return Ok(());
     }
-    // One lock and one target directory for both: they share dependencies, and what an interrupted build has compiled
-    // is there for the next one.
+    // One lock and one target directory for both: they share dependencies, and the next build reuses what an interrupted one
+    // has compiled.
     let _held = cache.lock("cargo-install")?;
     let target = cache.scratch("cargo-install");
     for (item, package, program) in items {
@@ -301,8 +301,8 @@ fn node_modules(root: &Path, cache: &Cache) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether `node_modules` holds what `package-lock.json` says, whoever installed it: npm keeps a lock file of its own
-/// there, which lists what is really present.
+/// Whether `node_modules` matches `package-lock.json`: npm keeps its own lock file there, which lists the packages that are
+/// really present.
 fn is_installed_as_locked(root: &Path) -> bool {
     let read =
         |path: &str| -> Option<serde_json::Value> { serde_json::from_slice(&fs::read(root.join(path)).ok()?).ok() };
@@ -323,7 +323,7 @@ fn is_installed_as_locked(root: &Path) -> bool {
         })
 }
 
-/// What the package is named after: it comes from the system's own release, in whatever version that has.
+/// The name of the package, which comes in the version of the system's own release.
 fn mariadb_item() -> Result<String, String> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let field = |name: &str| {

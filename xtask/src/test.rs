@@ -41,7 +41,7 @@ impl Tally {
     }
 }
 
-/// What `cargo xtask test` can run by name.
+/// A suite that `cargo xtask test` can run by name.
 struct Suite {
     name: &'static str,
     what: &'static str,
@@ -54,7 +54,7 @@ struct Suite {
 const SUITES: [Suite; 9] = [
     Suite {
         name: "catalogue",
-        what: "the rules that every tool keeps, and what is generated from the tools",
+        what: "the rules that every tool keeps, and the files generated from the tools",
         needs: &[Part::Sql],
         run: |context, filter| program(context, "catalogue", filter),
     },
@@ -68,7 +68,7 @@ const SUITES: [Suite; 9] = [
     Suite { name: "native", what: "the core and the sandbox on this machine", needs: &[Part::Sql], run: native },
     Suite {
         name: "fuzz",
-        what: "every parser, fed with what strangers might send",
+        what: "every parser, fed with hostile input",
         needs: &[],
         run: |context, filter| program(context, "fuzz", filter),
     },
@@ -86,13 +86,13 @@ const SUITES: [Suite; 9] = [
 /// The package whose test programs are suites.
 const SERVER: &str = "mcp-server-tidbcloud";
 
-/// How long the suite `fuzz` feeds each parser, where the environment does not say it.
+/// How long the suite `fuzz` feeds each parser, unless the environment says it.
 const FUZZ_SECONDS: &str = "20";
 
 /// Suites against the Worker as built.
 const ON_THE_BUILD: [&str; 3] = ["workerd", "clients", "page"];
 
-/// What the name of a test has to hold: `branches` in `cargo xtask test transcripts/branches`.
+/// A part of the test names to run: `branches` in `cargo xtask test transcripts/branches`.
 #[derive(Clone, Copy)]
 struct Filter<'a>(Option<&'a str>);
 
@@ -210,7 +210,7 @@ fn program(context: &Context, name: &str, filter: Filter) -> Result<Tally, Strin
     process::shown(&format!("cargo test --test {name}"), &mut command).map(|ran| cargo_tally(&ran))
 }
 
-/// What plain `cargo test` runs: the programs that are no suite of their own.
+/// The programs of plain `cargo test`: those that are not their own suite.
 fn native(context: &Context, filter: Filter) -> Result<Tally, String> {
     let mut command = cargo_test(context, &["--workspace"], filter);
     process::shown("cargo test", &mut command).map(|ran| cargo_tally(&ran))
@@ -278,7 +278,7 @@ impl World {
     }
 }
 
-/// After a failure: what a program had to say.
+/// After a failure: the end of a program's log.
 fn show_log(service: &Service) {
     println!("---- the last lines of {} ----\n{}\n----", service.process.name(), service.last_lines());
 }

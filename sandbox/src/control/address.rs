@@ -1,4 +1,4 @@
-//! Whom a request is for: one loopback address stands for every host of TiDB Cloud.
+//! The target of a request: one loopback address stands for every host of TiDB Cloud.
 
 use super::{
     documents,
@@ -31,7 +31,7 @@ pub(super) enum Place {
     Refused {
         /// Status to answer.
         status: u16,
-        /// Why, for whoever set it up.
+        /// Why, for the person who set it up.
         message: &'static str,
     },
 }
@@ -94,7 +94,7 @@ pub(super) fn split_query(target: &str) -> (&str, &str) {
     target.split_once('?').unwrap_or((target, ""))
 }
 
-/// Undoes percent-encoding (RFC 3986 section 2.1); `None` where it is malformed or not UTF-8.
+/// Undoes percent-encoding (RFC 3986 section 2.1); `None` if it is malformed or not UTF-8.
 pub(super) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());

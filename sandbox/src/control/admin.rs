@@ -1,4 +1,4 @@
-//! `/_sandbox/`: what tests and people ask of the sandbox itself. JSON both ways; never a secret.
+//! `/_sandbox/`: requests of tests and people to the sandbox itself. JSON both ways; never a secret.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ impl Sandbox {
         json_response(status, &body)
     }
 
-    /// Everything there is, but for passwords.
+    /// The whole state, except passwords.
     fn state(&self, now: u64) -> Value {
         let users = |server: &Server| -> Vec<Value> {
             let user = |(name, user): (&String, &SqlUser)| {

@@ -17,7 +17,7 @@ impl Failure {
     }
 }
 
-/// What an operation comes to.
+/// The result of an operation.
 pub(super) type Outcome = Result<Value, Failure>;
 
 /// An answer with a JSON body.
@@ -26,8 +26,8 @@ pub(super) fn json_response(status: u16, body: &Value) -> Response {
     Response { status, headers, body: body.to_string().into_bytes() }
 }
 
-/// What the errors of a service look like. Codes are not reliable in the real service; here they are the HTTP status, in the
-/// form that the service has.
+/// The error shape of a service. Codes are not reliable in the real service; here they are the HTTP status, in the service's
+/// own form.
 pub(super) struct ErrorShape {
     /// The definition in the contract, where there is one.
     pub(super) definition: Option<&'static str>,

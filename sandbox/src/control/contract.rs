@@ -1,7 +1,7 @@
 //! TiDB Cloud's API as data: `contract/*.json`, and checks of requests and answers against it.
 //!
-//! Which file describes what is said in the table of services. `sql-gateway.json` is written by hand: no description of SQL over
-//! HTTP is published, so it says what the npm driver `@tidbcloud/serverless` sends and reads.
+//! The table of services says which file describes which service. `sql-gateway.json` is written by hand: no description of
+//! SQL over HTTP is published, so it describes what the npm driver `@tidbcloud/serverless` sends and reads.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use super::{
 /// Fields that are accepted and never given back. Swagger 2.0 has a word for read-only fields, none for these.
 const INPUT_ONLY: [&str; 1] = ["rootPassword"];
 
-/// Which error body the API gateway itself sends, whatever API is behind it.
+/// The error body that the API gateway itself sends, for every API.
 const GATEWAY_STATUSES: [u16; 2] = [401, 429];
 
 /// Where a description comes from.
@@ -119,7 +119,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     index.remove("operations").unwrap_or_default()
 });
 
-/// What TiDB Cloud has at a path, whether or not the sandbox has it too.
+/// TiDB Cloud's operation at a path, simulated or not.
 pub(super) enum Known {
     /// This operation, by its name where it has one, method and path.
     Operation(String),
@@ -170,7 +170,7 @@ pub(super) struct Found {
     pub(super) parameters: BTreeMap<String, String>,
 }
 
-/// Matches a path against a template; `None` where they differ.
+/// Matches a path against a template; `None` if they differ.
 fn parameters(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
     let (mut names, mut parts) = (template.split('/'), path.split('/'));
     let mut found = BTreeMap::new();

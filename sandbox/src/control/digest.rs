@@ -27,7 +27,7 @@ pub(super) struct Credentials {
     count: u32,
 }
 
-/// What became of credentials.
+/// The verdict on credentials.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// They are right.
@@ -38,7 +38,7 @@ pub(super) enum Verdict {
     Challenge {
         /// Only the nonce was bad.
         stale: bool,
-        /// Why, for whoever builds a client.
+        /// Why, for client developers.
         reason: &'static str,
     },
 }
@@ -198,7 +198,7 @@ impl Nonces {
         if credentials.response != expected(credentials, private_key, method) {
             return challenge(false, "the response is wrong: private key, method, uri or arithmetic");
         }
-        // Stale is only said to whoever knows the key (RFC 7616 section 3.3).
+        // Only a client that knows the key is told `stale` (RFC 7616 section 3.3).
         let Some((issued, highest)) = self.0.get_mut(&credentials.nonce) else {
             return challenge(true, "the nonce is unknown or has been forgotten");
         };

@@ -11,7 +11,7 @@
 //! | `garbage` | | the effect happens, the body is not JSON |
 //! | `truncate` | `bytes` | the effect happens, the body ends early |
 //! | `stale_nonce` | | 401 with `stale=true`, and the nonce ends; not for SQL |
-//! | `rate_limit` | | 429, whatever was sent before; not for SQL |
+//! | `rate_limit` | | 429, even below the limit; not for SQL |
 //!
 //! `match`: `method`, `host`, `path` (the start of path and query, or a regular expression where it begins with `^`), `times` (how
 //! often the fault happens, default 1), `after` (how many matching requests pass first, default 0), `challenge` (`true`: it
@@ -58,7 +58,7 @@ pub(super) struct Replacement {
     pub(super) body: Vec<u8>,
 }
 
-/// What becomes of an answer after the effect.
+/// The fate of an answer after the effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Ending {
     /// It is sent.
@@ -72,7 +72,7 @@ pub(super) enum Ending {
     Dropped,
 }
 
-/// What happens in place of the effect.
+/// A replacement for the effect.
 pub(super) enum Instead {
     Drop,
     Answer(Replacement),
@@ -121,7 +121,7 @@ impl From<Replacement> for Response {
 }
 
 impl Ending {
-    /// The answer that is sent, and the status to note: 0 where nothing arrives.
+    /// The answer that is sent, and the status to note: 0 if nothing arrives.
     pub(super) fn apply(self, response: Response) -> (Response, u16) {
         let response = match self {
             Self::Plain => response,
@@ -134,7 +134,7 @@ impl Ending {
     }
 }
 
-/// What a fault needs to know of a request.
+/// The parts of a request that faults match.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) method: &'a str,

@@ -2,7 +2,7 @@
 
 use super::state::{Cluster, PROJECTS};
 
-/// What is compared.
+/// The compared field.
 #[derive(Debug, PartialEq, Eq)]
 enum Field {
     Provider,

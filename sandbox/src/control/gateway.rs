@@ -29,7 +29,7 @@ fn mysql_error(status: u16, code: u16, sqlstate: &str, message: &str) -> Respons
     json_response(status, &json!({ "message": message, "code": code.to_string() }))
 }
 
-/// What `Authorization: Basic` carries: user and password (RFC 7617 section 2).
+/// User and password of `Authorization: Basic` (RFC 7617 section 2).
 fn basic(header: &str) -> Option<(String, String)> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("basic").then_some(())?;
@@ -129,8 +129,8 @@ pub(super) fn complete(mut task: SqlTask, method: &str, path: &str, body: &[u8])
     Ok(task)
 }
 
-/// A success, with its members in the order in which the gateway sends them: whoever reads a result while it arrives
-/// knows its columns first.
+/// A success, with its members in the gateway's order: a client that reads a result while it arrives knows its columns
+/// first.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Success {
@@ -141,7 +141,7 @@ struct Success {
     last_insert_id: Option<String>,
 }
 
-/// Puts what the SQL server said into the gateway's words.
+/// Translates the SQL server's outcome into the gateway's form.
 pub(super) fn render(outcome: SqlOutcome) -> Response {
     let with_session = |success: Success, session| {
         let mut response = json_response(200, &Value::Null);

@@ -1,4 +1,4 @@
-//! The services that one loopback address stands for: what differs between their hosts, as data.
+//! The services that one loopback address stands for: the differences between their hosts, as data.
 
 use super::{
     answers::{ErrorShape, OAUTH, OPEN_API, RPC, SQL},
@@ -28,10 +28,10 @@ pub(super) enum Protocol {
 pub(super) struct Service {
     /// Its host; a `*` stands for any labels.
     pub(super) host: &'static str,
-    /// What its paths begin with, the version included; routes are written without it.
+    /// The start of its paths, with the version; routes are written without it.
     pub(super) base: &'static str,
     pub(super) protocol: Protocol,
-    /// What its own errors look like.
+    /// The shape of its own errors.
     pub(super) errors: &'static ErrorShape,
     /// The files that describe its operations, the published one first.
     pub(super) contract: &'static [(Origin, &'static str)],

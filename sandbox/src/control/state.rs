@@ -1,4 +1,4 @@
-//! What there is: organizations, keys, clusters, branches, SQL users. Times are milliseconds since 1970 of sandbox time.
+//! The state: organizations, keys, clusters, branches, SQL users. Times are milliseconds since 1970 of sandbox time.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,7 +22,7 @@ pub const SHOP_USER_PREFIX: &str = "SbxShop7Wq3Kd9e";
 /// Host of the public endpoint of the cluster `shop`; its port is 4000.
 pub const SHOP_HOST: &str = "gateway01.us-east-1.prod.aws.tidbcloud.com";
 
-/// What an API key may do.
+/// The role of an API key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyRole {
     /// `org:owner`
@@ -149,7 +149,7 @@ impl SqlUser {
     }
 }
 
-/// What a cluster and a branch have in common: a SQL server, its users, and the prefix of their names.
+/// The common parts of a cluster and a branch: a SQL server, its users, and the prefix of their names.
 pub(super) struct Server {
     pub(super) instance: Instance,
     pub(super) prefix: String,
@@ -157,7 +157,7 @@ pub(super) struct Server {
     pub(super) users: BTreeMap<String, SqlUser>,
 }
 
-/// What `PATCH` can change of a cluster.
+/// The settings of a cluster that `PATCH` can change.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) display_name: String,
@@ -240,7 +240,7 @@ impl Branch {
 /// How many effects `GET /_sandbox/state` remembers.
 const EFFECTS_KEPT: usize = 1_000;
 
-/// All there is.
+/// The whole state.
 #[derive(Default)]
 pub(super) struct World {
     seed: u64,
@@ -333,7 +333,7 @@ pub(super) fn timestamp(millis: u64) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }
 
-/// Reads RFC 3339 and cuts it to whole seconds, in milliseconds; `None` where it is malformed or before 1970.
+/// Reads RFC 3339 and cuts it to whole seconds, in milliseconds; `None` if it is malformed or before 1970.
 pub(super) fn read_timestamp(text: &str) -> Option<u64> {
     let seconds = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp();
     u64::try_from(seconds).ok()?.checked_mul(1_000)

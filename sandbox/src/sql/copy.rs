@@ -1,6 +1,6 @@
 //! A branch gets its parent's data: a logical copy over the MySQL protocol.
 //!
-//! What is copied is what is stored: columns whose values the server makes (`DEFAULT UUID()`, `DEFAULT NEXTVAL(...)`,
+//! It copies the stored values: columns whose values the server makes (`DEFAULT UUID()`, `DEFAULT NEXTVAL(...)`,
 //! `ON UPDATE CURRENT_TIMESTAMP`) get the values that are there, hidden row ids stay, and counters go on where the parent's
 //! storage has them, which is after the numbers that the parent's server keeps in memory for its next rows.
 
@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Params, Row, Value};
 
-/// Schemas that belong to the server. `test` is TiDB's own and holds whatever its users put there, so it is copied.
+/// Schemas that belong to the server. `test` is TiDB's own but holds users' tables, so it is copied.
 const SYSTEM_SCHEMAS: &[&str] = &["information_schema", "performance_schema", "metrics_schema", "mysql", "sys"];
 
 /// Bytes of rows in one INSERT: far below `max_allowed_packet` (64 MiB), far above the cost of a round trip.
@@ -158,7 +158,7 @@ impl Object {
     }
 }
 
-/// What a new server is told before it takes a copy.
+/// Statements for a new server before it takes a copy.
 pub fn preparations(tidb: bool) -> &'static [&'static str] {
     const COMMON: &str = "SET foreign_key_checks = 0, unique_checks = 0, time_zone = '+00:00'";
     const MODE: &str = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO'";
@@ -188,7 +188,7 @@ pub(crate) struct Snapshot {
     tidb: bool,
 }
 
-/// The second column of SHOW CREATE, whatever else there is.
+/// The second column of SHOW CREATE.
 fn definition(connection: &mut Conn, what: &str, of: &str) -> mysql::Result<String> {
     let row: Option<Row> = connection.query_first(format!("SHOW CREATE {what} {of}"))?;
     Ok(row.and_then(|mut row| row.take::<String, _>(1)).unwrap_or_default())

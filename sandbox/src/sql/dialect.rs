@@ -1,4 +1,4 @@
-//! What MariaDB says otherwise although it means the same.
+//! Differences in wording between MariaDB and TiDB.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! Which SQL server there is.
+//! Finds the SQL server to use.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -85,7 +85,7 @@ impl Engine {
     /// into).
     ///
     /// # Errors
-    /// Where there is none, or where a setting points at nothing; the text says what to do.
+    /// There is none, or a setting points at nothing; the text says what to do.
     pub fn find() -> Result<Self, NoEngine> {
         Self::find_with(&|name| std::env::var_os(name), docker_image)
     }
@@ -182,7 +182,7 @@ impl Engine {
     /// What the server says its version is; names the templates made with it.
     ///
     /// # Errors
-    /// Where it cannot be run; the text holds what it wrote.
+    /// It cannot be run; the text holds its output.
     pub(crate) fn version(&self) -> Result<String, String> {
         let Some(mut command) = self.command() else { return Ok(self.to_string()) };
         let flag = if self.is_tidb() { "-V" } else { "--version" };
@@ -247,7 +247,7 @@ mod tests {
         assert!(find(&settings, image).unwrap_err().to_string().contains("SANDBOX_TIDB"));
     }
 
-    /// Whoever has set everything up, and starts the program by hand, is told how.
+    /// A person who has set everything up and starts the program by hand is told how.
     #[test]
     fn without_a_server_the_ways_to_one_are_named() {
         // A server that the system has installed is found without any setting.

@@ -52,7 +52,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// What `EXPLAIN` asks for; `None` where this is no explanation of a statement.
+    /// What `EXPLAIN` asks for; `None` if this is no explanation of a statement.
     ///
     /// # Errors
     /// What MariaDB has no plan for.
@@ -130,7 +130,7 @@ pub(super) fn explain(
             .map(Given::Recorded)
             .map_err(Failure::Refused)
     };
-    // MariaDB knows whether the tables are there and may be read, whoever answers.
+    // Even for a recorded plan, MariaDB checks that the tables exist and may be read.
     match run_on(server, connection, statement, &format!("EXPLAIN {}", wanted.statement.canonical)) {
         Err(Failure::Refused(refusal)) => return instead(refusal),
         Err(lost) => return Err(lost),

@@ -1,4 +1,4 @@
-//! What only TiDB understands, answered from recordings of a real one.
+//! Statements that only TiDB understands, answered from recordings of a real one.
 //!
 //! `data/recorded/*.jsonl` holds what TiDB release 8.5 answered to some 190 statements on the sample data: one JSON object a
 //! line. Where the server is MariaDB, a statement that it refuses or would answer in a way of its own is looked up there.
@@ -217,7 +217,7 @@ const ONLY_TIDB_PHRASES: &[&[&str]] = &[
     &["BATCH", "ON"],
 ];
 
-/// What in this statement only TiDB understands.
+/// The part of this statement that only TiDB understands.
 fn only_tidb(statement: &Statement) -> Option<String> {
     let arrow = |pair: &[Token]| pair == [Token::Symbol('-'), Token::Symbol('>')];
     if statement.tokens.windows(2).any(arrow) {
@@ -232,7 +232,7 @@ fn only_tidb(statement: &Statement) -> Option<String> {
     statement.words().find(known).map(str::to_owned)
 }
 
-/// The refusal of what nothing here can answer. How to get TiDB is for whoever starts the sandbox, and not for a model:
+/// The refusal of a statement without an answer here. How to get TiDB is for the person who starts the sandbox, not for a model:
 /// the line that names the engine says it.
 pub(crate) fn needs_tidb(what: &str) -> Refusal {
     Refusal {
@@ -242,7 +242,7 @@ pub(crate) fn needs_tidb(what: &str) -> Refusal {
     }
 }
 
-/// What TiDB refuses although MariaDB would do it.
+/// Statements that TiDB refuses although MariaDB would run them.
 pub(crate) fn refused_by_tidb(statement: &Statement) -> Option<Refusal> {
     let refuse =
         |code, message: &str| Some(Refusal { code, sqlstate: sqlstate(code).to_owned(), message: message.to_owned() });

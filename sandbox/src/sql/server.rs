@@ -379,7 +379,7 @@ impl Home {
             Engine::MariaDb { .. } => {
                 let mut command = self.mariadb(directory).ok_or("cannot make an empty directory")?;
                 let number = self.version.split_whitespace().find_map(|word| Some(word.split_once("-MariaDB")?.0));
-                // Clients look for "TiDB" in the version; whoever reads it sees what it really is.
+                // Clients look for "TiDB" in the version; people see the real server in it.
                 command.arg(format!("--version=8.0.11-TiDB-v8.5.3-sandbox-on-MariaDB-{}", number.unwrap_or("unknown")));
                 command.arg(format!("--socket={}", socket.display()));
                 command.arg(format!("--pid-file={}", directory.0.join("pid").display()));

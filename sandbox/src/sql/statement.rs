@@ -142,7 +142,7 @@ impl Statement {
         self.tokens.contains(&Token::Symbol(';'))
     }
 
-    /// The word at this place, upper case; empty where something else stands there.
+    /// The word at this place, upper case; empty if something else stands there.
     pub(crate) fn word(&self, at: usize) -> &str {
         match self.tokens.get(at) {
             Some(Token::Word(word)) => word,

@@ -1,4 +1,4 @@
-//! The doors before the body: who is calling, and whether that may be.
+//! The doors before the body: who is calling, and whether they may.
 
 use super::{
     Arrived, Refusal, Request,
@@ -14,32 +14,32 @@ use crate::{
     tidbcloud::SqlLogin,
 };
 
-/// A request from somebody whom the doors let in. Its body is not read yet.
+/// An admitted request. Its body is not read yet.
 pub(super) struct Admitted<'r> {
     pub(super) request: Request<'r>,
     pub(super) body: &'r mut dyn IncomingBody,
     pub(super) caller: Caller,
-    /// What each further message of a batch is charged to.
+    /// The limits that each further message of a batch is charged to.
     pub(super) limits: [Limit; 2],
 }
 
-/// Who was let in, and what that leaves of the tools.
+/// The admitted caller, and how its tools are narrowed.
 pub(super) struct Caller {
     pub(super) keyring: Keyring,
     pub(super) visitor: Visitor,
     pub(super) credential: Credential,
     /// The caller's own SQL user, for the cluster or branch that it belongs to.
     pub(super) sql_login: Option<SqlLogin>,
-    /// What a token stands for.
+    /// The token's session.
     pub(super) session: Option<Session>,
     /// Whether the credential may be tried at TiDB Cloud.
     pub(super) may_be_tried: bool,
-    /// What its address and its token leave of the tools.
+    /// How address and token narrow the tools.
     pub(super) narrowing: Narrowing,
 }
 
 impl<'r> Arrived<'r> {
-    /// Passes the doors that look at no body, in order.
+    /// Passes the doors before the body, in order.
     pub(super) async fn admit(self, passage: &mut Passage<'_>) -> Result<Admitted<'r>, Refusal> {
         let Self { request, body } = self;
         doors::verb::check(request)?;

@@ -1,4 +1,4 @@
-//! The tools, for one request: the last doors, and the answer.
+//! Tool calls of one request: the last doors, and the answer.
 
 use super::{
     Refusal, Request,
@@ -20,7 +20,7 @@ use crate::{
     tools,
 };
 
-/// A request that has all that its tools need.
+/// A request with everything that its tools need.
 pub(super) struct Call<'r> {
     request: Request<'r>,
     caller: Caller,
@@ -100,14 +100,14 @@ impl Caller {
         }
     }
 
-    /// Short names for clusters by source, the one that counts more first.
+    /// Short names for clusters by source, the source with higher precedence first.
     fn aliases<'c>(&'c self, config: &'c Config) -> Vec<(&'static str, &'c Aliases)> {
         let mut aliases = vec![("setting", &config.aliases)];
         aliases.extend(self.session.as_ref().map(|session| ("grant", &session.contents.aliases)));
         aliases
     }
 
-    /// Who watches over the caller's keys: those that it chose, those that were granted to it, and never the owner's.
+    /// The witness of the caller's keys, in headers or from a grant; the owner's keys have none.
     fn witness<'c>(&'c self, request: Request<'c>) -> Box<dyn KeyWitness + 'c> {
         let (port, pairs) = (request.port(), &request.app.isolate.limits.pairs);
         match (&self.credential, &self.session) {

@@ -1,10 +1,10 @@
 //! `POST /mcp` as a pipeline: a request that has [`Arrived`] is [`Admitted`](admission::Admitted), then
-//! [`Parsed`](parsing::Parsed), then a [`Call`](call::Call). Each step consumes the one before it, and each door on the way
-//! adds what it found out or ends the request with a [`Refusal`], which one place turns into an answer.
+//! [`Parsed`](parsing::Parsed), then a [`Call`](call::Call). Each step consumes the one before it, and each door adds its
+//! findings or ends the request with a [`Refusal`], which one place turns into an answer.
 //!
-//! The doors stand in the order in which the steps call them, a line each, and the first that refuses answers: before the
-//! body in [`admission`], with the body in [`parsing`], with the tools in [`call`]. Nothing before the limit of the address
-//! costs a call to a Durable Object, but for one in ten credentials that open nothing; and nothing before the body reads it.
+//! The steps list the doors in order, one per line, and the first refusal ends the request: before the body in
+//! [`admission`], with the body in [`parsing`], with the tools in [`call`]. Before the limit of the address, only one in ten
+//! invalid credentials costs a call to a Durable Object.
 
 mod admission;
 mod call;
@@ -38,14 +38,14 @@ impl<'r> Request<'r> {
     }
 }
 
-/// A request of which nothing is known yet.
+/// A request that passed no door yet.
 struct Arrived<'r> {
     request: Request<'r>,
     body: &'r mut dyn IncomingBody,
 }
 
 impl App<'_> {
-    /// Answers a request to the MCP endpoint. Here alone a refusal becomes an answer.
+    /// Answers a request to the MCP endpoint. Only here does a refusal become an answer.
     pub(super) async fn answer_mcp(&self, head: &Head, body: &mut dyn IncomingBody, line: &mut log::Line) -> Response {
         let request = Request { app: self, head };
         let mut passage = Passage::new(line);
@@ -68,7 +68,7 @@ async fn answer_post(arrived: Arrived<'_>, passage: &mut Passage<'_>) -> Result<
     call.answer(passage).await
 }
 
-/// Answers a browser that asks whether a page may call: without credentials, it passes the doors that need none.
+/// Answers a browser's preflight: it has no credentials, so it passes only the doors that need none.
 fn answer_preflight(request: Request<'_>) -> Result<Response, Refusal> {
     doors::url::check(request)?;
     doors::host::check(request)?;

@@ -1,4 +1,4 @@
-//! The doors with the body: what is asked, and how much at once.
+//! The doors with the body: which messages, and how many at once.
 
 use super::{
     Refusal, Request,
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{catalogue::Entry, mcp};
 
-/// A message, or a batch of them, whose tools were found.
+/// A message or a batch, with its tools looked up.
 pub(super) type Message = mcp::Parsed<&'static Entry>;
 
-/// A request whose body is a message of the protocol, or a batch of them.
+/// A request whose body is a message of the protocol or a batch.
 pub(super) struct Parsed<'r> {
     pub(super) request: Request<'r>,
     pub(super) caller: Caller,

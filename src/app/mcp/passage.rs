@@ -1,9 +1,9 @@
-//! What is noted of a request on its way, for the log and for the headers of its answer, whatever the answer is.
+//! Notes about a request for the log and for the headers of its answer, also if it is refused.
 
 use super::Refusal;
 use crate::{app::log, base::http::Response, limits::lease::Taken};
 
-/// What was noted of one request.
+/// The notes about one request.
 pub(super) struct Passage<'l> {
     /// Its line of the log.
     pub(super) line: &'l mut log::Line,
@@ -15,7 +15,7 @@ impl<'l> Passage<'l> {
         Self { line, taken: Vec::new() }
     }
 
-    /// Notes what came of taking permits from a limit that the answer describes.
+    /// Notes the verdict of a limit that the answer describes.
     pub(super) fn note_limit(&mut self, taken: Taken) {
         self.line.limited(&taken);
         self.taken.push(taken);

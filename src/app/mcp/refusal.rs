@@ -1,4 +1,4 @@
-//! What a door says that lets a request go no further.
+//! The refusal of a door.
 
 use crate::{
     app::codes::{RATE_LIMITED, STORAGE_UNAVAILABLE},
@@ -8,10 +8,10 @@ use crate::{
     port::StorageFailure,
 };
 
-/// How long to wait for storage that does not answer.
+/// `Retry-After` if storage does not answer.
 const STORAGE_WAIT_SECONDS: u64 = 5;
 
-/// A request that got no further than a door.
+/// A request refused by a door.
 pub(in crate::app) struct Refusal {
     rejection: Rejection,
     header: Option<(&'static str, String)>,

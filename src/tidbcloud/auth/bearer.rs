@@ -16,17 +16,17 @@ pub struct BearerToken {
 }
 
 impl BearerToken {
-    /// What a token must look like: `b64token` of RFC 6750 section 2.1, with no more padding than Base64 has. 4,096
-    /// characters are half of the 8 KiB that common servers take as a header line; a signed token has about 1,000.
+    /// The pattern of a token: `b64token` of RFC 6750 section 2.1, with no more padding than Base64 has. 4,096 characters are
+    /// half of the 8 KiB that common servers accept as a header line; a signed token has about 1,000.
     pub const TOKEN_PATTERN: &'static str = "^[A-Za-z0-9._~+/-]{1,4096}={0,2}$";
-    /// What a derivation must look like: 32 random bytes in lower-case hexadecimal.
+    /// The pattern of a derivation: 32 random bytes in lower-case hexadecimal.
     pub const DERIVATION_PATTERN: &'static str = "^[0-9a-f]{64}$";
 
     /// A token of `subject`: who it stands for, stable and not secret, 1 to 256 bytes without control characters.
     ///
-    /// `derivation` is what SQL passwords are derived from in place of a private key, because the token changes: 32
-    /// random bytes in lower-case hexadecimal, drawn once for each grant and as secret as the token. The error says which
-    /// part is malformed, never its value.
+    /// SQL passwords are derived from `derivation` instead of a private key, because the token changes: 32 random bytes in
+    /// lower-case hexadecimal, drawn once for each grant and as secret as the token. The error says which part is malformed,
+    /// never its value.
     pub fn new(
         token: impl Into<String>,
         subject: impl Into<String>,
@@ -61,7 +61,7 @@ impl BearerToken {
         self.caller
     }
 
-    /// What stays the same when the token is refreshed. It is secret.
+    /// The part that stays the same when the token is refreshed. It is secret.
     pub(super) fn grant(&self) -> String {
         format!("{}\n{}", self.subject, self.derivation.expose())
     }

@@ -1,7 +1,7 @@
 //! HTTP Digest access authentication (RFC 7616; RFC 2069 where a server offers no `qop`), without input or output.
 //!
 //! A [`Challenge`] is read from `WWW-Authenticate`, becomes a [`Nonce`] that counts its uses, and signs requests.
-//! [`refused`] says what a 401 means, which depends on what the refused request carried.
+//! [`refused`] interprets a 401, which depends on what the refused request carried.
 
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512_256};
@@ -140,14 +140,14 @@ impl Challenge {
     }
 }
 
-/// What is hashed as A1.
+/// The text hashed as A1.
 #[derive(Clone, Copy)]
 struct Credentials<'a> {
     username: &'a str,
     password: &'a str,
 }
 
-/// What is signed.
+/// The signed request.
 pub(crate) struct Request<'a> {
     /// Method as sent.
     pub(crate) method: &'a str,
@@ -155,7 +155,7 @@ pub(crate) struct Request<'a> {
     pub(crate) uri: &'a str,
     /// The body as sent.
     pub(crate) body: &'a [u8],
-    /// Fresh randomness of ours.
+    /// Fresh randomness of this client.
     pub(crate) cnonce: &'a str,
 }
 
@@ -231,7 +231,7 @@ impl Nonce {
     }
 }
 
-/// What a refused request carried.
+/// The credentials of a refused request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carried {
     /// No credentials.
@@ -244,7 +244,7 @@ pub(crate) enum Carried {
     SecondNonce,
 }
 
-/// What a 401 means.
+/// The meaning of a 401.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Send it again, signed with this challenge; it then carries what stands beside.
@@ -257,8 +257,8 @@ pub(crate) enum Refusal {
     NotDigest,
 }
 
-/// Decides about a 401. A refused request was not carried out, so repeating it is safe whatever it does; four kinds of
-/// [`Carried`], each only followed by a later one, bound the repetitions.
+/// Decides about a 401. A refused request was not carried out, so even a write can be repeated; four kinds of [`Carried`],
+/// each only followed by a later one, bound the repetitions.
 pub(crate) fn refused(carried: Carried, www_authenticate: Option<&str>) -> Refusal {
     let Some(challenge) = www_authenticate.and_then(Challenge::select) else {
         return Refusal::NotDigest;
@@ -283,7 +283,7 @@ fn quoted(text: &str) -> String {
 struct Offer {
     scheme: String,
     parameters: Vec<(String, String)>,
-    /// It had a parameter twice, or what is no parameter: what it means is a guess.
+    /// It had a parameter twice, or a malformed one: its meaning is unknown.
     broken: bool,
 }
 
@@ -299,7 +299,7 @@ impl Offer {
     }
 }
 
-/// RFC 9110 section 11.6.1: a list of challenges. `None` where it is longer than anybody needs.
+/// RFC 9110 section 11.6.1: a list of challenges. `None` if it is too long.
 fn challenges(header: &str) -> Option<Vec<Offer>> {
     let mut list: Vec<Offer> = Vec::new();
     let mut reader = Reader(header.chars());
@@ -389,8 +389,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The value after `=`: a quoted-string, or whatever stands up to the next blank or comma, because servers are
-    /// known to leave the quotes out. `None` where a quote does not end.
+    /// The value after `=`: a quoted-string, or everything up to the next blank or comma, because some servers leave the
+    /// quotes out. `None` if a quote does not end.
     fn value(&mut self) -> Option<String> {
         self.0.next();
         self.skip(is_blank);

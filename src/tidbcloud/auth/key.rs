@@ -1,4 +1,4 @@
-//! API keys of TiDB Cloud, and who calls with one.
+//! API keys of TiDB Cloud, and the identity of their callers.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use crate::{
     tidbcloud::units::{Malformed, made_of},
 };
 
-/// Who is calling, for whatever is remembered per caller: SHA-256 over all of the credentials, so that a wrong private
-/// key or an ended token never meets what the right one has left behind.
+/// The caller's identity, the key of all memory per caller: SHA-256 over all of the credentials, so that a wrong private key
+/// or an expired token never sees the entries of the right one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Caller([u8; 32]);
 
 impl Caller {
-    /// Whoever has these credentials.
+    /// The caller with these credentials.
     pub(crate) fn of(credentials: &str) -> Self {
         Self(Sha256::digest(credentials).into())
     }
@@ -39,9 +39,9 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// What a public key must look like. Published examples have 8 characters.
+    /// The pattern of a public key. Published examples have 8 characters.
     pub const PUBLIC_PATTERN: &'static str = "^[A-Za-z0-9]{4,64}$";
-    /// What a private key must look like: visible ASCII without a colon. Published examples are UUIDs, 36 characters.
+    /// The pattern of a private key: visible ASCII without a colon. Published examples are UUIDs, 36 characters.
     pub const PRIVATE_PATTERN: &'static str = "^[!-9;-~]{1,128}$";
 
     /// Checks both halves. The error says which one is malformed, never its value.

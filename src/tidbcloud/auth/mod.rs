@@ -1,4 +1,4 @@
-//! What TiDB Cloud is shown by whoever calls: an API key, or a token of its own OAuth.
+//! A caller's credentials for TiDB Cloud: an API key, or a token of its own OAuth.
 
 pub(super) mod bearer;
 pub(super) mod digest;
@@ -15,7 +15,7 @@ use self::{
 };
 use crate::base::{hash::hmac_sha256, secret::Secret};
 
-/// How a caller proves itself to TiDB Cloud.
+/// The credentials that a caller sends to TiDB Cloud.
 #[derive(Clone)]
 pub enum Authenticator {
     /// HTTP Digest with an API key.
@@ -39,7 +39,7 @@ impl From<BearerToken> for Authenticator {
 }
 
 impl Authenticator {
-    /// Who is calling, for whatever is remembered per caller.
+    /// The caller's identity, the key of all memory per caller.
     pub fn caller(&self) -> Caller {
         match self {
             Self::Digest(key) => key.caller(),
@@ -47,7 +47,7 @@ impl Authenticator {
         }
     }
 
-    /// What no error may repeat.
+    /// The secrets that no error may repeat.
     pub(in crate::tidbcloud) fn secret(&self) -> &Secret {
         match self {
             Self::Digest(key) => key.private(),
@@ -55,7 +55,7 @@ impl Authenticator {
         }
     }
 
-    /// What names of managed SQL users carry a hash of.
+    /// The text whose hash is in the names of managed SQL users.
     ///
     /// Every text begins with a label of its kind, so that no subject derives what an API key does. The derivation is in
     /// it, because one person may connect several clients: each grant has a derivation, and so passwords, of its own, and
@@ -68,8 +68,8 @@ impl Authenticator {
         hmac_sha256(server_secret.expose().as_bytes(), text.as_bytes())
     }
 
-    /// What passwords of managed SQL users are derived from: server secret and the caller's own secret, of which neither
-    /// is enough.
+    /// The key from which passwords of managed SQL users are derived: server secret and the caller's own secret. Neither
+    /// alone is enough.
     pub(in crate::tidbcloud) fn sql_password_key(&self, server_secret: &Secret) -> [u8; 32] {
         let text = match self {
             Self::Digest(key) => format!("sql password key v1\n{}", key.private().expose()),

@@ -8,15 +8,15 @@ use std::time::Duration;
 use super::{digest::Nonce, key::Caller};
 use crate::base::clock::UnixMillis;
 
-/// 4: a call that asks for several things at once has no more than this many requests to one host under way.
+/// 4: a call has at most this many concurrent requests to one host.
 const PER_KEY_MAX: usize = 4;
 /// 64: 16 callers with 4 nonces each; at about 300 bytes a nonce, 20 KiB of an isolate's 128 MiB.
 const TOTAL_MAX: usize = 64;
 /// 30 s: how long servers keep a nonce is not published; an expired one costs one more round trip, not an error.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
-/// Where a nonce can be used: one protection space (RFC 7616 section 3.3, `domain`), and one caller, because what one
-/// caller's traffic does to a nonce is not to be felt by another.
+/// Where a nonce can be used: one protection space (RFC 7616 section 3.3, `domain`), and one caller, because one caller's
+/// traffic must not use up the nonces of another.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Space {
     /// Address that all requests of the space start with.
@@ -36,7 +36,7 @@ struct Idle {
 pub(crate) struct Nonces(Vec<Idle>);
 
 impl Nonces {
-    /// Takes out the nonce that was used last, as the likeliest to be known still.
+    /// Takes out the nonce that was used last: the server most likely still knows it.
     pub(crate) fn lease(&mut self, space: &Space, now: UnixMillis) -> Option<Nonce> {
         self.0.retain(|idle| now < idle.since.after(IDLE_MAX));
         let at = self.0.iter().rposition(|idle| idle.space == *space)?;

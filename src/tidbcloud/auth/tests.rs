@@ -66,7 +66,7 @@ async fn a_wrong_key_is_tried_once() {
     assert_eq!(scene.fake.lines().len(), 8);
 }
 
-/// Notes what it is told, and lets so many tries pass.
+/// Records each verdict, and allows a number of tries.
 struct Notes {
     left: Cell<u32>,
     told: RefCell<Vec<KeyVerdict>>,
@@ -215,7 +215,7 @@ async fn a_token_is_sent_with_the_first_request_and_every_other() {
 
 #[tokio::test]
 async fn a_refused_token_is_sent_once_and_never_repeated() {
-    // TiDB Cloud challenges for Digest whatever was sent.
+    // TiDB Cloud always challenges for Digest.
     let said = json!({ "code": 16, "message": "token canary-token has expired" });
     let refused =
         || status(401, said.clone()).map(|answer| answer.with("www-authenticate", "Digest realm=\"r\", nonce=\"n\""));

@@ -1,13 +1,13 @@
-//! What is known of an instance that takes SQL.
+//! Connection facts of an instance that accepts SQL.
 
 use crate::tidbcloud::transport::hosts::SqlHost;
 
 /// How to reach the SQL of a cluster or branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Where SQL over HTTP is taken.
+    /// The host for SQL over HTTP.
     pub(crate) host: SqlHost,
-    /// What user names of this instance start with, without the dot; newer Essential instances have none.
+    /// The prefix of user names of this instance, without the dot; newer Essential instances have none.
     pub(crate) prefix: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Why a statement gave no rows.
+//! Failures of statements.
 
 use std::{error::Error, fmt};
 
@@ -12,7 +12,7 @@ use crate::tidbcloud::{
 /// servers that are busy or out of reach (9001 to 9005). TiDB, "Error Codes and Troubleshooting".
 const BUSY: [u16; 8] = [1213, 8022, 9001, 9002, 9003, 9004, 9005, 9007];
 
-/// Why a statement gave no rows. No variant holds a secret.
+/// Why a statement failed. No variant holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SqlFailure {
     /// TiDB Cloud, its control plane or the SQL gateway failed; the statement did not run, or it was a read.
@@ -28,14 +28,14 @@ pub enum SqlFailure {
     NotReady {
         /// Its state, as TiDB Cloud calls it.
         state: String,
-        /// What an active instance still lacks.
+        /// The part that an active instance still lacks.
         lacks: Option<&'static str>,
     },
     /// The instance's public endpoint is switched off.
     EndpointDisabled,
-    /// A managed user cannot be made with this API key, or not here. The caller's own SQL user is the way out.
+    /// A managed user cannot be made with this API key, or not here. The remedy is the caller's own SQL user.
     NoManagedUser {
-        /// What TiDB Cloud said.
+        /// TiDB Cloud's error.
         cause: ApiError,
     },
     /// The branch was made before the managed users of its parent, and TiDB Cloud offers no call that creates a user on
@@ -47,13 +47,13 @@ pub enum SqlFailure {
     LoginNotYet,
     /// The statement may or may not have taken effect. Look before repeating it.
     OutcomeUnknown {
-        /// What made it unknown.
+        /// Its cause.
         cause: Box<SqlFailure>,
     },
 }
 
 impl SqlFailure {
-    /// Whether the statement may have taken effect all the same.
+    /// Whether the statement may have taken effect anyway.
     pub fn outcome_unknown(&self) -> bool {
         matches!(self, Self::OutcomeUnknown { .. }) || matches!(self, Self::Api(error) if error.outcome_unknown())
     }
@@ -81,7 +81,7 @@ impl SqlFailure {
         cause::chain(self)
     }
 
-    /// What happened, without anything that others wrote.
+    /// The event, without text from others.
     fn words(&self) -> &'static str {
         match self {
             Self::Api(_) => "TiDB Cloud failed, or its gateway",

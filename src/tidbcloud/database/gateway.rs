@@ -29,11 +29,11 @@ use crate::{
     },
 };
 
-/// Where statements are taken.
+/// The path for statements.
 const PATH: Path<'static> = Path { version: "v1beta", template: "sql", arguments: &[], query: &[] };
 /// 30 s, as TiDB Cloud's own command line gives a statement.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// A value longer than this is cut: 2 KiB are enough to know what it is.
+/// A value longer than this is cut: 2 KiB are enough to recognise it.
 const CELL_BYTES_MAX: usize = 2 << 10;
 /// A digit is counted as four bytes while it is read, and has two in a result that shows numbers as such: twice the bytes
 /// of the result are enough to fill it.
@@ -42,8 +42,8 @@ const KEPT_FACTOR: usize = 2;
 const MESSAGE_CHARS_MAX: usize = 500;
 /// Reads are sent twice at most: every repetition costs the caller request units.
 const ATTEMPTS_MAX: u32 = 2;
-/// One round trip: what a write on its own has at least, and what COMMIT leaves of the time, so that a ROLLBACK can follow
-/// it. Statements of a transaction leave twice as much.
+/// One round trip: the least time for a single write, and the time that COMMIT leaves, so that a ROLLBACK can follow it.
+/// Statements of a transaction leave twice as much.
 pub(super) const ENDING: Duration = Duration::from_secs(2);
 /// Access denied (MySQL, `ER_ACCESS_DENIED_ERROR`).
 const ACCESS_DENIED: u16 = 1045;
@@ -54,14 +54,14 @@ pub(super) struct Statement<'s> {
     pub(super) database: Option<&'s DatabaseName>,
     pub(super) session: &'s str,
     pub(super) query: Query<'s>,
-    /// What it leaves of the time.
+    /// The time that it leaves for others.
     pub(super) reserve: Duration,
-    /// With less than this before it, it is not sent.
+    /// With less time than this it is not sent.
     pub(super) time_min: Duration,
 }
 
 impl Statement<'_> {
-    /// A statement of our own, for a transaction.
+    /// A statement of this server, for a transaction.
     pub(super) fn control(sql: &'static str) -> Self {
         Self {
             database: None,
@@ -73,7 +73,7 @@ impl Statement<'_> {
     }
 }
 
-/// What a statement gave, and the session it ran in.
+/// A statement's result, and the session it ran in.
 pub(super) struct Answered {
     pub(super) rows: Rows,
     pub(super) session: String,
@@ -97,7 +97,7 @@ impl From<Failed> for Trouble {
 }
 
 impl Databases<'_> {
-    /// Sends a statement, reads again after failures that pass. `None` where the login was refused.
+    /// Sends a statement; repeats reads after transient failures. `None` if the login was refused.
     pub(super) async fn ask(
         &self,
         access: &Access,
@@ -156,7 +156,7 @@ impl Databases<'_> {
         Ok(Answered { rows: Rows { elapsed_millis, ..rows }, session })
     }
 
-    /// The failure of a statement that ran and whose answer is not one.
+    /// The failure of a statement that ran but whose response is malformed.
     fn unread(&self, unread: Unread, status: u16) -> Failed {
         let error = match unread {
             Unread::TooLong => ApiError::TooLarge,
@@ -168,7 +168,7 @@ impl Databases<'_> {
         Failed { error, maybe_done: true }
     }
 
-    /// How much of an answer is kept and read.
+    /// How much of a response is kept and read.
     fn limits(&self, query: Query<'_>) -> Limits {
         let result = self.allowance.result_bytes();
         Limits {
@@ -180,7 +180,7 @@ impl Databases<'_> {
     }
 }
 
-/// What a refusal of the gateway means. Its own statuses are not published, so the database's number counts first.
+/// Interprets a refusal of the gateway. Its own statuses are not published, so the database's number counts first.
 fn trouble(response: &Response, refusal: ApiError, secrets: &[&str]) -> Trouble {
     let said = Said::read(&response.body, &SQL_ERRORS);
     let code = mysql_number(&said.message);

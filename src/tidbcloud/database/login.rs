@@ -1,4 +1,4 @@
-//! As whom statements run, and where.
+//! The SQL user and instance of a statement.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::{
 /// subrequests of a call on the free plan of Workers: 0.25 + 0.5 + 1 s and then one every 2 s.
 const LOGIN_WAIT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
-/// A SQL user of the caller's own.
+/// The caller's own SQL user.
 #[derive(Clone)]
 pub struct SqlLogin {
     /// Full name, with the prefix of its instance.
     pub user: String,
     /// Its password.
     pub password: Secret,
-    /// The only cluster that it is for, with its branches, where its owner said so.
+    /// The only cluster that it is for, with its branches, if its owner named one.
     pub cluster: Option<ClusterId>,
 }
 
@@ -55,7 +55,7 @@ impl SqlLogin {
         Self { cluster, ..self }
     }
 
-    /// Whether it is the one to log in with there.
+    /// Whether to log in with it there.
     fn is_for(&self, target: &Target, facts: &Facts) -> bool {
         self.prefix() == facts.prefix.as_deref()
             && self.cluster.as_ref().is_none_or(|cluster| *cluster == target.cluster)
@@ -67,7 +67,7 @@ impl SqlLogin {
     }
 }
 
-/// What a statement needs, and so as which managed user it runs.
+/// The rights that a statement needs, which decide its managed user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessClass {
     /// `role_readonly`
@@ -78,15 +78,15 @@ pub enum AccessClass {
     Admin,
 }
 
-/// Where and as whom statements run.
+/// Instance and SQL user of statements.
 pub(super) struct Access {
     pub(super) facts: Facts,
     pub(super) login: SqlLogin,
 }
 
 impl Databases<'_> {
-    /// Runs a statement as the user that fits, and makes that user work where it does not. A refused login means that
-    /// the statement did not run, so writes can be sent again after it.
+    /// Runs a statement as the matching user, and repairs that user if its login fails. A refused login means that the
+    /// statement did not run, so writes can be sent again after it.
     pub(super) async fn log_in(
         &self,
         target: &Target,
@@ -151,7 +151,7 @@ impl Databases<'_> {
     }
 }
 
-/// How to reach an instance that the control plane describes like this. `prefixed` is whether it must have a prefix.
+/// How to reach an instance with this description. `prefixed` is whether it must have a prefix.
 fn facts_of(
     state: Option<State>,
     endpoints: Option<Endpoints>,

@@ -1,8 +1,8 @@
-//! The SQL users that the service makes for itself: one per cluster and access class.
+//! Managed SQL users, which the service creates: one per cluster and access class.
 //!
 //! Nothing about them is stored. The name carries a hash of server secret and public key, so that two keys or two
 //! deployments never fight over one user. The password is derived from server secret and private key, so that a leaked
-//! key that was deleted opens no database. With a bearer token, what its grant keeps takes the place of the key.
+//! key that was deleted opens no database. With a bearer token, its grant's secret replaces the key.
 
 use super::{
     Databases,
@@ -84,7 +84,7 @@ impl Databases<'_> {
         }
     }
 
-    /// Makes a login work that was refused: creates the user, or gives it its password again.
+    /// Repairs a refused login: creates the user, or sets its password again.
     pub(super) async fn repair(&self, target: &Target, class: AccessClass, login: &SqlLogin) -> Result<(), SqlFailure> {
         let repaired = match &target.branch {
             // Branches have no call that creates a user: it is there only if the branch was made after it.
@@ -96,7 +96,7 @@ impl Databases<'_> {
                 }
             }
             None => match self.create(&target.cluster, class).await {
-                // Whatever became of a creation without an answer, the user is now set as it should be.
+                // Even if the creation had no response, the user is now as it should be.
                 Err(ApiError::Conflict(_) | ApiError::OutcomeUnknown { .. }) => {
                     let SqlLogin { user, password, .. } = login;
                     self.cloud.reset_sql_user(&target.cluster, user, class.role(), password).await.map(drop)

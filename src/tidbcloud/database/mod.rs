@@ -16,7 +16,7 @@ use self::gateway::{ENDING, Statement};
 use super::{AccessClass, Cloud, DatabaseName, Rows, SqlFailure, SqlLogin, Target, transport::retry::ATTEMPT_MIN};
 use crate::{base::secret::Secret, port::allowance::Allowance};
 
-/// Whether a statement may be sent again when its answer is lost.
+/// Whether a statement may be sent again if its response is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
     /// It may: it changes nothing.
@@ -30,10 +30,10 @@ pub enum Replay {
 pub struct Query<'s> {
     /// The text.
     pub sql: &'s str,
-    /// Whether values are kept whole as long as the result has room. Those of `SHOW` and `EXPLAIN` can be had in no other
-    /// way; one that a query gives can be read in parts, and is cut at 2 KiB.
+    /// Whether values are kept whole as long as the result has room. Those of `SHOW` and `EXPLAIN` are not available in
+    /// parts; a query's can be read in parts, and are cut at 2 KiB.
     pub whole_values: bool,
-    /// Rows that are counted and not kept, from the first on.
+    /// Leading rows that are counted but not kept.
     pub skipped_rows: usize,
 }
 
@@ -55,7 +55,7 @@ impl Databases<'_> {
         query: Query<'_>,
         replay: Replay,
     ) -> Result<Rows, SqlFailure> {
-        // A write that is sent at the last moment is one whose outcome nobody learns.
+        // The outcome of a write sent at the last moment would stay unknown.
         let time_min = if replay == Replay::Unsafe { ENDING } else { ATTEMPT_MIN };
         let statement = Statement { database, query, time_min, ..Statement::control("") };
         Ok(self.log_in(target, class, &statement, replay).await?.1.rows)

@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 use crate::{sql, tidbcloud::units::made_of};
 
-/// A database to select over HTTP: what stands in the header `TiDB-Database`.
+/// A database to select over HTTP: the value of the header `TiDB-Database`.
 ///
-/// What is checked has to be what arrives. A field value loses the whitespace at its ends on the way (RFC 9110
-/// section 5.5; Fetch standard, "normalize" a value), and how the gateway hands the name on is not published: it may
-/// become part of a URL, of a data source name or of a statement. So a name is made of characters that mean
-/// themselves in all of these. Any other database is reached by qualified names in the statement.
+/// The checked name must be the one that arrives. A field value loses the whitespace at its ends on the way (RFC 9110
+/// section 5.5; Fetch standard, "normalize" a value), and how the gateway passes the name on is not published: it may
+/// become part of a URL, of a data source name or of a statement. So a name is made of characters that are literal in
+/// all of these. Any other database is reached by qualified names in the statement.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct DatabaseName(String);

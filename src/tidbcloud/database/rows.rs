@@ -1,4 +1,4 @@
-//! Reads what a statement gave while it arrives, and keeps no more of it than is asked for.
+//! Reads a statement's result while it arrives, and keeps no more of it than requested.
 //!
 //! The body is `{"types": [{"name", "type", "nullable"}], "rows": [["1", null]], "rowsAffected", "sLastInsertID"}`, as
 //! TiDB Cloud's own driver `@tidbcloud/serverless` 0.3 reads it. A result may have 10,000 rows of any length, so nothing here
@@ -20,7 +20,7 @@ pub struct ColumnType {
     /// Its type, for example `BIGINT` or `UNSIGNED INT`. `BINARY`, `BLOB` and `BIT` values come as hexadecimal digits.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Whether it can be null; so where it was not said.
+    /// Whether it can be null, which is the default.
     #[serde(default, deserialize_with = "nullable")]
     pub nullable: bool,
 }
@@ -30,26 +30,26 @@ pub struct ColumnType {
 pub struct Cell {
     /// The text, or its beginning.
     pub text: String,
-    /// Whether something is missing at its end.
+    /// Whether its end was cut.
     pub cut: bool,
 }
 
-/// What a statement gave.
+/// A statement's result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// The columns; none where the statement gives no rows.
+    /// The columns; none if the statement gives no rows.
     pub types: Vec<ColumnType>,
     /// The first rows; each has as many values as there are columns. `None` is SQL's NULL.
     pub rows: Vec<Vec<Option<Cell>>>,
     /// Rows before the first one that is kept.
     pub skipped: usize,
-    /// Rows that were seen, those that are not kept included.
+    /// Rows seen, including those that are not kept.
     pub seen: usize,
     /// Whether the answer was read to its end, so that `seen` are all rows.
     pub complete: bool,
-    /// Rows that were changed; `None` where the statement gives rows.
+    /// Rows that were changed; `None` if the statement gives rows.
     pub rows_affected: Option<u64>,
-    /// The generated `AUTO_INCREMENT` value, where there was one.
+    /// The generated `AUTO_INCREMENT` value, if any.
     pub last_insert_id: Option<String>,
     /// From sending the statement to the end of its answer, in milliseconds.
     pub elapsed_millis: u64,
@@ -62,7 +62,7 @@ pub(super) struct Limits {
     pub(super) kept: usize,
     /// One value.
     pub(super) cell: usize,
-    /// What is read beyond `kept`, to count the rows.
+    /// Bytes read beyond `kept`, to count the rows.
     pub(super) scanned: usize,
     /// Rows that are not kept, from the first on; not bytes.
     pub(super) skipped_rows: usize,
@@ -70,14 +70,14 @@ pub(super) struct Limits {
 
 /// Quotes and comma of a value in JSON.
 const CELL_OVERHEAD: usize = 3;
-/// The first row is kept whatever its length, with shorter and shorter values: 64 KiB are 16 bytes for each of the 4,096
+/// The first row is kept at any length, with shorter and shorter values: 64 KiB are 16 bytes for each of the 4,096
 /// columns that a table of TiDB may have.
 const FIRST_ROW_BYTES_MAX: usize = 64 << 10;
 /// 16 times the columns that a table of TiDB may have.
 const CELLS_MAX: usize = 65_536;
 /// Everything but rows: 512 KiB are 1,017 columns (TiDB's default limit) of 64 four-byte characters, twice over.
 const MEMBERS_BYTES_MAX: usize = 512 << 10;
-/// The limit is looked at once in so many bytes, between which it cannot grow.
+/// The limit is checked once per this many bytes; it cannot grow in between.
 const PART_BYTES: usize = 4 << 10;
 /// Names of members are short; a longer one is none of those that are read.
 const NAME_BYTES_MAX: usize = 32;
@@ -86,7 +86,7 @@ const REFUSAL_BYTES_MAX: usize = STATEMENT_BYTES_MAX;
 /// What is read besides an array of rows.
 const MEMBERS: [&str; 5] = ["types", "rows", "rowsAffected", "sLastInsertID", "lastInsertID"];
 
-/// What was wrong with an answer.
+/// A problem with a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unread {
     /// It is not as published, or broke off.
@@ -134,7 +134,7 @@ enum State {
         digits: u8,
         unit: u16,
     },
-    /// In `null`, after so many of its letters.
+    /// In `null`, after this many of its letters.
     Null(u8),
     AfterCell,
     /// In rows that are only counted: at depth 1 between them, at depth 2 in one.
@@ -154,7 +154,7 @@ pub(super) struct Reader {
     state: State,
     malformed: Option<&'static str>,
     name: String,
-    /// What was read besides rows: `"name":value,` for each member.
+    /// The members read besides rows: `"name":value,` for each.
     members: Vec<u8>,
     reads_member: bool,
     /// Whether it has a member that answers have.
@@ -259,12 +259,12 @@ impl Reader {
             complete: !self.stopped,
             rows: self.rows,
             rows_affected: members.rows_affected,
-            // MySQL, `LAST_INSERT_ID()`: 0 where none was generated.
+            // MySQL, `LAST_INSERT_ID()`: 0 if none was generated.
             last_insert_id: last_insert_id.filter(|id| *id != 0).map(|id| id.to_string()),
         })
     }
 
-    /// Where reading stopped within the only row, what there is of it counts as the row.
+    /// If reading stopped within the only row, its beginning counts as the row.
     fn complete_cut_row(&mut self) {
         let in_row = matches!(
             self.state,
@@ -396,7 +396,7 @@ impl Reader {
         self.continue_other(byte)
     }
 
-    /// Follows a value by its brackets and quotes alone; what is kept of it is read at the end.
+    /// Follows a value by its brackets and quotes alone; the kept text is parsed at the end.
     fn continue_other(&mut self, byte: u8) -> Result<(), &'static str> {
         let State::Other { depth, quoted, escaped } = self.state else { return Ok(()) };
         let scalar_ends = depth == 0 && !quoted && matches!(byte, b',' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
@@ -530,8 +530,8 @@ impl Reader {
         Ok(length)
     }
 
-    /// Counts rows by their brackets and quotes alone: whoever asks for much does not make this expensive. How many bytes
-    /// belong to rows.
+    /// Counts rows by their brackets and quotes alone, which is cheap even for a long result. Returns how many bytes belong to
+    /// rows.
     fn skip_rows(&mut self, piece: &[u8], mut depth: u32, mut quoted: bool, mut escaped: bool) -> usize {
         for (at, byte) in piece.iter().enumerate() {
             if quoted {
@@ -601,7 +601,7 @@ impl Sink for Reader {
 }
 
 impl Reader {
-    /// Takes a part of the body as far as the limit goes. What is kept besides rows does not count.
+    /// Takes a part of the body up to the limit. Members besides rows do not count.
     fn take_part(&mut self, part: &[u8]) -> Flow {
         let limit = self.limits.kept.saturating_add(self.limits.scanned).saturating_add(self.members.len());
         let left = limit.saturating_sub(self.taken);
@@ -617,7 +617,7 @@ impl Reader {
 }
 
 impl Cell {
-    /// Keeps at most so many bytes of the text, in whole characters.
+    /// Cuts the text to this many bytes at most, in whole characters.
     pub fn cut_to(&mut self, bytes_max: usize) {
         if self.text.len() > bytes_max {
             self.text.truncate(self.text.floor_char_boundary(bytes_max));
@@ -650,7 +650,7 @@ fn unescaped(byte: u8) -> Option<u8> {
 struct Members {
     #[serde(default)]
     types: Option<Vec<ColumnType>>,
-    /// Where it is no array, it is null.
+    /// If it is no array, it is null.
     #[serde(default, rename = "rows")]
     _rows: (),
     #[serde(default, deserialize_with = "integer")]
@@ -736,7 +736,7 @@ mod tests {
             prop_assert!(rows.complete && rows.seen == table.len());
         }
 
-        /// Where little is kept it is the beginning, and the count is that of all.
+        /// With a small limit the beginning is kept, and all rows are counted.
         #[test]
         fn what_is_kept_is_the_beginning(
             table in tables(), kept in 0..200_usize, cell in 1..8_usize, skipped_rows in 0..5_usize, piece in 1..40_usize,

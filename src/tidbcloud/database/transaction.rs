@@ -1,4 +1,4 @@
-//! Statements that take effect together.
+//! Transactions: statements that take effect together.
 
 use super::{
     Databases, Query, Replay,
@@ -11,7 +11,7 @@ use crate::{
     tidbcloud::{ApiError, DatabaseName, Rows, Target},
 };
 
-/// What became of a transaction that failed.
+/// The outcome of a failed transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RolledBack {
     /// Nothing took effect.
@@ -26,7 +26,7 @@ pub enum RolledBack {
 /// Why a transaction failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransactionFailure {
-    /// Which statement failed, from 0; `None` where beginning or committing did.
+    /// Which statement failed, from 0; `None` if beginning or committing did.
     pub failed_index: Option<usize>,
     /// How.
     pub error: SqlFailure,
@@ -35,8 +35,8 @@ pub struct TransactionFailure {
 }
 
 impl Databases<'_> {
-    /// Runs statements in one transaction: all of them take effect, or none. Statements that commit by themselves, as
-    /// DDL does, do not belong here. `keep` takes what each of them gave before the next one runs.
+    /// Runs statements in one transaction: all of them take effect, or none. Statements that commit by themselves, such as
+    /// DDL, do not belong here. `keep` takes each result before the next statement runs.
     pub async fn transaction<T>(
         &self,
         target: &Target,
@@ -52,7 +52,7 @@ impl Databases<'_> {
             return fail(None, ApiError::Exhausted.into(), RolledBack::Yes);
         };
         let begin = Statement { database, reserve: ENDING * 2, ..Statement::control("BEGIN") };
-        // A transaction that was begun twice is once begun and once idle: beginning can be repeated like a read.
+        // A repeated BEGIN leaves one idle transaction behind, so it can be repeated like a read.
         let (access, begun) = match self.log_in(target, class, &begin, Replay::Safe).await {
             Ok(begun) => begun,
             Err(error) => return fail(None, error, RolledBack::Yes),

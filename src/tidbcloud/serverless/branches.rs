@@ -60,7 +60,7 @@ impl Listed for Branch {
     const MEMBER: &'static str = "branches";
 }
 
-/// What a new branch is to be (`POST /clusters/{clusterId}/branches`).
+/// The settings of a new branch (`POST /clusters/{clusterId}/branches`).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewBranch {
@@ -85,7 +85,7 @@ impl Created for Branch {
 }
 
 impl Branch {
-    /// That it was asked for below one cluster is no proof that it belongs to it: page tokens and ids of branches are the
+    /// A request below one cluster does not prove that the branch belongs to it: page tokens and ids of branches are the
     /// caller's, and how TiDB Cloud looks them up is not published.
     fn must_be_of(&self, cluster: &ClusterId) -> Result<(), ApiError> {
         match &self.cluster_id {
@@ -94,7 +94,7 @@ impl Branch {
         }
     }
 
-    /// What is left to say of a branch that was deleted.
+    /// The description of a deleted branch.
     fn gone(cluster: &ClusterId, id: &BranchId) -> Self {
         Self {
             name: None,
@@ -144,15 +144,15 @@ impl Cloud<'_> {
         Ok(found)
     }
 
-    /// `POST /clusters/{clusterId}/branches`. It is sent once; where no answer comes, the branch is looked for by name
-    /// and creation time.
+    /// `POST /clusters/{clusterId}/branches`. It is sent once; if no response comes, the branch is looked up by name and
+    /// creation time.
     pub async fn create_branch(&self, id: &ClusterId, new: &NewBranch) -> Result<Branch, ApiError> {
         let call = SERVERLESS.call(Method::Post, "clusters/{}/branches", [id.as_str()]).with_body(&json!(new));
         self.create(&call, new.display_name.as_str(), async || self.all_branches(id).await).await
     }
 
-    /// `DELETE /clusters/{clusterId}/branches/{branchId}`: the branch as it goes. Repeated after a lost answer; where
-    /// it is then gone, only ids and state are known of it.
+    /// `DELETE /clusters/{clusterId}/branches/{branchId}`: returns the branch. Repeated after a lost response; if it is
+    /// then gone, only ids and state are known.
     pub async fn delete_branch(&self, id: &ClusterId, branch: &BranchId) -> Result<Branch, ApiError> {
         let call = SERVERLESS.call(Method::Delete, "clusters/{}/branches/{}", [id.as_str(), branch.as_str()]);
         Ok(self.remove(&call).await?.unwrap_or_else(|| Branch::gone(id, branch)))

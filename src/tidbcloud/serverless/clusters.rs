@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// What the labels begin with that TiDB Cloud keeps for itself, for example `tidb.cloud/project`.
+/// The start of labels that TiDB Cloud reserves, for example `tidb.cloud/project`.
 pub const SYSTEM_LABEL_PREFIX: &str = "tidb.cloud/";
 
 /// A cluster (schema `Cluster`): an instance of TiDB Cloud Starter or Essential.
@@ -116,7 +116,7 @@ impl Listed for Cluster {
     const MEMBER: &'static str = "clusters";
 }
 
-/// What a new cluster is to be (`POST /clusters`). Without `autoScaling` it is a Starter instance.
+/// The settings of a new cluster (`POST /clusters`). Without `autoScaling` it is a Starter instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewCluster {
@@ -182,7 +182,7 @@ impl ClusterChange {
 }
 
 impl Cluster {
-    /// What is left to say of a cluster that was deleted.
+    /// The description of a deleted cluster.
     fn gone(id: &ClusterId) -> Self {
         Self {
             name: None,
@@ -228,13 +228,13 @@ impl Cloud<'_> {
         self.read(&SERVERLESS.get("clusters/{}", [id.as_str()])).await
     }
 
-    /// `POST /clusters`. It is sent once; where no answer comes, the cluster is looked for by name and creation time.
+    /// `POST /clusters`. It is sent once; if no response comes, the cluster is looked up by name and creation time.
     pub async fn create_cluster(&self, new: &NewCluster) -> Result<Cluster, ApiError> {
         let call = SERVERLESS.call(Method::Post, "clusters", []).with_body(&json!(new));
         self.create(&call, new.display_name.as_str(), async || self.all_clusters().await).await
     }
 
-    /// `PATCH /clusters/{clusterId}`. It is sent once; where no answer comes, the cluster is read again.
+    /// `PATCH /clusters/{clusterId}`. It is sent once; if no response comes, the cluster is read again.
     pub async fn update_cluster(&self, id: &ClusterId, change: &ClusterChange) -> Result<Cluster, ApiError> {
         let (mask, cluster) = match change {
             ClusterChange::DisplayName(name) => ("displayName", json!({ "displayName": name })),
@@ -248,8 +248,8 @@ impl Cloud<'_> {
         self.write_or_look(&SERVERLESS.call(Method::Patch, "clusters/{}", [id.as_str()]).with_body(&body), look).await
     }
 
-    /// `DELETE /clusters/{clusterId}`: the cluster as it goes. Repeated after a lost answer; where it is then gone,
-    /// only id and state are known of it.
+    /// `DELETE /clusters/{clusterId}`: returns the cluster. Repeated after a lost response; if it is then gone, only id and
+    /// state are known.
     pub async fn delete_cluster(&self, id: &ClusterId) -> Result<Cluster, ApiError> {
         let gone = self.remove(&SERVERLESS.call(Method::Delete, "clusters/{}", [id.as_str()])).await?;
         Ok(gone.unwrap_or_else(|| Cluster::gone(id)))

@@ -1,4 +1,4 @@
-//! What clusters and branches have in common.
+//! Types that clusters and branches share.
 
 use serde::Deserialize;
 

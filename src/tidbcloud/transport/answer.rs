@@ -1,4 +1,4 @@
-//! Reads what a success says.
+//! Reads successful responses.
 
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::{
     port::RequestLog,
 };
 
-/// Reads the JSON of a success; what cannot be read is logged.
+/// Reads the JSON of a success; logs a response that cannot be read.
 pub(crate) fn read_answer<T: DeserializeOwned>(
     log: RequestLog<'_>,
     operation: &str,
@@ -31,7 +31,7 @@ pub(crate) fn read_answer<T: DeserializeOwned>(
     })
 }
 
-/// Logs that an answer could not be read, and where, without any of it.
+/// Logs that a response could not be read, and where, without quoting it.
 pub(crate) fn unreadable(log: RequestLog<'_>, operation: &str, status: u16, problem: String) -> ApiError {
     log.event("unreadable_answer", json!({ "operation": operation, "status": status, "problem": problem }));
     ApiError::Unreadable { status, cause: Misread::new(problem) }

@@ -14,7 +14,7 @@ pub(crate) struct Call<'c> {
     pub(crate) method: Method,
     /// As the API's description writes it, without version: `clusters/{}`.
     pub(crate) path: &'static str,
-    /// What stands in place of each `{}`.
+    /// The values for each `{}`.
     pub(crate) arguments: Vec<&'c str>,
     pub(crate) query: &'c [(&'c str, &'c str)],
     pub(crate) body: Option<Vec<u8>>,
@@ -23,7 +23,7 @@ pub(crate) struct Call<'c> {
 }
 
 impl Service {
-    /// `arguments` stand in place of each `{}` of `path`.
+    /// `arguments` replace each `{}` of `path`.
     pub(crate) fn call<'c, const N: usize>(
         &'static self,
         method: Method,
@@ -58,7 +58,7 @@ impl<'c> Call<'c> {
         Self { secret: Some(secret), ..self.with_body(body) }
     }
 
-    /// What it does, for the log: no id of anybody's.
+    /// Its description for the log, without ids.
     pub(crate) fn operation(&self) -> String {
         format!("{} /{}", self.method.as_str(), self.path)
     }
@@ -82,7 +82,7 @@ impl Failed {
         Self { error: error.into(), maybe_done: false }
     }
 
-    /// The failure of a write that is not looked into further.
+    /// The failure of a write that is not looked up.
     pub(crate) fn unsettled(self) -> ApiError {
         if self.maybe_done { ApiError::OutcomeUnknown { cause: Box::new(self.error) } } else { self.error }
     }

@@ -1,4 +1,4 @@
-//! Why a call to the TiDB Cloud API failed, and who would have to change something.
+//! Why a call to the TiDB Cloud API failed, and whose fault it is.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -12,38 +12,38 @@ use crate::{
     },
 };
 
-/// Why it is not known that TiDB Cloud takes somebody's credentials.
+/// Why a check of credentials did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckFailure {
-    /// It does not take them (401), or they may not even list clusters (403).
+    /// TiDB Cloud does not accept them (401), or they cannot even list clusters (403).
     Refused(
         /// What it said.
         Answer,
     ),
     /// It did not say: it was not reached, failed, or had had too many requests.
     Unsettled(
-        /// What happened instead.
+        /// The failure.
         ApiError,
     ),
 }
 
-/// What TiDB Cloud said when it refused.
+/// TiDB Cloud's error in a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Its own code, a number or a word; unreliable, so nothing but a person should read meaning into it.
+    /// Its own code, a number or a word; unreliable, so only people should interpret it.
     pub code: Option<String>,
-    /// Its message: at most 200 printable characters, without secrets; empty where it said nothing readable.
+    /// Its message: at most 200 printable characters, without secrets; empty if there was none readable.
     pub message: String,
 }
 
-/// Where an answer could not be read; nothing of the answer.
+/// The place at which a response could not be read, without quoting it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misread(String);
 
 impl Misread {
-    /// `place` has names of the published schema, numbers, and words of ours.
+    /// `place` has names of the published schema, numbers, and the server's own words.
     pub fn new(place: impl Into<String>) -> Self {
         Self(place.into())
     }
@@ -62,7 +62,7 @@ impl Error for Misread {}
 pub enum ApiError {
     /// The API key is wrong or was deleted (401 to a fresh digest).
     KeyRejected(Answer),
-    /// The bearer token has ended, or the person took back what it allowed (401).
+    /// The bearer token has expired, or the person revoked it (401).
     TokenRejected(Answer),
     /// The credentials are good and may not do this (403).
     Forbidden(Answer),
@@ -74,7 +74,7 @@ pub enum ApiError {
     QuotaExceeded(Answer),
     /// The operation is not offered here (405, 501).
     NotOffered(Answer),
-    /// TiDB Cloud does not take what was asked (any other 4xx).
+    /// TiDB Cloud refuses the request (any other 4xx).
     Refused(Answer),
     /// Too many requests with these credentials (429): nothing was carried out.
     RateLimited {
@@ -85,7 +85,7 @@ pub enum ApiError {
     },
     /// TiDB Cloud or its gateway failed (5xx, 408, 425).
     Failing {
-        /// Seconds it asked to wait, where it did.
+        /// Seconds it asked to wait, if it did.
         retry_after_seconds: Option<u64>,
         /// What it said.
         answer: Answer,
@@ -105,12 +105,12 @@ pub enum ApiError {
     TooLarge,
     /// TiDB Cloud does not speak as published, and trying again will not help.
     Unexpected(
-        /// What was wrong, for example "401 without a Digest challenge".
+        /// The problem, for example "401 without a Digest challenge".
         &'static str,
     ),
     /// The time of the whole call was up before the request was sent: it was not carried out.
     DeadlineExceeded,
-    /// The HTTP request that this call belongs to has sent as many requests as it may: this one was not carried out.
+    /// The allowance of the HTTP request is used up: this request was not sent.
     Exhausted,
     /// A value of the call cannot be sent; nothing was sent.
     Malformed(Malformed),
@@ -118,18 +118,18 @@ pub enum ApiError {
     KeyNotTried(NotTried),
     /// A write may or may not have been carried out, and looking did not settle it. Look again before repeating it.
     OutcomeUnknown {
-        /// What made it unknown.
+        /// Its cause.
         cause: Box<ApiError>,
     },
 }
 
 impl ApiError {
-    /// Whether a write may have been carried out all the same.
+    /// Whether a write may have been carried out anyway.
     pub fn outcome_unknown(&self) -> bool {
         matches!(self, Self::OutcomeUnknown { .. })
     }
 
-    /// What TiDB Cloud said, where it said anything.
+    /// TiDB Cloud's error, if it sent one.
     pub fn answer(&self) -> Option<&Answer> {
         match self {
             Self::KeyRejected(answer)
@@ -155,7 +155,7 @@ impl ApiError {
         }
     }
 
-    /// Seconds to wait before the next call, where that is known.
+    /// Seconds to wait before the next call, if known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_seconds, .. } => Some(*retry_after_seconds),
@@ -174,7 +174,7 @@ impl ApiError {
         }
     }
 
-    /// Whether, and after which hint, the failure can be gone the next time.
+    /// Whether the failure is transient, and after which hint.
     pub(crate) fn passing(&self) -> Option<Passing> {
         match self {
             Self::Timeout | Self::Unreachable | Self::Unreadable { .. } => Some(Passing::Stumble(None)),
@@ -190,7 +190,7 @@ impl ApiError {
 }
 
 impl ApiError {
-    /// What happened, without anything that others wrote.
+    /// The event, without text from others.
     fn words(&self) -> &'static str {
         match self {
             Self::KeyRejected(_) => "TiDB Cloud does not accept the API key",

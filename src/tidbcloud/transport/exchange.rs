@@ -36,11 +36,11 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(8);
 /// 2 MiB: a page of 100 clusters of 4 KiB each is 400 KiB; the rest is room for labels and annotations.
 const RESPONSE_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// A 401 that asks for something else than Digest.
+/// A 401 without a Digest challenge.
 const NO_CHALLENGE: ApiError = ApiError::Unexpected("401 without a Digest challenge");
 
 impl Cloud<'_> {
-    /// One attempt, which is up to four requests: a digest may have to be asked for, and may be refused as stale.
+    /// One attempt of up to four requests: a nonce may have to be requested, and may be refused as stale.
     pub(in crate::tidbcloud) async fn attempt<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Failed> {
         let (response, replayed) = self.exchange(call).await?;
         let status = response.status;
@@ -53,9 +53,9 @@ impl Cloud<'_> {
         Err(Failed { error: self.refusal(call, &response), maybe_done })
     }
 
-    /// Sends with credentials, and tells whoever watches over the key what TiDB Cloud said of it. Nothing else sends a key.
+    /// Sends with credentials, and reports TiDB Cloud's verdict on the key to its witness. Nothing else sends a key.
     ///
-    /// Beside the answer stands whether a deletion before it may have been carried out although it was refused.
+    /// Also returns whether an earlier deletion may have been carried out although it was refused.
     async fn exchange(&self, call: &Call<'_>) -> Result<(Response, bool), Failed> {
         let url = self.url(call)?;
         let key = match self.authenticator {
@@ -66,7 +66,7 @@ impl Cloud<'_> {
                 return Ok((self.send(call, &url, Some(authorization)).await?, false));
             }
         };
-        // A try that nothing could follow would be counted for nothing: it is a request itself.
+        // A try is a request itself: without another one left it would be counted in vain.
         if !self.sender.io.may_send(2) {
             return Err(Failed::undone(ApiError::Exhausted));
         }
@@ -77,7 +77,7 @@ impl Cloud<'_> {
         outcome
     }
 
-    /// Sends with a digest, and with another one where the first is refused for its nonce.
+    /// Sends with a digest, and with another one if the first is refused for its nonce.
     ///
     /// workerd sends a request without a body again by itself where the connection closes before any answer (seen with
     /// 2026-10), and a server then refuses the second one for its nonce count, which says nothing about the first. A nonce

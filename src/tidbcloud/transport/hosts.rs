@@ -1,4 +1,4 @@
-//! Where TiDB Cloud is: addresses are built here and nowhere else.
+//! The addresses of TiDB Cloud, which are built only here.
 
 use url::Url;
 
@@ -38,8 +38,8 @@ impl Hosts {
         self.sandbox.is_some()
     }
 
-    /// Where an https address of anybody else's is reached: there, or through the sandbox, which stands for the whole
-    /// world. `None` where it is no such address.
+    /// The address at which another host's https address is reached: itself, or through the sandbox, which stands for all
+    /// hosts. `None` if it is no such address.
     pub fn public(&self, address: &str) -> Option<Url> {
         let rest = address.strip_prefix("https://")?;
         match &self.sandbox {
@@ -54,7 +54,7 @@ impl Hosts {
         rest.is_some_and(|rest| rest.starts_with('/'))
     }
 
-    /// What all addresses of this host start with; no slash at the end.
+    /// The start of all addresses of this host, without a slash at the end.
     pub(crate) fn base(&self, host: Host<'_>) -> String {
         match &self.sandbox {
             Some(sandbox) => format!("{sandbox}/{}", host.0),
@@ -64,7 +64,7 @@ impl Hosts {
 
     /// The address of a path, with arguments and query parameters percent-encoded (RFC 3986 section 2.1).
     ///
-    /// Fails where the address would not mean exactly that: an argument `..`, for example, would be taken as a step up.
+    /// Fails if the address would mean something else: an argument `..`, for example, would be a step up.
     pub(crate) fn url(&self, host: Host<'_>, path: &Path<'_>) -> Result<Url, Malformed> {
         let mut text = format!("{}/{}/", self.base(host), path.version);
         let (mut left, mut arguments) = (path.template, path.arguments.iter());

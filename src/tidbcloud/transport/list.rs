@@ -19,7 +19,7 @@ const PAGE_SIZE_MAX: u32 = 100;
 /// and the subrequests of one call on the free plan of Workers.
 const PAGES_MAX: usize = 50;
 
-/// What comes in pages.
+/// The item of a paged list.
 pub trait Listed: DeserializeOwned {
     /// The member of a page that holds them.
     const MEMBER: &'static str;
@@ -28,11 +28,11 @@ pub trait Listed: DeserializeOwned {
 /// A page of a list (schemas `List…Response`, which differ in the name of one member).
 #[derive(Clone, Debug, PartialEq)]
 pub struct List<T> {
-    /// What is on this page.
+    /// The items of this page.
     pub items: Vec<T>,
-    /// Where the next page starts; `None` on the last one.
+    /// Token of the next page; `None` on the last one.
     pub next_page_token: Option<String>,
-    /// How many there are in all.
+    /// The total number of items.
     pub total_size: Option<u64>,
 }
 
@@ -81,7 +81,7 @@ impl Cloud<'_> {
         self.page_at(&list, page_size, page_token.map(PageToken::as_str)).await
     }
 
-    /// All pages of a list. A list that does not end is an error, because a part of it would pass for the whole.
+    /// All pages of a list. A list that does not end is an error, because a part of it would look complete.
     pub(in crate::tidbcloud) async fn all<T: Listed>(&self, list: Call<'_>) -> Result<Vec<T>, ApiError> {
         let (mut all, mut seen) = (Vec::new(), BTreeSet::new());
         let mut next: Option<String> = None;

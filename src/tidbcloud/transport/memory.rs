@@ -1,4 +1,4 @@
-//! What an isolate remembers between calls. Losing it costs requests, never correctness.
+//! The memory of an isolate between calls. Losing it costs requests, never correctness.
 
 use std::{cell::RefCell, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Makes what others wrote fit to be shown: no secret, no trick, no more than a line.
+//! Makes text from others safe to show: no secrets, no control characters, one line at most.
 
 use crate::base::text::spelled_out;
 
@@ -17,10 +17,10 @@ pub(crate) fn presentable(text: &str, chars_max: usize, secrets: &[&str]) -> Str
     line
 }
 
-/// What stands in place of a secret.
+/// Replaces a secret.
 const REDACTED: &str = "[redacted]";
 
-/// Removes the secrets of this call, and whatever has the shape of one: what follows `Digest`, `Basic`, `Bearer`,
+/// Removes the secrets of this call, and text that looks like one: the words after `Digest`, `Basic`, `Bearer`,
 /// `password=` or `IDENTIFIED BY`, and runs of 32 or more hexadecimal digits.
 fn scrub(text: &str, secrets: &[&str]) -> String {
     let mut text = text.to_owned();

@@ -1,4 +1,4 @@
-//! What a refusal means: its status, and words where TiDB Cloud has nothing else to tell it by.
+//! Interprets a refusal: by its status, and by its words if TiDB Cloud gives no other sign.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ const CODE_CHARS_MAX: usize = 64;
 /// Seconds after which a quota without a hint is back: TiDB Cloud counts requests per minute.
 const QUOTA_SECONDS: u64 = 60;
 
-/// What only the words of a refusal tell.
+/// Facts that only the words of a refusal tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     /// A quota is used up.
@@ -30,8 +30,8 @@ pub(crate) enum Told {
     Undetermined,
 }
 
-/// The words, in lower case, with the statuses that they are read in; none is any status. Everything that is read out of
-/// a message is here.
+/// The words, in lower case, with the statuses in which they count; none is any status. No other code interprets a
+/// message.
 ///
 /// - Quotas come as 400 or 403 too; TiDB Cloud's client `ti` reads 400 with "quota", "capacity" or "limit" as one
 ///   (tidbcloud/ti-cli). "Spending limit" alone is a field, not a quota.

@@ -1,5 +1,5 @@
-//! How often a call is sent, and what is done about an answer that is lost: a read is sent again, a deletion too because
-//! doing it twice does nothing more, and any other write is sent once and then looked for.
+//! Repeats of a call, and lost responses: a read is sent again, a deletion too because it is idempotent, and any other write
+//! is sent once and then looked up.
 
 use std::time::Duration;
 
@@ -16,20 +16,20 @@ use crate::tidbcloud::{Cloud, Timestamp};
 const ATTEMPTS_MAX: u32 = 3;
 /// How far TiDB Cloud's clock may be behind ours when a resource's creation time is compared with the request's.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
-/// When to look for a resource whose creation went unanswered: at once, and twice more, because lists may lag.
+/// When to look for a resource whose creation had no response: at once, and twice more, because lists may lag.
 const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2)];
 
-/// A resource that is known again after a creation whose answer was lost.
+/// A resource that can be recognised after a creation whose response was lost.
 pub(in crate::tidbcloud) trait Created: DeserializeOwned {
     /// The name that the request gave it.
     fn display_name(&self) -> &str;
 
-    /// When it was made (RFC 3339), where that was said.
+    /// When it was made (RFC 3339), if that was said.
     fn create_time(&self) -> Option<&str>;
 }
 
 impl Cloud<'_> {
-    /// Reads, and tries again after failures that pass.
+    /// Reads, and tries again after transient failures.
     pub(in crate::tidbcloud) async fn read<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ApiError> {
         let mut failures = 0;
         loop {
@@ -45,7 +45,7 @@ impl Cloud<'_> {
         self.attempt(call).await.map_err(Failed::unsettled)
     }
 
-    /// Writes, once. Where no answer comes, `look` says what became of it, if it can.
+    /// Writes, once. If no response comes, `look` finds out the outcome, if it can.
     pub(in crate::tidbcloud) async fn write_or_look<T: DeserializeOwned>(
         &self,
         call: &Call<'_>,
@@ -57,8 +57,8 @@ impl Cloud<'_> {
         }
     }
 
-    /// Creates what is called `name`, once. Where no answer comes, it is looked for in `list`: the only one of its name
-    /// that is not older than the request.
+    /// Creates the resource `name`, once. If no response comes, it is looked up in `list`: the only one of its name that is
+    /// not older than the request.
     pub(in crate::tidbcloud) async fn create<T: Created>(
         &self,
         call: &Call<'_>,
@@ -90,7 +90,7 @@ impl Cloud<'_> {
         self.write_or_look(call, look).await
     }
 
-    /// Deletes, and tries again after failures that pass. `None` where it is gone and the answer that said so was lost.
+    /// Deletes, and tries again after transient failures. `None` if it is gone and the response was lost.
     pub(in crate::tidbcloud) async fn remove<T: DeserializeOwned>(
         &self,
         call: &Call<'_>,
@@ -114,7 +114,7 @@ impl Cloud<'_> {
         }
     }
 
-    /// Counts a failure and waits before the next attempt; returns it where there is to be none.
+    /// Counts a failure and waits before the next attempt; returns it if there is none.
     pub(in crate::tidbcloud) async fn try_again(&self, failures: &mut u32, error: ApiError) -> Result<(), ApiError> {
         *failures += 1;
         match error.passing().and_then(|passing| self.wait_after(passing, *failures, ATTEMPTS_MAX)) {
@@ -126,7 +126,7 @@ impl Cloud<'_> {
         }
     }
 
-    /// How long to wait after this failure, `None` where there is to be no further attempt.
+    /// How long to wait after this failure; `None` if no further attempt follows.
     pub(in crate::tidbcloud) fn wait_after(
         &self,
         passing: Passing,

@@ -8,7 +8,7 @@ use crate::base::{clock::UnixMillis, http::Headers};
 
 /// The least time in which an attempt is worth starting.
 pub(crate) const ATTEMPT_MIN: Duration = Duration::from_millis(500);
-/// First wait after a failure that passes by itself.
+/// First wait after a transient failure.
 const BASE: Duration = Duration::from_millis(100);
 /// First wait after a refusal for too many requests without a hint.
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// 300 s: quotas of TiDB Cloud come back every minute; a hint of more than five is taken for a mistake.
 const HINT_MAX: Duration = Duration::from_secs(300);
 
-/// A failure that can be gone the next time.
+/// A transient failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passing {
     /// The connection, the gateway or the server stumbled; it may have said for how long.
@@ -26,11 +26,11 @@ pub(crate) enum Passing {
     Throttled(Option<Duration>),
 }
 
-/// How long to wait before the next attempt, `None` where there is to be none.
+/// How long to wait before the next attempt; `None` if there is none.
 ///
 /// `failures` counts the failed attempts of `attempts_max`; `random` is uniform. Full jitter:
-/// `random(0..=1) * min(base * 2^(failures - 1), 5 s)`. A hint is obeyed to the letter or, where it is longer than
-/// 5 s or than what remains, not waited for at all.
+/// `random(0..=1) * min(base * 2^(failures - 1), 5 s)`. A hint is obeyed exactly or, if it is longer than 5 s or than the
+/// remaining time, not waited for at all.
 pub(crate) fn wait(
     passing: Passing,
     failures: u32,

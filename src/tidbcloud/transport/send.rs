@@ -1,4 +1,4 @@
-//! The one place that sends: every request to TiDB Cloud is built here and ends in time.
+//! The only sender: every request to TiDB Cloud is built here and ends in time.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     port::{FetchError, Io, Outbound, RequestLog, Sink},
 };
 
-/// Who we are, for whoever reads TiDB Cloud's logs.
+/// The `User-Agent`, for TiDB Cloud's logs.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// The way to TiDB Cloud during one call.
@@ -22,7 +22,7 @@ pub(crate) struct Sender<'a> {
     pub(crate) io: &'a dyn Io,
     pub(crate) log: RequestLog<'a>,
     pub(crate) hosts: &'a Hosts,
-    /// When everything that is sent has ended.
+    /// The deadline of all requests.
     pub(crate) deadline: UnixMillis,
 }
 
@@ -38,9 +38,9 @@ pub(crate) struct Request<'r> {
     pub(crate) body: Option<Vec<u8>>,
     /// How long it may take.
     pub(crate) timeout: Duration,
-    /// What it leaves of the time of the whole call.
+    /// The time that it leaves for the rest of the call.
     pub(crate) reserve: Duration,
-    /// With less than this before it, it is not sent.
+    /// With less time than this it is not sent.
     pub(crate) time_min: Duration,
 }
 
@@ -61,7 +61,7 @@ impl Request<'_> {
 }
 
 impl Sender<'_> {
-    /// What is left of the time of the whole call.
+    /// The time left for the whole call.
     pub(crate) fn remaining(&self) -> Duration {
         self.io.now().until(self.deadline)
     }

@@ -22,7 +22,7 @@ struct AliasLine {
     alias: String,
     cluster_id: String,
     source: &'static str,
-    /// Why it is not taken.
+    /// Why it is ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<&'static str>,
 }

@@ -1,4 +1,4 @@
-//! `tidbcloud_list_clusters`: what there is.
+//! `tidbcloud_list_clusters`: the clusters.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

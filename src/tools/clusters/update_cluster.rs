@@ -62,7 +62,7 @@ impl Tool for UpdateCluster {
         ];
         let mut changed: Vec<&str> = Vec::new();
         let mut last = None;
-        // TiDB Cloud takes one field per PATCH, and a PATCH may have to ask for a nonce. All of them fit, or none is sent.
+        // TiDB Cloud takes one field per PATCH, and a PATCH may need a request for a nonce. Either all of them fit or none is sent.
         let requests = changes.iter().flatten().map(|_| REQUESTS_PER_CHANGE).sum();
         let mut held = context.allowance().hold(requests).ok_or(ApiError::Exhausted)?;
         for (field, change) in changes.into_iter().flatten() {
@@ -94,13 +94,13 @@ impl Tool for UpdateCluster {
     }
 }
 
-/// What a limit of 0 means. <https://docs.pingcap.com/tidbcloud/manage-serverless-spend-limit>
+/// The meaning of a limit of 0. <https://docs.pingcap.com/tidbcloud/manage-serverless-spend-limit>
 const ZERO: &str = "A limit of 0 US cents would mean the free quota only: once that is used up, reads and writes are \
     throttled until the next month begins.";
 
 const REQUESTS_PER_CHANGE: u32 = 2;
 
-/// The labels that replace those of a cluster which the address fixes: the alias label stays as it is.
+/// The new labels of a cluster that the address fixes: the alias label stays as it is.
 fn with_its_alias(
     before: &Cluster,
     mut labels: BTreeMap<String, String>,

@@ -30,12 +30,12 @@ pub(super) struct ClusterView {
     user_prefix: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
-    /// Labels of TiDB Cloud, which no caller changes.
+    /// Labels of TiDB Cloud, which callers cannot change.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     system_labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
-    /// What the limit was before a change of it.
+    /// The spending limit before a change of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) previous_spending_limit_usd_cents: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! `db_create_user`: a SQL user whose password nobody knows.
+//! `db_create_user`: create a SQL user whose password nobody knows.
 
 use std::time::Duration;
 
@@ -60,8 +60,8 @@ impl Tool for DbCreateUser {
     }
 }
 
-/// A SQL user's name without its cluster's prefix, which results show before it and which TiDB Cloud puts there by itself.
-/// Before a dot stands nothing but that prefix: another one would be part of the name.
+/// A SQL user's name without its cluster's prefix, which TiDB Cloud adds and results show. Only that prefix can come before
+/// a dot: another one would be part of the name.
 pub(super) fn without_prefix<'n>(name: &'n str, cluster: &Cluster) -> Result<&'n str, ToolError> {
     let being_made = cluster.state.as_ref().is_none_or(|state| *state == State::Creating);
     match cluster.user_prefix.as_deref().filter(|own| !own.is_empty()) {
@@ -70,7 +70,7 @@ pub(super) fn without_prefix<'n>(name: &'n str, cluster: &Cluster) -> Result<&'n
             if SqlUserName::holds(bare) && !bare.contains('.') {
                 return Ok(bare);
             }
-            let message = format!("`userName`: before a dot stands nothing but the cluster's prefix `{own}`.");
+            let message = format!("`userName`: only the cluster's prefix `{own}` can come before a dot.");
             Err(ToolError::new(code::INVALID_ARGUMENT, message).hint("Give the name without a prefix."))
         }
         None if being_made => {
@@ -88,7 +88,7 @@ pub(super) fn must_be_theirs(name: &SqlUserName) -> Result<(), ToolError> {
     if is_managed_name(name.as_str()) {
         return Err(ToolError::new(
             code::INVALID_ARGUMENT,
-            "`userName`: this name belongs to the SQL users that this server manages for itself.",
+            "`userName`: this name is reserved for the SQL users that this server manages.",
         )
         .hint("Choose another name."));
     }

@@ -46,7 +46,7 @@ struct StatementResult {
     rows_affected: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_insert_id: Option<String>,
-    /// What a change of schema did.
+    /// The change of schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,10 +54,10 @@ struct StatementResult {
     result: Option<RowsView>,
 }
 
-/// What is left of the bytes of a call's result, for the statements that have not run.
+/// The remaining bytes of a call's result, for the statements that have not run.
 struct Room {
     left: usize,
-    /// Statements that give rows, and those that do not.
+    /// Number of statements that return rows, and of those that do not.
     with_rows: usize,
     without_rows: usize,
     elapsed_millis: u64,
@@ -69,7 +69,7 @@ impl Room {
     const COUNT_BYTES: usize = 90;
     /// `"CREATE TABLE database.table"` and its quotes: longer names are cut.
     const DONE_BYTES: usize = 60;
-    /// What stands around the results, or an error around those of the statements before it.
+    /// The JSON around the results, or the error around those of earlier statements.
     const FRAME_BYTES: usize = 100;
 
     fn new(statements: &[&str], bytes: usize) -> Self {
@@ -82,7 +82,7 @@ impl Room {
         }
     }
 
-    /// What the next statement gave, cut to its share.
+    /// The next statement's result, cut to its share.
     fn take(&mut self, rows: Rows, query: &Query<'_>) -> StatementResult {
         let gives_rows = sql::answer(query.sql) != Answer::Count;
         let reserved = Self::COUNT_BYTES.saturating_mul(self.without_rows);
@@ -111,13 +111,13 @@ impl Room {
     }
 }
 
-/// What the statements need and how they are run.
+/// The requirements of the statements, and how they run.
 struct Plan {
     class: AccessClass,
     replay: Replay,
-    /// One of them makes an account of a name that is none yet, unless the server's mode keeps it from that.
+    /// One of them creates an account if its name is new, unless the server's mode prevents it.
     may_make_account: bool,
-    /// One of several commits by itself, so that a transaction around them would promise what it cannot hold.
+    /// One of several commits by itself, so a transaction around them could not keep its promise.
     one_by_one: bool,
 }
 
@@ -128,7 +128,7 @@ impl Tool for DbExecute {
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = Executed;
 
-    /// By its statements: what destroys, or cannot be read, needs more than what changes.
+    /// By its statements: one that destroys or cannot be parsed needs more than one that changes.
     fn scope(arguments: &Map<String, Value>) -> Scope {
         let spares = |text: &Value| {
             text.as_str().is_some_and(|text| sql::inspect(text).is_ok_and(|statement| !statement.destructive))
@@ -140,7 +140,7 @@ impl Tool for DbExecute {
         if all { Scope::Write } else { Scope::Destroy }
     }
 
-    /// Its statements, and BEGIN and COMMIT where there are several. DDL, which has neither, is counted as if it had.
+    /// Its statements, with BEGIN and COMMIT if there are several. DDL, which has neither, is counted as if it had.
     fn requests_min(arguments: &Map<String, Value>) -> u32 {
         match arguments.get("sql").and_then(Value::as_array).map_or(0, Vec::len) {
             count @ 2..=Statements::COUNT_MAX => u32::try_from(count + 2).unwrap_or(u32::MAX),
@@ -169,7 +169,7 @@ impl Tool for DbExecute {
     }
 }
 
-/// Looks into every statement before the first one runs.
+/// Checks every statement before the first one runs.
 fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
     let mut plan =
         Plan { class: AccessClass::ReadWrite, replay: Replay::Safe, may_make_account: false, one_by_one: false };
@@ -188,7 +188,7 @@ fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
     Ok(plan)
 }
 
-/// Holds the server to a mode in which `GRANT` makes no account, which would have an empty password.
+/// Requires a mode in which `GRANT` creates no account: that account would have an empty password.
 /// <https://docs.pingcap.com/tidb/stable/sql-mode>
 fn grants_to_accounts_only(mode: &Rows) -> Result<(), ToolError> {
     let mode = mode.rows.first().and_then(|row| row.first()?.as_ref());
@@ -270,7 +270,7 @@ async fn transaction(
                     );
                     json!(0)
                 }
-                // Whatever the cause was, repeating the call could do everything twice.
+                // Repeating the call could do everything twice, regardless of the cause.
                 RolledBack::Unknown => {
                     error = ToolError {
                         upstream: error.upstream,
@@ -279,7 +279,7 @@ async fn transaction(
                             code::OUTCOME_UNKNOWN,
                             "The answer to COMMIT was lost: either all statements took effect, or none.",
                         )
-                        .hint("Look with db_query which it was before running them again.")
+                        .hint("Look with db_query to see which it was before running them again.")
                     };
                     json!("unknown")
                 }
@@ -292,7 +292,7 @@ async fn transaction(
     }
 }
 
-/// Says which of several statements is meant.
+/// Names the failed statement if there are several.
 fn place(mut error: ToolError, index: usize, count: usize) -> ToolError {
     if count > 1 {
         error.message = format!("Statement {} of {count}: {}", index + 1, error.message);

@@ -1,4 +1,4 @@
-//! Lists of names that SQL gives: a page of them, and where the next one begins.
+//! Lists of names from SQL: a page of them, and the start of the next.
 
 use serde::Deserialize;
 
@@ -25,7 +25,7 @@ impl Names {
         for cell in rows.rows.into_iter().map(|row| row.into_iter().next().flatten()) {
             let name = cell.map(|cell| cell.text).unwrap_or_default();
             let bytes = text_size(&name) + 1;
-            // A page has a name at least, so that the list has an end.
+            // A page has at least one name, so that the list ends.
             if names.len() >= count_max || bytes > left && !names.is_empty() {
                 break;
             }
@@ -36,7 +36,7 @@ impl Names {
     }
 }
 
-/// Where a page begins: how many names come before it. Whoever makes or drops one between two pages shifts the next.
+/// The offset of a page: how many names come before it. A name created or dropped between two pages shifts the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Place(usize);
@@ -46,7 +46,7 @@ impl Place {
         self.0
     }
 
-    /// The token of the page that begins so many names later.
+    /// The token of the page that begins this many names later.
     pub(super) fn after(self, names: usize) -> String {
         self.0.saturating_add(names).to_string()
     }

@@ -1,4 +1,4 @@
-//! What statements gave, as a model reads it: rows of positional values, cut to a budget.
+//! Results of statements for a model: rows of positional values, cut to a budget.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::{
 const FRAME_BYTES: usize = 400;
 /// A name longer than this is the text of an expression.
 const COLUMN_NAME_BYTES_MAX: usize = 128;
-/// The row that is always shown has at least so many bytes for each value: a short number, or the beginning of a text.
+/// The least bytes for each value of the row that is always shown: a short number, or the beginning of a text.
 const VALUE_BYTES_MIN: usize = 12;
 
 /// A column of a result.
@@ -25,7 +25,8 @@ struct ColumnView {
     kind: String,
 }
 
-/// A row of text, numbers and null, for the schema: a list of what each can be would cost a model more than it says.
+/// A row of text, numbers and null, for the schema: listing the types of each value would cost a model more than it is
+/// worth.
 struct Row;
 
 schema_of! {
@@ -40,7 +41,7 @@ pub(super) struct RowsView {
     #[schemars(with = "Vec<Row>")]
     rows: Vec<Vec<ValueView>>,
     returned: usize,
-    /// Left out where the answer was too long to count its rows.
+    /// Left out if the response was too long to count its rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<usize>,
     truncated: bool,
@@ -51,10 +52,10 @@ pub(super) struct RowsView {
 }
 
 impl RowsView {
-    /// As much as fits into `bytes_max` of JSON: whole rows, and of the first one at least the beginning.
+    /// As much as fits into `bytes_max` of JSON: whole rows, and at least the beginning of the first.
     ///
-    /// Where the columns leave less than a third of it to rows, the last of them are left out. `whole_values` is whether values
-    /// were kept whole, because no other statement can give their rest.
+    /// If the columns leave less than a third of it to rows, the last columns are left out. `whole_values` is whether values
+    /// were kept whole, because no other statement can return their rest.
     pub(super) fn within(answer: Rows, whole_values: bool, bytes_max: usize) -> Self {
         let room = bytes_max.saturating_sub(FRAME_BYTES);
         let column_count = answer.types.len();
@@ -107,7 +108,7 @@ impl RowsView {
         view
     }
 
-    /// Says what was cut, and how to go on.
+    /// The notice of what was cut, and how to go on.
     fn explain(&mut self, seen: usize, column_count: usize, cut_values: usize, whole_values: bool) {
         let mut notice = Vec::new();
         if self.returned < seen || self.total.is_none() {
@@ -148,7 +149,7 @@ impl ColumnView {
     }
 }
 
-/// Cuts the long texts of a row so that its values have at most so many bytes, commas included; how many were cut.
+/// Cuts the long texts of a row so that its values, with commas, fit into `bytes_max`. Returns how many were cut.
 fn cut_row(row: &mut [ValueView], bytes_max: usize) -> usize {
     let cap = cap(row.iter().map(|value| value.size() + 1).collect(), bytes_max).saturating_sub(1);
     let texts = row.iter_mut().filter_map(|value| match value {
@@ -164,7 +165,7 @@ fn cut_row(row: &mut [ValueView], bytes_max: usize) -> usize {
 enum ValueView {
     Null,
     Integer(i64),
-    /// A number as the database wrote it: no digit is lost on the way.
+    /// A number as the database wrote it, with all its digits.
     Number(Box<RawValue>),
     Text(String),
 }

@@ -23,7 +23,7 @@ pub(super) struct ShowDatabases {
 pub(super) struct Databases {
     databases: Vec<String>,
     returned: usize,
-    /// Left out where there are too many to count.
+    /// Left out if there are too many to count.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<usize>,
     truncated: bool,

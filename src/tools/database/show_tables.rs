@@ -30,18 +30,18 @@ pub(super) struct ShowTables {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Tables {
-    /// As it was asked for.
+    /// As requested.
     database: String,
     tables: Vec<String>,
     returned: usize,
-    /// Whether more was asked for than fits.
+    /// Whether not all requested names fit.
     truncated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<&'static str>,
-    /// Left out where there are no more.
+    /// Left out if there are no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_page_token: Option<String>,
-    /// Left out where there are too many to count.
+    /// Left out if there are too many to count.
     #[serde(skip_serializing_if = "Option::is_none")]
     total_size: Option<usize>,
 }
@@ -64,9 +64,9 @@ impl Tool for ShowTables {
         let count_max = self.page_size.map_or(usize::MAX, |size| usize::try_from(size.get()).unwrap_or(usize::MAX));
         let page = Names::within(rows, count_max, context.result_bytes());
         if page.more && page.names.is_empty() {
-            let message = "This page of the list begins after more names than one call reads.";
+            let message = "This page starts beyond the names that one call reads.";
             let error = ToolError::new(code::RESULT_TOO_LARGE, message);
-            return Err(error.hint("Call it by itself, or ask for fewer names with `like`."));
+            return Err(error.hint("Call it alone, or ask for fewer names with `like`."));
         }
         let truncated = page.more && page.names.len() < count_max;
         Ok(Tables {

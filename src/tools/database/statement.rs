@@ -1,4 +1,4 @@
-//! What the SQL tools share: from a refusal of the gate, and from a failure of the database, to an error for the model.
+//! Shared by the SQL tools: from a refusal of the gate, or a failure of the database, to an error for the model.
 
 use super::rows::RowsView;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     tidbcloud::{Query, Rows, SqlFailure},
 };
 
-/// Lets through what is known to be a read.
+/// Lets through only statements that are known to be reads.
 pub(super) fn must_read(text: &str) -> Result<(), ToolError> {
     match sql::classify(text) {
         Class::Read => Ok(()),
@@ -28,7 +28,7 @@ pub(super) fn rejected(reason: sql::Reason) -> ToolError {
     ToolError::new(code::SQL_REJECTED, message).hint(hint)
 }
 
-/// The database's refusal of a read. The right to make a change is asked for its plan too, and the user who reads has none.
+/// The database's refusal of a read. `EXPLAIN` of a change needs the right to make it, which the reading user lacks.
 /// <https://docs.pingcap.com/tidb/stable/error-codes>
 pub(super) fn refused_read(failure: SqlFailure, text: &str) -> ToolError {
     const DENIED: [u16; 2] = [1142, 8121];
@@ -46,8 +46,8 @@ pub(super) fn query(sql: &str) -> Query<'_> {
     Query { sql, whole_values: sql::answer(sql) == Answer::Description, skipped_rows: 0 }
 }
 
-/// What a statement gave, for the model: without the variables that hold secrets where it is a `SHOW VARIABLES`, and without
-/// the schema of accounts where it shows statistics, which are made of values.
+/// A statement's result for the model: `SHOW VARIABLES` without the variables that hold secrets, and statistics, which are
+/// made of values, without the schema of accounts.
 pub(super) fn shown(mut rows: Rows, query: &Query<'_>, bytes_max: usize) -> RowsView {
     let closed: Option<fn(&str) -> bool> = if sql::shows_variables(query.sql) {
         Some(sql::holds_secret)

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::{base::schema::schema_of, sql};
 
-/// A pattern of names: 1 to 64 characters, none of which means one thing in one SQL mode and another in the next.
+/// A pattern of names: 1 to 64 characters, none of which depends on the SQL mode.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct LikePattern(String);
@@ -26,7 +26,7 @@ impl TryFrom<String> for LikePattern {
     }
 }
 
-/// One SQL statement, not looked into yet.
+/// One SQL statement, not checked yet.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct SqlText(String);
@@ -94,11 +94,11 @@ impl TryFrom<String> for SchemaName {
         if sql::is_system_secret_schema(&name) {
             return Err(sql::SECRET_SCHEMA_REFUSED);
         }
-        // A name with a space before it exists nowhere that tools of TiDB Cloud make one; as a slip it is common.
+        // TiDB Cloud's tools make no name with a leading space; as a slip it is common.
         let plain = !name.starts_with(char::is_whitespace) && !name.chars().any(char::is_control);
         match sql::quote_identifier(&name).filter(|_| plain) {
             Some(quoted) => Ok(Self { name, quoted }),
-            None => Err("must be a database name of 1 to 64 characters, without space around it"),
+            None => Err("must be a database name of 1 to 64 characters, without surrounding spaces"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What belongs to no cluster.
+//! Tools that belong to no cluster.
 
 mod list_regions;
 

@@ -110,7 +110,7 @@ export async function approve(browser, request, { publicKey, privateKey, name, s
       const at = new URL(answer.url());
       return at.origin === redirect.origin && at.pathname === redirect.pathname && answer.request().isNavigationRequest();
     });
-    // Whoever fails before has said why.
+    // An earlier failure has said why.
     arrival.catch(() => {});
     const opened = await page.goto(request);
     assert.equal(opened.status(), 200, `the consent page: ${await opened.text()}`);

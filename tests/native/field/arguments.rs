@@ -1,4 +1,4 @@
-//! Arguments as hosts write them: each has one form, whoever reads it.
+//! Arguments as hosts write them: each is normalized to one form.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -339,7 +339,7 @@ fn fld_009_what_a_workflow_product_adds_is_dropped() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Whatever is sent, a second look changes nothing, and no argument appears that was not there.
+    /// Normalizing twice changes nothing more, and never adds an argument.
     #[test]
     fn fld_009_the_form_is_settled_once(
         at in any::<prop::sample::Index>(),

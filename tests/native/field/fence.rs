@@ -1,4 +1,4 @@
-//! What others wrote reaches a model as data: between two lines that nobody can forge, with nothing in it that is not seen.
+//! Text from others reaches a model as data: between two lines that cannot be forged, without invisible characters.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What guessing keys costs, and whom it never costs anything.
+//! The cost of guessing keys, and the callers that it must never cost anything.
 
 use std::collections::BTreeMap;
 
@@ -416,7 +416,7 @@ fn sec_018_wrong_access_keys_meet_a_limit_and_the_right_one_does_not() {
     assert_eq!(tally(&mut server, 20, guess), (20, 0));
 }
 
-/// Whatever is offered and opens nothing, on deployments of every kind.
+/// Invalid credentials of every kind, on deployments of every kind.
 #[test]
 fn sec_018_every_credential_that_opens_nothing_is_a_guess() {
     let made_up = |number: usize| format!("tdb_at_v1.{number:022}.{}", "A".repeat(43));
@@ -452,7 +452,7 @@ fn sec_018_who_offers_nothing_is_told_how_to_get_in_and_costs_nothing() {
         let nothing = |_| with_authorization("").without("Authorization");
         assert_eq!(tally(&mut server, 300, nothing), (300, 0));
         assert_eq!(server.world.subrequests.take(), Vec::<String>::new());
-        // Nor do nine that are wrong cost a call for each, nor any when the limiter does not answer.
+        // Nine wrong ones cost no call each, and none when the limiter does not answer.
         server.world.limiter_fails.set(Some(LimiterFailure::Unavailable));
         let guess = |number: usize| with_authorization(&format!("Bearer canary-wrong-{number}"));
         assert_eq!(tally(&mut server, 9, guess), (9, 0));
@@ -607,7 +607,7 @@ fn happen(server: &mut Native, model: &mut Model, event: &Event, now: u64) -> (V
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
-    /// Whatever happens in whichever order, each answer is what the invariants say, and TiDB Cloud is shown no key more often.
+    /// In every order of events, each response keeps the invariants, and TiDB Cloud is shown no key more often.
     #[test]
     fn sec_005_006_007_whatever_happens_refusals_are_counted_and_nobody_else_pays(events in events()) {
         let mut server = Native::with(&[

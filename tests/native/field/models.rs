@@ -1,4 +1,4 @@
-//! What a model reads: schemas that say their rules, errors that say what to do, answers that say what happened.
+//! Texts for a model: schemas that say their rules, errors that say what to do, results that say what happened.
 
 use std::collections::BTreeSet;
 
@@ -169,7 +169,7 @@ fn failures(said: &str) -> Vec<ToolError> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever an upstream says, with or without an end mark, is followed by a sentence of its own.
+    /// An upstream's message, with or without an end mark, is followed by a separate sentence.
     #[test]
     fn no_error_runs_together(said in "[a-z' ]{0,20}[.!?:;,…]{0,2} ?|\\PC{0,40}") {
         for error in failures(&said) {

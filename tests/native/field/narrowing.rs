@@ -42,7 +42,7 @@ fn result(answer: &Answer) -> Value {
     answer.json()["result"]["structuredContent"].clone()
 }
 
-/// The code of the error that a call ended in; empty where it succeeded.
+/// The code of the error that a call ended in; empty if it succeeded.
 fn code(answer: &Answer) -> String {
     result(answer)["error"]["code"].as_str().unwrap_or_default().to_owned()
 }

@@ -70,7 +70,7 @@ fn what_turns_out_not_to_fit_is_refused_before_it_begins() {
     assert_eq!(notes(&mut server), 20);
 }
 
-/// Workers' free plan allows so many, Durable Objects included.
+/// The subrequests that Workers' free plan allows, Durable Objects included.
 const SUBREQUESTS_MAX: usize = 50;
 
 #[test]

@@ -16,7 +16,7 @@ const RESULT_BYTES_MAX: usize = 18_000;
 /// What is read of answers: twice the result for each statement, 2 MiB beside it, and the piece in which reading stops.
 const READ_BYTES_MAX: usize = (2 << 20) + (64 << 10) + 2 * RESULT_BYTES_MAX + 4_096;
 
-/// What a tool answered, which is within the budget whatever it is.
+/// A tool's result, which must be within the budget.
 fn structured(answer: &Answer) -> Value {
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     let result = answer.json()["result"].clone();
@@ -246,7 +246,7 @@ fn statements() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Whatever statements give, the answer is within the budget, and what is missing is said.
+/// Every result is within the budget and says what is missing.
 #[test]
 fn any_statements_are_answered_within_the_budget() {
     let server = std::cell::RefCell::new(warm());

@@ -28,7 +28,7 @@ fn fld_011_what_show_create_table_prints_can_be_run_again() {
     for (sql, word) in [
         ("INSERT INTO shop.event_log VALUES (1 /*T![new_feature] , SLEEP(9) */)", "`sleep`"),
         ("DELETE FROM shop.orders WHERE id = 1 /*T![new_feature] OR 1 */", "as SQL"),
-        ("/*!40101 SET NAMES binary */", "sessions do not last"),
+        ("/*!40101 SET NAMES binary */", "each call has its own session"),
         ("/*! SHOW VARIABLES */", "as SQL"),
     ] {
         let message = refusal(&mut server, "db_execute", sql);
@@ -57,10 +57,10 @@ fn fld_016_what_ends_with_its_session_is_refused_as_that() {
     ] {
         for name in ["db_query", "db_execute"] {
             let message = refusal(&mut server, name, sql);
-            assert!(message.contains("sessions do not last") && message.contains(instead), "{sql}: {message}");
+            assert!(message.contains("each call has its own session") && message.contains(instead), "{sql}: {message}");
         }
     }
-    assert!(refusal(&mut server, "db_execute", "SELECT @x := 5").contains("gone with the call"));
+    assert!(refusal(&mut server, "db_execute", "SELECT @x := 5").contains("ends with the call"));
     // The definition lasts.
     assert!(inspect("CREATE GLOBAL TEMPORARY TABLE t (id INT) ON COMMIT DELETE ROWS").is_ok());
 }
@@ -246,8 +246,8 @@ fn fld_024_each_target_of_show_is_known() {
 fn fld_025_a_refusal_says_the_true_reason_and_what_to_do() {
     let mut server = Native::new();
     for (sql, word, instead) in [
-        ("EXPLAIN FORMAT=TREE SELECT 1", "`TREE` is not a format", "'brief'"),
-        ("EXPLAIN FORMAT = 'xml' SELECT 1", "`XML` is not a format", "'brief'"),
+        ("EXPLAIN FORMAT=TREE SELECT 1", "has no format `TREE`", "'brief'"),
+        ("EXPLAIN FORMAT = 'xml' SELECT 1", "has no format `XML`", "'brief'"),
         ("USE shop", "`USE`", "`database`"),
         ("CREATE PROCEDURE p () SELECT 1", "does not have `CREATE PROCEDURE`", "db_execute"),
         (
@@ -264,14 +264,14 @@ fn fld_025_a_refusal_says_the_true_reason_and_what_to_do() {
         ("LOAD DATA LOCAL INFILE 'x' INTO TABLE t", "`LOAD DATA` reads files", "INSERT"),
         ("KILL 5", "`KILL`", "SQL editor"),
         ("FLUSH TABLES", "`FLUSH TABLES`", "SQL editor"),
-        ("VACUUM t", "`VACUUM`", "what TiDB has"),
-        ("SELECT * FROM t JOIN LATERAL (SELECT 1) x", "`LATERAL`", "what TiDB has"),
+        ("VACUUM t", "`VACUUM`", "what TiDB supports"),
+        ("SELECT * FROM t JOIN LATERAL (SELECT 1) x", "`LATERAL`", "what TiDB supports"),
         ("SELECT 0X1F", "`0X1F`", "0x1f"),
-        ("SELECT a FROM t WHERE b = ?", "character ?", "values stand"),
+        ("SELECT a FROM t WHERE b = ?", "character ?", "write values"),
         ("SHOW CREATE USER root", "`SHOW CREATE USER`", "information_schema"),
         ("TRACE DELETE FROM t", "`DELETE`", "TRACE SELECT"),
-        ("SELECT 1; SELECT 2", "`;`", "calls of db_query"),
-        ("SELECT 'a", "A quote is not closed: '", "twice"),
+        ("SELECT 1; SELECT 2", "`;`", "db_query call"),
+        ("SELECT 'a", "The quote ' is not closed", "Double a quote"),
         ("SELECT /*+ SET_VAR(a = 1) */ 1", "set_var", "Leave it out"),
     ] {
         for name in ["db_query", "db_execute"] {
@@ -300,13 +300,16 @@ fn tdb_004_what_lasts_is_refused_as_that() {
     ] {
         for name in ["db_query", "db_execute"] {
             let message = refusal(&mut server, name, sql);
-            assert!(message.starts_with(&format!("{word} lasts")), "{sql}: {message}");
+            assert!(message.starts_with(&format!("{word} is a lasting change")), "{sql}: {message}");
             assert!(!message.contains("gone") && message.contains("SQL editor"), "{sql}: {message}");
         }
     }
     assert!(refusal(&mut server, "db_execute", "SET PASSWORD = 'canary'").contains("db_create_user"));
     let read = "SET @@session.sql_mode = @@global.sql_mode";
-    assert!(refusal(&mut server, "db_execute", read).contains("sessions do not last"), "what is read is not set");
+    assert!(
+        refusal(&mut server, "db_execute", read).contains("each call has its own session"),
+        "what is read is not set"
+    );
 }
 
 #[test]

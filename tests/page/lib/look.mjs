@@ -1,4 +1,4 @@
-// How a page looks to whoever cannot see it well, or has a small screen.
+// How a page looks to people with low vision or a small screen.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

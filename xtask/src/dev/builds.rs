@@ -1,5 +1,5 @@
-//! The builds of one `dev`. Each has a folder of its own, and one small module beside them names the one that is served:
-//! renaming that module over the one before swaps the Worker at once, and a build that is not finished is in nobody's way.
+//! The builds of one `dev`. Each has its own folder, and one small module beside them names the served one: renaming that
+//! module over the previous one swaps the Worker at once, and an unfinished build disturbs nothing.
 
 use std::{
     fs,
@@ -24,8 +24,7 @@ pub(super) struct Builds<'a> {
     started: u32,
     running: Option<Running>,
     served: Option<PathBuf>,
-    /// The one that was served before that: wrangler may still be reading it, and it takes over again where the newer one
-    /// does not start.
+    /// The previously served one: wrangler may still be reading it, and it takes over again if the newer one does not start.
     served_before: Option<PathBuf>,
     /// Since when the newest is served.
     swapped: Instant,
@@ -37,14 +36,14 @@ struct Running {
     since: Instant,
 }
 
-/// What became of a build.
+/// The outcome of a build.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It is served.
     Served,
-    /// It is byte for byte what is served.
+    /// It is byte for byte the served one.
     Same,
-    /// It failed: what was served is served still.
+    /// It failed: the served one stays.
     Failed,
 }
 
@@ -71,7 +70,7 @@ impl<'a> Builds<'a> {
         self.directory.join("index.js")
     }
 
-    /// Starts a build, in place of one that is running: what that one reads is no longer what is wanted.
+    /// Starts a build and ends a running one, whose sources are out of date.
     pub(super) fn start(&mut self) -> Result<(), String> {
         self.abandon();
         self.started += 1;
@@ -115,8 +114,8 @@ impl<'a> Builds<'a> {
         Ok(Outcome::Served)
     }
 
-    /// Serves the build before the newest again, where the newest has been served for so short a time that it is what ended the
-    /// Worker; whether there was one.
+    /// Serves the previous build again, if the newest was served for so short a time that it must have ended the Worker. Returns
+    /// whether there was one.
     pub(super) fn roll_back(&mut self) -> Result<bool, String> {
         if self.swapped.elapsed() > TRIAL {
             return Ok(false);

@@ -1,5 +1,5 @@
-//! What a build reads, and whether it has changed. One look at some 150 files takes about a millisecond, so nobody has to
-//! be asked to watch them.
+//! The sources of a build, and whether they have changed. One look at some 150 files takes about a millisecond, so no file
+//! watcher is needed.
 
 use std::{
     collections::BTreeMap,
@@ -30,8 +30,8 @@ impl Sources {
         Self { root: root.to_owned(), built: now.clone(), last: now }
     }
 
-    /// The first file that differs from what the newest build found, once no file has changed between two looks: whoever
-    /// saves many files is not built halfway. Each change is told once.
+    /// The first file that differs from the newest build's sources, once no file has changed between two looks, so that a save
+    /// of many files is not built halfway. Each change is reported once.
     pub(super) fn changed(&mut self) -> Option<PathBuf> {
         let now = snapshot(&self.root);
         let is_settled = now == self.last;
@@ -64,7 +64,7 @@ fn snapshot(root: &Path) -> Snapshot {
     found
 }
 
-/// What editors put beside a file while it is open.
+/// Files that editors put beside an open file.
 fn is_scratch(name: &str) -> bool {
     name.starts_with(['.', '#']) || name.ends_with('~')
 }

@@ -72,7 +72,7 @@ impl Server {
         Self { instance, prefix, users: BTreeMap::from([("root".to_owned(), root)]) }
     }
 
-    /// A name of a user or a role without the server's prefix; `None` where it does not begin with that.
+    /// A name of a user or a role without the server's prefix; `None` if it does not begin with that.
     pub(super) fn without_prefix<'a>(&self, name: &'a str) -> Option<&'a str> {
         name.strip_prefix(&self.prefix)?.strip_prefix('.')
     }

@@ -12,7 +12,7 @@ const DISTINCT_SHARE: f64 = 0.8;
 
 /// What a plan needs to know of the tables beside MariaDB's plan.
 pub(super) trait Tables {
-    /// The columns of an index in order; none where it is not found.
+    /// The columns of an index in order; none if it is not found.
     fn index_columns(&mut self, table: &Table, index: &str) -> Vec<String>;
 }
 
@@ -81,7 +81,7 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// The queries of a part of a plan, whatever stands around them.
+/// The queries of a part of a plan, at any depth.
 fn queries(part: &Tree) -> Vec<&Tree> {
     let mut items = Vec::new();
     Steps::default().collect(part, Place::default(), &mut items);
@@ -189,7 +189,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// What a `query_block` gives; `None` where it reads nothing, as `INSERT ... VALUES` does.
+    /// What a `query_block` gives; `None` if it reads nothing, as `INSERT ... VALUES` does.
     fn query(&mut self, query: &Tree) -> Option<Node> {
         let union = query.members().find(|(_, member)| member.get("query_specifications").is_some());
         let mut node = if let Some((name, union)) = union {

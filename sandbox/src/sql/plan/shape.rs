@@ -160,7 +160,7 @@ impl Shapes {
                 _ => {}
             }
         }
-        // MariaDB numbers the main query first, whatever stands before it.
+        // MariaDB numbers the main query first, even after a `WITH`.
         if is_word(tokens.first(), "WITH")
             && let Some(main) = shapes.all.iter().position(|shape| shape.depth == 0)
         {

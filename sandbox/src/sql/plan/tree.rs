@@ -19,13 +19,13 @@ pub(super) enum Tree {
 }
 
 impl Tree {
-    /// Members in order; none where this is no object.
+    /// Members in order; none if this is no object.
     pub(super) fn members(&self) -> impl Iterator<Item = (&str, &Tree)> {
         let members = if let Self::Object(members) = self { members.as_slice() } else { &[] };
         members.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Elements in order; none where this is no array.
+    /// Elements in order; none if this is no array.
     pub(super) fn elements(&self) -> &[Tree] {
         if let Self::Array(elements) = self { elements } else { &[] }
     }

@@ -1,4 +1,4 @@
-//! The client's address is known, and one that may call.
+//! The client's address is known and allowed.
 
 use super::{Refusal, Request};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     config::is_loopback,
 };
 
-/// Where only some addresses may call: whether this is one.
+/// Checks the address against `ALLOWED_IPS`, if set.
 pub(in crate::app::mcp) fn check(request: Request<'_>) -> Result<(), Refusal> {
     let Some(ranges) = &request.config().allowed_ips else { return Ok(()) };
     if of_client(request.head).is_some_and(|address| ranges.iter().any(|range| range.contains(address))) {

@@ -1,4 +1,4 @@
-//! There is a permit for each further message of a batch.
+//! Each further message of a batch takes a permit.
 
 use super::{Message, Refusal, Request};
 use crate::{

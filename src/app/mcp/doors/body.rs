@@ -10,8 +10,8 @@ use crate::{
     sql::STATEMENT_BYTES_MAX,
 };
 
-/// 1 MiB: a statement of [`STATEMENT_BYTES_MAX`] is 384 KiB where JSON writes each byte of it as `\u00XX`. It is what the
-/// statements of a call have together as well: 20 of them have 51 KiB each, less what is escaped.
+/// 1 MiB: a statement of [`STATEMENT_BYTES_MAX`] is 384 KiB if JSON writes each byte as `\u00XX`. It also bounds all
+/// statements of a call together: 20 of them have 51 KiB each, less if escaped.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 const _: () = assert!(BODY_BYTES_MAX > 6 * STATEMENT_BYTES_MAX, "one statement fits, however it is escaped");

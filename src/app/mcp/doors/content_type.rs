@@ -1,4 +1,4 @@
-//! The body is said to be JSON, and not compressed.
+//! The headers declare the body as JSON, not compressed.
 
 use super::{Refusal, Request};
 use crate::mcp;

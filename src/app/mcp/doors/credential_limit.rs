@@ -1,4 +1,4 @@
-//! The credential has a permit left, whatever addresses it is used from.
+//! The credential has a permit left, counted over all addresses.
 
 use super::{Refusal, Request, credentials::Credential};
 use crate::{

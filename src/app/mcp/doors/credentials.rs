@@ -1,4 +1,4 @@
-//! Exactly one kind of credential, of those that are taken here.
+//! Exactly one credential, of a kind that this deployment accepts.
 
 use super::{Refusal, Request, address};
 use crate::{
@@ -14,13 +14,13 @@ use crate::{
 /// An access key or token is at most this long; anything longer is refused before it is looked at.
 const TOKEN_BYTES_MAX: usize = 512;
 
-/// What a caller proves itself with.
+/// The credential of a caller.
 pub(in crate::app) enum Credential {
-    /// A key pair in headers. Whether TiDB Cloud takes it shows in the call.
+    /// A key pair in headers. The call shows whether TiDB Cloud accepts it.
     Keys(ApiKey),
-    /// The access key of the owner, whose keys are settings.
+    /// The owner's access key; the owner's API keys are settings.
     Owner,
-    /// What looks like an access token. Whether it is one shows at its grant.
+    /// A text in the form of an access token. The grant decides whether it is valid.
     Token(Secret),
 }
 
@@ -40,7 +40,7 @@ pub(in crate::app::mcp) async fn read(request: Request<'_>) -> Result<(Credentia
     let headers = &request.head.headers;
     let public = headers.filled("x-tidb-api-public-key");
     let private = headers.filled("x-tidb-api-private-key");
-    // A form may have the scheme in its template, so a scheme alone is blank too.
+    // A form's template may contain the scheme, so a scheme alone counts as blank.
     let authorization = headers.filled("authorization").filter(|value| !value.eq_ignore_ascii_case("bearer"));
     if authorization.is_some() && (public.is_some() || private.is_some()) {
         let message = "Send either the two X-TiDB-API key headers or Authorization, not both.";
@@ -59,7 +59,7 @@ pub(in crate::app::mcp) async fn read(request: Request<'_>) -> Result<(Credentia
     }
 }
 
-/// Counts a credential that opens nothing, as it may be a guess: 401, or 429 where there were too many from this address.
+/// Counts an invalid credential, which may be a guess: 401, or 429 after too many from this address.
 pub(super) async fn count_wrong(request: Request<'_>, refusal: Refusal) -> Refusal {
     let Some(address) = address::of_client(request.head) else { return refusal };
     let config = request.config();
@@ -70,13 +70,13 @@ pub(super) async fn count_wrong(request: Request<'_>, refusal: Refusal) -> Refus
     match request.app.isolate.limits.wrong_credentials.count(request.port(), config, address, visitor).await {
         None => refusal,
         Some(millis) => {
-            let message = "Too many credentials from this address that are not valid here. Check yours and wait.";
+            let message = "Too many invalid credentials from this address. Check yours and wait.";
             Refusal::limited(message, millis)
         }
     }
 }
 
-/// 401 with what gets in here: where OAuth does, a challenge that leads to its metadata (RFC 9728 section 5.1).
+/// 401 with the accepted kinds of credential; with OAuth, a challenge that leads to its metadata (RFC 9728 section 5.1).
 pub(super) fn unauthorized(request: Request<'_>, error: Option<&str>, message: &str) -> Refusal {
     let config = request.config();
     let error = error.map(|error| (error, "The token is not valid here."));
@@ -124,14 +124,14 @@ fn bearer_credential(request: Request<'_>, authorization: &str) -> Result<Creden
         }
     }
     let message = if owner.is_some() {
-        "This access key is not the one of this deployment."
+        "This is not the access key of this deployment."
     } else {
-        "This deployment issued no such token."
+        "This deployment did not issue this token."
     };
     Err(unauthorized(request, Some("invalid_token"), message))
 }
 
-/// What somebody without credentials is told, in one sentence for each kind that is taken.
+/// The message for a caller without credentials: a clause for each accepted kind.
 fn how_to_get_in(config: &Config) -> &'static str {
     match (config.allowed.oauth, config.allowed.keys, config.allowed.access_key) {
         (true, true, false) => {

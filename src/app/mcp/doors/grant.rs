@@ -18,7 +18,8 @@ pub(in crate::app::mcp) async fn open(
     match request.app.authorization_server(keyring, visitor, &origin).access(text.expose()).await {
         Ok(session) => Ok(Some(session)),
         Err(AccessRefused::Unavailable) => Err(Refusal::unavailable()),
-        // Not counted as a guess: whoever has a token that ended needs the 401 to connect again, whatever strangers send.
+        // Not counted as a guess: a client with an expired token needs the 401 to connect again, even if strangers at its address
+        // used up the limit.
         Err(AccessRefused::Invalid) => Err(token::invalid(request)),
     }
 }

@@ -1,4 +1,4 @@
-//! The host is one that this deployment serves.
+//! This deployment serves the host.
 
 use super::{Refusal, Request};
 use crate::{

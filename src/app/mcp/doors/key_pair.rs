@@ -1,4 +1,4 @@
-//! A key pair of headers is not one of too many that were tried.
+//! Not too many key pairs were tried before this one.
 
 use super::{Refusal, Request, credentials::Credential};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     store::seal::Keyring,
 };
 
-/// Whether the credential may be tried at TiDB Cloud: where nobody can say, what needs no key goes on.
+/// Whether the credential may be tried at TiDB Cloud. Without a verdict, requests that need no key go on.
 pub(in crate::app::mcp) async fn check(
     request: Request<'_>,
     credential: &Credential,

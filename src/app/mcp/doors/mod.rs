@@ -1,5 +1,5 @@
-//! The doors of `/mcp`, a file each: a function from what stands before it to what it adds, or to a [`Refusal`]. The steps of
-//! the pipeline ([`admission`](super::admission), [`parsing`](super::parsing), [`call`](super::call)) call them in order.
+//! The doors of `/mcp`, a file each: a function from what is known before it to what it adds, or to a [`Refusal`]. The steps
+//! of the pipeline ([`admission`](super::admission), [`parsing`](super::parsing), [`call`](super::call)) call them in order.
 
 pub(in crate::app) mod address;
 pub(super) mod address_limit;
@@ -27,7 +27,7 @@ use serde_json::{Map, Value};
 use super::{Refusal, Request, parsing::Message};
 use crate::catalogue::{Entry, Tools};
 
-/// What `of_call` says of each call of a body, those apart that fail before they begin.
+/// `of_call` for each call of a body, except those that fail before they begin.
 fn of_calls<R>(message: &Message, tools: &Tools<'_>, of_call: impl Fn(&Entry, &Map<String, Value>) -> R) -> Vec<R> {
     let none = Map::new();
     let calls = message.tool_calls().map(|(tool, arguments)| (tool, arguments.unwrap_or(&none)));

@@ -1,4 +1,4 @@
-//! A browser calls from a page that may.
+//! A browser calls from an allowed origin.
 
 use super::{Refusal, Request};
 use crate::{
@@ -9,19 +9,19 @@ use crate::{
 
 pub(in crate::app::mcp) fn check(request: Request<'_>) -> Result<(), Refusal> {
     if request.head.headers.has("origin") && allowed(request.head, request.config()).is_none() {
-        let message = "Browsers may not call from this origin. The deployment's ALLOWED_ORIGINS lists those that may.";
+        let message = "Browsers cannot call from this origin. The deployment's ALLOWED_ORIGINS lists those that can.";
         return Err(Refusal::new(&ORIGIN_NOT_ALLOWED, message));
     }
     Ok(())
 }
 
-/// The request's browser origin as it was sent, where it has one that may call.
+/// The request's browser origin as sent, if it may call.
 pub(in crate::app) fn allowed(head: &Head, config: &Config) -> Option<String> {
     let sent = head.headers.get("origin")?;
     let origin = Origin::parse(&sent)?;
     let own = origin == Origin::of(&head.url);
-    // A page that a rebound name led to our address sends that name as both `Origin` and `Host`: our own origin is
-    // trusted only where the host itself is beyond rebinding, by TLS or because it is a loopback name.
+    // With DNS rebinding, a page sends the rebound name as both `Origin` and `Host`: the server's own origin is trusted only
+    // if the host cannot be rebound, because of TLS or because it is a loopback name.
     let own = own && (head.url.scheme() == "https" || is_loopback(&head.url));
     (own || origin.is_loopback() || config.allowed_origins.contains(&origin)).then_some(sent)
 }

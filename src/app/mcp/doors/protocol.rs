@@ -1,4 +1,4 @@
-//! The body is a message of the protocol, of a revision that is served.
+//! The body is a message of a supported protocol revision.
 
 use super::{Message, Refusal, Request};
 use crate::{mcp, tools};

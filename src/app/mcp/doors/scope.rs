@@ -1,4 +1,4 @@
-//! The person allowed what the calls of a body do.
+//! The token's scope covers the calls of a body.
 
 use super::{Message, Refusal, Request, of_calls};
 use crate::{
@@ -15,7 +15,7 @@ pub(in crate::app::mcp) fn check(
     tools: &Tools<'_>,
 ) -> Result<(), Refusal> {
     let Some(session) = &caller.session else { return Ok(()) };
-    // Nobody is asked for more on behalf of a call that fails anyway.
+    // A call that fails anyway asks for no more scope.
     let needed = of_calls(message, tools, Entry::scope).into_iter().max();
     let Some(scope) = needed.filter(|scope| *scope > session.scope) else { return Ok(()) };
     let origin = oauth::origin(request.head, request.config());
@@ -25,7 +25,7 @@ pub(in crate::app::mcp) fn check(
     Err(insufficient(request, scope, message))
 }
 
-/// 403 with what the person would have to allow (RFC 6750 section 3.1).
+/// 403 with the scope that the call needs (RFC 6750 section 3.1).
 pub(super) fn insufficient(request: Request<'_>, scope: Scope, message: &str) -> Refusal {
     let error = ("insufficient_scope", "This call needs more than was granted.");
     let challenge = oauth::challenge(request.head, request.config(), scope, Some(error));

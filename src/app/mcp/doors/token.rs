@@ -1,9 +1,9 @@
-//! A token was made with the secrets of this deployment. Finding out takes no storage.
+//! This deployment's secrets made the token. The check needs no storage.
 
 use super::{Refusal, Request, credentials, credentials::Credential};
 use crate::{oauth, store::seal::Keyring};
 
-const INVALID_TOKEN: &str = "This token is not valid here, has ended or was revoked. Connect again.";
+const INVALID_TOKEN: &str = "This token is not valid here, has expired or was revoked. Connect again.";
 
 pub(in crate::app::mcp) async fn check(
     request: Request<'_>,
@@ -18,7 +18,7 @@ pub(in crate::app::mcp) async fn check(
     }
 }
 
-/// 401 of a token that opens nothing.
+/// 401 for an invalid token.
 pub(super) fn invalid(request: Request<'_>) -> Refusal {
     credentials::unauthorized(request, Some("invalid_token"), INVALID_TOKEN)
 }

@@ -1,4 +1,4 @@
-//! Keys that nobody can say may be tried call no tool.
+//! Keys without a verdict on whether they may be tried cannot call tools.
 
 use super::{Message, Refusal};
 

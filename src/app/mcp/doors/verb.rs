@@ -1,9 +1,9 @@
-//! Calls are posted; a browser may ask first whether a page may call.
+//! The method is `POST`, or a browser's `OPTIONS`.
 
 use super::{Refusal, Request};
 use crate::{app::codes::METHOD_NOT_ALLOWED, base::http::Method};
 
-/// What is taken.
+/// The methods allowed.
 pub(in crate::app) const ALLOW: &str = "POST, OPTIONS";
 
 pub(in crate::app::mcp) fn check(request: Request<'_>) -> Result<(), Refusal> {
