@@ -156,6 +156,11 @@ impl Entry {
         }
     }
 
+    /// The output field that lists what all organizations have.
+    pub fn list(&self) -> Option<&'static str> {
+        self.list
+    }
+
     /// Unique name.
     pub fn name(&self) -> &'static str {
         self.definition.name

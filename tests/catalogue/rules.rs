@@ -5,6 +5,7 @@ use std::{
     fs,
 };
 
+use mcp_server_tidbcloud::{catalogue::Effect, tools};
 use serde_json::{Value, json};
 
 use crate::{
@@ -131,9 +132,16 @@ fn schemas(tool: &Value, problems: &mut Problems) {
     problems.unless(input["additionalProperties"] == json!(false), || {
         format!("`{name}` takes arguments that it does not have: its struct needs `deny_unknown_fields`")
     });
-    for secret in ["password", "host", "username"] {
-        problems.unless(input["properties"].get(secret).is_none(), || {
-            format!("`{name}` takes `{secret}`: no tool takes a host, a login or a password; a caller names a cluster")
+    for argument in input["properties"].as_object().into_iter().flat_map(|all| all.keys()) {
+        let lower = argument.to_lowercase();
+        let is_login = ["host", "port", "user", "login"].contains(&lower.as_str())
+            || argument == "username"
+            || ["password", "secret", "apikey", "privatekey"].iter().any(|word| lower.contains(word));
+        problems.unless(!is_login, || {
+            format!(
+                "`{name}` takes `{argument}`: no tool takes a host, a login or a password; a caller names a cluster, and \
+                 `userName` is the name of a SQL user"
+            )
         });
     }
     let arguments = input["properties"].as_object();
@@ -162,7 +170,10 @@ fn schemas(tool: &Value, problems: &mut Problems) {
         });
         let usual = SAME_EVERYWHERE.iter().find(|(name, _)| name == argument);
         problems.unless(usual.is_none_or(|(_, usual)| said == *usual), || {
-            format!("`{name}`: `{argument}` means the same everywhere, so its description is {usual:?}, not {said:?}")
+            format!(
+                "`{name}`: `{argument}` means the same everywhere, so its description is {:?}, not {said:?}",
+                usual.map(|(_, usual)| *usual).unwrap_or_default()
+            )
         });
     }
     for which in ["inputSchema", "outputSchema"] {
@@ -178,6 +189,32 @@ fn schemas(tool: &Value, problems: &mut Problems) {
             format!("`{name}`: {which} holds a `$ref`, which some hosts do not follow: inline the type")
         });
     }
+}
+
+/// Tools that only read, take no `cluster`, and answer the same in every organization.
+const SAME_IN_EVERY_ORGANIZATION: [&str; 1] = ["tidbcloud_list_regions"];
+
+#[test]
+fn a_tool_that_reads_without_a_cluster_lists_what_all_organizations_have() {
+    let mut problems = Problems::default();
+    for entry in tools::ALL.entries() {
+        let (name, input) = (entry.name(), &entry.definition.input_schema);
+        let of_a_cluster = input["properties"].get("cluster").is_some();
+        let of_all = entry.effect == Effect::Read && !of_a_cluster && !SAME_IN_EVERY_ORGANIZATION.contains(&name);
+        problems.unless(!of_all || entry.list().is_some(), || {
+            format!(
+                "`{name}` reads, and takes no `cluster`: where several organizations are connected it would answer for the \
+                 first alone. Set LIST to the member of its output that lists what all of them have; or add it to \
+                 SAME_IN_EVERY_ORGANIZATION (tests/catalogue/rules.rs) if it answers the same for each"
+            )
+        });
+        let listed = entry.list().map(|member| (member, &entry.definition.output_schema["properties"][member]["type"]));
+        problems.unless(listed.is_none_or(|(_, kind)| *kind == json!("array")), || {
+            let member = listed.map(|(member, _)| member).unwrap_or_default();
+            format!("`{name}`: LIST is `{member}`, which is no list in its output: the lists of organizations are joined there")
+        });
+    }
+    problems.none();
 }
 
 /// Verbs that name a tool which changes nothing.
@@ -248,7 +285,10 @@ fn transcripts_lie_in_the_folder_of_a_toolset() {
     for folder in folders.iter().filter(|folder| *folder != "server") {
         let status = Native::new().send(list().to(&format!("/mcp?toolsets={folder}"))).status;
         problems.unless(status == 200, || {
-            format!("tests/transcripts/{folder} is not called as a toolset; what is of no toolset lies in `server`")
+            format!(
+                "tests/transcripts/{folder} is not called as a toolset (src/catalogue/toolset.rs has their names); what is of \
+                 no toolset lies in `server`"
+            )
         });
     }
     problems.none();

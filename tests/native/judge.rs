@@ -37,6 +37,12 @@ impl Judge for Schemas {
             return;
         }
         assert_eq!(&fenced(result), structured, "{place}: the text of {tool} says the same as its structured content");
+        if let Some(member) = null(structured) {
+            panic!(
+                "{place}: `{member}` of the result of {tool} is null; leave it out with \
+                 `skip_serializing_if = \"Option::is_none\"`: {structured}"
+            );
+        }
         let validator = self.0.entry(tool.to_owned()).or_insert_with(|| {
             let definition = definition(tool);
             jsonschema::validator_for(&definition.output_schema).expect("a schema")
@@ -44,5 +50,16 @@ impl Judge for Schemas {
         if let Err(error) = validator.validate(structured) {
             panic!("{place}: the result of {tool} does not match its output schema ({error}): {structured}");
         }
+    }
+}
+
+/// A member that is null. A value of a row may be.
+fn null(value: &Value) -> Option<&str> {
+    match value {
+        Value::Object(members) => {
+            members.iter().find_map(|(name, value)| if value.is_null() { Some(name.as_str()) } else { null(value) })
+        }
+        Value::Array(elements) => elements.iter().find_map(null),
+        _ => None,
     }
 }

@@ -581,8 +581,16 @@ pub fn check(row: &Row, call: &Call, answer: &Answer) -> String {
     let short = |text: &str| text.chars().take(300).collect::<String>();
     let sent = short(&String::from_utf8_lossy(&call.body));
     let target = short(&call.target);
-    let place =
-        format!("{} ({}): {} {target} {sent} -> {} {}", row.id, row.input, call.method, answer.status, short(&body));
+    let message = serde_json::from_slice::<Value>(&call.body).unwrap_or(Value::Null);
+    let tool = message["params"]["name"].as_str().map(|name| format!(" {name}")).unwrap_or_default();
+    let place = format!(
+        "{} ({}):{tool} {} {target} {sent} -> {} {}",
+        row.id,
+        row.input,
+        call.method,
+        answer.status,
+        short(&body)
+    );
 
     if row.http != "none" {
         assert_eq!(answer.status.to_string(), row.http, "{place}");
