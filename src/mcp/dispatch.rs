@@ -1,7 +1,5 @@
 //! Responses, as each revision writes them.
 
-use serde_json::Value;
-
 use super::{
     Server,
     code::METHOD_NOT_FOUND,
@@ -9,15 +7,12 @@ use super::{
     lifecycle,
     outcome::ErrorCode,
     parsing::{Content, Parsed, Posted},
+    response::{json_response, no_store, stream_response},
     revision::{Method, Revision},
-    tools::{self, CacheScope, Toolbox},
+    success::Success,
+    tools::{self, Toolbox},
 };
 use crate::base::http::Response;
-
-/// How long a client may keep `server/discover` and `tools/list`: both change only with a deployment, and five
-/// minutes after one every client has seen it.
-/// <https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/caching>
-const CACHE_MILLIS: u32 = 300_000;
 
 /// A response, and its fields for the log.
 #[derive(Clone)]
@@ -28,47 +23,6 @@ pub struct Reply {
     pub rpc_code: Option<i64>,
     /// Code of the (in a batch: first) failed tool call.
     pub tool_error: Option<ErrorCode>,
-}
-
-/// A result before its era's envelope.
-pub(super) struct Success {
-    /// A JSON object, serialized.
-    pub(super) object: String,
-    /// Its cache scope for modern clients (schema `CacheableResult`).
-    cache: Option<CacheScope>,
-    /// The code, if a tool call failed.
-    pub(super) tool_error: Option<ErrorCode>,
-}
-
-impl Success {
-    pub(super) fn object(object: String) -> Self {
-        Self { object, cache: None, tool_error: None }
-    }
-
-    pub(super) fn plain(object: Value) -> Self {
-        Self::object(object.to_string())
-    }
-
-    pub(super) fn cacheable(object: String, cache: CacheScope) -> Self {
-        Self { cache: Some(cache), ..Self::object(object) }
-    }
-
-    /// The `result` member as this revision writes it.
-    fn result(self, server: &Server<'_>, revision: Revision) -> String {
-        let mut result = self.object;
-        if !revision.is_modern() {
-            return result;
-        }
-        // The object's last brace makes room for the envelope; no modern result is empty.
-        result.pop();
-        result.push_str(r#","resultType":"complete","#);
-        if let Some(scope) = self.cache {
-            result.push_str(&format!(r#""ttlMs":{CACHE_MILLIS},"cacheScope":"{}","#, scope.as_str()));
-        }
-        let info = lifecycle::server_info(server);
-        result.push_str(&format!(r#""_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}}}"#));
-        result
-    }
 }
 
 /// The answer to one request.
@@ -165,7 +119,7 @@ async fn answer<B: Toolbox>(server: &Server<'_>, revision: Revision, posted: Pos
 /// and no connection is held.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions#graceful-closure>
 fn closed_subscription(server: &Server<'_>, id: &Id) -> String {
-    let (id, info) = (id.to_json(), lifecycle::server_info(server));
+    let (id, info) = (id.to_json(), server.info());
     let subscription = format!(r#""io.modelcontextprotocol/subscriptionId":{id}"#);
     let acknowledged = format!(
         r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{{subscription}}},"notifications":{{}}}}}}"#
@@ -174,23 +128,4 @@ fn closed_subscription(server: &Server<'_>, id: &Id) -> String {
         r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{{{subscription},"io.modelcontextprotocol/serverInfo":{info}}}}}}}"#
     );
     format!("event: message\ndata: {acknowledged}\n\nevent: message\ndata: {closed}\n\n")
-}
-
-/// Responses to an authenticated POST are for its sender only; the cache hints in the body are for clients.
-fn no_store(response: Response) -> Response {
-    response.with("cache-control", "no-store")
-}
-
-pub(super) fn json_response(status: u16, body: String) -> Response {
-    no_store(Response::json(status, body))
-}
-
-/// `no-transform` and `X-Accel-Buffering` keep proxies from holding events back.
-fn stream_response(body: String) -> Response {
-    let mut response = Response::empty(200)
-        .with("content-type", "text/event-stream")
-        .with("cache-control", "no-store, no-transform")
-        .with("x-accel-buffering", "no");
-    response.body = body.into_bytes();
-    response
 }

@@ -4,16 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Server,
-    dispatch::Success,
     jsonrpc::{RpcError, clip},
     revision::Revision,
-    tools::CacheScope,
+    success::{CacheScope, Success},
 };
-
-/// Who answers (schema `Implementation`).
-pub(super) fn server_info(server: &Server<'_>) -> Value {
-    json!({"name": server.name, "title": server.title, "version": server.version})
-}
 
 /// Tools; and resources and prompts, though the server has none: some clients ask for their lists even if they are not
 /// advertised, and report a server without these methods as broken. Other methods are answered with "method not found"; no
@@ -53,7 +47,7 @@ pub(super) fn initialize(
     Ok(Success::plain(json!({
         "protocolVersion": revision.as_str(),
         "capabilities": capabilities(),
-        "serverInfo": server_info(server),
+        "serverInfo": server.info(),
         "instructions": server.instructions,
     })))
 }

@@ -17,11 +17,15 @@ mod lifecycle;
 pub mod outcome;
 mod parsing;
 mod rejection;
+mod response;
 pub mod revision;
+mod success;
 pub mod tools;
 
 #[cfg(test)]
 mod tests;
+
+use serde_json::{Value, json};
 
 pub use self::{
     dispatch::{Reply, dispatch},
@@ -42,4 +46,11 @@ pub struct Server<'a> {
     pub instructions: &'static str,
     /// Names this request in the log and in every error.
     pub request_id: &'a str,
+}
+
+impl Server<'_> {
+    /// Name and version for clients (schema `Implementation`).
+    fn info(&self) -> Value {
+        json!({"name": self.name, "title": self.title, "version": self.version})
+    }
 }

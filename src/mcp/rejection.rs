@@ -2,8 +2,8 @@
 
 use super::{
     code::TransportCode,
-    dispatch::json_response,
     jsonrpc::{Id, RpcError},
+    response::json_response,
 };
 use crate::base::http::Response;
 

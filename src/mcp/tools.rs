@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+pub use super::success::CacheScope;
 use super::{
-    dispatch::Success,
     fence,
     jsonrpc::{RpcError, clip},
     outcome::{Outcome, ToolError},
+    success::Success,
 };
 use crate::base::text::spelled_out;
 
@@ -43,25 +44,6 @@ pub struct Definition {
     pub output_schema: Value,
     /// Behaviour hints.
     pub annotations: Annotations,
-}
-
-/// Who may share a cached result (MCP schema `CacheableResult`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CacheScope {
-    /// Every caller at the same address.
-    Public,
-    /// Only the caller that asked: it depends on the caller.
-    Private,
-}
-
-impl CacheScope {
-    /// As on the wire.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Public => "public",
-            Self::Private => "private",
-        }
-    }
 }
 
 /// The result of `tools/list`.
