@@ -47,6 +47,8 @@ struct Index {
     places: BTreeMap<String, Place>,
     /// Free places.
     free: Vec<usize>,
+    /// Places that became free and whose values are still there.
+    dropped: Vec<usize>,
     /// How many places there are.
     count: usize,
 }
@@ -78,7 +80,7 @@ impl Index {
             let first = first.filter(|(_, place)| place.until <= until).map(|(key, _)| key.clone())?;
             self.remove(&first);
         }
-        let at = self.free.pop().unwrap_or(self.count);
+        let at = self.dropped.pop().or_else(|| self.free.pop()).unwrap_or(self.count);
         self.count = self.count.max(at + 1);
         self.places.insert(key.to_owned(), Place { at, until });
         Some(at)
@@ -86,16 +88,16 @@ impl Index {
 
     fn remove(&mut self, key: &str) -> Option<usize> {
         let Place { at, .. } = self.places.remove(key)?;
-        self.free.push(at);
+        self.dropped.push(at);
         Some(at)
     }
 
     fn retain(&mut self, keeps: &mut dyn FnMut(&str, Place) -> bool) {
-        let free = &mut self.free;
+        let dropped = &mut self.dropped;
         self.places.retain(|key, place| {
             let stays = keeps(key, *place);
             if !stays {
-                free.push(place.at);
+                dropped.push(place.at);
             }
             stays
         });
@@ -121,11 +123,13 @@ impl<V: Clone> Entries<V> {
         true
     }
 
+    /// Costs what was dropped since the last time, and not what is free: a flood of keys must not make each insertion slow.
     fn drop_unused(&mut self) {
-        for at in &self.index.free {
-            if let Some(value) = self.values.get_mut(*at) {
+        for at in std::mem::take(&mut self.index.dropped) {
+            if let Some(value) = self.values.get_mut(at) {
                 *value = None;
             }
+            self.index.free.push(at);
         }
     }
 }
@@ -142,7 +146,8 @@ impl<K: Key + ?Sized, V: Clone> ExpiringMap<K, V> {
     }
 
     const fn new(capacity: usize, when_full: WhenFull) -> Self {
-        let index = Index { capacity, when_full, places: BTreeMap::new(), free: Vec::new(), count: 0 };
+        let index =
+            Index { capacity, when_full, places: BTreeMap::new(), free: Vec::new(), dropped: Vec::new(), count: 0 };
         Self { entries: RefCell::new(Entries { index, values: Vec::new() }), keys: PhantomData }
     }
 
