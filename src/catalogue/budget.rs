@@ -25,7 +25,7 @@ fn size(value: &Value) -> usize {
 }
 
 /// Bytes of a JSON document with its hidden characters spelled out.
-pub(super) fn document_size(document: &str) -> usize {
+fn document_size(document: &str) -> usize {
     spelled_out(document).len()
 }
 
@@ -77,14 +77,16 @@ pub(crate) fn cap(mut sizes: Vec<usize>, bytes_max: usize) -> usize {
     bytes_max
 }
 
-/// An output of limited size: as it is, or with its longest list cut.
-pub(super) fn output(output: String, bytes_max: usize, takes_page_size: bool) -> String {
-    if document_size(&output) <= bytes_max {
-        return output;
-    }
-    let Ok(mut value) = serde_json::from_str(&output) else { return output };
+/// An output of limited size, and that size: as it is, or with its longest list cut.
+pub(super) fn output(output: String, bytes_max: usize, takes_page_size: bool) -> (String, usize) {
+    let bytes = document_size(&output);
+    let Some(mut value) = (bytes > bytes_max).then(|| serde_json::from_str(&output).ok()).flatten() else {
+        return (output, bytes);
+    };
     list(&mut value, bytes_max, takes_page_size);
-    value.to_string()
+    let cut = value.to_string();
+    let bytes = document_size(&cut);
+    (cut, bytes)
 }
 
 /// Bytes of what is serialized, in its longer form.

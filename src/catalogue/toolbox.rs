@@ -148,8 +148,8 @@ impl Tools<'_> {
         let bytes_max = self.allowance.result_bytes();
         match answer {
             Ok(output) => {
-                let output = budget::output(output, bytes_max, tool.argument("pageSize").is_some());
-                self.allowance.answered(budget::document_size(&output));
+                let (output, bytes) = budget::output(output, bytes_max, tool.argument("pageSize").is_some());
+                self.allowance.answered(bytes);
                 Outcome::Complete(output)
             }
             Err(mut error) => {
