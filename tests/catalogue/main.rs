@@ -17,6 +17,7 @@ mod support;
 mod world;
 
 mod documents;
+mod fixture;
 mod rules;
 
 use std::{fs, path::Path};
