@@ -1,6 +1,6 @@
 //! The context in which a tool runs.
 
-use super::narrowing::Narrowing;
+use super::{narrowing::Narrowing, view::View};
 use crate::{
     base::{clock::UnixMillis, secret::Secret},
     port::{Io, allowance::Allowance},
@@ -17,7 +17,7 @@ pub struct Context<'a> {
     pub(super) secret: &'a Secret,
     pub(super) own_login: Option<&'a SqlLogin>,
     pub(super) aliases: &'a [(&'static str, &'a Aliases)],
-    pub(super) narrowing: &'a Narrowing,
+    pub(super) view: View<'a>,
 }
 
 impl<'a> Context<'a> {
@@ -33,7 +33,12 @@ impl<'a> Context<'a> {
 
     /// How address and token narrow the tools.
     pub fn narrowing(&self) -> &'a Narrowing {
-        self.narrowing
+        self.view.narrowing
+    }
+
+    /// What the caller sees of the catalogue.
+    pub(crate) fn view(&self) -> View<'a> {
+        self.view
     }
 
     /// The allowance of the HTTP request that carried this call.

@@ -11,7 +11,6 @@ use super::{arguments, context::Context, schemas::Schemas, toolset::Toolset};
 use crate::{
     base::{future::Pending, scope::Scope},
     mcp::{
-        self,
         outcome::ToolError,
         tools::{Annotations, Definition},
     },
@@ -34,14 +33,14 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// As clients are told.
-    pub fn annotations(self) -> Annotations {
+    /// As clients are told. An account is a closed world, unless data crosses its border.
+    fn annotations(self, data_crosses: bool) -> Annotations {
         Annotations {
             read_only_hint: self == Self::Read,
-            destructive_hint: matches!(self, Self::Execute | Self::Destroy),
+            // A change loses what was there before it: a limit, or labels that are replaced.
+            destructive_hint: matches!(self, Self::Update | Self::Execute | Self::Destroy),
             idempotent_hint: matches!(self, Self::Read | Self::Update),
-            // An account is a closed world: no tool sends data out of it or lets data in.
-            open_world_hint: false,
+            open_world_hint: data_crosses,
         }
     }
 
@@ -51,6 +50,14 @@ impl Effect {
             Self::Read => Scope::Read,
             Self::Create | Self::Update => Scope::Write,
             Self::Execute | Self::Destroy => Scope::Destroy,
+        }
+    }
+
+    /// The scope that the least of its calls needs.
+    pub fn least_scope(self) -> Scope {
+        match self {
+            Self::Execute => Scope::Write,
+            other => other.scope(),
         }
     }
 
@@ -80,6 +87,8 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     const TITLE: &'static str;
     /// What a call does.
     const EFFECT: Effect;
+    /// Whether data leaves the account or comes into it, as by an import, an export, a changefeed or an invitation.
+    const DATA_CROSSES: bool = false;
     /// For a tool that lists over all organizations: the output field with the list.
     const LIST: Option<&'static str> = None;
     /// Arguments that rename the cluster. They are refused if the address fixes the cluster.
@@ -145,7 +154,7 @@ impl Entry {
                 description,
                 input_schema,
                 output_schema,
-                annotations: T::EFFECT.annotations(),
+                annotations: T::EFFECT.annotations(T::DATA_CROSSES),
             },
             list: T::LIST,
             renames: T::RENAMES,
@@ -184,12 +193,6 @@ impl Entry {
     /// Runs it in one organization; the text is a JSON object that satisfies its output schema.
     pub(super) async fn run(&self, context: &Context<'_>, arguments: Map<String, Value>) -> Result<String, ToolError> {
         (self.run)(context, &self.definition.input_schema, arguments).await
-    }
-}
-
-impl mcp::tools::Tool for &'static Entry {
-    fn name(self) -> &'static str {
-        self.definition.name
     }
 }
 

@@ -6,8 +6,10 @@ pub mod code;
 mod context;
 mod entry;
 mod failures;
+mod finder;
 mod narrowing;
 mod organizations;
+mod rank;
 mod resolve;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
@@ -15,6 +17,7 @@ mod schemas;
 mod toolbox;
 mod toolset;
 mod types;
+mod view;
 mod wait;
 
 pub(crate) use self::{
@@ -22,6 +25,7 @@ pub(crate) use self::{
     budget::{cap, cut_text, text_size},
     entry::SQL_TIME_MAX,
     failures::advised,
+    finder::{Found, RELAY, Way},
     narrowing::CALLED,
     resolve::{ALIAS_LABEL, BranchReference, ClusterReference},
     types::{Moment, PageSize},
@@ -31,8 +35,10 @@ pub use self::{
     context::Context,
     entry::{Effect, Entry, Group, Tool},
     narrowing::{Narrowing, NotNarrowed},
-    organizations::Homes,
-    toolbox::{Catalogue, Organization, Tools},
+    organizations::{Homes, Organization},
+    rank::{Document, rank},
+    toolbox::{Called, Catalogue, Tools},
     toolset::Toolset,
+    view::View,
 };
 pub use crate::mcp::outcome::ToolError;

@@ -1,6 +1,6 @@
 //! How the query of an address narrows the tools. It never widens them.
 
-use std::{collections::BTreeSet, sync::OnceLock};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use super::{
     entry::{Effect, Entry},
     organizations,
     resolve::{BranchReference, ClusterReference},
-    toolset::Toolset,
+    toolset::{Named, Toolset},
 };
 use crate::{
     base::{http::is_query, text::is_hidden},
@@ -26,22 +26,10 @@ const QUERY_BYTES_MAX: usize = 512;
 #[serde(try_from = "String", into = "String")]
 pub struct Narrowing {
     read_only: bool,
-    /// One bit for each toolset that is taken away.
-    taken: u32,
+    toolsets: Named,
     cluster: Option<String>,
     branch: Option<String>,
 }
-
-fn toolsets_rule() -> &'static str {
-    static RULE: OnceLock<String> = OnceLock::new();
-    RULE.get_or_init(|| {
-        let names = Toolset::ALL.iter().copied().map(Toolset::name).collect::<Vec<_>>().join(", ");
-        format!("`toolsets` must be some of {names}, separated by commas.")
-    })
-}
-
-/// Every toolset is taken away.
-const ALL_TAKEN: u32 = (1 << Toolset::ALL.len()) - 1;
 
 /// Why the name and alias label of a fixed cluster cannot be changed: addresses find their cluster by these, and a call
 /// could redirect one of them to another cluster.
@@ -98,10 +86,7 @@ impl Narrowing {
                     };
                 }
                 "toolsets" => {
-                    narrowing.taken = ALL_TAKEN;
-                    for name in value.split(',') {
-                        narrowing.taken &= !Toolset::parse(name).ok_or_else(|| NotNarrowed(toolsets_rule()))?.bit();
-                    }
+                    narrowing.toolsets = Named::parse(&value).ok_or_else(|| NotNarrowed(Named::rule()))?;
                 }
                 "cluster" => {
                     let rule = "`cluster` must be a cluster's id, alias or display name.";
@@ -133,14 +118,14 @@ impl Narrowing {
     /// Both narrowings combined. `None` if nothing is left: they fix different clusters or branches, or share no toolset.
     pub fn and(&self, other: &Self) -> Option<Self> {
         let differ = |one: &Option<String>, two: &Option<String>| one.is_some() && two.is_some() && one != two;
-        let taken = self.taken | other.taken;
-        if taken == ALL_TAKEN || differ(&self.cluster, &other.cluster) || differ(&self.branch, &other.branch) {
+        let toolsets = self.toolsets.and(other.toolsets)?;
+        if differ(&self.cluster, &other.cluster) || differ(&self.branch, &other.branch) {
             return None;
         }
         let either = |one: &Option<String>, two: &Option<String>| one.as_ref().or(two.as_ref()).cloned();
         Some(Self {
             read_only: self.read_only || other.read_only,
-            taken,
+            toolsets,
             cluster: either(&self.cluster, &other.cluster),
             branch: either(&self.branch, &other.branch),
         })
@@ -175,21 +160,12 @@ impl Narrowing {
         if self.read_only {
             take("readonly", "true");
         }
-        if self.taken != 0 {
-            let mut names = String::new();
-            for toolset in Toolset::ALL.iter().copied().filter(|toolset| self.has(*toolset)) {
-                names.push_str(if names.is_empty() { "" } else { "," });
-                names.push_str(toolset.name());
-            }
-            take("toolsets", &names);
+        if self.toolsets != Named::Nothing {
+            take("toolsets", &self.toolsets.text());
         }
         for (name, value) in self.fixed() {
             take(name, value);
         }
-    }
-
-    fn has(&self, toolset: Toolset) -> bool {
-        self.taken & toolset.bit() == 0
     }
 
     /// Whether nothing is taken away.
@@ -197,11 +173,27 @@ impl Narrowing {
         *self == Self::default()
     }
 
-    /// Whether a tool is left. A tool that cannot be confined to the fixed cluster or branch is not.
-    pub(super) fn leaves(&self, tool: &Entry) -> bool {
+    /// Whether a tool is within reach. A tool that cannot be confined to the fixed cluster or branch is not; the finder
+    /// reaches no other tools than these.
+    pub(super) fn reaches(&self, tool: &Entry) -> bool {
         (!self.read_only || tool.effect == Effect::Read)
-            && self.has(tool.toolset)
-            && self.fixed().all(|(name, _)| tool.argument(name).is_some())
+            && self.toolsets.reach(tool.toolset)
+            && (tool.toolset == Toolset::Finder || self.fixed().all(|(name, _)| tool.argument(name).is_some()))
+    }
+
+    /// Whether a tool within reach is listed.
+    pub(super) fn lists(&self, tool: &Entry) -> bool {
+        self.reaches(tool) && self.toolsets.list(tool.toolset)
+    }
+
+    /// Whether only tools that read are within reach.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// The query of an address that lists a toolset, too.
+    pub(super) fn query_with(&self, toolset: Toolset) -> String {
+        Self { toolsets: self.toolsets.with(toolset), ..self.clone() }.query()
     }
 
     /// Whether the address fixes the cluster, and so its name and alias label.
@@ -243,8 +235,8 @@ impl Narrowing {
     }
 
     /// Adds the fixed arguments to those of a call.
-    pub(super) fn complete(&self, arguments: &mut Map<String, Value>) {
-        for (name, value) in self.fixed() {
+    pub(super) fn complete(&self, tool: &Entry, arguments: &mut Map<String, Value>) {
+        for (name, value) in self.fixed().filter(|(name, _)| tool.argument(name).is_some()) {
             arguments.insert(name.to_owned(), value.into());
         }
     }
@@ -278,6 +270,7 @@ mod tests {
         assert!(Narrowing::parse(None).unwrap().is_everything() && Narrowing::parse(Some("")).unwrap().is_everything());
         assert!(Narrowing::parse(Some("readonly=false")).unwrap().is_everything());
         assert!(Narrowing::parse(Some("readonly=true&toolsets=clusters,database&cluster=shop&branch=trial")).is_ok());
+        assert!(Narrowing::parse(Some("toolsets=default,organization")).is_ok());
         for query in [
             "readonly",
             "readonly=1",
@@ -285,6 +278,8 @@ mod tests {
             "toolsets=",
             "toolsets=clusters,",
             "toolsets=everything",
+            "toolsets=finder",
+            "toolsets=All",
             "cluster=",
             "cluster=a/b",
             "cluster=shop&branch=..",
@@ -305,9 +300,17 @@ mod tests {
     fn narrowings() -> impl Strategy<Value = Narrowing> {
         let names =
             || prop::option::of(prop::sample::select(vec!["shop".to_owned(), "1379661944646413143".to_owned()]));
-        (any::<bool>(), 0..ALL_TAKEN, names(), names()).prop_map(|(read_only, taken, cluster, branch)| {
+        let toolsets = prop_oneof![
+            Just(Named::Nothing),
+            Just(Named::All),
+            prop::sample::subsequence(Toolset::ALL, 1..=Toolset::ALL.len()).prop_map(|some| {
+                let names: Vec<_> = some.into_iter().map(Toolset::name).collect();
+                Named::parse(&names.join(",")).expect("toolsets")
+            }),
+        ];
+        (any::<bool>(), toolsets, names(), names()).prop_map(|(read_only, toolsets, cluster, branch)| {
             let branch = branch.filter(|_| cluster.is_some());
-            Narrowing { read_only, taken, cluster, branch }
+            Narrowing { read_only, toolsets, cluster, branch }
         })
     }
 
@@ -327,8 +330,9 @@ mod tests {
             prop_assert_eq!(one.and(&two), two.and(&one));
             let differ = |one: &Option<String>, two: &Option<String>| one.is_some() && two.is_some() && one != two;
             let Some(both) = one.and(&two) else {
-                let toolsets = Toolset::ALL.iter().copied().all(|toolset| !one.has(toolset) || !two.has(toolset));
-                prop_assert!(differ(&one.cluster, &two.cluster) || differ(&one.branch, &two.branch) || toolsets);
+                let both = |toolset: &Toolset| one.toolsets.reach(*toolset) && two.toolsets.reach(*toolset);
+                let apart = !Toolset::ALL.iter().any(both);
+                prop_assert!(differ(&one.cluster, &two.cluster) || differ(&one.branch, &two.branch) || apart);
                 return Ok(());
             };
             prop_assert_eq!(Narrowing::parse(Some(&both.query())), Ok(both.clone()));
@@ -337,6 +341,9 @@ mod tests {
                 prop_assert!(both.read_only || !part.read_only);
                 prop_assert!(part.cluster.is_none() || both.cluster == part.cluster);
                 prop_assert!(part.branch.is_none() || both.branch == part.branch);
+                for toolset in Toolset::ALL.iter().copied().chain([Toolset::Finder]) {
+                    prop_assert!(part.toolsets.reach(toolset) || !both.toolsets.reach(toolset), "{:?}", toolset);
+                }
             }
         }
     }

@@ -11,12 +11,12 @@ use super::{
     entry::{Effect, Entry},
     narrowing::Narrowing,
     resolve::{ClusterReference, at_fixed, named},
-    toolbox::{Organization, Tools},
+    toolbox::Tools,
 };
 use crate::{
     base::{clock::UnixMillis, expiring::ExpiringMap},
-    mcp::{outcome::ToolError, tools::CacheScope},
-    tidbcloud::{ApiError, Caller, ClusterId},
+    mcp::outcome::ToolError,
+    tidbcloud::{ApiError, Authenticator, Caller, ClusterId, SqlLogin},
 };
 
 /// Name of the argument.
@@ -27,6 +27,17 @@ const LOOK: &str = "Call tidbcloud_list_clusters to see the clusters.";
 const KNOWN: Duration = Duration::from_secs(300);
 /// 256 entries of some 100 bytes are 25 KiB of an isolate's 128 MiB.
 const KNOWN_MAX: usize = 256;
+
+/// One organization of TiDB Cloud.
+#[derive(Clone)]
+pub struct Organization<'a> {
+    /// What the person who connected it calls it.
+    pub name: &'a str,
+    /// The credentials for TiDB Cloud.
+    pub authenticator: Authenticator,
+    /// The caller's own SQL user.
+    pub own_login: Option<&'a SqlLogin>,
+}
 
 /// The organization in which each cluster was found, by `home`.
 pub struct Homes(ExpiringMap<str, ()>);
@@ -51,12 +62,13 @@ fn home(caller: Caller, cluster: &ClusterId) -> String {
     format!("{caller} {cluster}")
 }
 
-/// Adds the argument to a schema if there is a choice. Its values are the caller's own, so the tool list becomes private.
-#[must_use]
-pub(super) fn offer(organizations: &[Organization<'_>], narrowing: &Narrowing, schema: &mut Value) -> CacheScope {
-    if organizations.len() < 2 || narrowing.fixes_cluster() {
-        return CacheScope::Public;
-    }
+/// Whether a caller has a choice between organizations.
+pub(super) fn is_choice(organizations: &[Organization<'_>], narrowing: &Narrowing) -> bool {
+    organizations.len() > 1 && !narrowing.fixes_cluster()
+}
+
+/// Adds the argument to a schema.
+pub(super) fn offer(organizations: &[Organization<'_>], schema: &mut Value) {
     let names: Vec<&str> = organizations.iter().map(|organization| organization.name).collect();
     if let Some(properties) = schema
         .as_object_mut()
@@ -65,7 +77,6 @@ pub(super) fn offer(organizations: &[Organization<'_>], narrowing: &Narrowing, s
         properties
             .insert(ARGUMENT.to_owned(), json!({"type": "string", "enum": names, "description": "Whose account"}));
     }
-    CacheScope::Private
 }
 
 impl Tools<'_> {
@@ -90,25 +101,28 @@ impl Tools<'_> {
         let text = arguments.get("cluster").and_then(Value::as_str).unwrap_or_default();
         let Ok(cluster) = ClusterReference::try_from(text.to_owned()) else {
             // The tool's own error says what is wrong with `cluster`.
-            return match self.organizations.first() {
+            return match self.view.organizations.first() {
                 Some(first) if !needs_choice(tool) => self.run_in(tool, first, arguments, deadline).await,
                 _ => Err(self.choose("This creates something, and several organizations are connected.")),
             };
         };
         let home = self.home(&cluster, deadline).await;
-        let (organization, id) = home
-            .map_err(|error| if self.narrowing.fixes_cluster() { at_fixed("cluster", text, error) } else { error })?;
+        let (organization, id) =
+            home.map_err(
+                |error| if self.view.narrowing.fixes_cluster() { at_fixed("cluster", text, error) } else { error },
+            )?;
         arguments.insert("cluster".to_owned(), id.to_string().into());
         self.run_in(tool, organization, arguments, deadline).await
     }
 
     fn organization(&self, name: &Value) -> Result<&Organization<'_>, ToolError> {
-        let found = self.organizations.iter().find(|organization| name.as_str() == Some(organization.name));
+        let found = self.view.organizations.iter().find(|organization| name.as_str() == Some(organization.name));
         found.ok_or_else(|| self.choose("`organization` does not name a connected organization."))
     }
 
     fn choose(&self, message: &'static str) -> ToolError {
-        let names: Vec<_> = self.organizations.iter().map(|organization| format!("`{}`", organization.name)).collect();
+        let names: Vec<_> =
+            self.view.organizations.iter().map(|organization| format!("`{}`", organization.name)).collect();
         ToolError::new(code::INVALID_ARGUMENT, message).hint(format!("Give `{ARGUMENT}`, one of {}.", names.join(", ")))
     }
 
@@ -130,10 +144,10 @@ impl Tools<'_> {
         };
         let now = self.io.now();
         let known = |organization: &&Organization<'_>| self.homes.knows(organization.authenticator.caller(), &id, now);
-        if let Some(organization) = self.organizations.iter().find(known) {
+        if let Some(organization) = self.view.organizations.iter().find(known) {
             return Ok((organization, id));
         }
-        for organization in self.organizations {
+        for organization in self.view.organizations {
             match self.context(organization, deadline).cloud().cluster(&id).await {
                 Ok(_) => {
                     self.homes.remember(organization.authenticator.caller(), &id, now);
@@ -154,7 +168,7 @@ impl Tools<'_> {
     ) -> Result<(&Organization<'_>, ClusterId), ToolError> {
         let mut found = Vec::new();
         let mut similar = None;
-        for organization in self.organizations {
+        for organization in self.view.organizations {
             let clusters = self.context(organization, deadline).cloud().all_clusters().await;
             let clusters = clusters.map_err(|error| in_organization(error.into(), organization))?;
             match named(name, &clusters) {
@@ -186,7 +200,7 @@ impl Tools<'_> {
             .as_str()
             .and_then(|token| token.split_once(':'))
             .and_then(|(at, token)| Some((at.parse::<usize>().ok()?, token.to_owned())));
-        let (at, token) = place.filter(|(at, _)| *at < self.organizations.len()).ok_or_else(|| {
+        let (at, token) = place.filter(|(at, _)| *at < self.view.organizations.len()).ok_or_else(|| {
             ToolError::new(code::INVALID_ARGUMENT, "`pageToken` does not belong to this list.")
                 .hint("Give the `nextPageToken` of the previous page, or leave it out to start again.")
         })?;
@@ -206,12 +220,12 @@ impl Tools<'_> {
             Some(token) => self.place(&token)?,
         };
         let (mut pages, mut next) = (Vec::new(), None);
-        for (at, organization) in self.organizations.iter().enumerate().skip(first) {
+        for (at, organization) in self.view.organizations.iter().enumerate().skip(first) {
             let mut own = arguments.clone();
             if let Some(token) = token.take() {
                 own.insert("pageToken".to_owned(), token.into());
             }
-            let others = self.organizations.iter().enumerate().filter(|(other, _)| *other != at);
+            let others = self.view.organizations.iter().enumerate().filter(|(other, _)| *other != at);
             let others = others.map(|(_, other)| *self.context(other, deadline).cloud()).collect();
             let context = Context { others, ..self.context(organization, deadline) };
             let output = tool.run(&context, own).await;

@@ -72,7 +72,7 @@ impl Context<'_> {
             return Ok(id.clone());
         }
         let found = named(name, &self.cloud().all_clusters().await?);
-        found.map_err(|error| if self.narrowing.fixes_cluster() { at_fixed("cluster", name, error) } else { error })
+        found.map_err(|error| if self.narrowing().fixes_cluster() { at_fixed("cluster", name, error) } else { error })
     }
 
     /// The cluster of an alias that a setting or the grant names.
@@ -132,7 +132,7 @@ impl Context<'_> {
         let branches = self.cloud().all_branches(cluster).await?;
         let all = branches.into_iter().map(|branch| (branch.display_name, branch.branch_id));
         let found = one("branch", name, all, "tidbcloud_list_branches");
-        found.map_err(|error| if self.narrowing.fixes_branch() { at_fixed("branch", name, error) } else { error })
+        found.map_err(|error| if self.narrowing().fixes_branch() { at_fixed("branch", name, error) } else { error })
     }
 
     /// The same, but asks TiDB Cloud first whether the branch belongs to this cluster. Needed for a parent, which only the
@@ -151,7 +151,7 @@ impl Context<'_> {
             Err(ApiError::NotFound(_)) => {
                 let error = ToolError::new(code::NOT_FOUND, format!("This cluster has no branch `{id}`."));
                 let error = error.hint("Call tidbcloud_list_branches to see its branches.");
-                Err(if self.narrowing.fixes_branch() { at_fixed("branch", id.as_str(), error) } else { error })
+                Err(if self.narrowing().fixes_branch() { at_fixed("branch", id.as_str(), error) } else { error })
             }
             Err(error) => Err(error.into()),
         }

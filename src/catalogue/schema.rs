@@ -19,8 +19,17 @@ pub(super) fn input_schema<T: JsonSchema>() -> (String, Value) {
         Some(Value::String(description)) => description,
         _ => String::new(),
     };
-    // Function calling of OpenAI's kind refuses an object schema without this member.
-    root.ensure_object().entry("properties").or_insert_with(|| Map::new().into());
+    let members = root.ensure_object();
+    match members.get("properties") {
+        // A call with another argument fails by its name, so that a model need not read of it in every tool.
+        Some(_) => {
+            members.remove("additionalProperties");
+        }
+        // Function calling of OpenAI's kind refuses an object schema without this member.
+        None => {
+            members.insert("properties".into(), Map::new().into());
+        }
+    }
     (description, root.to_value())
 }
 
@@ -224,7 +233,6 @@ mod tests {
             schema,
             json!({
                 "type": "object",
-                "additionalProperties": false,
                 "required": ["text"],
                 "properties": {
                     "text": {"type": "string", "description": "What to look for, in any case."},

@@ -5,34 +5,36 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value, json};
 
 use super::{
-    arguments, budget, code,
+    budget, code,
     context::Context,
     entry::{Entry, Group},
-    narrowing::Narrowing,
-    organizations::{self, Homes},
+    organizations::{Homes, Organization},
+    view::View,
 };
 use crate::{
-    base::{clock::UnixMillis, hash::hex, secret::Secret},
+    base::{clock::UnixMillis, hash::hex, scope::Scope, secret::Secret},
     mcp::{
+        self,
         outcome::{Outcome, ToolError},
-        tools::{CacheScope, Definition, Listing, Toolbox},
+        tools::{Listing, Toolbox},
     },
     port::{Io, RequestLog, allowance::Allowance},
-    tidbcloud::{Authenticator, Cloud, Hosts, KeyWitness, Memory, SqlLogin, alias::Aliases},
+    tidbcloud::{Cloud, Hosts, KeyWitness, Memory, alias::Aliases},
 };
 
 /// All tools, in the order in which clients see them.
 pub struct Catalogue {
     groups: &'static [Group],
     entries: OnceLock<Vec<Entry>>,
-    /// `tools/list` of a caller that has all of them in one organization, serialized once per isolate.
-    whole: OnceLock<String>,
+    /// `tools/list` without an address or a grant that narrows it, in one organization, for each scope: serialized once per
+    /// isolate.
+    lists: [OnceLock<String>; Scope::ALL.len()],
 }
 
 impl Catalogue {
     /// The catalogue of these groups.
     pub const fn new(groups: &'static [Group]) -> Self {
-        Self { groups, entries: OnceLock::new(), whole: OnceLock::new() }
+        Self { groups, entries: OnceLock::new(), lists: [const { OnceLock::new() }; Scope::ALL.len()] }
     }
 
     /// Every tool.
@@ -43,18 +45,36 @@ impl Catalogue {
         })
     }
 
-    /// The tool of this name. Normalizes the arguments of the call to its schema.
-    pub fn find(&'static self, name: &str, arguments: &mut Map<String, Value>) -> Option<&'static Entry> {
-        let found = self.entries().iter().find(|entry| entry.name() == name)?;
-        arguments::normalize(found, arguments);
-        Some(found)
+    /// The tool of this name.
+    pub(super) fn tool(&self, name: &str) -> Option<&Entry> {
+        self.entries().iter().find(|tool| tool.name() == name)
+    }
+
+    /// The list that is kept for a scope. A caller without one sees as much as the strongest scope.
+    pub(super) fn list(&self, scope: Option<Scope>) -> Option<&OnceLock<String>> {
+        self.lists.get(scope.unwrap_or(Scope::Destroy) as usize)
+    }
+}
+
+/// The tool that a call means.
+#[derive(Clone, Copy)]
+pub struct Called {
+    /// The tool.
+    pub tool: &'static Entry,
+    /// Whether the call is one of the relay, with this tool's name in it.
+    pub is_relayed: bool,
+}
+
+impl mcp::tools::Tool for Called {
+    fn name(self) -> &'static str {
+        self.tool.name()
     }
 }
 
 /// The caller, and what the call may use.
 pub struct Tools<'a> {
-    /// All there are.
-    pub catalogue: &'static Catalogue,
+    /// What it sees of the catalogue.
+    pub view: View<'a>,
     /// Other hosts, time and randomness.
     pub io: &'a dyn Io,
     /// The log of the HTTP request.
@@ -63,8 +83,6 @@ pub struct Tools<'a> {
     pub allowance: &'a Allowance,
     /// TiDB Cloud, or a sandbox.
     pub hosts: &'a Hosts,
-    /// The organizations that the caller connected: at least one.
-    pub organizations: &'a [Organization<'a>],
     /// The witness of their keys.
     pub witness: &'a dyn KeyWitness,
     /// What this isolate remembers of TiDB Cloud.
@@ -75,27 +93,24 @@ pub struct Tools<'a> {
     pub secret: &'a Secret,
     /// Short names for clusters by source, the source with higher precedence first.
     pub aliases: &'a [(&'static str, &'a Aliases)],
-    /// How the tools are narrowed.
-    pub narrowing: &'a Narrowing,
-    /// Whether the caller's token narrows them too, not only the address.
-    pub narrowing_is_own: bool,
-}
-
-/// One organization of TiDB Cloud.
-#[derive(Clone)]
-pub struct Organization<'a> {
-    /// What the person who connected it calls it.
-    pub name: &'a str,
-    /// The credentials for TiDB Cloud.
-    pub authenticator: Authenticator,
-    /// The caller's own SQL user.
-    pub own_login: Option<&'a SqlLogin>,
 }
 
 impl Tools<'_> {
-    /// Checks that the address leaves this tool and allows these arguments.
-    pub fn lets_through(&self, tool: &Entry, arguments: &Map<String, Value>) -> bool {
-        self.narrowing.leaves(tool) && self.narrowing.check(tool, arguments).is_ok()
+    /// Checks that the caller has this tool and may give these arguments.
+    ///
+    /// # Errors
+    /// The error of the call.
+    fn check(&self, called: Called, arguments: &Map<String, Value>) -> Result<(), ToolError> {
+        let Called { tool, is_relayed } = called;
+        if is_relayed && !self.view.narrowing.reaches(tool) {
+            return Err(self.view.not_relayed(tool.name()));
+        }
+        self.view.narrowing.check(tool, arguments)
+    }
+
+    /// Whether a call begins, or fails before it.
+    pub fn begins(&self, called: Called, arguments: &Map<String, Value>) -> bool {
+        self.view.offers(called).is_ok() && self.check(called, arguments).is_ok()
     }
 
     pub(super) fn context<'c>(&'c self, organization: &'c Organization<'c>, deadline: UnixMillis) -> Context<'c> {
@@ -115,7 +130,7 @@ impl Tools<'_> {
             secret: self.secret,
             own_login: organization.own_login,
             aliases: self.aliases,
-            narrowing: self.narrowing,
+            view: self.view,
         }
     }
 
@@ -130,13 +145,14 @@ impl Tools<'_> {
         tool.run(&self.context(organization, deadline), arguments).await
     }
 
-    async fn answer(&self, tool: &'static Entry, mut arguments: Map<String, Value>) -> Result<String, ToolError> {
-        self.narrowing.check(tool, &arguments)?;
+    async fn answer(&self, called: Called, mut arguments: Map<String, Value>) -> Result<String, ToolError> {
+        self.check(called, &arguments)?;
+        let tool = called.tool;
         self.allowance.fulfil(tool.requests_min(&arguments));
-        self.narrowing.complete(&mut arguments);
+        self.view.narrowing.complete(tool, &mut arguments);
         let deadline = self.io.now().after(tool.time_max).min(self.allowance.deadline());
         let named = named(&arguments);
-        let answer = match self.organizations {
+        let answer = match self.view.organizations {
             [only] => self.run_in(tool, only, arguments, deadline).await,
             _ => self.run_in_one_or_all(tool, arguments, deadline).await,
         };
@@ -166,33 +182,18 @@ impl Tools<'_> {
 }
 
 impl Toolbox for Tools<'_> {
-    type Tool = &'static Entry;
+    type Tool = Called;
 
     fn list(&self) -> Listing<'_> {
-        let write = |all: &[&Definition]| serde_json::to_string(all).unwrap_or_else(|_| "[]".to_owned());
-        let Catalogue { whole, .. } = self.catalogue;
-        if self.narrowing.is_everything() && self.organizations.len() < 2 {
-            let all = || self.catalogue.entries().iter().map(|entry| &entry.definition).collect::<Vec<_>>();
-            return Listing { tools: whole.get_or_init(|| write(&all())).as_str().into(), cache: CacheScope::Public };
-        }
-        let mut cache = if self.narrowing_is_own { CacheScope::Private } else { CacheScope::Public };
-        let mut left = Vec::new();
-        for tool in self.catalogue.entries().iter().filter(|tool| self.narrowing.leaves(tool)) {
-            let mut definition = tool.definition.clone();
-            let schema = &mut definition.input_schema;
-            cache = cache.max(organizations::offer(self.organizations, self.narrowing, schema));
-            self.narrowing.narrow(tool, schema);
-            left.push(definition);
-        }
-        Listing { tools: write(&left.iter().collect::<Vec<_>>()).into(), cache }
+        self.view.list()
     }
 
-    fn offers(&self, tool: &'static Entry) -> bool {
-        self.narrowing.leaves(tool)
+    fn offers(&self, called: Called) -> Result<(), String> {
+        self.view.offers(called)
     }
 
-    async fn call(&self, tool: &'static Entry, arguments: Map<String, Value>) -> Outcome {
-        self.finish(tool, self.answer(tool, arguments).await)
+    async fn call(&self, called: Called, arguments: Map<String, Value>) -> Outcome {
+        self.finish(called.tool, self.answer(called, arguments).await)
     }
 
     fn boundary(&self) -> String {

@@ -1,6 +1,8 @@
-//! Groups of tools.
+//! Toolsets: groups of tools that an address or a grant can name.
 
-/// A group of tools that an address can select.
+use std::sync::OnceLock;
+
+/// A group of tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toolset {
     /// Clusters.
@@ -9,29 +11,149 @@ pub enum Toolset {
     Branches,
     /// SQL and SQL users.
     Database,
-    /// Tools that belong to no cluster.
+    /// What belongs to no cluster.
     Organization,
+    /// The pair that reaches tools that are not listed. No address and no grant names it.
+    Finder,
+}
+
+/// What is said of a toolset.
+struct Row {
+    /// As addresses write it.
+    name: &'static str,
+    /// For people.
+    title: &'static str,
+    /// If it is not listed by default: its topics, as the finder's description names them.
+    topics: Option<&'static str>,
 }
 
 impl Toolset {
-    pub(super) const ALL: &[Self] = &[Self::Clusters, Self::Branches, Self::Database, Self::Organization];
+    /// Those that can be named, in the order in which they are listed.
+    pub const ALL: &[Self] = &[Self::Clusters, Self::Branches, Self::Database, Self::Organization];
 
-    pub(super) fn parse(name: &str) -> Option<Self> {
+    fn row(self) -> Row {
+        let row = |name, title, topics| Row { name, title, topics };
+        match self {
+            Self::Clusters => row("clusters", "Clusters", None),
+            Self::Branches => row("branches", "Branches", None),
+            Self::Database => row("database", "SQL and SQL users", None),
+            Self::Organization => row("organization", "Organization", Some("short names of clusters")),
+            Self::Finder => row("finder", "Tools that are not listed", None),
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|toolset| toolset.name() == name)
     }
 
     /// This toolset's bit.
-    pub(super) const fn bit(self) -> u32 {
+    const fn bit(self) -> u32 {
         1 << self as u32
     }
 
     /// As addresses write it.
     pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// For people.
+    pub fn title(self) -> &'static str {
+        self.row().title
+    }
+
+    /// Its topics, as the finder's description names them; `None` if its tools are listed by default.
+    pub fn topics(self) -> Option<&'static str> {
+        self.row().topics
+    }
+
+    /// Whether its tools are listed where no toolset is named.
+    pub fn is_default(self) -> bool {
+        self.topics().is_none()
+    }
+}
+
+/// The toolsets that an address or a grant names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Named {
+    /// None: the default ones are listed, and the finder reaches the others.
+    #[default]
+    Nothing,
+    /// `all`: those that are still to come, too.
+    All,
+    /// Some, a bit each: a boundary that nothing crosses.
+    Some(u32),
+}
+
+impl Named {
+    /// Reads names with commas between them: `all`, `default` (those listed by default) or toolsets. `None` breaks the
+    /// [`rule`](Named::rule).
+    pub(super) fn parse(names: &str) -> Option<Self> {
+        let (mut bits, mut all) = (0, false);
+        for name in names.split(',') {
+            match (name, Toolset::parse(name)) {
+                ("all", _) => all = true,
+                ("default", _) => bits |= bits_of(Toolset::is_default),
+                (_, Some(toolset)) => bits |= toolset.bit(),
+                _ => return None,
+            }
+        }
+        Some(if all { Self::All } else { Self::Some(bits) })
+    }
+
+    /// What an address may name, in a sentence.
+    pub(super) fn rule() -> &'static str {
+        static RULE: OnceLock<String> = OnceLock::new();
+        RULE.get_or_init(|| {
+            let names = join(Toolset::ALL.iter().copied(), ", ");
+            format!("`toolsets` must be some of {names}, default and all, separated by commas.")
+        })
+    }
+
+    /// Whether a tool of this toolset is within reach.
+    pub(super) fn reach(self, toolset: Toolset) -> bool {
         match self {
-            Self::Clusters => "clusters",
-            Self::Branches => "branches",
-            Self::Database => "database",
-            Self::Organization => "organization",
+            Self::Nothing => true,
+            Self::All => toolset != Toolset::Finder,
+            Self::Some(bits) => bits & toolset.bit() != 0,
         }
     }
+
+    /// Whether a tool of this toolset is listed.
+    pub(super) fn list(self, toolset: Toolset) -> bool {
+        self.reach(toolset) && (self != Self::Nothing || toolset.is_default())
+    }
+
+    /// What both leave; `None` if that is nothing.
+    pub(super) fn and(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Nothing, named) | (named, Self::Nothing) | (Self::All, named) | (named, Self::All) => Some(named),
+            (Self::Some(one), Self::Some(two)) => Some(one & two).filter(|both| *both != 0).map(Self::Some),
+        }
+    }
+
+    /// As an address writes them; empty if none is named.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Nothing => String::new(),
+            Self::All => "all".to_owned(),
+            Self::Some(_) => join(Toolset::ALL.iter().copied().filter(|toolset| self.reach(*toolset)), ","),
+        }
+    }
+
+    /// The same in an address that lists this toolset, too.
+    pub(super) fn with(self, toolset: Toolset) -> Self {
+        match self {
+            Self::Nothing => Self::Some(bits_of(Toolset::is_default) | toolset.bit()),
+            Self::All => self,
+            Self::Some(bits) => Self::Some(bits | toolset.bit()),
+        }
+    }
+}
+
+fn bits_of(is_one: impl Fn(Toolset) -> bool) -> u32 {
+    Toolset::ALL.iter().copied().filter(|toolset| is_one(*toolset)).fold(0, |bits, toolset| bits | toolset.bit())
+}
+
+fn join(toolsets: impl Iterator<Item = Toolset>, between: &str) -> String {
+    toolsets.map(Toolset::name).collect::<Vec<_>>().join(between)
 }

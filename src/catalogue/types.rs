@@ -81,6 +81,6 @@ fn ago(text: &str) -> Option<Duration> {
 }
 
 schema_of! {
-    PageSize => {"type": "integer", "minimum": 1, "maximum": 100, "description": "Entries per page"};
+    PageSize => {"type": "integer", "description": "1 to 100"};
     Moment => {"type": "string"};
 }

@@ -37,7 +37,7 @@ impl TryFrom<i64> for WaitSeconds {
 }
 
 schema_of! {
-    WaitSeconds => {"type": "integer", "minimum": 0, "maximum": 20};
+    WaitSeconds => {"type": "integer", "maximum": 20};
 }
 
 impl Context<'_> {

@@ -62,8 +62,7 @@ pub(super) fn discover(server: &Server<'_>) -> Success {
             "instructions": server.instructions,
         })
         .to_string(),
-        // The same for everybody.
-        CacheScope::Public,
+        if server.instructions_are_own { CacheScope::Private } else { CacheScope::Public },
     )
 }
 

@@ -43,7 +43,9 @@ pub struct Server<'a> {
     /// Version of the server.
     pub version: &'static str,
     /// Instructions for the model, read before the first tool call.
-    pub instructions: &'static str,
+    pub instructions: &'a str,
+    /// Whether they depend on who asks.
+    pub instructions_are_own: bool,
     /// Names this request in the log and in every error.
     pub request_id: &'a str,
 }

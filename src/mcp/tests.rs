@@ -23,6 +23,7 @@ const SERVER: Server<'static> = Server {
     title: "Example",
     version: "1.2.3",
     instructions: "Ask, and it echoes.",
+    instructions_are_own: false,
     request_id: "req-1",
 };
 
@@ -1028,8 +1029,8 @@ impl Toolbox for Tools {
 
     type Tool = Named;
 
-    fn offers(&self, _: Named) -> bool {
-        true
+    fn offers(&self, _: Named) -> Result<(), String> {
+        Ok(())
     }
 
     async fn call(&self, Named(name): Named, arguments: Map<String, Value>) -> Outcome {

@@ -73,7 +73,10 @@ pub trait Toolbox {
     fn list(&self) -> Listing<'_>;
 
     /// Whether this caller has a tool that exists.
-    fn offers(&self, tool: Self::Tool) -> bool;
+    ///
+    /// # Errors
+    /// What to do instead, in a sentence.
+    fn offers(&self, tool: Self::Tool) -> Result<(), String>;
 
     /// Calls a tool that it [offers](Toolbox::offers).
     async fn call(&self, tool: Self::Tool, arguments: Map<String, Value>) -> Outcome;
@@ -129,12 +132,12 @@ pub(super) async fn call<B: Toolbox>(
     let Some(name) = params.get("name").and_then(Value::as_str) else {
         return Err(RpcError::invalid_params("`name` must be a string. Send the name of a tool."));
     };
-    let Some(tool) = tool.filter(|tool| toolbox.offers(*tool)) else {
-        return Err(RpcError::invalid_params(format!(
-            "Unknown tool: {}. Call tools/list to see the names.",
-            clip(name)
-        )));
+    let offered = match tool {
+        Some(tool) => toolbox.offers(tool).map(|()| tool),
+        None => Err("Call tools/list to see the names.".to_owned()),
     };
+    let tool =
+        offered.map_err(|instead| RpcError::invalid_params(format!("Unknown tool: {}. {instead}", clip(name))))?;
     Ok(match toolbox.call(tool, arguments).await {
         Outcome::Complete(structured) => Success::object(fence::result(&structured, &toolbox.boundary())),
         Outcome::Failed(error) => failed(&error, request_id),

@@ -7,17 +7,19 @@
 mod branches;
 mod clusters;
 mod database;
+mod finder;
 mod organization;
 mod views;
 
 use serde_json::{Map, Value};
 
-use crate::catalogue::{Catalogue, Entry};
+use crate::catalogue::{Called, Catalogue};
 
 /// All of them, in the order in which clients see them.
-pub static ALL: Catalogue = Catalogue::new(&[organization::GROUP, clusters::GROUP, branches::GROUP, database::GROUP]);
+pub static ALL: Catalogue =
+    Catalogue::new(&[clusters::GROUP, branches::GROUP, database::GROUP, finder::GROUP, organization::GROUP]);
 
-/// The tool of this name. Normalizes the arguments of the call to its schema.
-pub fn find(name: &str, arguments: &mut Map<String, Value>) -> Option<&'static Entry> {
+/// The tool that a call means. Normalizes its arguments to the tool's schema.
+pub fn find(name: &str, arguments: &mut Map<String, Value>) -> Option<Called> {
     ALL.find(name, arguments)
 }

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 
 use mcp_server_tidbcloud::{
     base::secret::Secret,
-    catalogue::{Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Tool, Tools, Toolset, code},
+    catalogue::{
+        Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Tool, Tools, Toolset, View, code,
+    },
     mcp::{
         outcome::{Outcome, ToolError},
         tools::Toolbox,
@@ -94,20 +96,25 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
     let organizations = [Organization { name: "", authenticator: key.into(), own_login: None }];
     let (memory, homes, secret, narrowing) =
         (Memory::new(), Homes::default(), Secret::new("canary"), Narrowing::default());
-    let tools = Tools {
+    let view = View {
         catalogue: &BROKEN,
+        narrowing: &narrowing,
+        asked: &narrowing,
+        scope: None,
+        organizations: &organizations,
+        address: "https://mcp.example/mcp",
+    };
+    let tools = Tools {
+        view,
         io: &server.world,
         log: server.world.request_log(),
         allowance: &Allowance::new(server.world.now()),
         hosts: &server.config.hosts,
-        organizations: &organizations,
         witness: &Unwatched,
         memory: &memory,
         homes: &homes,
         secret: &secret,
         aliases: &[],
-        narrowing: &narrowing,
-        narrowing_is_own: false,
     };
     let tool = BROKEN.find(Broken::NAME, &mut serde_json::Map::new()).expect("the tool");
     let Outcome::Failed(error) = block_on(tools.call(tool, serde_json::Map::new())) else {

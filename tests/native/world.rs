@@ -19,6 +19,7 @@ use mcp_server_tidbcloud::{
         http::{Head, Headers, Method, Response},
         secret::Secret,
     },
+    catalogue::Entry,
     config::Config,
     limits::bucket::Bucket,
     mcp::tools::Definition,
@@ -422,14 +423,22 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// What clients are told of a tool.
 pub fn definition(tool: &str) -> &'static Definition {
     let found = tools::ALL.find(tool, &mut serde_json::Map::new());
-    &found.unwrap_or_else(|| panic!("there is no tool {tool}")).definition
+    &found.unwrap_or_else(|| panic!("there is no tool {tool}")).tool.definition
 }
 
-/// The tools as this build lists them to a client that may use all of them.
+/// The tools as this build lists them, in the order of the catalogue: all that an address can list, and the pair that finds
+/// those that are not listed.
 pub fn definitions() -> &'static [Value] {
     static DEFINITIONS: OnceLock<Vec<Value>> = OnceLock::new();
     DEFINITIONS.get_or_init(|| {
-        let answer = Native::new().send(request("2026-07-28", "owner", "tools/list", json!({})));
-        answer.json()["result"]["tools"].as_array().expect("tools").clone()
+        let mut server = Native::new();
+        let mut list = |target: &str| {
+            let answer = server.send(request("2026-07-28", "owner", "tools/list", json!({})).to(target));
+            answer.json()["result"]["tools"].as_array().expect("tools").clone()
+        };
+        let listed = [list("/mcp"), list("/mcp?toolsets=all")].concat();
+        let find = |entry: &Entry| listed.iter().find(|tool| tool["name"] == entry.name()).cloned();
+        let all = tools::ALL.entries().iter();
+        all.map(|entry| find(entry).unwrap_or_else(|| panic!("no address lists {}", entry.name()))).collect()
     })
 }

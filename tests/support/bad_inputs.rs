@@ -430,7 +430,8 @@ pub fn list() -> Call {
 
 /// A `tools/call` whose envelope is valid.
 pub fn tool(name: &str, arguments: Value) -> Call {
-    request("2026-07-28", "owner", "tools/call", json!({"name": name, "arguments": arguments}))
+    let call = request("2026-07-28", "owner", "tools/call", json!({"name": name, "arguments": arguments}));
+    call.to(catalogue::home(name))
 }
 
 fn query(sql: &str) -> Call {

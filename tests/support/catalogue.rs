@@ -25,6 +25,18 @@ pub fn tools() -> &'static [Value] {
     })
 }
 
+/// The target of a call of this tool: the plain address if it is listed there, else the one that lists every toolset.
+pub fn home(name: &str) -> &'static str {
+    static LISTED: OnceLock<Vec<String>> = OnceLock::new();
+    let listed = LISTED.get_or_init(|| {
+        let path = checkout().join("tests/cases/catalogue.tsv");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let rows = text.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+        rows.filter(|row| row[1] == "yes").map(|row| row[3].to_owned()).collect()
+    });
+    if listed.iter().any(|one| one == name) { "/mcp" } else { "/mcp?toolsets=all" }
+}
+
 /// Their names.
 pub fn names() -> Vec<&'static str> {
     tools().iter().map(|tool| tool["name"].as_str().expect("a name")).collect()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
-use super::{Answer, Call, Driver, keys, request};
+use super::{Answer, Call, Driver, bad_inputs::tool, keys};
 
 /// RFC 7636 appendix B.
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -249,7 +249,7 @@ pub fn with_token(mut call: Call, token: &str) -> Call {
 
 /// A tool called with a token.
 pub fn tool_with_token(token: &str, name: &str, arguments: Value) -> Call {
-    with_token(request("2026-07-28", "owner", "tools/call", json!({"name": name, "arguments": arguments})), token)
+    with_token(tool(name, arguments), token)
 }
 
 pub fn list_clusters(token: &str) -> Call {

@@ -4,6 +4,7 @@
 //! << tool {arguments}        what the client calls
 //! >> {fields}                what the result must hold: every field given here, others are free
 //! >> error CODE words        or: a failed call with this code, whose text holds these words
+//! ## address ?readonly=true  the query of the address from here on (?toolsets=all at first)
 //! ## key viewer              who calls from here on (owner at first)
 //! ## header Name: value      a header field of the calls from here on
 //! ## advance 30              let 30 seconds pass
@@ -101,6 +102,7 @@ pub fn run(transcript: &Transcript, revision: &str, driver: &mut impl Driver, ju
         place: String::new(),
         revision,
         who: "owner".to_owned(),
+        query: "?toolsets=all".to_owned(),
         headers: Vec::new(),
         remembered: BTreeMap::new(),
         last: None,
@@ -119,6 +121,7 @@ struct Player<'a, D, J> {
     place: String,
     revision: &'a str,
     who: String,
+    query: String,
     headers: Vec<(String, String)>,
     remembered: BTreeMap<String, Value>,
     last: Option<Value>,
@@ -148,6 +151,7 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
         self.driver.admin("DELETE", "/_sandbox/requests", None);
         let mut call: Call =
             request(self.revision, &self.who, "tools/call", json!({"name": tool, "arguments": arguments}));
+        call.target.push_str(&self.query);
         call.headers.extend(self.headers.iter().cloned());
         let answer = self.driver.send(call);
         let body = String::from_utf8_lossy(&answer.body);
@@ -224,6 +228,7 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
     fn directive(&mut self, directive: &str) {
         let (verb, rest) = directive.split_once(' ').unwrap_or((directive, ""));
         match verb {
+            "address" => rest.clone_into(&mut self.query),
             "key" => self.who = rest.to_owned(),
             "header" => {
                 let field = rest.split_once(": ");

@@ -34,7 +34,9 @@ pub(super) struct Caller {
     pub(super) session: Option<Session>,
     /// Whether the credential may be tried at TiDB Cloud.
     pub(super) may_be_tried: bool,
-    /// How address and token narrow the tools.
+    /// How the address narrows the tools.
+    pub(super) asked: Narrowing,
+    /// How address and token narrow them.
     pub(super) narrowing: Narrowing,
 }
 
@@ -61,7 +63,7 @@ impl<'r> Arrived<'r> {
         let of_credential =
             doors::credential_limit::take(request, &credential, session.as_ref(), &keyring, passage).await?;
         let narrowing = doors::narrowing::narrow(request, &asked, session.as_ref())?;
-        let caller = Caller { keyring, visitor, credential, sql_login, session, may_be_tried, narrowing };
+        let caller = Caller { keyring, visitor, credential, sql_login, session, may_be_tried, asked, narrowing };
         Ok(Admitted { request, body, caller, limits: [of_address, of_credential] })
     }
 }

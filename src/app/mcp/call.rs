@@ -11,10 +11,10 @@ use super::{
 use crate::{
     app::{INSTRUCTIONS, NAME, TITLE, VERSION},
     base::{http::Response, secret::Secret},
-    catalogue::{Organization, Tools},
+    catalogue::{Organization, Tools, View},
     config::Config,
     limits::witness::Witness,
-    mcp,
+    mcp, oauth,
     port::RequestLog,
     tidbcloud::{ApiKey, KeyWitness, Unwatched, alias::Aliases},
     tools,
@@ -48,20 +48,26 @@ impl Call<'_> {
         let organizations = caller.organizations(request.config());
         let aliases = caller.aliases(request.config());
         let witness = caller.witness(request);
-        let tools = Tools {
+        let address = oauth::resource(&oauth::origin(request.head, request.config()));
+        let view = View {
             catalogue: &tools::ALL,
+            narrowing: &caller.narrowing,
+            asked: &caller.asked,
+            scope: caller.session.as_ref().map(|session| session.scope),
+            organizations: &organizations,
+            address: &address,
+        };
+        let tools = Tools {
+            view,
             io: request.port().io,
             log: RequestLog { to: request.port().log, request_id: &request.app.request_id },
             allowance: &request.app.metered.allowance,
             hosts: &request.config().hosts,
-            organizations: &organizations,
             witness: &*witness,
             memory: &request.app.isolate.memory,
             homes: &request.app.isolate.homes,
             secret: &secret,
             aliases: &aliases,
-            narrowing: &caller.narrowing,
-            narrowing_is_own: caller.session.as_ref().is_some_and(|session| !session.view.is_everything()),
         };
         doors::requests::check(&message, &tools)?;
         doors::scope::check(request, &caller, &message, &tools)?;
@@ -69,7 +75,8 @@ impl Call<'_> {
             name: NAME,
             title: TITLE,
             version: VERSION,
-            instructions: INSTRUCTIONS,
+            instructions: &view.instructions(INSTRUCTIONS),
+            instructions_are_own: caller.session.is_some(),
             request_id: &request.app.request_id,
         };
         let reply = mcp::dispatch(&server, message, &tools).await;

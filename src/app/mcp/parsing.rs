@@ -6,10 +6,10 @@ use super::{
     doors,
     passage::Passage,
 };
-use crate::{catalogue::Entry, mcp};
+use crate::{catalogue::Called, mcp};
 
 /// A message or a batch, with its tools looked up.
-pub(super) type Message = mcp::Parsed<&'static Entry>;
+pub(super) type Message = mcp::Parsed<Called>;
 
 /// A request whose body is a message of the protocol or a batch.
 pub(super) struct Parsed<'r> {

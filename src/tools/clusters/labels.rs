@@ -47,7 +47,6 @@ impl TryFrom<BTreeMap<String, String>> for Labels {
 schema_of! {
     Labels => {
         "type": "object",
-        "additionalProperties": {"type": "string", "maxLength": 63},
-        "maxProperties": 20
+        "additionalProperties": {"type": "string"}
     };
 }

@@ -1,11 +1,11 @@
-//! Clusters, and the short names for them.
+//! Clusters, and the regions for them.
 
 mod create_cluster;
 mod delete_cluster;
 mod get_cluster;
 mod labels;
-mod list_aliases;
 mod list_clusters;
+mod list_regions;
 mod update_cluster;
 mod view;
 
@@ -15,8 +15,8 @@ use crate::catalogue::{Entry, Group, Toolset};
 pub(super) const GROUP: Group = Group {
     toolset: Toolset::Clusters,
     tools: &[
+        Entry::of::<list_regions::ListRegions>,
         Entry::of::<list_clusters::ListClusters>,
-        Entry::of::<list_aliases::ListAliases>,
         Entry::of::<get_cluster::GetCluster>,
         Entry::of::<create_cluster::CreateCluster>,
         Entry::of::<update_cluster::UpdateCluster>,

@@ -1,9 +1,9 @@
-//! Tools that belong to no cluster.
+//! What belongs to no cluster.
 
-mod list_regions;
+mod list_aliases;
 
 use crate::catalogue::{Entry, Group, Toolset};
 
 /// The toolset.
 pub(super) const GROUP: Group =
-    Group { toolset: Toolset::Organization, tools: &[Entry::of::<list_regions::ListRegions>] };
+    Group { toolset: Toolset::Organization, tools: &[Entry::of::<list_aliases::ListAliases>] };

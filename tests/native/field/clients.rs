@@ -296,7 +296,8 @@ proptest! {
         let flow = Flow::new(&mut server);
         let tokens = flow.tokens(&mut server, "tidb:read");
         let target = format!("/mcp?{query}");
-        let taken = tools(&server.send(with_token(list(), &tokens.access).to(&target)));
+        // The list of a token that may only read leaves the tool out; another's at this address does not.
+        let taken = tools(&server.send(list().to(&target)));
         let update = tool_with_token(&tokens.access, "db_execute", json!({"sql": "DELETE FROM shop.orders"}));
         let answer = server.send(update.to(&target));
         if taken.contains("db_execute") {

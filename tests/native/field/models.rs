@@ -50,13 +50,22 @@ fn every_argument_says_its_type_and_what_it_is() {
     let flow = Flow::new(&mut server);
     let code = flow.code(&mut server, typed.concat());
     let token = crate::support::oauth::Tokens::of(&server.send(form("/token", &flow.redemption(&code)))).access;
-    let answer = server.send(with_token(list(), &token)).json();
-    let tools = answer["result"]["tools"].as_array().expect("tools").clone();
-    assert_eq!(tools.len(), definitions().len(), "a person with two organizations has every tool");
-    for tool in &tools {
+    let mut listed = |target: &str| {
+        let answer = server.send(with_token(list(), &token).to(target)).json();
+        answer["result"]["tools"].as_array().expect("tools").clone()
+    };
+    let tools = listed("/mcp?toolsets=all");
+    let finder = listed("/mcp").into_iter().filter(|tool| !tools.contains(tool)).collect::<Vec<_>>();
+    assert_eq!(tools.len() + finder.len(), definitions().len(), "a person with two organizations has every tool");
+    for tool in tools.iter().chain(&finder) {
         let properties = tool["inputSchema"]["properties"].as_object().expect("properties");
         let name = &tool["name"];
-        assert!(properties.contains_key("organization"), "with two organizations {name} asks which, and does not");
+        let asks = properties.contains_key("organization");
+        assert_eq!(
+            asks,
+            !finder.contains(tool),
+            "with two organizations a tool asks which, but for the finder: {name}"
+        );
         for (argument, schema) in properties {
             let says = schema["type"].is_string() && schema["description"].as_str().is_some_and(|text| text.len() >= 4);
             assert!(says, "every argument says its type and what it is; `{argument}` of {name} says {schema}");

@@ -9,7 +9,7 @@ use crate::{
     support::{
         Answer, Driver,
         bad_inputs::{arguments, list},
-        keys,
+        catalogue, keys,
         oauth::{Flow, Tokens, fields, form, tool_with_token, with_token},
         request,
     },
@@ -34,7 +34,8 @@ fn connect(server: &mut Native, scope: &str) -> String {
 /// A tool called at an address, two seconds after the call before: TiDB Cloud takes 100 requests a minute.
 fn call(server: &mut Native, token: &str, query: &str, tool: &str, arguments: &Value) -> Answer {
     server.advance(2);
-    server.send(tool_with_token(token, tool, arguments.clone()).to(&format!("/mcp{query}")))
+    let target = if query.is_empty() { catalogue::home(tool).to_owned() } else { format!("/mcp{query}") };
+    server.send(tool_with_token(token, tool, arguments.clone()).to(&target))
 }
 
 fn result(answer: &Answer) -> Value {
@@ -342,8 +343,13 @@ fn sec_003_parameters_narrow_together() {
     for reading in &choices[0] {
         for toolsets in &choices[1] {
             for fixed in &choices[2] {
-                let alone = [reading, toolsets, fixed].map(|query| names(&format!("?{query}")));
-                let together = [*reading, *toolsets, *fixed].map(|part| format!("{part}&")).concat();
+                // Without a toolset an address lists less than it reaches: here, all that is there is listed.
+                let toolsets = if toolsets.is_empty() { "toolsets=all" } else { toolsets };
+                let alone = [reading, toolsets, fixed].map(|query| {
+                    let all = if query.contains("toolsets") { "" } else { "&toolsets=all" };
+                    names(&format!("?{query}{all}"))
+                });
+                let together = [*reading, toolsets, *fixed].map(|part| format!("{part}&")).concat();
                 let expected = alone.iter().skip(1).fold(alone[0].clone(), |left, more| &left & more);
                 assert_eq!(
                     names(&format!("?{}", together.replace("&&", "&").trim_matches('&'))),
@@ -533,7 +539,7 @@ fn sec_019_money_needs_the_scope_that_destroys() {
     assert_eq!(call(&mut server, &write, "", "tidbcloud_update_cluster", &lower).status, 403);
 }
 
-/// A list that holds something which the same address does not show to everybody is for its asker alone.
+/// A list that depends on more than the address is for its asker alone.
 #[test]
 fn sec_020_a_list_that_depends_on_who_asks_is_private() {
     let mut server = Native::new();
@@ -544,11 +550,12 @@ fn sec_020_a_list_that_depends_on_who_asks_is_private() {
         assert_eq!(anybody["cacheScope"], "public", "{query}");
         for token in [&two, &one] {
             let own = listed(&mut server, token, query);
-            let scope = if own["tools"] == anybody["tools"] { "public" } else { "private" };
-            assert_eq!(own["cacheScope"], scope, "{query}");
+            assert_eq!(
+                own["cacheScope"], "private",
+                "a token has a scope and a grant, on which the list depends: {query}"
+            );
             let names_organizations = own.to_string().contains("\"labs\"");
             assert_eq!(names_organizations, *token == two && !query.contains("cluster="), "{query}");
-            assert!(!names_organizations || scope == "private", "{query}");
         }
     }
 }

@@ -32,7 +32,7 @@ fn of_calls<R>(message: &Message, tools: &Tools<'_>, of_call: impl Fn(&Entry, &M
     let none = Map::new();
     let calls = message.tool_calls().map(|(tool, arguments)| (tool, arguments.unwrap_or(&none)));
     calls
-        .filter(|(tool, arguments)| tools.lets_through(tool, arguments))
-        .map(|(tool, arguments)| of_call(tool, arguments))
+        .filter(|(called, arguments)| tools.begins(*called, arguments))
+        .map(|(called, arguments)| of_call(called.tool, arguments))
         .collect()
 }

@@ -1,0 +1,148 @@
+//! What one caller sees of the catalogue and may call: narrowed by its address, its grant and its scope.
+
+use super::{
+    entry::{Effect, Entry},
+    narrowing::Narrowing,
+    organizations::{self, Organization},
+    toolbox::{Called, Catalogue},
+    toolset::Toolset,
+};
+use crate::{
+    base::scope::Scope,
+    mcp::tools::{CacheScope, Definition, Listing},
+};
+
+/// Stands in a description for the topics of the tools that are not listed.
+pub(super) const TOPICS: &str = "{topics}";
+
+/// The tools of one caller.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// All there are.
+    pub catalogue: &'static Catalogue,
+    /// How address and grant narrow them.
+    pub narrowing: &'a Narrowing,
+    /// How the address alone narrows them.
+    pub asked: &'a Narrowing,
+    /// The scope of the caller's token. Keys have none: TiDB Cloud alone knows their role.
+    pub scope: Option<Scope>,
+    /// The organizations that the caller connected: at least one.
+    pub organizations: &'a [Organization<'a>],
+    /// The address of the server, without a query.
+    pub address: &'a str,
+}
+
+impl View<'_> {
+    /// Whether a tool is in the list: address and grant leave it, it need not be found, and the token's scope can cover it.
+    pub(super) fn lists(&self, tool: &Entry) -> bool {
+        self.is_named(tool) && self.covers(tool)
+    }
+
+    /// Whether a tool is in the list of a caller whose scope covers everything.
+    fn is_named(&self, tool: &Entry) -> bool {
+        self.narrowing.lists(tool) && (tool.toolset != Toolset::Finder || self.hides_something())
+    }
+
+    /// Whether some call of a tool is within the token's scope.
+    pub(super) fn covers(&self, tool: &Entry) -> bool {
+        self.scope.is_none_or(|scope| tool.effect.least_scope() <= scope)
+    }
+
+    /// Tools within reach that are not in the list.
+    fn hidden(&self) -> impl Iterator<Item = &'static Entry> {
+        let Self { narrowing, .. } = *self;
+        let tools = self.catalogue.entries().iter().filter(|tool| tool.toolset != Toolset::Finder);
+        tools.filter(move |tool| narrowing.reaches(tool) && !(narrowing.lists(tool) && self.covers(tool)))
+    }
+
+    fn hides_something(&self) -> bool {
+        self.hidden().next().is_some()
+    }
+
+    /// Whether a tool may be called by its own name, or through the one that runs what is not listed.
+    ///
+    /// # Errors
+    /// What to do instead.
+    pub(super) fn offers(&self, called: Called) -> Result<(), String> {
+        const LOOK: &str = "Call tools/list to see the names.";
+        let Called { tool, is_relayed } = called;
+        if is_relayed {
+            // The inner tool is looked at where its result or error becomes one of the outer tool.
+            let is_open = self.catalogue.relay().is_some_and(|relay| self.is_named(relay));
+            return if is_open { Ok(()) } else { Err(LOOK.to_owned()) };
+        }
+        if self.is_named(tool) {
+            return Ok(());
+        }
+        let finder = self.catalogue.relay().filter(|relay| self.is_named(relay) && self.narrowing.reaches(tool));
+        Err(match (finder, tool.effect) {
+            (None, _) => LOOK.to_owned(),
+            (Some(relay), Effect::Read) => format!("It is not listed here: {} runs it.", relay.name()),
+            (Some(_), _) => format!("It is not listed here, but at {}.", self.address_of(tool)),
+        })
+    }
+
+    /// The address at which a tool is listed.
+    pub(super) fn address_of(&self, tool: &Entry) -> String {
+        format!("{}?{}", self.address, self.asked.query_with(tool.toolset))
+    }
+
+    /// A tool as this caller sees it.
+    pub(super) fn definition(&self, tool: &Entry) -> Definition {
+        let mut definition = tool.definition.clone();
+        if tool.toolset == Toolset::Finder {
+            definition.description = definition.description.replace(TOPICS, &self.topics());
+        } else {
+            if self.is_choice() {
+                organizations::offer(self.organizations, &mut definition.input_schema);
+            }
+            self.narrowing.narrow(tool, &mut definition.input_schema);
+        }
+        definition
+    }
+
+    /// The topics of the tools that are not listed.
+    pub(crate) fn topics(&self) -> String {
+        let hidden: Vec<_> = self.hidden().collect();
+        let hides = |toolset: &&Toolset| hidden.iter().any(|tool| tool.toolset == **toolset);
+        let mut topics: Vec<_> = Toolset::ALL.iter().filter(hides).filter_map(|toolset| toolset.topics()).collect();
+        if hidden.iter().any(|tool| self.narrowing.lists(tool)) {
+            topics.push("all that changes something");
+        }
+        topics.join(", ")
+    }
+
+    /// `tools/list`. It is for its asker alone if a token, or more than one organization, has a say in it.
+    pub(super) fn list(&self) -> Listing<'static> {
+        let is_own = self.scope.is_some() || self.is_choice();
+        let cache = if is_own { CacheScope::Private } else { CacheScope::Public };
+        let write = || {
+            let listed = self.catalogue.entries().iter().filter(|tool| self.lists(tool));
+            let listed: Vec<_> = listed.map(|tool| self.definition(tool)).collect();
+            serde_json::to_string(&listed).unwrap_or_else(|_| "[]".to_owned())
+        };
+        let tools = match self.catalogue.list(self.scope) {
+            Some(kept) if self.narrowing.is_everything() && !self.is_choice() => {
+                kept.get_or_init(write).as_str().into()
+            }
+            _ => write().into(),
+        };
+        Listing { tools, cache }
+    }
+
+    fn is_choice(&self) -> bool {
+        organizations::is_choice(self.organizations, self.narrowing)
+    }
+
+    /// The instructions of the server, and what they leave out of this connection: the model reads them before the tools.
+    pub fn instructions(&self, of_all: &str) -> String {
+        let remark = if self.narrowing.is_read_only() {
+            " This connection only reads: its address, or the person who connected it, chose so."
+        } else if self.scope == Some(Scope::Read) {
+            " This connection only reads: to change anything, the person connects again and allows it."
+        } else {
+            ""
+        };
+        format!("{of_all}{remark}")
+    }
+}
