@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     base::{http::Method, secret::Secret},
-    tidbcloud::{ApiError, Cloud, ClusterId, service::IAM, tolerant::or_default},
+    tidbcloud::{ApiError, Cloud, ClusterId, service::IAM, tolerant::or_default, transport::list::Listed},
 };
 
 /// A SQL user (schema `api.SqlUser`). It never carries a password.
@@ -24,6 +24,10 @@ pub struct SqlUser {
     /// Further roles.
     #[serde(default, deserialize_with = "or_default")]
     pub custom_roles: Vec<String>,
+}
+
+impl Listed for SqlUser {
+    const MEMBER: &'static str = "sqlUsers";
 }
 
 /// Built-in roles of SQL users (`builtinRole` of `api.CreateSqlUserReq`).
@@ -68,6 +72,11 @@ impl Cloud<'_> {
         });
         let call = IAM.call(Method::Post, "clusters/{}/sqlUsers", [id.as_str()]).with_secret(&body, password);
         self.write(&call).await
+    }
+
+    /// `GET /clusters/{clusterId}/sqlUsers` of IAM, all pages.
+    pub async fn all_sql_users(&self, id: &ClusterId) -> Result<Vec<SqlUser>, ApiError> {
+        self.all(IAM.get("clusters/{}/sqlUsers", [id.as_str()])).await
     }
 
     /// `GET /clusters/{clusterId}/sqlUsers/{userName}` of IAM, by full name.

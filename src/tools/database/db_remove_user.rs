@@ -44,7 +44,7 @@ impl Tool for DbRemoveUser {
             None => name.to_owned(),
         };
         context.cloud().delete_sql_user(&id, &user_name).await.map_err(|error| {
-            let hint = "Ask the person for the exact name: TiDB Cloud console, this cluster, SQL Users.";
+            let hint = "Call db_list_users to see the names.";
             advised(error, |error| matches!(error, ApiError::NotFound(_)), hint)
         })?;
         Ok(RemovedUser { user_name, removed: true })

@@ -2,6 +2,7 @@
 
 mod db_create_user;
 mod db_execute;
+mod db_list_users;
 mod db_query;
 mod db_remove_user;
 mod names;
@@ -21,6 +22,7 @@ pub(super) const GROUP: Group = Group {
         Entry::of::<show_tables::ShowTables>,
         Entry::of::<db_query::DbQuery>,
         Entry::of::<db_execute::DbExecute>,
+        Entry::of::<db_list_users::DbListUsers>,
         Entry::of::<db_create_user::DbCreateUser>,
         Entry::of::<db_remove_user::DbRemoveUser>,
     ],
