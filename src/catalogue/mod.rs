@@ -8,6 +8,7 @@ mod entry;
 mod failures;
 mod narrowing;
 mod organizations;
+mod rank;
 mod resolve;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
@@ -32,6 +33,7 @@ pub use self::{
     entry::{Effect, Entry, Group, Tool},
     narrowing::{Narrowing, NotNarrowed},
     organizations::Homes,
+    rank::{Document, rank},
     toolbox::{Catalogue, Organization, Tools},
     toolset::Toolset,
 };
