@@ -10,10 +10,7 @@ use super::{
     toolset::Toolset,
     view::View,
 };
-use crate::{
-    base::scope::Scope,
-    mcp::{outcome::ToolError, tools::Definition},
-};
+use crate::{base::scope::Scope, mcp::outcome::ToolError};
 
 /// Name of the tool that runs another one which only reads.
 pub(crate) const RELAY: &str = "tidbcloud_run_read_tool";
@@ -91,7 +88,7 @@ impl View<'_> {
     pub(crate) fn find(&self, query: &str) -> Vec<Found> {
         let tools = self.catalogue.entries().iter().filter(|tool| tool.toolset != Toolset::Finder);
         let tools: Vec<_> = tools.filter(|tool| self.narrowing.reaches(tool)).collect();
-        let documents: Vec<_> = tools.iter().map(|tool| tool.document()).collect();
+        let documents: Vec<_> = tools.iter().map(|tool| Document::of(&tool.definition)).collect();
         let best = rank(&documents, query).into_iter().filter_map(|at| tools.get(at).copied());
         let found = best.take(FOUND_MAX).map(|tool| {
             let way = self.way(tool);
@@ -138,19 +135,5 @@ impl View<'_> {
             _ => ToolError::new(code::NOT_FOUND, "`name` names no tool that this connection reaches.")
                 .hint("Call tidbcloud_find_tools to see their names."),
         }
-    }
-}
-
-impl Entry {
-    /// What a search looks at.
-    pub fn document(&self) -> Document<'_> {
-        let Definition { name, title, description, input_schema, .. } = &self.definition;
-        let mut arguments = Vec::new();
-        for (name, schema) in input_schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            arguments.push(name.as_str());
-            let values = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
-            arguments.extend(values.filter_map(Value::as_str));
-        }
-        Document { name, title, description, arguments }
     }
 }

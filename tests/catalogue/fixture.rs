@@ -145,6 +145,11 @@ impl Row {
         ] {
             problems.unless(is == row, || format!("`{name}`: its {what} is `{is}`, and `{row}` in its row of {FILE}"));
         }
+        let listed = |is: bool| if is { "listed" } else { "not listed" };
+        problems.unless(tool.toolset.is_default() == self.default, || {
+            let (is, row) = (listed(tool.toolset.is_default()), listed(self.default));
+            format!("`{name}`: by default it is {is}, and {row} in its row of {FILE}")
+        });
         let taken = Argument::of(tool);
         for argument in &taken {
             let written = argument.written();

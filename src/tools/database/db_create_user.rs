@@ -11,8 +11,8 @@ use crate::{
     tidbcloud::{ApiError, Cluster, SqlRole, SqlUserName, State, random_password},
 };
 
-/// Create a SQL user on a cluster. Nobody knows its password: the person sets one in the TiDB Cloud console, under SQL
-/// Users.
+/// Create a SQL user, a login for an app or a person, on a cluster. Nobody knows its password: the person sets one in the
+/// TiDB Cloud console, under SQL Users.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct DbCreateUser {
