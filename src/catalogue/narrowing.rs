@@ -131,13 +131,24 @@ impl Narrowing {
         })
     }
 
+    /// The toolsets within reach, for a person to choose from.
+    pub fn toolsets(&self) -> Vec<Toolset> {
+        Toolset::ALL.iter().copied().filter(|toolset| self.toolsets.reach(*toolset)).collect()
+    }
+
+    /// Narrowed further to toolsets as an address writes them. `None` if they are none, or none of these is left.
+    pub fn within(&self, toolsets: &str) -> Option<Self> {
+        Some(Self { toolsets: self.toolsets.and(Named::parse(toolsets)?)?, ..self.clone() })
+    }
+
     /// As a query; empty if it leaves everything.
     pub fn query(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         self.each(&mut |name, value| {
             query.append_pair(name, value);
         });
-        query.finish()
+        // People read and copy addresses, and RFC 3986 section 3.4 lets a comma stand in a query.
+        query.finish().replace("%2C", ",")
     }
 
     /// For a person: the server's own words, each with the client's text, which is shown apart. Empty if it leaves
@@ -145,11 +156,13 @@ impl Narrowing {
     pub fn in_words(&self) -> Vec<(&'static str, String)> {
         let mut all = Vec::new();
         self.each(&mut |name, value| {
-            all.push(match name {
-                "readonly" => ("tools that change nothing", String::new()),
-                "toolsets" => ("the toolsets", value.to_owned()),
-                "cluster" => ("the cluster", value.to_owned()),
-                _ => ("the branch", value.to_owned()),
+            all.extend(match name {
+                "readonly" => Some(("tools that change nothing", String::new())),
+                // It takes nothing away from a person's choice.
+                "toolsets" if self.toolsets == Named::All => None,
+                "toolsets" => Some(("the toolsets", value.to_owned())),
+                "cluster" => Some(("the cluster", value.to_owned())),
+                _ => Some(("the branch", value.to_owned())),
             });
         });
         all
@@ -191,9 +204,11 @@ impl Narrowing {
         self.read_only
     }
 
-    /// The query of an address that lists a toolset, too.
+    /// The query of an address that names no toolset, once it lists one beside the default ones.
     pub(super) fn query_with(&self, toolset: Toolset) -> String {
-        Self { toolsets: self.toolsets.with(toolset), ..self.clone() }.query()
+        let rest = self.query();
+        let and = if rest.is_empty() { "" } else { "&" };
+        format!("toolsets=default,{}{and}{rest}", toolset.name())
     }
 
     /// Whether the address fixes the cluster, and so its name and alias label.

@@ -139,15 +139,6 @@ impl Named {
             Self::Some(_) => join(Toolset::ALL.iter().copied().filter(|toolset| self.reach(*toolset)), ","),
         }
     }
-
-    /// The same in an address that lists this toolset, too.
-    pub(super) fn with(self, toolset: Toolset) -> Self {
-        match self {
-            Self::Nothing => Self::Some(bits_of(Toolset::is_default) | toolset.bit()),
-            Self::All => self,
-            Self::Some(bits) => Self::Some(bits | toolset.bit()),
-        }
-    }
 }
 
 fn bits_of(is_one: impl Fn(Toolset) -> bool) -> u32 {

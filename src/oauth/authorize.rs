@@ -217,7 +217,7 @@ impl Server<'_> {
             return self.refusal(400, "invalid_request", "The page was changed.");
         };
         let (place, nonce) = (redirect.place(), self.nonce());
-        let narrowed = asked.view.in_words();
+        let (narrowed, toolsets) = (asked.view.in_words(), asked.view.toolsets());
         let host = Url::parse(self.origin.as_str()).ok().and_then(|url| url.host_str().map(str::to_owned));
         let consent = Consent {
             client_name: &asked.client_name,
@@ -228,6 +228,7 @@ impl Server<'_> {
             redirect_is_app: redirect.is_app(),
             requested: Scope::parse(&asked.scope).unwrap_or(Scope::Read),
             narrowed: &narrowed,
+            toolsets: &toolsets,
             transaction: &sealed,
             csrf,
             nonce: &nonce,

@@ -48,6 +48,20 @@ struct Sent {
     fields: Fields,
 }
 
+impl Sent {
+    /// What was asked for, within the toolsets that the person chose.
+    fn narrowed(&self) -> Result<Asked, Problem<'static>> {
+        let names = self.fields.all("toolsets").collect::<Vec<_>>().join(",");
+        if names.is_empty() {
+            return Ok(self.asked.clone());
+        }
+        match self.asked.view.within(&names) {
+            Some(view) => Ok(Asked { view, ..self.asked.clone() }),
+            None => Err(problem("toolsets", 0, "Choose among these tools.")),
+        }
+    }
+}
+
 const NO_SCOPE: &str = "Choose what the client may do, or cancel.";
 
 fn problem(field: &'static str, set: usize, message: &'static str) -> Problem<'static> {
@@ -91,12 +105,13 @@ impl Server<'_> {
         match (fields.one("decision"), signs_in) {
             (Ok(Some("deny")), _) => self.deny(asked).await,
             (Ok(Some("tidbcloud")), Some(client)) => {
-                let Some(scope) = chosen_scope(fields) else {
-                    let problems = [problem("scope", 0, NO_SCOPE)];
-                    return self.consent_page(400, asked, csrf, &Consent { problems: &problems, ..Consent::default() });
+                let chosen = chosen_scope(fields).ok_or(problem("scope", 0, NO_SCOPE));
+                let (scope, narrowed) = match chosen.and_then(|scope| Ok((scope, sent.narrowed()?))) {
+                    Ok(chosen) => chosen,
+                    Err(problem) => return self.show_again(400, sent, &[problem], None),
                 };
                 match self.count_try(asked, false, &[]).await {
-                    Ok(_) => self.begin_sign_in(client, asked, csrf, scope).await,
+                    Ok(_) => self.begin_sign_in(client, &narrowed, csrf, scope).await,
                     Err(refused) => refused,
                 }
             }
@@ -164,7 +179,9 @@ impl Server<'_> {
         if self.config.owner.is_some() && access_key.is_empty() {
             filled.problems.push(problem("accessKey", 0, "Type the access key of this deployment."));
         }
-        let Some(scope) = filled.scope.filter(|_| filled.problems.is_empty()) else {
+        let narrowed = sent.narrowed().map_err(|problem| filled.problems.push(problem));
+        let chosen = filled.scope.zip(narrowed.ok()).filter(|_| filled.problems.is_empty());
+        let Some((scope, narrowed)) = chosen else {
             return Err(self.show_again(400, sent, &filled.problems, None));
         };
         let is_owner = self.config.owner.as_ref().is_some_and(|owner| owner.access_key.matches(access_key));
@@ -185,7 +202,7 @@ impl Server<'_> {
         if !self.port.io.may_send(objects) {
             return Err(self.unavailable_page());
         }
-        Ok(self.grant(&sent.asked, scope, &filled.contents).await)
+        Ok(self.grant(&narrowed, scope, &filled.contents).await)
     }
 
     /// Asks TiDB Cloud whether it accepts each key.
@@ -226,6 +243,7 @@ impl Server<'_> {
             kept: &kept(&sent.fields),
             kept_aliases: sent.fields.all("aliases").next().unwrap_or_default(),
             kept_scope: chosen_scope(&sent.fields),
+            kept_toolsets: &sent.fields.all("toolsets").collect::<Vec<_>>(),
             tries_left: tries_left.map(u32::from),
             ..Consent::default()
         };

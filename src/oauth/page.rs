@@ -1,6 +1,6 @@
 //! The pages that a person sees, without any script. Foreign text enters only through `Html::text`.
 
-use crate::base::scope::Scope;
+use crate::{base::scope::Scope, catalogue::Toolset};
 
 /// Where an API key is made.
 const CONSOLE: &str = "https://tidbcloud.com/org-settings/api-keys";
@@ -84,6 +84,8 @@ pub struct Consent<'a> {
     pub requested: Scope,
     /// How the address that the client connects to narrows the tools, in words; empty for all.
     pub narrowed: &'a [(&'static str, String)],
+    /// The toolsets among which the person may choose.
+    pub toolsets: &'a [Toolset],
     /// The sealed request.
     pub transaction: &'a str,
     /// What the cookie holds as well.
@@ -94,6 +96,8 @@ pub struct Consent<'a> {
     pub owner: bool,
     /// What was wrong the last time.
     pub problems: &'a [Problem<'a>],
+    /// The toolsets that were ticked the last time.
+    pub kept_toolsets: &'a [&'a str],
     /// What was typed the last time.
     pub kept: &'a [KeptSet<'a>],
     /// The aliases that were typed the last time.
@@ -336,6 +340,7 @@ pub fn consent(page: &Consent<'_>) -> String {
     hidden(&mut html, "transaction", page.transaction);
     hidden(&mut html, "csrf", page.csrf);
     scopes(&mut html, page);
+    toolsets(&mut html, page);
     if page.owner {
         html.raw("<fieldset><legend>Your access key</legend>")
             .raw("<p>This server belongs to one owner. Its keys for TiDB Cloud are set already; they never reach the client.</p>");
@@ -426,6 +431,32 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
         html.raw("</ul></div>");
     }
     html.raw("<p class=\"hint\" id=\"scope-hint\">Each includes those above it. A client can never do more than the key behind it.</p></fieldset>");
+}
+
+/// A choice of toolsets, where there is one.
+fn toolsets(html: &mut Html, page: &Consent<'_>) {
+    let problem = problem_at(page.problems, "toolsets", 0);
+    if page.toolsets.len() < 2 && problem.is_none() {
+        return;
+    }
+    let open = problem.is_some() || !page.kept_toolsets.is_empty();
+    html.raw(if open { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
+        .raw("<summary>Only some tools (optional)</summary><fieldset");
+    described(html, "toolsets", true, problem);
+    html.raw("><legend>Tools that the client gets</legend>");
+    message(html, "toolsets", problem);
+    for (position, toolset) in page.toolsets.iter().enumerate() {
+        let id = id("toolsets", position);
+        html.raw("<div class=\"choice\"><input type=\"checkbox\" name=\"toolsets\"");
+        html.attribute("value", toolset.name()).attribute("id", &id);
+        if page.kept_toolsets.contains(&toolset.name()) {
+            html.raw(" checked");
+        }
+        html.raw("><label").attribute("for", &id).element("><strong>", toolset.title(), "</strong>");
+        html.raw(if toolset.is_default() { "</label></div>" } else { " (not listed unless ticked)</label></div>" });
+    }
+    html.raw("<p class=\"hint\" id=\"toolsets-hint\">With none ticked, the client gets the tools of its address, and can look for others that ")
+        .raw("only read. With some ticked, it gets these and no others.</p></fieldset></details>");
 }
 
 fn organizations(html: &mut Html, page: &Consent<'_>) {
@@ -583,7 +614,7 @@ mod tests {
         let problem = |field, set| Problem { field, set, message: text };
         let of_keys = ["publicKey", "privateKey", "name", "sqlCluster", "sqlUser", "sqlPassword"];
         let mut problems: Vec<_> = (0..5).flat_map(|set| of_keys.map(|field| problem(field, set))).collect();
-        problems.extend([problem("scope", 0), problem("aliases", 0)]);
+        problems.extend([problem("scope", 0), problem("toolsets", 0), problem("aliases", 0)]);
         let narrowed = [("tools that change nothing", String::new()), ("the branch", text.to_owned())];
         let first = Consent {
             client_name: text,
@@ -591,13 +622,21 @@ mod tests {
             redirect_host: text,
             requested: Scope::Destroy,
             narrowed: &narrowed,
+            toolsets: Toolset::ALL,
             transaction: text,
             csrf: text,
             nonce: text,
             server_host: text,
             ..Consent::default()
         };
-        let again = Consent { problems: &problems, kept: &kept, kept_aliases: text, tries_left: Some(3), ..first };
+        let again = Consent {
+            problems: &problems,
+            kept: &kept,
+            kept_toolsets: &["clusters"],
+            kept_aliases: text,
+            tries_left: Some(3),
+            ..first
+        };
         let access_key = [problem("accessKey", 0)];
         let row = GrantRow {
             id: text,

@@ -26,4 +26,5 @@ mod own_sql_user;
 mod secrets;
 mod tidb_cloud_oauth;
 mod tidy;
+mod views;
 mod world;
