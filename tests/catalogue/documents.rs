@@ -20,7 +20,7 @@ use crate::{REGENERATE, is_current, support::checkout};
 static WRITING: Mutex<()> = Mutex::new(());
 
 /// Replaces what stands between `<!-- name:begin -->` and `<!-- name:end -->`.
-fn between(file: &str, name: &str, now: &str) {
+pub fn between(file: &str, name: &str, now: &str) {
     let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = checkout().join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));

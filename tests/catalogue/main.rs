@@ -20,6 +20,7 @@ mod documents;
 mod finding;
 mod fixture;
 mod rules;
+mod views;
 
 use std::{fs, path::Path};
 

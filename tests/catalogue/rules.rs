@@ -15,6 +15,7 @@ use crate::{
     Problems, REGENERATE, is_current,
     support::{Driver, arguments, bad_inputs::list, catalogue, checkout, transcript::Transcript},
     updating,
+    views::tokens,
     world::{Native, definitions},
 };
 
@@ -30,12 +31,6 @@ const ABOVE: &[(&str, &str, usize)] = &[("tidbcloud_update_cluster", "bytes", 1_
 
 fn name(tool: &Value) -> &str {
     tool["name"].as_str().expect("the protocol gives each tool a name")
-}
-
-/// What a model reads of a tool.
-fn tokens(tool: &Value) -> usize {
-    let lean = json!({"name": tool["name"], "description": tool["description"], "inputSchema": tool["inputSchema"]});
-    tiktoken_rs::o200k_base_singleton().encode_ordinary(&lean.to_string()).len()
 }
 
 fn bytes(tool: &Value) -> usize {

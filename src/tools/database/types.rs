@@ -104,7 +104,7 @@ impl TryFrom<String> for SchemaName {
 }
 
 schema_of! {
-    LikePattern => {"type": "string", "maxLength": 64, "description": "LIKE pattern without backslash"};
+    LikePattern => {"type": "string", "description": "LIKE pattern without backslash"};
     SqlText => {"type": "string", "description": "Statement"};
     // A statement alone is taken too; two types for one argument would confuse hosts.
     Statements => {
@@ -113,5 +113,5 @@ schema_of! {
         "maxItems": 20,
         "description": "1 to 20 statements"
     };
-    SchemaName => {"type": "string", "maxLength": 64, "description": "Exact name"};
+    SchemaName => {"type": "string", "description": "Exact name"};
 }
