@@ -97,18 +97,7 @@ impl Context<'_> {
         }
         for (cluster, alias) in clusters.iter().filter_map(|cluster| Some((cluster, cluster.labels.get(ALIAS_LABEL)?)))
         {
-            let mut others = all.iter().filter(|other| other.cluster_id != cluster.cluster_id);
-            let refused = if !is_alias(alias) {
-                Some("It is not an alias: 2 to 64 letters, digits and hyphens, beginning with a letter.")
-            } else if self.alias(alias).is_some() {
-                Some(EARLIER)
-            } else if others.clone().any(|other| other.labels.get(ALIAS_LABEL) == Some(alias)) {
-                Some("Several clusters have this label.")
-            } else if others.any(|other| other.display_name == *alias) {
-                Some("Another cluster has this display name.")
-            } else {
-                None
-            };
+            let refused = self.label_refused(cluster, alias, &all);
             known.push(KnownAlias {
                 alias: alias.clone(),
                 cluster: cluster.cluster_id.clone(),
@@ -117,6 +106,32 @@ impl Context<'_> {
             });
         }
         Ok(known)
+    }
+
+    /// Why the label of a cluster is no alias among these clusters.
+    fn label_refused(&self, cluster: &Cluster, alias: &String, all: &[Cluster]) -> Option<&'static str> {
+        let mut others = all.iter().filter(|other| other.cluster_id != cluster.cluster_id);
+        if !is_alias(alias) {
+            Some("It is not an alias: 2 to 64 letters, digits and hyphens, beginning with a letter.")
+        } else if self.alias(alias).is_some() {
+            Some(EARLIER)
+        } else if others.clone().any(|other| other.labels.get(ALIAS_LABEL) == Some(alias)) {
+            Some("Several clusters have this label.")
+        } else if others.any(|other| other.display_name == *alias) {
+            Some("Another cluster has this display name.")
+        } else {
+            None
+        }
+    }
+
+    /// The short name of a cluster, if it has one. A label is compared with those of `page` alone: one that a cluster of
+    /// another page has too is refused where it is used.
+    pub(crate) fn short_name(&self, cluster: &Cluster, page: &[Cluster]) -> Option<String> {
+        let given = self.aliases.iter().flat_map(|(_, aliases)| aliases.iter());
+        let mut given = given.filter(|(alias, id)| **id == cluster.cluster_id && self.alias(alias) == Some(*id));
+        let label =
+            || cluster.labels.get(ALIAS_LABEL).filter(|label| self.label_refused(cluster, label, page).is_none());
+        given.next().map(|(alias, _)| alias.to_owned()).or_else(|| label().cloned())
     }
 
     /// The id of the branch that is meant.

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalogue::{Context, Effect, PageSize, Tool, ToolError},
-    tidbcloud::PageToken,
+    tidbcloud::{Cluster, PageToken},
     tools::views::{EndpointsView, state},
 };
 
-/// List Starter and Essential clusters.
+/// List Starter and Essential clusters, with their short names.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ListClusters {
@@ -34,6 +34,8 @@ pub(super) struct Clusters {
 struct ClusterLine {
     cluster_id: String,
     display_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    short_name: Option<String>,
     state: String,
     region: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,19 +53,17 @@ impl Tool for ListClusters {
 
     async fn call(self, context: &Context<'_>) -> Result<Clusters, ToolError> {
         let page = context.cloud().clusters(self.page_size.map(PageSize::get), self.page_token.as_ref()).await?;
+        let line = |cluster: &Cluster| ClusterLine {
+            cluster_id: cluster.cluster_id.to_string(),
+            display_name: cluster.display_name.clone(),
+            short_name: context.short_name(cluster, &page.items),
+            state: state(cluster.state.as_ref()),
+            region: cluster.region.as_ref().map(|region| region.name.clone()).unwrap_or_default(),
+            plan: cluster.service_plan.clone(),
+            endpoints: cluster.endpoints.clone().into(),
+        };
         Ok(Clusters {
-            clusters: page
-                .items
-                .into_iter()
-                .map(|cluster| ClusterLine {
-                    cluster_id: cluster.cluster_id.to_string(),
-                    display_name: cluster.display_name,
-                    state: state(cluster.state.as_ref()),
-                    region: cluster.region.map(|region| region.name).unwrap_or_default(),
-                    plan: cluster.service_plan,
-                    endpoints: cluster.endpoints.into(),
-                })
-                .collect(),
+            clusters: page.items.iter().map(line).collect(),
             next_page_token: page.next_page_token,
             total_size: page.total_size,
         })
