@@ -38,7 +38,11 @@ const CONNECTIONS_MAX: usize = 64;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the greeting says, which is sent before it is known whose engine is meant. TiDB Cloud's says `-serverless`.
-const VERSION: &str = "8.0.11-TiDB-v8.5.3-sandbox";
+const TIDB_VERSION: &str = "8.0.11-TiDB-v8.5.3-sandbox";
+
+/// The same on MariaDB. It is below 8.0.3, because MySQL's driver for Java asks later servers for `@@transaction_isolation`, which
+/// MariaDB has from 11.1 on only.
+const MARIADB_VERSION: &str = "8.0.2-TiDB-v8.5.3-sandbox-on-MariaDB";
 
 /// Numbers of connections begin here, above those of the engines: `KILL` with one finds nothing, rather than another connection.
 const FIRST_CONNECTION: u32 = 1 << 30;
@@ -55,6 +59,7 @@ const NO_PREFIX: &str =
 pub(crate) struct Front {
     state: Arc<State<Sandbox>>,
     tls: TlsAcceptor,
+    version: &'static str,
     places: Semaphore,
     next: AtomicU32,
 }
@@ -87,7 +92,8 @@ impl Front {
         let names = ["127.0.0.1", "localhost"].map(str::to_owned).into_iter().chain(public_hosts());
         let tls = certificate::install(names.collect(), authority).map_err(io::Error::other)?;
         let (places, next) = (Semaphore::new(CONNECTIONS_MAX), AtomicU32::new(FIRST_CONNECTION));
-        Ok(Self { state, tls: TlsAcceptor::from(Arc::new(tls)), places, next })
+        let version = if state.servers().engine().is_tidb() { TIDB_VERSION } else { MARIADB_VERSION };
+        Ok(Self { state, version, tls: TlsAcceptor::from(Arc::new(tls)), places, next })
     }
 
     /// Attends to those who connect, until it is dropped.
@@ -128,7 +134,7 @@ impl Front {
     async fn log_in(&self, mut stream: TcpStream) -> io::Result<Option<Guest>> {
         let nonce = nonce()?;
         let connection = self.next.fetch_add(1, Ordering::Relaxed);
-        packet::write(&mut stream, 0, &handshake::greeting(VERSION, connection, &nonce)).await?;
+        packet::write(&mut stream, 0, &handshake::greeting(self.version, connection, &nonce)).await?;
         let (sequence, payload) = packet::read(&mut stream).await?;
         let error = match handshake::asks_for_tls(&payload) {
             Some(true) => None,
