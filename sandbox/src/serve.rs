@@ -29,10 +29,10 @@ const BODY_LIMIT: usize = 2 * BODY_BYTES_MAX;
 const CUT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Milliseconds since 1970.
-pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// The core, as this server needs it.
-pub trait Core: Send + 'static {
+pub(crate) trait Core: Send + 'static {
     /// Decides about a request.
     fn handle(&mut self, now_millis: u64, request: &Request) -> Step;
     /// Puts the outcome of a [`SqlTask`] into an answer.
