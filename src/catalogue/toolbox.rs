@@ -173,6 +173,9 @@ impl Tools<'_> {
                     let what = json!({ "tool": tool.name(), "code": error.code, "cause": cause });
                     self.log.event("failed_call", what);
                 }
+                if let Some(lacking) = self.view.lacking(&error.hint) {
+                    error.hint.push_str(&format!(" This connection does not list {}.", lacking.name()));
+                }
                 budget::error(&mut error, bytes_max);
                 self.allowance.answered(budget::serialized_size(&error));
                 Outcome::Failed(Box::new(error))

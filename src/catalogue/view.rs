@@ -43,6 +43,12 @@ impl View<'_> {
         self.narrowing.lists(tool) && (tool.toolset != Toolset::Finder || self.hides_something())
     }
 
+    /// A tool that a text names, and the list does not.
+    pub(super) fn lacking(&self, text: &str) -> Option<&'static Entry> {
+        let lacking = |tool: &&Entry| text.contains(tool.name()) && !self.lists(tool);
+        self.catalogue.entries().iter().find(lacking)
+    }
+
     /// Whether some call of a tool is within the token's scope.
     pub(super) fn covers(&self, tool: &Entry) -> bool {
         self.scope.is_none_or(|scope| tool.effect.least_scope() <= scope)

@@ -187,6 +187,23 @@ fn a_toolset_in_the_address_is_a_boundary() {
     assert!(!message.contains("biling"), "and quotes nothing of the address: {message}");
 }
 
+/// Advice is for the connection that gets it.
+#[test]
+fn a_hint_that_names_a_tool_says_where_it_is_not_listed() {
+    let mut server = Native::new();
+    let mut hint = |target: &str| {
+        let answer = server.send(tool("show_databases", json!({"cluster": "nowhere"})).to(target));
+        result(&answer)["error"]["hint"].as_str().expect("a hint").to_owned()
+    };
+    for (target, is_listed) in
+        [("/mcp", true), ("/mcp?toolsets=database,clusters", true), ("/mcp?toolsets=database", false)]
+    {
+        let hint = hint(target);
+        assert!(hint.contains("tidbcloud_list_clusters"), "{target}: {hint}");
+        assert_eq!(!hint.contains("does not list tidbcloud_list_clusters"), is_listed, "{target}: {hint}");
+    }
+}
+
 #[test]
 fn a_token_that_may_only_read_is_shown_what_reads() {
     let mut server = Native::new();
