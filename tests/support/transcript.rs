@@ -14,7 +14,8 @@
 //! ## faults none             from here on TiDB Cloud has no trouble any more
 //! ```
 //!
-//! In `>>`, `"$name"` matches anything and is remembered, or matches what was remembered; `"..."` matches anything.
+//! In `>>`, `"$name"` matches anything and is remembered, or matches what was remembered; `"..."` matches anything, and at
+//! the end of an array all that is left of it, which is at least one item.
 //! In `<<`, `$name` stands for what was remembered. Every transcript runs in every revision.
 
 use std::{
@@ -212,6 +213,9 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
             }
             Value::Array(items) => {
                 let actual = actual.as_array().unwrap_or_else(|| panic!("{place} is not an array but {actual}"));
+                // The last `"..."` matches one item or more.
+                let more = items.last().is_some_and(|last| last == "...") && actual.len() > items.len();
+                let actual = if more { &actual[..items.len()] } else { actual.as_slice() };
                 assert_eq!(
                     items.len(),
                     actual.len(),
