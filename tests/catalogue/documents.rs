@@ -8,13 +8,20 @@ use std::{
 
 use mcp_server_tidbcloud::{
     app,
-    catalogue::{Entry, code},
+    catalogue::{Entry, Toolset, code},
     config::SETTINGS,
     mcp::{self, code::TransportCode, revision::Revision},
     tools,
 };
+use serde_json::Value;
 
-use crate::{REGENERATE, is_current, support::checkout};
+use crate::{
+    Problems, REGENERATE,
+    examples::{self, Example},
+    is_current,
+    support::{arguments, checkout},
+    world::definitions,
+};
 
 /// Two tests may write into one document, and each must read what the other wrote.
 static WRITING: Mutex<()> = Mutex::new(());
@@ -48,18 +55,43 @@ fn code(text: &str) -> String {
     html
 }
 
-/// The tools as a Markdown table: name, what it does, effect.
+/// The tools of each toolset as clients see them, in their order.
+fn toolsets() -> Vec<(Toolset, Vec<(&'static Entry, &'static Value)>)> {
+    let tools: Vec<_> = tools::ALL.entries().iter().zip(definitions()).collect();
+    tools
+        .chunk_by(|(one, _), (two, _)| one.toolset == two.toolset)
+        .map(|tools| (tools[0].0.toolset, tools.to_vec()))
+        .collect()
+}
+
+/// A toolset in an address, and when it is listed: inline Markdown.
+fn reach(toolset: Toolset) -> String {
+    let name = toolset.name();
+    match toolset {
+        Toolset::Finder => "this pair finds them, and runs those that read".to_owned(),
+        _ if toolset.is_default() => format!("`{name}`, listed by default"),
+        _ => format!("`{name}`, not listed by default"),
+    }
+}
+
+/// What a tool does, in its first sentence.
+fn summary(tool: &Value) -> &str {
+    first_sentence(text(&tool["description"]))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The tools as a Markdown table: name, what it does, effect. A toolset has a row above its tools.
 fn markdown_table() -> String {
     let mut table = String::from("| tool | what it does | effect |\n| --- | --- | --- |\n");
-    for Entry { definition, effect, .. } in tools::ALL.entries() {
+    for (toolset, tools) in toolsets() {
         // Writing to a `String` cannot fail.
-        let _ = writeln!(
-            table,
-            "| `{}` | {} | {} |",
-            definition.name,
-            first_sentence(&definition.description),
-            effect.word()
-        );
+        let _ = writeln!(table, "| **{}** | {} | |", toolset.title(), reach(toolset));
+        for (Entry { effect, .. }, tool) in tools {
+            let _ = writeln!(table, "| `{}` | {} | {} |", text(&tool["name"]), summary(tool), effect.word());
+        }
     }
     table
 }
@@ -76,49 +108,99 @@ fn the_readme_lists_the_tools() {
 
 #[test]
 fn the_landing_page_lists_the_tools() {
-    let mut rows = String::new();
-    for Entry { definition, effect, .. } in tools::ALL.entries() {
+    let mut groups = String::new();
+    for (toolset, tools) in toolsets() {
         let _ = writeln!(
-            rows,
-            "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td>{}</td></tr>",
-            definition.name,
-            code(first_sentence(&definition.description)),
-            effect.word(),
+            groups,
+            "<tbody>\n<tr><th scope=\"rowgroup\" colspan=\"3\">{} <small>{}</small></th></tr>",
+            escape(toolset.title()),
+            code(&reach(toolset)),
         );
+        for (Entry { effect, .. }, tool) in tools {
+            let _ = writeln!(
+                groups,
+                "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td>{}</td></tr>",
+                text(&tool["name"]),
+                code(summary(tool)),
+                effect.word(),
+            );
+        }
+        groups.push_str("</tbody>\n");
     }
-    between("static/index.html", "tools", &rows);
+    between("static/index.html", "tools", &groups);
 }
 
 #[test]
-fn the_reference_describes_every_argument() {
-    let mut text = String::new();
-    for Entry { definition, effect, .. } in tools::ALL.entries() {
-        let _ = writeln!(text, "## `{}`\n\n{} ({}.)\n", definition.name, definition.description, effect.word());
-        let required = definition.input_schema["required"].as_array().cloned().unwrap_or_default();
-        let properties = definition.input_schema["properties"].as_object().cloned().unwrap_or_default();
-        if !properties.is_empty() {
-            text.push_str("| argument | type | required | meaning |\n| --- | --- | --- | --- |\n");
+fn the_reference_describes_every_tool() {
+    let mut reference = String::new();
+    let mut problems = Problems::default();
+    for (toolset, tools) in toolsets() {
+        let _ = writeln!(reference, "## {}\n\n{}\n", toolset.title(), way_to(toolset));
+        for (entry, tool) in tools {
+            match examples::of(entry) {
+                Ok(example) => reference.push_str(&section(entry, tool, &example)),
+                Err(problem) => problems.unless(false, || problem),
+            }
         }
-        for (name, schema) in &properties {
-            let _ = writeln!(
-                text,
-                "| `{name}` | {} | {} | {} |",
-                kind(schema),
-                if required.iter().any(|required| required == name) { "yes" } else { "no" },
-                schema["description"].as_str().unwrap_or_default(),
-            );
-        }
-        if !properties.is_empty() {
-            text.push('\n');
-        }
-        let fields = definition.output_schema["properties"].as_object().cloned().unwrap_or_default();
-        let fields: Vec<_> = fields.keys().map(|name| format!("`{name}`")).collect();
-        let _ = writeln!(text, "Answers with {}.\n", fields.join(", "));
     }
-    between("docs/tools.md", "reference", &text);
+    problems.none();
+    between("docs/tools.md", "reference", &reference);
 }
 
-fn kind(schema: &serde_json::Value) -> String {
+/// How the tools of a toolset are reached, in whole sentences.
+fn way_to(toolset: Toolset) -> String {
+    let name = toolset.name();
+    match toolset {
+        Toolset::Finder => {
+            "This pair finds them and runs those that read, unless the address names toolsets.".to_owned()
+        }
+        _ if toolset.is_default() => format!("Toolset `{name}`, listed by default."),
+        _ => format!(
+            "Toolset `{name}`, not listed by default: connect at `?toolsets=default,{name}`, or let \
+             [`tidbcloud_find_tools`](#tidbcloud_find_tools) find its tools."
+        ),
+    }
+}
+
+/// What the reference says of one tool.
+fn section(entry: &Entry, tool: &Value, example: &Example) -> String {
+    let mut section = format!("### `{}`\n\n{}\n\n", entry.name(), text(&tool["description"]));
+    let _ = writeln!(section, "Effect: {}. Scope: {}.\n", entry.effect.word(), scope(entry, tool));
+    let required = tool["inputSchema"]["required"].as_array().cloned().unwrap_or_default();
+    let properties = tool["inputSchema"]["properties"].as_object().cloned().unwrap_or_default();
+    if !properties.is_empty() {
+        section.push_str("| argument | type | required | meaning |\n| --- | --- | --- | --- |\n");
+    }
+    for (name, schema) in &properties {
+        let is_required = if required.iter().any(|required| required == name) { "yes" } else { "no" };
+        let _ = writeln!(section, "| `{name}` | {} | {is_required} | {} |", kind(schema), text(&schema["description"]));
+    }
+    if !properties.is_empty() {
+        section.push('\n');
+    }
+    let fields = tool["outputSchema"]["properties"].as_object().cloned().unwrap_or_default();
+    let fields: Vec<_> = fields.keys().map(|name| format!("`{name}`")).collect();
+    if fields.is_empty() {
+        section.push_str("What it answers with depends on the call.\n\n");
+    } else {
+        let _ = writeln!(section, "Answers with {}.\n", fields.join(", "));
+    }
+    for json in [&example.call, &example.answer] {
+        let _ = writeln!(section, "```json\n{}\n```\n", examples::spread(json));
+    }
+    section
+}
+
+/// The scope that a tool needs, and the one that some of its calls need.
+fn scope(entry: &Entry, tool: &Value) -> String {
+    let (mut all, optional) = arguments::of(tool).unwrap_or_default();
+    all.extend(optional);
+    let least = entry.effect.least_scope();
+    let most = entry.effect.scope().max(entry.scope(&all));
+    if most > least { format!("`{least}`, for some calls `{most}`") } else { format!("`{least}`") }
+}
+
+fn kind(schema: &Value) -> String {
     if let Some(values) = schema["enum"].as_array() {
         return values
             .iter()

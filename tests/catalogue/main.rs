@@ -17,6 +17,7 @@ mod support;
 mod world;
 
 mod documents;
+mod examples;
 mod finding;
 mod fixture;
 mod rules;
