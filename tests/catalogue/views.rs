@@ -32,17 +32,17 @@ struct View {
 struct Ceiling {
     query: &'static str,
     scope: Option<&'static str>,
-    tools: usize,
+    tools: Option<usize>,
     tokens: usize,
     bytes: usize,
 }
 
 /// The catalogue grows to some 80 tools, of which 27 are listed by default, within these.
 const CEILINGS: [Ceiling; 4] = [
-    Ceiling { query: "", scope: None, tools: 27, tokens: 2_700, bytes: 22_000 },
-    Ceiling { query: "", scope: Some("tidb:read"), tools: 27, tokens: 1_350, bytes: 12_000 },
-    Ceiling { query: "?cluster=shop", scope: Some("tidb:read"), tools: 27, tokens: 900, bytes: 9_000 },
-    Ceiling { query: "?toolsets=all", scope: None, tools: 85, tokens: 6_800, bytes: 54_000 },
+    Ceiling { query: "", scope: None, tools: Some(27), tokens: 2_700, bytes: 22_000 },
+    Ceiling { query: "", scope: Some("tidb:read"), tools: None, tokens: 1_350, bytes: 12_000 },
+    Ceiling { query: "?cluster=shop", scope: Some("tidb:read"), tools: None, tokens: 900, bytes: 9_000 },
+    Ceiling { query: "?toolsets=all", scope: None, tools: Some(85), tokens: 6_800, bytes: 54_000 },
 ];
 
 /// Hosts show a model at most so many characters of the instructions.
@@ -132,12 +132,13 @@ fn every_view_costs_what_the_table_says_and_no_more_than_it_may() {
         if let Some(ceiling) = view.ceiling() {
             let limits = [
                 ("tools", tools.len(), ceiling.tools),
-                ("tokens", lean, ceiling.tokens),
-                ("bytes", bytes, ceiling.bytes),
+                ("tokens", lean, Some(ceiling.tokens)),
+                ("bytes", bytes, Some(ceiling.bytes)),
             ];
-            most = limits.map(|(_, _, limit)| format!(" of {limit}"));
+            most = limits.map(|(_, _, limit)| limit.map(|limit| format!(" of {limit}")).unwrap_or_default());
             for (what, takes, limit) in limits {
-                problems.unless(takes <= limit, || {
+                problems.unless(limit.is_none_or(|limit| takes <= limit), || {
+                    let limit = limit.unwrap_or_default();
                     format!("{name} for {} takes {takes} {what}, and may take {limit}: shorten what models read, or list less", view.who())
                 });
             }
