@@ -10,7 +10,7 @@
 
 use serde_json::json;
 
-use crate::exchange::{Delivery, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step};
+use crate::exchange::{Admission, Delivery, NotAdmitted, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step};
 
 mod address;
 mod admin;
@@ -30,12 +30,14 @@ mod regions;
 mod services;
 mod state;
 
+pub(crate) use digest::hex;
 pub use digest::{NONCE_LIFETIME_MILLIS, REALM};
 pub use gateway::ROWS_MAX;
 pub use limits::REQUESTS_PER_MINUTE;
 pub use logins::{OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET};
 pub use operations::branches::BRANCHES_MAX;
 pub use operations::clusters::{FREE_CLUSTERS_MAX, PORT};
+pub(crate) use regions::public_hosts;
 pub use services::{IAM_HOST, SERVERLESS_HOST};
 pub use state::{
     CREATING_MILLIS, KEYS, Key, RESTORING_MILLIS, SHOP_CLUSTER_ID, SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS,
@@ -43,13 +45,13 @@ pub use state::{
 
 use address::{Address, Place, locate, split_query};
 use answers::{Failure, json_response};
-use digest::{Credentials, Nonces, Verdict, hex};
+use digest::{Credentials, Nonces, Verdict};
 use faults::{Ending, Faults, Instead, Plan, Subject};
 use journal::Journal;
 use limits::{Limits, Standing, too_many};
 use logins::Logins;
 use services::Protocol;
-use state::World;
+use state::{Proof, World};
 
 /// Largest body that is read, in bytes: what a gRPC server takes by default, 4 MiB.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -114,6 +116,14 @@ impl Sandbox {
                 }
             },
         }
+    }
+
+    /// Lets in a SQL user of the MySQL protocol, who gave `answer` to `nonce` by `mysql_native_password`.
+    ///
+    /// # Errors
+    /// Why the user is not let in.
+    pub fn admit(&self, now_millis: u64, user: &str, nonce: &[u8], answer: &[u8]) -> Result<Admission, NotAdmitted> {
+        gateway::admit(&self.world, now_millis + self.advanced, None, user, &Proof::Native { nonce, answer })
     }
 
     /// Answers a statement that was run.

@@ -1,5 +1,7 @@
 //! Inputs and outputs of the core.
 
+use std::fmt;
+
 /// One request as it arrived.
 #[derive(Clone)]
 pub struct Request {
@@ -61,6 +63,58 @@ pub enum Role {
     ReadWrite,
     /// `role_admin`, and `root`
     Admin,
+}
+
+/// A SQL user who was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// To which server.
+    pub instance: Instance,
+    /// With which rights.
+    pub role: Role,
+    /// Full SQL user name, prefix included.
+    pub user: String,
+}
+
+/// Why a SQL user was not let in. Its text is the message of the MySQL error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// Unknown prefix, unknown user or wrong password: which one is not said.
+    Denied {
+        /// The name as given.
+        user: String,
+        /// Whether a password was given.
+        password: bool,
+    },
+    /// The public endpoint of the instance is disabled.
+    Disabled,
+    /// The instance is in this state.
+    NotReady(&'static str),
+}
+
+impl NotAdmitted {
+    /// MySQL error number.
+    pub fn code(&self) -> u16 {
+        if matches!(self, Self::Denied { .. }) { 1045 } else { 1105 }
+    }
+
+    /// SQLSTATE, five characters.
+    pub fn sqlstate(&self) -> &'static str {
+        if matches!(self, Self::Denied { .. }) { "28000" } else { "HY000" }
+    }
+}
+
+impl fmt::Display for NotAdmitted {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied { user, password } => {
+                let given = if *password { "YES" } else { "NO" };
+                write!(out, "Access denied for user '{user}'@'%' (using password: {given})")
+            }
+            Self::Disabled => out.write_str("the public endpoint of this instance is disabled"),
+            Self::NotReady(state) => write!(out, "the instance is {state}"),
+        }
+    }
 }
 
 /// One authenticated request to `POST /v1beta/sql`.

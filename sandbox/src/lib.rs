@@ -6,5 +6,7 @@
 
 pub mod control;
 pub mod exchange;
+mod mysql;
+mod native_password;
 pub mod serve;
 pub mod sql;

@@ -12,16 +12,18 @@ use tokio::signal::unix::{SignalKind, signal};
 const USAGE: &str = "\
 TiDB Cloud on this machine: control plane, digest authentication and SQL over HTTP
 
-usage: tidbcloud-sandbox [--port PORT] [--data DIR] [--seed N]
+usage: tidbcloud-sandbox [--port PORT] [--mysql-port PORT] [--data DIR] [--seed N]
        tidbcloud-sandbox --prepare [--data DIR]
 
-  --port PORT  port of loopback to listen on (8788)
-  --data DIR   where data directories are kept ($XDG_CACHE_HOME or ~/.cache, tidbcloud-sandbox below it)
-  --seed N     what everything random is made from (1)
-  --prepare    make the data directories that SQL servers start from, and exit";
+  --port PORT        port of loopback to listen on (8788)
+  --mysql-port PORT  port of loopback for MySQL clients, 0 for any that is free (none)
+  --data DIR         where data directories are kept ($XDG_CACHE_HOME or ~/.cache, tidbcloud-sandbox below it)
+  --seed N           what everything random is made from (1)
+  --prepare          make the data directories that SQL servers start from, and exit";
 
 struct Arguments {
     port: u16,
+    mysql_port: Option<u16>,
     data: PathBuf,
     seed: u64,
     prepare: bool,
@@ -34,13 +36,14 @@ fn default_data() -> Option<PathBuf> {
 }
 
 fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let (mut port, mut data, mut seed, mut prepare) = (8788, None, 1, false);
+    let (mut port, mut mysql_port, mut data, mut seed, mut prepare) = (8788, None, None, 1, false);
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value\n\n{USAGE}"));
         let wrong = |text: &str| format!("{argument} takes no {text}\n\n{USAGE}");
         match argument.as_str() {
             "--port" => port = value().and_then(|text| text.parse().map_err(|_| wrong(&text)))?,
+            "--mysql-port" => mysql_port = Some(value().and_then(|text| text.parse().map_err(|_| wrong(&text)))?),
             "--seed" => seed = value().and_then(|text| text.parse().map_err(|_| wrong(&text)))?,
             "--data" => data = Some(PathBuf::from(value()?)),
             "--prepare" => prepare = true,
@@ -49,7 +52,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
         }
     }
     let data = data.or_else(default_data).ok_or("neither XDG_CACHE_HOME nor HOME is set: give --data DIR")?;
-    Ok(Arguments { port, data, seed, prepare })
+    Ok(Arguments { port, mysql_port, data, seed, prepare })
 }
 
 async fn until_asked_to_stop() -> std::io::Result<()> {
@@ -72,13 +75,19 @@ fn run() -> Result<(), String> {
     }
     let name = engine.to_string();
     let running = Running::start(arguments.port, arguments.seed, engine, &arguments.data);
-    let running = running.map_err(|error| format!("port {}: {error}", arguments.port))?;
+    let mut running = running.map_err(|error| format!("port {}: {error}", arguments.port))?;
+    let listen =
+        |port| running.listen_for_mysql(port, &arguments.data).map_err(|error| format!("port {port}: {error}"));
+    let mysql = arguments.mysql_port.map(listen).transpose()?;
     println!("sandbox http://{}", running.address);
     println!("  SQL server       {name}");
     for key in &KEYS {
         println!("  API key          {}  {}", key.public, key.private);
     }
     println!("  sample cluster   shop      {SHOP_CLUSTER_ID}");
+    if let Some(mysql) = mysql {
+        println!("  MySQL            {}  CA {}", mysql.address, mysql.authority.display());
+    }
     let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build();
     waiting.and_then(|waiting| waiting.block_on(until_asked_to_stop())).map_err(|error| error.to_string())?;
     drop(running);

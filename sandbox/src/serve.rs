@@ -1,9 +1,8 @@
 //! The thin HTTP server in front of the core and the SQL servers.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::task::{Context, Poll};
@@ -19,7 +18,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::control::{BODY_BYTES_MAX, Sandbox};
-use crate::exchange::{Delivery, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step};
+use crate::exchange::{Admission, Delivery, NotAdmitted, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step};
+use crate::mysql::Front;
 use crate::sql::{Engine, Servers};
 
 /// Bytes of a request's body: twice what the core reads, so that what is too long is mostly refused in the core's words.
@@ -29,10 +29,10 @@ const BODY_LIMIT: usize = 2 * BODY_BYTES_MAX;
 const CUT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Milliseconds since 1970.
-pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// The core, as this server needs it.
-pub trait Core: Send + 'static {
+pub(crate) trait Core: Send + 'static {
     /// Decides about a request.
     fn handle(&mut self, now_millis: u64, request: &Request) -> Step;
     /// Puts the outcome of a [`SqlTask`] into an answer.
@@ -62,14 +62,38 @@ enum Job {
     Reached(oneshot::Sender<()>),
 }
 
-struct State<C> {
-    core: Arc<Mutex<C>>,
+/// What the front doors share: the core, the SQL servers, and the order between them.
+pub(crate) struct State<C> {
+    core: Mutex<C>,
     servers: Arc<Servers>,
     jobs: mpsc::Sender<Job>,
     clock: Clock,
 }
 
 impl<C: Core> State<C> {
+    /// Starts the thread that applies effects, and hands it those that are there already.
+    fn start(core: C, servers: Arc<Servers>, clock: Clock) -> io::Result<Arc<Self>> {
+        let (jobs, todo) = mpsc::channel();
+        let applier = Arc::clone(&servers);
+        std::thread::Builder::new().name("effects".to_owned()).spawn(move || {
+            for job in todo {
+                match job {
+                    Job::Apply(effect) => applier.apply(&effect),
+                    // The waiting task may be gone.
+                    Job::Reached(reached) => drop(reached.send(())),
+                }
+            }
+        })?;
+        let state = Arc::new(Self { core: Mutex::new(core), servers, jobs, clock });
+        drop(state.hand_over(&mut *state.core()));
+        Ok(state)
+    }
+
+    /// The SQL servers.
+    pub(crate) fn servers(&self) -> &Arc<Servers> {
+        &self.servers
+    }
+
     fn core(&self) -> MutexGuard<'_, C> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,6 +133,19 @@ impl<C: Core> State<C> {
         let response = core.sql_done((self.clock)(), task, outcome);
         drop(self.hand_over(&mut core));
         (response, delivery)
+    }
+}
+
+impl State<Sandbox> {
+    /// Lets in a SQL user of the MySQL protocol, once everything that the core has asked of the SQL servers is under way.
+    pub(crate) async fn admit(&self, user: &str, nonce: &[u8], answer: &[u8]) -> Result<Admission, NotAdmitted> {
+        let (admitted, applied) = {
+            let mut core = self.core();
+            let admitted = core.admit((self.clock)(), user, nonce, answer);
+            (admitted, self.hand_over(&mut core))
+        };
+        let _ = applied.await;
+        admitted
     }
 }
 
@@ -195,32 +232,10 @@ async fn exchange<C: Core>(
     answer.body(Cut::new(response.body, delivery.cut_after)).map_err(io::Error::other)
 }
 
-/// Serves `core` on `listener` until it is dropped. `clock` is the real time; what the sandbox's clock was advanced by is the
-/// core's to add.
+/// Serves HTTP on `listener` until it is dropped.
 ///
 /// HTTP/1.1 (RFC 9112), one request at a time on each connection, bodies of 8 MiB at most.
-///
-/// # Errors
-/// The thread that applies effects cannot be started.
-pub async fn serve<C: Core>(
-    listener: TcpListener,
-    core: Arc<Mutex<C>>,
-    servers: Arc<Servers>,
-    clock: Clock,
-) -> io::Result<Infallible> {
-    let (jobs, todo) = mpsc::channel();
-    let applier = Arc::clone(&servers);
-    std::thread::Builder::new().name("effects".to_owned()).spawn(move || {
-        for job in todo {
-            match job {
-                Job::Apply(effect) => applier.apply(&effect),
-                // The waiting task may be gone.
-                Job::Reached(reached) => drop(reached.send(())),
-            }
-        }
-    })?;
-    let state = Arc::new(State { core, servers, jobs, clock });
-    drop(state.hand_over(&mut *state.core()));
+async fn serve<C: Core>(listener: TcpListener, state: Arc<State<C>>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of file descriptors, most likely: a moment later there may be some.
@@ -243,7 +258,16 @@ pub struct Running {
     /// Where it listens: always on loopback.
     pub address: SocketAddr,
     runtime: Option<Runtime>,
-    servers: Arc<Servers>,
+    state: Arc<State<Sandbox>>,
+    authority: Option<PathBuf>,
+}
+
+/// Where a sandbox takes connections of the MySQL protocol.
+pub struct Mysql {
+    /// Always on loopback.
+    pub address: SocketAddr,
+    /// The certificate of the authority to trust, PEM. A new one with every start, removed when the sandbox ends.
+    pub authority: PathBuf,
 }
 
 impl Running {
@@ -261,13 +285,30 @@ impl Running {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
         });
-        runtime.spawn(serve(listener, Arc::new(Mutex::new(Sandbox::new(seed))), Arc::clone(&servers), clock));
-        Ok(Self { address, runtime: Some(runtime), servers })
+        let state = State::start(Sandbox::new(seed), servers, clock)?;
+        runtime.spawn(serve(listener, Arc::clone(&state)));
+        Ok(Self { address, runtime: Some(runtime), state, authority: None })
+    }
+
+    /// Takes connections of the MySQL protocol too, on `port` of loopback (0 for any that is free). The file of the authority
+    /// lies in `root`; its name holds the port, so that sandboxes may share `root`.
+    ///
+    /// # Errors
+    /// The port is taken, or `root` cannot be written.
+    pub fn listen_for_mysql(&mut self, port: u16, root: &Path) -> io::Result<Mysql> {
+        let runtime = self.runtime.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
+        let address = listener.local_addr()?;
+        let authority = std::path::absolute(root.join(format!("mysql-{}-ca.pem", address.port())))?;
+        let front = Front::new(Arc::clone(&self.state), &authority)?;
+        self.authority = Some(authority.clone());
+        runtime.spawn(front.serve(listener));
+        Ok(Mysql { address, authority })
     }
 
     /// The SQL servers behind it.
     pub fn servers(&self) -> &Servers {
-        &self.servers
+        self.state.servers()
     }
 }
 
@@ -277,7 +318,11 @@ impl Drop for Running {
             runtime.shutdown_background();
         }
         // Not left to the last of its users: a thread may outlive this, and the process not wait for it.
-        self.servers.close();
+        self.state.servers().close();
+        if let Some(authority) = &self.authority {
+            // Where it cannot be removed it is a certificate of nothing.
+            let _ = std::fs::remove_file(authority);
+        }
     }
 }
 
@@ -341,7 +386,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(serve(listener, Arc::new(Mutex::new(Echo)), Arc::clone(&servers), Arc::new(|| 42)));
+        let state = State::start(Echo, Arc::clone(&servers), Arc::new(|| 42)).unwrap();
+        runtime.spawn(serve(listener, state));
         Started { address, servers, _runtime: runtime, _directory: directory }
     }
 

@@ -26,8 +26,9 @@ use mysql::prelude::Queryable;
 
 pub use engine::{Engine, NoEngine};
 pub use server::SHOP;
+pub(crate) use server::{Address, Door};
 
-use crate::exchange::{Instance, Role, SqlEffect, SqlOutcome, SqlTask};
+use crate::exchange::{Admission, Instance, Role, SqlEffect, SqlOutcome, SqlTask};
 use copy::Snapshot;
 use plan::Wanted;
 use recorded::Recording;
@@ -212,12 +213,31 @@ impl Servers {
         lock(&self.sessions).retain(|_, session| lock(&session.used).elapsed() < idle);
     }
 
+    /// Where a user who was let in logs in at the server of the instance.
+    pub(crate) fn door(&self, admission: &Admission) -> Result<Door, String> {
+        let Admission { instance, role, user } = admission;
+        match self.reach(instance, |server| server.door(user, *role)) {
+            Ok((_, door)) => Ok(door),
+            Err(SqlOutcome::Unavailable(reason)) => Err(reason),
+            Err(other) => Err(format!("the SQL server refuses its administrator: {other:?}")),
+        }
+    }
+
     fn connect(&self, task: &SqlTask) -> Result<(Arc<Server>, Conn), SqlOutcome> {
+        self.reach(&task.instance, |server| server.user(&task.user, task.role, &task.database))
+    }
+
+    /// Does something at the instance's server, and again where the server turns out to be dead.
+    fn reach<T>(
+        &self,
+        instance: &Instance,
+        does: impl Fn(&Server) -> mysql::Result<T>,
+    ) -> Result<(Arc<Server>, T), SqlOutcome> {
         let mut restarted = false;
         loop {
-            let server = self.server(&task.instance).map_err(SqlOutcome::Unavailable)?;
-            match server.user(&task.user, task.role, &task.database) {
-                Ok(connection) => return Ok((server, connection)),
+            let server = self.server(instance).map_err(SqlOutcome::Unavailable)?;
+            match does(&server) {
+                Ok(done) => return Ok((server, done)),
                 Err(mysql::Error::MySqlError(error)) => {
                     let message = error.message.replace("'@'localhost'", "'@'%'");
                     return Err(SqlOutcome::Refused { code: error.code, sqlstate: error.state, message });

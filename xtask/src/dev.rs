@@ -35,6 +35,9 @@ pub(crate) const PRIVATE_KEY: &str = "5b000000-0000-4000-8000-0000000000aa";
 pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
     services::check_free(flags.port, "--port")?;
     services::check_free(flags.sandbox_port, "--sandbox-port")?;
+    if let Some(port) = flags.mysql_port {
+        services::check_free(port, "--mysql-port")?;
+    }
     let tools = setup::run(root, setup::Part::DEV)?;
     let default = root.join(".wrangler/dev").join(flags.port.to_string());
     let directory =
@@ -46,7 +49,7 @@ pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
     builds.start()?;
     // Both at once: they are independent, and each has steps that use only one processor.
     let (sandbox, built) = thread::scope(|scope| {
-        let sandbox = scope.spawn(|| start_sandbox(&tools, flags.sandbox_port, directory));
+        let sandbox = scope.spawn(|| start_sandbox(&tools, flags, directory));
         let built = first(&mut builds);
         (sandbox.join().unwrap_or_else(|_| Err("the thread of the sandbox ended early".to_owned())), built)
     });
@@ -114,9 +117,9 @@ fn secrets_beside(root: &Path, directory: &Path) -> Result<(), String> {
     }
 }
 
-fn start_sandbox(tools: &Tools, port: u16, directory: &Path) -> Result<Service, String> {
+fn start_sandbox(tools: &Tools, flags: &Flags, directory: &Path) -> Result<Service, String> {
     let program = services::build_sandbox(tools)?;
-    services::start_sandbox(tools, &program, port, directory)
+    services::start_sandbox(tools, &program, flags.sandbox_port, flags.mysql_port, directory)
 }
 
 /// Waits for the first build, without which there is nothing to run.

@@ -19,7 +19,9 @@ mod test;
 
 const USAGE: &str = "\
 cargo xtask setup                                     fetch and build every tool that is missing
-cargo xtask dev [--port 8787] [--sandbox-port 8788]   run the Worker against a sandbox of TiDB Cloud on this machine
+cargo xtask dev [--port 8787] [--sandbox-port 8788] [--mysql-port PORT]
+                                                      run the Worker against a sandbox of TiDB Cloud on this machine, which
+                                                      takes MySQL clients too where it is given a port for them
 cargo xtask test [SUITE[/PART]...]                    run every test, or only these suites, and of a suite only what has
                                                       PART in its name, as transcripts/branches (tests/README.md)
 cargo xtask build                                     build the Worker for release and print its sizes
@@ -83,6 +85,8 @@ struct Flags {
     port: u16,
     /// `--sandbox-port`: where the sandbox listens.
     sandbox_port: u16,
+    /// `--mysql-port`: where the sandbox takes MySQL clients, if anywhere.
+    mysql_port: Option<u16>,
     /// `--sandbox`: address of a sandbox that runs already.
     sandbox: Option<String>,
     /// `--persist`: where the Worker keeps its state.
@@ -93,7 +97,8 @@ struct Flags {
 
 impl Flags {
     fn parse(words: &[&str]) -> Result<Self, String> {
-        let mut flags = Self { port: 8787, sandbox_port: 8788, sandbox: None, persist: None, vars: None };
+        let mut flags =
+            Self { port: 8787, sandbox_port: 8788, mysql_port: None, sandbox: None, persist: None, vars: None };
         let port = |name: &str, value: &str| {
             value.parse().map_err(|_| format!("{name} takes a port number (1 to 65535), not {value:?}"))
         };
@@ -103,14 +108,17 @@ impl Flags {
             match *name {
                 "--port" => flags.port = port(name, value)?,
                 "--sandbox-port" => flags.sandbox_port = port(name, value)?,
+                "--mysql-port" => flags.mysql_port = Some(port(name, value)?),
                 "--sandbox" => flags.sandbox = Some((*value).to_owned()),
                 "--vars" => flags.vars = Some((*value).to_owned()),
                 "--persist" => flags.persist = Some(PathBuf::from(value)),
                 _ => return Err(format!("unknown flag {name}\n{USAGE}")),
             }
         }
-        if flags.port == flags.sandbox_port {
-            return Err("--port and --sandbox-port must differ".to_owned());
+        let mut ports: Vec<u16> = [flags.port, flags.sandbox_port].into_iter().chain(flags.mysql_port).collect();
+        ports.sort_unstable();
+        if ports.windows(2).any(|two| two.first() == two.last()) {
+            return Err("--port, --sandbox-port and --mysql-port must differ".to_owned());
         }
         Ok(flags)
     }
@@ -120,7 +128,15 @@ impl Flags {
 mod tests {
     use std::{fs, path::PathBuf};
 
-    use super::root;
+    use super::{Flags, root};
+
+    #[test]
+    fn ports_differ_and_mysql_clients_have_one_on_request() {
+        assert!(Flags::parse(&[]).is_ok_and(|flags| flags.mysql_port.is_none()), "no port is opened unasked");
+        let given = Flags::parse(&["--mysql-port", "4000"]);
+        assert!(given.is_ok_and(|flags| flags.mysql_port == Some(4000)), "the one that was asked for");
+        assert!(Flags::parse(&["--mysql-port", "8788"]).is_err(), "two programs cannot have one port");
+    }
 
     #[test]
     fn the_checkout_is_the_one_it_is_started_in() {

@@ -104,12 +104,22 @@ impl Service {
     }
 }
 
-/// Starts a sandbox, with its log in `directory`.
-pub(crate) fn start_sandbox(tools: &Tools, program: &Path, port: u16, directory: &Path) -> Result<Service, String> {
+/// Starts a sandbox, with its log in `directory`; with a port for MySQL clients where one is given.
+pub(crate) fn start_sandbox(
+    tools: &Tools,
+    program: &Path,
+    port: u16,
+    mysql_port: Option<u16>,
+    directory: &Path,
+) -> Result<Service, String> {
     fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let log = directory.join("sandbox.log");
     let mut command = tools.sandbox(program);
-    let process = Process::start("the sandbox", command.args(["--port", &port.to_string()]), &log)?;
+    command.args(["--port", &port.to_string()]);
+    if let Some(port) = mysql_port {
+        command.args(["--mysql-port", &port.to_string()]);
+    }
+    let process = Process::start("the sandbox", &mut command, &log)?;
     Service { process, port, log }.wait("/_sandbox/state", Duration::from_secs(30))
 }
 

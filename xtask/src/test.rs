@@ -256,7 +256,7 @@ impl Drop for Directory {
 /// A sandbox on a port that was free.
 pub(crate) fn sandbox_in(tools: &Tools, directory: &Directory) -> Result<Service, String> {
     let program = services::build_sandbox(tools)?;
-    services::start_sandbox(tools, &program, services::free_port()?, &directory.0)
+    services::start_sandbox(tools, &program, services::free_port()?, None, &directory.0)
 }
 
 /// A sandbox and a Worker of a suite's own, on ports that were free, with their state in a temporary directory.

@@ -48,7 +48,7 @@ pub(super) enum Verdict {
 pub(super) struct Nonces(BTreeMap<String, (u64, u32)>);
 
 /// Lower-case hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

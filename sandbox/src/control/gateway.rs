@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::{
     answers::{Failure, json_response},
     services::SQL_GATEWAY,
-    state::{Password, Server, SqlUser, World},
+    state::{Proof, Server, SqlUser, World},
 };
-use crate::exchange::{Request, Response, SqlOutcome, SqlTask};
+use crate::exchange::{Admission, NotAdmitted, Request, Response, SqlOutcome, SqlTask};
 
 /// Rows of one result (documented limit of the serverless driver).
 pub const ROWS_MAX: usize = 10_000;
@@ -64,34 +64,50 @@ impl World {
     }
 }
 
+/// Lets a SQL user in, through the gateway of `host` where that is known.
+pub(super) fn admit(
+    world: &World,
+    now: u64,
+    host: Option<&str>,
+    user: &str,
+    proof: &Proof<'_>,
+) -> Result<Admission, NotAdmitted> {
+    let denied = || {
+        let given = !matches!(proof, Proof::Native { answer: [], .. });
+        NotAdmitted::Denied { user: user.to_owned(), password: given }
+    };
+    let (prefix, name) = user.split_once('.').ok_or_else(denied)?;
+    let target = world.by_prefix(prefix, now).filter(|target| host.is_none_or(|host| host == target.host));
+    let target = target.ok_or_else(denied)?;
+    if target.disabled {
+        return Err(NotAdmitted::Disabled);
+    }
+    let known = target.server.users.get(name).filter(|known: &&SqlUser| known.admits(now, proof));
+    let known = known.ok_or_else(denied)?;
+    if target.state != "ACTIVE" {
+        return Err(NotAdmitted::NotReady(target.state));
+    }
+    Ok(Admission { instance: target.server.instance.clone(), role: known.role, user: user.to_owned() })
+}
+
 /// Who has logged in, and where: the task without what the body says.
 pub(super) fn login(world: &World, now: u64, host: &str, request: &Request) -> Result<SqlTask, Response> {
-    let denied = |user: &str| {
-        let message = format!("Access denied for user '{user}'@'%' (using password: YES)");
-        Err(mysql_error(401, 1045, "28000", &message))
-    };
-    let Some((user, password)) = request.header("authorization").and_then(basic) else {
-        return denied("");
-    };
-    let Some((prefix, name)) = user.split_once('.') else { return denied(&user) };
-    let target = world.by_prefix(prefix, now).filter(|target| host.strip_prefix("http-") == Some(&target.host));
-    let Some(target) = target else { return denied(&user) };
-    if target.disabled {
-        let message = "the public endpoint of this instance is disabled";
-        return Err(mysql_error(403, 1105, "HY000", message));
-    }
-    let known = target.server.users.get(name);
-    let Some(known) = known.filter(|known: &&SqlUser| known.admits(now, &Password::new(&password))) else {
-        return denied(&user);
-    };
-    if target.state != "ACTIVE" {
-        let message = format!("the instance is {}", target.state);
-        return Err(mysql_error(503, 1105, "HY000", &message));
-    }
+    let (user, password) = request.header("authorization").and_then(basic).unwrap_or_default();
+    // No instance has a host without a name.
+    let host = host.strip_prefix("http-").unwrap_or_default();
+    let admitted = admit(world, now, Some(host), &user, &Proof::Text(&password));
+    let Admission { instance, role, user } = admitted.map_err(|refused| {
+        let status = match refused {
+            NotAdmitted::Denied { .. } => 401,
+            NotAdmitted::Disabled => 403,
+            NotAdmitted::NotReady(_) => 503,
+        };
+        mysql_error(status, refused.code(), refused.sqlstate(), &refused.to_string())
+    })?;
     let header = |name| request.header(name).map(str::to_owned);
     Ok(SqlTask {
-        instance: target.server.instance.clone(),
-        role: known.role,
+        instance,
+        role,
         user,
         database: header("tidb-database").unwrap_or_default(),
         session: header("tidb-session").unwrap_or_default(),

@@ -1,5 +1,7 @@
 //! A few of the real regions, enough to choose from.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 /// A region.
@@ -65,6 +67,11 @@ impl Region {
             "servicePlans": plans,
         })
     }
+}
+
+/// Hosts of the public endpoints of all regions, each once.
+pub(crate) fn public_hosts() -> BTreeSet<String> {
+    REGIONS.iter().map(Region::host).collect()
 }
 
 /// The region of this name.

@@ -7,6 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{digest::hex, regions::Region};
 use crate::exchange::{Instance, Role, SqlEffect};
+use crate::native_password;
 
 /// How long a cluster or a branch is CREATING, in milliseconds.
 pub const CREATING_MILLIS: u64 = 10_000;
@@ -103,13 +104,29 @@ pub(super) const PROJECTS: [Project; 3] = [
 ];
 
 /// A password that can be compared and not read.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Password([u8; 32]);
+#[derive(Clone)]
+pub(super) struct Password([u8; native_password::LENGTH]);
 
 impl Password {
     pub(super) fn new(text: &str) -> Self {
-        Self(Sha256::digest(text.as_bytes()).into())
+        Self(native_password::stored(text))
     }
+
+    /// Whether what a client sent shows that it knows this password.
+    fn is_known_by(&self, proof: &Proof<'_>) -> bool {
+        match proof {
+            Proof::Text(text) => self.0 == native_password::stored(text),
+            Proof::Native { nonce, answer } => native_password::proves(answer, nonce, &self.0),
+        }
+    }
+}
+
+/// What a client sent to show that it knows a password.
+pub(super) enum Proof<'a> {
+    /// The password itself.
+    Text(&'a str),
+    /// The answer to a nonce, by `mysql_native_password`.
+    Native { nonce: &'a [u8], answer: &'a [u8] },
 }
 
 /// A SQL user of one instance.
@@ -137,10 +154,10 @@ impl SqlUser {
         self.since = now + SQL_USER_MILLIS;
     }
 
-    /// Whether this is the password at `now`.
-    pub(super) fn admits(&self, now: u64, password: &Password) -> bool {
+    /// Whether this shows the password of `now`.
+    pub(super) fn admits(&self, now: u64, proof: &Proof<'_>) -> bool {
         let current = if now < self.since { &self.previous } else { &self.password };
-        current.as_ref() == Some(password)
+        current.as_ref().is_some_and(|password| password.is_known_by(proof))
     }
 
     /// Whether a password is set at all.

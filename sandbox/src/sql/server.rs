@@ -84,10 +84,19 @@ impl Content {
     }
 }
 
+/// Where a server takes connections.
 #[derive(Clone, Debug)]
-enum Address {
+pub(crate) enum Address {
+    /// On this unix socket.
     Socket(PathBuf),
+    /// On this port of loopback.
     Port(u16),
+}
+
+/// Where a user logs in at a server, and with which password.
+pub(crate) struct Door {
+    pub(crate) address: Address,
+    pub(crate) password: &'static str,
 }
 
 /// Where servers live: templates that stay, and the directories of this run, which do not.
@@ -553,16 +562,20 @@ impl Server {
         self.process.kill();
     }
 
-    /// A connection as this user, made first where it is new here, with the rights of `role` and no others.
-    pub(crate) fn user(&self, user: &str, role: Role, database: &str) -> mysql::Result<Conn> {
-        {
-            let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-            if users.get(user) != Some(&role) {
-                self.make_user(user, role)?;
-                users.insert(user.to_owned(), role);
-            }
+    /// Where this user logs in, made first where it is new here, with the rights of `role` and no others.
+    pub(crate) fn door(&self, user: &str, role: Role) -> mysql::Result<Door> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if users.get(user) != Some(&role) {
+            self.make_user(user, role)?;
+            users.insert(user.to_owned(), role);
         }
-        self.connect(user, USER_PASSWORD, database)
+        Ok(Door { address: self.address.clone(), password: USER_PASSWORD })
+    }
+
+    /// A connection as this user, through its [`Server::door`].
+    pub(crate) fn user(&self, user: &str, role: Role, database: &str) -> mysql::Result<Conn> {
+        let door = self.door(user, role)?;
+        self.connect(user, door.password, database)
     }
 
     fn make_user(&self, user: &str, role: Role) -> mysql::Result<()> {
