@@ -195,7 +195,7 @@ fn of_sql(failure: SqlFailure) -> ToolError {
                 error
             }
             SqlFailure::NotReady { state, lacks } => {
-                let lacks = lacks.map(|lacks| format!(" and has no {lacks} yet")).unwrap_or_default();
+                let lacks = lacks.map(|lacks| format!(" and does not have {lacks} yet")).unwrap_or_default();
                 ToolError::new(code::FAILED_PRECONDITION, format!("It does not accept SQL while it is {state}{lacks}."))
                     .hint("Call tidbcloud_get_cluster, or tidbcloud_get_branch for a branch, with `waitSeconds` until `state` is ACTIVE.")
                     .retryable()

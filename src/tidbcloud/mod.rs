@@ -32,6 +32,7 @@ mod units;
 #[cfg(test)]
 mod fake;
 
+pub(crate) use self::database::facts::Facts;
 pub use self::{
     auth::{
         Authenticator,
@@ -57,7 +58,7 @@ pub use self::{
             AutoScaling, AutomatedBackupPolicy, Cluster, ClusterChange, ClusterList, EncryptionConfig, NewCluster,
             SYSTEM_LABEL_PREFIX, SpendingLimit,
         },
-        instance::{AuthorizedNetwork, Endpoints, PrivateEndpoint, PrivateService, PublicEndpoint, State},
+        instance::{AuthorizedNetwork, Endpoints, Instance, PrivateEndpoint, PrivateService, PublicEndpoint, State},
         regions::Region,
     },
     transport::{

@@ -123,6 +123,21 @@ pub(crate) fn start_sandbox(
     Service { process, port, log }.wait("/_sandbox/state", Duration::from_secs(30))
 }
 
+/// The certificate authority of a sandbox's port for MySQL clients. The sandbox prints it when that port is open, which is a moment
+/// after it answers HTTP.
+pub(crate) fn mysql_authority(sandbox: &Service) -> Result<PathBuf, String> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let log = fs::read_to_string(&sandbox.log).map_err(|error| format!("{}: {error}", sandbox.log.display()))?;
+        let mut lines = log.lines().filter(|line| line.trim_start().starts_with("MySQL "));
+        match lines.find_map(|line| line.split_once(" CA ")) {
+            Some((_, path)) => return Ok(PathBuf::from(path)),
+            None if Instant::now() > deadline => return Err("the sandbox opens no port for MySQL".to_owned()),
+            None => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
 /// The id of a sandbox's cluster with sample data.
 pub(crate) fn sample_cluster(sandbox: &Service) -> Result<String, String> {
     let state = http::once(sandbox.port, "GET", "/_sandbox/state", "")?;

@@ -25,13 +25,15 @@ pub(crate) enum Part {
     Npm,
     /// The SQL server behind the sandbox.
     Sql,
+    /// A MySQL client for the command line.
+    SqlClient,
     /// The browser of the page test; needs [`Part::Npm`].
     Browser,
 }
 
 impl Part {
     /// Everything.
-    pub(crate) const ALL: &[Self] = &[Self::Rust, Self::Npm, Self::Sql, Self::Browser];
+    pub(crate) const ALL: &[Self] = &[Self::Rust, Self::Npm, Self::Sql, Self::SqlClient, Self::Browser];
     /// The parts that a release build needs.
     pub(crate) const BUILD: &[Self] = &[Self::Rust, Self::Npm];
     /// The parts that running it on this machine needs.
@@ -44,6 +46,7 @@ pub(crate) struct Tools {
     worker_build: PathBuf,
     wasm_bindgen: PathBuf,
     mariadb: PathBuf,
+    sql_client: PathBuf,
     sandbox_data: PathBuf,
     browser: PathBuf,
 }
@@ -108,6 +111,11 @@ impl Tools {
         command
     }
 
+    /// The directory with the unpacked `mysql`, which is not there if the system has its own.
+    pub(crate) fn sql_client(&self) -> &Path {
+        &self.sql_client
+    }
+
     /// The unpacked browser.
     pub(crate) fn browser(&self) -> &Path {
         &self.browser
@@ -136,7 +144,8 @@ pub(crate) fn run(root: &Path, parts: &[Part]) -> Result<Tools, String> {
         root: root.to_path_buf(),
         worker_build: cache.place(&worker_build_item(root)?).join("bin/worker-build"),
         wasm_bindgen: cache.place(&wasm_bindgen_item(root)?).join("bin/wasm-bindgen"),
-        mariadb: cache.place(&mariadb_item()?),
+        mariadb: cache.place(&system_item("mariadb")),
+        sql_client: cache.place(&system_item(SQL_CLIENT)).join("bin"),
         sandbox_data: cache.place("sandbox"),
         browser: cache.place(&browser_item(root)?),
     };
@@ -149,7 +158,12 @@ pub(crate) fn run(root: &Path, parts: &[Part]) -> Result<Tools, String> {
             }
             if wants(Part::Browser) { browser(&tools, &cache) } else { Ok(()) }
         });
-        let sql = scope.spawn(|| if wants(Part::Sql) { sql_server(&cache) } else { Ok(()) });
+        let sql = scope.spawn(|| {
+            if wants(Part::Sql) {
+                sql_server(&cache)?;
+            }
+            if wants(Part::SqlClient) { sql_client(&cache) } else { Ok(()) }
+        });
         [rust.join(), npm.join(), sql.join()]
     });
     let errors: Vec<String> = results
@@ -323,18 +337,18 @@ fn is_installed_as_locked(root: &Path) -> bool {
         })
 }
 
-/// The name of the package, which comes in the version of the system's own release.
-fn mariadb_item() -> Result<String, String> {
+/// The item with a package of the system, which comes in the version of the system's own release.
+fn system_item(name: &str) -> String {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let field = |name: &str| {
         release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or("").trim_matches('"')
     };
-    Ok(format!("mariadb-{}{}-{}", field("ID"), field("VERSION_ID"), env::consts::ARCH))
+    format!("{name}-{}{}-{}", field("ID"), field("VERSION_ID"), env::consts::ARCH)
 }
 
-/// Unpacks the system's MariaDB package, and the libraries it needs that are not installed, without installing it.
+/// Unpacks the system's MariaDB server without installing it.
 fn sql_server(cache: &Cache) -> Result<(), String> {
-    let item = mariadb_item()?;
+    let item = system_item("mariadb");
     if cache.place(&item).exists() {
         return Ok(());
     }
@@ -346,48 +360,67 @@ fn sql_server(cache: &Cache) -> Result<(), String> {
                     none can be fetched. Install it: brew install mariadb (or: tiup install tidb)"
             .to_owned());
     }
-    cache
-        .item(&item, |work| {
-            let apt = Apt::new(&cache.scratch("apt"))?;
-            apt.step("apt-get", "reading the package lists", "update", &[], work, cache)?;
-            let depends = output(apt.command("apt-cache").args(["depends", "mariadb-server-core"]))?;
-            let mut packages = vec!["mariadb-server-core"];
-            for line in depends.lines() {
-                match line.trim().split_once("Depends: ") {
-                    // The configuration of a system-wide server; ours gets its own.
-                    Some((_, "mariadb-common")) => {}
-                    Some(("" | "|", package)) if !package.starts_with('<') && !is_installed(package) => {
-                        packages.push(package);
-                    }
-                    _ => {}
-                }
-            }
-            let archives = work.join("archives");
-            fs::create_dir(&archives).map_err(|error| format!("{}: {error}", archives.display()))?;
-            apt.step(
-                "mariadb",
-                &format!("downloading {}", packages.join(" ")),
-                "download",
-                &packages,
-                &archives,
-                cache,
-            )?;
-            for archive in
-                fs::read_dir(&archives).map_err(|error| format!("{}: {error}", archives.display()))?.flatten()
-            {
-                output(Command::new("dpkg-deb").arg("-x").arg(archive.path()).arg(work))?;
-            }
-            fs::remove_dir_all(&archives).map_err(|error| format!("{}: {error}", archives.display()))?;
-            let _ = fs::remove_dir_all(cache.scratch("apt"));
-            let version = output(
-                Command::new(work.join("usr/sbin/mariadbd"))
-                    .arg("--version")
-                    .env("LD_LIBRARY_PATH", library_path(work)?),
-            )?;
-            println!("  mariadb: {}", version.trim());
-            Ok(())
-        })
-        .map(|_| ())
+    let made = cache.item(&item, |work| {
+        unpack("mariadb-server-core", work, cache)?;
+        let version = output(
+            Command::new(work.join("usr/sbin/mariadbd")).arg("--version").env("LD_LIBRARY_PATH", library_path(work)?),
+        )?;
+        println!("  mariadb: {}", version.trim());
+        Ok(())
+    });
+    made.map(|_| ())
+}
+
+/// The name of the item with the command line client.
+const SQL_CLIENT: &str = "mysql-client";
+
+/// Unpacks the system's MySQL client, which on Debian and Ubuntu is MariaDB's, if there is none. Systems without apt-get bring
+/// their own; the suite that needs it says so.
+fn sql_client(cache: &Cache) -> Result<(), String> {
+    const MYSQL: &str = r#"#!/bin/sh
+here=$(dirname "$(dirname "$(readlink -f "$0")")")
+LD_LIBRARY_PATH=$(printf '%s:' "$here"/usr/lib/*/) exec "$here/usr/bin/mariadb" "$@"
+"#;
+    let item = system_item(SQL_CLIENT);
+    if cache.place(&item).exists() || on_path("mysql") || !on_path("apt-get") {
+        return Ok(());
+    }
+    let made = cache.item(&item, |work| {
+        unpack("mariadb-client-core", work, cache)?;
+        let (bin, mysql) = (work.join("bin"), work.join("bin/mysql"));
+        let written = fs::create_dir(&bin).and_then(|()| fs::write(&mysql, MYSQL));
+        written.map_err(|error| format!("{}: {error}", mysql.display()))?;
+        output(Command::new("chmod").arg("+x").arg(&mysql))?;
+        println!("  mysql: {}", output(Command::new(&mysql).arg("--version"))?.trim());
+        Ok(())
+    });
+    made.map(|_| ())
+}
+
+/// Unpacks a package of the system into `work`, and those that it needs and that are not installed.
+fn unpack(package: &str, work: &Path, cache: &Cache) -> Result<(), String> {
+    let told = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let apt = Apt::new(&cache.scratch("apt"))?;
+    apt.step("apt-get", "reading the package lists", "update", &[], work, cache)?;
+    let depends = output(apt.command("apt-cache").args(["depends", package]))?;
+    let mut packages = vec![package];
+    for line in depends.lines() {
+        match line.trim().split_once("Depends: ") {
+            // The configuration of a system-wide server; ours gets its own.
+            Some((_, "mariadb-common")) => {}
+            Some(("" | "|", package)) if !package.starts_with('<') && !is_installed(package) => packages.push(package),
+            _ => {}
+        }
+    }
+    let archives = work.join("archives");
+    fs::create_dir(&archives).map_err(|error| told(&archives, error))?;
+    apt.step("apt-get", &format!("downloading {}", packages.join(" ")), "download", &packages, &archives, cache)?;
+    for archive in fs::read_dir(&archives).map_err(|error| told(&archives, error))?.flatten() {
+        output(Command::new("dpkg-deb").arg("-x").arg(archive.path()).arg(work))?;
+    }
+    fs::remove_dir_all(&archives).map_err(|error| told(&archives, error))?;
+    let _ = fs::remove_dir_all(cache.scratch("apt"));
+    Ok(())
 }
 
 /// The directories under `usr/lib` that hold shared libraries: the one of this architecture.

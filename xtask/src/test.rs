@@ -79,7 +79,12 @@ const SUITES: [Suite; 9] = [
         run: release,
     },
     Suite { name: "workerd", what: "the Worker in workerd over HTTP", needs: Part::ALL, run: workerd },
-    Suite { name: "clients", what: "real MCP clients and the official SQL driver", needs: Part::ALL, run: clients },
+    Suite {
+        name: "clients",
+        what: "real MCP clients, the official SQL driver, and programs that connect",
+        needs: Part::ALL,
+        run: clients,
+    },
     Suite { name: "page", what: "the landing page in a browser", needs: Part::ALL, run: page },
 ];
 
@@ -253,16 +258,17 @@ impl Drop for Directory {
     }
 }
 
-/// A sandbox on a port that was free.
-pub(crate) fn sandbox_in(tools: &Tools, directory: &Directory) -> Result<Service, String> {
+/// A sandbox on a port that was free, with a port for MySQL clients where one is given.
+pub(crate) fn sandbox_in(tools: &Tools, directory: &Directory, mysql_port: Option<u16>) -> Result<Service, String> {
     let program = services::build_sandbox(tools)?;
-    services::start_sandbox(tools, &program, services::free_port()?, None, &directory.0)
+    services::start_sandbox(tools, &program, services::free_port()?, mysql_port, &directory.0)
 }
 
 /// A sandbox and a Worker of a suite's own, on ports that were free, with their state in a temporary directory.
 struct World {
     worker: Service,
     sandbox: Service,
+    mysql_port: u16,
     // Last: fields are dropped in order, and the programs have to end before it goes.
     _directory: Directory,
 }
@@ -270,11 +276,12 @@ struct World {
 impl World {
     fn start(tools: &Tools) -> Result<Self, String> {
         let directory = Directory::temporary();
-        let sandbox = sandbox_in(tools, &directory)?;
+        let mysql_port = services::free_port()?;
+        let sandbox = sandbox_in(tools, &directory, Some(mysql_port))?;
         let port = services::free_port()?;
         let worker =
             services::start_worker(tools, port, &sandbox.origin(), &directory.0, &[services::MANY_CLIENTS], None)?;
-        Ok(Self { worker, sandbox, _directory: directory })
+        Ok(Self { worker, sandbox, mysql_port, _directory: directory })
     }
 }
 
@@ -286,7 +293,7 @@ fn show_log(service: &Service) {
 /// The tests start Workers themselves, through this program, and stop them with their state kept.
 fn workerd(context: &Context, filter: Filter) -> Result<Tally, String> {
     let directory = Directory::temporary();
-    let sandbox = sandbox_in(&context.tools, &directory)?;
+    let sandbox = sandbox_in(&context.tools, &directory, None)?;
     let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let programs = ["--package", SERVER, "--test", "workerd", "--test", "workerd-transcripts"];
     let mut command = cargo_test(context, &programs, filter);
@@ -311,6 +318,9 @@ fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String
         .arg(path)
         .env("MCP_URL", format!("{}/mcp", world.worker.origin()))
         .env("SANDBOX_URL", world.sandbox.origin())
+        .env("SANDBOX_MYSQL_PORT", world.mysql_port.to_string())
+        .env("SANDBOX_MYSQL_CA", services::mysql_authority(&world.sandbox)?)
+        .env("SQL_CLIENT_DIR", context.tools.sql_client())
         .env("BROWSER_DIR", context.tools.browser())
         .env("SCREENSHOTS_DIR", context.root.join("target/screenshots"));
     let ran = process::shown(&name, &mut command)?;

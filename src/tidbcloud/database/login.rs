@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     base::secret::Secret,
-    tidbcloud::{
-        ApiError, ClusterId, Endpoints, Malformed, State, Target,
-        transport::{hosts::SqlHost, retry::ATTEMPT_MIN},
-    },
+    tidbcloud::{ApiError, ClusterId, Instance, Malformed, State, Target, transport::retry::ATTEMPT_MIN},
 };
 
 /// First and longest wait for a new SQL user to work. Until a deadline of 55 s these are 30 logins, of the 50
@@ -134,44 +131,20 @@ impl Databases<'_> {
     /// Asks the control plane how to reach an instance, and remembers it.
     async fn look_up(&self, target: &Target) -> Result<Facts, SqlFailure> {
         let cloud = &self.cloud;
-        let (state, endpoints, prefix, prefixed) = match &target.branch {
-            Some(branch) => {
-                let branch = cloud.branch(&target.cluster, branch).await?;
-                (branch.state, branch.endpoints, branch.user_prefix, true)
-            }
-            None => {
-                let cluster = cloud.cluster(&target.cluster).await?;
-                let prefixed = cluster.service_plan.as_deref() != Some("Essential");
-                (cluster.state, cluster.endpoints, cluster.user_prefix, prefixed)
-            }
-        };
-        let facts = facts_of(state, endpoints, prefix, prefixed)?;
+        let facts = facts_of(&cloud.instance(target).await?)?;
         cloud.memory.keep_facts(cloud.authenticator.caller(), target, cloud.sender.io.now(), facts.clone());
         Ok(facts)
     }
 }
 
-/// How to reach an instance with this description. `prefixed` is whether it must have a prefix.
-fn facts_of(
-    state: Option<State>,
-    endpoints: Option<Endpoints>,
-    prefix: Option<String>,
-    prefixed: bool,
-) -> Result<Facts, SqlFailure> {
-    let state = state.ok_or(ApiError::Unexpected("an instance without a state"))?;
-    let not_ready = |lacks| SqlFailure::NotReady { state: state.as_str().to_owned(), lacks };
-    if state != State::Active {
-        return Err(not_ready(None));
+/// How to reach an instance that accepts SQL.
+fn facts_of(instance: &Instance) -> Result<Facts, SqlFailure> {
+    let state = instance.state.as_ref().ok_or(ApiError::Unexpected("an instance without a state"))?;
+    if *state != State::Active {
+        return Err(SqlFailure::NotReady { state: state.as_str().to_owned(), lacks: None });
     }
-    let public = endpoints.and_then(|endpoints| endpoints.public);
-    if public.as_ref().is_some_and(|public| public.disabled) {
+    if instance.public().is_some_and(|public| public.disabled) {
         return Err(SqlFailure::EndpointDisabled);
     }
-    let host = public.and_then(|public| public.host).filter(|host| !host.is_empty());
-    let host = host.ok_or_else(|| not_ready(Some("a public endpoint")))?;
-    let prefix = prefix.filter(|prefix| !prefix.is_empty());
-    if prefixed && prefix.is_none() {
-        return Err(not_ready(Some("a user prefix")));
-    }
-    Ok(Facts { host: SqlHost::of_endpoint(&host).map_err(ApiError::Malformed)?, prefix })
+    Facts::of(instance)
 }

@@ -2,7 +2,11 @@
 
 use serde::Deserialize;
 
-use crate::tidbcloud::tolerant::{integer, or_default};
+use crate::tidbcloud::{
+    ApiError, Cloud, Target,
+    tolerant::{integer, or_default},
+    transport::hosts::SqlHost,
+};
 
 /// State of a cluster or a branch (schemas `ClusterState` and `BranchState`).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -107,4 +111,56 @@ pub struct PrivateService {
     pub service_name: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
     pub availability_zone: Vec<String>,
+}
+
+/// What matters for a connection to a cluster or branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its state.
+    pub state: Option<State>,
+    /// Its addresses.
+    pub endpoints: Option<Endpoints>,
+    /// The prefix of its user names, without the dot.
+    pub user_prefix: Option<String>,
+    /// Whether it must have a prefix; newer Essential instances have none.
+    pub prefixed: bool,
+}
+
+impl Instance {
+    /// Its address on the internet.
+    pub fn public(&self) -> Option<&PublicEndpoint> {
+        self.endpoints.as_ref()?.public.as_ref()
+    }
+
+    /// The host of its private endpoint, if that is below `tidbcloud.com`: people send passwords there.
+    pub fn private_host(&self) -> Option<String> {
+        let host = self.endpoints.as_ref()?.private.as_ref()?.host.as_deref()?;
+        SqlHost::of_endpoint(host).ok().map(|host| host.endpoint().to_owned())
+    }
+}
+
+impl Cloud<'_> {
+    /// The cluster or branch that is meant.
+    pub async fn instance(&self, target: &Target) -> Result<Instance, ApiError> {
+        Ok(match &target.branch {
+            Some(branch) => {
+                let branch = self.branch(&target.cluster, branch).await?;
+                Instance {
+                    state: branch.state,
+                    endpoints: branch.endpoints,
+                    user_prefix: branch.user_prefix,
+                    prefixed: true,
+                }
+            }
+            None => {
+                let cluster = self.cluster(&target.cluster).await?;
+                Instance {
+                    prefixed: cluster.service_plan.as_deref() != Some("Essential"),
+                    state: cluster.state,
+                    endpoints: cluster.endpoints,
+                    user_prefix: cluster.user_prefix,
+                }
+            }
+        })
+    }
 }

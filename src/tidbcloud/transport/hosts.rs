@@ -117,6 +117,11 @@ impl SqlHost {
         Host(&self.0)
     }
 
+    /// The public endpoint, in lower case.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.0.strip_prefix("http-").unwrap_or(&self.0)
+    }
+
     /// The SQL host of a public endpoint, which must be below `tidbcloud.com`: passwords are sent there.
     pub(crate) fn of_endpoint(endpoint: &str) -> Result<Self, Malformed> {
         let host = format!("http-{}", endpoint.to_ascii_lowercase());

@@ -3,6 +3,7 @@
 mod create_cluster;
 mod delete_cluster;
 mod get_cluster;
+mod get_connection;
 mod labels;
 mod list_clusters;
 mod list_regions;
@@ -18,6 +19,7 @@ pub(super) const GROUP: Group = Group {
         Entry::of::<list_regions::ListRegions>,
         Entry::of::<list_clusters::ListClusters>,
         Entry::of::<get_cluster::GetCluster>,
+        Entry::of::<get_connection::GetConnection>,
         Entry::of::<create_cluster::CreateCluster>,
         Entry::of::<update_cluster::UpdateCluster>,
         Entry::of::<delete_cluster::DeleteCluster>,
