@@ -21,6 +21,9 @@ const ARGUMENTS: f32 = 0.5;
 /// What a synonym counts, where the word itself counts 1.
 const SYNONYM: f32 = 0.5;
 
+/// What a document must score, where the best scores 1: models read every answer, and most of the rest has one word in common.
+const FITS: f32 = 0.35;
+
 /// What is read of a query: as much as a long sentence has, so that a text of any length costs no more.
 const QUERY_CHARACTERS_MAX: usize = 200;
 const QUERY_WORDS_MAX: usize = 32;
@@ -129,7 +132,9 @@ pub fn rank(documents: &[Document<'_>], query: &str) -> Vec<usize> {
             *score += rarity * frequency * (K1 + 1.0) / (frequency + K1 * length);
         }
     }
-    let mut found: Vec<_> = scores.into_iter().enumerate().filter(|(_, score)| *score > 0.0).collect();
+    let best = scores.iter().copied().fold(0.0, f32::max);
+    let fits = |(_, score): &(usize, f32)| *score > 0.0 && *score >= best * FITS;
+    let mut found: Vec<_> = scores.into_iter().enumerate().filter(fits).collect();
     found.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     found.into_iter().map(|(index, _)| index).collect()
 }
