@@ -22,7 +22,7 @@ pub(super) struct UpdateCluster {
     display_name: Option<DisplayName>,
     /// Highest monthly bill
     spending_limit_usd_cents: Option<UsdCents>,
-    /// Replace yours; systemLabels stay
+    /// Whole new set; systemLabels stay
     labels: Option<Labels>,
 }
 

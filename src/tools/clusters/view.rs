@@ -28,7 +28,6 @@ pub(super) struct ClusterView {
     endpoints: EndpointsView,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_prefix: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
     /// Labels of TiDB Cloud, which callers cannot change.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -18,8 +18,8 @@ use crate::{
     tidbcloud::{AccessClass, ApiError, DatabaseName, Query, Replay, RolledBack, Rows, SqlFailure, Target},
 };
 
-/// Run SQL that changes data or schema. Several statements run in one transaction, unless one is DDL, which commits by
-/// itself.
+/// Run SQL that changes data or schema (INSERT, UPDATE, DELETE, CREATE TABLE or INDEX, ALTER, DROP). Several run in one
+/// transaction, unless one is DDL, which commits by itself.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DbExecute {

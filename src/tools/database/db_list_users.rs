@@ -29,9 +29,9 @@ struct SqlUserLine {
     role: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     custom_roles: Vec<String>,
-    /// Whether it is one of this server's own.
+    /// Whether this server made it, to run SQL as.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    managed: bool,
+    of_this_server: bool,
 }
 
 impl Tool for DbListUsers {
@@ -52,7 +52,7 @@ impl From<SqlUser> for SqlUserLine {
         // The service is known to put the cluster's prefix before a role.
         let bare = |role: String| role.rsplit_once('.').map(|(_, bare)| bare.to_owned()).unwrap_or(role);
         Self {
-            managed: is_managed_name(&user.user_name),
+            of_this_server: is_managed_name(&user.user_name),
             user_name: user.user_name,
             role: user.builtin_role.filter(|role| !role.is_empty()).map(bare),
             custom_roles: user.custom_roles,

@@ -110,7 +110,6 @@ schema_of! {
     Statements => {
         "type": "array",
         "items": {"type": "string"},
-        "maxItems": 20,
         "description": "1 to 20 statements"
     };
     SchemaName => {"type": "string", "description": "Exact name"};

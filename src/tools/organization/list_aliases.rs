@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Context, Effect, Tool, ToolError};
 
-/// List the short names of clusters.
+/// List the short names of clusters; a label `mcp-alias` gives one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListAliases {}
