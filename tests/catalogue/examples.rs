@@ -13,8 +13,9 @@ pub struct Example {
     pub answer: String,
 }
 
-/// The example of a tool: of the calls that succeed in the folder of its toolset, the one whose answer states most. That is
-/// the one with most fields that hold a value, then the one with most values; of several, the first.
+/// The example of a tool: of the calls that succeed in the folder of its toolset, before a transcript's first fault, the one
+/// whose answer states most. That is the one with most fields that hold a value, then the one with most values; of several,
+/// the first.
 ///
 /// # Errors
 /// There is none. The text says where to write one.
@@ -23,7 +24,9 @@ pub fn of(tool: &Entry) -> Result<Example, String> {
     let mut best: Option<((usize, usize), Example)> = None;
     for transcript in Transcript::all().iter().filter(|one| one.name.starts_with(&format!("{folder}/"))) {
         let mut arguments = None;
-        for line in transcript.text.lines() {
+        // What a call answers with in trouble is no example.
+        let usual = transcript.text.lines().take_while(|line| !line.starts_with("## fault "));
+        for line in usual {
             if let Some(call) = line.strip_prefix("<< ") {
                 let (called, given) = call.split_once(' ').unwrap_or((call, "{}"));
                 arguments = (called == name).then_some(given);
@@ -40,8 +43,8 @@ pub fn of(tool: &Entry) -> Result<Example, String> {
     }
     best.map(|(_, example)| example).ok_or_else(|| {
         format!(
-            "`{name}` has no example: write a call of it that succeeds into a transcript in tests/transcripts/{folder}, with a \
-             `>>` line that states values, not only `...` and `$name`"
+            "`{name}` has no example: write a call of it that succeeds into a transcript in tests/transcripts/{folder}, before any \
+             fault, with a `>>` line that states values, not only `...` and `$name`"
         )
     })
 }

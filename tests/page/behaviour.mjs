@@ -155,6 +155,8 @@ await test('a second organization is unfolded, filled in, and becomes an argumen
     await tab.getByLabel('Public key').nth(1).fill('SBXOTHER');
     await tab.getByLabel('Private key').nth(1).fill('5b000000-0000-4000-8000-0000000000cc');
     await tab.getByLabel('Name of the organization').nth(1).fill('two');
+    // The tool that takes an organization creates something, and a client that only reads does not list it.
+    await tab.locator('#scope-2').check();
     await fits(tab);
     await connect(tab);
     const tokens = await asking.redeem(asking.code((await arrived(tab, asking)).href));
