@@ -98,7 +98,8 @@ impl Tools<'_> {
         if let Some(field) = tool.list {
             return self.run_in_all(tool, field, arguments, deadline).await;
         }
-        let text = arguments.get("cluster").and_then(Value::as_str).unwrap_or_default();
+        let given = tool.argument("cluster").and_then(|_| arguments.get("cluster"));
+        let text = given.and_then(Value::as_str).unwrap_or_default();
         let Ok(cluster) = ClusterReference::try_from(text.to_owned()) else {
             // The tool's own error says what is wrong with `cluster`.
             return match self.view.organizations.first() {

@@ -152,3 +152,97 @@ impl View<'_> {
         format!("{of_all}{remark}")
     }
 }
+
+/// A catalogue of its own: what holds of hidden tools that change something must hold before the server has one.
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::catalogue::{Context, Group, RELAY, Tool, ToolError};
+
+    #[derive(Serialize, JsonSchema)]
+    struct Nothing {}
+
+    /// A tool of this name and effect, which takes a cluster.
+    macro_rules! tool {
+        ($type:ident, $name:expr, $effect:ident) => {
+            /// Does {topics}.
+            #[derive(Deserialize, JsonSchema)]
+            #[serde(deny_unknown_fields)]
+            struct $type {
+                #[serde(rename = "cluster")]
+                _cluster: Option<String>,
+            }
+
+            impl Tool for $type {
+                const NAME: &'static str = $name;
+                const TITLE: &'static str = $name;
+                const EFFECT: Effect = Effect::$effect;
+                type Output = Nothing;
+
+                async fn call(self, _: &Context<'_>) -> Result<Nothing, ToolError> {
+                    Ok(Nothing {})
+                }
+            }
+        };
+    }
+
+    tool!(Look, "look", Read);
+    tool!(LookAside, "look_aside", Read);
+    tool!(ChangeAside, "change_aside", Update);
+    tool!(Relay, RELAY, Read);
+
+    static CATALOGUE: Catalogue = Catalogue::new(&[
+        Group { toolset: Toolset::Clusters, tools: &[Entry::of::<Look>] },
+        Group { toolset: Toolset::Organization, tools: &[Entry::of::<LookAside>, Entry::of::<ChangeAside>] },
+        Group { toolset: Toolset::Finder, tools: &[Entry::of::<Relay>] },
+    ]);
+
+    /// What `of` says of the view of an address, for a scope.
+    fn at<R>(query: &str, scope: Option<Scope>, of: impl FnOnce(&View<'_>) -> R) -> R {
+        let narrowing = &Narrowing::parse(Some(query)).expect("a query");
+        let address = "https://mcp.example/mcp";
+        of(&View { catalogue: &CATALOGUE, narrowing, asked: narrowing, scope, organizations: &[], address })
+    }
+
+    fn called(name: &str) -> Called {
+        let tool = CATALOGUE.tool(name).expect("a tool");
+        Called { tool, is_relayed: false }
+    }
+
+    #[test]
+    fn a_change_that_is_not_listed_is_reached_at_another_address_only() {
+        for (query, address) in [
+            ("", "https://mcp.example/mcp?toolsets=default,organization"),
+            ("cluster=shop", "https://mcp.example/mcp?toolsets=default,organization&cluster=shop"),
+        ] {
+            let refused = at(query, None, |view| view.offers(called("change_aside"))).expect_err("it is not listed");
+            assert!(
+                refused.ends_with(&format!("at {address}.")),
+                "?{query}: the address keeps what it fixes: {refused}"
+            );
+            for (scope, allows) in [(None, ""), (Some(Scope::Read), "allows `tidb:write`")] {
+                let error = at(query, scope, |view| view.not_relayed("change_aside"));
+                assert_eq!(error.code, crate::catalogue::code::READ_ONLY_VIOLATION);
+                assert!(error.hint.contains(address) && error.hint.contains(allows), "?{query}: {}", error.hint);
+            }
+            let looked = at(query, None, |view| view.offers(called("look_aside"))).expect_err("it is not listed");
+            assert!(looked.contains(RELAY), "?{query}: what reads is run by the relay: {looked}");
+        }
+        for query in ["toolsets=all", "toolsets=organization", "toolsets=default,organization&cluster=shop"] {
+            assert_eq!(at(query, None, |view| view.offers(called("change_aside"))), Ok(()), "?{query} lists it");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_nothing_of_a_tool_beyond_reach() {
+        for query in ["readonly=true", "toolsets=clusters", "toolsets=clusters&cluster=shop"] {
+            let refused = at(query, None, |view| view.offers(called("change_aside"))).expect_err("it is beyond reach");
+            assert_eq!(refused, "Call tools/list to see the names.", "?{query}");
+            let error = at(query, None, |view| view.not_relayed("change_aside"));
+            assert_eq!(error.code, crate::catalogue::code::NOT_FOUND, "?{query}");
+        }
+    }
+}

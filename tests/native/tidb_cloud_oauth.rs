@@ -18,9 +18,10 @@ use tidbcloud_sandbox::control::SHOP_CLUSTER_ID;
 use crate::{
     support::{
         Answer, Driver,
+        bad_inputs::list,
         oauth::{
             Flow, Page, Tokens, attribute, elements, fields, form, get, link, list_clusters, parameter,
-            tool_with_token, with,
+            tool_with_token, with, with_token,
         },
     },
     world::{Native, SANDBOX, SERVER_SECRET, block_on},
@@ -252,4 +253,48 @@ fn a_deployment_that_knows_the_page_sends_people_there_and_takes_them_back() {
     let tokens = Tokens::of(&server.send(form("/token", &flow.redemption(&code))));
     assert!(text(&server.send(list_clusters(&tokens.access))).contains("shop"));
     assert_eq!(server.send(call(&query, &page.cookie)).status, 400, "the page has ended");
+}
+
+/// The toolsets that a person ticks hold however the person proves who they are: here by a sign-in, which takes them through
+/// TiDB Cloud's pages and back.
+#[test]
+fn a_sign_in_keeps_the_toolsets_that_were_ticked() {
+    let client = [
+        ("TIDB_CLOUD_SANDBOX", SANDBOX),
+        ("TIDB_CLOUD_OAUTH_CLIENT_ID", "sandbox-client"),
+        ("TIDB_CLOUD_OAUTH_CLIENT_SECRET", "sandbox-client-secret-0123456789"),
+    ];
+    let page = ("TIDB_CLOUD_OAUTH_AUTHORIZE_URL", "https://oauth.tidbcloud.com/authorize");
+    for (by, settings) in [("device flow", client.to_vec()), ("page", [&client[..], &[page]].concat())] {
+        let mut server = Native::with(&settings);
+        let flow = Flow::new(&mut server);
+        let page = flow.page(&mut server);
+        let sign_in =
+            |toolset: &str| fields(&[("scope", "tidb:write"), ("toolsets", toolset), ("decision", "tidbcloud")]);
+        let wrong = flow.decide(&mut server, &page, sign_in("everything"));
+        assert_eq!(wrong.status, 400, "{by}: what cannot be ticked is refused before anybody signs in");
+        let sent = flow.decide(&mut server, &page, sign_in("branches"));
+        assert_eq!(sent.status, 200, "{by}: {}", text(&sent));
+        let done = if by == "page" {
+            let back = at_tidb_cloud(&server, &link(&sent));
+            let mut call = get(&format!("/signed-in?{}", back.query().expect("a query")));
+            call.headers.push(("Cookie".to_owned(), page.cookie.clone()));
+            server.send(call)
+        } else {
+            let waiting = Page { cookie: page.cookie.clone(), ..Page::of(&sent) };
+            let early = flow.decide(&mut server, &waiting, fields(&[("decision", "poll")]));
+            let waiting = Page { cookie: page.cookie.clone(), ..Page::of(&early) };
+            let yes = json!({"userCode": user_code(&waiting.html), "approve": true, "key": "owner"});
+            server.admin("POST", "/_sandbox/device", Some(yes));
+            server.advance(10);
+            // The person's choice was made on the page before: this one cannot change it.
+            flow.decide(&mut server, &waiting, fields(&[("decision", "poll"), ("toolsets", "database")]))
+        };
+        assert_eq!(done.status, 200, "{by}: {}", text(&done));
+        let code = parameter(&link(&done), "code").expect("a code");
+        let tokens = Tokens::of(&server.send(form("/token", &flow.redemption(&code))));
+        let listed = text(&server.send(with_token(list(), &tokens.access).to("/mcp?toolsets=all")));
+        assert!(listed.contains("tidbcloud_create_branch"), "{by}: {listed}");
+        assert!(!listed.contains("db_query") && !listed.contains("tidbcloud_get_cluster"), "{by}: {listed}");
+    }
 }

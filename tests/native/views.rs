@@ -306,22 +306,81 @@ fn the_page_offers_the_toolsets_that_the_address_leaves() {
     assert!(again.contains("value=\"database\" id=\"toolsets-3\" checked"), "{again}");
 }
 
-/// Two organizations: the relay takes the one that is meant among the arguments of the tool it runs.
-#[test]
-fn a_relayed_call_names_its_organization() {
-    let mut server = Native::new();
+/// A token that may read in two organizations.
+fn shops_and_labs(server: &mut Native) -> String {
     let set = |who: &str, name: &str| {
         let (public, private) = keys(who);
         fields(&[("publicKey", public), ("privateKey", &private), ("name", name)])
     };
     let typed = [set("owner", "shops"), set("other", "labs"), fields(&[("scope", "tidb:read")])].concat();
-    let flow = Flow::new(&mut server);
-    let code = flow.code(&mut server, typed);
-    let token = Tokens::of(&server.send(form("/token", &flow.redemption(&code)))).access;
+    let flow = Flow::new(server);
+    let code = flow.code(server, typed);
+    Tokens::of(&server.send(form("/token", &flow.redemption(&code)))).access
+}
+
+/// Two organizations: the relay takes the one that is meant among the arguments of the tool it runs.
+#[test]
+fn a_relayed_call_names_its_organization() {
+    let mut server = Native::new();
+    let token = shops_and_labs(&mut server);
     let one =
         found(&mut server, tool_with_token(&token, FIND, json!({"query": "short names"})), "tidbcloud_list_aliases");
     assert_eq!(one["inputSchema"]["properties"]["organization"]["enum"], json!(["shops", "labs"]), "{one}");
     let arguments = json!({"name": "tidbcloud_list_clusters", "arguments": {"organization": "shops"}});
     let clusters = result(&server.send(tool_with_token(&token, RELAY, arguments)))["clusters"].clone();
     assert_eq!(clusters[0]["organization"], "shops", "{clusters}");
+}
+
+/// Several organizations: a tool that takes no cluster is not taken to one, so that a refusal comes before TiDB Cloud is asked.
+#[test]
+fn a_refused_relay_asks_nothing_in_several_organizations() {
+    let mut server = Native::new();
+    let token = shops_and_labs(&mut server);
+    for cluster in ["shop", "nowhere"] {
+        for name in ["tidbcloud_delete_cluster", "tidbcloud_get_cluster", "no_such_tool"] {
+            server.world.sent.take();
+            let answer = server.send(tool_with_token(&token, RELAY, json!({"name": name, "cluster": cluster})));
+            let error = result(&answer)["error"].clone();
+            assert_eq!(error["code"], "INVALID_ARGUMENT", "`cluster` belongs to the arguments of {name}: {error}");
+            assert_eq!(server.world.sent.take(), [], "{name} beside {cluster} is refused before anything is asked");
+        }
+    }
+}
+
+/// What hosts write in place of arguments is read for the tool that runs; what stands beside its name is for no tool.
+#[test]
+fn a_relayed_call_takes_its_arguments_as_the_tool_would() {
+    let mut server = Native::new();
+    let mut error = |arguments: Value| {
+        let error = result(&server.send(tool(RELAY, arguments)))["error"].clone();
+        error["message"].as_str().map(str::to_owned)
+    };
+    let inner = |arguments: Value| json!({"name": "tidbcloud_list_clusters", "arguments": arguments});
+    for arguments in
+        [json!({"pageSize": "1"}), json!({"pageSize": 1.0, "pageToken": null}), json!("{\"pageSize\": \"1\"}")]
+    {
+        assert_eq!(error(inner(arguments.clone())), None, "{arguments} is as good as {{\"pageSize\": 1}}");
+    }
+    for beside in ["pageSize", "cluster", "organization"] {
+        let message = error(json!({"name": "tidbcloud_list_clusters", beside: "1"}));
+        assert_eq!(
+            message,
+            Some(format!("This tool has no argument `{beside}`.")),
+            "nothing is dropped without a word"
+        );
+    }
+}
+
+#[test]
+fn the_finder_finds_nothing_beyond_the_address() {
+    let mut server = Native::new();
+    let token = Flow::new(&mut server).tokens(&mut server, "tidb:read").access;
+    for (query, beyond) in
+        [("?readonly=true", "tidbcloud_delete_cluster"), ("?cluster=shop", "tidbcloud_list_clusters")]
+    {
+        let entry = tools::ALL.entries().iter().find(|entry| entry.name() == beyond).expect("a tool");
+        let find = tool_with_token(&token, FIND, json!({"query": entry.definition.title}));
+        let found = result(&server.send(find.to(&format!("/mcp{query}"))))["tools"].to_string();
+        assert!(!found.contains(&format!("\"{beyond}\"")), "{beyond} is out of reach at {query}: {found}");
+    }
 }

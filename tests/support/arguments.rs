@@ -21,8 +21,8 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("", "spendingLimitUsdCents", "100"),
     ("", "sql", r#""SELECT 1""#),
     ("db_execute", "sql", r#"["SELECT 1"]"#),
-    ("tidbcloud_run_read_tool", "arguments", r#"{"cluster": "shop"}"#),
-    ("tidbcloud_run_read_tool", "name", r#""tidbcloud_get_cluster""#),
+    ("tidbcloud_run_read_tool", "arguments", r#"{"pageSize": 10}"#),
+    ("tidbcloud_run_read_tool", "name", r#""tidbcloud_list_clusters""#),
     ("", "waitSeconds", "20"),
 ];
 

@@ -203,7 +203,7 @@ fn an_error_names_what_it_is_about() {
         ("tidbcloud_get_branch", json!({"cluster": "shop", "branch": "bran-a"}), "`bran-a`", "Change"),
         ("tidbcloud_get_branch", json!({"cluster": "shop", "branch": "nobody"}), "`nobody`", "tidbcloud_list_branches"),
         ("tidbcloud_delete_cluster", json!({"cluster": "99"}), "`99`", "List"),
-        ("db_remove_user", json!({"cluster": "shop", "userName": "nobody"}), "`nobody`", "SQL Users"),
+        ("db_remove_user", json!({"cluster": "shop", "userName": "nobody"}), "`nobody`", "db_list_users"),
         ("tidbcloud_update_cluster", json!({"cluster": "shop"}), "nothing to change", "labels"),
         ("tidbcloud_list_clusters", json!({"pageSize": 500}), "`pageSize`", "1 to 100"),
         ("db_create_user", json!({"cluster": "shop", "userName": "a", "role": "admin"}), "`role`", "role_readonly"),

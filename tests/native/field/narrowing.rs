@@ -225,7 +225,11 @@ fn attack(server: &mut Native, estate: &Estate, (query, at): (&str, usize), tool
             }
             // An error may repeat what was said.
             let said = value.as_str().filter(|text| !text.is_empty()).unwrap_or("\0");
-            let told = String::from_utf8_lossy(&answer.body).replace(said, "");
+            let mut told = String::from_utf8_lossy(&answer.body).replace(said, "");
+            // Users may be called anything: their prefix says which cluster or branch they are of.
+            for (prefix, other) in prefixes.iter().flat_map(|prefix| estate.others.iter().map(move |it| (prefix, it))) {
+                told = told.replace(&format!("{prefix}.{other}"), "");
+            }
             assert_eq!(estate.foreign_in(&told), None, "{place} told of what the address does not fix: {told}");
         }
     }
