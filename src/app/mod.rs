@@ -26,6 +26,7 @@ use crate::{
     port::{IncomingBody, Metered, Port},
     store::seal::Keyring,
     tidbcloud::Memory,
+    tools,
 };
 
 /// A client on a slow line sends 1 MiB at 1 Mbit/s in 8.4 s.
@@ -125,6 +126,7 @@ impl<'a> App<'a> {
     ) -> oauth::Server<'s> {
         oauth::Server {
             config: self.config,
+            catalogue: &tools::ALL,
             port: self.port(),
             keyring,
             memory: &self.isolate.authorization,

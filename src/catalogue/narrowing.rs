@@ -131,9 +131,9 @@ impl Narrowing {
         })
     }
 
-    /// The toolsets within reach, for a person to choose from.
-    pub fn toolsets(&self) -> Vec<Toolset> {
-        Toolset::ALL.iter().copied().filter(|toolset| self.toolsets.reach(*toolset)).collect()
+    /// Whether it names toolsets.
+    pub fn names_toolsets(&self) -> bool {
+        self.toolsets != Named::Nothing
     }
 
     /// Narrowed further to toolsets as an address writes them. `None` if they are none, or none of these is left.

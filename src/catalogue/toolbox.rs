@@ -8,7 +8,9 @@ use super::{
     budget, code,
     context::Context,
     entry::{Entry, Group},
+    narrowing::Narrowing,
     organizations::{Homes, Organization},
+    toolset::Toolset,
     view::View,
 };
 use crate::{
@@ -48,6 +50,13 @@ impl Catalogue {
     /// The tool of this name.
     pub(super) fn tool(&self, name: &str) -> Option<&Entry> {
         self.entries().iter().find(|tool| tool.name() == name)
+    }
+
+    /// The toolsets of which an address or a grant leaves something.
+    pub fn toolsets(&self, narrowing: &Narrowing) -> Vec<Toolset> {
+        let has_tools =
+            |toolset: &Toolset| self.entries().iter().any(|tool| tool.toolset == *toolset && narrowing.reaches(tool));
+        Toolset::ALL.iter().copied().filter(has_tools).collect()
     }
 
     /// The list that is kept for a scope. A caller without one sees as much as the strongest scope.
@@ -154,6 +163,8 @@ impl Tools<'_> {
         let named = named(&arguments);
         let answer = match self.view.organizations {
             [only] => self.run_in(tool, only, arguments, deadline).await,
+            // It looks at the catalogue, and at no organization.
+            [first, ..] if tool.toolset == Toolset::Finder => self.run_in(tool, first, arguments, deadline).await,
             _ => self.run_in_one_or_all(tool, arguments, deadline).await,
         };
         answer.map_err(|error| about(error, &named))
@@ -173,8 +184,8 @@ impl Tools<'_> {
                     let what = json!({ "tool": tool.name(), "code": error.code, "cause": cause });
                     self.log.event("failed_call", what);
                 }
-                if let Some(lacking) = self.view.lacking(&error.hint) {
-                    error.hint.push_str(&format!(" This connection does not list {}.", lacking.name()));
+                if let Some(instead) = self.view.instead(&error.hint) {
+                    error.hint.push_str(&instead);
                 }
                 budget::error(&mut error, bytes_max);
                 self.allowance.answered(budget::serialized_size(&error));

@@ -43,10 +43,15 @@ impl View<'_> {
         self.narrowing.lists(tool) && (tool.toolset != Toolset::Finder || self.hides_something())
     }
 
-    /// A tool that a text names, and the list does not.
-    pub(super) fn lacking(&self, text: &str) -> Option<&'static Entry> {
+    /// What to do instead, if a text names a tool that is not listed.
+    pub(super) fn instead(&self, text: &str) -> Option<String> {
         let lacking = |tool: &&Entry| text.contains(tool.name()) && !self.lists(tool);
-        self.catalogue.entries().iter().find(lacking)
+        let tool = self.catalogue.entries().iter().find(lacking)?;
+        let relay = self.catalogue.relay().filter(|relay| self.lists(relay));
+        Some(match relay.filter(|_| tool.effect == Effect::Read && self.narrowing.reaches(tool)) {
+            Some(relay) => format!(" {} runs it.", relay.name()),
+            None => " It is not listed on this connection: ask the person instead.".to_owned(),
+        })
     }
 
     /// Whether some call of a tool is within the token's scope.

@@ -56,7 +56,8 @@ pub(super) struct Asked {
 }
 
 /// Why a resource is refused.
-pub(super) const INVALID_TARGET: &str = "This server only authorizes for its own MCP endpoint.";
+pub(super) const INVALID_TARGET: &str =
+    "This server only authorizes for its own MCP endpoint, and a token for no more than was granted.";
 
 /// The purpose of the page's seal.
 pub(super) const PURPOSE: &str = "consent page v1";
@@ -217,7 +218,7 @@ impl Server<'_> {
             return self.refusal(400, "invalid_request", "The page was changed.");
         };
         let (place, nonce) = (redirect.place(), self.nonce());
-        let (narrowed, toolsets) = (asked.view.in_words(), asked.view.toolsets());
+        let (narrowed, toolsets) = (asked.view.in_words(), self.catalogue.toolsets(&asked.view));
         let host = Url::parse(self.origin.as_str()).ok().and_then(|url| url.host_str().map(str::to_owned));
         let consent = Consent {
             client_name: &asked.client_name,
@@ -229,6 +230,7 @@ impl Server<'_> {
             requested: Scope::parse(&asked.scope).unwrap_or(Scope::Read),
             narrowed: &narrowed,
             toolsets: &toolsets,
+            names_toolsets: asked.view.names_toolsets(),
             transaction: &sealed,
             csrf,
             nonce: &nonce,

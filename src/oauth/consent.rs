@@ -20,6 +20,7 @@ use crate::{
         json,
         scope::Scope,
     },
+    catalogue::Catalogue,
     store::{
         document,
         grant::{self, CODE_MILLIS, Code, LIFE_MILLIS, Record, StoredScope, bound_to},
@@ -50,12 +51,12 @@ struct Sent {
 
 impl Sent {
     /// What was asked for, within the toolsets that the person chose.
-    fn narrowed(&self) -> Result<Asked, Problem<'static>> {
+    fn narrowed(&self, catalogue: &Catalogue) -> Result<Asked, Problem<'static>> {
         let names = self.fields.all("toolsets").collect::<Vec<_>>().join(",");
         if names.is_empty() {
             return Ok(self.asked.clone());
         }
-        match self.asked.view.within(&names) {
+        match self.asked.view.within(&names).filter(|view| !catalogue.toolsets(view).is_empty()) {
             Some(view) => Ok(Asked { view, ..self.asked.clone() }),
             None => Err(problem("toolsets", 0, "Choose among these tools.")),
         }
@@ -106,7 +107,7 @@ impl Server<'_> {
             (Ok(Some("deny")), _) => self.deny(asked).await,
             (Ok(Some("tidbcloud")), Some(client)) => {
                 let chosen = chosen_scope(fields).ok_or(problem("scope", 0, NO_SCOPE));
-                let (scope, narrowed) = match chosen.and_then(|scope| Ok((scope, sent.narrowed()?))) {
+                let (scope, narrowed) = match chosen.and_then(|scope| Ok((scope, sent.narrowed(self.catalogue)?))) {
                     Ok(chosen) => chosen,
                     Err(problem) => return self.show_again(400, sent, &[problem], None),
                 };
@@ -179,7 +180,7 @@ impl Server<'_> {
         if self.config.owner.is_some() && access_key.is_empty() {
             filled.problems.push(problem("accessKey", 0, "Type the access key of this deployment."));
         }
-        let narrowed = sent.narrowed().map_err(|problem| filled.problems.push(problem));
+        let narrowed = sent.narrowed(self.catalogue).map_err(|problem| filled.problems.push(problem));
         let chosen = filled.scope.zip(narrowed.ok()).filter(|_| filled.problems.is_empty());
         let Some((scope, narrowed)) = chosen else {
             return Err(self.show_again(400, sent, &filled.problems, None));

@@ -32,6 +32,7 @@ use crate::{
         http::{Head, Method, Response},
         scope::Scope,
     },
+    catalogue::Catalogue,
     config::{Config, Origin},
     limits::{keys::Visitor, witness::Pairs},
     port::{Port, RequestLog, StorageFailure},
@@ -160,6 +161,8 @@ pub struct Memory {
 pub struct Server<'a> {
     /// The settings.
     pub config: &'a Config,
+    /// The tools that a grant can narrow.
+    pub catalogue: &'a Catalogue,
     /// The outside world.
     pub port: Port<'a>,
     /// The server secrets.

@@ -86,6 +86,8 @@ pub struct Consent<'a> {
     pub narrowed: &'a [(&'static str, String)],
     /// The toolsets among which the person may choose.
     pub toolsets: &'a [Toolset],
+    /// Whether the address names them, so that all of them are listed and no others are found.
+    pub names_toolsets: bool,
     /// The sealed request.
     pub transaction: &'a str,
     /// What the cookie holds as well.
@@ -453,10 +455,15 @@ fn toolsets(html: &mut Html, page: &Consent<'_>) {
             html.raw(" checked");
         }
         html.raw("><label").attribute("for", &id).element("><strong>", toolset.title(), "</strong>");
-        html.raw(if toolset.is_default() { "</label></div>" } else { " (not listed unless ticked)</label></div>" });
+        let is_listed = page.names_toolsets || toolset.is_default();
+        html.raw(if is_listed { "</label></div>" } else { " (not listed unless ticked)</label></div>" });
     }
-    html.raw("<p class=\"hint\" id=\"toolsets-hint\">With none ticked, the client gets the tools of its address, and can look for others that ")
-        .raw("only read. With some ticked, it gets these and no others.</p></fieldset></details>");
+    html.raw("<p class=\"hint\" id=\"toolsets-hint\">").raw(if page.names_toolsets {
+        "With none ticked, the client gets all of these."
+    } else {
+        "With none ticked, the client gets the tools of its address, and can look for others that only read."
+    });
+    html.raw(" With some ticked, it gets these and no others.</p></fieldset></details>");
 }
 
 fn organizations(html: &mut Html, page: &Consent<'_>) {

@@ -164,6 +164,7 @@ fn a_toolset_in_the_address_is_a_boundary() {
         let expected: BTreeSet<String> =
             tools::ALL.entries().iter().filter(of).map(|it| it.name().to_owned()).collect();
         assert_eq!(names(&listed(&mut server, list().to(&target))), expected, "{target} lists its tools and no others");
+        server.advance(60);
         for entry in tools::ALL.entries().iter().filter(|entry| !of(entry)) {
             refused(&server.send(tool(entry.name(), json!({})).to(&target)));
         }
@@ -200,7 +201,7 @@ fn a_hint_that_names_a_tool_says_where_it_is_not_listed() {
     {
         let hint = hint(target);
         assert!(hint.contains("tidbcloud_list_clusters"), "{target}: {hint}");
-        assert_eq!(!hint.contains("does not list tidbcloud_list_clusters"), is_listed, "{target}: {hint}");
+        assert_eq!(!hint.contains("ask the person instead"), is_listed, "{target}: {hint}");
     }
 }
 
@@ -286,9 +287,27 @@ fn the_page_offers_the_toolsets_that_the_address_leaves() {
         (every.clone(), 1),
         "no toolset is ticked beforehand"
     );
-    assert_eq!(boxes(&open(&mut server, "?toolsets=all")), every);
+    let all = open(&mut server, "?toolsets=all");
+    assert_eq!(boxes(&all), every);
+    for (page, says) in [(&page, true), (&all, false)] {
+        let finds = page.html.contains("can look for others") && page.html.contains("not listed unless ticked");
+        assert_eq!(finds, says, "an address that names toolsets lists all of them, and finds no others");
+    }
     assert_eq!(boxes(&open(&mut server, "?toolsets=clusters,database")), ["clusters", "database"]);
     assert_eq!(boxes(&open(&mut server, "?toolsets=database")), [] as [&str; 0], "one is no choice");
+
+    // Nor is a toolset a choice of which the fixed cluster leaves nothing.
+    for query in ["?cluster=shop", "?cluster=shop&branch=trial"] {
+        let offered = boxes(&open(&mut server, query));
+        assert!(!offered.is_empty() || query.contains("branch"), "{query}");
+        for toolset in offered {
+            let left = listed(&mut server, list().to(&format!("/mcp{query}&toolsets={toolset}")));
+            assert!(!left.is_empty(), "{query} offers {toolset}, of which nothing is left");
+        }
+    }
+    let page = open(&mut server, "?cluster=shop");
+    let typed = [Flow::typed("owner", "tidb:read"), fields(&[("toolsets", "organization")])].concat();
+    assert_eq!(flow.decide(&mut server, &page, typed).status, 400, "a grant of no tool is none");
 
     // What the address does not leave cannot be ticked, whatever a form says.
     for wrong in ["branches", "everything", "finder", ""] {
@@ -336,13 +355,18 @@ fn a_relayed_call_names_its_organization() {
 fn a_refused_relay_asks_nothing_in_several_organizations() {
     let mut server = Native::new();
     let token = shops_and_labs(&mut server);
-    for cluster in ["shop", "nowhere"] {
-        for name in ["tidbcloud_delete_cluster", "tidbcloud_get_cluster", "no_such_tool"] {
+    for (argument, value) in [("cluster", "shop"), ("cluster", "nowhere"), ("organization", "labs")] {
+        for name in ["tidbcloud_delete_cluster", "tidbcloud_get_cluster", "tidbcloud_list_clusters", "no_such_tool"] {
             server.world.sent.take();
-            let answer = server.send(tool_with_token(&token, RELAY, json!({"name": name, "cluster": cluster})));
+            let answer = server.send(tool_with_token(&token, RELAY, json!({"name": name, argument: value})));
             let error = result(&answer)["error"].clone();
-            assert_eq!(error["code"], "INVALID_ARGUMENT", "`cluster` belongs to the arguments of {name}: {error}");
-            assert_eq!(server.world.sent.take(), [], "{name} beside {cluster} is refused before anything is asked");
+            assert_eq!(error["code"], "INVALID_ARGUMENT", "`{argument}` belongs to the arguments of {name}: {error}");
+            let message = error["message"].as_str().expect("a message");
+            assert!(
+                message.contains(&format!("`{argument}`")),
+                "the refusal names what stands in the wrong place: {message}"
+            );
+            assert_eq!(server.world.sent.take(), [], "{name} beside {value} is refused before anything is asked");
         }
     }
 }

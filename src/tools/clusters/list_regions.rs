@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Context, Effect, Tool, ToolError};
 
-/// List the regions where clusters can be created.
+/// List the regions where clusters can be created, with their plans.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListRegions {}

@@ -10,9 +10,9 @@ use crate::catalogue::{Context, Effect, RELAY, Tool, ToolError};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunReadTool {
-    /// Its name
+    /// Name of the tool
     name: String,
-    /// As its schema says
+    /// By the tool's schema
     #[serde(rename = "arguments", default)]
     #[schemars(schema_with = "any_object")]
     _arguments: Option<Map<String, Value>>,
