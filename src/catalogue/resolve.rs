@@ -90,11 +90,7 @@ impl Context<'_> {
             }
         }
         let clusters = self.cloud().all_clusters().await?;
-        // If the call is for all organizations, an alias must be unique among all of them.
-        let mut all = clusters.clone();
-        for other in &self.others {
-            all.extend(other.all_clusters().await?);
-        }
+        let all = self.with_others(clusters.clone()).await?;
         for (cluster, alias) in clusters.iter().filter_map(|cluster| Some((cluster, cluster.labels.get(ALIAS_LABEL)?)))
         {
             let refused = self.label_refused(cluster, alias, &all);
@@ -124,14 +120,32 @@ impl Context<'_> {
         }
     }
 
-    /// The short name of a cluster, if it has one. A label is compared with those of `page` alone: one that a cluster of
-    /// another page has too is refused where it is used.
-    pub(crate) fn short_name(&self, cluster: &Cluster, page: &[Cluster]) -> Option<String> {
+    /// The same clusters, and if the call is for all organizations those of the others: a label must be unique among all.
+    async fn with_others(&self, mut clusters: Vec<Cluster>) -> Result<Vec<Cluster>, ToolError> {
+        for other in &self.others {
+            clusters.extend(other.all_clusters().await?);
+        }
+        Ok(clusters)
+    }
+
+    /// The short name of each cluster of a page, if it has one. All clusters are read where a label on the page could be
+    /// refused for a cluster that is not on it.
+    pub(crate) async fn short_names(&self, page: &[Cluster], is_whole: bool) -> Result<Vec<Option<String>>, ToolError> {
+        let is_enough = is_whole && self.others.is_empty();
+        let all = match page.iter().any(|cluster| cluster.labels.contains_key(ALIAS_LABEL)) && !is_enough {
+            true => Some(self.with_others(self.cloud().all_clusters().await?).await?),
+            false => None,
+        };
+        let all = all.as_deref().unwrap_or(page);
+        Ok(page.iter().map(|cluster| self.short_name(cluster, all)).collect())
+    }
+
+    fn short_name(&self, cluster: &Cluster, all: &[Cluster]) -> Option<String> {
         let given = self.aliases.iter().flat_map(|(_, aliases)| aliases.iter());
         let mut given = given.filter(|(alias, id)| **id == cluster.cluster_id && self.alias(alias) == Some(*id));
-        let label =
-            || cluster.labels.get(ALIAS_LABEL).filter(|label| self.label_refused(cluster, label, page).is_none());
-        given.next().map(|(alias, _)| alias.to_owned()).or_else(|| label().cloned())
+        let label = cluster.labels.get(ALIAS_LABEL);
+        let label = label.filter(|label| self.label_refused(cluster, label, all).is_none());
+        given.next().map(|(alias, _)| alias.to_owned()).or_else(|| label.cloned())
     }
 
     /// The id of the branch that is meant.

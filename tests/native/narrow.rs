@@ -203,6 +203,19 @@ fn several_organizations_are_one_list_and_a_call_finds_its_own() {
     let told = json!({"cluster": "twin", "organization": "labs"});
     assert!(result(&call("tidbcloud_get_cluster", told))["clusterId"].is_string());
 
+    // A short name that clusters of two organizations have is that of neither.
+    let mut label = |labels: Value| {
+        for (cluster, organization) in [("lab-one", "labs"), ("twin", "shops")] {
+            let arguments = json!({"cluster": cluster, "organization": organization, "labels": labels});
+            result(&call("tidbcloud_update_cluster", arguments));
+        }
+        let all = result(&call("tidbcloud_list_clusters", json!({})))["clusters"].clone();
+        let all = all.as_array().expect("clusters").clone();
+        all.iter().filter_map(|cluster| cluster["shortName"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(label(json!({"mcp-alias": "beta"})), ["prod"], "the grant's name, and no label that two clusters have");
+    assert_eq!(label(json!({})), ["prod"]);
+
     let aliases = result(&call("tidbcloud_list_aliases", json!({})));
     assert_eq!(aliases["aliases"], json!([{"alias": "prod", "clusterId": SHOP, "source": "grant"}]));
 }

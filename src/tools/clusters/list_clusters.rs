@@ -53,17 +53,19 @@ impl Tool for ListClusters {
 
     async fn call(self, context: &Context<'_>) -> Result<Clusters, ToolError> {
         let page = context.cloud().clusters(self.page_size.map(PageSize::get), self.page_token.as_ref()).await?;
-        let line = |cluster: &Cluster| ClusterLine {
+        let is_whole = self.page_token.is_none() && page.next_page_token.is_none();
+        let short_names = context.short_names(&page.items, is_whole).await?;
+        let line = |(cluster, short_name): (Cluster, _)| ClusterLine {
             cluster_id: cluster.cluster_id.to_string(),
-            display_name: cluster.display_name.clone(),
-            short_name: context.short_name(cluster, &page.items),
+            display_name: cluster.display_name,
+            short_name,
             state: state(cluster.state.as_ref()),
-            region: cluster.region.as_ref().map(|region| region.name.clone()).unwrap_or_default(),
-            plan: cluster.service_plan.clone(),
-            endpoints: cluster.endpoints.clone().into(),
+            region: cluster.region.map(|region| region.name).unwrap_or_default(),
+            plan: cluster.service_plan,
+            endpoints: cluster.endpoints.into(),
         };
         Ok(Clusters {
-            clusters: page.items.iter().map(line).collect(),
+            clusters: page.items.into_iter().zip(short_names).map(line).collect(),
             next_page_token: page.next_page_token,
             total_size: page.total_size,
         })
