@@ -203,21 +203,26 @@ fn several_organizations_are_one_list_and_a_call_finds_its_own() {
     let told = json!({"cluster": "twin", "organization": "labs"});
     assert!(result(&call("tidbcloud_get_cluster", told))["clusterId"].is_string());
 
+    let aliases = result(&call("tidbcloud_list_aliases", json!({})));
+    assert_eq!(aliases["aliases"], json!([{"alias": "prod", "clusterId": SHOP, "source": "grant"}]));
+
     // A short name that clusters of two organizations have is that of neither.
-    let mut label = |labels: Value| {
-        for (cluster, organization) in [("lab-one", "labs"), ("twin", "shops")] {
+    server.advance(30);
+    let mut call = |name: &str, arguments: Value| server.send(tool_with_token(&token, name, arguments));
+    let mut short_names = |labels: [Value; 2]| {
+        for ((cluster, organization), labels) in [("lab-one", "labs"), ("twin", "shops")].into_iter().zip(labels) {
             let arguments = json!({"cluster": cluster, "organization": organization, "labels": labels});
-            result(&call("tidbcloud_update_cluster", arguments));
+            let changed = result(&call("tidbcloud_update_cluster", arguments));
+            assert!(changed["clusterId"].is_string(), "{changed}");
         }
         let all = result(&call("tidbcloud_list_clusters", json!({})))["clusters"].clone();
         let all = all.as_array().expect("clusters").clone();
-        all.iter().filter_map(|cluster| cluster["shortName"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+        all.iter().filter_map(|cluster| cluster["shortName"].as_str().map(str::to_owned)).collect::<BTreeSet<_>>()
     };
-    assert_eq!(label(json!({"mcp-alias": "beta"})), ["prod"], "the grant's name, and no label that two clusters have");
-    assert_eq!(label(json!({})), ["prod"]);
-
-    let aliases = result(&call("tidbcloud_list_aliases", json!({})));
-    assert_eq!(aliases["aliases"], json!([{"alias": "prod", "clusterId": SHOP, "source": "grant"}]));
+    let (none, beta) = (json!({}), json!({"mcp-alias": "beta"}));
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(short_names([beta.clone(), beta.clone()]), set(&["prod"]), "the grant's, and no label that two have");
+    assert_eq!(short_names([beta, none]), set(&["beta", "prod"]), "a label that one has is its short name");
 }
 
 #[test]
