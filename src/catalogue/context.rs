@@ -1,9 +1,16 @@
 //! The context in which a tool runs.
 
-use super::{narrowing::Narrowing, view::View};
+use serde_json::{Map, Value};
+
+use super::{
+    narrowing::Narrowing,
+    stakes::{Bound, Person, Stakes},
+    view::View,
+};
 use crate::{
     base::{clock::UnixMillis, secret::Secret},
     port::{Io, allowance::Allowance},
+    mcp::outcome::ToolError,
     tidbcloud::{Cloud, Databases, SqlLogin, alias::Aliases},
 };
 
@@ -18,6 +25,9 @@ pub struct Context<'a> {
     pub(super) own_login: Option<&'a SqlLogin>,
     pub(super) aliases: &'a [(&'static str, &'a Aliases)],
     pub(super) view: View<'a>,
+    pub(super) person: &'a dyn Person,
+    /// The organization's name, if there is a choice.
+    pub(super) organization: &'a str,
 }
 
 impl<'a> Context<'a> {
@@ -54,6 +64,17 @@ impl<'a> Context<'a> {
     /// The time.
     pub fn now(&self) -> UnixMillis {
         self.io.now()
+    }
+
+    /// Requires that a person agreed to this very call.
+    pub(super) async fn confirm(
+        &self,
+        tool: &'static str,
+        arguments: &Map<String, Value>,
+        stakes: &Stakes,
+    ) -> Result<(), ToolError> {
+        let narrowing = self.narrowing().query();
+        self.person.agrees(&Bound { tool, arguments, organization: self.organization, narrowing, stakes }).await
     }
 
     /// Random bytes.

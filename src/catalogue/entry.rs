@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{arguments, context::Context, schemas::Schemas, toolset::Toolset};
+use super::{arguments, context::Context, schemas::Schemas, stakes::Stakes, toolset::Toolset};
 use crate::{
     base::{future::Pending, scope::Scope},
     mcp::{
@@ -110,6 +110,13 @@ pub trait Tool: DeserializeOwned + JsonSchema {
         Self::EFFECT.scope()
     }
 
+    /// What a person must confirm before the call changes anything; `None` if nothing. It is read by the call that asks, and
+    /// again by the one that was confirmed.
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        let _ = context;
+        Ok(None)
+    }
+
     /// Does it.
     async fn call(self, context: &Context<'_>) -> Result<Self::Output, ToolError>;
 }
@@ -202,7 +209,10 @@ fn run<'c, T: Tool>(
     arguments: Map<String, Value>,
 ) -> Pending<'c, Result<String, ToolError>> {
     Box::pin(async move {
-        let tool: T = arguments::read(input_schema, arguments)?;
+        let tool: T = arguments::read(input_schema, arguments.clone())?;
+        if let Some(stakes) = tool.stakes(context).await? {
+            context.confirm(T::NAME, &arguments, &stakes).await?;
+        }
         let output = tool.call(context).await?;
         serde_json::to_string(&output)
             .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))

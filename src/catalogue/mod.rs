@@ -14,6 +14,7 @@ mod resolve;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
 mod schemas;
+mod stakes;
 mod toolbox;
 mod toolset;
 mod types;
@@ -37,6 +38,7 @@ pub use self::{
     narrowing::{Narrowing, NotNarrowed},
     organizations::{Homes, Organization},
     rank::{Document, rank},
+    stakes::{Bound, Person, Stakes},
     toolbox::{Called, Catalogue, Tools},
     toolset::Toolset,
     view::View,

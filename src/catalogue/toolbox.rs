@@ -10,6 +10,7 @@ use super::{
     entry::{Entry, Group},
     narrowing::Narrowing,
     organizations::{Homes, Organization},
+    stakes::Person,
     toolset::Toolset,
     view::View,
 };
@@ -100,6 +101,8 @@ pub struct Tools<'a> {
     pub homes: &'a Homes,
     /// What SQL passwords are derived from.
     pub secret: &'a Secret,
+    /// Whoever asks the person.
+    pub person: &'a dyn Person,
     /// Short names for clusters by source, the source with higher precedence first.
     pub aliases: &'a [(&'static str, &'a Aliases)],
 }
@@ -140,6 +143,8 @@ impl Tools<'_> {
             own_login: organization.own_login,
             aliases: self.aliases,
             view: self.view,
+            person: self.person,
+            organization: organization.name,
         }
     }
 

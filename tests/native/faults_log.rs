@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 
 use mcp_server_tidbcloud::{
-    base::secret::Secret,
+    base::{future::Pending, secret::Secret},
     catalogue::{
-        Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Tool, Tools, Toolset, View, code,
+        Bound, Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Person, Tool, Tools, Toolset, View,
+        code,
     },
     mcp::{
         outcome::{Outcome, ToolError},
@@ -86,6 +87,15 @@ impl Tool for Broken {
     }
 }
 
+/// A person who is never there.
+struct Nobody;
+
+impl Person for Nobody {
+    fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
+        Box::pin(async { Err(ToolError::fault("nobody was to be asked")) })
+    }
+}
+
 static BROKEN: Catalogue = Catalogue::new(&[Group { toolset: Toolset::Organization, tools: &[Entry::of::<Broken>] }]);
 
 #[test]
@@ -114,6 +124,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
         memory: &memory,
         homes: &homes,
         secret: &secret,
+        person: &Nobody,
         aliases: &[],
     };
     let tool = BROKEN.find(Broken::NAME, &mut serde_json::Map::new()).expect("the tool");

@@ -13,6 +13,7 @@
 mod support;
 
 mod bad_inputs;
+mod confirm;
 mod credentials;
 mod faults;
 mod faults_log;

@@ -71,10 +71,11 @@ pub fn keys(who: &str) -> (&'static str, String) {
     (public, format!("5b000000-0000-4000-8000-0000000000{last}"))
 }
 
-/// Header fields of a request with these keys.
+/// Header fields of a request with these keys, by somebody who goes without a person.
 pub fn key_headers(who: &str) -> Vec<(String, String)> {
     let (public, private) = keys(who);
     vec![
+        ("X-MCP-Unattended".to_owned(), "destroy".to_owned()),
         ("X-TiDB-API-Public-Key".to_owned(), public.to_owned()),
         ("X-TiDB-API-Private-Key".to_owned(), private),
         ("Content-Type".to_owned(), "application/json".to_owned()),

@@ -7,13 +7,14 @@ use super::{
     doors::credentials::Credential,
     parsing::{Message, Parsed},
     passage::Passage,
+    person::ByPage,
 };
 use crate::{
     app::{INSTRUCTIONS, NAME, TITLE, VERSION},
     base::{http::Response, secret::Secret},
     catalogue::{Organization, Tools, View},
     config::Config,
-    limits::witness::Witness,
+    limits::{keys::CredentialHash, witness::Witness},
     mcp, oauth,
     port::RequestLog,
     tidbcloud::{ApiKey, KeyWitness, Unwatched, alias::Aliases},
@@ -48,6 +49,14 @@ impl Call<'_> {
         let organizations = caller.organizations(request.config());
         let aliases = caller.aliases(request.config());
         let witness = caller.witness(request);
+        let log = RequestLog { to: request.port().log, request_id: &request.app.request_id };
+        let person = ByPage {
+            port: request.port(),
+            log,
+            principal: caller.principal(),
+            origin: oauth::origin(request.head, request.config()),
+            unattended: caller.unattended,
+        };
         let address = oauth::resource(&oauth::origin(request.head, request.config()));
         let view = View {
             catalogue: &tools::ALL,
@@ -60,7 +69,8 @@ impl Call<'_> {
         let tools = Tools {
             view,
             io: request.port().io,
-            log: RequestLog { to: request.port().log, request_id: &request.app.request_id },
+            log,
+            person: &person,
             allowance: &request.app.metered.allowance,
             hosts: &request.config().hosts,
             witness: &*witness,
@@ -104,6 +114,15 @@ impl Caller {
                 organizations.collect()
             }
             _ => config.owner.as_ref().map(|owner| one(&owner.key)).unwrap_or_default(),
+        }
+    }
+
+    /// Who asks and answers for this caller.
+    fn principal(&self) -> CredentialHash {
+        match (&self.credential, &self.session) {
+            (Credential::Keys(key), _) => CredentialHash::of_keys(key, &self.keyring),
+            (_, Some(session)) => CredentialHash::of_grant(&session.grant, &self.keyring),
+            _ => CredentialHash::of_owner(&self.keyring),
         }
     }
 

@@ -11,6 +11,7 @@ mod call;
 pub(super) mod doors;
 mod parsing;
 mod passage;
+mod person;
 mod refusal;
 
 use self::{passage::Passage, refusal::Refusal};

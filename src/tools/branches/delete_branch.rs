@@ -2,8 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::catalogue::{BranchReference, ClusterReference, Context, Effect, Tool, ToolError};
+use crate::{
+    catalogue::{BranchReference, ClusterReference, Context, Effect, Stakes, Tool, ToolError},
+    tidbcloud::State,
+};
 
 /// Delete a branch with its data. The parent is not touched. This cannot be undone.
 #[derive(Deserialize, JsonSchema)]
@@ -26,6 +30,23 @@ impl Tool for DeleteBranch {
     const TITLE: &'static str = "Delete branch";
     const EFFECT: Effect = Effect::Destroy;
     type Output = DeletedBranch;
+
+    /// The branch, which a person reads, and the deletion.
+    fn requests_min(_: &Map<String, Value>) -> u32 {
+        2
+    }
+
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        let cluster = context.cluster_id(&self.cluster).await?;
+        let id = context.branch_within(&cluster, &self.branch).await?;
+        let branch = context.cloud().branch(&cluster, &id).await?;
+        let stakes = Stakes::of(format!("Delete the branch {} with its data.", branch.display_name))
+            .fact("Id", Some(&id))
+            .fact("Cluster", Some(&cluster))
+            .fact("State", branch.state.as_ref().map(State::as_str))
+            .fact("Created", branch.create_time.as_ref());
+        Ok(Some(stakes.typing(&branch.display_name)))
+    }
 
     async fn call(self, context: &Context<'_>) -> Result<DeletedBranch, ToolError> {
         let cluster = context.cluster_id(&self.cluster).await?;

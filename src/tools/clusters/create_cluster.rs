@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{labels::Labels, view::ClusterView};
 use crate::{
     base::scope::Scope,
-    catalogue::{Context, Effect, Tool, ToolError, spending_scope},
+    catalogue::{Context, Effect, Stakes, Tool, ToolError, spending_scope},
     tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
 };
 
@@ -36,6 +36,15 @@ impl Tool for CreateCluster {
     /// More where it may cost money.
     fn scope(arguments: &Map<String, Value>) -> Scope {
         spending_scope(arguments).max(Self::EFFECT.scope())
+    }
+
+    async fn stakes(&self, _: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        let costs = self.spending_limit_usd_cents.filter(|limit| limit.cents() > 0);
+        Ok(costs.map(|limit| {
+            Stakes::of(format!("Create the cluster {}, which may cost money.", self.display_name.as_str()))
+                .fact("Region", Some(self.region.as_str()))
+                .fact("Highest monthly bill, in US cents", Some(limit.cents()))
+        }))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<ClusterView, ToolError> {

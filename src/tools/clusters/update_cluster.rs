@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{labels::Labels, view::ClusterView};
 use crate::{
     base::scope::Scope,
-    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Tool, ToolError, code, spending_scope},
+    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Stakes, Tool, ToolError, code, spending_scope},
     tidbcloud::{ApiError, Cluster, ClusterChange, DisplayName, UsdCents},
 };
 
@@ -36,6 +36,21 @@ impl Tool for UpdateCluster {
     /// More where it may cost money.
     fn scope(arguments: &Map<String, Value>) -> Scope {
         spending_scope(arguments).max(Self::EFFECT.scope())
+    }
+
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        let Some(limit) = self.spending_limit_usd_cents else { return Ok(None) };
+        let id = context.cluster_id(&self.cluster).await?;
+        let cluster = context.cloud().cluster(&id).await?;
+        let before = cluster.spending_limit.and_then(|limit| limit.monthly).unwrap_or_default();
+        if i64::try_from(limit.cents()).is_ok_and(|limit| limit <= before) {
+            return Ok(None);
+        }
+        let stakes = Stakes::of(format!("Raise the spending limit of the cluster {}.", cluster.display_name))
+            .fact("Id", Some(&id))
+            .fact("Highest monthly bill now, in US cents", Some(before))
+            .fact("Then", Some(limit.cents()));
+        Ok(Some(stakes))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<ClusterView, ToolError> {

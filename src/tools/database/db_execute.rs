@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     base::scope::Scope,
-    catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError, code, cut_text},
+    catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, code, cut_text},
     sql::{self, Answer, Class},
     tidbcloud::{AccessClass, ApiError, DatabaseName, Query, Replay, RolledBack, Rows, SqlFailure, Target},
 };
@@ -147,6 +147,31 @@ impl Tool for DbExecute {
             // Others are refused.
             count => u32::from(count == 1),
         }
+    }
+
+    /// Only what destroys is asked about, but all statements are shown: they run together.
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        let statements: Vec<&str> = self.sql.0.iter().map(|statement| statement.as_str()).collect();
+        plan(&statements)?;
+        let destroys = |text: &&str| sql::inspect(text).is_ok_and(|statement| statement.destructive);
+        let (first, then): (Vec<&str>, Vec<&str>) = statements.into_iter().partition(destroys);
+        if first.is_empty() {
+            return Ok(None);
+        }
+        let target = context.target(&self.cluster, self.branch.as_ref()).await?;
+        let cluster = context.cloud().cluster(&target.cluster).await?;
+        let name = &cluster.display_name;
+        let what = match first.len() {
+            1 => format!("Run a statement that destroys on the cluster {name}."),
+            count => format!("Run {count} statements that destroy on the cluster {name}."),
+        };
+        let mut stakes = Stakes::of(what)
+            .fact("Cluster", Some(&target.cluster))
+            .fact("Branch", target.branch.as_ref())
+            .fact("Database", self.database.as_ref().map(DatabaseName::as_str))
+            .typing(name);
+        stakes.statements = first.into_iter().chain(then).map(str::to_owned).collect();
+        Ok(Some(stakes))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<Executed, ToolError> {

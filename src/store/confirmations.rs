@@ -1,0 +1,276 @@
+//! What a principal was asked and has confirmed: one object for each principal, so that a confirmation is taken once, before
+//! the first change is sent, whatever else runs at the same time.
+
+use serde::{Deserialize, Serialize};
+
+use super::seal::Sealed;
+use crate::base::clock::UnixMillis;
+
+/// Ten minutes from the question to the answer: a person has to be told, open a page and read it.
+pub const ASKED_MILLIS: u64 = 600_000;
+/// Five minutes from the answer to the call that makes use of it.
+pub const CONFIRMED_MILLIS: u64 = 300_000;
+/// Credentials that can be tried on one page.
+pub const TRIES_MAX: u8 = 5;
+/// Questions that one principal can have open. A sealed page of 20 statements has some 20 KB, and ten of them fit into the
+/// 2 MB of a stored value (<https://developers.cloudflare.com/durable-objects/platform/limits/>).
+pub const OPEN_MAX: usize = 10;
+/// Used states are kept until they would have expired: 120 messages a minute, the limit of a credential, for five minutes.
+pub const USED_MAX: usize = 600;
+
+/// A question that is open, or answered with yes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Fingerprint of its id.
+    id: String,
+    /// Fingerprint of all that the answer is bound to.
+    call: String,
+    /// What the page shows, sealed under a key in its link.
+    page: Sealed,
+    tries: u8,
+    confirmed: bool,
+    /// Milliseconds since 1970.
+    ends: u64,
+}
+
+/// The stored record of a principal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of this form.
+    pub v: u8,
+    /// The oldest first.
+    questions: Vec<Question>,
+    /// Fingerprints of the states that were used, and when they would have expired.
+    used: Vec<(String, u64)>,
+}
+
+/// Commands to a principal's confirmations. Ids, calls and states are fingerprints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Opens a question in place of an earlier one about the same call.
+    Ask {
+        /// Of its link.
+        id: String,
+        /// All that it is bound to.
+        call: String,
+        /// What is shown.
+        page: Box<Sealed>,
+    },
+    /// What an open question shows.
+    Look {
+        /// Of its link.
+        id: String,
+    },
+    /// The same, and counts one try of credentials.
+    Try {
+        /// Of its link.
+        id: String,
+    },
+    /// Answers an open question.
+    Answer {
+        /// Of its link.
+        id: String,
+        /// Whether the person agreed.
+        yes: bool,
+    },
+    /// Takes the confirmation of a call, once.
+    Take {
+        /// All that it is bound to.
+        call: String,
+    },
+    /// Uses a state that a client sent back, once.
+    Use {
+        /// The state.
+        state: String,
+        /// When it expires, in milliseconds since 1970.
+        ends: u64,
+    },
+}
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// It was done, and for the first time.
+    Done,
+    /// An open question.
+    Open {
+        /// What is shown.
+        page: Box<Sealed>,
+        /// Tries after this one.
+        tries_left: u8,
+    },
+    /// There is no such question, it has been answered, or the tries are used up.
+    None,
+    /// The principal has too many open.
+    Full,
+}
+
+impl Record {
+    /// When nothing of it counts any more.
+    pub fn ends(&self) -> UnixMillis {
+        let questions = self.questions.iter().map(|question| question.ends);
+        UnixMillis(questions.chain(self.used.iter().map(|(_, ends)| *ends)).max().unwrap_or(0))
+    }
+
+    fn open(&mut self, id: &str) -> Option<&mut Question> {
+        self.questions.iter_mut().find(|question| question.id == id && !question.confirmed && question.tries < TRIES_MAX)
+    }
+}
+
+/// Takes one command.
+pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Option<Record>, Reply) {
+    let mut record = stored.unwrap_or(Record { v: 1, ..Record::default() });
+    record.questions.retain(|question| question.ends > now.0);
+    record.used.retain(|(_, ends)| *ends > now.0);
+    let reply = match command {
+        Command::Ask { id, call, page } => {
+            record.questions.retain(|question| question.call != call);
+            if record.questions.len() >= OPEN_MAX {
+                Reply::Full
+            } else {
+                let ends = now.0.saturating_add(ASKED_MILLIS);
+                record.questions.push(Question { id, call, page: *page, tries: 0, confirmed: false, ends });
+                Reply::Done
+            }
+        }
+        Command::Look { id } => record.open(&id).map_or(Reply::None, |question| Reply::Open {
+            page: Box::new(question.page.clone()),
+            tries_left: TRIES_MAX - question.tries,
+        }),
+        Command::Try { id } => record.open(&id).map_or(Reply::None, |question| {
+            question.tries += 1;
+            Reply::Open { page: Box::new(question.page.clone()), tries_left: TRIES_MAX - question.tries }
+        }),
+        Command::Answer { id, yes } => match record.open(&id) {
+            Some(question) if yes => {
+                question.confirmed = true;
+                question.ends = now.0.saturating_add(CONFIRMED_MILLIS);
+                Reply::Done
+            }
+            Some(_) => {
+                record.questions.retain(|question| question.id != id);
+                Reply::Done
+            }
+            None => Reply::None,
+        },
+        Command::Take { call } => {
+            let before = record.questions.len();
+            record.questions.retain(|question| question.call != call || !question.confirmed);
+            if record.questions.len() < before { Reply::Done } else { Reply::None }
+        }
+        Command::Use { state, ends } => {
+            if ends <= now.0 || record.used.iter().any(|(used, _)| *used == state) {
+                Reply::None
+            } else if record.used.len() >= USED_MAX {
+                Reply::Full
+            } else {
+                record.used.push((state, ends));
+                Reply::Done
+            }
+        }
+    };
+    let is_empty = record.questions.is_empty() && record.used.is_empty();
+    ((!is_empty).then_some(record), reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_000_000);
+
+    fn page() -> Box<Sealed> {
+        Box::new(serde_json::from_str(r#"{"k":"k","n":"n","c":"c"}"#).expect("a sealed text"))
+    }
+
+    fn ask(id: &str, call: &str) -> Command {
+        Command::Ask { id: id.to_owned(), call: call.to_owned(), page: page() }
+    }
+
+    fn take(call: &str) -> Command {
+        Command::Take { call: call.to_owned() }
+    }
+
+    fn answer(id: &str, yes: bool) -> Command {
+        Command::Answer { id: id.to_owned(), yes }
+    }
+
+    /// The replies to commands at these seconds.
+    fn replies(commands: Vec<(u64, Command)>) -> Vec<Reply> {
+        let mut stored = None;
+        let mut replies = Vec::new();
+        for (second, command) in commands {
+            let (next, reply) = step(stored, UnixMillis(NOW.0 + second * 1_000), command);
+            stored = next;
+            replies.push(reply);
+        }
+        replies
+    }
+
+    #[test]
+    fn a_confirmation_is_taken_once_by_the_call_that_it_is_for() {
+        let said = replies(vec![
+            (0, ask("a", "drop")),
+            (1, take("drop")),
+            (2, answer("a", true)),
+            (3, take("another")),
+            (4, take("drop")),
+            (5, take("drop")),
+        ]);
+        assert_eq!(said, [Reply::Done, Reply::None, Reply::Done, Reply::None, Reply::Done, Reply::None]);
+    }
+
+    #[test]
+    fn what_was_declined_is_not_asked_any_more() {
+        let said = replies(vec![(0, ask("a", "drop")), (1, answer("a", false)), (2, answer("a", true)), (3, take("drop"))]);
+        assert_eq!(said, [Reply::Done, Reply::Done, Reply::None, Reply::None]);
+    }
+
+    #[test]
+    fn a_question_and_a_confirmation_end_in_time() {
+        let asked = ASKED_MILLIS / 1_000;
+        let confirmed = CONFIRMED_MILLIS / 1_000;
+        let in_time = replies(vec![
+            (0, ask("a", "drop")),
+            (asked - 1, answer("a", true)),
+            (asked - 2 + confirmed, take("drop")),
+        ]);
+        assert_eq!(in_time, [Reply::Done, Reply::Done, Reply::Done]);
+        assert_eq!(replies(vec![(0, ask("a", "drop")), (asked, answer("a", true))]), [Reply::Done, Reply::None]);
+        let late = replies(vec![(0, ask("a", "drop")), (1, answer("a", true)), (1 + confirmed, take("drop"))]);
+        assert_eq!(late, [Reply::Done, Reply::Done, Reply::None]);
+    }
+
+    #[test]
+    fn a_principal_has_ten_questions_open_and_the_same_call_one() {
+        let mut commands: Vec<_> = (0..OPEN_MAX).map(|at| (0, ask(&at.to_string(), &at.to_string()))).collect();
+        commands.extend([(1, ask("again", "0")), (1, ask("more", "more")), (1, answer("0", true)), (1, answer("again", true))]);
+        let said = replies(commands);
+        assert_eq!(said[OPEN_MAX..], [Reply::Done, Reply::Full, Reply::None, Reply::Done], "the newest question counts");
+    }
+
+    #[test]
+    fn credentials_are_tried_five_times_on_one_page() {
+        let tried = |_| (1, Command::Try { id: "a".to_owned() });
+        let mut commands = vec![(0, ask("a", "drop"))];
+        commands.extend((0..=TRIES_MAX).map(tried));
+        commands.push((2, answer("a", true)));
+        let left: Vec<_> = replies(commands)
+            .into_iter()
+            .map(|reply| match reply {
+                Reply::Open { tries_left, .. } => Some(tries_left),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(left, [None, Some(4), Some(3), Some(2), Some(1), Some(0), None, None], "then the page is spent");
+    }
+
+    #[test]
+    fn a_state_is_used_once_before_it_expires() {
+        let used = |second: u64, state: &str, ends: u64| {
+            (second, Command::Use { state: state.to_owned(), ends: NOW.0 + ends * 1_000 })
+        };
+        let said = replies(vec![used(0, "a", 300), used(1, "a", 300), used(1, "b", 300), used(301, "c", 300)]);
+        assert_eq!(said, [Reply::Done, Reply::None, Reply::Done, Reply::None]);
+    }
+}
