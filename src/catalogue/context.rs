@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     base::{clock::UnixMillis, secret::Secret},
-    port::{Io, allowance::Allowance},
     mcp::outcome::ToolError,
+    port::{Io, allowance::Allowance},
     tidbcloud::{Cloud, Databases, SqlLogin, alias::Aliases},
 };
 

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{base::future::Pending, mcp::outcome::ToolError};
+use crate::{
+    base::future::Pending,
+    mcp::outcome::{Answered, ToolError},
+};
 
 /// What a call would do, as a person reads it. The page seals it and shows it, the answer is bound to it, and the repeated call
 /// reads it again: what changed meanwhile was not confirmed.
@@ -75,6 +78,9 @@ impl Bound<'_> {
 
 /// Whoever asks the person behind a connection.
 pub trait Person {
+    /// What the client of the next call answers.
+    fn hears(&self, answered: Answered);
+
     /// Whether they agreed to this very call. An agreement is used up by this.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use crate::{
     base::{clock::UnixMillis, hash::hex, scope::Scope, secret::Secret},
     mcp::{
         self,
-        outcome::{Outcome, ToolError},
+        outcome::{Answered, Instead, Outcome, ToolError},
         tools::{Listing, Toolbox},
     },
     port::{Io, RequestLog, allowance::Allowance},
@@ -185,6 +185,11 @@ impl Tools<'_> {
                 Outcome::Complete(output)
             }
             Err(mut error) => {
+                match error.instead.take().map(|instead| *instead) {
+                    Some(Instead::Ask(question)) => return Outcome::InputRequired(question),
+                    Some(Instead::Refuse) => return Outcome::Refused(error.message),
+                    None => {}
+                }
                 if let Some(cause) = error.cause.as_deref() {
                     let what = json!({ "tool": tool.name(), "code": error.code, "cause": cause });
                     self.log.event("failed_call", what);
@@ -211,7 +216,8 @@ impl Toolbox for Tools<'_> {
         self.view.offers(called)
     }
 
-    async fn call(&self, called: Called, arguments: Map<String, Value>) -> Outcome {
+    async fn call(&self, called: Called, arguments: Map<String, Value>, answered: Answered) -> Outcome {
+        self.person.hears(answered);
         self.finish(called.tool, self.answer(called, arguments).await)
     }
 

@@ -94,7 +94,7 @@ async fn answer<B: Toolbox>(server: &Server<'_>, revision: Revision, posted: Pos
         Method::PromptsList => tools::no_list(&params, "prompts"),
         Method::ResourcesRead => Err(lifecycle::no_resource(&params, revision)),
         Method::PromptsGet => Err(lifecycle::no_prompt(&params)),
-        Method::ToolsCall => tools::call(tool, &mut params, toolbox, server.request_id).await,
+        Method::ToolsCall => tools::call(tool, &mut params, toolbox, revision, server.request_id).await,
         Method::Listen => match lifecycle::check_filter(&params) {
             Ok(()) => {
                 let body = closed_subscription(server, &id);

@@ -12,7 +12,7 @@ use super::{
     Parsed, Rejection, Reply, Server, Summary,
     code::{TransportCode, of_http},
     dispatch,
-    outcome::{ErrorCode, Outcome, ToolError, UpstreamAnswer},
+    outcome::{Answered, ErrorCode, Outcome, ToolError, UpstreamAnswer},
     parse, precheck,
     tools::{CacheScope, Listing, Tool, Toolbox},
 };
@@ -1033,7 +1033,7 @@ impl Toolbox for Tools {
         Ok(())
     }
 
-    async fn call(&self, Named(name): Named, arguments: Map<String, Value>) -> Outcome {
+    async fn call(&self, Named(name): Named, arguments: Map<String, Value>, _: Answered) -> Outcome {
         if name == "echo" {
             return Outcome::Complete(json!({"echo": arguments}).to_string());
         }

@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 pub use super::success::CacheScope;
 use super::{
     fence,
+    http::CLIENT_CAPABILITIES,
     jsonrpc::{RpcError, clip},
-    outcome::{Outcome, ToolError},
+    outcome::{Answered, Outcome, Question, ToolError},
+    revision::Revision,
     success::Success,
 };
 use crate::base::text::spelled_out;
@@ -79,7 +81,7 @@ pub trait Toolbox {
     fn offers(&self, tool: Self::Tool) -> Result<(), String>;
 
     /// Calls a tool that it [offers](Toolbox::offers).
-    async fn call(&self, tool: Self::Tool, arguments: Map<String, Value>) -> Outcome;
+    async fn call(&self, tool: Self::Tool, arguments: Map<String, Value>, answered: Answered) -> Outcome;
 
     /// A word of letters and digits, at most 64 of them, that is new for each result and cannot be guessed.
     fn boundary(&self) -> String;
@@ -122,8 +124,10 @@ pub(super) async fn call<B: Toolbox>(
     tool: Option<B::Tool>,
     params: &mut Map<String, Value>,
     toolbox: &B,
+    revision: Revision,
     request_id: &str,
 ) -> Result<Success, RpcError> {
+    let answered = if revision.is_modern() { answered(params) } else { Answered::default() };
     let arguments = match params.remove("arguments") {
         None => Map::new(),
         Some(Value::Object(arguments)) => arguments,
@@ -138,10 +142,24 @@ pub(super) async fn call<B: Toolbox>(
     };
     let tool =
         offered.map_err(|instead| RpcError::invalid_params(format!("Unknown tool: {}. {instead}", clip(name))))?;
-    Ok(match toolbox.call(tool, arguments).await {
+    Ok(match toolbox.call(tool, arguments, answered).await {
         Outcome::Complete(structured) => Success::object(fence::result(&structured, &toolbox.boundary())),
+        Outcome::InputRequired(Question { requests, state }) => {
+            Success::input_required(json!({"inputRequests": requests, "requestState": state}))
+        }
         Outcome::Failed(error) => failed(&error, request_id),
+        Outcome::Refused(message) => return Err(RpcError::invalid_params(message)),
     })
+}
+
+/// The answer in the parameters of a call, and whether its client can be asked. A client that declares elicitation without a mode
+/// shows forms.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/client/elicitation#capabilities>
+fn answered(params: &mut Map<String, Value>) -> Answered {
+    let elicitation =
+        params.get("_meta").and_then(|meta| meta.get(CLIENT_CAPABILITIES)?.get("elicitation")?.as_object());
+    let elicits = elicitation.is_some_and(|modes| modes.is_empty() || modes.contains_key("form"));
+    Answered { responses: params.remove("inputResponses"), state: params.remove("requestState"), elicits }
 }
 
 /// A failed call as a result: the model reads the text, programs read `structuredContent.error`.

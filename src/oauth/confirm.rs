@@ -45,11 +45,7 @@ pub struct Link {
 impl Link {
     /// A new one, of a principal.
     pub fn new(principal: &CredentialHash, bytes: Random<'_>) -> Self {
-        Self {
-            principal: principal.as_str().to_owned(),
-            id: base64url(&random::<16>(bytes)),
-            key: DataKey::new(bytes),
-        }
+        Self { principal: principal.as_str().to_owned(), id: base64url(&random::<16>(bytes)), key: DataKey::new(bytes) }
     }
 
     /// From the last part of a path.
@@ -131,7 +127,9 @@ impl Server<'_> {
         let (field, proved) = match &self.config.owner {
             Some(owner) if owner.access_key.matches(one("accessKey")) => ("accessKey", Ok(Prover::Owner)),
             Some(_) => ("accessKey", Err("This is not the access key of this deployment.")),
-            None => ("publicKey", ApiKey::new(one("publicKey"), one("privateKey")).map(Prover::Key).map_err(|_| NOT_YOURS)),
+            None => {
+                ("publicKey", ApiKey::new(one("publicKey"), one("privateKey")).map(Prover::Key).map_err(|_| NOT_YOURS))
+            }
         };
         let key = match &proved {
             Ok(Prover::Key(key)) => Some(key.clone()),
@@ -191,7 +189,10 @@ impl Server<'_> {
         };
         for name in indexes {
             let index::Reply::Entries(entries) = self.ask_index(&name, index::Command::List).await? else { continue };
-            if entries.iter().any(|entry| same(CredentialHash::of_grant(&entry.grant, keyring).as_str(), &link.principal)) {
+            if entries
+                .iter()
+                .any(|entry| same(CredentialHash::of_grant(&entry.grant, keyring).as_str(), &link.principal))
+            {
                 return Ok(true);
             }
         }
@@ -239,7 +240,8 @@ impl Server<'_> {
         }
         let nonce = self.nonce();
         let text = link.text();
-        let page = ConfirmProof { link: &text, owner: self.config.owner.is_some(), problems, tries_left, nonce: &nonce };
+        let page =
+            ConfirmProof { link: &text, owner: self.config.owner.is_some(), problems, tries_left, nonce: &nonce };
         self.page(status, &nonce, page::confirm_proof(&page))
     }
 
@@ -261,7 +263,8 @@ impl Server<'_> {
     }
 
     fn no_question(&self) -> Response {
-        let message = "There is nothing to confirm here: it was answered, or ten minutes are over. The client can ask again.";
+        let message =
+            "There is nothing to confirm here: it was answered, or ten minutes are over. The client can ask again.";
         self.refusal(404, "not_found", message)
     }
 

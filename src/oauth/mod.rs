@@ -7,8 +7,8 @@
 mod access;
 mod authorize;
 mod check;
-pub mod confirm;
 pub mod client;
+pub mod confirm;
 mod consent;
 mod contents;
 mod documents;

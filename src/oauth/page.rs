@@ -599,7 +599,9 @@ pub fn confirm_proof(page: &ConfirmProof<'_>) -> String {
         let access = Field { name: "accessKey", set: 0, label: "Access key", hint: "", value: None };
         field(&mut html, &access, page.problems);
     } else {
-        html.raw("<p>Type the API key that the client was connected with. It is checked with TiDB Cloud and not kept.</p>");
+        html.raw(
+            "<p>Type the API key that the client was connected with. It is checked with TiDB Cloud and not kept.</p>",
+        );
         key_fields(&mut html, 0, KeptSet::default(), page.problems);
     }
     html.raw("</fieldset><div class=\"decision\"><button type=\"submit\">Show</button></div></form>");
@@ -618,12 +620,17 @@ pub fn confirm_stakes(page: &ConfirmStakes<'_>) -> String {
     for statement in &stakes.statements {
         html.element("<pre><code>", &spelled_out(statement), "</code></pre>");
     }
-    html.raw("</section><form method=\"post\" autocomplete=\"off\"").attribute("action", &format!("/confirm/{}", page.link));
+    html.raw("</section><form method=\"post\" autocomplete=\"off\"")
+        .attribute("action", &format!("/confirm/{}", page.link));
     html.raw(">");
     hidden(&mut html, "proof", page.proof);
     hidden(&mut html, "csrf", page.csrf);
     if let Some(name) = &stakes.name {
-        html.element("<p>This cannot be undone. To agree, type <code class=\"place\">", &spelled_out(name), "</code>.</p>");
+        html.element(
+            "<p>This cannot be undone. To agree, type <code class=\"place\">",
+            &spelled_out(name),
+            "</code>.</p>",
+        );
         field(&mut html, &Field { name: "name", set: 0, label: "Name", hint: "", value: Some("") }, page.problems);
     }
     html.raw("<div class=\"decision\"><button type=\"submit\" name=\"decision\" value=\"confirm\">Allow it</button>")

@@ -113,7 +113,9 @@ impl Record {
     }
 
     fn open(&mut self, id: &str) -> Option<&mut Question> {
-        self.questions.iter_mut().find(|question| question.id == id && !question.confirmed && question.tries < TRIES_MAX)
+        self.questions
+            .iter_mut()
+            .find(|question| question.id == id && !question.confirmed && question.tries < TRIES_MAX)
     }
 }
 
@@ -222,7 +224,8 @@ mod tests {
 
     #[test]
     fn what_was_declined_is_not_asked_any_more() {
-        let said = replies(vec![(0, ask("a", "drop")), (1, answer("a", false)), (2, answer("a", true)), (3, take("drop"))]);
+        let said =
+            replies(vec![(0, ask("a", "drop")), (1, answer("a", false)), (2, answer("a", true)), (3, take("drop"))]);
         assert_eq!(said, [Reply::Done, Reply::Done, Reply::None, Reply::None]);
     }
 
@@ -230,11 +233,8 @@ mod tests {
     fn a_question_and_a_confirmation_end_in_time() {
         let asked = ASKED_MILLIS / 1_000;
         let confirmed = CONFIRMED_MILLIS / 1_000;
-        let in_time = replies(vec![
-            (0, ask("a", "drop")),
-            (asked - 1, answer("a", true)),
-            (asked - 2 + confirmed, take("drop")),
-        ]);
+        let in_time =
+            replies(vec![(0, ask("a", "drop")), (asked - 1, answer("a", true)), (asked - 2 + confirmed, take("drop"))]);
         assert_eq!(in_time, [Reply::Done, Reply::Done, Reply::Done]);
         assert_eq!(replies(vec![(0, ask("a", "drop")), (asked, answer("a", true))]), [Reply::Done, Reply::None]);
         let late = replies(vec![(0, ask("a", "drop")), (1, answer("a", true)), (1 + confirmed, take("drop"))]);
@@ -244,9 +244,18 @@ mod tests {
     #[test]
     fn a_principal_has_ten_questions_open_and_the_same_call_one() {
         let mut commands: Vec<_> = (0..OPEN_MAX).map(|at| (0, ask(&at.to_string(), &at.to_string()))).collect();
-        commands.extend([(1, ask("again", "0")), (1, ask("more", "more")), (1, answer("0", true)), (1, answer("again", true))]);
+        commands.extend([
+            (1, ask("again", "0")),
+            (1, ask("more", "more")),
+            (1, answer("0", true)),
+            (1, answer("again", true)),
+        ]);
         let said = replies(commands);
-        assert_eq!(said[OPEN_MAX..], [Reply::Done, Reply::Full, Reply::None, Reply::Done], "the newest question counts");
+        assert_eq!(
+            said[OPEN_MAX..],
+            [Reply::Done, Reply::Full, Reply::None, Reply::Done],
+            "the newest question counts"
+        );
     }
 
     #[test]

@@ -131,7 +131,8 @@ fn a_grant_is_asked_by_the_keys_that_it_holds() {
 fn a_higher_limit_is_confirmed_and_a_lower_one_is_not() {
     let mut server = Native::new();
     let origin = server.origin();
-    let limit = |cents: u32| attended("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": cents}));
+    let limit =
+        |cents: u32| attended("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": cents}));
     let path = link(&server.send(limit(500)), &origin);
     let (_, page) = prove(&mut server, &path, "owner");
     assert!(page.html.contains("Raise the spending limit") && page.html.contains("500"), "{}", page.html);
@@ -144,7 +145,8 @@ fn a_higher_limit_is_confirmed_and_a_lower_one_is_not() {
 fn who_goes_without_a_person_says_so_beside_keys_and_in_one_word() {
     let mut server = Native::new();
     let delete = |value: &str| {
-        attended("tidbcloud_delete_branch", json!({"cluster": "shop", "branch": "no-such"})).set("X-MCP-Unattended", value)
+        attended("tidbcloud_delete_branch", json!({"cluster": "shop", "branch": "no-such"}))
+            .set("X-MCP-Unattended", value)
     };
     for value in ["yes", "Destroy", "destroy, destroy", "true"] {
         let refused = server.send(delete(value));
@@ -154,4 +156,97 @@ fn who_goes_without_a_person_says_so_beside_keys_and_in_one_word() {
     let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
     let beside = tool_with_token(&token, "tidbcloud_list_clusters", json!({})).set("X-MCP-Unattended", "destroy");
     assert_eq!(server.send(beside).status, 400, "a token is for clients with a person behind them");
+}
+
+/// A call of a client that shows forms, with its answer to the question before.
+fn eliciting(call: Call, answer: Option<(&Value, Value)>) -> Call {
+    let mut body: Value = serde_json::from_slice(&call.body).expect("JSON");
+    body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({"elicitation": {}});
+    if let Some((question, response)) = answer {
+        body["params"]["requestState"] = question["requestState"].clone();
+        body["params"]["inputResponses"] = json!({"confirm": response});
+    }
+    Call { body: body.to_string().into_bytes(), ..call }
+}
+
+fn accept(name: &str) -> Value {
+    json!({"action": "accept", "content": {"name": name}})
+}
+
+/// The question that a call is answered with.
+fn question(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    let result = answer.json()["result"].clone();
+    assert_eq!(result["resultType"], "input_required", "{result}");
+    assert_eq!(result["inputRequests"]["confirm"]["method"], "elicitation/create", "{result}");
+    result
+}
+
+#[test]
+fn a_client_that_shows_forms_asks_the_person_itself() {
+    let mut server = Native::new();
+    let delete = || attended("tidbcloud_delete_cluster", json!({"cluster": "shop"}));
+    let asked = question(&server.send(eliciting(delete(), None)));
+    let params = &asked["inputRequests"]["confirm"]["params"];
+    let message = params["message"].as_str().expect("a message");
+    assert!(message.contains("Delete the cluster shop") && message.contains("1379661944646413143"), "{message}");
+    assert_eq!(params["requestedSchema"]["required"], json!(["name"]), "what destroys is typed");
+
+    // Nothing, or the wrong name, is asked again.
+    let unsure = server.send(eliciting(delete(), Some((&asked, json!({"action": "accept", "content": {}})))));
+    let asked = question(&unsure);
+    let asked = question(&server.send(eliciting(delete(), Some((&asked, accept("shpo"))))));
+
+    // What was altered, or was given to another, is refused by the protocol.
+    let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
+    let by_token = tool_with_token(&token, "tidbcloud_delete_cluster", json!({"cluster": "shop"}));
+    let mut tampered = asked.clone();
+    tampered["requestState"] = json!(format!("{}-TAMPERED", asked["requestState"].as_str().expect("a state")));
+    for (call, state) in [(by_token, &asked), (delete(), &tampered)] {
+        let refused = server.send(eliciting(call, Some((state, accept("shop")))));
+        assert_eq!(
+            (refused.status, refused.json()["error"]["code"].clone()),
+            (200, json!(-32602)),
+            "{}",
+            refused.json()
+        );
+    }
+    let deleted = server.send(eliciting(delete(), Some((&asked, accept("shop")))));
+    assert_eq!(result(&deleted)["status"], "DELETING");
+}
+
+#[test]
+fn an_answer_counts_once_in_time_and_for_what_was_shown() {
+    let mut server = Native::new();
+    let limit = || attended("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": 500}));
+    let code = |answer: &Answer| result(answer)["error"]["code"].clone();
+    let yes = json!({"action": "accept", "content": {}});
+    let asked = question(&server.send(eliciting(limit(), None)));
+    assert_eq!(result(&server.send(eliciting(limit(), Some((&asked, yes.clone())))))["spendingLimitUsdCents"], 500);
+    let lower = tool("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": 1}));
+    assert_eq!(result(&server.send(lower))["spendingLimitUsdCents"], 1);
+    assert_eq!(
+        code(&server.send(eliciting(limit(), Some((&asked, yes.clone()))))),
+        "CONFIRMATION_INVALID",
+        "used before"
+    );
+
+    let asked = question(&server.send(eliciting(limit(), None)));
+    let raised = tool("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": 100}));
+    assert_eq!(result(&server.send(raised))["spendingLimitUsdCents"], 100);
+    let changed = server.send(eliciting(limit(), Some((&asked, yes.clone()))));
+    assert_eq!(code(&changed), "CONFIRMATION_INVALID", "it was another limit when the person was asked");
+
+    let asked = question(&server.send(eliciting(limit(), None)));
+    let declined = server.send(eliciting(limit(), Some((&asked, json!({"action": "decline"})))));
+    assert_eq!(code(&declined), "CONFIRMATION_DECLINED");
+    assert!(
+        result(&declined)["error"]["hint"].as_str().is_some_and(|hint| hint.contains("/confirm/")),
+        "and the page is left"
+    );
+
+    let asked = question(&server.send(eliciting(limit(), None)));
+    server.advance(301);
+    let late = server.send(eliciting(limit(), Some((&asked, yes)))).json();
+    assert_eq!(late["error"]["code"], -32602, "five minutes are over: {late}");
 }

@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use mcp_server_tidbcloud::{
     base::{future::Pending, secret::Secret},
     catalogue::{
-        Bound, Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Person, Tool, Tools, Toolset, View,
-        code,
+        Bound, Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Person, Tool, Tools, Toolset,
+        View, code,
     },
     mcp::{
-        outcome::{Outcome, ToolError},
+        outcome::{Answered, Outcome, ToolError},
         tools::Toolbox,
     },
     port::{Io, allowance::Allowance},
@@ -91,6 +91,8 @@ impl Tool for Broken {
 struct Nobody;
 
 impl Person for Nobody {
+    fn hears(&self, _: Answered) {}
+
     fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
         Box::pin(async { Err(ToolError::fault("nobody was to be asked")) })
     }
@@ -128,7 +130,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
         aliases: &[],
     };
     let tool = BROKEN.find(Broken::NAME, &mut serde_json::Map::new()).expect("the tool");
-    let Outcome::Failed(error) = block_on(tools.call(tool, serde_json::Map::new())) else {
+    let Outcome::Failed(error) = block_on(tools.call(tool, serde_json::Map::new(), Answered::default())) else {
         panic!("it cannot succeed")
     };
     assert_eq!(error.code, code::INTERNAL);

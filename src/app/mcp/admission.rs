@@ -66,7 +66,8 @@ impl<'r> Arrived<'r> {
         let of_credential =
             doors::credential_limit::take(request, &credential, session.as_ref(), &keyring, passage).await?;
         let narrowing = doors::narrowing::narrow(request, &asked, session.as_ref())?;
-        let caller = Caller { keyring, visitor, credential, sql_login, session, unattended, may_be_tried, asked, narrowing };
+        let caller =
+            Caller { keyring, visitor, credential, sql_login, session, unattended, may_be_tried, asked, narrowing };
         Ok(Admitted { request, body, caller, limits: [of_address, of_credential] })
     }
 }

@@ -7,7 +7,7 @@ use super::{
     doors::credentials::Credential,
     parsing::{Message, Parsed},
     passage::Passage,
-    person::ByPage,
+    person::Connected,
 };
 use crate::{
     app::{INSTRUCTIONS, NAME, TITLE, VERSION},
@@ -50,12 +50,14 @@ impl Call<'_> {
         let aliases = caller.aliases(request.config());
         let witness = caller.witness(request);
         let log = RequestLog { to: request.port().log, request_id: &request.app.request_id };
-        let person = ByPage {
+        let person = Connected {
             port: request.port(),
             log,
             principal: caller.principal(),
             origin: oauth::origin(request.head, request.config()),
             unattended: caller.unattended,
+            keyring: &caller.keyring,
+            answered: std::cell::RefCell::default(),
         };
         let address = oauth::resource(&oauth::origin(request.head, request.config()));
         let view = View {

@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 use super::{labels::Labels, view::ClusterView};
 use crate::{
     base::scope::Scope,
-    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Stakes, Tool, ToolError, code, spending_scope},
+    catalogue::{
+        ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Stakes, Tool, ToolError, code, spending_scope,
+    },
     tidbcloud::{ApiError, Cluster, ClusterChange, DisplayName, UsdCents},
 };
 

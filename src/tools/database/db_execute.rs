@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     base::scope::Scope,
-    catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, code, cut_text},
+    catalogue::{
+        BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, code, cut_text,
+    },
     sql::{self, Answer, Class},
     tidbcloud::{AccessClass, ApiError, DatabaseName, Query, Replay, RolledBack, Rows, SqlFailure, Target},
 };
