@@ -75,7 +75,8 @@ impl View<'_> {
     /// # Errors
     /// What to do instead.
     pub(super) fn offers(&self, called: Called) -> Result<(), String> {
-        const LOOK: &str = "Call tools/list to see the names.";
+        const LOOK: &str =
+            "The address or the grant of this connection leaves it out. Call tools/list to see the names.";
         let Called { tool, is_relayed } = called;
         if is_relayed {
             // The inner tool is looked at where its result or error becomes one of the outer tool.

@@ -96,6 +96,10 @@ fn the_finder_says_how_each_tool_is_called() {
     let nothing = result(&server.send(tool(FIND, json!({"query": "weather"}))));
     assert_eq!(nothing["tools"], json!([]));
     assert!(nothing["notice"].as_str().is_some_and(|notice| notice.contains("short names of clusters")), "{nothing}");
+    let listed = result(&server.send(tool(FIND, json!({"query": "make a backup"}))));
+    assert!(listed["tools"].as_array().is_some_and(|tools| !tools.is_empty()), "{listed}");
+    let notice = listed["notice"].as_str().unwrap_or_default();
+    assert!(notice.contains("in its console"), "tools have the word in common, and none makes backups: {listed}");
     for query in ["", " ", "\u{1f600}", "名前", &"list ".repeat(10_000)] {
         let answer = result(&server.send(tool(FIND, json!({"query": query}))));
         assert!(
