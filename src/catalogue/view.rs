@@ -15,6 +15,9 @@ use crate::{
 /// Stands in a description for the topics of the tools that are not listed.
 pub(super) const TOPICS: &str = "{topics}";
 
+/// What is said of a tool that neither list nor relay reaches, whichever of both left it out.
+const LEFT_OUT: &str = "The address or the grant of this connection leaves it out. Call tools/list to see the names.";
+
 /// The tools of one caller.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -75,19 +78,18 @@ impl View<'_> {
     /// # Errors
     /// What to do instead.
     pub(super) fn offers(&self, called: Called) -> Result<(), String> {
-        const LOOK: &str = "Call tools/list to see the names.";
         let Called { tool, is_relayed } = called;
         if is_relayed {
             // The inner tool is looked at where its result or error becomes one of the outer tool.
             let is_open = self.catalogue.relay().is_some_and(|relay| self.is_named(relay));
-            return if is_open { Ok(()) } else { Err(LOOK.to_owned()) };
+            return if is_open { Ok(()) } else { Err(LEFT_OUT.to_owned()) };
         }
         if self.is_named(tool) {
             return Ok(());
         }
         let finder = self.catalogue.relay().filter(|relay| self.is_named(relay) && self.narrowing.reaches(tool));
         Err(match (finder, tool.effect) {
-            (None, _) => LOOK.to_owned(),
+            (None, _) => LEFT_OUT.to_owned(),
             (Some(relay), Effect::Read) => format!("It is not listed here: {} runs it.", relay.name()),
             (Some(_), _) => format!("It is not listed here, but at {}.", self.address_of(tool)),
         })
@@ -245,7 +247,7 @@ mod tests {
     fn a_refusal_says_nothing_of_a_tool_beyond_reach() {
         for query in ["readonly=true", "toolsets=clusters", "toolsets=clusters&cluster=shop"] {
             let refused = at(query, None, |view| view.offers(called("change_aside"))).expect_err("it is beyond reach");
-            assert_eq!(refused, "Call tools/list to see the names.", "?{query}");
+            assert_eq!(refused, LEFT_OUT, "?{query}");
             let error = at(query, None, |view| view.not_relayed("change_aside"));
             assert_eq!(error.code, crate::catalogue::code::NOT_FOUND, "?{query}");
         }

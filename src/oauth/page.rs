@@ -481,15 +481,12 @@ fn toolsets(html: &mut Html, page: &Consent<'_>) {
     html.raw("><legend>Tools that the client gets</legend>");
     message(html, "toolsets", problem);
     for (position, toolset) in page.toolsets.iter().enumerate() {
-        let id = id("toolsets", position);
-        html.raw("<div class=\"choice\"><input type=\"checkbox\" name=\"toolsets\"");
-        html.attribute("value", toolset.name()).attribute("id", &id);
-        if page.kept_toolsets.contains(&toolset.name()) {
-            html.raw(" checked");
-        }
-        html.raw("><label").attribute("for", &id).element("><strong>", toolset.title(), "</strong>");
         let is_listed = page.names_toolsets || toolset.is_default();
-        html.raw(if is_listed { "</label></div>" } else { " (not listed unless ticked)</label></div>" });
+        let remark = if is_listed { "" } else { " (not listed unless ticked)" };
+        toolset_box(html, page, position, (toolset.name(), toolset.title(), remark));
+    }
+    if !page.names_toolsets {
+        toolset_box(html, page, page.toolsets.len(), ("all", "All of them", ", also those that come later"));
     }
     html.raw("<p class=\"hint\" id=\"toolsets-hint\">").raw(if page.names_toolsets {
         "With none ticked, the client gets all of these."
@@ -497,6 +494,23 @@ fn toolsets(html: &mut Html, page: &Consent<'_>) {
         "With none ticked, the client gets the tools of its address, and can look for others that only read."
     });
     html.raw(" With some ticked, it gets these and no others.</p></fieldset></details>");
+}
+
+fn toolset_box(html: &mut Html, page: &Consent<'_>, position: usize, text: (&str, &'static str, &'static str)) {
+    let (value, title, remark) = text;
+    let id = id("toolsets", position);
+    html.raw("<div class=\"choice\"><input type=\"checkbox\" name=\"toolsets\"");
+    html.attribute("value", value).attribute("id", &id);
+    if page.kept_toolsets.contains(&value) {
+        html.raw(" checked");
+    }
+    html.raw("><label")
+        .attribute("for", &id)
+        .raw("><strong>")
+        .raw(title)
+        .raw("</strong>")
+        .raw(remark)
+        .raw("</label></div>");
 }
 
 fn organizations(html: &mut Html, page: &Consent<'_>) {

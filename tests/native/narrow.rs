@@ -23,11 +23,13 @@ fn listed(server: &mut Native, query: &str) -> Vec<Value> {
     answer.json()["result"]["tools"].as_array().expect("tools").clone()
 }
 
-fn names(tools: &[Value]) -> BTreeSet<String> {
+/// The names of tools.
+pub fn names(tools: &[Value]) -> BTreeSet<String> {
     tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
 }
 
-fn result(answer: &Answer) -> Value {
+/// The output of a call, or its error.
+pub fn result(answer: &Answer) -> Value {
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     answer.json()["result"]["structuredContent"].clone()
 }

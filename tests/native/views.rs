@@ -9,6 +9,7 @@ use mcp_server_tidbcloud::{
 use serde_json::{Value, json};
 
 use crate::{
+    narrow::{names, result},
     support::{
         Answer, Call, Driver, REVISIONS,
         bad_inputs::{list, tool},
@@ -26,16 +27,6 @@ fn listed(server: &mut Native, call: Call) -> Vec<Value> {
     let answer = server.send(call);
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     answer.json()["result"]["tools"].as_array().expect("tools").clone()
-}
-
-fn names(tools: &[Value]) -> BTreeSet<String> {
-    tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
-}
-
-/// The output of a call, or its error.
-fn result(answer: &Answer) -> Value {
-    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-    answer.json()["result"]["structuredContent"].clone()
 }
 
 /// The message of a call that the protocol refuses.
@@ -105,6 +96,10 @@ fn the_finder_says_how_each_tool_is_called() {
     let nothing = result(&server.send(tool(FIND, json!({"query": "weather"}))));
     assert_eq!(nothing["tools"], json!([]));
     assert!(nothing["notice"].as_str().is_some_and(|notice| notice.contains("short names of clusters")), "{nothing}");
+    let listed = result(&server.send(tool(FIND, json!({"query": "make a backup"}))));
+    assert!(listed["tools"].as_array().is_some_and(|tools| !tools.is_empty()), "{listed}");
+    let notice = listed["notice"].as_str().unwrap_or_default();
+    assert!(notice.contains("in its console"), "tools have the word in common, and none makes backups: {listed}");
     for query in ["", " ", "\u{1f600}", "名前", &"list ".repeat(10_000)] {
         let answer = result(&server.send(tool(FIND, json!({"query": query}))));
         assert!(
@@ -268,6 +263,12 @@ fn toolsets_of_a_grant_are_a_boundary_for_every_address() {
     let token = grant(&mut server, &[]);
     let all = names(&listed(&mut server, with_token(list(), &token).to("/mcp?toolsets=all")));
     assert_eq!(all.len() + 2, tools::ALL.entries().len(), "all but the pair that finds the rest");
+
+    // With all ticked everything is listed at once, and an address still narrows it.
+    let token = grant(&mut server, &["all"]);
+    assert_eq!(names(&listed(&mut server, with_token(list(), &token))), all, "at the plain address");
+    let clusters = names(&listed(&mut server, with_token(list(), &token).to("/mcp?toolsets=clusters")));
+    assert!(clusters.len() < all.len() && clusters.is_subset(&all), "{clusters:?}");
 }
 
 #[test]
@@ -282,11 +283,9 @@ fn the_page_offers_the_toolsets_that_the_address_leaves() {
     let open = |server: &mut Native, query: &str| Page::of(&flow.open(server, &asked(query)));
     let every: Vec<_> = Toolset::ALL.iter().map(|toolset| toolset.name().to_owned()).collect();
     let page = open(&mut server, "");
-    assert_eq!(
-        (boxes(&page), page.html.matches(" checked").count()),
-        (every.clone(), 1),
-        "no toolset is ticked beforehand"
-    );
+    let mut offered = every.clone();
+    offered.push("all".to_owned());
+    assert_eq!((boxes(&page), page.html.matches(" checked").count()), (offered, 1), "no toolset is ticked beforehand");
     let all = open(&mut server, "?toolsets=all");
     assert_eq!(boxes(&all), every);
     for (page, says) in [(&page, true), (&all, false)] {

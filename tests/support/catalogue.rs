@@ -37,6 +37,11 @@ pub fn home(name: &str) -> &'static str {
     if listed.iter().any(|one| one == name) { "/mcp" } else { "/mcp?toolsets=all" }
 }
 
+/// The names of those that are listed where an address names no toolset.
+pub fn listed() -> Vec<&'static str> {
+    names().into_iter().filter(|name| home(name) == "/mcp").collect()
+}
+
 /// Their names.
 pub fn names() -> Vec<&'static str> {
     tools().iter().map(|tool| tool["name"].as_str().expect("a name")).collect()

@@ -51,7 +51,7 @@ fn converse(lifecycle: ClientLifecycleMode, address: &str) {
         let tools = client.list_all_tools().await.expect("tools");
         let mut names: Vec<_> = tools.iter().map(|tool| tool.name.to_string()).collect();
         names.sort();
-        assert_eq!(names, catalogue::names(), "rmcp sees every tool of {} (left: rmcp)", catalogue::FOLDER);
+        assert_eq!(names, catalogue::listed(), "rmcp sees every tool that is listed by default (left: rmcp)");
         let call = |tool: &'static str, arguments: serde_json::Value| {
             CallToolRequestParams::new(tool).with_arguments(arguments.as_object().cloned().unwrap_or_default())
         };
@@ -60,6 +60,9 @@ fn converse(lifecycle: ClientLifecycleMode, address: &str) {
             .await
             .expect("a result");
         assert_eq!(result.structured_content.expect("rows")["rows"], json!([["200"]]));
+        let relayed = json!({"name": "tidbcloud_list_aliases", "arguments": {}});
+        let result = client.call_tool(call("tidbcloud_run_read_tool", relayed)).await.expect("a result");
+        assert!(result.structured_content.expect("aliases")["aliases"].is_array());
         let result =
             client.call_tool(call("tidbcloud_get_cluster", json!({"cluster": "nowhere"}))).await.expect("a result");
         assert_eq!(result.is_error, Some(true));
@@ -124,21 +127,24 @@ fn rmcp_by_oauth_at_a_narrowed_address() {
     connect_by_oauth("/mcp/?readonly=true&toolsets=clusters,database");
 }
 
-/// The names of the tools that this address leaves, by a plain request with keys.
+/// The names of the tools that this address leaves a token that may write, by a plain request with keys: the page never ticks
+/// permission to destroy beforehand.
 fn left_at(endpoint: &str) -> Vec<String> {
     let mut server = Workerd { origin: Worker::shared(), address: "203.0.113.14".to_owned() };
     let answer = server.send(list().to(endpoint)).json();
     let tools = answer["result"]["tools"].as_array().expect("tools");
-    tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
+    let names = tools.iter().map(|tool| tool["name"].as_str().expect("a name").to_owned());
+    names.filter(|name| !name.contains("delete") && !name.contains("remove")).collect()
 }
 
 fn connect_by_oauth(endpoint: &str) {
     let url = format!("{}{endpoint}", Worker::shared());
     let left = left_at(endpoint);
+    let finds_more = left.iter().any(|name| name == "tidbcloud_find_tools");
     assert_eq!(
-        left.len() < catalogue::names().len(),
-        endpoint.contains('?'),
-        "a query narrows the tools, and nothing else does; {endpoint} leaves {left:?}"
+        finds_more,
+        !endpoint.contains("toolsets"),
+        "an address that names toolsets leaves no others to find; {endpoint} leaves {left:?}"
     );
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let redirect = format!("http://127.0.0.1:{}", listener.local_addr().expect("an address").port());
@@ -162,7 +168,10 @@ fn connect_by_oauth(endpoint: &str) {
             serve_client_with_lifecycle(ClientConfig::default(), transport, lifecycle).await.expect("a connection");
         let tools = client.list_all_tools().await.expect("tools");
         let names: Vec<_> = tools.iter().map(|tool| tool.name.to_string()).collect();
-        assert_eq!(names, left, "a token shows the tools that keys show at {endpoint} (left: the token)");
+        assert_eq!(
+            names, left,
+            "a token that may write shows the tools that keys show at {endpoint}, but for those that destroy (left: the token)"
+        );
         let result = client.call_tool(CallToolRequestParams::new("tidbcloud_list_clusters")).await.expect("an answer");
         let clusters = result.structured_content.expect("clusters")["clusters"].clone();
         assert!(clusters.as_array().expect("a list").iter().any(|cluster| cluster["displayName"] == "shop"));

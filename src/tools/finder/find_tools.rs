@@ -46,13 +46,13 @@ impl Tool for FindTools {
 
     async fn call(self, context: &Context<'_>) -> Result<FoundTools, ToolError> {
         let view = context.view();
-        let tools: Vec<_> = view.find(&self.query).into_iter().map(FoundTool::from).collect();
-        let notice = tools.is_empty().then(|| {
+        let found = view.find(&self.query);
+        let notice = found.iter().all(|found| matches!(found.way, Way::Listed)).then(|| {
+            let fits = if found.is_empty() { "Nothing fits" } else { "Only tools fit that are listed" };
             let topics = view.topics();
-            format!(
-                "Nothing fits. Ask in other words; not listed are: {topics}. TiDB Cloud may have it in its console."
-            )
+            format!("{fits}. Not listed are: {topics}. If it is none of these, TiDB Cloud may have it in its console.")
         });
+        let tools = found.into_iter().map(FoundTool::from).collect();
         Ok(FoundTools { tools, notice })
     }
 }
