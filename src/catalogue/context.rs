@@ -66,6 +66,11 @@ impl<'a> Context<'a> {
         self.io.now()
     }
 
+    /// Whether nobody is asked before this call.
+    pub(super) fn goes_without_person(&self, tool: &'static str, opens: bool) -> bool {
+        !opens && self.person.is_absent(tool)
+    }
+
     /// Requires that a person agreed to this very call.
     pub(super) async fn confirm(
         &self,

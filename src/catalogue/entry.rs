@@ -110,11 +110,22 @@ pub trait Tool: DeserializeOwned + JsonSchema {
         Self::EFFECT.scope()
     }
 
-    /// What a person must confirm before the call changes anything; `None` if nothing. It is read by the call that asks, and
-    /// again by the one that was confirmed.
+    /// Whether these arguments may put something at stake, so that a person has to agree. What destroys always does.
+    fn asks(&self) -> bool {
+        Self::EFFECT == Effect::Destroy
+    }
+
+    /// Whether it would let somebody in or data out: no standing consent covers that.
+    fn opens(&self) -> bool {
+        false
+    }
+
+    /// What a person must agree to before a call that [asks](Tool::asks) changes anything; `None` if it turns out to be nothing.
+    /// It is read by the call that asks, and again by the one that was confirmed. A tool that asks and does not say what is at
+    /// stake never runs.
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let _ = context;
-        Ok(None)
+        Err(ToolError::fault(format!("{} does not say what is at stake", Self::NAME)))
     }
 
     /// Does it.
@@ -210,7 +221,10 @@ fn run<'c, T: Tool>(
 ) -> Pending<'c, Result<String, ToolError>> {
     Box::pin(async move {
         let tool: T = arguments::read(input_schema, arguments.clone())?;
-        if let Some(stakes) = tool.stakes(context).await? {
+        if tool.asks()
+            && !context.goes_without_person(T::NAME, tool.opens())
+            && let Some(stakes) = tool.stakes(context).await?
+        {
             context.confirm(T::NAME, &arguments, &stakes).await?;
         }
         let output = tool.call(context).await?;

@@ -22,7 +22,6 @@ mod view;
 mod wait;
 
 pub(crate) use self::{
-    arguments::spending_scope,
     budget::{cap, cut_text, text_size},
     entry::SQL_TIME_MAX,
     failures::advised,

@@ -23,15 +23,12 @@ pub struct Stakes {
     /// The name to type, if something is destroyed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Whether somebody is let in or data leaves the account: no standing consent covers that.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub opens: bool,
 }
 
 impl Stakes {
     /// A call that does this.
     pub(crate) fn of(what: impl Into<String>) -> Self {
-        Self { what: what.into(), facts: Vec::new(), statements: Vec::new(), name: None, opens: false }
+        Self { what: what.into(), facts: Vec::new(), statements: Vec::new(), name: None }
     }
 
     /// The same with a fact, if it is known.
@@ -80,6 +77,9 @@ impl Bound<'_> {
 pub trait Person {
     /// What the client of the next call answers.
     fn hears(&self, answered: Answered);
+
+    /// Whether the caller goes without a person, who is then not asked before this tool runs. Notes it.
+    fn is_absent(&self, tool: &'static str) -> bool;
 
     /// Whether they agreed to this very call. An agreement is used up by this.
     ///

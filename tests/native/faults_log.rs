@@ -93,6 +93,10 @@ struct Nobody;
 impl Person for Nobody {
     fn hears(&self, _: Answered) {}
 
+    fn is_absent(&self, _: &'static str) -> bool {
+        false
+    }
+
     fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
         Box::pin(async { Err(ToolError::fault("nobody was to be asked")) })
     }

@@ -54,10 +54,10 @@ impl<'r> Arrived<'r> {
         let asked = doors::query::read(request)?;
         let (credential, sql_login) = doors::credentials::read(request).await?;
         passage.line.auth = Some(credential.kind());
-        let unattended = doors::unattended::read(request, &credential)?;
         let address = doors::address::read(request)?;
         let keyring = request.app.keyring_for(&credential).await?;
         doors::token::check(request, &credential, &keyring).await?;
+        let unattended = doors::unattended::read(request, &credential)?;
         let visitor = Visitor::of(address, request.config(), &keyring);
         passage.line.ip_hash = Some(visitor.short_hash().to_owned());
         let of_address = doors::address_limit::take(request, &visitor, passage).await?;

@@ -85,10 +85,6 @@ impl Connected<'_> {
     }
 
     async fn agreed(&self, bound: &Bound<'_>) -> Result<(), ToolError> {
-        if self.unattended && !bound.stakes.opens {
-            self.log.event("unattended", json!({ "tool": bound.tool }));
-            return Ok(());
-        }
         let Answered { responses, state, elicits } = self.answered.take();
         if let Some(state) = state {
             return self.hear(bound, &state, responses.as_ref()).await;
@@ -192,6 +188,13 @@ impl Connected<'_> {
 impl Person for Connected<'_> {
     fn hears(&self, answered: Answered) {
         self.answered.replace(answered);
+    }
+
+    fn is_absent(&self, tool: &'static str) -> bool {
+        if self.unattended {
+            self.log.event("unattended", json!({ "tool": tool }));
+        }
+        self.unattended
     }
 
     fn agrees<'c>(&'c self, bound: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {

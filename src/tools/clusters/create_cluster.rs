@@ -2,12 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::{labels::Labels, view::ClusterView};
 use crate::{
-    base::scope::Scope,
-    catalogue::{Context, Effect, Stakes, Tool, ToolError, spending_scope},
+    catalogue::{Context, Effect, Stakes, Tool, ToolError},
     tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
 };
 
@@ -33,9 +31,8 @@ impl Tool for CreateCluster {
     const EFFECT: Effect = Effect::Create;
     type Output = ClusterView;
 
-    /// More where it may cost money.
-    fn scope(arguments: &Map<String, Value>) -> Scope {
-        spending_scope(arguments).max(Self::EFFECT.scope())
+    fn asks(&self) -> bool {
+        self.spending_limit_usd_cents.is_some_and(|limit| limit.cents() > 0)
     }
 
     async fn stakes(&self, _: &Context<'_>) -> Result<Option<Stakes>, ToolError> {

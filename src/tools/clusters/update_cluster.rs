@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{labels::Labels, view::ClusterView};
 use crate::{
-    base::scope::Scope,
-    catalogue::{
-        ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Stakes, Tool, ToolError, code, spending_scope,
-    },
+    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Stakes, Tool, ToolError, code},
     tidbcloud::{ApiError, Cluster, ClusterChange, DisplayName, UsdCents},
 };
 
@@ -35,17 +32,19 @@ impl Tool for UpdateCluster {
     const RENAMES: &'static [&'static str] = &["displayName"];
     type Output = ClusterView;
 
-    /// More where it may cost money.
-    fn scope(arguments: &Map<String, Value>) -> Scope {
-        spending_scope(arguments).max(Self::EFFECT.scope())
+    fn asks(&self) -> bool {
+        self.spending_limit_usd_cents.is_some_and(|limit| limit.cents() > 0)
     }
 
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let Some(limit) = self.spending_limit_usd_cents else { return Ok(None) };
         let id = context.cluster_id(&self.cluster).await?;
         let cluster = context.cloud().cluster(&id).await?;
+        if let Some(labels) = self.labels.as_ref().filter(|_| context.narrowing().fixes_cluster()) {
+            with_its_alias(&cluster, labels.clone().into_inner())?;
+        }
         let before = cluster.spending_limit.and_then(|limit| limit.monthly).unwrap_or_default();
-        if i64::try_from(limit.cents()).is_ok_and(|limit| limit <= before) {
+        if i64::from(limit.cents()) <= before {
             return Ok(None);
         }
         let stakes = Stakes::of(format!("Raise the spending limit of the cluster {}.", cluster.display_name))

@@ -151,12 +151,15 @@ impl Tool for DbExecute {
         }
     }
 
+    fn asks(&self) -> bool {
+        self.sql.0.iter().any(|statement| destroys(statement.as_str()))
+    }
+
     /// Only what destroys is asked about, but all statements are shown: they run together.
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let statements: Vec<&str> = self.sql.0.iter().map(|statement| statement.as_str()).collect();
         plan(&statements)?;
-        let destroys = |text: &&str| sql::inspect(text).is_ok_and(|statement| statement.destructive);
-        let (first, then): (Vec<&str>, Vec<&str>) = statements.into_iter().partition(destroys);
+        let (first, then): (Vec<&str>, Vec<&str>) = statements.into_iter().partition(|text| destroys(text));
         if first.is_empty() {
             return Ok(None);
         }
@@ -194,6 +197,11 @@ impl Tool for DbExecute {
         };
         Ok(Executed { statement_count: results.len(), results, elapsed_ms: room.elapsed_millis })
     }
+}
+
+/// Whether a statement destroys. One that cannot be read is refused before anybody is asked.
+fn destroys(text: &str) -> bool {
+    sql::inspect(text).is_ok_and(|statement| statement.destructive)
 }
 
 /// Checks every statement before the first one runs.
