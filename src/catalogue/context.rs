@@ -77,9 +77,12 @@ impl<'a> Context<'a> {
         tool: &'static str,
         arguments: &Map<String, Value>,
         stakes: &Stakes,
+        requests: u32,
     ) -> Result<(), ToolError> {
         let narrowing = self.narrowing().query();
-        self.person.agrees(&Bound { tool, arguments, organization: self.organization, narrowing, stakes }).await
+        self.person
+            .agrees(&Bound { tool, arguments, organization: self.organization, narrowing, stakes, requests })
+            .await
     }
 
     /// Random bytes.

@@ -58,6 +58,8 @@ pub struct Bound<'c> {
     pub narrowing: String,
     /// What happens.
     pub stakes: &'c Stakes,
+    /// Requests to TiDB Cloud that the whole call takes at least.
+    pub requests: u32,
 }
 
 impl Bound<'_> {
@@ -86,6 +88,16 @@ pub trait Person {
     /// # Errors
     /// They did not, or not yet: the error, or the question, of the call.
     fn agrees<'c>(&'c self, bound: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>>;
+
+    /// Waits for the answer to the question that ended a call with [`Instead::Wait`](crate::mcp::outcome::Instead). The call is
+    /// then made again, and reads again what is at stake.
+    ///
+    /// # Errors
+    /// They did not agree: the error of the call.
+    fn waits(&self) -> Pending<'_, Result<(), ToolError>>;
+
+    /// Takes what a client posted in answer to a question for which another request waits.
+    fn hear<'c>(&'c self, id: &'c str, result: &'c Value) -> Pending<'c, ()>;
 }
 
 #[cfg(test)]
@@ -107,6 +119,7 @@ mod tests {
             organization,
             narrowing: narrowing.to_owned(),
             stakes,
+            requests: 1,
         };
         let this = bound("delete", &arguments, "", "", &stakes);
         let calls = [

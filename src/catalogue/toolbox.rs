@@ -188,7 +188,7 @@ impl Tools<'_> {
                 match error.instead.take().map(|instead| *instead) {
                     Some(Instead::Ask(question)) => return Outcome::InputRequired(question),
                     Some(Instead::Refuse) => return Outcome::Refused(error.message),
-                    None => {}
+                    Some(Instead::Wait) | None => {}
                 }
                 if let Some(cause) = error.cause.as_deref() {
                     let what = json!({ "tool": tool.name(), "code": error.code, "cause": cause });
@@ -218,7 +218,22 @@ impl Toolbox for Tools<'_> {
 
     async fn call(&self, called: Called, arguments: Map<String, Value>, answered: Answered) -> Outcome {
         self.person.hears(answered);
-        self.finish(called.tool, self.answer(called, arguments).await)
+        let mut answer = self.answer(called, arguments.clone()).await;
+        if matches!(&answer, Err(error) if error.instead.as_deref() == Some(&Instead::Wait)) {
+            let asked = self.io.now();
+            answer = match self.person.waits().await {
+                Ok(()) => {
+                    self.allowance.pause(asked.until(self.io.now()));
+                    self.answer(called, arguments).await
+                }
+                Err(error) => Err(error),
+            };
+        }
+        self.finish(called.tool, answer)
+    }
+
+    async fn hear(&self, id: &str, result: &Value) {
+        self.person.hear(id, result).await;
     }
 
     fn boundary(&self) -> String {

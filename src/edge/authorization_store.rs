@@ -1,14 +1,18 @@
 //! The Durable Object of grants, consent pages, their index and known documents. It loads, steps and stores;
 //! [`crate::store::object`] defines the result of a command.
 
-use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable_object};
+use std::time::Duration;
+
+use worker::{Date, Delay, DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use crate::{
     base::{clock::UnixMillis, json},
-    store::object::{Command, Stored, step},
+    store::object::{Command, Reply, Stored, step},
 };
 
 const STORED: &str = "stored";
+/// A reply that is held back is looked at again after this.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 /// One object per grant, page, key or document.
 #[durable_object(alarm)]
@@ -22,16 +26,9 @@ impl AuthorizationStore {
         let text = self.state.storage().get::<String>(STORED).await?;
         Ok(text.and_then(|text| json::read(text.as_bytes()).ok()))
     }
-}
 
-impl DurableObject for AuthorizationStore {
-    fn new(state: State, _env: Env) -> Self {
-        Self { state }
-    }
-
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let command: Command =
-            json::read(&request.bytes().await?).map_err(|error| worker::Error::RustError(error.to_string()))?;
+    /// Takes one command.
+    async fn take(&self, command: Command) -> Result<Reply> {
         // Input gates hold other requests back between the read and the write.
         let before = self.load().await?;
         let (after, reply) = step(before.clone(), now(), command);
@@ -47,6 +44,28 @@ impl DurableObject for AuthorizationStore {
                     storage.delete_all().await?;
                 }
             }
+        }
+        Ok(reply)
+    }
+}
+
+impl DurableObject for AuthorizationStore {
+    fn new(state: State, _env: Env) -> Self {
+        Self { state }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let command: Command =
+            json::read(&request.bytes().await?).map_err(|error| worker::Error::RustError(error.to_string()))?;
+        let held_until = command.hold().map(|(hold, reply)| (now().after(hold), reply));
+        let mut reply = self.take(command.clone()).await?;
+        while let Some((until, held)) = &held_until
+            && reply == *held
+            && now() < *until
+        {
+            // Other requests run meanwhile, among them the one that is waited for.
+            Delay::from(LOOK_AGAIN).await;
+            reply = self.take(command.clone()).await?;
         }
         Response::ok(serde_json::to_string(&reply)?)
     }

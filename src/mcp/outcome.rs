@@ -43,6 +43,8 @@ pub enum Instead {
     Ask(Question),
     /// A protocol error.
     Refuse,
+    /// A question, for whose answer the call waits.
+    Wait,
 }
 
 /// The stable code of a failed tool call, as on the wire: `NOT_FOUND`. The toolbox defines them.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     http,
     json::{self, Document, Refusal},
-    jsonrpc::{Malformed, Message, Request, RpcError},
+    jsonrpc::{Malformed, Message, Request, Response, RpcError},
     rejection::Rejection,
     revision::{Method, Revision},
     tools::{self, Find, Tool},
@@ -21,8 +21,10 @@ pub struct Parsed<T> {
 
 #[derive(Debug)]
 pub(super) enum Content<T> {
-    /// A notification or a response: accepted, without a response.
+    /// A notification: accepted, without a response.
     Accepted { method: &'static str },
+    /// A response to a request of this server: accepted in the same way.
+    Response(Response),
     /// One request.
     Request(Posted<T>),
     /// A batch of 1 to 10: requests, nothing for messages that expect no response, and the errors of unreadable ones.
@@ -35,6 +37,15 @@ pub(super) struct Posted<T> {
     pub(super) request: Request,
     /// `None` if it calls none, or none that exists.
     pub(super) tool: Option<T>,
+}
+
+/// What a client declares with `initialize`, once for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// The revision that both settled on.
+    pub revision: Revision,
+    /// Whether it shows forms to a person.
+    pub elicits: bool,
 }
 
 /// Log fields of a request. Every text is bounded and printable.
@@ -83,10 +94,12 @@ pub fn parse<T: Tool>(headers: &Headers, body: &[u8], find: Find<T>) -> Result<P
             revision: http::legacy_revision(headers).unwrap_or(Revision::V20260728),
             content: Content::Accepted { method: notification_name(&method) },
         }),
-        Message::Response => match http::legacy_revision(headers) {
-            Ok(revision) => Ok(Parsed { revision, content: Content::Accepted { method: "response" } }),
+        Message::Response(response) => match http::legacy_revision(headers) {
+            Ok(revision) => Ok(Parsed { revision, content: Content::Response(response) }),
             Err(_) => {
-                let error = RpcError::invalid_request("A client must not post responses: this server asks nothing.");
+                let error = RpcError::invalid_request(
+                    "This protocol version has no posted responses: repeat the call with `inputResponses`.",
+                );
                 Err(Rejection::bad_request(None, error))
             }
         },
@@ -118,7 +131,7 @@ fn parse_batch<T>(headers: &Headers, values: Vec<Value>, find: Find<T>) -> Resul
                 return Err(RpcError::invalid_request("A request of 2026-07-28 must not be part of a batch."));
             }
             Ok(Message::Request(request)) => Ok(Some(posted(request, revision, find))),
-            Ok(Message::Notification { .. } | Message::Response) => Ok(None),
+            Ok(Message::Notification { .. } | Message::Response(_)) => Ok(None),
             Err(malformed) => Err(malformed),
         });
     }
@@ -137,7 +150,7 @@ impl<T: Tool> Parsed<T> {
     /// How many messages to charge the sender for.
     pub fn messages(&self) -> usize {
         match &self.content {
-            Content::Accepted { .. } | Content::Request(_) => 1,
+            Content::Accepted { .. } | Content::Response(_) | Content::Request(_) => 1,
             Content::Batch(messages) => messages.len(),
         }
     }
@@ -145,7 +158,7 @@ impl<T: Tool> Parsed<T> {
     /// The tools that are called, with their arguments if those are an object: one, or several of a batch.
     pub fn tool_calls(&self) -> impl Iterator<Item = (T, Option<&serde_json::Map<String, Value>>)> {
         let (one, batch) = match &self.content {
-            Content::Accepted { .. } => (None, [].as_slice()),
+            Content::Accepted { .. } | Content::Response(_) => (None, [].as_slice()),
             Content::Request(request) => (Some(request), [].as_slice()),
             Content::Batch(messages) => (None, messages.as_slice()),
         };
@@ -155,11 +168,30 @@ impl<T: Tool> Parsed<T> {
         })
     }
 
+    /// What the client declares of itself, if this begins a connection.
+    pub fn initializes(&self) -> Option<Declared> {
+        match &self.content {
+            Content::Request(Posted { request, .. })
+                if request.method == "initialize" && !self.revision.is_modern() =>
+            {
+                let elicits = http::elicits(request.params.get("capabilities"));
+                Some(Declared { revision: self.revision, elicits })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether this is one call of a tool.
+    pub fn is_one_call(&self) -> bool {
+        matches!(&self.content, Content::Request(Posted { tool: Some(_), .. }))
+    }
+
     /// The log fields of this request.
     pub fn summary(&self) -> Summary {
         let summary = |method| Summary { protocol_version: self.revision.as_str(), method, tool: None, client: None };
         let Posted { request, tool } = match &self.content {
             Content::Accepted { method } => return summary(method),
+            Content::Response(_) => return summary("response"),
             Content::Batch(_) => return summary("batch"),
             Content::Request(posted) => posted,
         };

@@ -1044,6 +1044,8 @@ impl Toolbox for Tools {
         Outcome::Failed(Box::new(error))
     }
 
+    async fn hear(&self, _: &str, _: &Value) {}
+
     fn boundary(&self) -> String {
         "b0b".to_owned()
     }

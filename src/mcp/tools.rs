@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 pub use super::success::CacheScope;
 use super::{
     fence,
-    http::CLIENT_CAPABILITIES,
+    http::{CLIENT_CAPABILITIES, elicits},
     jsonrpc::{RpcError, clip},
     outcome::{Answered, Outcome, Question, ToolError},
     revision::Revision,
@@ -83,6 +83,10 @@ pub trait Toolbox {
     /// Calls a tool that it [offers](Toolbox::offers).
     async fn call(&self, tool: Self::Tool, arguments: Map<String, Value>, answered: Answered) -> Outcome;
 
+    /// Takes the answer of a client to a request that it was sent while a call waits. `result` is null if it gave none. An answer to
+    /// nothing is dropped.
+    async fn hear(&self, id: &str, result: &Value);
+
     /// A word of letters and digits, at most 64 of them, that is new for each result and cannot be guessed.
     fn boundary(&self) -> String;
 }
@@ -152,13 +156,9 @@ pub(super) async fn call<B: Toolbox>(
     })
 }
 
-/// The answer in the parameters of a call, and whether its client can be asked. A client that declares elicitation without a mode
-/// shows forms.
-/// <https://modelcontextprotocol.io/specification/2026-07-28/client/elicitation#capabilities>
+/// The answer in the parameters of a call, and whether its client can be asked.
 fn answered(params: &mut Map<String, Value>) -> Answered {
-    let elicitation =
-        params.get("_meta").and_then(|meta| meta.get(CLIENT_CAPABILITIES)?.get("elicitation")?.as_object());
-    let elicits = elicitation.is_some_and(|modes| modes.is_empty() || modes.contains_key("form"));
+    let elicits = elicits(params.get("_meta").and_then(|meta| meta.get(CLIENT_CAPABILITIES)));
     Answered { responses: params.remove("inputResponses"), state: params.remove("requestState"), elicits }
 }
 

@@ -1,6 +1,8 @@
 //! What a principal was asked and has confirmed: one object for each principal, so that a confirmation is taken once, before
 //! the first change is sent, whatever else runs at the same time.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::seal::Sealed;
@@ -15,6 +17,13 @@ pub const TRIES_MAX: u8 = 5;
 /// Questions that one principal can have open. A sealed page of 20 statements has some 20 KB, and ten of them fit into the
 /// 2 MB of a stored value (<https://developers.cloudflare.com/durable-objects/platform/limits/>).
 pub const OPEN_MAX: usize = 10;
+/// Calls of one principal that can wait for a person at once.
+pub const WAITING_MAX: usize = 3;
+/// Two minutes for the answer of a client that shows a form while its call waits.
+pub const WAIT_MILLIS: u64 = 120_000;
+/// How long the object holds back the reply about a call that waits: six requests for the two minutes, and a sign of life to the
+/// client after each. Cloudflare drops a connection on which nothing came for 100 s.
+pub const HOLD: Duration = Duration::from_secs(20);
 /// Used states are kept until they would have expired: 120 messages a minute, the limit of a credential, for five minutes.
 pub const USED_MAX: usize = 600;
 
@@ -33,6 +42,28 @@ pub struct Question {
     ends: u64,
 }
 
+/// What a person said in a client's form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Said {
+    /// Yes, and what was typed.
+    Yes {
+        /// The name, if one was asked for.
+        name: Option<String>,
+    },
+    /// No; or the client showed nothing, which it need not say.
+    No,
+}
+
+/// A call that waits while its client shows a form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Waiting {
+    /// Fingerprint of its id.
+    id: String,
+    said: Option<Said>,
+    /// Milliseconds since 1970.
+    ends: u64,
+}
+
 /// The stored record of a principal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -42,6 +73,8 @@ pub struct Record {
     questions: Vec<Question>,
     /// Fingerprints of the states that were used, and when they would have expired.
     used: Vec<(String, u64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waiting: Vec<Waiting>,
 }
 
 /// Commands to a principal's confirmations. Ids, calls and states are fingerprints.
@@ -85,6 +118,30 @@ pub enum Command {
         /// When it expires, in milliseconds since 1970.
         ends: u64,
     },
+    /// Lets a call wait for an answer.
+    Wait {
+        /// Its id.
+        id: String,
+    },
+    /// The answer that a call waits for. The object holds its reply back while there is none, for [`HOLD`].
+    Await {
+        /// Its id.
+        id: String,
+    },
+    /// Answers a call that waits, once.
+    Hear {
+        /// Its id.
+        id: String,
+        /// What was said.
+        said: Said,
+    },
+}
+
+impl Command {
+    /// How long a reply may be held back.
+    pub fn hold(&self) -> Option<Duration> {
+        matches!(self, Self::Await { .. }).then_some(HOLD)
+    }
 }
 
 /// What it answers.
@@ -103,13 +160,18 @@ pub enum Reply {
     None,
     /// The principal has too many open.
     Full,
+    /// There is no answer yet.
+    Waiting,
+    /// The answer, which is forgotten with this.
+    Heard(Said),
 }
 
 impl Record {
     /// When nothing of it counts any more.
     pub fn ends(&self) -> UnixMillis {
         let questions = self.questions.iter().map(|question| question.ends);
-        UnixMillis(questions.chain(self.used.iter().map(|(_, ends)| *ends)).max().unwrap_or(0))
+        let waiting = self.waiting.iter().map(|waiting| waiting.ends);
+        UnixMillis(questions.chain(self.used.iter().map(|(_, ends)| *ends)).chain(waiting).max().unwrap_or(0))
     }
 
     fn open(&mut self, id: &str) -> Option<&mut Question> {
@@ -124,6 +186,7 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
     let mut record = stored.unwrap_or(Record { v: 1, ..Record::default() });
     record.questions.retain(|question| question.ends > now.0);
     record.used.retain(|(_, ends)| *ends > now.0);
+    record.waiting.retain(|waiting| waiting.ends > now.0);
     let reply = match command {
         Command::Ask { id, call, page } => {
             record.questions.retain(|question| question.call != call);
@@ -170,8 +233,32 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
                 Reply::Done
             }
         }
+        Command::Wait { .. } if record.waiting.len() >= WAITING_MAX => Reply::Full,
+        Command::Wait { id } => {
+            record.waiting.push(Waiting { id, said: None, ends: now.0.saturating_add(WAIT_MILLIS) });
+            Reply::Done
+        }
+        Command::Hear { id, said } => {
+            match record.waiting.iter_mut().find(|waiting| waiting.id == id && waiting.said.is_none()) {
+                Some(waiting) => {
+                    waiting.said = Some(said);
+                    Reply::Done
+                }
+                None => Reply::None,
+            }
+        }
+        Command::Await { id } => match record.waiting.iter().position(|waiting| waiting.id == id) {
+            Some(at) => match record.waiting.get_mut(at).and_then(|waiting| waiting.said.take()) {
+                Some(said) => {
+                    record.waiting.remove(at);
+                    Reply::Heard(said)
+                }
+                None => Reply::Waiting,
+            },
+            None => Reply::None,
+        },
     };
-    let is_empty = record.questions.is_empty() && record.used.is_empty();
+    let is_empty = record.questions.is_empty() && record.used.is_empty() && record.waiting.is_empty();
     ((!is_empty).then_some(record), reply)
 }
 
@@ -272,6 +359,37 @@ mod tests {
             })
             .collect();
         assert_eq!(left, [None, Some(4), Some(3), Some(2), Some(1), Some(0), None, None], "then the page is spent");
+    }
+
+    #[test]
+    fn an_answer_reaches_the_call_that_waits_for_it_once_and_in_time() {
+        let id = || "a".to_owned();
+        let wait = |id: &str| Command::Wait { id: id.to_owned() };
+        let hear = |said: Said| Command::Hear { id: id(), said };
+        let listen = || Command::Await { id: id() };
+        let yes = || Said::Yes { name: Some("shop".to_owned()) };
+        let said = replies(vec![
+            (0, wait("a")),
+            (1, listen()),
+            (2, hear(yes())),
+            (2, hear(Said::No)),
+            (3, listen()),
+            (4, listen()),
+            (5, hear(yes())),
+        ]);
+        let expected =
+            [Reply::Done, Reply::Waiting, Reply::Done, Reply::None, Reply::Heard(yes()), Reply::None, Reply::None];
+        assert_eq!(said, expected, "the first answer counts, and is taken once");
+        let waited = WAIT_MILLIS / 1_000;
+        let late = replies(vec![(0, wait("a")), (waited, hear(yes())), (waited, listen())]);
+        assert_eq!(late, [Reply::Done, Reply::None, Reply::None], "two minutes are over");
+        let mut commands: Vec<_> = (0..WAITING_MAX).map(|at| (0, wait(&at.to_string()))).collect();
+        commands.extend([(1, wait("more")), (waited, wait("more"))]);
+        assert_eq!(
+            replies(commands)[WAITING_MAX..],
+            [Reply::Full, Reply::Done],
+            "as many wait at once, and not for ever"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Stored objects, each of which takes one command after the other.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -66,6 +68,18 @@ pub enum Command {
     Key(key::Command),
     /// A principal's confirmations.
     Confirmations(confirmations::Command),
+}
+
+impl Command {
+    /// How long the object may hold its reply back, and while which reply.
+    pub fn hold(&self) -> Option<(Duration, Reply)> {
+        match self {
+            Self::Confirmations(command) => {
+                Some((command.hold()?, Reply::Confirmations(confirmations::Reply::Waiting)))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What it answers.

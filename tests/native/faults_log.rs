@@ -97,6 +97,14 @@ impl Person for Nobody {
         false
     }
 
+    fn waits(&self) -> Pending<'_, Result<(), ToolError>> {
+        Box::pin(async { Err(ToolError::fault("nobody was to be waited for")) })
+    }
+
+    fn hear<'c>(&'c self, _: &'c str, _: &'c Value) -> Pending<'c, ()> {
+        Box::pin(async {})
+    }
+
     fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
         Box::pin(async { Err(ToolError::fault("nobody was to be asked")) })
     }

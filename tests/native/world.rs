@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    future::Future,
+    future::{Future, poll_fn},
     path::PathBuf,
     pin::pin,
     sync::{LazyLock, OnceLock},
@@ -25,7 +25,7 @@ use mcp_server_tidbcloud::{
     mcp::tools::Definition,
     port::{
         Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store,
+        Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store, Stream,
     },
     store::object::{self, Command, ObjectName, Reply},
     tools,
@@ -79,6 +79,10 @@ pub struct World {
     pub read: Cell<usize>,
     /// Every host that anything was sent to, with all that was sent.
     pub sent: RefCell<Vec<(String, String)>>,
+    /// The response to the current request, if it began before its answer: its head, and all events so far.
+    stream: RefCell<Option<Response>>,
+    /// Whether a reply that an object holds back is waited for, and not only until the clock says so.
+    is_live: Cell<bool>,
     /// A fault was asked for: answers need not be as published until it is taken back.
     spoiled: Cell<bool>,
 }
@@ -99,6 +103,8 @@ impl World {
             random: Cell::new(1),
             read: Cell::new(0),
             sent: RefCell::default(),
+            stream: RefCell::default(),
+            is_live: Cell::new(false),
             spoiled: Cell::new(false),
         }
     }
@@ -261,7 +267,24 @@ impl World {
 
 impl Store for World {
     fn object<'a>(&'a self, name: &'a ObjectName, command: &'a Command) -> Pending<'a, Result<Reply, StorageFailure>> {
-        Box::pin(async { self.step(name, command) })
+        Box::pin(async {
+            let reply = self.step(name, command)?;
+            match command.hold() {
+                Some((hold, held)) if reply == held => {
+                    // What happens meanwhile is up to the test.
+                    if self.is_live.get() {
+                        pending_once().await;
+                    }
+                    self.subrequests.borrow_mut().pop();
+                    let reply = self.step(name, command)?;
+                    if reply == held {
+                        self.sleep(hold).await;
+                    }
+                    Ok(reply)
+                }
+                _ => Ok(reply),
+            }
+        })
     }
 
     fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
@@ -274,6 +297,17 @@ impl Assets for World {
     fn asset<'a>(&'a self, path: &'a str) -> Pending<'a, Option<Response>> {
         let page = Response::empty(200).with("content-type", "text/html; charset=utf-8");
         Box::pin(async move { (path == "/index.html").then_some(page) })
+    }
+}
+
+impl Stream for World {
+    fn begin(&self, response: Response) {
+        self.stream.replace(Some(response));
+    }
+
+    fn send(&self, text: &str) {
+        let mut stream = self.stream.borrow_mut();
+        stream.as_mut().expect("a stream that began").body.extend_from_slice(text.as_bytes());
     }
 }
 
@@ -368,12 +402,43 @@ impl From<Response> for Answer {
     }
 }
 
-impl Driver for Native {
-    fn send(&mut self, call: Call) -> Answer {
+impl Native {
+    /// One request, during which others can arrive: `meanwhile` is given the events so far each time that the service waits for
+    /// the client, and says what else is sent then.
+    pub fn converse(&self, call: Call, meanwhile: &mut dyn FnMut(&str) -> Option<Call>) -> Answer {
         self.body_read.set(false);
         let head = self.head(&call);
         let app = App::new(&self.config, &self.isolate, Port::of(&self.world));
-        block_on(app.handle(head, &mut Body(call.body, &self.body_read))).into()
+        let mut body = Body(call.body, &self.body_read);
+        let mut answering = pin!(app.handle(head, &mut body));
+        self.world.is_live.set(true);
+        let answer = loop {
+            if let Poll::Ready(answer) = answering.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                break answer;
+            }
+            let stream = self.world.stream.take();
+            let events = stream.as_ref().map(|stream| String::from_utf8_lossy(&stream.body).into_owned());
+            if let Some(other) = meanwhile(&events.expect("the service waits without a stream")) {
+                self.world.is_live.set(false);
+                self.converse(other, &mut |_| None);
+                self.world.is_live.set(true);
+            }
+            self.world.stream.replace(stream);
+        };
+        self.world.is_live.set(false);
+        match self.world.stream.take() {
+            Some(mut streamed) => {
+                streamed.body.extend(answer.body);
+                streamed.into()
+            }
+            None => answer.into(),
+        }
+    }
+}
+
+impl Driver for Native {
+    fn send(&mut self, call: Call) -> Answer {
+        self.converse(call, &mut |_| None)
     }
 
     fn origin(&self) -> String {
@@ -410,6 +475,12 @@ impl Driver for Native {
     fn advance(&mut self, seconds: u64) {
         self.world.clock.set(self.world.clock.get() + seconds * 1_000);
     }
+}
+
+/// Ready when it is asked for the second time.
+fn pending_once() -> impl Future<Output = ()> {
+    let mut asked = false;
+    poll_fn(move |_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending })
 }
 
 /// Nothing here ever waits: a future that is not ready would wait for ever.

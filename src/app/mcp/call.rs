@@ -1,5 +1,7 @@
 //! Tool calls of one request: the last doors, and the answer.
 
+use std::cell::{Cell, RefCell};
+
 use super::{
     Refusal, Request,
     admission::Caller,
@@ -7,10 +9,10 @@ use super::{
     doors::credentials::Credential,
     parsing::{Message, Parsed},
     passage::Passage,
-    person::Connected,
+    person::{Connected, Live, session, session::Session},
 };
 use crate::{
-    app::{INSTRUCTIONS, NAME, TITLE, VERSION},
+    app::{INSTRUCTIONS, NAME, TITLE, VERSION, response},
     base::{http::Response, secret::Secret},
     catalogue::{Organization, Tools, View},
     config::Config,
@@ -50,16 +52,25 @@ impl Call<'_> {
         let aliases = caller.aliases(request.config());
         let witness = caller.witness(request);
         let log = RequestLog { to: request.port().log, request_id: &request.app.request_id };
+        let origin = oauth::origin(request.head, request.config());
+        let address = oauth::resource(&origin);
+        let principal = caller.principal();
+        let declared = message.initializes();
+        let session = Session::of(&request.head.headers, &principal, &caller.keyring, request.port().io.now());
+        let can_stream = session.is_some() && message.is_one_call() && mcp::accepts_events(&request.head.headers);
         let person = Connected {
             port: request.port(),
             log,
-            principal: caller.principal(),
-            origin: oauth::origin(request.head, request.config()),
+            live: can_stream.then(|| request.stream(passage)),
+            session,
+            principal,
+            origin,
             unattended: caller.unattended,
             keyring: &caller.keyring,
-            answered: std::cell::RefCell::default(),
+            answered: RefCell::default(),
+            asked: RefCell::default(),
+            agreed: Cell::default(),
         };
-        let address = oauth::resource(&oauth::origin(request.head, request.config()));
         let view = View {
             catalogue: &tools::ALL,
             narrowing: &caller.narrowing,
@@ -94,7 +105,24 @@ impl Call<'_> {
         let reply = mcp::dispatch(&server, message, &tools).await;
         passage.line.rpc_error_code = reply.rpc_code;
         passage.line.error_code = reply.tool_error;
-        Ok(reply.response)
+        let mut response = reply.response;
+        if person.has_streamed() {
+            response.body = mcp::event(&String::from_utf8_lossy(&response.body)).into_bytes();
+        }
+        if let Some(declared) = declared.filter(|_| reply.rpc_code.is_none()) {
+            response.headers.set(session::HEADER, person.session_id(declared).unwrap_or_default());
+        }
+        Ok(response)
+    }
+}
+
+impl<'r> Request<'r> {
+    /// The response to this request as a stream of events, with the header fields of every response.
+    fn stream(self, passage: &Passage<'_>) -> Live<'r> {
+        let head = passage.describe_limits(mcp::stream_response(String::new()));
+        let head = response::finish(head, self.head, &self.app.request_id);
+        let head = response::allow_origin(head, self.head, self.config());
+        Live { stream: self.port().stream, head, has_begun: Cell::new(false) }
     }
 }
 
