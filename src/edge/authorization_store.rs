@@ -1,7 +1,7 @@
 //! The Durable Object of grants, consent pages, their index and known documents. It loads, steps and stores;
 //! [`crate::store::object`] defines the result of a command.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use worker::{Date, Delay, DurableObject, Env, Request, Response, Result, State, durable_object};
 
@@ -11,13 +11,15 @@ use crate::{
 };
 
 const STORED: &str = "stored";
-/// A reply that is held back is looked at again after this.
+/// After this it is seen whether a reply that is held back has changed.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 /// One object per grant, page, key or document.
 #[durable_object(alarm)]
 pub struct AuthorizationStore {
     state: State,
+    /// How often what is stored has changed since the object was loaded.
+    changes: Cell<u32>,
 }
 
 impl AuthorizationStore {
@@ -33,6 +35,7 @@ impl AuthorizationStore {
         let before = self.load().await?;
         let (after, reply) = step(before.clone(), now(), command);
         if after != before {
+            self.changes.set(self.changes.get().wrapping_add(1));
             let storage = self.state.storage();
             match &after {
                 Some(stored) => {
@@ -51,21 +54,23 @@ impl AuthorizationStore {
 
 impl DurableObject for AuthorizationStore {
     fn new(state: State, _env: Env) -> Self {
-        Self { state }
+        Self { state, changes: Cell::default() }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let command: Command =
             json::read(&request.bytes().await?).map_err(|error| worker::Error::RustError(error.to_string()))?;
-        let held_until = command.hold().map(|(hold, reply)| (now().after(hold), reply));
         let mut reply = self.take(command.clone()).await?;
-        while let Some((until, held)) = &held_until
-            && reply == *held
-            && now() < *until
-        {
-            // Other requests run meanwhile, among them the one that is waited for.
-            Delay::from(LOOK_AGAIN).await;
-            reply = self.take(command.clone()).await?;
+        if let Some((hold, held)) = command.hold() {
+            let until = now().after(hold);
+            while reply == held && now() < until {
+                // Other requests run meanwhile, among them the one that is waited for.
+                let seen = self.changes.get();
+                Delay::from(LOOK_AGAIN).await;
+                if self.changes.get() != seen {
+                    reply = self.take(command.clone()).await?;
+                }
+            }
         }
         Response::ok(serde_json::to_string(&reply)?)
     }
