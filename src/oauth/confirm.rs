@@ -9,7 +9,10 @@ use super::{
     Server,
     check::Checked,
     form::{Fields, is_form},
-    page::{self, ConfirmProof, ConfirmStakes, Problem},
+    page::{
+        Problem,
+        confirm::{self as pages, Proof, Shown},
+    },
 };
 use crate::{
     base::{
@@ -124,10 +127,11 @@ impl Server<'_> {
 
     async fn prove_confirm(&self, link: &Link, fields: &Fields) -> Response {
         let one = |name| fields.one(name).ok().flatten().unwrap_or_default().trim();
+        let has_keys = self.takes_keys() && !(one("publicKey").is_empty() && one("privateKey").is_empty());
         let (field, proved) = match &self.config.owner {
-            Some(owner) if owner.access_key.matches(one("accessKey")) => ("accessKey", Ok(Prover::Owner)),
-            Some(_) => ("accessKey", Err("This is not the access key of this deployment.")),
-            None => {
+            Some(owner) if !has_keys && owner.access_key.matches(one("accessKey")) => ("accessKey", Ok(Prover::Owner)),
+            Some(_) if !has_keys => ("accessKey", Err("This is not the access key of this deployment.")),
+            _ => {
                 ("publicKey", ApiKey::new(one("publicKey"), one("privateKey")).map(Prover::Key).map_err(|_| NOT_YOURS))
             }
         };
@@ -231,7 +235,7 @@ impl Server<'_> {
         }
         self.audit(if yes { "confirmed" } else { "declined" }, &[]);
         let nonce = self.nonce();
-        self.page(200, &nonce, page::confirmed(yes, &nonce))
+        self.page(200, &nonce, pages::decided(yes, &nonce))
     }
 
     fn ask_proof(&self, status: u16, link: &Link, problems: &[Problem<'_>], tries_left: Option<u32>) -> Response {
@@ -240,9 +244,16 @@ impl Server<'_> {
         }
         let nonce = self.nonce();
         let text = link.text();
-        let page =
-            ConfirmProof { link: &text, owner: self.config.owner.is_some(), problems, tries_left, nonce: &nonce };
-        self.page(status, &nonce, page::confirm_proof(&page))
+        let page = Proof {
+            link: &text,
+            takes_access_key: self.config.owner.is_some(),
+            takes_keys: self.takes_keys(),
+            problems,
+            tries_left,
+            nonce: &nonce,
+            ..Proof::default()
+        };
+        self.page(status, &nonce, pages::proof(&page))
     }
 
     fn show_stakes(&self, status: u16, link: &Link, stakes: &Stakes, problems: &[Problem<'_>]) -> Response {
@@ -257,9 +268,14 @@ impl Server<'_> {
         let proof = serde_json::to_string(&proved).ok().and_then(|text| self.keyring.seal_text(PURPOSE, &text, &bytes));
         let Some(proof) = proof else { return self.unavailable_page() };
         let nonce = self.nonce();
-        let page = ConfirmStakes { link: &text, proof: &proof, csrf: &csrf, stakes, problems, nonce: &nonce };
+        let page = Shown { link: &text, proof: &proof, csrf: &csrf, stakes, problems, nonce: &nonce };
         let cookie = self.cookie(&cookie_name(link), &csrf, PROVED_SECONDS);
-        self.page(status, &nonce, page::confirm_stakes(&page)).with("set-cookie", cookie)
+        self.page(status, &nonce, pages::shown(&page)).with("set-cookie", cookie)
+    }
+
+    /// Whether somebody who calls with keys of their own can be the one who asks: also on an owner's deployment that lets them.
+    fn takes_keys(&self) -> bool {
+        self.config.allowed.keys || self.config.owner.is_none()
     }
 
     fn no_question(&self) -> Response {

@@ -1,9 +1,8 @@
 //! The pages that a person sees, without any script. Foreign text enters only through `Html::text`.
 
-use crate::{
-    base::{scope::Scope, text::spelled_out},
-    catalogue::{Stakes, Toolset},
-};
+pub mod confirm;
+
+use crate::{base::scope::Scope, catalogue::Toolset};
 
 /// Where an API key is made.
 const CONSOLE: &str = "https://tidbcloud.com/org-settings/api-keys";
@@ -175,36 +174,6 @@ pub struct GrantRow<'a> {
     pub last_used: &'a str,
 }
 
-/// The page that asks whose question it is.
-pub struct ConfirmProof<'a> {
-    /// The last part of its path.
-    pub link: &'a str,
-    /// Whether the access key is asked for in place of keys.
-    pub owner: bool,
-    /// What was wrong the last time.
-    pub problems: &'a [Problem<'a>],
-    /// Tries that are left, once there was one.
-    pub tries_left: Option<u32>,
-    /// Of the style sheets.
-    pub nonce: &'a str,
-}
-
-/// The page that shows what a call would do.
-pub struct ConfirmStakes<'a> {
-    /// The last part of its path.
-    pub link: &'a str,
-    /// The sealed proof.
-    pub proof: &'a str,
-    /// What the cookie holds as well.
-    pub csrf: &'a str,
-    /// What would happen.
-    pub stakes: &'a Stakes,
-    /// What was wrong the last time.
-    pub problems: &'a [Problem<'a>],
-    /// Of the style sheets.
-    pub nonce: &'a str,
-}
-
 /// What a scope allows, in words.
 fn in_words(scope: Scope) -> (&'static str, &'static str) {
     match scope {
@@ -230,6 +199,8 @@ struct Top<'a> {
     /// Where the browser goes by itself.
     refresh: Option<&'a str>,
     problems: &'a [Problem<'a>],
+    /// Whether secrets are typed on it.
+    takes_secrets: bool,
     tries_left: Option<u32>,
 }
 
@@ -269,11 +240,15 @@ fn problems(html: &mut Html, top: &Top<'_>) {
     for Problem { field, set, message } in top.problems {
         html.raw("<li><a href=\"#").text(&id(field, *set)).raw("\">").text(message).raw("</a></li>");
     }
-    html.raw("</ul><p>Secrets are never filled in again: type them once more.");
-    if let Some(left) = top.tries_left {
-        html.element(" Tries left: <strong>", &left.to_string(), "</strong>.");
+    html.raw("</ul>");
+    if top.takes_secrets {
+        html.raw("<p>Secrets are never filled in again: type them once more.");
+        if let Some(left) = top.tries_left {
+            html.element(" Tries left: <strong>", &left.to_string(), "</strong>.");
+        }
+        html.raw("</p>");
     }
-    html.raw("</p></div>");
+    html.raw("</div>");
 }
 
 fn id(field: &str, set: usize) -> String {
@@ -368,8 +343,8 @@ fn hidden(html: &mut Html, name: &'static str, value: &str) {
 /// The consent page.
 pub fn consent(page: &Consent<'_>) -> String {
     let Consent { nonce, problems, tries_left, .. } = *page;
-    let mut html =
-        begin(&Top { title: "Connect a client to TiDB Cloud", nonce, problems, tries_left, ..Top::default() });
+    let title = "Connect a client to TiDB Cloud";
+    let mut html = begin(&Top { title, nonce, problems, takes_secrets: true, tries_left, ..Top::default() });
     who_asks(&mut html, page);
     html.raw("<form method=\"post\" action=\"/consent\" autocomplete=\"off\">");
     hidden(&mut html, "transaction", page.transaction);
@@ -601,73 +576,10 @@ pub fn device(page: &Device<'_>) -> String {
     end(html)
 }
 
-/// The page that asks whose question it is: it shows nothing of it.
-pub fn confirm_proof(page: &ConfirmProof<'_>) -> String {
-    let ConfirmProof { nonce, problems, tries_left, .. } = *page;
-    let top = Top { title: "Confirm what a client wants to do", nonce, problems, tries_left, ..Top::default() };
-    let mut html = begin(&top);
-    html.raw("<p>A client asked for something that only a person may allow. To see what it is, prove that the connection is yours.</p>");
-    html.raw("<form method=\"post\" autocomplete=\"off\"").attribute("action", &format!("/confirm/{}", page.link));
-    html.raw("><fieldset><legend>Your connection</legend>");
-    if page.owner {
-        let access = Field { name: "accessKey", set: 0, label: "Access key", hint: "", value: None };
-        field(&mut html, &access, page.problems);
-    } else {
-        html.raw(
-            "<p>Type the API key that the client was connected with. It is checked with TiDB Cloud and not kept.</p>",
-        );
-        key_fields(&mut html, 0, KeptSet::default(), page.problems);
-    }
-    html.raw("</fieldset><div class=\"decision\"><button type=\"submit\">Show</button></div></form>");
-    end(html)
-}
-
-/// The page that shows what a call would do.
-pub fn confirm_stakes(page: &ConfirmStakes<'_>) -> String {
-    let ConfirmStakes { nonce, problems, stakes, .. } = *page;
-    let mut html = begin(&Top { title: "Confirm what a client wants to do", nonce, problems, ..Top::default() });
-    html.raw("<section aria-labelledby=\"what\"><h2 id=\"what\">").text(&spelled_out(&stakes.what)).raw("</h2><dl>");
-    for (name, value) in &stakes.facts {
-        html.element("<dt>", &spelled_out(name), "</dt>").element("<dd>", &spelled_out(value), "</dd>");
-    }
-    html.raw("</dl>");
-    for statement in &stakes.statements {
-        html.element("<pre><code>", &spelled_out(statement), "</code></pre>");
-    }
-    html.raw("</section><form method=\"post\" autocomplete=\"off\"")
-        .attribute("action", &format!("/confirm/{}", page.link));
-    html.raw(">");
-    hidden(&mut html, "proof", page.proof);
-    hidden(&mut html, "csrf", page.csrf);
-    if let Some(name) = &stakes.name {
-        html.element(
-            "<p>This cannot be undone. To agree, type <code class=\"place\">",
-            &spelled_out(name),
-            "</code>.</p>",
-        );
-        field(&mut html, &Field { name: "name", set: 0, label: "Name", hint: "", value: Some("") }, page.problems);
-    }
-    html.raw("<div class=\"decision\"><button type=\"submit\" name=\"decision\" value=\"confirm\">Allow it</button>")
-        .raw("<button type=\"submit\" class=\"second\" name=\"decision\" value=\"decline\" formnovalidate>Decline</button></div></form>");
-    end(html)
-}
-
-/// What follows a decision.
-pub fn confirmed(yes: bool, nonce: &str) -> String {
-    let title = if yes { "Allowed" } else { "Declined" };
-    let mut html = begin(&Top { title, nonce, ..Top::default() });
-    html.raw(if yes {
-        "<p>Tell the client to go on: the same call works once within five minutes, if nothing changed meanwhile.</p>"
-    } else {
-        "<p>Nothing happens. The client is told so if it makes the call again.</p>"
-    });
-    end(html)
-}
-
 /// The form that asks whose grants shall be listed.
 pub fn grants_sign_in(page: &GrantsSignIn<'_>) -> String {
     let GrantsSignIn { nonce, problems, .. } = *page;
-    let mut html = begin(&Top { title: "Who is connected", nonce, problems, ..Top::default() });
+    let mut html = begin(&Top { title: "Who is connected", nonce, problems, takes_secrets: true, ..Top::default() });
     html.raw("<form method=\"post\" action=\"/grants\" autocomplete=\"off\"><fieldset><legend>Show the grants that hold a key</legend>");
     if page.owner {
         let access = Field { name: "accessKey", set: 0, label: "Access key", hint: "", value: None };
@@ -785,6 +697,9 @@ mod tests {
             grants_sign_in(&GrantsSignIn { owner: true, problems: &access_key, nonce: text }),
             grants(&Grants { csrf: text, grants: &[row], nonce: text, notice: Some(text) }),
         ]
+        .into_iter()
+        .chain(confirm::tests::pages(text))
+        .collect()
     }
 
     /// A tag: its name, and its attributes with their values.
