@@ -24,9 +24,11 @@ use crate::{
     port::StorageFailure,
     store::{
         confirmations::{Command, Reply},
-        index,
+        grant,
+        index::{self, Entry},
         object::{self, ObjectName},
         seal::{DataKey, Keyring, Random, Sealed, base64url, fingerprint, from_base64url, random, same},
+        token::GrantId,
     },
     tidbcloud::ApiKey,
 };
@@ -104,7 +106,7 @@ impl Server<'_> {
             return self.guarded_page(guarded);
         }
         match link_of(head) {
-            Some(link) => self.ask_proof(200, &link, &[], None),
+            Some(link) => self.ask_proof(head, 200, &link, &[], None),
             None => self.no_question(),
         }
     }
@@ -119,13 +121,33 @@ impl Server<'_> {
         if let Err(guarded) = self.guard_request().await {
             return self.guarded_page(guarded);
         }
-        match fields.one("decision") {
-            Ok(Some(decision)) => self.decide_confirm(head, &link, &fields, decision).await,
-            _ => self.prove_confirm(&link, &fields).await,
+        match (fields.one("decision"), fields.one("by")) {
+            (Ok(Some(decision)), _) => self.decide_confirm(head, &link, &fields, decision).await,
+            (_, Ok(Some("browser"))) => self.prove_by_browser(head, &link).await,
+            _ => self.prove_by_credential(head, &link, &fields).await,
         }
     }
 
-    async fn prove_confirm(&self, link: &Link, fields: &Fields) -> Response {
+    /// By the cookie that consent set. There is nothing to guess, so it counts as no try.
+    async fn prove_by_browser(&self, head: &Head, link: &Link) -> Response {
+        let Some(held) = self.held_for(head, &link.principal) else {
+            let field = if self.config.owner.is_some() { "accessKey" } else { "publicKey" };
+            let message = "This browser is not the one in which the client was connected. Prove it in another way.";
+            return self.ask_proof(head, 403, link, &[Problem { field, set: 0, message }], None);
+        };
+        match self.still_counts(&held).await {
+            Ok(true) => {}
+            Ok(false) => return self.no_question(),
+            Err(StorageFailure) => return self.unavailable_page(),
+        }
+        match self.ask_confirmations(link, Command::Look { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { page, .. }) => self.show_sealed(link, &page),
+            Ok(_) => self.no_question(),
+            Err(StorageFailure) => self.unavailable_page(),
+        }
+    }
+
+    async fn prove_by_credential(&self, head: &Head, link: &Link, fields: &Fields) -> Response {
         let one = |name| fields.one(name).ok().flatten().unwrap_or_default().trim();
         let has_keys = self.takes_keys() && !(one("publicKey").is_empty() && one("privateKey").is_empty());
         let (field, proved) = match &self.config.owner {
@@ -150,7 +172,7 @@ impl Server<'_> {
             Err(StorageFailure) => return self.unavailable_page(),
         };
         let wrong = |status, message| {
-            self.ask_proof(status, link, &[Problem { field, set: 0, message }], Some(u32::from(tries_left)))
+            self.ask_proof(head, status, link, &[Problem { field, set: 0, message }], Some(u32::from(tries_left)))
         };
         let prover = match proved {
             Ok(prover) => prover,
@@ -171,13 +193,17 @@ impl Server<'_> {
             Ok(false) => return wrong(400, NOT_YOURS),
             Err(StorageFailure) => return self.unavailable_page(),
         }
-        match link.open(&page) {
+        self.show_sealed(link, &page)
+    }
+
+    fn show_sealed(&self, link: &Link, page: &Sealed) -> Response {
+        match link.open(page) {
             Some(stakes) => self.show_stakes(200, link, &stakes, &[]),
             None => self.no_question(),
         }
     }
 
-    /// Whether whoever proved this asked the question: by this credential, or by a grant that holds it.
+    /// Whether whoever proved this asked the question: by this credential, or by a grant that holds it and goes on.
     async fn is_principal(&self, link: &Link, prover: &Prover) -> Result<bool, StorageFailure> {
         let keyring: &Keyring = self.keyring;
         let own = match prover {
@@ -193,12 +219,13 @@ impl Server<'_> {
         };
         for name in indexes {
             let index::Reply::Entries(entries) = self.ask_index(&name, index::Command::List).await? else { continue };
-            if entries
-                .iter()
-                .any(|entry| same(CredentialHash::of_grant(&entry.grant, keyring).as_str(), &link.principal))
-            {
-                return Ok(true);
-            }
+            let asks = |entry: &&Entry| same(CredentialHash::of_grant(&entry.grant, keyring).as_str(), &link.principal);
+            let Some(grant) = entries.iter().find(asks).and_then(|entry| GrantId::parse(&entry.grant, keyring)) else {
+                continue;
+            };
+            // A question ends with its grant.
+            let described = self.ask_grant(&grant, grant::Command::Describe).await?;
+            return Ok(matches!(described, grant::Reply::Described { .. }));
         }
         Ok(false)
     }
@@ -238,7 +265,14 @@ impl Server<'_> {
         self.page(200, &nonce, pages::decided(yes, &nonce))
     }
 
-    fn ask_proof(&self, status: u16, link: &Link, problems: &[Problem<'_>], tries_left: Option<u32>) -> Response {
+    fn ask_proof(
+        &self,
+        head: &Head,
+        status: u16,
+        link: &Link,
+        problems: &[Problem<'_>],
+        tries_left: Option<u32>,
+    ) -> Response {
         if tries_left == Some(0) {
             return self.refusal(400, "access_denied", "That was the last try. Ask the client to make its call again.");
         }
@@ -248,10 +282,10 @@ impl Server<'_> {
             link: &text,
             takes_access_key: self.config.owner.is_some(),
             takes_keys: self.takes_keys(),
+            is_known: self.held_for(head, &link.principal).is_some(),
             problems,
             tries_left,
             nonce: &nonce,
-            ..Proof::default()
         };
         self.page(status, &nonce, pages::proof(&page))
     }

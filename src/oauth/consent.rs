@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Contents, Credential, Organization, Server,
     authorize::{Asked, PURPOSE, cookie_name},
+    browser::Held,
     check::Checked,
     client_kind,
     contents::SETS_MAX,
@@ -72,7 +73,7 @@ fn problem(field: &'static str, set: usize, message: &'static str) -> Problem<'s
 impl Server<'_> {
     pub(super) async fn consent(&self, head: &Head, body: &[u8]) -> Response {
         match self.read_consent(head, body).await {
-            Ok(sent) => self.answer_consent(&sent).await,
+            Ok(sent) => self.answer_consent(head, &sent).await,
             Err(refused) => refused,
         }
     }
@@ -100,7 +101,7 @@ impl Server<'_> {
         Ok(Sent { asked, csrf, fields })
     }
 
-    async fn answer_consent(&self, sent: &Sent) -> Response {
+    async fn answer_consent(&self, head: &Head, sent: &Sent) -> Response {
         let Sent { asked, csrf, fields } = sent;
         let signs_in = self.config.tidb_cloud_oauth.as_ref().filter(|_| self.config.owner.is_none());
         match (fields.one("decision"), signs_in) {
@@ -119,12 +120,12 @@ impl Server<'_> {
             (Ok(Some("poll")), Some(client)) => {
                 let device = fields.one("device").ok().flatten().unwrap_or_default();
                 match self.finish_sign_in(client, asked, csrf, device).await {
-                    SignedIn::Yes(scope, contents) => self.grant(asked, scope, &contents).await,
+                    SignedIn::Yes(scope, contents) => self.grant(head, asked, scope, &contents).await,
                     SignedIn::No(response) => response,
                 }
             }
             // A form that is sent by the Enter key has no button.
-            (Ok(None | Some("allow")), _) => self.decide(sent).await.unwrap_or_else(|refused| refused),
+            (Ok(None | Some("allow")), _) => self.decide(head, sent).await.unwrap_or_else(|refused| refused),
             _ => self.refusal(400, "invalid_request", "The form does not say whether you allow or decline."),
         }
     }
@@ -155,16 +156,18 @@ impl Server<'_> {
         self.ask_open(asked, transaction::Command::Try { ends: asked.ends }).await
     }
 
-    /// Ends the page and makes the grant: the answer that leads back to the client.
-    pub(super) async fn grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Response {
+    /// Ends the page and makes the grant: the answer that leads back to the client, with the cookie that proves the grant.
+    pub(super) async fn grant(&self, head: &Head, asked: &Asked, scope: Scope, contents: &Contents) -> Response {
         if let Err(refused) = self.ask_open(asked, transaction::Command::End { ends: asked.ends }).await {
             return refused;
         }
-        match self.make_grant(asked, scope, contents).await {
+        let id = GrantId::new(self.keyring, &|bytes| self.random(bytes));
+        let browser = Held::new(&id, &|bytes| self.random(bytes));
+        match self.make_grant(asked, scope, contents, &id, &browser).await {
             Ok(code) => {
                 let mut answer = vec![("code", code.as_str())];
                 answer.extend(asked.state.as_deref().map(|state| ("state", state)));
-                self.leave(asked, &answer, false)
+                self.leave(asked, &answer, false).with("set-cookie", self.hold(head, browser))
             }
             Err(response) => response,
         }
@@ -174,7 +177,7 @@ impl Server<'_> {
         self.refusal(400, "invalid_request", "This page has expired. Go back to the client and connect again.")
     }
 
-    async fn decide(&self, sent: &Sent) -> Result<Response, Response> {
+    async fn decide(&self, head: &Head, sent: &Sent) -> Result<Response, Response> {
         let mut filled = read(&sent.fields, self.config.owner.is_some());
         let access_key = sent.fields.one("accessKey").ok().flatten().unwrap_or_default();
         if self.config.owner.is_some() && access_key.is_empty() {
@@ -203,7 +206,7 @@ impl Server<'_> {
         if !self.port.io.may_send(objects) {
             return Err(self.unavailable_page());
         }
-        Ok(self.grant(&narrowed, scope, &filled.contents).await)
+        Ok(self.grant(head, &narrowed, scope, &filled.contents).await)
     }
 
     /// Asks TiDB Cloud whether it accepts each key.
@@ -252,14 +255,20 @@ impl Server<'_> {
     }
 
     /// Seals the contents into a new grant, lists and stores it, and returns its code.
-    async fn make_grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Result<String, Response> {
-        let random = |bytes: &mut [u8]| self.random(bytes);
-        let id = GrantId::new(self.keyring, &random);
-        let code = Token::new(Kind::Code, &id, &random);
-        let record = self.seal_grant(asked, scope, contents, &id, &code).ok_or_else(|| self.unavailable_page())?;
+    async fn make_grant(
+        &self,
+        asked: &Asked,
+        scope: Scope,
+        contents: &Contents,
+        id: &GrantId,
+        browser: &Held,
+    ) -> Result<String, Response> {
+        let code = Token::new(Kind::Code, id, &|bytes| self.random(bytes));
+        let record = self.seal_grant(asked, scope, contents, id, &code, browser);
+        let record = record.ok_or_else(|| self.unavailable_page())?;
         // The index first: a grant that nobody could list and revoke must not come to be.
-        self.list_grant(asked, contents, &id).await?;
-        match self.ask_grant(&id, grant::Command::Create(Box::new(record))).await {
+        self.list_grant(asked, contents, id).await?;
+        match self.ask_grant(id, grant::Command::Create(Box::new(record))).await {
             Ok(grant::Reply::Done) => {}
             _ => return Err(self.unavailable_page()),
         }
@@ -269,7 +278,7 @@ impl Server<'_> {
         }
         self.audit(
             "consent",
-            &[("grant", short(&id)), ("client", &client_kind(&asked.client_id)), ("scope", scope.as_str())],
+            &[("grant", short(id)), ("client", &client_kind(&asked.client_id)), ("scope", scope.as_str())],
         );
         Ok(code.expose())
     }
@@ -282,6 +291,7 @@ impl Server<'_> {
         contents: &Contents,
         id: &GrantId,
         code: &Token,
+        browser: &Held,
     ) -> Option<Record> {
         let now = self.now();
         let random = |bytes: &mut [u8]| self.random(bytes);
@@ -309,6 +319,7 @@ impl Server<'_> {
             created: now.0,
             used: now.0,
             owner: self.config.owner.as_ref().map(|owner| self.owner_hash(owner.access_key.expose())),
+            browser: Some(browser.fingerprint()),
             contents: sealed,
             code: Code {
                 hash: code.fingerprint(),

@@ -173,7 +173,7 @@ impl Server<'_> {
             Err(failure) => return self.not_signed_in(&failure),
         };
         match signed_in {
-            SignedIn::Yes(scope, contents) => self.grant(&asked, scope, &contents).await,
+            SignedIn::Yes(scope, contents) => self.grant(head, &asked, scope, &contents).await,
             SignedIn::No(response) => response,
         }
     }

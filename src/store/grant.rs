@@ -47,6 +47,9 @@ pub struct Record {
     /// Keyed hash of the access key, on an owner's deployment.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub owner: Option<String>,
+    /// SHA-256 of the secret in the cookie of the browser that it was allowed in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub browser: Option<String>,
     /// Keys for TiDB Cloud, sealed.
     pub contents: Sealed,
     /// The code that began it.
@@ -219,6 +222,11 @@ pub enum Command {
     End,
     /// What the person is shown.
     Describe,
+    /// Whether it was allowed in the browser with this secret.
+    Prove {
+        /// The secret.
+        hash: String,
+    },
 }
 
 /// What it answers.
@@ -240,6 +248,11 @@ pub enum Reply {
         scope: StoredScope,
         /// When it was last used.
         used: u64,
+    },
+    /// It was allowed in that browser.
+    Proved {
+        /// Keyed hash of the access key, on an owner's deployment.
+        owner: Option<String>,
     },
 }
 
@@ -372,6 +385,11 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
         Command::End => (None, Reply::Done),
         Command::Describe => {
             let reply = Reply::Described { scope: record.scope, used: record.used };
+            (Some(record), reply)
+        }
+        Command::Prove { hash } => {
+            let is_proved = record.browser.as_ref().is_some_and(|browser| same(browser, &hash));
+            let reply = if is_proved { Reply::Proved { owner: record.owner.clone() } } else { Reply::Unknown };
             (Some(record), reply)
         }
     }

@@ -1,7 +1,7 @@
 //! The page on which a person confirms: where it is served, what proves that the question is theirs, and what a grant's owner chose
 //! about being asked.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     confirm::{attended, decide, link, prove, result},
@@ -9,7 +9,7 @@ use crate::{
         Answer, Call, Driver,
         bad_inputs::ACCESS_KEY,
         keys,
-        oauth::{Page, browser_form, fields, get, with_token},
+        oauth::{Fields, Flow, Page, Tokens, browser_form, fields, form, get, link as back, parameter, with_token},
     },
     world::{Native, SANDBOX},
 };
@@ -27,7 +27,8 @@ fn owned(more: &[(&str, &str)]) -> Native {
         ("TIDB_CLOUD_PRIVATE_KEY", &private),
         ("MCP_ACCESS_KEY", ACCESS_KEY),
     ];
-    Native::with(&[&settings[..], more].concat())
+    // The first of two values counts.
+    Native::with(&[more, &settings[..]].concat())
 }
 
 fn deletion() -> Call {
@@ -111,4 +112,220 @@ fn a_page_is_spent_after_five_wrong_tries() {
     let link_again = link(&server.send(deletion()), &origin);
     assert_ne!(link_again, path, "the client asks again, with another link");
     assert_eq!(prove(&mut server, &link_again, "owner").0, 200, "which is new");
+}
+
+/// A grant, and the cookies of the browser in which the person consented to it.
+struct Connected {
+    flow: Flow,
+    tokens: Tokens,
+    cookies: String,
+}
+
+impl Connected {
+    /// Consents in a browser that has these cookies.
+    fn in_browser(server: &mut Native, cookies: &str, typed: Fields) -> Self {
+        let flow = Flow::new(server);
+        let page = flow.page(server);
+        let both = format!("{}; {cookies}", page.cookie);
+        let all = page.hidden.iter().cloned().chain(typed).collect();
+        let answer = server.send(browser_form(&flow.origin, "/consent", &both, &all));
+        assert_eq!(answer.status, 200, "{}", text(&answer));
+        let code = parameter(&back(&answer), "code").expect("a code");
+        let tokens = Tokens::of(&server.send(form("/token", &flow.redemption(&code))));
+        let set = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+        let kept = set.filter(|(_, cookie)| !cookie.contains("Max-Age=0"));
+        let cookies: Vec<_> = kept.filter_map(|(_, cookie)| Some(cookie.split_once(';')?.0.to_owned())).collect();
+        Self { flow, tokens, cookies: cookies.join("; ") }
+    }
+
+    fn new(server: &mut Native) -> Self {
+        Self::in_browser(server, "", Flow::typed("owner", "tidb:destroy"))
+    }
+
+    /// A deletion with its token.
+    fn deletion(&self) -> Call {
+        with_token(deletion(), &self.tokens.access)
+    }
+}
+
+/// What a browser with these cookies is shown.
+fn open(server: &mut Native, path: &str, cookies: &str) -> Page {
+    let answer = server.send(get(path).set("Cookie", cookies));
+    assert_eq!(answer.status, 200, "{}", text(&answer));
+    Page::of(&answer)
+}
+
+/// The button of a browser that needs no keys.
+fn by_browser(server: &mut Native, path: &str, cookies: &str) -> (u16, Page) {
+    let origin = server.origin();
+    let answer = server.send(browser_form(&origin, path, cookies, &fields(&[("by", "browser")])));
+    (answer.status, Page::of(&answer))
+}
+
+const BUTTON: &str = "value=\"browser\"";
+
+#[test]
+fn the_browser_of_the_consent_needs_no_keys() {
+    let mut server = Native::new();
+    let origin = server.origin();
+    let connected = Connected::new(&mut server);
+    let path = link(&server.send(connected.deletion()), &origin);
+    let opened = open(&mut server, &path, &connected.cookies);
+    assert!(!opened.html.contains("shop"), "a GET shows nothing, also with the cookie: {}", opened.html);
+    assert!(opened.html.contains(BUTTON), "there is one button: {}", opened.html);
+    assert!(opened.html.contains("name=\"privateKey\""), "and the keys can still be typed");
+    assert!(!open(&mut server, &path, "").html.contains(BUTTON), "another browser has no such button");
+
+    // A page of another origin cannot press it, nor can a program that says nothing of its origin.
+    let sent = |origin: &str, site: &str| {
+        browser_form(origin, &path, &connected.cookies, &fields(&[("by", "browser")])).set("Sec-Fetch-Site", site)
+    };
+    let foreign = [
+        sent("https://evil.example", "cross-site"),
+        sent("null", "cross-site"),
+        sent(&origin, "cross-site"),
+        sent(&origin, "same-site"),
+        sent(&origin, "none"),
+        sent(&origin, "same-origin").without("Origin"),
+    ];
+    for call in foreign {
+        let refused = server.send(call);
+        assert!(refused.status == 403 && !text(&refused).contains("shop"), "{}", text(&refused));
+    }
+
+    let (status, page) = by_browser(&mut server, &path, &connected.cookies);
+    assert_eq!(status, 200, "{}", page.html);
+    assert!(page.html.contains("Delete the cluster shop"), "it shows what would happen: {}", page.html);
+    agree(&mut server, &path, &page);
+    assert_eq!(result(&server.send(connected.deletion()))["status"], "DELETING", "the confirmed call runs");
+}
+
+#[test]
+fn the_cookie_proves_its_own_grant_and_opens_nothing_else() {
+    let mut server = Native::new();
+    let origin = server.origin();
+    let (mine, theirs) = (Connected::new(&mut server), Connected::new(&mut server));
+    let path = link(&server.send(mine.deletion()), &origin);
+    let by_keys = link(&server.send(deletion()), &origin);
+    let (_, secret) = mine.cookies.split_once('=').expect("a cookie");
+    let altered = crate::support::oauth::altered(&mine.cookies);
+    for (whose, cookies, path) in [
+        ("another grant's", &theirs.cookies, &path),
+        ("an altered one", &altered, &path),
+        ("no", &String::new(), &path),
+        ("of a grant whose keys ask by themselves", &mine.cookies, &by_keys),
+    ] {
+        let (status, page) = by_browser(&mut server, path, cookies);
+        assert!(status == 403 && !page.html.contains("shop"), "{whose} cookie proves nothing: {}", page.html);
+    }
+    assert_eq!(by_browser(&mut server, &path, &mine.cookies).0, 200, "these cost no try");
+    // It is no token, and no page but this takes it.
+    for token in [secret, secret.split('.').next_back().expect("a part")] {
+        assert_eq!(server.send(with_token(deletion(), token)).status, 401, "the cookie is no token");
+    }
+    let grants = server.send(get("/grants").set("Cookie", &mine.cookies));
+    assert!(text(&grants).contains("privateKey"), "the list of grants takes the keys: {}", text(&grants));
+}
+
+#[test]
+fn the_cookie_and_the_question_end_with_the_grant() {
+    let mut server = Native::new();
+    let origin = server.origin();
+    let connected = Connected::new(&mut server);
+    let path = link(&server.send(connected.deletion()), &origin);
+    let (_, page) = by_browser(&mut server, &path, &connected.cookies);
+    agree(&mut server, &path, &page);
+    let limit = || {
+        with_token(
+            attended("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": 500})),
+            &connected.tokens.access,
+        )
+    };
+    let open_path = link(&server.send(limit()), &origin);
+    let all = fields(&[("token", &connected.tokens.refresh), ("client_id", &connected.flow.client_id)]);
+    assert_eq!(server.send(form("/revoke", &all)).status, 200, "the client gives its grant back");
+    assert_eq!(server.send(connected.deletion()).status, 401, "what was confirmed is worth nothing without the grant");
+    let (status, page) = by_browser(&mut server, &open_path, &connected.cookies);
+    assert!(status == 404 && !page.html.contains("500"), "the cookie proves no grant that ended: {}", page.html);
+    let (status, page) = prove(&mut server, &open_path, "owner");
+    assert!(status == 400 && !page.html.contains("500"), "nor do the keys that it held: {}", page.html);
+    // The same keys, connected again, are another grant.
+    let again = Connected::in_browser(&mut server, &connected.cookies, Flow::typed("owner", "tidb:destroy"));
+    link(&server.send(again.deletion()), &origin);
+}
+
+#[test]
+fn one_browser_proves_the_newest_grants() {
+    let mut server = Native::new();
+    let origin = server.origin();
+    let mut cookies = String::new();
+    let mut all = Vec::new();
+    for _ in 0..=mcp_server_tidbcloud::oauth::browser::GRANTS_MAX {
+        let connected = Connected::in_browser(&mut server, &cookies, Flow::typed("owner", "tidb:destroy"));
+        cookies.clone_from(&connected.cookies);
+        all.push(connected);
+        server.advance(61);
+    }
+    assert!(cookies.len() < 4_096, "a browser keeps a cookie of this length: {}", cookies.len());
+    for (number, connected) in all.iter().enumerate() {
+        let tokens = Tokens::of(&server.send(form("/token", &connected.flow.refreshing(&connected.tokens.refresh))));
+        let path = link(&server.send(with_token(deletion(), &tokens.access)), &origin);
+        let (status, page) = by_browser(&mut server, &path, &cookies);
+        assert_eq!(status == 200, number > 0, "only the oldest has made room: {number} {}", page.html);
+    }
+}
+
+#[test]
+fn a_link_is_of_one_principal() {
+    let mut server = Native::new();
+    let origin = server.origin();
+    let (mine, theirs) = (Connected::new(&mut server), Connected::new(&mut server));
+    let path = link(&server.send(mine.deletion()), &origin);
+    let other = link(&server.send(theirs.deletion()), &origin);
+    let parts: Vec<&str> = path.split('.').collect();
+    let others: Vec<&str> = other.split('.').collect();
+    // Somebody puts their own name before the question of another, or their question under another's name.
+    for made_up in [
+        [others[0], parts[1], parts[2]],
+        [parts[0], others[1], others[2]],
+        [parts[0], parts[1], others[2]],
+        [parts[0], others[1], parts[2]],
+    ] {
+        let made_up = made_up.join(".");
+        for cookies in [&mine.cookies, &theirs.cookies] {
+            let (status, page) = by_browser(&mut server, &made_up, cookies);
+            assert!([403, 404].contains(&status) && !page.html.contains("shop"), "{made_up}: {}", page.html);
+        }
+    }
+}
+
+#[test]
+fn an_owners_grant_ends_with_the_access_key_for_the_cookie_too() {
+    let mut server = owned(&[]);
+    let origin = server.origin();
+    let typed = fields(&[("accessKey", ACCESS_KEY), ("scope", "tidb:destroy")]);
+    let connected = Connected::in_browser(&mut server, "", typed);
+    let path = link(&server.send(connected.deletion()), &origin);
+    assert_eq!(by_browser(&mut server, &path, &connected.cookies).0, 200, "the cookie proves the owner's grant");
+    let other = owned(&[("MCP_ACCESS_KEY", "canary-access-key-fedcba9876543210")]);
+    server.config = other.config;
+    let (status, page) = by_browser(&mut server, &path, &connected.cookies);
+    assert!(status == 404 && !page.html.contains("shop"), "with another access key it proves nothing: {}", page.html);
+}
+
+#[test]
+fn a_grant_from_before_the_cookie_is_proved_by_its_keys() {
+    let mut server = Native::new();
+    let origin = server.origin();
+    let connected = Connected::new(&mut server);
+    for stored in server.world.objects.borrow_mut().values_mut() {
+        let mut object: Value = serde_json::from_str(stored).expect("JSON");
+        if let Some(grant) = object["grant"].as_object_mut() {
+            assert!(grant.remove("browser").is_some(), "a grant is made with a cookie");
+            *stored = object.to_string();
+        }
+    }
+    let path = link(&server.send(connected.deletion()), &origin);
+    assert_eq!(by_browser(&mut server, &path, &connected.cookies).0, 404, "it knows no browser");
+    assert_eq!(prove(&mut server, &path, "owner").0, 200, "the keys prove it");
 }

@@ -48,9 +48,22 @@ fn form(html: &mut Html, link: &str) {
 pub fn proof(page: &Proof<'_>) -> String {
     let Proof { nonce, problems, tries_left, .. } = *page;
     let mut html = begin(&Top { title: TITLE, nonce, problems, takes_secrets: true, tries_left, ..Top::default() });
-    html.raw("<p>A client asked for something that only a person may allow. Prove that the connection is yours to see what it is: ");
-    html.raw("nothing happens before you agree to it.</p>");
+    html.raw(
+        "<p>A client asked for something that only a person may allow. Nothing happens before you agree to it.</p>",
+    );
+    if page.is_known {
+        html.raw(
+            "<p>You connected this client in this browser, so you need not prove that the connection is yours.</p>",
+        );
+        form(&mut html, page.link);
+        html.raw("<div class=\"decision\"><button type=\"submit\" name=\"by\" value=\"browser\">Show what it is</button></div></form>");
+        html.raw(if problems.is_empty() { "<details class=\"set\">" } else { "<details class=\"set\" open>" })
+            .raw("<summary>Prove it in another way</summary>");
+    } else {
+        html.raw("<p>Prove that the connection is yours to see what it is.</p>");
+    }
     credentials(&mut html, page);
+    html.raw(if page.is_known { "</details>" } else { "" });
     end(html)
 }
 
@@ -148,6 +161,7 @@ pub(super) mod tests {
         let both = [problem("accessKey"), problem("publicKey")];
         let first = Proof { link: text, takes_keys: true, nonce: text, ..Proof::default() };
         let again = Proof { takes_access_key: true, problems: &both, tries_left: Some(3), ..first };
+        let known = Proof { is_known: true, ..first };
         let stakes = Stakes {
             what: text.to_owned(),
             facts: vec![(text.to_owned(), text.to_owned())],
@@ -157,7 +171,15 @@ pub(super) mod tests {
         let wrong = [problem("name")];
         let of =
             |problems| shown(&Shown { link: text, proof: text, csrf: text, stakes: &stakes, problems, nonce: text });
-        vec![proof(&first), proof(&again), of(&[]), of(&wrong), decided(true, text), decided(false, text)]
+        vec![
+            proof(&first),
+            proof(&again),
+            proof(&known),
+            of(&[]),
+            of(&wrong),
+            decided(true, text),
+            decided(false, text),
+        ]
     }
 
     #[test]

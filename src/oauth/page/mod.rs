@@ -636,6 +636,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::base::text::spelled_out;
 
     /// Every page, with `text` wherever a stranger or a person has a say.
     fn pages(text: &str) -> Vec<String> {
@@ -697,9 +698,11 @@ mod tests {
             grants_sign_in(&GrantsSignIn { owner: true, problems: &access_key, nonce: text }),
             grants(&Grants { csrf: text, grants: &[row], nonce: text, notice: Some(text) }),
         ]
-        .into_iter()
-        .chain(confirm::tests::pages(text))
-        .collect()
+    }
+
+    /// All pages. Those that confirm a call spell out what does not show.
+    fn all_pages(text: &str) -> Vec<String> {
+        [pages(text), confirm::tests::pages(text)].concat()
     }
 
     /// A tag: its name, and its attributes with their values.
@@ -745,9 +748,16 @@ mod tests {
         fn text_stays_text(text in "\\PC{1,40}|(&(lt|gt|quot|amp|#39);?|</?[a-z]{1,6}|<!--|[\"'>]{1,2}|[ a-z=/]){1,12}") {
             // What is marked so in the page with the placeholder is the text in the other.
             const PLACEHOLDER: &str = "\u{b6}";
-            let fill = |written: String| written.replace(PLACEHOLDER, &text);
-            for (odd, plain) in pages(&text).iter().zip(pages(PLACEHOLDER)) {
-                let (tags, texts) = parse(&plain);
+            let spelled = spelled_out(&text);
+            let groups = [
+                (&*text, pages(&text), pages(PLACEHOLDER)),
+                (&*spelled, confirm::tests::pages(&spelled), confirm::tests::pages(PLACEHOLDER)),
+            ];
+            for (text, odd, plain) in groups.iter().flat_map(|(text, odd, plain)| {
+                odd.iter().zip(plain).map(move |(odd, plain)| (*text, odd, plain))
+            }) {
+                let fill = |written: String| written.replace(PLACEHOLDER, text);
+                let (tags, texts) = parse(plain);
                 let tags: Vec<Tag> = tags.into_iter()
                     .map(|(tag, attributes)| (tag, attributes.into_iter().map(|(name, value)| (name, fill(value))).collect()))
                     .collect();
@@ -759,7 +769,7 @@ mod tests {
     #[test]
     fn every_field_has_a_label_and_no_secret_a_value() {
         const SECRETS: [&str; 3] = ["privateKey", "sqlPassword", "accessKey"];
-        for page in pages("x") {
+        for page in all_pages("x") {
             let (tags, _) = parse(&page);
             let values = |of: &str, wanted: &str| -> Vec<String> {
                 let tags = tags.iter().filter(|(tag, _)| of.is_empty() || tag == of);
