@@ -24,7 +24,7 @@ use crate::{
     catalogue::Catalogue,
     store::{
         document,
-        grant::{self, CODE_MILLIS, Code, LIFE_MILLIS, Record, StoredScope, bound_to},
+        grant::{self, CODE_MILLIS, Code, LIFE_MILLIS, Presence, Record, StoredScope, bound_to},
         index::{self, Entry},
         seal::{DataKey, base64url, fingerprint, same},
         token::{GrantId, Kind, Token},
@@ -51,16 +51,33 @@ struct Sent {
 }
 
 impl Sent {
-    /// What was asked for, within the toolsets that the person chose.
+    /// What was asked for, within what the person chose.
     fn narrowed(&self, catalogue: &Catalogue) -> Result<Asked, Problem<'static>> {
+        let asked = Asked { presence: self.presence()?, ..self.asked.clone() };
         let names = self.fields.all("toolsets").collect::<Vec<_>>().join(",");
         if names.is_empty() {
-            return Ok(self.asked.clone());
+            return Ok(asked);
         }
-        match self.asked.view.within(&names).filter(|view| !catalogue.toolsets(view).is_empty()) {
-            Some(view) => Ok(Asked { view, ..self.asked.clone() }),
+        match asked.view.within(&names).filter(|view| !catalogue.toolsets(view).is_empty()) {
+            Some(view) => Ok(Asked { view, ..asked }),
             None => Err(problem("toolsets", 0, "Choose among these tools.")),
         }
+    }
+
+    /// Who is asked. Two choices that exclude each other are refused: either of them alone would be a surprise to whoever ticked
+    /// both. A grant that can change nothing has no choice.
+    fn presence(&self) -> Result<Presence, Problem<'static>> {
+        if self.asked.view.is_read_only() {
+            return Ok(Presence::Any);
+        }
+        let mut ticked = self.fields.all("presence");
+        let presence = match (ticked.next(), ticked.next()) {
+            (None, _) => Presence::Any,
+            (Some("page"), None) => Presence::Page,
+            (Some("absent"), None) => Presence::Absent,
+            _ => return Err(problem("presence", 0, "Tick one of the two about being asked, or neither.")),
+        };
+        Ok(if chosen_scope(&self.fields) > Some(Scope::Read) { presence } else { Presence::Any })
     }
 }
 
@@ -248,6 +265,7 @@ impl Server<'_> {
             kept_aliases: sent.fields.all("aliases").next().unwrap_or_default(),
             kept_scope: chosen_scope(&sent.fields),
             kept_toolsets: &sent.fields.all("toolsets").collect::<Vec<_>>(),
+            kept_presence: &sent.fields.all("presence").collect::<Vec<_>>(),
             tries_left: tries_left.map(u32::from),
             ..Consent::default()
         };
@@ -304,7 +322,7 @@ impl Server<'_> {
         let resource = resource(self.origin);
         let data_key = DataKey::new(&random);
         let bound_to = bound_to(id.as_str(), &subject, &asked.client_id, &resource);
-        let sealed = data_key.seal(&bound_to, &contents.write(&asked.view)?, &random)?;
+        let sealed = data_key.seal(&bound_to, &contents.write(&asked.view, asked.presence)?, &random)?;
         let wrapped = self.keyring.wrap(&code.wrapping(), &data_key, &random)?;
         Some(Record {
             v: 1,
@@ -320,6 +338,7 @@ impl Server<'_> {
             used: now.0,
             owner: self.config.owner.as_ref().map(|owner| self.owner_hash(owner.access_key.expose())),
             browser: Some(browser.fingerprint()),
+            presence: asked.presence,
             contents: sealed,
             code: Code {
                 hash: code.fingerprint(),

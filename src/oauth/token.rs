@@ -215,7 +215,9 @@ impl Server<'_> {
         let renewed = match self.renew(&mut contents, seconds(scope)).await {
             Ok(false) => None,
             Ok(true) => {
-                let text = contents.write(&contents.view).and_then(|text| data_key.seal(&bound_to, &text, &random));
+                let text = contents
+                    .write(&contents.view, contents.presence)
+                    .and_then(|text| data_key.seal(&bound_to, &text, &random));
                 Some(text.ok_or(NoTokens::Unavailable)?)
             }
             Err(failure) => return self.not_renewed(&token, &client_id, &failure).await,

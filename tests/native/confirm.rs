@@ -159,7 +159,7 @@ fn who_goes_without_a_person_says_so_beside_keys_and_in_one_word() {
 }
 
 /// A call of a client that shows forms, with its answer to the question before.
-fn eliciting(call: Call, answer: Option<(&Value, Value)>) -> Call {
+pub fn eliciting(call: Call, answer: Option<(&Value, Value)>) -> Call {
     let mut body: Value = serde_json::from_slice(&call.body).expect("JSON");
     body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({"elicitation": {}});
     if let Some((question, response)) = answer {

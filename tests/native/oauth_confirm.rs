@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    confirm::{attended, decide, link, prove, result},
+    confirm::{attended, decide, eliciting, link, prove, result},
     support::{
         Answer, Call, Driver,
         bad_inputs::ACCESS_KEY,
@@ -328,4 +328,120 @@ fn a_grant_from_before_the_cookie_is_proved_by_its_keys() {
     let path = link(&server.send(connected.deletion()), &origin);
     assert_eq!(by_browser(&mut server, &path, &connected.cookies).0, 404, "it knows no browser");
     assert_eq!(prove(&mut server, &path, "owner").0, 200, "the keys prove it");
+}
+
+/// What a person types who makes these choices.
+fn choosing(scope: &str, choices: &[&str]) -> Fields {
+    let choices: Vec<_> = choices.iter().map(|choice| ("presence", *choice)).collect();
+    [Flow::typed("owner", scope), fields(&choices)].concat()
+}
+
+/// The list of the owner's grants, as a person sees it.
+fn grants(server: &mut Native) -> String {
+    let (public, private) = keys("owner");
+    let proof = fields(&[("publicKey", public), ("privateKey", &private)]);
+    let origin = server.origin();
+    text(&server.send(browser_form(&origin, "/grants", "", &proof)))
+}
+
+/// The lines of the log that say that a tool ran without a person.
+fn unattended(server: &Native) -> Vec<Value> {
+    let log = server.world.log.borrow();
+    let lines = log.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let lines = lines.filter(|line| line["event"] == "unattended");
+    lines.map(|line| json!([line["event"], line["tool"]])).collect()
+}
+
+#[test]
+fn a_grant_whose_person_chose_so_is_not_asked_and_the_log_says_it() {
+    let mut server = Native::new();
+    let of_header = deletion().set("X-MCP-Unattended", "destroy");
+    assert_eq!(result(&server.send(of_header))["status"], "DELETING", "the header goes without a person");
+    let by_header = unattended(&server);
+    assert_eq!(by_header.len(), 1, "which is logged");
+
+    let mut server = Native::new();
+    let connected = Connected::in_browser(&mut server, "", choosing("tidb:destroy", &["absent"]));
+    assert!(grants(&mut server).contains("without asking"), "the list of grants says it");
+    let refreshed = server.send(form("/token", &connected.flow.refreshing(&connected.tokens.refresh)));
+    let delete = with_token(deletion(), &Tokens::of(&refreshed).access);
+    assert_eq!(result(&server.send(delete))["status"], "DELETING", "so does such a grant, also once it was refreshed");
+    assert_eq!(unattended(&server), by_header, "with the same line in the log");
+}
+
+#[test]
+fn a_choice_never_goes_beyond_the_scope() {
+    let mut server = Native::new();
+    let origin = server.origin();
+    let connected = Connected::in_browser(&mut server, "", choosing("tidb:write", &["absent"]));
+    assert_eq!(server.send(connected.deletion()).status, 403, "what destroys takes the scope for it");
+    let limit = json!({"cluster": "shop", "spendingLimitUsdCents": 500});
+    let raise = with_token(attended("tidbcloud_update_cluster", limit), &connected.tokens.access);
+    assert_eq!(result(&server.send(raise))["spendingLimitUsdCents"], 500, "what costs goes without a person");
+    Connected::in_browser(&mut server, "", choosing("tidb:read", &["absent"]));
+    let listed = grants(&mut server);
+    assert_eq!(listed.matches("Asks you").count(), 1, "a grant that only reads has no choice: {listed}");
+    // An address that leaves nothing to change does not offer one.
+    let flow = Flow::new(&mut server);
+    for (query, offered) in [("", true), ("?readonly=true", false)] {
+        let request = crate::support::oauth::with(flow.request(), "resource", &format!("{origin}/mcp{query}"));
+        let page = text(&flow.open(&mut server, &request));
+        assert_eq!(page.contains("name=\"presence\""), offered, "{query}: {page}");
+        assert!(!page.contains("name=\"presence\" checked"), "neither is ticked");
+    }
+}
+
+#[test]
+fn a_grant_can_demand_the_page() {
+    let mut server = Native::new();
+    let origin = server.origin();
+    let connected = Connected::in_browser(&mut server, "", choosing("tidb:destroy", &["page"]));
+    assert!(grants(&mut server).contains("Always on a page"), "the list of grants says it");
+    let path = link(&server.send(eliciting(connected.deletion(), None)), &origin);
+    let (_, page) = by_browser(&mut server, &path, &connected.cookies);
+    agree(&mut server, &path, &page);
+    let confirmed = result(&server.send(eliciting(connected.deletion(), None)));
+    assert_eq!(confirmed["status"], "DELETING", "the page's answer counts: {confirmed}");
+}
+
+#[test]
+fn choices_that_exclude_each_other_are_refused() {
+    let mut server = Native::new();
+    let flow = Flow::new(&mut server);
+    for choices in [&["absent", "page"][..], &["page", "absent"], &["absent", "absent"], &["other"]] {
+        let page = flow.page(&mut server);
+        let answer = flow.decide(&mut server, &page, choosing("tidb:destroy", choices));
+        assert_eq!(answer.status, 400, "{choices:?}: {}", text(&answer));
+        assert!(text(&answer).contains("href=\"#presence\""), "the page says what is wrong: {}", text(&answer));
+    }
+    assert!(grants(&mut server).contains("No client is connected"), "nothing was granted");
+}
+
+/// Keys, tokens and cookies are on no page and in no line of the log, and neither is what a link opens.
+#[test]
+fn no_page_and_no_line_of_the_log_has_a_secret() {
+    let mut server = Native::new();
+    let origin = server.origin();
+    let connected = Connected::new(&mut server);
+    let path = link(&server.send(connected.deletion()), &origin);
+    let mut pages = vec![open(&mut server, &path, &connected.cookies).html];
+    pages.push(prove(&mut server, &path, "other").1.html);
+    pages.push(by_browser(&mut server, &path, &connected.cookies).1.html);
+    let (_, page) = prove(&mut server, &path, "owner");
+    let agreed = decide(&mut server, &path, &page, &[("decision", "confirm"), ("name", "shop")]);
+    pages.extend([page.html, text(&agreed), grants(&mut server)]);
+    let log = server.world.log.borrow().join("\n");
+    let (_, cookie) = connected.cookies.split_once('=').expect("a cookie");
+    let private = [keys("owner").1, keys("other").1];
+    let secrets = [&private[0], &private[1], cookie, &connected.tokens.access, &connected.tokens.refresh];
+    for secret in secrets {
+        for page in &pages {
+            assert!(!page.contains(secret), "{secret} is on a page: {page}");
+        }
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+    let key = path.rsplit('.').next().expect("a key");
+    assert!(!log.contains(key) && log.contains("\"route\":\"/confirm\""), "the log has the route without its link");
+    let stored = server.world.objects.borrow().values().cloned().collect::<String>();
+    assert!(!stored.contains(key) && !stored.contains("Delete the cluster"), "what is shown is stored sealed");
 }

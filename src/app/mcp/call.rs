@@ -17,6 +17,7 @@ use crate::{
     limits::{keys::CredentialHash, witness::Witness},
     mcp, oauth,
     port::RequestLog,
+    store::grant::Presence,
     tidbcloud::{ApiKey, KeyWitness, Unwatched, alias::Aliases},
     tools,
 };
@@ -55,7 +56,7 @@ impl Call<'_> {
             log,
             principal: caller.principal(),
             origin: oauth::origin(request.head, request.config()),
-            unattended: caller.unattended,
+            presence: caller.presence(),
             keyring: &caller.keyring,
             answered: std::cell::RefCell::default(),
         };
@@ -117,6 +118,12 @@ impl Caller {
             }
             _ => config.owner.as_ref().map(|owner| one(&owner.key)).unwrap_or_default(),
         }
+    }
+
+    /// Who is asked: nobody if the request says so, else as the grant's person chose.
+    fn presence(&self) -> Presence {
+        let chosen = self.session.as_ref().map(|session| session.contents.presence).unwrap_or_default();
+        if self.unattended { Presence::Absent } else { chosen }
     }
 
     /// Who asks and answers for this caller.

@@ -16,6 +16,7 @@ use crate::{
     port::{Port, RequestLog, StorageFailure},
     store::{
         confirmations::{CONFIRMED_MILLIS, Command, Reply},
+        grant::Presence,
         object::{self, ObjectName},
         seal::{Keyring, base64url, fingerprint, random, same},
     },
@@ -35,8 +36,8 @@ pub(super) struct Connected<'a> {
     pub(super) keyring: &'a Keyring,
     pub(super) principal: CredentialHash,
     pub(super) origin: Origin,
-    /// Whether the caller goes without a person.
-    pub(super) unattended: bool,
+    /// Who is asked.
+    pub(super) presence: Presence,
     /// What the client of the call answers.
     pub(super) answered: RefCell<Answered>,
 }
@@ -93,7 +94,11 @@ impl Connected<'_> {
         {
             return Ok(());
         }
-        if elicits { Err(self.question(bound)) } else { Err(self.page(bound).await?) }
+        if elicits && self.presence != Presence::Page {
+            Err(self.question(bound))
+        } else {
+            Err(self.page(bound).await?)
+        }
     }
 
     /// The answer of a client to a question of this server.
@@ -191,10 +196,11 @@ impl Person for Connected<'_> {
     }
 
     fn is_absent(&self, tool: &'static str) -> bool {
-        if self.unattended {
+        let is_absent = self.presence == Presence::Absent;
+        if is_absent {
             self.log.event("unattended", json!({ "tool": tool }));
         }
-        self.unattended
+        is_absent
     }
 
     fn agrees<'c>(&'c self, bound: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {

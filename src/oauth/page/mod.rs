@@ -2,7 +2,7 @@
 
 pub mod confirm;
 
-use crate::{base::scope::Scope, catalogue::Toolset};
+use crate::{base::scope::Scope, catalogue::Toolset, store::grant::Presence};
 
 /// Where an API key is made.
 const CONSOLE: &str = "https://tidbcloud.com/org-settings/api-keys";
@@ -100,6 +100,10 @@ pub struct Consent<'a> {
     pub owner: bool,
     /// What was wrong the last time.
     pub problems: &'a [Problem<'a>],
+    /// Whether something can be changed within the address.
+    pub can_change: bool,
+    /// What was ticked the last time about who is asked.
+    pub kept_presence: &'a [&'a str],
     /// The toolsets that were ticked the last time.
     pub kept_toolsets: &'a [&'a str],
     /// What was typed the last time.
@@ -168,6 +172,8 @@ pub struct GrantRow<'a> {
     pub organization: &'a str,
     /// What it may do.
     pub scope: Scope,
+    /// Who is asked.
+    pub presence: Presence,
     /// When it was made.
     pub created: &'a str,
     /// When it was last used.
@@ -180,13 +186,12 @@ fn in_words(scope: Scope) -> (&'static str, &'static str) {
         Scope::Read => ("Read", "List clusters and branches, look into them, and run SQL that changes nothing."),
         Scope::Write => (
             "Change",
-            "Create and change clusters, branches and SQL users, and run SQL that changes data. This can cost money: \
-                 TiDB Cloud charges for what clusters store and run.",
+            "Create and change clusters, branches and SQL users, set spending limits, and run SQL that changes data. This can cost \
+             money: TiDB Cloud charges for what clusters store and run.",
         ),
         Scope::Destroy => (
             "Destroy",
-            "Delete clusters, branches and SQL users, drop tables, delete without a condition: none of it can be undone. \
-             Set or raise a cluster's spending limit.",
+            "Delete clusters, branches and SQL users, drop tables, delete without a condition: none of it can be undone.",
         ),
     }
 }
@@ -350,6 +355,7 @@ pub fn consent(page: &Consent<'_>) -> String {
     hidden(&mut html, "transaction", page.transaction);
     hidden(&mut html, "csrf", page.csrf);
     scopes(&mut html, page);
+    presence(&mut html, page);
     toolsets(&mut html, page);
     if page.owner {
         html.raw("<fieldset><legend>Your access key</legend>")
@@ -441,6 +447,49 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
         html.raw("</ul></div>");
     }
     html.raw("<p class=\"hint\" id=\"scope-hint\">Each includes those above it. A client can never do more than the key behind it.</p></fieldset>");
+}
+
+/// A choice of who is asked, where something can be changed.
+fn presence(html: &mut Html, page: &Consent<'_>) {
+    const CHOICES: [(&str, &str, &str); 2] = [
+        (
+            "absent",
+            "Without asking",
+            "Nobody is asked before the client destroys something or makes it cost more, within what you tick above: only for a \
+             client that works by itself, on what you can lose. You are still asked before somebody is let in or data goes out.",
+        ),
+        (
+            "page",
+            "Always on a page of this server",
+            "You agree in your browser, never in a form of the client's own: the client could fill that in by itself.",
+        ),
+    ];
+    if !page.can_change {
+        return;
+    }
+    let problem = problem_at(page.problems, "presence", 0);
+    let open = problem.is_some() || !page.kept_presence.is_empty();
+    html.raw(if open { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
+        .raw("<summary>How you are asked (optional)</summary><fieldset");
+    described(html, "presence", true, problem);
+    html.raw("><legend>Before something is destroyed or costs more</legend>");
+    message(html, "presence", problem);
+    for (position, (value, title, meaning)) in CHOICES.into_iter().enumerate() {
+        let id = id("presence", position);
+        html.raw("<div class=\"choice\"><input type=\"checkbox\" name=\"presence\"");
+        html.attribute("value", value).attribute("id", &id);
+        if page.kept_presence.contains(&value) {
+            html.raw(" checked");
+        }
+        html.raw("><label")
+            .attribute("for", &id)
+            .raw("><strong>")
+            .raw(title)
+            .raw("</strong> ")
+            .raw(meaning)
+            .raw("</label></div>");
+    }
+    html.raw("<p class=\"hint\" id=\"presence-hint\">With neither ticked, you are asked each time: by the client if it can, else on a page of this server. Tick one at most. Neither does anything if the client may only read.</p></fieldset></details>");
 }
 
 /// A choice of toolsets, where there is one.
@@ -614,6 +663,13 @@ pub fn grants(page: &Grants<'_>) -> String {
         for scope in Scope::ALL.into_iter().filter(|scope| *scope <= grant.scope) {
             html.raw(if scope == Scope::Read { "" } else { ", " }).raw(in_words(scope).0);
         }
+        if grant.scope > Scope::Read {
+            html.raw("</dd><dt>Asks you</dt><dd>").raw(match grant.presence {
+                Presence::Any => "In the client, or on a page of this server",
+                Presence::Page => "Always on a page of this server",
+                Presence::Absent => "<strong>No: it destroys and spends without asking</strong>",
+            });
+        }
         html.element("</dd><dt>Since</dt><dd>", grant.created, "</dd>");
         html.element("<dt>Last used</dt><dd>", grant.last_used, "</dd></dl>");
         html.raw("<form method=\"post\" action=\"/grants/revoke\">");
@@ -644,7 +700,7 @@ mod tests {
         let problem = |field, set| Problem { field, set, message: text };
         let of_keys = ["publicKey", "privateKey", "name", "sqlCluster", "sqlUser", "sqlPassword"];
         let mut problems: Vec<_> = (0..5).flat_map(|set| of_keys.map(|field| problem(field, set))).collect();
-        problems.extend([problem("scope", 0), problem("toolsets", 0), problem("aliases", 0)]);
+        problems.extend([problem("scope", 0), problem("toolsets", 0), problem("presence", 0), problem("aliases", 0)]);
         let narrowed = [("tools that change nothing", String::new()), ("the branch", text.to_owned())];
         let first = Consent {
             client_name: text,
@@ -653,6 +709,7 @@ mod tests {
             requested: Scope::Destroy,
             narrowed: &narrowed,
             toolsets: Toolset::ALL,
+            can_change: true,
             transaction: text,
             csrf: text,
             nonce: text,
@@ -663,6 +720,7 @@ mod tests {
             problems: &problems,
             kept: &kept,
             kept_toolsets: &["clusters"],
+            kept_presence: &["absent", "page"],
             kept_aliases: text,
             tries_left: Some(3),
             ..first
@@ -674,6 +732,7 @@ mod tests {
             client_host: text,
             organization: text,
             scope: Scope::Destroy,
+            presence: Presence::Absent,
             created: text,
             last_used: text,
         };
