@@ -1,7 +1,9 @@
 //! `/confirm/<link>`: a person reads what a call would do, and agrees or declines.
 //!
 //! The link is no credential: the page shows nothing before the person proves to be the principal that asked, and a `GET`
-//! changes nothing.
+//! changes nothing. What proves it: the access key, or the key pair, that the caller sends or that its grant holds; the cookie of
+//! the browser in which the grant was allowed ([`super::browser`]); or, for a grant that came of a sign-in at TiDB Cloud, another
+//! sign-in there by the account with the same e-mail address.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,7 @@ use crate::{
         json,
     },
     catalogue::Stakes,
+    config::OAuthClient,
     limits::keys::CredentialHash,
     port::StorageFailure,
     store::{
@@ -30,7 +33,7 @@ use crate::{
         seal::{DataKey, Keyring, Random, Sealed, base64url, fingerprint, from_base64url, random, same},
         token::GrantId,
     },
-    tidbcloud::ApiKey,
+    tidbcloud::{ApiKey, OAuthError},
 };
 
 /// The start of the page's path.
@@ -39,6 +42,8 @@ pub const PATH: &str = "/confirm/";
 const PROVED_SECONDS: u64 = 300;
 /// What the proof is sealed for.
 const PURPOSE: &str = "confirmation page v1";
+/// What the state of a sign-in at TiDB Cloud is sealed for.
+const LEAVING_PURPOSE: &str = "confirmation sign-in v1";
 
 /// The place of a question: its principal's object, its id, and the key that opens what the page shows.
 pub struct Link {
@@ -99,6 +104,17 @@ struct Proved {
     ends: u64,
 }
 
+/// What comes back from a sign-in at TiDB Cloud that proves who answers: sealed into its `state`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Leaving {
+    link: String,
+    /// Fingerprint of the token in the cookie.
+    csrf: String,
+    verifier: String,
+    /// Milliseconds since 1970.
+    ends: u64,
+}
+
 impl Server<'_> {
     /// `GET /confirm/<link>`: asks for the proof.
     pub(super) async fn confirm(&self, head: &Head) -> Response {
@@ -124,6 +140,7 @@ impl Server<'_> {
         match (fields.one("decision"), fields.one("by")) {
             (Ok(Some(decision)), _) => self.decide_confirm(head, &link, &fields, decision).await,
             (_, Ok(Some("browser"))) => self.prove_by_browser(head, &link).await,
+            (_, Ok(Some("tidbcloud"))) => self.leave_to_prove(&link).await,
             _ => self.prove_by_credential(head, &link, &fields).await,
         }
     }
@@ -142,6 +159,73 @@ impl Server<'_> {
         }
         match self.ask_confirmations(link, Command::Look { id: link.id_fingerprint() }).await {
             Ok(Reply::Open { page, .. }) => self.show_sealed(link, &page),
+            Ok(_) => self.no_question(),
+            Err(StorageFailure) => self.unavailable_page(),
+        }
+    }
+
+    /// The client of TiDB Cloud's OAuth, where people connect by it.
+    fn sign_in_client(&self) -> Option<&OAuthClient> {
+        self.config.tidb_cloud_oauth.as_ref().filter(|_| self.config.allowed.oauth && self.config.owner.is_none())
+    }
+
+    /// By a sign-in at TiDB Cloud's page, which comes back to this browser. Its device flow would prove nothing here: whoever has
+    /// the link, a client for one, could begin it and have somebody else finish it, who never sees what it is for.
+    async fn leave_to_prove(&self, link: &Link) -> Response {
+        let client = self.sign_in_client();
+        let Some((client, page)) = client.and_then(|client| Some((client, client.authorize_url.as_ref()?))) else {
+            return self.refusal(400, "invalid_request", "This deployment cannot ask TiDB Cloud who you are.");
+        };
+        if let Err(guarded) = self.guard_try(&[]).await {
+            return self.guarded_page(guarded);
+        }
+        match self.ask_confirmations(link, Command::Try { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { .. }) => {}
+            Ok(_) => return self.no_question(),
+            Err(StorageFailure) => return self.unavailable_page(),
+        }
+        let bytes = |bytes: &mut [u8]| self.random(bytes);
+        let (csrf, verifier) = (base64url(&random::<32>(&bytes)), base64url(&random::<32>(&bytes)));
+        let leaving = Leaving {
+            link: link.text(),
+            csrf: fingerprint(csrf.as_bytes()),
+            verifier,
+            ends: self.now().0.saturating_add(PROVED_SECONDS * 1_000),
+        };
+        self.leave_to_sign_in(client, page, (LEAVING_PURPOSE, &leaving), &leaving.verifier)
+            .with("set-cookie", self.cookie(&cookie_name(link), &csrf, PROVED_SECONDS))
+    }
+
+    /// The `state` of such a sign-in.
+    pub(super) fn leaving(&self, state: &str) -> Option<Leaving> {
+        json::read(self.keyring.open_text(LEAVING_PURPOSE, state)?.as_bytes()).ok()
+    }
+
+    /// `GET /signed-in` after such a sign-in: shows what would happen, and changes nothing.
+    pub(super) async fn signed_in_to_confirm(&self, head: &Head, leaving: &Leaving, code: Option<&str>) -> Response {
+        let Some((link, client)) = Link::parse(&leaving.link).zip(self.sign_in_client()) else {
+            return self.no_question();
+        };
+        let cookie = self.sent_cookie(head, &cookie_name(&link)).unwrap_or_default();
+        if leaving.ends <= self.now().0 || !same(&fingerprint(cookie.as_bytes()), &leaving.csrf) {
+            return self.refusal(403, "forbidden", "The sign-in does not belong to this browser. Open the link again.");
+        }
+        let Some(code) = code else { return self.not_signed_in(&OAuthError::Denied) };
+        let is_principal = match self.address_of(client, code, &leaving.verifier).await {
+            Ok(Some(address)) => self.is_principal(&link, &Prover::Person(address)).await,
+            Ok(None) => Ok(false),
+            Err(failure) => return self.not_signed_in(&failure),
+        };
+        match is_principal {
+            Ok(true) => {}
+            Ok(false) => {
+                let message = "The client was not connected by the person that TiDB Cloud says you are.";
+                return self.ask_proof(head, 400, &link, &[Problem { field: "signIn", set: 0, message }], None);
+            }
+            Err(StorageFailure) => return self.unavailable_page(),
+        }
+        match self.ask_confirmations(&link, Command::Look { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { page, .. }) => self.show_sealed(&link, &page),
             Ok(_) => self.no_question(),
             Err(StorageFailure) => self.unavailable_page(),
         }
@@ -207,15 +291,17 @@ impl Server<'_> {
     async fn is_principal(&self, link: &Link, prover: &Prover) -> Result<bool, StorageFailure> {
         let keyring: &Keyring = self.keyring;
         let own = match prover {
-            Prover::Owner => CredentialHash::of_owner(keyring),
-            Prover::Key(key) => CredentialHash::of_keys(key, keyring),
+            Prover::Owner => Some(CredentialHash::of_owner(keyring)),
+            Prover::Key(key) => Some(CredentialHash::of_keys(key, keyring)),
+            Prover::Person(_) => None,
         };
-        if same(own.as_str(), &link.principal) {
+        if own.is_some_and(|own| same(own.as_str(), &link.principal)) {
             return Ok(true);
         }
         let indexes: Vec<[u8; 32]> = match prover {
             Prover::Owner => keyring.macs("index of the owner v1", &[]).collect(),
             Prover::Key(key) => keyring.macs("index of a key v1", &[key.public().as_bytes()]).collect(),
+            Prover::Person(address) => keyring.macs("index of a person v1", &[address.as_bytes()]).collect(),
         };
         for name in indexes {
             let index::Reply::Entries(entries) = self.ask_index(&name, index::Command::List).await? else { continue };
@@ -283,6 +369,7 @@ impl Server<'_> {
             takes_access_key: self.config.owner.is_some(),
             takes_keys: self.takes_keys(),
             is_known: self.held_for(head, &link.principal).is_some(),
+            sign_in: self.sign_in_client().map(|client| client.authorize_url.is_some()),
             problems,
             tries_left,
             nonce: &nonce,
@@ -330,6 +417,8 @@ impl Server<'_> {
 enum Prover {
     Owner,
     Key(ApiKey),
+    /// The account at TiDB Cloud with this e-mail address. A name that people choose there proves nothing.
+    Person(String),
 }
 
 const NOT_YOURS: &str = "These are not the keys of the connection that asks, or TiDB Cloud does not accept them.";

@@ -352,7 +352,7 @@ impl Server<'_> {
         })
     }
 
-    /// Lists a new grant for the owner, or for each key in it. If a list is full, its oldest grant ends.
+    /// Lists a new grant for the owner, for each key in it, or for who signed in. If a list is full, its oldest grant ends.
     async fn list_grant(&self, asked: &Asked, contents: &Contents, id: &GrantId) -> Result<(), Response> {
         let now = self.now();
         let place = RedirectUri::parse(&asked.redirect_uri).map(|uri| uri.place()).unwrap_or_default();
@@ -367,16 +367,19 @@ impl Server<'_> {
         let entries: Vec<_> = if self.config.owner.is_some() {
             vec![(self.owner_index(), entry(""))]
         } else {
-            // A sign-in at TiDB Cloud is listed, and ended, there: "Authorized OAuth Apps" of the account.
-            let of_key = |organization: &Organization| match &organization.credential {
-                Credential::Key(key) => Some((self.key_index(key), entry(&organization.name))),
-                Credential::SignIn(_) => None,
+            let listed = |organization: &Organization| match &organization.credential {
+                Credential::Key(key) => (self.key_index(key), entry(&organization.name)),
+                Credential::SignIn(sign_in) => (self.person_index(&sign_in.subject), entry(&organization.name)),
             };
-            contents.organizations.iter().filter_map(of_key).collect()
+            contents.organizations.iter().map(listed).collect()
         };
+        // That list only proves grants on the page that confirms a call, and a name in it can be anybody's: a grant that falls off
+        // goes on. People see and end it at TiDB Cloud, under "Authorized OAuth Apps" of the account.
+        let is_sign_in =
+            contents.organizations.iter().any(|organization| matches!(organization.credential, Credential::SignIn(_)));
         for (name, entry) in entries {
             match self.ask_index(&name, index::Command::Add(entry)).await {
-                Ok(index::Reply::Evicted { grant }) => {
+                Ok(index::Reply::Evicted { grant }) if !is_sign_in => {
                     if let Some(oldest) = GrantId::parse(&grant, self.keyring) {
                         let ended = self.ask_grant(&oldest, grant::Command::End).await;
                         ended.map_err(|_| self.unavailable_page())?;
@@ -393,6 +396,11 @@ impl Server<'_> {
     /// Name of the index of the grants that hold a key.
     pub(super) fn key_index(&self, key: &ApiKey) -> [u8; 32] {
         self.keyring.mac("index of a key v1", &[key.public().as_bytes()])
+    }
+
+    /// Name of the index of the grants of a person who signs in at TiDB Cloud.
+    fn person_index(&self, subject: &str) -> [u8; 32] {
+        self.keyring.mac("index of a person v1", &[subject.as_bytes()])
     }
 
     /// Name of the index of an owner's grants.

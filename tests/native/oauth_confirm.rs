@@ -11,6 +11,7 @@ use crate::{
         keys,
         oauth::{Fields, Flow, Page, Tokens, browser_form, fields, form, get, link as back, parameter, with_token},
     },
+    tidb_cloud_oauth::{at_tidb_cloud, user_code},
     world::{Native, SANDBOX},
 };
 
@@ -444,4 +445,88 @@ fn no_page_and_no_line_of_the_log_has_a_secret() {
     assert!(!log.contains(key) && log.contains("\"route\":\"/confirm\""), "the log has the route without its link");
     let stored = server.world.objects.borrow().values().cloned().collect::<String>();
     assert!(!stored.contains(key) && !stored.contains("Delete the cluster"), "what is shown is stored sealed");
+}
+
+/// A deployment that is a client of TiDB Cloud's own OAuth, with these settings too.
+fn with_sign_in(more: &[(&str, &str)]) -> Native {
+    let client = [
+        ("TIDB_CLOUD_SANDBOX", SANDBOX),
+        ("TIDB_CLOUD_OAUTH_CLIENT_ID", "sandbox-client"),
+        ("TIDB_CLOUD_OAUTH_CLIENT_SECRET", "sandbox-client-secret-0123456789"),
+    ];
+    Native::with(&[&client[..], more].concat())
+}
+
+const PAGE: (&str, &str) = ("TIDB_CLOUD_OAUTH_AUTHORIZE_URL", "https://oauth.tidbcloud.com/authorize");
+
+/// A token of a grant for which this person signed in by a code, and the cookies of their browser.
+fn signed_in(server: &mut Native, who: &str) -> (String, String) {
+    let flow = Flow::new(server);
+    let page = flow.page(server);
+    let begun = flow.decide(server, &page, fields(&[("scope", "tidb:destroy"), ("decision", "tidbcloud")]));
+    let waiting = Page { cookie: page.cookie, ..Page::of(&begun) };
+    let yes = json!({"userCode": user_code(&waiting.html), "approve": true, "key": who});
+    server.admin("POST", "/_sandbox/device", Some(yes));
+    server.advance(10);
+    let done = flow.decide(server, &waiting, fields(&[("decision", "poll")]));
+    let code = parameter(&back(&done), "code").unwrap_or_else(|| panic!("no code: {}", text(&done)));
+    let tokens = Tokens::of(&server.send(form("/token", &flow.redemption(&code))));
+    let set = done.headers.iter().find(|(name, cookie)| name == "set-cookie" && !cookie.contains("Max-Age=0"));
+    let cookie = set.and_then(|(_, cookie)| cookie.split(';').next()).expect("a cookie").to_owned();
+    (tokens.access, cookie)
+}
+
+#[test]
+fn who_connected_by_a_sign_in_signs_in_again() {
+    let mut server = with_sign_in(&[]);
+    let origin = server.origin();
+    let (mine, cookie) = signed_in(&mut server, "owner");
+    let (theirs, _) = signed_in(&mut server, "other");
+    let delete = |token: &str| with_token(deletion(), token);
+
+    // Without TiDB Cloud's page the cookie is the only proof, and the page says what to do without it.
+    let path = link(&server.send(delete(&mine)), &origin);
+    let page = open(&mut server, &path, "").html;
+    assert!(page.contains("connect the client again in this browser"), "it says what to do: {page}");
+    assert!(!page.contains("value=\"tidbcloud\""), "there is no sign-in that would prove anything: {page}");
+    let (status, page) = typed(&mut server, &path, &[("by", "tidbcloud")]);
+    assert!(status == 400 && !page.html.contains("shop"), "and none can be made up: {}", page.html);
+    assert_eq!(prove(&mut server, &path, "owner").0, 400, "keys of the same organization are not in the grant");
+    assert_eq!(by_browser(&mut server, &path, &cookie).0, 200, "the browser of the consent proves it");
+
+    server.config = with_sign_in(&[PAGE]).config;
+    let sign_in = |server: &mut Native, path: &str| {
+        let origin = server.origin();
+        let left = server.send(browser_form(&origin, path, "", &fields(&[("by", "tidbcloud")])));
+        assert_eq!(left.status, 200, "{}", text(&left));
+        let query = at_tidb_cloud(server, &back(&left)).query().expect("a query").to_owned();
+        (Page::of(&left).cookie, format!("/signed-in?{query}"))
+    };
+    let (cookie, returned) = sign_in(&mut server, &path);
+    for (whose, cookies) in [("no", ""), ("another", "mcp_confirm_x=y")] {
+        let stolen = server.send(get(&returned).set("Cookie", cookies));
+        assert!(stolen.status == 403 && !text(&stolen).contains("shop"), "{whose} browser takes a sign-in over");
+    }
+    server.admin("DELETE", "/_sandbox/requests", None);
+    let shown = server.send(get(&returned).set("Cookie", &cookie));
+    assert_eq!(shown.status, 200, "{}", text(&shown));
+    let page = Page::of(&shown);
+    assert!(page.html.contains("Delete the cluster shop"), "the same person is shown what it is: {}", page.html);
+    let requests = server.admin("GET", "/_sandbox/requests", None).to_string();
+    assert_eq!(requests.matches("/v1/revoke").count(), 2, "the sign-in is of no other use and ends: {requests}");
+    let (_, again) = sign_in(&mut server, &path);
+    assert_eq!(server.send(get(&again).set("Cookie", &cookie)).status, 403, "a cookie is for one sign-in");
+    agree(&mut server, &path, &page);
+    assert_eq!(result(&server.send(delete(&mine)))["status"], "DELETING", "the confirmed call runs");
+
+    // Another person's grant is not theirs, and neither is a caller with keys.
+    let limited = json!({"displayName": "late", "region": "regions/aws-us-east-1", "spendingLimitUsdCents": 500});
+    let create = || attended("tidbcloud_create_cluster", limited.clone());
+    for call in [with_token(create(), &theirs), create()] {
+        let path = link(&server.send(call), &origin);
+        let (cookie, returned) = sign_in(&mut server, &path);
+        let refused = server.send(get(&returned).set("Cookie", &cookie));
+        assert!(refused.status == 400 && !text(&refused).contains("late"), "{}", text(&refused));
+        assert!(text(&refused).contains("was not connected by the person"), "it says why: {}", text(&refused));
+    }
 }

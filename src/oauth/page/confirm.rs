@@ -1,6 +1,8 @@
 //! The pages on which a person agrees to a call.
 
-use super::{Field, Html, KeptSet, Problem, Top, begin, end, field, hidden, key_fields};
+use super::{
+    Field, Html, KeptSet, Problem, Top, begin, described, end, field, hidden, key_fields, message, problem_at,
+};
 use crate::{base::text::spelled_out, catalogue::Stakes};
 
 const TITLE: &str = "Confirm what a client wants to do";
@@ -16,6 +18,8 @@ pub struct Proof<'a> {
     pub takes_keys: bool,
     /// Whether this browser has a cookie of the grant that asks.
     pub is_known: bool,
+    /// Whether clients are connected by a sign-in at TiDB Cloud, and if so, whether another one proves who asks.
+    pub sign_in: Option<bool>,
     /// What was wrong the last time.
     pub problems: &'a [Problem<'a>],
     /// Tries that are left, once there was one.
@@ -84,7 +88,26 @@ fn credentials(html: &mut Html, page: &Proof<'_>) {
         key_fields(html, 0, KeptSet::default(), page.problems);
         html.raw("</fieldset>");
     }
-    html.raw("<div class=\"decision\"><button type=\"submit\">Show what it is</button></div></form>");
+    html.raw("<div class=\"decision\"><button type=\"submit\">Show what it is</button>");
+    match page.sign_in {
+        Some(true) => {
+            let problem = problem_at(page.problems, "signIn", 0);
+            html.raw("<button type=\"submit\" class=\"second\" id=\"signIn\" name=\"by\" value=\"tidbcloud\"");
+            described(html, "signIn", true, problem);
+            html.raw(">Sign in at TiDB Cloud instead</button></div>");
+            message(html, "signIn", problem);
+            html.raw("<p class=\"hint\" id=\"signIn-hint\">If you connected the client by signing in there: sign in as the same person, or ")
+                .raw("connect the client again in this browser.</p>");
+        }
+        Some(false) => {
+            html.raw("</div><p class=\"hint\">If you connected the client by signing in at TiDB Cloud, only the browser in which you did can ")
+                .raw("prove it. Open this page there, or connect the client again in this browser and let it make its call again.</p>");
+        }
+        None => {
+            html.raw("</div>");
+        }
+    }
+    html.raw("</form>");
 }
 
 /// The page that shows what a call would do.
@@ -161,7 +184,9 @@ pub(super) mod tests {
         let both = [problem("accessKey"), problem("publicKey")];
         let first = Proof { link: text, takes_keys: true, nonce: text, ..Proof::default() };
         let again = Proof { takes_access_key: true, problems: &both, tries_left: Some(3), ..first };
-        let known = Proof { is_known: true, ..first };
+        let known = Proof { is_known: true, sign_in: Some(false), ..first };
+        let signs_in = [problem("signIn")];
+        let signs_in = Proof { sign_in: Some(true), problems: &signs_in, ..first };
         let stakes = Stakes {
             what: text.to_owned(),
             facts: vec![(text.to_owned(), text.to_owned())],
@@ -175,6 +200,7 @@ pub(super) mod tests {
             proof(&first),
             proof(&again),
             proof(&known),
+            proof(&signs_in),
             of(&[]),
             of(&wrong),
             decided(true, text),

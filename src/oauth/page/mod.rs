@@ -594,6 +594,15 @@ pub fn continue_page(target: &str, client_name: &str, nonce: &str, denied: bool)
     end(html)
 }
 
+/// The page that leads to TiDB Cloud's own, where the person signs in.
+pub fn sign_in_page(target: &str, nonce: &str) -> String {
+    let mut html = begin(&Top { title: "Sign in at TiDB Cloud", nonce, refresh: Some(target), ..Top::default() });
+    html.raw("<p>You come back here afterwards.</p><p><a id=\"continue\" class=\"button\"")
+        .attribute("href", target)
+        .raw(">Continue to TiDB Cloud</a></p><p class=\"hint\">If nothing happens, use the button.</p>");
+    end(html)
+}
+
 /// A page that says what is wrong, and leads nowhere.
 pub fn error_page(error: &str, message: &str, nonce: &str) -> String {
     let mut html = begin(&Top { title: "This did not work", nonce, ..Top::default() });
@@ -743,6 +752,7 @@ mod tests {
             consent(&Consent { tidbcloud_login: true, ..first }),
             continue_page(text, text, text, false),
             continue_page(text, text, text, true),
+            sign_in_page(text, text),
             error_page(text, text, text),
             device(&Device {
                 verification_uri: text,
