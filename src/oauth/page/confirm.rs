@@ -51,7 +51,8 @@ fn form(html: &mut Html, link: &str) {
 /// The page that asks whose question it is: it shows nothing of it.
 pub fn proof(page: &Proof<'_>) -> String {
     let Proof { nonce, problems, tries_left, .. } = *page;
-    let mut html = begin(&Top { title: TITLE, nonce, problems, takes_secrets: true, tries_left, ..Top::default() });
+    let takes_secrets = problems.iter().any(|problem| problem.field != "signIn");
+    let mut html = begin(&Top { title: TITLE, nonce, problems, takes_secrets, tries_left, ..Top::default() });
     html.raw(
         "<p>A client asked for something that only a person may allow. Nothing happens before you agree to it.</p>",
     );
@@ -145,11 +146,13 @@ fn statements(html: &mut Html, statements: &[String]) {
     if statements.is_empty() {
         return;
     }
-    html.raw("<section aria-labelledby=\"sql\"><h2 id=\"sql\">").raw(if statements.len() == 1 {
-        "The statement</h2><ol class=\"statements\">"
+    html.raw("<section aria-labelledby=\"sql\"><h2 id=\"sql\">");
+    if statements.len() == 1 {
+        html.raw("The statement");
     } else {
-        "The statements, those that destroy first</h2><ol class=\"statements\">"
-    });
+        html.text(&statements.len().to_string()).raw(" statements, those that destroy first");
+    }
+    html.raw("</h2><ol class=\"statements\">");
     for statement in statements {
         html.raw("<li><pre><code>");
         // A line of SQL stays a line. Whatever else does not show is spelled out.

@@ -7,6 +7,9 @@ use crate::{base::scope::Scope, catalogue::Toolset, store::grant::Presence};
 /// Where an API key is made.
 const CONSOLE: &str = "https://tidbcloud.com/org-settings/api-keys";
 
+/// At a box that is never pre-ticked, when the page comes back.
+const TICKED_BEFORE: &str = " <em>You ticked this: tick it again if you mean it.</em>";
+
 /// An HTML builder: markup is part of the program, everything else is escaped.
 struct Html(String);
 
@@ -429,7 +432,7 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
         html.raw("><label").attribute("for", &id).raw("><strong>").raw(word);
         html.raw("</strong> ").raw(meaning);
         if scope == Scope::Destroy && chosen == Some(Scope::Destroy) {
-            html.raw(" <em>You ticked this: tick it again if you mean it.</em>");
+            html.raw(TICKED_BEFORE);
         } else if scope == Scope::Destroy && page.requested == Scope::Destroy {
             html.raw(" <em>The client asks for this.</em>");
         }
@@ -478,7 +481,9 @@ fn presence(html: &mut Html, page: &Consent<'_>) {
         let id = id("presence", position);
         html.raw("<div class=\"choice\"><input type=\"checkbox\" name=\"presence\"");
         html.attribute("value", value).attribute("id", &id);
-        if page.kept_presence.contains(&value) {
+        // Permission to go without asking is never pre-ticked.
+        let kept = page.kept_presence.contains(&value);
+        if kept && value != "absent" {
             html.raw(" checked");
         }
         html.raw("><label")
@@ -487,6 +492,7 @@ fn presence(html: &mut Html, page: &Consent<'_>) {
             .raw(title)
             .raw("</strong> ")
             .raw(meaning)
+            .raw(if kept && value == "absent" { TICKED_BEFORE } else { "" })
             .raw("</label></div>");
     }
     html.raw("<p class=\"hint\" id=\"presence-hint\">With neither ticked, you are asked each time: by the client if it can, else on a page of this server. Tick one at most. Neither does anything if the client may only read.</p></fieldset></details>");
@@ -889,6 +895,11 @@ mod tests {
             assert_eq!(ticked(&page), expected, "after {kept_scope:?}");
             assert_eq!(consent(&page).contains("tick it again"), kept_scope == Some(Scope::Destroy));
         }
+        // Nor is it ticked by itself that nobody is asked.
+        let both =
+            Consent { can_change: true, problems: &wrong, kept_presence: &["absent", "page"], ..Consent::default() };
+        assert_eq!(ticked(&both), ["page"]);
+        assert!(consent(&both).contains("tick it again"));
     }
 
     #[test]
