@@ -1,7 +1,20 @@
 //! The page on which a person confirms: where it is served, what proves that the question is theirs, and what a grant's owner chose
 //! about being asked.
 
-use serde_json::{Value, json};
+use mcp_server_tidbcloud::{
+    base::{future::Pending, secret::Secret},
+    catalogue::{
+        Bound, Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Person, Stakes, Tool, Tools,
+        Toolset, View, code,
+    },
+    mcp::{
+        outcome::{Answered, Outcome, ToolError},
+        tools::Toolbox,
+    },
+    port::{Io, allowance::Allowance},
+    tidbcloud::{ApiKey, Memory, Unwatched},
+};
+use serde_json::{Map, Value, json};
 
 use crate::{
     confirm::{attended, decide, eliciting, link, prove, result},
@@ -12,7 +25,7 @@ use crate::{
         oauth::{Fields, Flow, Page, Tokens, browser_form, fields, form, get, link as back, parameter, with_token},
     },
     tidb_cloud_oauth::{at_tidb_cloud, user_code},
-    world::{Native, SANDBOX},
+    world::{Native, SANDBOX, block_on},
 };
 
 fn text(answer: &Answer) -> String {
@@ -529,4 +542,84 @@ fn who_connected_by_a_sign_in_signs_in_again() {
         assert!(refused.status == 400 && !text(&refused).contains("late"), "{}", text(&refused));
         assert!(text(&refused).contains("was not connected by the person"), "it says why: {}", text(&refused));
     }
+}
+
+/// A tool that destroys, or lets somebody in.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Staked<const OPENS: bool> {}
+
+impl<const OPENS: bool> Tool for Staked<OPENS> {
+    const NAME: &'static str = if OPENS { "opens" } else { "destroys" };
+    const TITLE: &'static str = "Staked";
+    const EFFECT: Effect = Effect::Destroy;
+    type Output = Value;
+
+    fn opens(&self) -> bool {
+        OPENS
+    }
+
+    async fn stakes(&self, _: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        Ok(serde_json::from_value(json!({"what": "Something happens."})).ok())
+    }
+
+    async fn call(self, _: &Context<'_>) -> Result<Value, ToolError> {
+        Ok(json!({"did": true}))
+    }
+}
+
+/// A caller who goes without a person, and a person who agrees to nothing.
+struct Absent;
+
+impl Person for Absent {
+    fn hears(&self, _: Answered) {}
+
+    fn is_absent(&self, _: &'static str) -> bool {
+        true
+    }
+
+    fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
+        Box::pin(async { Err(ToolError::new(code::CONFIRMATION_REQUIRED, "Asked.").hint("Ask.")) })
+    }
+}
+
+static STAKED: Catalogue = Catalogue::new(&[Group {
+    toolset: Toolset::Organization,
+    tools: &[Entry::of::<Staked<false>>, Entry::of::<Staked<true>>],
+}]);
+
+#[test]
+fn whoever_goes_without_a_person_is_asked_before_somebody_is_let_in() {
+    let server = Native::new();
+    let (public, private) = keys("owner");
+    let key = ApiKey::new(public, private).expect("a key");
+    let organizations = [Organization { name: "", authenticator: key.into(), own_login: None }];
+    let (memory, homes, secret, all) = (Memory::new(), Homes::default(), Secret::new("canary"), Narrowing::default());
+    let view = View {
+        catalogue: &STAKED,
+        narrowing: &all,
+        asked: &all,
+        scope: None,
+        organizations: &organizations,
+        address: "https://mcp.example/mcp",
+    };
+    let tools = Tools {
+        view,
+        io: &server.world,
+        log: server.world.request_log(),
+        allowance: &Allowance::new(server.world.now()),
+        hosts: &server.config.hosts,
+        witness: &Unwatched,
+        memory: &memory,
+        homes: &homes,
+        secret: &secret,
+        person: &Absent,
+        aliases: &[],
+    };
+    let call = |name: &str| {
+        let tool = STAKED.find(name, &mut Map::new()).expect("the tool");
+        block_on(tools.call(tool, Map::new(), Answered::default()))
+    };
+    assert!(matches!(call("destroys"), Outcome::Complete(_)), "what only destroys goes without a person");
+    let Outcome::Failed(error) = call("opens") else { panic!("what lets somebody in is asked about") };
+    assert_eq!(error.code, code::CONFIRMATION_REQUIRED, "and so it waits for a person");
 }
