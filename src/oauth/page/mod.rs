@@ -709,8 +709,8 @@ mod tests {
     use super::*;
     use crate::base::text::spelled_out;
 
-    /// Every page, with `text` wherever a stranger or a person has a say.
-    fn pages(text: &str) -> Vec<String> {
+    /// The consent page in all its states, with `text` wherever a stranger or a person has a say.
+    fn consents(text: &str) -> Vec<String> {
         let kept = [KeptSet { public_key: text, name: text, sql_cluster: text, sql_user: text }; 5];
         let problem = |field, set| Problem { field, set, message: text };
         let of_keys = ["publicKey", "privateKey", "name", "sqlCluster", "sqlUser", "sqlPassword"];
@@ -741,6 +741,18 @@ mod tests {
             ..first
         };
         let access_key = [problem("accessKey", 0)];
+        vec![
+            consent(&first),
+            consent(&again),
+            consent(&Consent { owner: true, problems: &access_key, ..first }),
+            consent(&Consent { tidbcloud_login: true, ..first }),
+        ]
+    }
+
+    /// The pages beside it.
+    fn pages(text: &str) -> Vec<String> {
+        let problem = |field, set| Problem { field, set, message: text };
+        let (access_key, of_keys) = ([problem("accessKey", 0)], [problem("publicKey", 0), problem("privateKey", 0)]);
         let row = GrantRow {
             id: text,
             client_name: text,
@@ -752,10 +764,6 @@ mod tests {
             last_used: text,
         };
         vec![
-            consent(&first),
-            consent(&again),
-            consent(&Consent { owner: true, problems: &access_key, ..first }),
-            consent(&Consent { tidbcloud_login: true, ..first }),
             continue_page(text, text, text, false),
             continue_page(text, text, text, true),
             sign_in_page(text, text),
@@ -769,7 +777,7 @@ mod tests {
                 nonce: text,
                 again: true,
             }),
-            grants_sign_in(&GrantsSignIn { owner: false, problems: &problems[..2], nonce: text }),
+            grants_sign_in(&GrantsSignIn { owner: false, problems: &of_keys, nonce: text }),
             grants_sign_in(&GrantsSignIn { owner: true, problems: &access_key, nonce: text }),
             grants(&Grants { csrf: text, grants: &[row], nonce: text, notice: Some(text) }),
         ]
@@ -777,7 +785,7 @@ mod tests {
 
     /// All pages. Those that confirm a call spell out what does not show.
     fn all_pages(text: &str) -> Vec<String> {
-        [pages(text), confirm::tests::pages(text)].concat()
+        [consents(text), pages(text), confirm::tests::pages(text)].concat()
     }
 
     /// A tag: its name, and its attributes with their values.
@@ -825,6 +833,7 @@ mod tests {
             const PLACEHOLDER: &str = "\u{b6}";
             let spelled = spelled_out(&text);
             let groups = [
+                (&*text, consents(&text), consents(PLACEHOLDER)),
                 (&*text, pages(&text), pages(PLACEHOLDER)),
                 (&*spelled, confirm::tests::pages(&spelled), confirm::tests::pages(PLACEHOLDER)),
             ];
