@@ -1,7 +1,9 @@
 //! `/confirm/<link>`: a person reads what a call would do, and agrees or declines.
 //!
 //! The link is no credential: the page shows nothing before the person proves to be the principal that asked, and a `GET`
-//! changes nothing.
+//! changes nothing. What proves it: the access key, or the key pair, that the caller sends or that its grant holds; the cookie of
+//! the browser in which the grant was allowed ([`super::browser`]); or, for a grant that came of a sign-in at TiDB Cloud, another
+//! sign-in there by the account with the same e-mail address.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +11,10 @@ use super::{
     Server,
     check::Checked,
     form::{Fields, is_form},
-    page::{self, ConfirmProof, ConfirmStakes, Problem},
+    page::{
+        Problem,
+        confirm::{self as pages, Proof, Shown},
+    },
 };
 use crate::{
     base::{
@@ -17,15 +22,18 @@ use crate::{
         json,
     },
     catalogue::Stakes,
+    config::OAuthClient,
     limits::keys::CredentialHash,
     port::StorageFailure,
     store::{
         confirmations::{Command, Reply},
-        index,
+        grant,
+        index::{self, Entry},
         object::{self, ObjectName},
         seal::{DataKey, Keyring, Random, Sealed, base64url, fingerprint, from_base64url, random, same},
+        token::GrantId,
     },
-    tidbcloud::ApiKey,
+    tidbcloud::{ApiKey, OAuthError},
 };
 
 /// The start of the page's path.
@@ -34,6 +42,8 @@ pub const PATH: &str = "/confirm/";
 const PROVED_SECONDS: u64 = 300;
 /// What the proof is sealed for.
 const PURPOSE: &str = "confirmation page v1";
+/// What the state of a sign-in at TiDB Cloud is sealed for.
+const LEAVING_PURPOSE: &str = "confirmation sign-in v1";
 
 /// The place of a question: its principal's object, its id, and the key that opens what the page shows.
 pub struct Link {
@@ -94,6 +104,17 @@ struct Proved {
     ends: u64,
 }
 
+/// What comes back from a sign-in at TiDB Cloud that proves who answers: sealed into its `state`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Leaving {
+    link: String,
+    /// Fingerprint of the token in the cookie.
+    csrf: String,
+    verifier: String,
+    /// Milliseconds since 1970.
+    ends: u64,
+}
+
 impl Server<'_> {
     /// `GET /confirm/<link>`: asks for the proof.
     pub(super) async fn confirm(&self, head: &Head) -> Response {
@@ -101,7 +122,7 @@ impl Server<'_> {
             return self.guarded_page(guarded);
         }
         match link_of(head) {
-            Some(link) => self.ask_proof(200, &link, &[], None),
+            Some(link) => self.ask_proof(head, 200, &link, &[], None),
             None => self.no_question(),
         }
     }
@@ -116,18 +137,107 @@ impl Server<'_> {
         if let Err(guarded) = self.guard_request().await {
             return self.guarded_page(guarded);
         }
-        match fields.one("decision") {
-            Ok(Some(decision)) => self.decide_confirm(head, &link, &fields, decision).await,
-            _ => self.prove_confirm(&link, &fields).await,
+        match (fields.one("decision"), fields.one("by")) {
+            (Ok(Some(decision)), _) => self.decide_confirm(head, &link, &fields, decision).await,
+            (_, Ok(Some("browser"))) => self.prove_by_browser(head, &link).await,
+            (_, Ok(Some("tidbcloud"))) => self.leave_to_prove(&link).await,
+            _ => self.prove_by_credential(head, &link, &fields).await,
         }
     }
 
-    async fn prove_confirm(&self, link: &Link, fields: &Fields) -> Response {
+    /// By the cookie that consent set. There is nothing to guess, so it counts as no try.
+    async fn prove_by_browser(&self, head: &Head, link: &Link) -> Response {
+        let Some(held) = self.held_for(head, &link.principal) else {
+            let field = if self.config.owner.is_some() { "accessKey" } else { "publicKey" };
+            let message = "This browser is not the one in which the client was connected. Prove it in another way.";
+            return self.ask_proof(head, 403, link, &[Problem { field, set: 0, message }], None);
+        };
+        match self.still_counts(&held).await {
+            Ok(true) => {}
+            Ok(false) => return self.no_question(),
+            Err(StorageFailure) => return self.unavailable_page(),
+        }
+        match self.ask_confirmations(link, Command::Look { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { page, .. }) => self.show_sealed(link, &page),
+            Ok(_) => self.no_question(),
+            Err(StorageFailure) => self.unavailable_page(),
+        }
+    }
+
+    /// The client of TiDB Cloud's OAuth, where people connect by it.
+    fn sign_in_client(&self) -> Option<&OAuthClient> {
+        self.config.tidb_cloud_oauth.as_ref().filter(|_| self.config.allowed.oauth && self.config.owner.is_none())
+    }
+
+    /// By a sign-in at TiDB Cloud's page, which comes back to this browser. Its device flow would prove nothing here: whoever has
+    /// the link, a client for one, could begin it and have somebody else finish it, who never sees what it is for.
+    async fn leave_to_prove(&self, link: &Link) -> Response {
+        let client = self.sign_in_client();
+        let Some((client, page)) = client.and_then(|client| Some((client, client.authorize_url.as_ref()?))) else {
+            return self.refusal(400, "invalid_request", "This deployment cannot ask TiDB Cloud who you are.");
+        };
+        if let Err(guarded) = self.guard_try(&[]).await {
+            return self.guarded_page(guarded);
+        }
+        match self.ask_confirmations(link, Command::Try { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { .. }) => {}
+            Ok(_) => return self.no_question(),
+            Err(StorageFailure) => return self.unavailable_page(),
+        }
+        let bytes = |bytes: &mut [u8]| self.random(bytes);
+        let (csrf, verifier) = (base64url(&random::<32>(&bytes)), base64url(&random::<32>(&bytes)));
+        let leaving = Leaving {
+            link: link.text(),
+            csrf: fingerprint(csrf.as_bytes()),
+            verifier,
+            ends: self.now().0.saturating_add(PROVED_SECONDS * 1_000),
+        };
+        self.leave_to_sign_in(client, page, (LEAVING_PURPOSE, &leaving), &leaving.verifier)
+            .with("set-cookie", self.cookie(&cookie_name(link), &csrf, PROVED_SECONDS))
+    }
+
+    /// The `state` of such a sign-in.
+    pub(super) fn leaving(&self, state: &str) -> Option<Leaving> {
+        json::read(self.keyring.open_text(LEAVING_PURPOSE, state)?.as_bytes()).ok()
+    }
+
+    /// `GET /signed-in` after such a sign-in: shows what would happen, and changes nothing.
+    pub(super) async fn signed_in_to_confirm(&self, head: &Head, leaving: &Leaving, code: Option<&str>) -> Response {
+        let Some((link, client)) = Link::parse(&leaving.link).zip(self.sign_in_client()) else {
+            return self.no_question();
+        };
+        let cookie = self.sent_cookie(head, &cookie_name(&link)).unwrap_or_default();
+        if leaving.ends <= self.now().0 || !same(&fingerprint(cookie.as_bytes()), &leaving.csrf) {
+            return self.refusal(403, "forbidden", "The sign-in does not belong to this browser. Open the link again.");
+        }
+        let Some(code) = code else { return self.not_signed_in(&OAuthError::Denied) };
+        let is_principal = match self.address_of(client, code, &leaving.verifier).await {
+            Ok(Some(address)) => self.is_principal(&link, &Prover::Person(address)).await,
+            Ok(None) => Ok(false),
+            Err(failure) => return self.not_signed_in(&failure),
+        };
+        match is_principal {
+            Ok(true) => {}
+            Ok(false) => {
+                let message = "The client was not connected by the person that TiDB Cloud says you are.";
+                return self.ask_proof(head, 400, &link, &[Problem { field: "signIn", set: 0, message }], None);
+            }
+            Err(StorageFailure) => return self.unavailable_page(),
+        }
+        match self.ask_confirmations(&link, Command::Look { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { page, .. }) => self.show_sealed(&link, &page),
+            Ok(_) => self.no_question(),
+            Err(StorageFailure) => self.unavailable_page(),
+        }
+    }
+
+    async fn prove_by_credential(&self, head: &Head, link: &Link, fields: &Fields) -> Response {
         let one = |name| fields.one(name).ok().flatten().unwrap_or_default().trim();
+        let has_keys = self.takes_keys() && !(one("publicKey").is_empty() && one("privateKey").is_empty());
         let (field, proved) = match &self.config.owner {
-            Some(owner) if owner.access_key.matches(one("accessKey")) => ("accessKey", Ok(Prover::Owner)),
-            Some(_) => ("accessKey", Err("This is not the access key of this deployment.")),
-            None => {
+            Some(owner) if !has_keys && owner.access_key.matches(one("accessKey")) => ("accessKey", Ok(Prover::Owner)),
+            Some(_) if !has_keys => ("accessKey", Err("This is not the access key of this deployment.")),
+            _ => {
                 ("publicKey", ApiKey::new(one("publicKey"), one("privateKey")).map(Prover::Key).map_err(|_| NOT_YOURS))
             }
         };
@@ -146,7 +256,7 @@ impl Server<'_> {
             Err(StorageFailure) => return self.unavailable_page(),
         };
         let wrong = |status, message| {
-            self.ask_proof(status, link, &[Problem { field, set: 0, message }], Some(u32::from(tries_left)))
+            self.ask_proof(head, status, link, &[Problem { field, set: 0, message }], Some(u32::from(tries_left)))
         };
         let prover = match proved {
             Ok(prover) => prover,
@@ -167,34 +277,41 @@ impl Server<'_> {
             Ok(false) => return wrong(400, NOT_YOURS),
             Err(StorageFailure) => return self.unavailable_page(),
         }
-        match link.open(&page) {
+        self.show_sealed(link, &page)
+    }
+
+    fn show_sealed(&self, link: &Link, page: &Sealed) -> Response {
+        match link.open(page) {
             Some(stakes) => self.show_stakes(200, link, &stakes, &[]),
             None => self.no_question(),
         }
     }
 
-    /// Whether whoever proved this asked the question: by this credential, or by a grant that holds it.
+    /// Whether whoever proved this asked the question: by this credential, or by a grant that holds it and goes on.
     async fn is_principal(&self, link: &Link, prover: &Prover) -> Result<bool, StorageFailure> {
         let keyring: &Keyring = self.keyring;
         let own = match prover {
-            Prover::Owner => CredentialHash::of_owner(keyring),
-            Prover::Key(key) => CredentialHash::of_keys(key, keyring),
+            Prover::Owner => Some(CredentialHash::of_owner(keyring)),
+            Prover::Key(key) => Some(CredentialHash::of_keys(key, keyring)),
+            Prover::Person(_) => None,
         };
-        if same(own.as_str(), &link.principal) {
+        if own.is_some_and(|own| same(own.as_str(), &link.principal)) {
             return Ok(true);
         }
         let indexes: Vec<[u8; 32]> = match prover {
             Prover::Owner => keyring.macs("index of the owner v1", &[]).collect(),
             Prover::Key(key) => keyring.macs("index of a key v1", &[key.public().as_bytes()]).collect(),
+            Prover::Person(address) => keyring.macs("index of a person v1", &[address.as_bytes()]).collect(),
         };
         for name in indexes {
             let index::Reply::Entries(entries) = self.ask_index(&name, index::Command::List).await? else { continue };
-            if entries
-                .iter()
-                .any(|entry| same(CredentialHash::of_grant(&entry.grant, keyring).as_str(), &link.principal))
-            {
-                return Ok(true);
-            }
+            let asks = |entry: &&Entry| same(CredentialHash::of_grant(&entry.grant, keyring).as_str(), &link.principal);
+            let Some(grant) = entries.iter().find(asks).and_then(|entry| GrantId::parse(&entry.grant, keyring)) else {
+                continue;
+            };
+            // A question ends with its grant.
+            let described = self.ask_grant(&grant, grant::Command::Describe).await?;
+            return Ok(matches!(described, grant::Reply::Described { .. }));
         }
         Ok(false)
     }
@@ -231,18 +348,33 @@ impl Server<'_> {
         }
         self.audit(if yes { "confirmed" } else { "declined" }, &[]);
         let nonce = self.nonce();
-        self.page(200, &nonce, page::confirmed(yes, &nonce))
+        self.page(200, &nonce, pages::decided(yes, &nonce))
     }
 
-    fn ask_proof(&self, status: u16, link: &Link, problems: &[Problem<'_>], tries_left: Option<u32>) -> Response {
+    fn ask_proof(
+        &self,
+        head: &Head,
+        status: u16,
+        link: &Link,
+        problems: &[Problem<'_>],
+        tries_left: Option<u32>,
+    ) -> Response {
         if tries_left == Some(0) {
             return self.refusal(400, "access_denied", "That was the last try. Ask the client to make its call again.");
         }
         let nonce = self.nonce();
         let text = link.text();
-        let page =
-            ConfirmProof { link: &text, owner: self.config.owner.is_some(), problems, tries_left, nonce: &nonce };
-        self.page(status, &nonce, page::confirm_proof(&page))
+        let page = Proof {
+            link: &text,
+            takes_access_key: self.config.owner.is_some(),
+            takes_keys: self.takes_keys(),
+            is_known: self.held_for(head, &link.principal).is_some(),
+            sign_in: self.sign_in_client().map(|client| client.authorize_url.is_some()),
+            problems,
+            tries_left,
+            nonce: &nonce,
+        };
+        self.page(status, &nonce, pages::proof(&page))
     }
 
     fn show_stakes(&self, status: u16, link: &Link, stakes: &Stakes, problems: &[Problem<'_>]) -> Response {
@@ -257,9 +389,14 @@ impl Server<'_> {
         let proof = serde_json::to_string(&proved).ok().and_then(|text| self.keyring.seal_text(PURPOSE, &text, &bytes));
         let Some(proof) = proof else { return self.unavailable_page() };
         let nonce = self.nonce();
-        let page = ConfirmStakes { link: &text, proof: &proof, csrf: &csrf, stakes, problems, nonce: &nonce };
+        let page = Shown { link: &text, proof: &proof, csrf: &csrf, stakes, problems, nonce: &nonce };
         let cookie = self.cookie(&cookie_name(link), &csrf, PROVED_SECONDS);
-        self.page(status, &nonce, page::confirm_stakes(&page)).with("set-cookie", cookie)
+        self.page(status, &nonce, pages::shown(&page)).with("set-cookie", cookie)
+    }
+
+    /// Whether somebody who calls with keys of their own can be the one who asks: also on an owner's deployment that lets them.
+    fn takes_keys(&self) -> bool {
+        self.config.allowed.keys || self.config.owner.is_none()
     }
 
     fn no_question(&self) -> Response {
@@ -280,6 +417,8 @@ impl Server<'_> {
 enum Prover {
     Owner,
     Key(ApiKey),
+    /// The account at TiDB Cloud with this e-mail address. A name that people choose there proves nothing.
+    Person(String),
 }
 
 const NOT_YOURS: &str = "These are not the keys of the connection that asks, or TiDB Cloud does not accept them.";

@@ -6,6 +6,7 @@
 
 mod access;
 mod authorize;
+pub mod browser;
 mod check;
 pub mod client;
 pub mod confirm;

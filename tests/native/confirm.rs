@@ -13,17 +13,17 @@ use crate::{
 };
 
 /// A call by keys of somebody who does not go without a person.
-fn attended(name: &str, arguments: Value) -> Call {
+pub fn attended(name: &str, arguments: Value) -> Call {
     tool(name, arguments).without("X-MCP-Unattended")
 }
 
-fn result(answer: &Answer) -> Value {
+pub fn result(answer: &Answer) -> Value {
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     answer.json()["result"]["structuredContent"].clone()
 }
 
 /// The path of the page that a call refers a person to.
-fn link(answer: &Answer, origin: &str) -> String {
+pub fn link(answer: &Answer, origin: &str) -> String {
     let error = result(answer)["error"].clone();
     assert_eq!(error["code"], "CONFIRMATION_REQUIRED", "{error}");
     let hint = error["hint"].as_str().expect("a hint");
@@ -39,13 +39,13 @@ fn proof(who: &str) -> Fields {
 }
 
 /// A person in front of a page: proves, and reads what is shown.
-fn prove(server: &mut Native, path: &str, who: &str) -> (u16, Page) {
+pub fn prove(server: &mut Native, path: &str, who: &str) -> (u16, Page) {
     let origin = server.origin();
     let answer = server.send(browser_form(&origin, path, "", &proof(who)));
     (answer.status, Page::of(&answer))
 }
 
-fn decide(server: &mut Native, path: &str, page: &Page, typed: &[(&str, &str)]) -> Answer {
+pub fn decide(server: &mut Native, path: &str, page: &Page, typed: &[(&str, &str)]) -> Answer {
     let origin = server.origin();
     let all = page.hidden.iter().cloned().chain(fields(typed)).collect();
     server.send(browser_form(&origin, path, &page.cookie, &all))
@@ -159,7 +159,7 @@ fn who_goes_without_a_person_says_so_beside_keys_and_in_one_word() {
 }
 
 /// A call of a client that shows forms, with its answer to the question before.
-fn eliciting(call: Call, answer: Option<(&Value, Value)>) -> Call {
+pub fn eliciting(call: Call, answer: Option<(&Value, Value)>) -> Call {
     let mut body: Value = serde_json::from_slice(&call.body).expect("JSON");
     body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({"elicitation": {}});
     if let Some((question, response)) = answer {

@@ -23,6 +23,7 @@ mod limits;
 mod narrow;
 mod oauth;
 mod oauth_checklist;
+mod oauth_confirm;
 mod own_sql_user;
 mod secrets;
 mod session;

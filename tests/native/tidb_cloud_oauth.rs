@@ -123,7 +123,7 @@ fn deployment() -> Native {
 }
 
 /// The code that the page shows.
-fn user_code(html: &str) -> String {
+pub fn user_code(html: &str) -> String {
     let place = html.split_once("<code class=\"place\">").expect("a code").1;
     place.split_once('<').expect("its end").0.to_owned()
 }
@@ -208,7 +208,7 @@ fn whoever_declines_at_tidb_cloud_is_not_connected() {
 }
 
 /// Where a browser is sent by TiDB Cloud's page.
-fn at_tidb_cloud(server: &Native, address: &url::Url) -> url::Url {
+pub fn at_tidb_cloud(server: &Native, address: &url::Url) -> url::Url {
     let through = server.config.hosts.public(address.as_str()).expect("the sandbox");
     let request = Outbound {
         method: Method::Get,

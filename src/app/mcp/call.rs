@@ -19,6 +19,7 @@ use crate::{
     limits::{keys::CredentialHash, witness::Witness},
     mcp, oauth,
     port::RequestLog,
+    store::grant::Presence,
     tidbcloud::{ApiKey, KeyWitness, Unwatched, alias::Aliases},
     tools,
 };
@@ -65,7 +66,7 @@ impl Call<'_> {
             session,
             principal,
             origin,
-            unattended: caller.unattended,
+            presence: caller.presence(),
             keyring: &caller.keyring,
             answered: RefCell::default(),
             asked: RefCell::default(),
@@ -145,6 +146,12 @@ impl Caller {
             }
             _ => config.owner.as_ref().map(|owner| one(&owner.key)).unwrap_or_default(),
         }
+    }
+
+    /// Who is asked: nobody if the request says so, else as the grant's person chose.
+    fn presence(&self) -> Presence {
+        let chosen = self.session.as_ref().map(|session| session.contents.presence).unwrap_or_default();
+        if self.unattended { Presence::Absent } else { chosen }
     }
 
     /// Who asks and answers for this caller.

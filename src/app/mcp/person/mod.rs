@@ -25,6 +25,7 @@ use crate::{
     port::{Port, RequestLog, StorageFailure},
     store::{
         confirmations::{Command, Reply},
+        grant::Presence,
         object::{self, ObjectName},
         seal::{Keyring, fingerprint},
     },
@@ -43,8 +44,8 @@ pub(super) struct Connected<'a> {
     pub(super) keyring: &'a Keyring,
     pub(super) principal: CredentialHash,
     pub(super) origin: Origin,
-    /// Whether the caller goes without a person.
-    pub(super) unattended: bool,
+    /// Who is asked.
+    pub(super) presence: Presence,
     /// What the client of the call answers.
     pub(super) answered: RefCell<Answered>,
     /// The session of a client before 2026-07-28 that shows forms.
@@ -95,7 +96,8 @@ impl Connected<'_> {
         if self.ask(Command::Take { call: whole.clone() }).await? == Reply::Done {
             return Ok(());
         }
-        let form = Some(form_of(bound.stakes)).filter(|form| form.message.len() <= FORM_BYTES_MAX);
+        let may_show = |form: &Form| self.presence != Presence::Page && form.message.len() <= FORM_BYTES_MAX;
+        let form = Some(form_of(bound.stakes)).filter(may_show);
         match form {
             Some(form) if elicits => Err(self.ask_to_repeat(bound, &form)),
             Some(form) if self.can_wait(bound) => Err(self.ask_to_wait(bound, whole, form)),
@@ -138,10 +140,11 @@ impl Person for Connected<'_> {
     }
 
     fn is_absent(&self, tool: &'static str) -> bool {
-        if self.unattended {
+        let is_absent = self.presence == Presence::Absent;
+        if is_absent {
             self.log.event("unattended", json!({ "tool": tool }));
         }
-        self.unattended
+        is_absent
     }
 
     fn agrees<'c>(&'c self, bound: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
