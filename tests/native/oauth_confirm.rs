@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     confirm::{attended, decide, eliciting, link, prove, result},
+    session::{delete, initialize},
     support::{
         Answer, Call, Driver,
         bad_inputs::ACCESS_KEY,
@@ -411,6 +412,11 @@ fn a_grant_can_demand_the_page() {
     let origin = server.origin();
     let connected = Connected::in_browser(&mut server, "", choosing("tidb:destroy", &["page"]));
     assert!(grants(&mut server).contains("Always on a page"), "the list of grants says it");
+    let with_forms = json!({"elicitation": {}});
+    let begun = server.send(with_token(initialize("2025-11-25", with_forms), &connected.tokens.access));
+    let session = begun.header("Mcp-Session-Id").expect("a session id").to_owned();
+    let before = server.send(with_token(delete(&session), &connected.tokens.access));
+    assert_eq!(before.header("Content-Type"), Some("application/json"), "an older client is not asked on its stream");
     let path = link(&server.send(eliciting(connected.deletion(), None)), &origin);
     let (_, page) = by_browser(&mut server, &path, &connected.cookies);
     agree(&mut server, &path, &page);

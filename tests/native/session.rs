@@ -14,7 +14,7 @@ fn attended(method: &str, params: Value) -> Call {
     request("2025-11-25", "owner", method, params).without("X-MCP-Unattended").set("Accept", accept)
 }
 
-fn initialize(revision: &str, capabilities: Value) -> Call {
+pub fn initialize(revision: &str, capabilities: Value) -> Call {
     let client = json!({"name": "a client", "version": "1"});
     attended("initialize", json!({"protocolVersion": revision, "capabilities": capabilities, "clientInfo": client}))
 }
@@ -29,7 +29,7 @@ fn call(tool: &str, arguments: Value, session: &str) -> Call {
     attended("tools/call", json!({"name": tool, "arguments": arguments})).set("Mcp-Session-Id", session)
 }
 
-fn delete(session: &str) -> Call {
+pub fn delete(session: &str) -> Call {
     call("tidbcloud_delete_cluster", json!({"cluster": "shop"}), session)
 }
 
