@@ -76,10 +76,13 @@ impl<'a> Context<'a> {
         &self,
         tool: &'static str,
         arguments: &Map<String, Value>,
-        stakes: &Stakes,
+        stakes: Stakes,
     ) -> Result<(), ToolError> {
+        let organization = self.organization;
+        let stakes = &stakes.fact("Organization", (!organization.is_empty()).then_some(organization));
+        stakes.must_be_readable()?;
         let narrowing = self.narrowing().query();
-        self.person.agrees(&Bound { tool, arguments, organization: self.organization, narrowing, stakes }).await
+        self.person.agrees(&Bound { tool, arguments, organization, narrowing, stakes }).await
     }
 
     /// Random bytes.

@@ -25,6 +25,7 @@ mod oauth;
 mod oauth_checklist;
 mod own_sql_user;
 mod secrets;
+mod stakes;
 mod tidb_cloud_oauth;
 mod tidy;
 mod views;
