@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mcp_server_tidbcloud::{catalogue::Effect, tools};
+use mcp_server_tidbcloud::{app::Isolate, catalogue::Effect, tools};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
         bad_inputs::{arguments, tool},
         catalogue, keys,
         oauth::{Flow, Tokens, fields, form, tool_with_token},
+        request,
     },
     world::Native,
 };
@@ -56,7 +57,7 @@ fn code(answer: &Answer) -> String {
 
 /// The lines that a person is shown, and the name that they have to type.
 fn shown(server: &mut Native, call: Call) -> (Vec<String>, Option<String>) {
-    server.advance(2);
+    server.advance(4);
     let answer = server.send(eliciting(call, &json!({})));
     let asked = answer.json()["result"].clone();
     let params = &asked["inputRequests"]["confirm"]["params"];
@@ -160,10 +161,18 @@ fn whatever_destroys_asks_first_and_shows_the_same_by_every_way() {
             assert!(typed.is_some(), "{name}: what destroys is typed");
             lines.retain(|line| !line.starts_with("Organization: "));
             questions.insert((lines, typed));
-            server.advance(2);
+            server.advance(4);
             assert_eq!(code(&server.send(call)), "CONFIRMATION_REQUIRED", "{name}");
         }
         assert_eq!(questions.len(), 1, "{name}: the same is asked by every way: {questions:#?}");
+        let batch = request("2025-03-26", "owner", "tools/call", json!({})).without("X-MCP-Unattended").to(&home);
+        let call = |id: u8| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": name, "arguments": with("shop")}});
+        server.advance(60);
+        let batch = Call { body: json!([call(1), call(2)]).to_string().into_bytes(), ..batch };
+        for answer in server.send(batch).json().as_array().expect("the answers of a batch") {
+            let code = &answer["result"]["structuredContent"]["error"]["code"];
+            assert_eq!(code, "CONFIRMATION_REQUIRED", "{name}, in a batch: {answer}");
+        }
         let requests = server.admin("GET", "/_sandbox/requests", None)["requests"].clone();
         for request in requests.as_array().expect("requests") {
             let path = request["path"].as_str().expect("a path");
@@ -292,6 +301,57 @@ fn a_person_reads_how_many_rows_a_statement_touches_now() {
     let still =
         result(&server.send(tool("db_query", json!({"cluster": "shop", "sql": "SELECT COUNT(*) FROM shop.heap"}))));
     assert_eq!(still["rows"], json!([["1340"]]), "nothing ran: {still}");
+}
+
+/// Counting takes nothing from the statements, also of a server that remembers nothing and has to make both SQL users.
+#[test]
+fn the_most_statements_run_after_they_were_counted() {
+    let mut server = Native::new();
+    let all = attended(
+        "db_execute",
+        json!({"cluster": "shop", "sql": vec!["UPDATE shop.orders SET status = 'paid' WHERE NOT id > 6"; 20]}),
+    );
+    let mut send = |call: Call| {
+        server.advance(60);
+        server.isolate = Isolate::new();
+        server.world.subrequests.borrow_mut().clear();
+        let answer = server.send(call);
+        let sent = server.world.subrequests.borrow().len();
+        assert!(sent <= 50, "the platform allows 50 subrequests: {sent}");
+        answer.json()["result"].clone()
+    };
+    send(attended("tidbcloud_list_regions", json!({})));
+    let asked = send(eliciting(all.clone(), &json!({})));
+    let shown = asked["inputRequests"]["confirm"]["params"]["message"].as_str().expect("a question");
+    assert!(shown.contains("Rows that statement 1 touches now: 6\n"), "{shown}");
+    let answer = json!({"confirm": {"action": "accept", "content": {"name": "shop"}}});
+    let more = json!({"requestState": asked["requestState"], "inputResponses": answer});
+    let done = send(eliciting(all, &more))["structuredContent"].clone();
+    assert_eq!(done["statementCount"], 20, "a person agreed, and all of it ran: {done}");
+}
+
+/// A few rows more are no other deletion where there are many, and where a person was told the exact number they are.
+#[test]
+fn a_table_that_grows_while_a_person_reads_is_asked_about_again_only_if_the_number_differs() {
+    for (rows, expected) in [(1_320, ""), (20, "CONFIRMATION_INVALID")] {
+        let mut server = world();
+        let run = |server: &mut Native, sql: Value| {
+            let done =
+                result(&server.send(tool("db_execute", json!({"cluster": "shop", "database": "shop", "sql": sql}))));
+            assert!(done.get("error").is_none(), "{done}");
+        };
+        let ids: Vec<String> = (1..=rows).map(|id| format!("({id})")).collect();
+        run(
+            &mut server,
+            json!(["CREATE TABLE heap (id INT PRIMARY KEY)", format!("INSERT INTO heap VALUES {}", ids.join(","))]),
+        );
+        let drop = attended("db_execute", json!({"cluster": "shop", "database": "shop", "sql": "DROP TABLE heap"}));
+        let asked = server.send(eliciting(drop.clone(), &json!({}))).json()["result"].clone();
+        run(&mut server, json!("INSERT INTO heap VALUES (0), (-1), (-2)"));
+        let answer = json!({"confirm": {"action": "accept", "content": {"name": "shop"}}});
+        let more = json!({"requestState": asked["requestState"], "inputResponses": answer});
+        assert_eq!(code(&server.send(eliciting(drop, &more))), expected, "{rows} rows and three more");
+    }
 }
 
 /// A standing consent is for what destroys. Nobody is let in by it.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     rows::RowsView,
     statement::{query, rejected, shown},
+    touched::touched,
     types::{SqlText, Statements},
 };
 use crate::{
@@ -16,7 +17,6 @@ use crate::{
     catalogue::{
         BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, code, cut_text,
     },
-    port::allowance::TO_BEGIN,
     sql::{self, Answer, Class, Statement},
     tidbcloud::{AccessClass, ApiError, DatabaseName, Query, Replay, RolledBack, Rows, SqlFailure, Target},
 };
@@ -197,7 +197,9 @@ impl Tool for DbExecute {
         }
         stakes = stakes.running(first.iter().copied().chain(then));
         stakes.must_be_readable()?;
-        let rows = touched(context, &target, self.database.as_ref(), &first, statements.len()).await;
+        // What only gives a right touches no rows.
+        let counted = first.iter().map(|text| destroys(text).then_some(*text)).collect::<Vec<_>>();
+        let rows = touched(context, &target, self.database.as_ref(), &counted, statements.len()).await;
         Ok(Some(rows.into_iter().fold(stakes, |stakes, (name, rows)| stakes.fact(&name, Some(rows)))))
     }
 
@@ -246,90 +248,6 @@ fn what(statements: &[&str]) -> String {
         (count, 0) => format!("Run {count} statements that change who may do what"),
         (count, _) if count == destroying => format!("Run {count} statements that destroy"),
         (count, _) => format!("Run {count} statements that destroy, or change who may do what,"),
-    }
-}
-
-/// The rows that each of these statements touches now, of `all` that run, for a person.
-async fn touched(
-    context: &Context<'_>,
-    target: &Target,
-    database: Option<&DatabaseName>,
-    statements: &[&str],
-    all: usize,
-) -> Vec<(String, String)> {
-    let counts_max = COUNTS_MAX.saturating_sub(all);
-    let kept = u32::try_from(all).unwrap_or(u32::MAX).saturating_add(KEPT);
-    let held = context.allowance().hold(kept);
-    let mut counts = 0;
-    let mut touched = Vec::new();
-    for (index, text) in statements.iter().enumerate().filter(|(_, text)| destroys(text)) {
-        let rows = match sql::count_touched(text).filter(|_| counts < counts_max) {
-            None => "not counted".to_owned(),
-            Some(count) => {
-                counts += 1;
-                let rows = match &held {
-                    Some(_) if context.allowance().can_spare_request() => {
-                        context.sql().read(target, database, query(&count), KEPT_TIME).await.ok()
-                    }
-                    _ => None,
-                };
-                rows.and_then(|rows| counted(&rows)).map_or_else(|| "could not be counted now".to_owned(), rounded)
-            }
-        };
-        let name = match statements.len() {
-            1 => "Rows that it touches now".to_owned(),
-            _ => format!("Rows that statement {} touches now", index + 1),
-        };
-        touched.push((name, rows));
-    }
-    touched
-}
-
-/// Requests that counting leaves, beside one for each statement: COMMIT and ROLLBACK, what comes before BEGIN, seven for a SQL
-/// user that has to be made first (a refused login, two to make it, two where it exists, two more logins), and two Durable
-/// Objects that hold the question.
-const KEPT: u32 = 2 + TO_BEGIN + 7 + 2;
-
-/// Statements and counts together: of 45 requests six look up cluster and branch, twice by name and once themselves, and [`KEPT`]
-/// is 16. By their number alone, and not by what is left, because the repeated call has to count the same statements.
-const COUNTS_MAX: usize = 23;
-
-/// Time that counting leaves: a statement of 30 s, and 5 s for the control plane, of 55 s.
-const KEPT_TIME: Duration = Duration::from_secs(35);
-
-/// The number that a count gave.
-fn counted(rows: &Rows) -> Option<u64> {
-    rows.rows.first()?.first()?.as_ref()?.text.parse().ok()
-}
-
-/// A number of rows for a person: exact up to 1,000, then two digits of it. The repeated call counts again and must come to the same
-/// text, also where the table grows meanwhile.
-fn rounded(rows: u64) -> String {
-    const EXACT_MAX: u64 = 1_000;
-    const UNITS: [(u128, &str); 2] = [(1_000_000_000, " billion"), (1_000_000, " million")];
-    let rows = u128::from(rows);
-    if rows <= EXACT_MAX.into() {
-        return grouped(rows);
-    }
-    let last = 10_u128.pow(rows.ilog10() - 1);
-    let about = (rows + last / 2) / last * last;
-    match UNITS.iter().find(|(unit, _)| about >= *unit) {
-        Some((unit, word)) => {
-            let tenth = match about / (unit / 10) % 10 {
-                0 => String::new(),
-                tenth => format!(".{tenth}"),
-            };
-            format!("about {}{tenth}{word}", grouped(about / unit))
-        }
-        None => format!("about {}", grouped(about)),
-    }
-}
-
-/// With commas between thousands.
-fn grouped(number: u128) -> String {
-    match number / 1_000 {
-        0 => number.to_string(),
-        thousands => format!("{},{:03}", grouped(thousands), number % 1_000),
     }
 }
 
@@ -466,7 +384,7 @@ fn place(mut error: ToolError, index: usize, count: usize) -> ToolError {
 
 #[cfg(test)]
 mod tests {
-    use super::{COUNTS_MAX, KEPT, Rows, grants_to_accounts_only, rounded};
+    use super::{Rows, grants_to_accounts_only};
     use crate::tidbcloud::Cell;
 
     #[test]
@@ -477,39 +395,5 @@ mod tests {
         };
         assert!(allowed(Some("STRICT_TRANS_TABLES,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION")));
         assert!(!allowed(Some("STRICT_TRANS_TABLES")) && !allowed(Some("")) && !allowed(None));
-    }
-
-    #[test]
-    fn rows_are_told_so_that_a_person_reads_them_and_a_live_table_stays_the_same() {
-        for (rows, told) in [
-            (0, "0"),
-            (1, "1"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (1_001, "about 1,000"),
-            (1_250, "about 1,300"),
-            (12_345, "about 12,000"),
-            (99_500, "about 100,000"),
-            (999_999, "about 1 million"),
-            (1_234_567, "about 1.2 million"),
-            (1_234_999, "about 1.2 million"),
-            (12_500_001, "about 13 million"),
-            (123_456_789, "about 120 million"),
-            (1_950_000_000, "about 2 billion"),
-            (u64::MAX, "about 18,000,000,000 billion"),
-        ] {
-            assert_eq!(rounded(rows), told, "{rows}");
-        }
-    }
-
-    /// What is counted for a person never takes what the statements need.
-    #[test]
-    fn counts_and_statements_fit_into_one_request() {
-        const LOOKUPS: usize = 6;
-        for statements in 1..=super::Statements::COUNT_MAX {
-            let counts = COUNTS_MAX.saturating_sub(statements);
-            let kept = usize::try_from(KEPT).expect("few");
-            assert!(LOOKUPS + counts + statements + kept <= 45, "{statements} statements");
-        }
     }
 }
