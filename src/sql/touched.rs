@@ -111,7 +111,10 @@ fn is_uncertain(token: &Token, next: Option<&Token>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::count_touched;
+    use crate::sql::{Class, classify, inspect};
 
     #[test]
     fn a_count_is_made_of_the_statements_own_table_and_condition() {
@@ -179,6 +182,31 @@ mod tests {
             "",
         ] {
             assert_eq!(count_touched(sql), None, "{sql}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is pieced together: a count is a read of what the statement itself says, of a change that is known to be one.
+        #[test]
+        fn a_count_says_nothing_of_its_own(
+            verb in "(DROP TABLE|drop table if exists|TRUNCATE|DELETE FROM|UPDATE|DELETE|UPDATE IGNORE|BATCH LIMIT 1 DELETE FROM) ",
+            table in "(t|d\\.t|`a b`|\"t\"|t, u|d . `t`)",
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                "SET a = 1", "WHERE", "a <> 1", "AND", "'x'", "'", "(", ")", ",", ";", "-- x\n", "/*x*/", "/*!x*/", "#", "\\", "(SELECT 1 FROM u)",
+                "UNION", "LIMIT 1", "\u{a0}", "@a", "`b`", "\"", "USER()", "{d '2026-01-01'}", "1.5e3", "0x1f", "RAND()", "NOW()",
+            ]), 0..8),
+        ) {
+            let sql = format!("{verb}{table} {}", pieces.join(" "));
+            if let Some(count) = count_touched(&sql) {
+                prop_assert_eq!(classify(&count), Class::Read, "{}: {}", sql, count);
+                let change = inspect(&sql).is_ok_and(|statement| !statement.opens) && classify(&sql) == Class::Write;
+                prop_assert!(change, "{}: {}", sql, count);
+                let said = count.strip_prefix("SELECT COUNT(*) FROM ").expect("a count");
+                let (table, condition) = said.split_once(" WHERE").unwrap_or((said, ""));
+                prop_assert!(sql.contains(table) && sql.contains(condition), "{}: {}", sql, count);
+                let odd = ["SELECT", "LIMIT", "RAND", "!", "@", "\\", ";"].iter().any(|odd| said.contains(odd));
+                prop_assert!(!odd || said.contains('\''), "{}: {}", sql, count);
+            }
         }
     }
 }

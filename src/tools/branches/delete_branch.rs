@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    catalogue::{BranchReference, ClusterReference, Context, Effect, Stakes, Tool, ToolError},
+    catalogue::{BranchReference, ClusterReference, Context, Effect, Stakes, Tool, ToolError, said},
     tidbcloud::State,
 };
 
@@ -41,14 +41,16 @@ impl Tool for DeleteBranch {
         let id = context.branch_within(&cluster_id, &self.branch).await?;
         let branch = context.cloud().branch(&cluster_id, &id).await?;
         let cluster = context.cloud().cluster(&cluster_id).await?;
-        let stakes = Stakes::of(format!("Delete the branch {} with its data.", branch.display_name))
-            .fact("Id", Some(&id))
-            .fact("Cluster", Some(cluster.display_name))
-            .fact("Cluster id", Some(&cluster_id))
-            .fact("Region", cluster.region.map(|region| region.name))
-            .fact("Made from", branch.parent_display_name.as_ref())
-            .fact("State", branch.state.as_ref().map(State::as_str))
-            .fact("Created", branch.create_time.as_ref());
+        let stakes =
+            Stakes::of(format!("Delete the branch {} with its data.", said(&branch.display_name, id.as_str())))
+                .fact("Name", Some(&branch.display_name))
+                .fact("Id", Some(&id))
+                .fact("Cluster", Some(cluster.display_name))
+                .fact("Cluster id", Some(&cluster_id))
+                .fact("Region", cluster.region.map(|region| region.name))
+                .fact("Made from", branch.parent_display_name.as_ref())
+                .fact("State", branch.state.as_ref().map(State::as_str))
+                .fact("Created", branch.create_time.as_ref());
         Ok(Some(stakes.typing(&branch.display_name, id.as_str())))
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::money;
 use crate::{
-    catalogue::{ClusterReference, Context, Effect, Stakes, Tool, ToolError},
+    catalogue::{ClusterReference, Context, Effect, Stakes, Tool, ToolError, said},
     tidbcloud::{AutoScaling, AutomatedBackupPolicy, State},
 };
 
@@ -44,16 +44,18 @@ impl Tool for DeleteCluster {
             0 => "none".to_owned(),
             count => format!("{count}: {}", names.join(", ")),
         };
-        let stakes = Stakes::of(format!("Delete the cluster {} with all its data.", cluster.display_name))
-            .fact("Id", Some(&id))
-            .fact("Region", cluster.region.as_ref().map(|region| &region.name))
-            .fact("State", cluster.state.as_ref().map(State::as_str))
-            .fact("Plan", cluster.service_plan.as_ref())
-            .fact("Size", cluster.auto_scaling.and_then(size))
-            .fact("Highest monthly bill", cluster.spending_limit.and_then(|limit| limit.monthly).map(money))
-            .fact("Created", cluster.create_time.as_ref())
-            .fact("Branches, which are deleted too", Some(deleted))
-            .fact("Automatic backups", Some(backups(cluster.automated_backup_policy.as_ref())));
+        let stakes =
+            Stakes::of(format!("Delete the cluster {} with all its data.", said(&cluster.display_name, id.as_str())))
+                .fact("Name", Some(&cluster.display_name))
+                .fact("Id", Some(&id))
+                .fact("Region", cluster.region.as_ref().map(|region| &region.name))
+                .fact("State", cluster.state.as_ref().map(State::as_str))
+                .fact("Plan", cluster.service_plan.as_ref())
+                .fact("Size", cluster.auto_scaling.and_then(size))
+                .fact("Highest monthly bill", cluster.spending_limit.and_then(|limit| limit.monthly).map(money))
+                .fact("Created", cluster.create_time.as_ref())
+                .fact("Branches, which are deleted too", Some(deleted))
+                .fact("Automatic backups", Some(backups(cluster.automated_backup_policy.as_ref())));
         Ok(Some(stakes.typing(&cluster.display_name, id.as_str())))
     }
 

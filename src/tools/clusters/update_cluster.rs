@@ -12,7 +12,7 @@ use super::{
     view::ClusterView,
 };
 use crate::{
-    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Stakes, Tool, ToolError, code},
+    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Stakes, Tool, ToolError, code, said},
     tidbcloud::{ApiError, Cluster, ClusterChange, DisplayName, UsdCents},
 };
 
@@ -55,14 +55,18 @@ impl Tool for UpdateCluster {
         if i64::from(limit.cents()) <= before {
             return Ok(None);
         }
-        let stakes = Stakes::of(format!("Raise the spending limit of the cluster {}.", cluster.display_name))
-            .fact("Id", Some(&id))
-            .fact("Region", cluster.region.as_ref().map(|region| &region.name))
-            .fact("Highest monthly bill now", Some(money(before)))
-            .fact("Highest monthly bill then", Some(money(limit.cents().into())))
-            .fact("New name", self.display_name.as_ref().map(DisplayName::as_str))
-            .fact("Labels now", labels.as_ref().map(|_| in_words(&cluster.labels)))
-            .fact("Labels then", labels.as_ref().map(in_words));
+        let stakes = Stakes::of(format!(
+            "Raise the spending limit of the cluster {}.",
+            said(&cluster.display_name, id.as_str())
+        ))
+        .fact("Name", Some(&cluster.display_name))
+        .fact("Id", Some(&id))
+        .fact("Region", cluster.region.as_ref().map(|region| &region.name))
+        .fact("Highest monthly bill now", Some(money(before)))
+        .fact("Highest monthly bill then", Some(money(limit.cents().into())))
+        .fact("New name", self.display_name.as_ref().map(DisplayName::as_str))
+        .fact("Labels now", labels.as_ref().map(|_| in_words(&cluster.labels)))
+        .fact("Labels then", labels.as_ref().map(in_words));
         Ok(Some(stakes))
     }
 

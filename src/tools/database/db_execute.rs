@@ -15,7 +15,7 @@ use super::{
 use crate::{
     base::scope::Scope,
     catalogue::{
-        BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, code, cut_text,
+        BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, code, cut_text, said,
     },
     sql::{self, Answer, Class, Statement},
     tidbcloud::{AccessClass, ApiError, DatabaseName, Query, Replay, RolledBack, Rows, SqlFailure, Target},
@@ -178,14 +178,18 @@ impl Tool for DbExecute {
             Some(id) => Some(context.cloud().branch(&target.cluster, id).await?),
             None => None,
         };
-        let branch_name = branch.as_ref().map(|branch| &branch.display_name);
-        let place = match branch_name {
-            Some(branch) => format!("the branch {branch} of the cluster {}", cluster.display_name),
-            None => format!("the cluster {}", cluster.display_name),
+        let on_cluster = format!("the cluster {}", said(&cluster.display_name, target.cluster.as_str()));
+        let place = match &branch {
+            Some(branch) => {
+                format!("the branch {} of {on_cluster}", said(&branch.display_name, branch.branch_id.as_str()))
+            }
+            None => on_cluster,
         };
         let mut stakes = Stakes::of(format!("{} on {place}.", what(&first)))
+            .fact("Cluster", Some(&cluster.display_name))
             .fact("Cluster id", Some(&target.cluster))
             .fact("Region", cluster.region.map(|region| region.name))
+            .fact("Branch", branch.as_ref().map(|branch| &branch.display_name))
             .fact("Branch id", target.branch.as_ref())
             .fact("Database", self.database.as_ref().map(DatabaseName::as_str));
         if first.iter().any(|text| destroys(text)) {
