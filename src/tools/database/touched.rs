@@ -5,9 +5,8 @@ use std::time::Duration;
 use super::statement::query;
 use crate::{
     catalogue::Context,
-    port::allowance::TO_BEGIN,
     sql,
-    tidbcloud::{DatabaseName, Rows, Target},
+    tidbcloud::{BESIDE_STATEMENTS, DatabaseName, Rows, Target},
 };
 
 /// The rows that each of these statements touches now, for a person; `None` is a statement that touches none. `all` statements run.
@@ -46,9 +45,9 @@ pub(super) async fn touched(
     touched
 }
 
-/// Requests that counting leaves, beside one for each statement: COMMIT and ROLLBACK, what comes before BEGIN, and two Durable
-/// Objects that hold the question.
-const KEPT: u32 = 2 + TO_BEGIN + 2;
+/// Requests that counting leaves, beside one for each statement: those of a transaction, and two Durable Objects that hold
+/// the question.
+const KEPT: u32 = BESIDE_STATEMENTS + 2;
 
 /// Statements and counts together. Of 45 requests six look up cluster and branch, twice by name and once themselves; one asks how to
 /// reach it; [`KEPT`] is 9; and six make a SQL user for the statements (a refused login, two to make it, two where it exists, another
