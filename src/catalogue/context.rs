@@ -26,7 +26,7 @@ pub struct Context<'a> {
     pub(super) aliases: &'a [(&'static str, &'a Aliases)],
     pub(super) view: View<'a>,
     pub(super) person: &'a dyn Person,
-    /// The organization's name, if there is a choice.
+    /// The organization's name; empty where it has none.
     pub(super) organization: &'a str,
 }
 
@@ -76,13 +76,15 @@ impl<'a> Context<'a> {
         &self,
         tool: &'static str,
         arguments: &Map<String, Value>,
-        stakes: &Stakes,
+        stakes: Stakes,
         requests: u32,
     ) -> Result<(), ToolError> {
+        let organization = self.organization;
+        let stakes = &stakes.fact("Organization", (!organization.is_empty()).then_some(organization));
+        stakes.must_be_readable()?;
         let narrowing = self.narrowing().query();
-        self.person
-            .agrees(&Bound { tool, arguments, organization: self.organization, narrowing, stakes, requests })
-            .await
+        let requests = requests.saturating_add(self.allowance.requests_sent());
+        self.person.agrees(&Bound { tool, arguments, organization, narrowing, stakes, requests }).await
     }
 
     /// Random bytes.

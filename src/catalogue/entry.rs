@@ -225,7 +225,7 @@ fn run<'c, T: Tool>(
             && !context.goes_without_person(T::NAME, tool.opens())
             && let Some(stakes) = tool.stakes(context).await?
         {
-            context.confirm(T::NAME, &arguments, &stakes, T::requests_min(&arguments)).await?;
+            context.confirm(T::NAME, &arguments, stakes, T::requests_min(&arguments)).await?;
         }
         let output = tool.call(context).await?;
         serde_json::to_string(&output)

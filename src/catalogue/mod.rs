@@ -27,7 +27,7 @@ pub(crate) use self::{
     failures::advised,
     finder::{Found, RELAY, Way},
     narrowing::CALLED,
-    resolve::{ALIAS_LABEL, BranchReference, ClusterReference},
+    resolve::{ALIAS_LABEL, BranchReference, ClusterReference, said},
     types::{Moment, PageSize},
     wait::WaitSeconds,
 };

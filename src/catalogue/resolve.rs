@@ -240,6 +240,16 @@ pub(crate) fn at_fixed(what: &str, name: &str, error: ToolError) -> ToolError {
     ToolError::new(error.code, message).hint(hint)
 }
 
+/// Whether a name can stand in an error: one that is a sentence, or closes its quotes, could pass for the server's own words.
+fn is_plain(name: &str) -> bool {
+    name.chars().all(|character| character.is_alphanumeric() || "-_./".contains(character))
+}
+
+/// What something is called in an error: by its name, or by its id where the name could pass for the server's own words.
+pub(crate) fn said<'n>(name: &'n str, id: &'n str) -> &'n str {
+    if is_plain(name) && !name.is_empty() { name } else { id }
+}
+
 /// Names are compared exactly: acting on a look-alike is worse than asking again.
 fn one<T: std::fmt::Display>(
     what: &str,
@@ -265,10 +275,8 @@ fn one<T: std::fmt::Display>(
         .iter()
         .map(|(candidate, _)| candidate)
         .filter(|candidate| {
-            // A name that is a sentence, or closes its quotes, could pass for the server's own words.
-            let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
             let candidate = candidate.to_ascii_lowercase();
-            candidate.chars().all(is_plain) && (candidate.contains(&lower) || lower.contains(&candidate))
+            is_plain(&candidate) && (candidate.contains(&lower) || lower.contains(&candidate))
         })
         .take(SIMILAR_MAX)
         .map(|candidate| format!("`{candidate}`"))

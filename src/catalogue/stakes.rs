@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::code;
 use crate::{
-    base::future::Pending,
+    base::{future::Pending, text::spelled_out},
     mcp::outcome::{Answered, ToolError},
 };
 
@@ -25,24 +26,61 @@ pub struct Stakes {
     pub name: Option<String>,
 }
 
+/// 16,384 bytes of text are shown at most. A person has ten minutes (`ASKED_MILLIS` of `store::confirmations`),
+/// and reads some 1,500 characters a minute with care: 15,000. Stored, they are at most 44 KB: twice as many bytes as JSON, where
+/// each could be a quote or a backslash, and a third more in base64. Ten such pages are 440 KB of the 2 MB of a Durable Object's
+/// value (<https://developers.cloudflare.com/durable-objects/platform/limits/>).
+pub(crate) const SHOWN_BYTES_MAX: usize = 16 << 10;
+
 impl Stakes {
-    /// A call that does this.
-    pub(crate) fn of(what: impl Into<String>) -> Self {
-        Self { what: what.into(), facts: Vec::new(), statements: Vec::new(), name: None }
+    /// A call that does this. Here and below hidden characters are spelled out, so that all texts are as a person reads them.
+    pub(crate) fn of(what: impl AsRef<str>) -> Self {
+        let what = spelled_out(what.as_ref()).into_owned();
+        Self { what, facts: Vec::new(), statements: Vec::new(), name: None }
     }
 
     /// The same with a fact, if it is known.
     #[must_use]
     pub(crate) fn fact(mut self, name: &str, value: Option<impl ToString>) -> Self {
-        self.facts.extend(value.map(|value| (name.to_owned(), value.to_string())));
+        self.facts.extend(value.map(|value| (name.to_owned(), spelled_out(&value.to_string()).into_owned())));
         self
     }
 
-    /// The same, confirmed by typing this name.
+    /// The same with SQL statements.
     #[must_use]
-    pub(crate) fn typing(mut self, name: &str) -> Self {
-        self.name = Some(name.to_owned());
+    pub(crate) fn running<'s>(mut self, statements: impl IntoIterator<Item = &'s str>) -> Self {
+        // A line of SQL stays a line.
+        let shown = |text: &str| text.split('\n').map(spelled_out).collect::<Vec<_>>().join("\n");
+        self.statements.extend(statements.into_iter().map(shown));
         self
+    }
+
+    /// The same, confirmed by typing this name as it is shown: hidden characters as their escapes, and one space for any
+    /// blanks, because a page shows several as one. A name of blanks alone cannot be typed, and is replaced by the id.
+    #[must_use]
+    pub(crate) fn typing(mut self, name: &str, id: &str) -> Self {
+        let seen = spelled_out(name).split_whitespace().collect::<Vec<_>>().join(" ");
+        self.name = Some(if seen.is_empty() { id.to_owned() } else { seen });
+        self
+    }
+
+    /// Requires that it can be shown whole.
+    ///
+    /// # Errors
+    /// It is longer than a person can read: the error of the call.
+    pub(crate) fn must_be_readable(&self) -> Result<(), ToolError> {
+        let facts = self.facts.iter().flat_map(|(name, value)| [name, value]);
+        let texts = facts.chain(&self.statements).chain(&self.name).chain([&self.what]);
+        let bytes: usize = texts.map(String::len).sum();
+        if bytes <= SHOWN_BYTES_MAX {
+            return Ok(());
+        }
+        let message = format!(
+            "A person has to allow this call, and cannot read all of it: {bytes} bytes, of at most {SHOWN_BYTES_MAX}. \
+             Nothing was changed."
+        );
+        let hint = "Do less in one call: fewer or shorter statements, and what destroys apart from long data.";
+        Err(ToolError::new(code::INVALID_ARGUMENT, message).hint(hint))
     }
 }
 
@@ -58,7 +96,7 @@ pub struct Bound<'c> {
     pub narrowing: String,
     /// What happens.
     pub stakes: &'c Stakes,
-    /// Requests to TiDB Cloud that the whole call takes at least.
+    /// Requests to TiDB Cloud that the whole call would take if it began again.
     pub requests: u32,
 }
 
@@ -109,8 +147,9 @@ mod tests {
     /// An answer is for one call: whatever differs makes another.
     #[test]
     fn whatever_differs_makes_another_call() {
-        let stakes = Stakes::of("Delete the cluster shop.").fact("Region", Some("aws-us-east-1")).typing("shop");
-        let changed = Stakes::of("Delete the cluster shop.").fact("Region", Some("aws-eu-central-1")).typing("shop");
+        let stakes = Stakes::of("Delete the cluster shop.").fact("Region", Some("aws-us-east-1")).typing("shop", "1");
+        let changed =
+            Stakes::of("Delete the cluster shop.").fact("Region", Some("aws-eu-central-1")).typing("shop", "1");
         let arguments = json!({"cluster": "shop"}).as_object().expect("an object").clone();
         let others = json!({"cluster": "shop", "branch": "x"}).as_object().expect("an object").clone();
         let bound = |tool, arguments, organization, narrowing: &str, stakes| Bound {
@@ -135,5 +174,48 @@ mod tests {
         let later = bound("delete", &arguments, "", "", &changed);
         assert_eq!(this.call(), later.call(), "it is the same call");
         assert_ne!(this.whole(), later.whole(), "of something that changed meanwhile");
+    }
+
+    /// Whatever a text holds, a person sees it, and can type the name that is shown.
+    #[test]
+    fn hidden_characters_are_seen_and_can_be_typed() {
+        let name = "sh\u{202e}op\u{200b} \u{3000} two\n";
+        let stakes = Stakes::of(format!("Delete {name}.")).fact("Na\tme", Some(name)).running([name]).typing(name, "7");
+        let shown = r"sh\u202eop\u200b";
+        let texts = [&stakes.what, &stakes.facts[0].1, &stakes.statements[0], stakes.name.as_ref().expect("a name")];
+        for text in texts {
+            assert!(text.contains(shown) && !text.contains(crate::base::text::is_hidden), "{text:?}");
+        }
+        assert_eq!(stakes.name.as_deref(), Some(&*format!(r"{shown} two\n")), "one space is typed for several blanks");
+        for blank in ["", " ", "\u{3000}"] {
+            assert_eq!(
+                Stakes::of("").typing(blank, "7").name.as_deref(),
+                Some("7"),
+                "a blank name cannot be typed: {blank:?}"
+            );
+        }
+    }
+
+    /// What cannot be shown whole is refused, wherever the bytes are, and counted as they are shown.
+    #[test]
+    fn what_a_person_cannot_read_is_refused() {
+        let long = |bytes: usize| "x".repeat(bytes);
+        let full = SHOWN_BYTES_MAX - "Drop it.".len();
+        for (bytes, readable) in [(full, true), (full + 1, false)] {
+            let half = bytes / 2;
+            for stakes in [
+                Stakes::of("Drop it.").running([&*long(bytes)]),
+                Stakes::of("Drop it.").running([&*long(half), &*long(bytes - half)]),
+                Stakes::of("Drop it.").fact(&long(half), Some(long(bytes - half))),
+                Stakes::of("Drop it.").typing(&long(bytes), "7"),
+                Stakes::of(format!("Drop it.{}", long(bytes))),
+            ] {
+                assert_eq!(stakes.must_be_readable().is_ok(), readable, "{bytes} bytes");
+            }
+        }
+        let escaped = Stakes::of("").running(["\u{202e}".repeat(SHOWN_BYTES_MAX / r"\u202e".len() + 1).as_str()]);
+        let error = escaped.must_be_readable().expect_err("an escape is longer than its character");
+        assert_eq!(error.code, code::INVALID_ARGUMENT);
+        assert!(error.hint.contains("fewer or shorter statements"), "{}", error.hint);
     }
 }

@@ -14,8 +14,8 @@ pub const ASKED_MILLIS: u64 = 600_000;
 pub const CONFIRMED_MILLIS: u64 = 300_000;
 /// Credentials that can be tried on one page.
 pub const TRIES_MAX: u8 = 5;
-/// Questions that one principal can have open. A sealed page of 20 statements has some 20 KB, and ten of them fit into the
-/// 2 MB of a stored value (<https://developers.cloudflare.com/durable-objects/platform/limits/>).
+/// Questions that one principal can have open. A sealed page has 44 KB at most (`SHOWN_BYTES_MAX` of `catalogue::stakes`),
+/// and ten of them fit into the 2 MB of a stored value (<https://developers.cloudflare.com/durable-objects/platform/limits/>).
 pub const OPEN_MAX: usize = 10;
 /// Calls of one principal that can wait for a person at once.
 pub const WAITING_MAX: usize = 3;

@@ -27,6 +27,7 @@ mod oauth_confirm;
 mod own_sql_user;
 mod secrets;
 mod session;
+mod stakes;
 mod tidb_cloud_oauth;
 mod tidy;
 mod views;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{labels::Labels, view::ClusterView};
+use super::{labels::Labels, money, view::ClusterView};
 use crate::{
     catalogue::{Context, Effect, Stakes, Tool, ToolError},
     tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
@@ -40,7 +40,8 @@ impl Tool for CreateCluster {
         Ok(costs.map(|limit| {
             Stakes::of(format!("Create the cluster {}, which may cost money.", self.display_name.as_str()))
                 .fact("Region", Some(self.region.as_str()))
-                .fact("Highest monthly bill, in US cents", Some(limit.cents()))
+                .fact("Highest monthly bill", Some(money(limit.cents().into())))
+                .fact("Labels", self.labels.as_ref().map(Labels::in_words))
         }))
     }
 

@@ -6,9 +6,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{labels::Labels, view::ClusterView};
+use super::{
+    labels::{Labels, in_words},
+    money,
+    view::ClusterView,
+};
 use crate::{
-    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Stakes, Tool, ToolError, code},
+    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Stakes, Tool, ToolError, code, said},
     tidbcloud::{ApiError, Cluster, ClusterChange, DisplayName, UsdCents},
 };
 
@@ -36,21 +40,33 @@ impl Tool for UpdateCluster {
         self.spending_limit_usd_cents.is_some_and(|limit| limit.cents() > 0)
     }
 
+    /// Only a higher limit is asked about, but all that the call changes is shown.
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let Some(limit) = self.spending_limit_usd_cents else { return Ok(None) };
         let id = context.cluster_id(&self.cluster).await?;
         let cluster = context.cloud().cluster(&id).await?;
-        if let Some(labels) = self.labels.as_ref().filter(|_| context.narrowing().fixes_cluster()) {
-            with_its_alias(&cluster, labels.clone().into_inner())?;
-        }
+        let labels = match &self.labels {
+            Some(labels) if context.narrowing().fixes_cluster() => {
+                Some(with_its_alias(&cluster, labels.clone().into_inner())?)
+            }
+            labels => labels.clone().map(Labels::into_inner),
+        };
         let before = cluster.spending_limit.and_then(|limit| limit.monthly).unwrap_or_default();
         if i64::from(limit.cents()) <= before {
             return Ok(None);
         }
-        let stakes = Stakes::of(format!("Raise the spending limit of the cluster {}.", cluster.display_name))
-            .fact("Id", Some(&id))
-            .fact("Highest monthly bill now, in US cents", Some(before))
-            .fact("Then", Some(limit.cents()));
+        let stakes = Stakes::of(format!(
+            "Raise the spending limit of the cluster {}.",
+            said(&cluster.display_name, id.as_str())
+        ))
+        .fact("Name", Some(&cluster.display_name))
+        .fact("Id", Some(&id))
+        .fact("Region", cluster.region.as_ref().map(|region| &region.name))
+        .fact("Highest monthly bill now", Some(money(before)))
+        .fact("Highest monthly bill then", Some(money(limit.cents().into())))
+        .fact("New name", self.display_name.as_ref().map(DisplayName::as_str))
+        .fact("Labels now", labels.as_ref().map(|_| in_words(&cluster.labels)))
+        .fact("Labels then", labels.as_ref().map(in_words));
         Ok(Some(stakes))
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::db_create_user::{must_be_theirs, without_prefix};
 use crate::{
-    catalogue::{ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, advised},
+    catalogue::{ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, advised, said},
     tidbcloud::{ApiError, Cluster, SqlUserName},
 };
 
@@ -43,10 +43,16 @@ impl Tool for DbRemoveUser {
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let (cluster, user_name) = self.of_cluster(context).await?;
         let user = context.cloud().sql_user(&cluster.cluster_id, &user_name).await.map_err(not_there)?;
-        let stakes = Stakes::of(format!("Remove the SQL user {user_name} from the cluster {}.", cluster.display_name))
-            .fact("Cluster", Some(&cluster.cluster_id))
-            .fact("Role", user.builtin_role.as_ref());
-        Ok(Some(stakes.typing(&user_name)))
+        let stakes = Stakes::of(format!(
+            "Remove the SQL user {user_name} from the cluster {}.",
+            said(&cluster.display_name, cluster.cluster_id.as_str())
+        ))
+        .fact("Cluster", Some(&cluster.display_name))
+        .fact("Cluster id", Some(&cluster.cluster_id))
+        .fact("Region", cluster.region.as_ref().map(|region| &region.name))
+        .fact("Role", user.builtin_role.as_ref())
+        .fact("Other roles", (!user.custom_roles.is_empty()).then(|| user.custom_roles.join(", ")));
+        Ok(Some(stakes.typing(&user_name, &user_name)))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<RemovedUser, ToolError> {

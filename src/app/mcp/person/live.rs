@@ -16,7 +16,7 @@ use crate::{
         elicitation::{Elicited, Form},
         outcome::Instead,
     },
-    port::Stream,
+    port::{Stream, allowance::TO_BEGIN},
     store::{
         confirmations::{Command, HOLD, Reply, Said, WAIT_MILLIS},
         seal::{base64url, fingerprint, random},
@@ -55,7 +55,9 @@ impl Connected<'_> {
     /// Whether the client can be asked while the call waits: the requests of its allowance last for the wait and, after it, for the
     /// whole call again.
     pub(super) fn can_wait(&self, bound: &Bound<'_>) -> bool {
-        self.session.is_some() && self.live.is_some() && self.port.io.may_send(OBJECTS.saturating_add(bound.requests))
+        self.session.is_some()
+            && self.live.is_some()
+            && self.port.io.may_send(OBJECTS.saturating_add(TO_BEGIN).saturating_add(bound.requests))
     }
 
     /// Ends the call with a question that [`Connected::wait`] sends.
