@@ -177,7 +177,7 @@ impl Connected<'_> {
         }
         let mut error = required(bound.stakes);
         error.hint = format!(
-            "Give the person this link, and make the same call again once they have allowed it: {}{PATH}{}",
+            "Give the person the link {}{PATH}{} and make the same call again once they have allowed it.",
             self.origin.as_str(),
             link.text()
         );
