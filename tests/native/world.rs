@@ -410,6 +410,10 @@ impl Driver for Native {
     fn advance(&mut self, seconds: u64) {
         self.world.clock.set(self.world.clock.get() + seconds * 1_000);
     }
+
+    fn restart(&mut self) {
+        self.isolate = Isolate::new();
+    }
 }
 
 /// Nothing here ever waits: a future that is not ready would wait for ever.
