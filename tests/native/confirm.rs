@@ -114,6 +114,32 @@ fn a_link_to_no_question_shows_nothing() {
     }
 }
 
+/// A batch of 2025-03-26.
+fn batch(calls: &[(&str, Value)]) -> Call {
+    let message = |(id, (name, arguments)): (usize, &(&str, Value))| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": name, "arguments": arguments}});
+    let messages: Vec<Value> = calls.iter().enumerate().map(message).collect();
+    let mut call = attended("tidbcloud_list_clusters", json!({})).set("MCP-Protocol-Version", "2025-03-26");
+    call.headers.retain(|(name, _)| !["Mcp-Method", "Mcp-Name"].contains(&name.as_str()));
+    call.body = Value::from(messages).to_string().into_bytes();
+    call
+}
+
+#[test]
+fn one_yes_is_for_one_call_of_a_batch() {
+    let mut server = Native::new();
+    let paid = json!({"displayName": "paid", "region": "regions/aws-us-east-1", "spendingLimitUsdCents": 100});
+    let path = link(&server.send(attended("tidbcloud_create_cluster", paid.clone()).to("/mcp")));
+    let (page, all) = agreement(&mut server, &path);
+    assert_eq!(submit(&mut server, &path, &page.cookie, &all).status, 200);
+    let calls = [("tidbcloud_create_cluster", paid.clone()), ("tidbcloud_create_cluster", paid)];
+    let answers = server.send(batch(&calls)).json();
+    let said: Vec<_> =
+        answers.as_array().expect("answers").iter().map(|answer| &answer["result"]["structuredContent"]).collect();
+    let created = said.iter().filter(|said| said["displayName"] == "paid").count();
+    let asked = said.iter().filter(|said| said["error"]["code"] == "CONFIRMATION_REQUIRED").count();
+    assert_eq!((created, asked), (1, 1), "one of the two runs, the other is asked about: {answers}");
+}
+
 /// The deployment's own access key is a caller like another, and proves the same on the page.
 #[test]
 fn an_owner_confirms_with_the_access_key() {
