@@ -9,7 +9,7 @@ use crate::{
         Answer, Call, Driver,
         bad_inputs::{ACCESS_KEY, tool},
         keys,
-        oauth::{Fields, Page, browser_form, fields, without},
+        oauth::{Fields, Flow, Page, browser_form, fields, get, tool_with_token, with, without},
     },
     world::{Native, SANDBOX},
 };
@@ -77,7 +77,12 @@ fn the_form_is_worth_nothing_without_its_cookie_its_proof_or_on_another_page() {
     let (page, all) = agreement(&mut server, &path);
     let other = link(&server.send(attended("tidbcloud_delete_cluster", json!({"cluster": "1379661944646413143"}))));
     let (other_page, _) = agreement(&mut server, &other);
+    let named = |page: &Page, value: &str| format!("{}={value}", page.cookie.split('=').next().expect("a name"));
+    let planted = named(&page, "planted");
+    let moved = named(&other_page, page.value("csrf"));
     let tries = [
+        (&path, planted.as_str(), with(all.clone(), "csrf", "planted"), "a proof is of one browser"),
+        (&other, moved.as_str(), all.clone(), "a proof is of one page, whatever cookie comes with it"),
         (&path, "", all.clone(), "without the cookie, another site could send it"),
         (&path, other_page.cookie.as_str(), all.clone(), "a cookie is of one page"),
         (&path, page.cookie.as_str(), without(all.clone(), "csrf"), "the form repeats the cookie"),
@@ -112,6 +117,38 @@ fn a_link_to_no_question_shows_nothing() {
         let html = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(answer.status >= 400 && !html.contains("Delete the cluster"), "{made_up}: {} {html}", answer.status);
     }
+}
+
+/// A grant is found by the public half of a key, which is no secret.
+#[test]
+fn a_grant_is_not_confirmed_by_the_public_half_of_its_key() {
+    let mut server = Native::new();
+    let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
+    let path = link(&server.send(tool_with_token(&token, "tidbcloud_delete_cluster", json!({"cluster": "shop"}))));
+    let wrong = submit(&mut server, &path, "", &with(proof(), "privateKey", "5b000000-0000-4000-8000-000000000000"));
+    let html = String::from_utf8_lossy(&wrong.body).into_owned();
+    assert!(wrong.status == 400 && !html.contains("Delete the cluster"), "{html}");
+    assert_eq!(submit(&mut server, &path, "", &proof()).status, 200, "with the other half it is");
+}
+
+#[test]
+fn the_page_is_under_the_limits_of_an_address() {
+    let mut server = Native::new();
+    server.behind("198.51.100.9");
+    let path = link(&server.send(delete()));
+    let opened: Vec<u16> = (0..=100).map(|_| server.send(get(&path)).status).collect();
+    assert_eq!(opened.last(), Some(&429), "requests of one address are counted here too");
+
+    let mut server = Native::new();
+    server.behind("198.51.100.9");
+    let mut last = 0;
+    // A new page has tries of its own, so that only the limit of the address is in the way.
+    for _ in 0..=10 {
+        let path = link(&server.send(delete()));
+        let wrong = fields(&[("publicKey", "NOBODY"), ("privateKey", "5b000000-0000-4000-8000-000000000000")]);
+        last = submit(&mut server, &path, "", &wrong).status;
+    }
+    assert_eq!(last, 429, "keys that are tried are counted as on the consent page");
 }
 
 /// A batch of 2025-03-26.
