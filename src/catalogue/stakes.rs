@@ -180,10 +180,12 @@ mod tests {
     #[test]
     fn hidden_characters_are_seen_and_can_be_typed() {
         let name = "sh\u{202e}op\u{200b} \u{3000} two\n";
-        let stakes = Stakes::of(format!("Delete {name}.")).fact("Na\tme", Some(name)).running([name]).typing(name, "7");
+        let sql = "DROP TABLE a\n-- sh\u{202e}op\u{200b}\r";
+        let stakes = Stakes::of(format!("Delete {name}.")).fact("Na\tme", Some(name)).running([sql]).typing(name, "7");
         let shown = r"sh\u202eop\u200b";
-        let texts = [&stakes.what, &stakes.facts[0].1, &stakes.statements[0], stakes.name.as_ref().expect("a name")];
-        for text in texts {
+        let lines: Vec<_> = stakes.statements[0].split('\n').map(str::to_owned).collect();
+        assert_eq!(lines, ["DROP TABLE a", &format!(r"-- {shown}\r")], "a line of SQL stays a line");
+        for text in [&stakes.what, &stakes.facts[0].1, &lines[1], stakes.name.as_ref().expect("a name")] {
             assert!(text.contains(shown) && !text.contains(crate::base::text::is_hidden), "{text:?}");
         }
         assert_eq!(stakes.name.as_deref(), Some(&*format!(r"{shown} two\n")), "one space is typed for several blanks");

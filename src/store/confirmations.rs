@@ -400,4 +400,16 @@ mod tests {
         let said = replies(vec![used(0, "a", 300), used(1, "a", 300), used(1, "b", 300), used(301, "c", 300)]);
         assert_eq!(said, [Reply::Done, Reply::None, Reply::Done, Reply::None]);
     }
+
+    #[test]
+    fn used_states_fill_the_record_until_they_expire() {
+        let used = |second: u64, number: usize| {
+            (second, Command::Use { state: number.to_string(), ends: NOW.0 + (second + 300) * 1_000 })
+        };
+        let mut commands: Vec<_> = (0..USED_MAX).map(|number| used(0, number)).collect();
+        commands.extend([used(299, USED_MAX), used(300, USED_MAX)]);
+        let mut said = replies(commands).split_off(USED_MAX - 1);
+        assert_eq!(said.pop(), Some(Reply::Done), "there is room again once they have expired");
+        assert_eq!(said, [Reply::Done, Reply::Full], "one more than there is room for is refused, not forgotten");
+    }
 }

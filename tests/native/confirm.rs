@@ -1,20 +1,37 @@
-//! A person confirms what a call would destroy or cost, on a page that asks who they are.
+//! What a conversation does not show of a confirmation: the log, what is stored, and requests that no client or browser of good
+//! will sends. The conversations are in `tests/transcripts/confirmation`.
 
+use mcp_server_tidbcloud::store::confirmations::TRIES_MAX;
 use serde_json::{Value, json};
 
 use crate::{
     support::{
         Answer, Call, Driver,
-        bad_inputs::tool,
+        bad_inputs::{ACCESS_KEY, tool},
         keys,
-        oauth::{Fields, Flow, Page, browser_form, fields, get, tool_with_token},
+        oauth::{Fields, Flow, Page, browser_form, fields, get, tool_with_token, with, without},
     },
-    world::Native,
+    world::{Native, SANDBOX},
 };
 
-/// A call by keys of somebody who does not go without a person.
+/// A call with a person behind it, by a client that cannot ask them.
 pub fn attended(name: &str, arguments: Value) -> Call {
     tool(name, arguments).without("X-MCP-Unattended")
+}
+
+fn delete() -> Call {
+    attended("tidbcloud_delete_cluster", json!({"cluster": "shop"}))
+}
+
+/// A raise by a client that shows forms, with these members in its parameters.
+fn raise(members: Value) -> Call {
+    let mut call = attended("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": 500}));
+    let mut body: Value = serde_json::from_slice(&call.body).expect("JSON");
+    for (name, value) in members.as_object().expect("members") {
+        body["params"][name] = value.clone();
+    }
+    call.body = body.to_string().into_bytes();
+    call.with_forms()
 }
 
 pub fn result(answer: &Answer) -> Value {
@@ -22,231 +39,300 @@ pub fn result(answer: &Answer) -> Value {
     answer.json()["result"]["structuredContent"].clone()
 }
 
-/// The path of the page that a call refers a person to.
-pub fn link(answer: &Answer, origin: &str) -> String {
-    let error = result(answer)["error"].clone();
-    assert_eq!(error["code"], "CONFIRMATION_REQUIRED", "{error}");
-    let hint = error["hint"].as_str().expect("a hint");
-    let at = hint.find("/confirm/").unwrap_or_else(|| panic!("no link: {hint}"));
-    assert!(hint.contains(&format!("{origin}/confirm/")), "the link leads to this server: {hint}");
-    hint[at..].trim_end_matches('.').to_owned()
+/// The code of a failed call.
+fn code(answer: &Answer) -> Value {
+    result(answer)["error"]["code"].clone()
 }
 
-/// What a person who holds these keys types.
-fn proof(who: &str) -> Fields {
-    let (public, private) = keys(who);
+/// The path of the page that a call refers a person to.
+pub fn link(answer: &Answer) -> String {
+    let hint = result(answer)["error"]["hint"].as_str().unwrap_or_default().to_owned();
+    let at = hint.find("/confirm/").unwrap_or_else(|| panic!("no link: {}", String::from_utf8_lossy(&answer.body)));
+    hint[at..].split(' ').next().expect("a word").to_owned()
+}
+
+/// What the owner of the sandbox's keys types.
+fn proof() -> Fields {
+    let (public, private) = keys("owner");
     fields(&[("publicKey", public), ("privateKey", &private)])
 }
 
-/// A person in front of a page: proves, and reads what is shown.
-pub fn prove(server: &mut Native, path: &str, who: &str) -> (u16, Page) {
+fn submit(server: &mut Native, path: &str, cookie: &str, all: &Fields) -> Answer {
     let origin = server.origin();
-    let answer = server.send(browser_form(&origin, path, "", &proof(who)));
-    (answer.status, Page::of(&answer))
+    server.send(browser_form(&origin, path, cookie, all))
 }
 
-pub fn decide(server: &mut Native, path: &str, page: &Page, typed: &[(&str, &str)]) -> Answer {
-    let origin = server.origin();
-    let all = page.hidden.iter().cloned().chain(fields(typed)).collect();
-    server.send(browser_form(&origin, path, &page.cookie, &all))
+/// The form that shows what is at stake, with everything filled in that agrees.
+fn agreement(server: &mut Native, path: &str) -> (Page, Fields) {
+    let shown = Page::of(&submit(server, path, "", &proof()));
+    let typed = fields(&[("decision", "confirm"), ("name", "shop")]);
+    let all = shown.hidden.iter().cloned().chain(typed).collect();
+    (shown, all)
 }
 
 #[test]
-fn a_cluster_is_deleted_once_a_person_typed_its_name() {
+fn the_form_is_worth_nothing_without_its_cookie_its_proof_or_on_another_page() {
     let mut server = Native::new();
-    let origin = server.origin();
-    let delete = || attended("tidbcloud_delete_cluster", json!({"cluster": "shop"}));
-    let path = link(&server.send(delete()), &origin);
-
-    // The page shows nothing before it knows who reads it, and opening it changes nothing.
-    let before = server.send(get(&path));
-    let html = String::from_utf8_lossy(&before.body).into_owned();
-    assert!(before.status == 200 && !html.contains("shop"), "{html}");
-    let (status, page) = prove(&mut server, &path, "other");
-    assert!(status == 400 && !page.html.contains("Delete the cluster"), "a link confirms nothing for a stranger");
-
-    let (status, page) = prove(&mut server, &path, "owner");
-    assert_eq!(status, 200, "{}", page.html);
-    for shown in ["Delete the cluster shop", "1379661944646413143", "regions/aws-us-east-1", "ACTIVE"] {
-        assert!(page.html.contains(shown), "the page says {shown}: {}", page.html);
+    let path = link(&server.send(delete()));
+    let (page, all) = agreement(&mut server, &path);
+    let other = link(&server.send(attended("tidbcloud_delete_cluster", json!({"cluster": "1379661944646413143"}))));
+    let (other_page, _) = agreement(&mut server, &other);
+    let named = |page: &Page, value: &str| format!("{}={value}", page.cookie.split('=').next().expect("a name"));
+    let planted = named(&page, "planted");
+    let moved = named(&other_page, page.value("csrf"));
+    let tries = [
+        (&path, planted.as_str(), with(all.clone(), "csrf", "planted"), "a proof is of one browser"),
+        (&other, moved.as_str(), all.clone(), "a proof is of one page, whatever cookie comes with it"),
+        (&path, "", all.clone(), "without the cookie, another site could send it"),
+        (&path, other_page.cookie.as_str(), all.clone(), "a cookie is of one page"),
+        (&path, page.cookie.as_str(), without(all.clone(), "csrf"), "the form repeats the cookie"),
+        (&path, page.cookie.as_str(), without(all.clone(), "proof"), "whoever decides proved who they are"),
+        (&other, page.cookie.as_str(), all.clone(), "what was proved on one page decides nothing on another"),
+    ];
+    for (path, cookie, all, rule) in tries {
+        assert_eq!(submit(&mut server, path, cookie, &all).status, 403, "{rule}");
     }
-    let wrong = decide(&mut server, &path, &page, &[("decision", "confirm"), ("name", "shpo")]);
-    assert_eq!(wrong.status, 400, "the name is typed exactly");
-    let (_, page) = prove(&mut server, &path, "owner");
-    let agreed = decide(&mut server, &path, &page, &[("decision", "confirm"), ("name", "shop")]);
-    assert_eq!(agreed.status, 200, "{}", String::from_utf8_lossy(&agreed.body));
-    let again = decide(&mut server, &path, &page, &[("decision", "confirm"), ("name", "shop")]);
-    assert_eq!(again.status, 404, "a question is answered once");
-
-    // Another call is not the one that was confirmed, nor is the same call by another principal.
-    let branch = attended("tidbcloud_delete_cluster", json!({"cluster": "1379661944646413143"}));
-    link(&server.send(branch), &origin);
-    let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
-    let by_token = tool_with_token(&token, "tidbcloud_delete_cluster", json!({"cluster": "shop"}));
-    link(&server.send(by_token), &origin);
-
+    assert_eq!(code(&server.send(delete())), "CONFIRMATION_REQUIRED", "none of this was a yes");
+    let path = link(&server.send(delete()));
+    let (page, all) = agreement(&mut server, &path);
+    assert_eq!(submit(&mut server, &path, &page.cookie, &all).status, 200);
     assert_eq!(result(&server.send(delete()))["status"], "DELETING");
 }
 
 #[test]
-fn what_was_declined_or_has_changed_is_asked_again() {
+fn a_link_to_no_question_shows_nothing() {
     let mut server = Native::new();
-    let origin = server.origin();
-    let delete = || attended("tidbcloud_delete_cluster", json!({"cluster": "shop"}));
-    let path = link(&server.send(delete()), &origin);
-    let (_, page) = prove(&mut server, &path, "owner");
-    assert_eq!(decide(&mut server, &path, &page, &[("decision", "decline")]).status, 200);
-    let path = link(&server.send(delete()), &origin);
-    let (_, page) = prove(&mut server, &path, "owner");
-    assert_eq!(decide(&mut server, &path, &page, &[("decision", "confirm"), ("name", "shop")]).status, 200);
-    // A branch more is another deletion.
-    let branch = tool("tidbcloud_create_branch", json!({"cluster": "shop", "displayName": "late"}));
-    assert_eq!(result(&server.send(branch))["displayName"], "late");
-    let path = link(&server.send(delete()), &origin);
-    let (_, page) = prove(&mut server, &path, "owner");
-    assert!(page.html.contains("late"), "{}", page.html);
-    assert_eq!(decide(&mut server, &path, &page, &[("decision", "confirm"), ("name", "shop")]).status, 200);
-    server.advance(301);
-    link(&server.send(delete()), &origin);
+    let path = link(&server.send(delete()));
+    let parts: Vec<&str> = path.trim_start_matches("/confirm/").split('.').collect();
+    let (principal, id, key) = (parts[0], parts[1], parts[2]);
+    let elsewhere = "A".repeat(43);
+    for made_up in [
+        format!("{principal}.{}.{key}", "A".repeat(22)),
+        format!("{elsewhere}.{id}.{key}"),
+        format!("{principal}.{id}.{elsewhere}"),
+        format!("{principal}.{id}"),
+        format!("{path}.{key}"),
+    ] {
+        let answer = submit(&mut server, &format!("/confirm/{made_up}"), "", &proof());
+        let html = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(answer.status >= 400 && !html.contains("Delete the cluster"), "{made_up}: {} {html}", answer.status);
+    }
 }
 
+/// A grant is found by the public half of a key, which is no secret.
 #[test]
-fn a_grant_is_asked_by_the_keys_that_it_holds() {
+fn a_grant_is_not_confirmed_by_the_public_half_of_its_key() {
     let mut server = Native::new();
-    let origin = server.origin();
     let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
-    let sql = json!({"cluster": "shop", "sql": ["UPDATE shop.orders SET status = 'paid' WHERE id = 1", "DROP TABLE shop.event_log"]});
-    let drop = || tool_with_token(&token, "db_execute", sql.clone());
-    let path = link(&server.send(drop()), &origin);
-    let (status, page) = prove(&mut server, &path, "owner");
-    assert_eq!(status, 200, "{}", page.html);
-    let place = |text: &str| page.html.find(text).unwrap_or_else(|| panic!("the page shows {text}: {}", page.html));
-    assert!(place("DROP TABLE") < place("UPDATE shop.orders"), "what destroys stands first");
-    assert_eq!(decide(&mut server, &path, &page, &[("decision", "confirm"), ("name", "shop")]).status, 200);
-    let done = result(&server.send(drop()));
-    assert_eq!(done["statementCount"], 2, "{done}");
+    let path = link(&server.send(tool_with_token(&token, "tidbcloud_delete_cluster", json!({"cluster": "shop"}))));
+    let wrong = submit(&mut server, &path, "", &with(proof(), "privateKey", "5b000000-0000-4000-8000-000000000000"));
+    let html = String::from_utf8_lossy(&wrong.body).into_owned();
+    assert!(wrong.status == 400 && !html.contains("Delete the cluster"), "{html}");
+    assert_eq!(submit(&mut server, &path, "", &proof()).status, 200, "with the other half it is");
 }
 
 #[test]
-fn a_higher_limit_is_confirmed_and_a_lower_one_is_not() {
+fn the_page_is_under_the_limits_of_an_address() {
     let mut server = Native::new();
-    let origin = server.origin();
-    let limit =
-        |cents: u32| attended("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": cents}));
-    let path = link(&server.send(limit(500)), &origin);
-    let (_, page) = prove(&mut server, &path, "owner");
-    assert!(page.html.contains("Raise the spending limit") && page.html.contains("500"), "{}", page.html);
-    assert_eq!(decide(&mut server, &path, &page, &[("decision", "confirm")]).status, 200);
-    assert_eq!(result(&server.send(limit(500)))["spendingLimitUsdCents"], 500);
-    assert_eq!(result(&server.send(limit(100)))["spendingLimitUsdCents"], 100, "less is asked of nobody");
+    server.behind("198.51.100.9");
+    let path = link(&server.send(delete()));
+    let opened: Vec<u16> = (0..=100).map(|_| server.send(get(&path)).status).collect();
+    assert_eq!(opened.last(), Some(&429), "requests of one address are counted here too");
+
+    let mut server = Native::new();
+    server.behind("198.51.100.9");
+    let mut last = 0;
+    // A new page has tries of its own, and what is no key is not shown to TiDB Cloud: no other limit is in the way.
+    for _ in 0..=10 {
+        let path = link(&server.send(delete()));
+        let wrong = fields(&[("publicKey", "NOBODY"), ("privateKey", "")]);
+        last = submit(&mut server, &path, "", &wrong).status;
+    }
+    assert_eq!(last, 429, "keys that are tried are counted as on the consent page");
+}
+
+/// A batch of 2025-03-26.
+fn batch(calls: &[(&str, Value)]) -> Call {
+    let message = |(id, (name, arguments)): (usize, &(&str, Value))| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": name, "arguments": arguments}});
+    let messages: Vec<Value> = calls.iter().enumerate().map(message).collect();
+    let mut call = attended("tidbcloud_list_clusters", json!({})).set("MCP-Protocol-Version", "2025-03-26");
+    call.headers.retain(|(name, _)| !["Mcp-Method", "Mcp-Name"].contains(&name.as_str()));
+    call.body = Value::from(messages).to_string().into_bytes();
+    call
 }
 
 #[test]
-fn who_goes_without_a_person_says_so_beside_keys_and_in_one_word() {
+fn one_yes_is_for_one_call_of_a_batch() {
     let mut server = Native::new();
-    let delete = |value: &str| {
-        attended("tidbcloud_delete_branch", json!({"cluster": "shop", "branch": "no-such"}))
-            .set("X-MCP-Unattended", value)
+    let paid = json!({"displayName": "paid", "region": "regions/aws-us-east-1", "spendingLimitUsdCents": 100});
+    let path = link(&server.send(attended("tidbcloud_create_cluster", paid.clone()).to("/mcp")));
+    let (page, all) = agreement(&mut server, &path);
+    assert_eq!(submit(&mut server, &path, &page.cookie, &all).status, 200);
+    let calls = [("tidbcloud_create_cluster", paid.clone()), ("tidbcloud_create_cluster", paid)];
+    let answers = server.send(batch(&calls)).json();
+    let said: Vec<_> =
+        answers.as_array().expect("answers").iter().map(|answer| &answer["result"]["structuredContent"]).collect();
+    let created = said.iter().filter(|said| said["displayName"] == "paid").count();
+    let asked = said.iter().filter(|said| said["error"]["code"] == "CONFIRMATION_REQUIRED").count();
+    assert_eq!((created, asked), (1, 1), "one of the two runs, the other is asked about: {answers}");
+}
+
+/// The deployment's own access key is a caller like another, and proves the same on the page.
+#[test]
+fn an_owner_confirms_with_the_access_key() {
+    let settings = [
+        ("TIDB_CLOUD_SANDBOX", SANDBOX),
+        ("TIDB_CLOUD_PUBLIC_KEY", "SBXOWNER"),
+        ("TIDB_CLOUD_PRIVATE_KEY", &keys("owner").1),
+        ("MCP_ACCESS_KEY", ACCESS_KEY),
+    ];
+    let mut server = Native::with(&settings);
+    let delete = || {
+        let call = delete().without("X-TiDB-API-Public-Key").without("X-TiDB-API-Private-Key");
+        call.set("Authorization", &format!("Bearer {ACCESS_KEY}"))
     };
-    for value in ["yes", "Destroy", "destroy, destroy", "true"] {
-        let refused = server.send(delete(value));
-        assert_eq!((refused.status, refused.json()["error"]["code"].clone()), (400, json!(-32600)), "{value}");
-    }
-    assert_eq!(result(&server.send(delete("destroy")))["error"]["code"], "NOT_FOUND");
-    let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
-    let beside = tool_with_token(&token, "tidbcloud_list_clusters", json!({})).set("X-MCP-Unattended", "destroy");
-    assert_eq!(server.send(beside).status, 400, "a token is for clients with a person behind them");
-}
-
-/// A call of a client that shows forms, with its answer to the question before.
-pub fn eliciting(call: Call, answer: Option<(&Value, Value)>) -> Call {
-    let mut body: Value = serde_json::from_slice(&call.body).expect("JSON");
-    body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({"elicitation": {}});
-    if let Some((question, response)) = answer {
-        body["params"]["requestState"] = question["requestState"].clone();
-        body["params"]["inputResponses"] = json!({"confirm": response});
-    }
-    Call { body: body.to_string().into_bytes(), ..call }
-}
-
-fn accept(name: &str) -> Value {
-    json!({"action": "accept", "content": {"name": name}})
-}
-
-/// The question that a call is answered with.
-fn question(answer: &Answer) -> Value {
-    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-    let result = answer.json()["result"].clone();
-    assert_eq!(result["resultType"], "input_required", "{result}");
-    assert_eq!(result["inputRequests"]["confirm"]["method"], "elicitation/create", "{result}");
-    result
+    let path = link(&server.send(delete()));
+    let wrong = submit(&mut server, &path, "", &proof());
+    assert_eq!(wrong.status, 400, "keys are nothing here");
+    let shown = Page::of(&submit(&mut server, &path, "", &fields(&[("accessKey", ACCESS_KEY)])));
+    let typed = fields(&[("decision", "confirm"), ("name", "shop")]);
+    let all = shown.hidden.iter().cloned().chain(typed).collect();
+    assert_eq!(submit(&mut server, &path, &shown.cookie, &all).status, 200);
+    assert_eq!(result(&server.send(delete()))["status"], "DELETING");
+    let unattended = delete().set("X-MCP-Unattended", "destroy");
+    assert_eq!(code(&server.send(unattended)), "NOT_FOUND", "the access key may go without a person");
 }
 
 #[test]
-fn a_client_that_shows_forms_asks_the_person_itself() {
+fn the_log_says_who_went_without_a_person_and_what_was_decided() {
     let mut server = Native::new();
-    let delete = || attended("tidbcloud_delete_cluster", json!({"cluster": "shop"}));
-    let asked = question(&server.send(eliciting(delete(), None)));
-    let params = &asked["inputRequests"]["confirm"]["params"];
-    let message = params["message"].as_str().expect("a message");
-    assert!(message.contains("Delete the cluster shop") && message.contains("1379661944646413143"), "{message}");
-    assert_eq!(params["requestedSchema"]["required"], json!(["name"]), "what destroys is typed");
-
-    // Nothing, or the wrong name, is asked again.
-    let unsure = server.send(eliciting(delete(), Some((&asked, json!({"action": "accept", "content": {}})))));
-    let asked = question(&unsure);
-    let asked = question(&server.send(eliciting(delete(), Some((&asked, accept("shpo"))))));
-
-    // What was altered, or was given to another, is refused by the protocol.
-    let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
-    let by_token = tool_with_token(&token, "tidbcloud_delete_cluster", json!({"cluster": "shop"}));
-    let mut tampered = asked.clone();
-    tampered["requestState"] = json!(format!("{}-TAMPERED", asked["requestState"].as_str().expect("a state")));
-    for (call, state) in [(by_token, &asked), (delete(), &tampered)] {
-        let refused = server.send(eliciting(call, Some((state, accept("shop")))));
-        assert_eq!(
-            (refused.status, refused.json()["error"]["code"].clone()),
-            (200, json!(-32602)),
-            "{}",
-            refused.json()
-        );
+    let path = link(&server.send(delete()));
+    let (page, all) = agreement(&mut server, &path);
+    submit(&mut server, &path, &page.cookie, &all);
+    let path = link(&server.send(attended("tidbcloud_delete_cluster", json!({"cluster": "1379661944646413143"}))));
+    let (page, all) = agreement(&mut server, &path);
+    let no = without(all, "decision").into_iter().chain(fields(&[("decision", "decline")])).collect();
+    submit(&mut server, &path, &page.cookie, &no);
+    assert_eq!(result(&server.send(delete().set("X-MCP-Unattended", "destroy")))["status"], "DELETING");
+    let log = server.world.log.borrow().join("\n");
+    for event in ["confirmed", "declined", "unattended"] {
+        assert_eq!(log.matches(&format!("\"event\":\"{event}\"")).count(), 1, "{event} once in {log}");
     }
-    let deleted = server.send(eliciting(delete(), Some((&asked, accept("shop")))));
-    assert_eq!(result(&deleted)["status"], "DELETING");
+    let unattended = log.lines().find(|line| line.contains("\"event\":\"unattended\"")).expect("its line");
+    assert!(unattended.contains("tidbcloud_delete_cluster"), "it names the tool: {unattended}");
+    let key = path.rsplit('.').next().expect("a key");
+    for secret in [key, page.cookie.as_str(), &keys("owner").1] {
+        assert!(!log.contains(secret), "{secret} opens something, and is in the log: {log}");
+    }
 }
 
 #[test]
-fn an_answer_counts_once_in_time_and_for_what_was_shown() {
+fn what_is_stored_says_nothing_about_the_question() {
     let mut server = Native::new();
-    let limit = || attended("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": 500}));
-    let code = |answer: &Answer| result(answer)["error"]["code"].clone();
-    let yes = json!({"action": "accept", "content": {}});
-    let asked = question(&server.send(eliciting(limit(), None)));
-    assert_eq!(result(&server.send(eliciting(limit(), Some((&asked, yes.clone())))))["spendingLimitUsdCents"], 500);
-    let lower = tool("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": 1}));
-    assert_eq!(result(&server.send(lower))["spendingLimitUsdCents"], 1);
-    assert_eq!(
-        code(&server.send(eliciting(limit(), Some((&asked, yes.clone()))))),
-        "CONFIRMATION_INVALID",
-        "used before"
-    );
+    let path = link(&server.send(delete()));
+    let (page, all) = agreement(&mut server, &path);
+    let stored = |server: &Native| format!("{:?}", server.world.objects.borrow());
+    let key = path.rsplit('.').next().expect("a key");
+    let before = stored(&server);
+    assert_eq!(submit(&mut server, &path, &page.cookie, &all).status, 200);
+    for kept in [before, stored(&server)] {
+        for readable in ["shop", "Delete the cluster", "1379661944646413143", key, keys("owner").0] {
+            assert!(!kept.contains(readable), "{readable} can be read in the store: {kept}");
+        }
+    }
+}
 
-    let asked = question(&server.send(eliciting(limit(), None)));
-    let raised = tool("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": 100}));
-    assert_eq!(result(&server.send(raised))["spendingLimitUsdCents"], 100);
-    let changed = server.send(eliciting(limit(), Some((&asked, yes.clone()))));
-    assert_eq!(code(&changed), "CONFIRMATION_INVALID", "it was another limit when the person was asked");
+#[test]
+fn without_storage_nobody_can_agree_and_nothing_happens() {
+    let mut server = Native::new();
+    let path = link(&server.send(delete()));
+    let (page, all) = agreement(&mut server, &path);
+    assert_eq!(submit(&mut server, &path, &page.cookie, &all).status, 200);
+    let asked = server.send(raise(json!({}))).json()["result"]["requestState"].clone();
+    server.world.storage_fails.set(true);
+    let yes = raise(json!({"requestState": asked, "inputResponses": {"confirm": {"action": "accept"}}}));
+    for call in [delete(), yes.clone(), raise(json!({}))] {
+        assert_eq!(code(&server.send(call)), "STORAGE_UNAVAILABLE", "whether somebody agreed is not known");
+    }
+    server.world.storage_fails.set(false);
+    assert_eq!(result(&server.send(yes))["spendingLimitUsdCents"], 500, "nothing was used up");
+}
 
-    let asked = question(&server.send(eliciting(limit(), None)));
-    let declined = server.send(eliciting(limit(), Some((&asked, json!({"action": "decline"})))));
-    assert_eq!(code(&declined), "CONFIRMATION_DECLINED");
-    assert!(
-        result(&declined)["error"]["hint"].as_str().is_some_and(|hint| hint.contains("/confirm/")),
-        "and the page is left"
-    );
+#[test]
+fn an_answer_in_another_form_is_refused() {
+    let mut server = Native::new();
+    let asked = server.send(raise(json!({}))).json()["result"]["requestState"].clone();
+    let accept = json!({"confirm": {"action": "accept", "content": {}}});
+    let wrong = [
+        json!({"requestState": asked, "inputResponses": [accept]}),
+        json!({"requestState": asked, "inputResponses": "accept"}),
+        json!({"requestState": asked, "inputResponses": {"confirm": "accept"}}),
+        json!({"requestState": asked, "inputResponses": {"confirm": {"action": "Accept"}}}),
+        json!({"requestState": asked, "inputResponses": {"confirm": {"action": true}}}),
+        json!({"requestState": asked, "inputResponses": {"confirm": {}}}),
+        json!({"requestState": [asked], "inputResponses": accept}),
+        json!({"requestState": "", "inputResponses": accept}),
+        json!({"requestState": 1, "inputResponses": accept}),
+    ];
+    for members in wrong {
+        let answer = server.send(raise(members.clone()));
+        assert_eq!((answer.status, answer.json()["error"]["code"].clone()), (200, json!(-32602)), "{members}");
+    }
+    for members in [json!({"inputResponses": accept}), json!({"requestState": null, "inputResponses": accept})] {
+        let alone = server.send(raise(members)).json();
+        assert_eq!(alone["result"]["resultType"], "input_required", "an answer to no question is none: {alone}");
+    }
+    let answered = server.send(raise(json!({"requestState": asked, "inputResponses": accept})));
+    assert_eq!(result(&answered)["spendingLimitUsdCents"], 500, "none of these used it up");
+}
 
-    let asked = question(&server.send(eliciting(limit(), None)));
-    server.advance(301);
-    let late = server.send(eliciting(limit(), Some((&asked, yes)))).json();
-    assert_eq!(late["error"]["code"], -32602, "five minutes are over: {late}");
+/// <https://modelcontextprotocol.io/specification/2026-07-28/client/elicitation#capabilities>
+#[test]
+fn only_a_client_that_shows_forms_is_asked_by_form() {
+    let mut server = Native::new();
+    let mut with = |capabilities: Value| {
+        let mut call = raise(json!({}));
+        let mut body: Value = serde_json::from_slice(&call.body).expect("JSON");
+        body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = capabilities;
+        call.body = body.to_string().into_bytes();
+        let answer = server.send(call);
+        answer.json()["result"]["resultType"].as_str().map(str::to_owned)
+    };
+    for forms in [
+        json!({"elicitation": {}}),
+        json!({"elicitation": {"form": {}}}),
+        json!({"elicitation": {"form": {}, "url": {}}}),
+    ] {
+        assert_eq!(with(forms.clone()).as_deref(), Some("input_required"), "{forms}");
+    }
+    for none in [json!({}), json!({"elicitation": {"url": {}}}), json!({"elicitation": null}), json!({"sampling": {}})]
+    {
+        assert_eq!(with(none.clone()).as_deref(), Some("complete"), "{none}");
+    }
+}
+
+/// A stranger could fill the store otherwise.
+#[test]
+fn nothing_is_asked_for_a_key_that_tidb_cloud_does_not_know() {
+    let create = json!({"displayName": "paid", "region": "regions/aws-us-east-1", "spendingLimitUsdCents": 100});
+    for call in [delete(), attended("tidbcloud_create_cluster", create)] {
+        let mut server = Native::new();
+        let answer = server.send(call.set("X-TiDB-API-Public-Key", "NOBODY"));
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(!body.contains("/confirm/"), "there is no link for whoever TiDB Cloud does not know: {body}");
+        let objects = server.world.objects.borrow();
+        let asked = objects.keys().any(|name| name.starts_with("confirmations:"));
+        assert!(!asked, "and no question is stored: {objects:?}");
+    }
+}
+
+#[test]
+fn a_page_counts_tries_and_says_how_many_are_left() {
+    let mut server = Native::new();
+    let path = link(&server.send(delete()));
+    for left in (1..TRIES_MAX).rev() {
+        let wrong = submit(&mut server, &path, "", &fields(&[("publicKey", "SBXOWNER"), ("privateKey", "wrong")]));
+        let html = String::from_utf8_lossy(&wrong.body).into_owned();
+        assert!(wrong.status == 400 && html.contains(&left.to_string()), "{left} are left: {html}");
+    }
 }

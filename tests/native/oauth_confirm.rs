@@ -17,7 +17,7 @@ use mcp_server_tidbcloud::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    confirm::{attended, decide, eliciting, link, prove, result},
+    confirm::{attended, link, result},
     session::{delete, initialize},
     support::{
         Answer, Call, Driver,
@@ -28,6 +28,17 @@ use crate::{
     tidb_cloud_oauth::{at_tidb_cloud, user_code},
     world::{Native, SANDBOX, block_on},
 };
+
+/// A person in front of a page: proves with the keys, and reads what is shown.
+fn prove(server: &mut Native, path: &str, who: &str) -> (u16, Page) {
+    let (public, private) = keys(who);
+    typed(server, path, &[("publicKey", public), ("privateKey", &private)])
+}
+
+fn decide(server: &mut Native, path: &str, page: &Page, typed: &[(&str, &str)]) -> Answer {
+    let all = page.hidden.iter().cloned().chain(fields(typed)).collect();
+    server.send(browser_form(&server.origin(), path, &page.cookie, &all))
+}
 
 fn text(answer: &Answer) -> String {
     String::from_utf8_lossy(&answer.body).into_owned()
@@ -68,7 +79,7 @@ fn the_page_is_there_where_nobody_connects_by_oauth() {
     let mut server = Native::with(&[("TIDB_CLOUD_SANDBOX", SANDBOX), ("ALLOWED_CREDENTIALS", "keys")]);
     let origin = server.origin();
     assert_eq!(server.send(get("/grants")).status, 404, "the other pages are switched off");
-    let path = link(&server.send(deletion()), &origin);
+    let path = link(&server.send(deletion()));
     let opened = server.send(get(&path));
     assert_eq!(opened.status, 200, "the page is served: {}", text(&opened));
     let policy = opened.header("Content-Security-Policy").unwrap_or_default();
@@ -85,9 +96,8 @@ fn the_page_is_there_where_nobody_connects_by_oauth() {
 fn on_an_owners_deployment_the_access_key_proves_it() {
     for more in [&[][..], &[("ALLOWED_CREDENTIALS", "access-key")]] {
         let mut server = owned(more);
-        let origin = server.origin();
         let delete = || with_token(deletion(), ACCESS_KEY);
-        let path = link(&server.send(delete()), &origin);
+        let path = link(&server.send(delete()));
         assert!(!text(&server.send(get(&path))).contains("privateKey"), "keys of TiDB Cloud are not asked for");
         let (status, page) = typed(&mut server, &path, &[("accessKey", "canary-guess")]);
         assert!(status == 400 && !page.html.contains("shop"), "a guess shows nothing: {}", page.html);
@@ -102,29 +112,27 @@ fn on_an_owners_deployment_the_access_key_proves_it() {
 #[test]
 fn on_an_owners_deployment_that_takes_keys_each_proves_what_they_call_with() {
     let mut server = owned(&[("ALLOWED_CREDENTIALS", "keys,access-key")]);
-    let origin = server.origin();
-    let path = link(&server.send(deletion()), &origin);
+    let path = link(&server.send(deletion()));
     let (status, _) = typed(&mut server, &path, &[("accessKey", ACCESS_KEY)]);
     assert_eq!(status, 400, "the owner did not ask this");
     let (status, page) = prove(&mut server, &path, "owner");
     assert_eq!(status, 200, "the keys that the call came with show it: {}", page.html);
     let by_owner = with_token(deletion(), ACCESS_KEY);
-    let path = link(&server.send(by_owner), &origin);
+    let path = link(&server.send(by_owner));
     assert_eq!(prove(&mut server, &path, "owner").0, 400, "the same keys in headers are not the owner");
 }
 
 #[test]
 fn a_page_is_spent_after_five_wrong_tries() {
     let mut server = Native::new();
-    let origin = server.origin();
-    let path = link(&server.send(deletion()), &origin);
+    let path = link(&server.send(deletion()));
     for left in (0..mcp_server_tidbcloud::store::confirmations::TRIES_MAX).rev() {
         let (status, page) = prove(&mut server, &path, "other");
         assert_eq!(status, 400, "somebody else's keys prove nothing");
         assert_eq!(page.html.contains(&format!("<strong>{left}</strong>")), left > 0, "it says how many are left");
     }
     assert_eq!(prove(&mut server, &path, "owner").0, 404, "then the right ones come too late");
-    let link_again = link(&server.send(deletion()), &origin);
+    let link_again = link(&server.send(deletion()));
     assert_ne!(link_again, path, "the client asks again, with another link");
     assert_eq!(prove(&mut server, &link_again, "owner").0, 200, "which is new");
 }
@@ -184,7 +192,7 @@ fn the_browser_of_the_consent_needs_no_keys() {
     let mut server = Native::new();
     let origin = server.origin();
     let connected = Connected::new(&mut server);
-    let path = link(&server.send(connected.deletion()), &origin);
+    let path = link(&server.send(connected.deletion()));
     let opened = open(&mut server, &path, &connected.cookies);
     assert!(!opened.html.contains("shop"), "a GET shows nothing, also with the cookie: {}", opened.html);
     assert!(opened.html.contains(BUTTON), "there is one button: {}", opened.html);
@@ -218,10 +226,9 @@ fn the_browser_of_the_consent_needs_no_keys() {
 #[test]
 fn the_cookie_proves_its_own_grant_and_opens_nothing_else() {
     let mut server = Native::new();
-    let origin = server.origin();
     let (mine, theirs) = (Connected::new(&mut server), Connected::new(&mut server));
-    let path = link(&server.send(mine.deletion()), &origin);
-    let by_keys = link(&server.send(deletion()), &origin);
+    let path = link(&server.send(mine.deletion()));
+    let by_keys = link(&server.send(deletion()));
     let (_, secret) = mine.cookies.split_once('=').expect("a cookie");
     let altered = crate::support::oauth::altered(&mine.cookies);
     for (whose, cookies, path) in [
@@ -245,9 +252,8 @@ fn the_cookie_proves_its_own_grant_and_opens_nothing_else() {
 #[test]
 fn the_cookie_and_the_question_end_with_the_grant() {
     let mut server = Native::new();
-    let origin = server.origin();
     let connected = Connected::new(&mut server);
-    let path = link(&server.send(connected.deletion()), &origin);
+    let path = link(&server.send(connected.deletion()));
     let (_, page) = by_browser(&mut server, &path, &connected.cookies);
     agree(&mut server, &path, &page);
     let limit = || {
@@ -256,7 +262,7 @@ fn the_cookie_and_the_question_end_with_the_grant() {
             &connected.tokens.access,
         )
     };
-    let open_path = link(&server.send(limit()), &origin);
+    let open_path = link(&server.send(limit()));
     let all = fields(&[("token", &connected.tokens.refresh), ("client_id", &connected.flow.client_id)]);
     assert_eq!(server.send(form("/revoke", &all)).status, 200, "the client gives its grant back");
     assert_eq!(server.send(connected.deletion()).status, 401, "what was confirmed is worth nothing without the grant");
@@ -266,13 +272,12 @@ fn the_cookie_and_the_question_end_with_the_grant() {
     assert!(status == 400 && !page.html.contains("500"), "nor do the keys that it held: {}", page.html);
     // The same keys, connected again, are another grant.
     let again = Connected::in_browser(&mut server, &connected.cookies, Flow::typed("owner", "tidb:destroy"));
-    link(&server.send(again.deletion()), &origin);
+    link(&server.send(again.deletion()));
 }
 
 #[test]
 fn one_browser_proves_the_newest_grants() {
     let mut server = Native::new();
-    let origin = server.origin();
     let mut cookies = String::new();
     let mut all = Vec::new();
     for _ in 0..=mcp_server_tidbcloud::oauth::browser::GRANTS_MAX {
@@ -284,7 +289,7 @@ fn one_browser_proves_the_newest_grants() {
     assert!(cookies.len() < 4_096, "a browser keeps a cookie of this length: {}", cookies.len());
     for (number, connected) in all.iter().enumerate() {
         let tokens = Tokens::of(&server.send(form("/token", &connected.flow.refreshing(&connected.tokens.refresh))));
-        let path = link(&server.send(with_token(deletion(), &tokens.access)), &origin);
+        let path = link(&server.send(with_token(deletion(), &tokens.access)));
         let (status, page) = by_browser(&mut server, &path, &cookies);
         assert_eq!(status == 200, number > 0, "only the oldest has made room: {number} {}", page.html);
     }
@@ -293,10 +298,9 @@ fn one_browser_proves_the_newest_grants() {
 #[test]
 fn a_link_is_of_one_principal() {
     let mut server = Native::new();
-    let origin = server.origin();
     let (mine, theirs) = (Connected::new(&mut server), Connected::new(&mut server));
-    let path = link(&server.send(mine.deletion()), &origin);
-    let other = link(&server.send(theirs.deletion()), &origin);
+    let path = link(&server.send(mine.deletion()));
+    let other = link(&server.send(theirs.deletion()));
     let parts: Vec<&str> = path.split('.').collect();
     let others: Vec<&str> = other.split('.').collect();
     // Somebody puts their own name before the question of another, or their question under another's name.
@@ -317,10 +321,9 @@ fn a_link_is_of_one_principal() {
 #[test]
 fn an_owners_grant_ends_with_the_access_key_for_the_cookie_too() {
     let mut server = owned(&[]);
-    let origin = server.origin();
     let typed = fields(&[("accessKey", ACCESS_KEY), ("scope", "tidb:destroy")]);
     let connected = Connected::in_browser(&mut server, "", typed);
-    let path = link(&server.send(connected.deletion()), &origin);
+    let path = link(&server.send(connected.deletion()));
     assert_eq!(by_browser(&mut server, &path, &connected.cookies).0, 200, "the cookie proves the owner's grant");
     let other = owned(&[("MCP_ACCESS_KEY", "canary-access-key-fedcba9876543210")]);
     server.config = other.config;
@@ -331,7 +334,6 @@ fn an_owners_grant_ends_with_the_access_key_for_the_cookie_too() {
 #[test]
 fn a_grant_from_before_the_cookie_is_proved_by_its_keys() {
     let mut server = Native::new();
-    let origin = server.origin();
     let connected = Connected::new(&mut server);
     for stored in server.world.objects.borrow_mut().values_mut() {
         let mut object: Value = serde_json::from_str(stored).expect("JSON");
@@ -340,7 +342,7 @@ fn a_grant_from_before_the_cookie_is_proved_by_its_keys() {
             *stored = object.to_string();
         }
     }
-    let path = link(&server.send(connected.deletion()), &origin);
+    let path = link(&server.send(connected.deletion()));
     assert_eq!(by_browser(&mut server, &path, &connected.cookies).0, 404, "it knows no browser");
     assert_eq!(prove(&mut server, &path, "owner").0, 200, "the keys prove it");
 }
@@ -409,7 +411,6 @@ fn a_choice_never_goes_beyond_the_scope() {
 #[test]
 fn a_grant_can_demand_the_page() {
     let mut server = Native::new();
-    let origin = server.origin();
     let connected = Connected::in_browser(&mut server, "", choosing("tidb:destroy", &["page"]));
     assert!(grants(&mut server).contains("Always on a page"), "the list of grants says it");
     let with_forms = json!({"elicitation": {}});
@@ -417,10 +418,10 @@ fn a_grant_can_demand_the_page() {
     let session = begun.header("Mcp-Session-Id").expect("a session id").to_owned();
     let before = server.send(with_token(delete(&session), &connected.tokens.access));
     assert_eq!(before.header("Content-Type"), Some("application/json"), "an older client is not asked on its stream");
-    let path = link(&server.send(eliciting(connected.deletion(), None)), &origin);
+    let path = link(&server.send(connected.deletion().with_forms()));
     let (_, page) = by_browser(&mut server, &path, &connected.cookies);
     agree(&mut server, &path, &page);
-    let confirmed = result(&server.send(eliciting(connected.deletion(), None)));
+    let confirmed = result(&server.send(connected.deletion().with_forms()));
     assert_eq!(confirmed["status"], "DELETING", "the page's answer counts: {confirmed}");
 }
 
@@ -441,9 +442,8 @@ fn choices_that_exclude_each_other_are_refused() {
 #[test]
 fn no_page_and_no_line_of_the_log_has_a_secret() {
     let mut server = Native::new();
-    let origin = server.origin();
     let connected = Connected::new(&mut server);
-    let path = link(&server.send(connected.deletion()), &origin);
+    let path = link(&server.send(connected.deletion()));
     let mut pages = vec![open(&mut server, &path, &connected.cookies).html];
     pages.push(prove(&mut server, &path, "other").1.html);
     pages.push(by_browser(&mut server, &path, &connected.cookies).1.html);
@@ -498,13 +498,12 @@ fn signed_in(server: &mut Native, who: &str) -> (String, String) {
 #[test]
 fn who_connected_by_a_sign_in_signs_in_again() {
     let mut server = with_sign_in(&[]);
-    let origin = server.origin();
     let (mine, cookie) = signed_in(&mut server, "owner");
     let (theirs, _) = signed_in(&mut server, "other");
     let delete = |token: &str| with_token(deletion(), token);
 
     // Without TiDB Cloud's page the cookie is the only proof, and the page says what to do without it.
-    let path = link(&server.send(delete(&mine)), &origin);
+    let path = link(&server.send(delete(&mine)));
     let page = open(&mut server, &path, "").html;
     assert!(page.contains("connect the client again in this browser"), "it says what to do: {page}");
     assert!(!page.contains("value=\"tidbcloud\""), "there is no sign-in that would prove anything: {page}");
@@ -542,7 +541,7 @@ fn who_connected_by_a_sign_in_signs_in_again() {
     let limited = json!({"displayName": "late", "region": "regions/aws-us-east-1", "spendingLimitUsdCents": 500});
     let create = || attended("tidbcloud_create_cluster", limited.clone());
     for call in [with_token(create(), &theirs), create()] {
-        let path = link(&server.send(call), &origin);
+        let path = link(&server.send(call));
         let (cookie, returned) = sign_in(&mut server, &path);
         let refused = server.send(get(&returned).set("Cookie", &cookie));
         assert!(refused.status == 400 && !text(&refused).contains("late"), "{}", text(&refused));

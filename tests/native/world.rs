@@ -475,6 +475,10 @@ impl Driver for Native {
     fn advance(&mut self, seconds: u64) {
         self.world.clock.set(self.world.clock.get() + seconds * 1_000);
     }
+
+    fn restart(&mut self) {
+        self.isolate = Isolate::new();
+    }
 }
 
 /// Ready when it is asked for the second time.

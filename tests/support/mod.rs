@@ -6,6 +6,7 @@ pub mod bad_oauth;
 pub mod catalogue;
 pub mod challenge;
 pub mod oauth;
+pub mod person;
 pub mod transcript;
 
 use std::path::PathBuf;
@@ -26,6 +27,16 @@ pub struct Call {
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+}
+
+impl Call {
+    /// The same by a client that shows forms to a person.
+    pub fn with_forms(mut self) -> Self {
+        let mut body: Value = serde_json::from_slice(&self.body).expect("JSON");
+        body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = serde_json::json!({"elicitation": {}});
+        self.body = body.to_string().into_bytes();
+        self
+    }
 }
 
 /// Its answer.
@@ -58,6 +69,17 @@ pub trait Driver {
     fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value;
     /// Lets time pass, here and in the sandbox.
     fn advance(&mut self, seconds: u64);
+    /// The server forgets all that it holds in memory.
+    fn restart(&mut self);
+    /// Sends requests at the same time, if the server can be busy with several.
+    fn send_at_once(&mut self, calls: Vec<Call>) -> Vec<Answer> {
+        calls.into_iter().map(|call| self.send(call)).collect()
+    }
+    /// Lets time pass for the server too; `false` if nobody can move its clock.
+    fn wait(&mut self, seconds: u64) -> bool {
+        self.advance(seconds);
+        true
+    }
 }
 
 /// The sandbox's keys: canaries, because no answer and no log line may ever hold a private one.

@@ -4,6 +4,8 @@
 //! << tool {arguments}        what the client calls
 //! >> {fields}                what the result must hold: every field given here, others are free
 //! >> error CODE words        or: a failed call with this code, whose text holds these words
+//! >> question $name words    or: a question to the person, whose text holds these words; $name remembers its state
+//! >> refused 400 -32600 words    or: a refusal of the protocol, with this HTTP status, code and words
 //! ## address ?readonly=true  the query of the address from here on (?toolsets=all at first)
 //! ## key viewer              who calls from here on (owner at first)
 //! ## header Name: value      a header field of the calls from here on
@@ -15,8 +17,31 @@
 //! ```
 //!
 //! In `>>`, `"$name"` matches anything and is remembered, or matches what was remembered; `"..."` matches anything, and at
-//! the end of an array all that is left of it, which is at least one item.
-//! In `<<`, `$name` stands for what was remembered. Every transcript runs in every revision.
+//! the end of an array all that is left of it, which is at least one item. Words with ` ... ` between them come in this order.
+//! In `<<`, `$name` stands for what was remembered. Every transcript runs in every revision, unless it names one.
+//!
+//! Where a person confirms:
+//!
+//! ```text
+//! ## client with forms       a person is there, and their client shows them questions
+//! ## client without forms    a person is there, and their client cannot ask them
+//! ## client unattended       nobody is there, and the calls say so (at first)
+//! ## token owner tidb:write  the caller from here on is a client whom the holder of this key gave a token
+//! ## answer $state accept shop    what the next call says to a question: `accept` (and what was typed), `decline`, `cancel`,
+//!                            or `nothing`
+//! >> link $link              the error has the link to the page for a person, which is remembered
+//! ## open $link              the person opens the page
+//! ## prove owner             they type these keys
+//! ## allow shop              they type this, if anything, and press "Allow it"
+//! ## decline                 they press "Decline"
+//! ## page 200 words          the page now has this status and these words
+//! ## page hides words        and not these, not even in its source
+//! ## at once 5               the next call is sent five times at the same time; exactly one has a result, which `>>` is about
+//! >> others error CODE words     the others failed so
+//! ## restart                 the server forgets all that it has in memory
+//! ## wait 301                301 seconds pass for the server too; its clock stands in workerd, where a transcript ends here
+//! ## revision 2026-07-28     the only revision that the transcript runs in
+//! ```
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +52,12 @@ use std::{
 use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 
-use super::{Call, Driver, REVISIONS, checkout, request};
+use super::{
+    Answer, Call, Driver, REVISIONS, checkout,
+    oauth::{Flow, Tokens, form, with_token},
+    person::Browser,
+    request,
+};
 
 /// One file below `tests/transcripts`.
 #[derive(Clone)]
@@ -47,6 +77,12 @@ impl Transcript {
         assert!(!found.is_empty(), "there are no transcripts in {}", root.display());
         found.sort_by(|one, other| one.name.cmp(&other.name));
         found
+    }
+
+    /// The revisions that it runs in.
+    fn revisions(&self) -> Vec<&'static str> {
+        let only = self.text.lines().find_map(|line| line.strip_prefix("## revision "));
+        REVISIONS.into_iter().filter(|revision| only.is_none_or(|only| only == *revision)).collect()
     }
 
     /// Where it lies in the checkout.
@@ -78,8 +114,11 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Transcript>) {
 /// A test program that plays each transcript in each revision, as a test of its own. `play` gets a transcript, a revision,
 /// and a number that no other pair has.
 pub fn main(play: fn(&Transcript, &str, usize)) {
-    let pairs =
-        Transcript::all().into_iter().flat_map(|transcript| REVISIONS.map(|revision| (transcript.clone(), revision)));
+    let pairs = Transcript::all().into_iter().flat_map(|transcript| {
+        let revisions = transcript.revisions();
+        assert!(!revisions.is_empty(), "{} names a revision that there is not", transcript.path());
+        revisions.into_iter().map(move |revision| (transcript.clone(), revision))
+    });
     let trials = pairs.enumerate().map(|(number, (transcript, revision))| {
         let name = format!("transcripts/{}", transcript.name);
         Trial::test(name, move || {
@@ -103,29 +142,77 @@ pub fn run(transcript: &Transcript, revision: &str, driver: &mut impl Driver, ju
         place: String::new(),
         revision,
         who: "owner".to_owned(),
+        token: None,
+        tokens: BTreeMap::new(),
+        client: Client::Unattended,
         query: "?toolsets=all".to_owned(),
         headers: Vec::new(),
         remembered: BTreeMap::new(),
+        answer: None,
+        at_once: 1,
         last: None,
+        others: Vec::new(),
+        browser: Browser::default(),
         driver,
         judge,
     };
     player.driver.admin("POST", "/_sandbox/reset", None);
     player.driver.admin("DELETE", "/_sandbox/requests", None);
     for (number, line) in transcript.text.lines().enumerate() {
+        if line.starts_with("<< ") {
+            player.hears_no_refusal();
+        }
         player.place = format!("{}:{} in {revision}", transcript.path(), number + 1);
-        player.line(line);
+        if let Some(seconds) = line.strip_prefix("## wait ") {
+            let seconds = seconds.parse().unwrap_or_else(|_| panic!("{}: no number of seconds", player.place));
+            if !player.driver.wait(seconds) {
+                break;
+            }
+        } else {
+            player.line(line);
+        }
     }
+    player.hears_no_refusal();
+}
+
+/// Who is behind the calls.
+enum Client {
+    /// Nobody.
+    Unattended,
+    /// A person, whom the client cannot ask.
+    WithoutForms,
+    /// A person, whom the client asks.
+    WithForms,
+}
+
+/// What a call was answered with.
+#[derive(Clone)]
+enum Heard {
+    /// `result` of an answer with 200.
+    Result(Value),
+    /// Another answer.
+    Refusal { status: u16, error: Value },
 }
 
 struct Player<'a, D, J> {
     place: String,
     revision: &'a str,
     who: String,
+    token: Option<String>,
+    /// Tokens by whose and what for.
+    tokens: BTreeMap<String, String>,
+    client: Client,
     query: String,
     headers: Vec<(String, String)>,
     remembered: BTreeMap<String, Value>,
-    last: Option<Value>,
+    /// What the next call says to a question: state and response.
+    answer: Option<(String, Option<Value>)>,
+    /// How often the next call is sent.
+    at_once: usize,
+    last: Option<Heard>,
+    /// What calls heard that were sent at the same time as the last.
+    others: Vec<Heard>,
+    browser: Browser,
     driver: &'a mut D,
     judge: &'a mut J,
 }
@@ -141,30 +228,82 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
         }
     }
 
-    fn call(&mut self, call: &str) {
-        let mut call = call.to_owned();
+    /// The text with what was remembered in place of its names.
+    fn filled(&self, text: &str) -> String {
+        let mut text = text.to_owned();
         for (name, value) in self.remembered.iter().rev() {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            call = call.replace(&format!("${name}"), &text);
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            text = text.replace(&format!("${name}"), &value);
         }
+        text
+    }
+
+    fn call(&mut self, call: &str) {
+        let call = self.filled(call);
         let (tool, arguments) = call.split_once(' ').unwrap_or((&call, "{}"));
-        let arguments: Value = self.json(arguments);
+        let request = self.request(tool, self.json(arguments));
         self.driver.admin("DELETE", "/_sandbox/requests", None);
-        let mut call: Call =
-            request(self.revision, &self.who, "tools/call", json!({"name": tool, "arguments": arguments}));
-        call.target.push_str(&self.query);
-        call.headers.extend(self.headers.iter().cloned());
-        let answer = self.driver.send(call);
-        let body = String::from_utf8_lossy(&answer.body);
+        let answers = match std::mem::replace(&mut self.at_once, 1) {
+            1 => vec![self.driver.send(request)],
+            count => self.driver.send_at_once(vec![request; count]),
+        };
+        let several = answers.len() > 1;
+        let heard: Vec<Heard> = answers.iter().map(|answer| self.hear(tool, answer)).collect();
+        let (mut succeeded, failed): (Vec<_>, Vec<_>) = heard.into_iter().partition(|heard| match heard {
+            Heard::Result(result) => {
+                !several || result.get("structuredContent").is_some() && result.get("isError").is_none()
+            }
+            Heard::Refusal { .. } => !several,
+        });
         assert_eq!(
-            answer.status, 200,
-            "{}: a call of a tool is answered with 200 and a result, not with {body}",
+            succeeded.len(),
+            1,
+            "{}: of calls at once, exactly one has a result (left: how many have)",
             self.place
         );
-        let result = answer.json()["result"].clone();
-        assert!(result.is_object(), "{}: the server has no tool {tool}, or refuses the call: {body}", self.place);
-        self.judge.tool_result(&self.place, tool, &result);
-        self.last = Some(result);
+        self.last = succeeded.pop();
+        self.others = failed;
+    }
+
+    fn request(&mut self, tool: &str, arguments: Value) -> Call {
+        let mut params = json!({"name": tool, "arguments": arguments});
+        if let Some((state, response)) = self.answer.take() {
+            params["requestState"] = json!(state);
+            if let Some(response) = response {
+                params["inputResponses"] = json!({"confirm": response});
+            }
+        }
+        let mut call = request(self.revision, &self.who, "tools/call", params);
+        if let Some(token) = &self.token {
+            call = with_token(call, token);
+        }
+        match self.client {
+            Client::Unattended => {}
+            Client::WithoutForms => call = call.without("X-MCP-Unattended"),
+            Client::WithForms => call = call.without("X-MCP-Unattended").with_forms(),
+        }
+        call.target.push_str(&self.query);
+        call.headers.extend(self.headers.iter().cloned());
+        call
+    }
+
+    fn hear(&mut self, tool: &str, answer: &Answer) -> Heard {
+        let mut body = answer.json();
+        if answer.status != 200 || !body["result"].is_object() {
+            return Heard::Refusal { status: answer.status, error: body["error"].take() };
+        }
+        let result = body["result"].take();
+        if result["resultType"] != "input_required" {
+            self.judge.tool_result(&self.place, tool, &result);
+        }
+        Heard::Result(result)
+    }
+
+    /// A transcript says so where the protocol refuses a call.
+    fn hears_no_refusal(&mut self) {
+        if let Some(Heard::Refusal { status, error }) = &self.last {
+            panic!("{}: a call of a tool is answered with 200 and a result, not with {status} and {error}", self.place);
+        }
     }
 
     fn json(&self, text: &str) -> Value {
@@ -173,20 +312,88 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
 
     fn expect(&mut self, expected: &str) {
         let place = self.place.clone();
-        let result = self.last.clone().unwrap_or_else(|| panic!("{place}: `>>` stands before any `<<`"));
+        if let Some(expected) = expected.strip_prefix("others ") {
+            assert!(!self.others.is_empty(), "{place}: `>> others` stands after no calls at once");
+            for heard in std::mem::take(&mut self.others) {
+                self.last = Some(heard);
+                self.expect(expected);
+            }
+            return;
+        }
+        let last = self.last.clone().unwrap_or_else(|| panic!("{place}: `>>` stands before any `<<`"));
+        if let Some(refusal) = expected.strip_prefix("refused ") {
+            let Heard::Refusal { status, error } = last else { panic!("{place}: the call was not refused") };
+            let mut words = refusal.splitn(3, ' ');
+            let said = [Some(status.to_string()), Some(error["code"].to_string())];
+            let expected = [words.next().map(str::to_owned), words.next().map(str::to_owned)];
+            assert_eq!(expected, said, "{place}: status and code (left: the transcript, right: the answer): {error}");
+            self.says("the refusal", error["message"].as_str().unwrap_or_default(), words.next().unwrap_or_default());
+            self.last = None;
+            return;
+        }
+        self.hears_no_refusal();
+        let Heard::Result(result) = last else { return };
         let structured = &result["structuredContent"];
         let failed = result["isError"] == json!(true);
+        let text = result["content"][0]["text"].as_str().unwrap_or_default();
         if let Some(error) = expected.strip_prefix("error ") {
             let (code, words) = error.split_once(' ').unwrap_or((error, ""));
-            assert!(failed, "{place}: the transcript expects the error {code}, and the call succeeded: {structured}");
+            assert!(failed, "{place}: the transcript expects the error {code}, and the answer is {result}");
             let error = &structured["error"];
             assert_eq!(error["code"], json!(code), "{place}: the call failed with another code: {error}");
-            let text = result["content"][0]["text"].as_str().unwrap_or_default();
-            assert!(text.contains(words), "{place}: the error does not say {words:?} but {text:?}");
+            self.says("the error", text, words);
+        } else if let Some(question) = expected.strip_prefix("question $") {
+            let (name, words) = question.split_once(' ').unwrap_or((question, ""));
+            self.question(&result, name, words);
+        } else if let Some(name) = expected.strip_prefix("link $") {
+            let start = format!("{}/confirm/", self.driver.origin());
+            let at =
+                text.find(&start).unwrap_or_else(|| panic!("{place}: the answer has no link to {start}: {result}"));
+            let link = text[at..].split_whitespace().next().unwrap_or_default();
+            assert!(!link.ends_with(['.', ',', ';', ':']), "{place}: people copy {link} with the mark at its end");
+            let path = &link[self.driver.origin().len()..];
+            self.remembered.insert(name.to_owned(), json!(path));
         } else {
-            assert!(!failed, "{place}: the transcript expects a result, and the call failed: {structured}");
+            assert!(
+                !failed && !structured.is_null(),
+                "{place}: the transcript expects a result, and the answer is {result}"
+            );
             let expected = self.json(expected);
             self.matches(&expected, structured, &place);
+        }
+    }
+
+    /// A form for one name, or for nothing but the decision.
+    fn question(&mut self, result: &Value, name: &str, words: &str) {
+        let place = &self.place;
+        assert_eq!(result["resultType"], "input_required", "{place}: the transcript expects a question, not {result}");
+        let question = &result["inputRequests"]["confirm"];
+        assert_eq!(question["method"], "elicitation/create", "{place}: a person is asked by elicitation: {question}");
+        let params = &question["params"];
+        assert_eq!(params["mode"], "form", "{place}: a person is asked in a form: {params}");
+        let schema = &params["requestedSchema"];
+        let asked: Vec<_> =
+            schema["properties"].as_object().into_iter().flatten().map(|(name, _)| json!(name)).collect();
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        assert_eq!(asked, required, "{place}: what the form has must be filled in: {schema}");
+        let titles: Vec<_> =
+            asked.iter().filter_map(|name| schema["properties"][name.as_str()?]["title"].as_str()).collect();
+        let text = [params["message"].as_str().unwrap_or_default(), &titles.join(" ")].join(" ");
+        self.says("the question", &text, words);
+        assert!(result["requestState"].is_string(), "{place}: a question has a state: {result}");
+        self.remembered.insert(name.to_owned(), result["requestState"].clone());
+    }
+
+    /// Words, in their order where they stand with ` ... ` between them. Lines may be broken elsewhere.
+    fn says(&self, what: &str, text: &str, words: &str) {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = self.filled(words);
+        let mut rest = text.as_str();
+        for part in words.split(" ... ") {
+            let at = rest
+                .find(part)
+                .unwrap_or_else(|| panic!("{}: {what} does not say {part:?} there: {text:?}", self.place));
+            rest = &rest[at + part.len()..];
         }
     }
 
@@ -233,10 +440,14 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
         let (verb, rest) = directive.split_once(' ').unwrap_or((directive, ""));
         match verb {
             "address" => rest.clone_into(&mut self.query),
-            "key" => self.who = rest.to_owned(),
+            "key" => {
+                self.who = rest.to_owned();
+                self.token = None;
+            }
             "header" => {
                 let field = rest.split_once(": ");
                 let (name, value) = field.unwrap_or_else(|| panic!("{}: write `## header Name: value`", self.place));
+                self.headers.retain(|(set, _)| set != name);
                 self.headers.push((name.to_owned(), value.to_owned()));
             }
             "advance" => {
@@ -252,6 +463,70 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
                 self.driver.admin("DELETE", "/_sandbox/faults", None);
             }
             "upstream" => self.upstream(rest),
+            "at" => {
+                let count = rest.strip_prefix("once ").and_then(|count| count.parse().ok()).filter(|count| *count > 1);
+                self.at_once = count.unwrap_or_else(|| panic!("{}: write `## at once 2`", self.place));
+            }
+            "restart" => self.driver.restart(),
+            // Read before the first line.
+            "revision" => {}
+            _ => self.person(verb, rest),
+        }
+    }
+
+    /// Where a person confirms.
+    fn person(&mut self, directive: &str, rest: &str) {
+        match directive {
+            "client" => {
+                self.client = match rest {
+                    "unattended" => Client::Unattended,
+                    "without forms" => Client::WithoutForms,
+                    "with forms" => Client::WithForms,
+                    _ => panic!("{}: a client is `unattended`, `without forms` or `with forms`", self.place),
+                }
+            }
+            "token" => {
+                let (who, scope) =
+                    rest.split_once(' ').unwrap_or_else(|| panic!("{}: write `## token owner tidb:write`", self.place));
+                if !self.tokens.contains_key(rest) {
+                    let flow = Flow::new(self.driver);
+                    let code = flow.code(self.driver, Flow::typed(who, scope));
+                    let tokens = Tokens::of(&self.driver.send(form("/token", &flow.redemption(&code))));
+                    self.tokens.insert(rest.to_owned(), tokens.access);
+                }
+                self.token = self.tokens.get(rest).cloned();
+            }
+            "answer" => {
+                let filled = self.filled(rest);
+                let mut words = filled.splitn(3, ' ');
+                let state = words.next().unwrap_or_default().to_owned();
+                let response = match (words.next(), words.next()) {
+                    (Some("accept"), Some(name)) => Some(json!({"action": "accept", "content": {"name": name}})),
+                    (Some("accept"), None) => Some(json!({"action": "accept", "content": {}})),
+                    (Some(action @ ("decline" | "cancel")), None) => Some(json!({"action": action})),
+                    (Some("nothing"), None) => None,
+                    _ => panic!("{}: an answer is `accept`, `decline`, `cancel` or `nothing`", self.place),
+                };
+                self.answer = Some((state, response));
+            }
+            "open" => {
+                let path = self.filled(rest);
+                self.browser.open(self.driver, &path);
+            }
+            "prove" => self.browser.prove(self.driver, rest),
+            "allow" => self.browser.decide(self.driver, "confirm", rest),
+            "decline" => self.browser.decide(self.driver, "decline", ""),
+            "page" => {
+                if let Some(words) = rest.strip_prefix("hides ") {
+                    let html = self.browser.html();
+                    assert!(!html.contains(words), "{}: the page has {words:?}: {html}", self.place);
+                    return;
+                }
+                let (status, words) = rest.split_once(' ').unwrap_or((rest, ""));
+                let text = self.browser.text();
+                assert_eq!(status, self.browser.status().to_string(), "{}: status of the page: {text}", self.place);
+                self.says("the page", &text, words);
+            }
             _ => panic!("{}: there is no directive `## {directive}`; tests/README.md lists them", self.place),
         }
     }

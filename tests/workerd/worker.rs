@@ -119,6 +119,7 @@ pub fn send(origin: &str, call: Call) -> Answer {
 }
 
 /// The service in workerd.
+#[derive(Clone)]
 pub struct Workerd {
     pub origin: String,
     /// Every transcript comes from an address of its own, so that the limit stays what it is.
@@ -154,5 +155,89 @@ impl Driver for Workerd {
 
     fn advance(&mut self, seconds: u64) {
         self.admin("POST", "/_sandbox/clock", Some(serde_json::json!({"advanceSeconds": seconds})));
+    }
+
+    fn restart(&mut self) {
+        panic!("the Worker may be shared: a test that restarts it has one of its own");
+    }
+
+    fn send_at_once(&mut self, calls: Vec<Call>) -> Vec<Answer> {
+        let this = &*self;
+        thread::scope(|scope| {
+            let send = |call| scope.spawn(move || this.clone().send(call));
+            let senders: Vec<_> = calls.into_iter().map(send).collect();
+            senders.into_iter().map(|sender| sender.join().expect("an answer")).collect()
+        })
+    }
+
+    /// The Worker's clock is the machine's.
+    fn wait(&mut self, _seconds: u64) -> bool {
+        false
+    }
+}
+
+/// A Worker of a test's own, which can be stopped and started under the same address with all of its state kept.
+pub struct Own {
+    pub state: tempfile::TempDir,
+    port: u16,
+    worker: Option<Worker>,
+    address: String,
+}
+
+impl Own {
+    /// Starts one; its clients come from `address`.
+    pub fn start_for(address: &str) -> Self {
+        let state = tempfile::tempdir().expect("a directory");
+        let mut own = Self { state, port: free_port(), worker: None, address: address.to_owned() };
+        own.start();
+        own
+    }
+
+    /// Ends the Worker, and with it every Durable Object.
+    pub fn stop(&mut self) {
+        self.worker = None;
+    }
+
+    pub fn start(&mut self) {
+        self.worker = Some(Worker::start_at(self.state.path(), self.port));
+    }
+
+    fn driver(&self) -> Workerd {
+        Workerd { origin: self.origin(), address: self.address.clone() }
+    }
+}
+
+impl Driver for Own {
+    fn send(&mut self, call: Call) -> Answer {
+        self.driver().send(call)
+    }
+
+    fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn send_by_other_name(&mut self, call: Call) -> Answer {
+        self.driver().send_by_other_name(call)
+    }
+
+    fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value {
+        self.driver().admin(method, path, body)
+    }
+
+    fn advance(&mut self, seconds: u64) {
+        self.driver().advance(seconds);
+    }
+
+    fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    fn send_at_once(&mut self, calls: Vec<Call>) -> Vec<Answer> {
+        self.driver().send_at_once(calls)
+    }
+
+    fn wait(&mut self, seconds: u64) -> bool {
+        self.driver().wait(seconds)
     }
 }

@@ -35,7 +35,9 @@ impl Tool for CreateCluster {
         self.spending_limit_usd_cents.is_some_and(|limit| limit.cents() > 0)
     }
 
-    async fn stakes(&self, _: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        // A new cluster has nothing to read, but no question is stored for a key that TiDB Cloud has not taken.
+        context.cloud().regions().await?;
         let costs = self.spending_limit_usd_cents.filter(|limit| limit.cents() > 0);
         Ok(costs.map(|limit| {
             Stakes::of(format!("Create the cluster {}, which may cost money.", self.display_name.as_str()))

@@ -33,8 +33,8 @@ use crate::{
 
 /// The member of a form that holds the typed name.
 const NAME: &str = "name";
-/// A form in a terminal has some 25 lines of 80 characters. What is longer stands on the page, whole.
-const FORM_BYTES_MAX: usize = 2_000;
+/// Two screens of a terminal, of 25 lines of 80 characters. What is longer stands on the page, whole.
+const FORM_BYTES_MAX: usize = 4_000;
 const NOTHING: &str = "Nothing was changed.";
 
 /// The person behind one connection.
@@ -119,7 +119,7 @@ impl Connected<'_> {
         }
         let mut error = required(stakes);
         error.hint = format!(
-            "Give the person this link, and make the same call again once they have allowed it: {}{PATH}{}",
+            "Give the person the link {}{PATH}{} and make the same call again once they have allowed it.",
             self.origin.as_str(),
             link.text()
         );
