@@ -94,6 +94,20 @@ await test(`${label}: two calls wait at once, and each goes its own way`, async 
   });
 });
 
+await test(`${label}: deletes nothing that its person allows after the client gave up`, async () => {
+  await withClusters(label, 1, async cluster => {
+    const late = Promise.withResolvers();
+    const { client, deletes } = await connected(() => late.promise);
+    await assert.rejects(deletes(cluster, { timeout: 1_000 }), /timed out/i, 'the client gives up by itself');
+    // It has told the server so by now.
+    await pause(500);
+    late.resolve({ action: 'accept', content: { name: cluster } });
+    await pause(2_000);
+    assert.ok(await isThere(cluster), 'a call that its client has cancelled changes nothing');
+    await client.close();
+  });
+});
+
 await test(`${label}: deletes nothing where the client closes before anybody answers`, async () => {
   await withClusters(label, 1, async cluster => {
     const { client, deletes } = await connected(async () => {
