@@ -11,7 +11,16 @@ import { decline, linkOf } from './lib/person.mjs';
 
 const label = 'sdk 1.32';
 
-// Connects a client whose person answers forms with `answer(form)`, and notes its requests that are no POST.
+// Waits for what comes within ten seconds, or not at all.
+async function until(comes, what) {
+  for (let tries = 0; !comes(); tries += 1) {
+    assert.ok(tries < 200, what);
+    await pause(50);
+  }
+}
+
+// Connects a client whose person answers forms with `answer(form)`, and notes what the server has answered: messages that the client
+// posted, by their method, and requests of other kinds.
 async function connected(answer) {
   const client = new Client({ name: 'sdk-1', version: '0' }, { capabilities: { elicitation: {} } });
   const forms = [];
@@ -19,10 +28,11 @@ async function connected(answer) {
     forms.push(params);
     return answer(params);
   });
-  const others = [];
+  const [posted, others] = [[], []];
   const noting = async (target, options) => {
     const response = await fetch(target, options);
-    if (options.method !== 'POST') others.push([options.method, response.status]);
+    if (options.method === 'POST') posted.push(JSON.parse(options.body).method ?? 'a response');
+    else others.push([options.method, response.status]);
     return response;
   };
   const transport = new StreamableHTTPClientTransport(url, { requestInit: { headers: headers() }, fetch: noting });
@@ -31,7 +41,7 @@ async function connected(answer) {
   await client.connect(transport);
   const deletes = (cluster, options) =>
     client.callTool({ name: 'tidbcloud_delete_cluster', arguments: { cluster } }, undefined, options);
-  return { client, transport, forms, others, complaints, deletes };
+  return { client, transport, forms, posted, others, complaints, deletes };
 }
 
 await test(`${label}: deletes a cluster whose name the person typed into its form`, async () => {
@@ -97,12 +107,13 @@ await test(`${label}: two calls wait at once, and each goes its own way`, async 
 await test(`${label}: deletes nothing that its person allows after the client gave up`, async () => {
   await withClusters(label, 1, async cluster => {
     const late = Promise.withResolvers();
-    const { client, deletes } = await connected(() => late.promise);
+    const { client, posted, complaints, deletes } = await connected(() => late.promise);
     await assert.rejects(deletes(cluster, { timeout: 1_000 }), /timed out/i, 'the client gives up by itself');
-    // It has told the server so by now.
-    await pause(500);
+    await until(() => posted.includes('notifications/cancelled'), 'the client says so');
+    // The client complains about an answer that it does not want any more.
+    await until(() => complaints.length > 0, 'a call that is cancelled ends');
     late.resolve({ action: 'accept', content: { name: cluster } });
-    await pause(2_000);
+    await until(() => posted.includes('a response'), 'the person agrees after that');
     assert.ok(await isThere(cluster), 'a call that its client has cancelled changes nothing');
     await client.close();
   });
