@@ -136,6 +136,9 @@ pub trait Person {
 
     /// Takes what a client posted in answer to a question for which another request waits.
     fn hear<'c>(&'c self, id: &'c str, result: &'c Value) -> Pending<'c, ()>;
+
+    /// Takes that the client cancelled its request with this id, in JSON, which waits for a person.
+    fn cancel<'c>(&'c self, request: &'c str) -> Pending<'c, ()>;
 }
 
 #[cfg(test)]

@@ -236,6 +236,10 @@ impl Toolbox for Tools<'_> {
         self.person.hear(id, result).await;
     }
 
+    async fn cancel(&self, request: &str) {
+        self.person.cancel(request).await;
+    }
+
     fn boundary(&self) -> String {
         // 128 bits.
         let mut bytes = [0; 16];

@@ -40,6 +40,10 @@ pub async fn dispatch<B: Toolbox>(server: &Server<'_>, parsed: Parsed<B::Tool>, 
     let silence = || Reply { response: no_store(http::Response::empty(202)), rpc_code: None, tool_error: None };
     match content {
         Content::Accepted { .. } => silence(),
+        Content::Cancelled { request } => {
+            toolbox.cancel(&request.to_json()).await;
+            silence()
+        }
         Content::Response(Response { id, result }) => {
             if let Some(id) = id {
                 toolbox.hear(&id, &result).await;
@@ -100,7 +104,7 @@ async fn answer<B: Toolbox>(server: &Server<'_>, revision: Revision, posted: Pos
         Method::PromptsList => tools::no_list(&params, "prompts"),
         Method::ResourcesRead => Err(lifecycle::no_resource(&params, revision)),
         Method::PromptsGet => Err(lifecycle::no_prompt(&params)),
-        Method::ToolsCall => tools::call(tool, &mut params, toolbox, revision, server.request_id).await,
+        Method::ToolsCall => tools::call(&id, tool, &mut params, toolbox, revision, server.request_id).await,
         Method::Listen => match lifecycle::check_filter(&params) {
             Ok(()) => {
                 let body = closed_subscription(server, &id);

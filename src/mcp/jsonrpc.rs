@@ -33,7 +33,7 @@ pub enum Id {
 }
 
 impl Id {
-    fn read(value: Value) -> Option<Self> {
+    pub(super) fn read(value: Value) -> Option<Self> {
         match value {
             Value::String(text) if text.len() <= ID_BYTES_MAX => Some(Self::String(text)),
             Value::Number(number) => {
@@ -71,6 +71,8 @@ pub(super) enum Message {
     Notification {
         /// At most 128 bytes.
         method: String,
+        /// Empty where absent.
+        params: Map<String, Value>,
     },
     /// A response.
     Response(Response),
@@ -145,7 +147,7 @@ impl Message {
         };
         Ok(match id {
             Some(id) => Self::Request(Request { id, method, params }),
-            None => Self::Notification { method },
+            None => Self::Notification { method, params },
         })
     }
 }

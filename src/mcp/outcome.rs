@@ -28,6 +28,8 @@ pub struct Question {
 /// What a client answers to a question, as it sent it: nothing of it is to be believed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answered {
+    /// The id of the request as JSON text, by which its client can cancel it.
+    pub request: String,
     /// `inputResponses`.
     pub responses: Option<Value>,
     /// `requestState`.

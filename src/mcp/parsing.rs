@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     http,
     json::{self, Document, Refusal},
-    jsonrpc::{Malformed, Message, Request, Response, RpcError},
+    jsonrpc::{Id, Malformed, Message, Request, Response, RpcError},
     rejection::Rejection,
     revision::{Method, Revision},
     tools::{self, Find, Tool},
@@ -23,6 +23,8 @@ pub struct Parsed<T> {
 pub(super) enum Content<T> {
     /// A notification: accepted, without a response.
     Accepted { method: &'static str },
+    /// The notification that nobody wants the answer to a request any more: accepted in the same way.
+    Cancelled { request: Id },
     /// A response to a request of this server: accepted in the same way.
     Response(Response),
     /// One request.
@@ -90,10 +92,14 @@ pub fn parse<T: Tool>(headers: &Headers, body: &[u8], find: Find<T>) -> Result<P
             Err(error) => Err(Rejection::bad_request(Some(request.id), error)),
         },
         // The modern revision defines no header rules for notifications, so none are applied.
-        Message::Notification { method } => Ok(Parsed {
-            revision: http::legacy_revision(headers).unwrap_or(Revision::V20260728),
-            content: Content::Accepted { method: notification_name(&method) },
-        }),
+        Message::Notification { method, mut params } => {
+            let method = notification_name(&method);
+            let request = params.remove("requestId").filter(|_| method == CANCELLED).and_then(Id::read);
+            Ok(Parsed {
+                revision: http::legacy_revision(headers).unwrap_or(Revision::V20260728),
+                content: request.map_or(Content::Accepted { method }, |request| Content::Cancelled { request }),
+            })
+        }
         Message::Response(response) => match http::legacy_revision(headers) {
             Ok(revision) => Ok(Parsed { revision, content: Content::Response(response) }),
             Err(_) => {
@@ -138,9 +144,12 @@ fn parse_batch<T>(headers: &Headers, values: Vec<Value>, find: Find<T>) -> Resul
     Ok(Parsed { revision, content: Content::Batch(messages) })
 }
 
+/// <https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/cancellation>
+const CANCELLED: &str = "notifications/cancelled";
+
 /// The notifications that clients are known to send.
 fn notification_name(method: &str) -> &'static str {
-    ["notifications/initialized", "notifications/cancelled", "notifications/roots/list_changed"]
+    ["notifications/initialized", CANCELLED, "notifications/roots/list_changed"]
         .into_iter()
         .find(|name| *name == method)
         .unwrap_or("unknown")
@@ -150,7 +159,7 @@ impl<T: Tool> Parsed<T> {
     /// How many messages to charge the sender for.
     pub fn messages(&self) -> usize {
         match &self.content {
-            Content::Accepted { .. } | Content::Response(_) | Content::Request(_) => 1,
+            Content::Accepted { .. } | Content::Cancelled { .. } | Content::Response(_) | Content::Request(_) => 1,
             Content::Batch(messages) => messages.len(),
         }
     }
@@ -158,7 +167,7 @@ impl<T: Tool> Parsed<T> {
     /// The tools that are called, with their arguments if those are an object: one, or several of a batch.
     pub fn tool_calls(&self) -> impl Iterator<Item = (T, Option<&serde_json::Map<String, Value>>)> {
         let (one, batch) = match &self.content {
-            Content::Accepted { .. } | Content::Response(_) => (None, [].as_slice()),
+            Content::Accepted { .. } | Content::Cancelled { .. } | Content::Response(_) => (None, [].as_slice()),
             Content::Request(request) => (Some(request), [].as_slice()),
             Content::Batch(messages) => (None, messages.as_slice()),
         };
@@ -191,6 +200,7 @@ impl<T: Tool> Parsed<T> {
         let summary = |method| Summary { protocol_version: self.revision.as_str(), method, tool: None, client: None };
         let Posted { request, tool } = match &self.content {
             Content::Accepted { method } => return summary(method),
+            Content::Cancelled { .. } => return summary(CANCELLED),
             Content::Response(_) => return summary("response"),
             Content::Batch(_) => return summary("batch"),
             Content::Request(posted) => posted,

@@ -1046,6 +1046,8 @@ impl Toolbox for Tools {
 
     async fn hear(&self, _: &str, _: &Value) {}
 
+    async fn cancel(&self, _: &str) {}
+
     fn boundary(&self) -> String {
         "b0b".to_owned()
     }

@@ -9,7 +9,7 @@ pub use super::success::CacheScope;
 use super::{
     fence,
     http::{CLIENT_CAPABILITIES, elicits},
-    jsonrpc::{RpcError, clip},
+    jsonrpc::{Id, RpcError, clip},
     outcome::{Answered, Outcome, Question, ToolError},
     revision::Revision,
     success::Success,
@@ -87,6 +87,9 @@ pub trait Toolbox {
     /// nothing is dropped.
     async fn hear(&self, id: &str, result: &Value);
 
+    /// Takes that a client wants no answer any more to its request with this id, in JSON. A call that waits for a person ends.
+    async fn cancel(&self, request: &str);
+
     /// A word of letters and digits, at most 64 of them, that is new for each result and cannot be guessed.
     fn boundary(&self) -> String;
 }
@@ -125,6 +128,7 @@ pub(super) fn find<T>(params: &mut Map<String, Value>, find: Find<T>) -> Option<
 /// so that the model can fix them.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/tools#error-handling>
 pub(super) async fn call<B: Toolbox>(
+    id: &Id,
     tool: Option<B::Tool>,
     params: &mut Map<String, Value>,
     toolbox: &B,
@@ -132,6 +136,7 @@ pub(super) async fn call<B: Toolbox>(
     request_id: &str,
 ) -> Result<Success, RpcError> {
     let answered = if revision.is_modern() { answered(params) } else { Answered::default() };
+    let answered = Answered { request: id.to_json(), ..answered };
     let arguments = match params.remove("arguments") {
         None => Map::new(),
         Some(Value::Object(arguments)) => arguments,
@@ -159,7 +164,8 @@ pub(super) async fn call<B: Toolbox>(
 /// The answer in the parameters of a call, and whether its client can be asked.
 fn answered(params: &mut Map<String, Value>) -> Answered {
     let elicits = elicits(params.get("_meta").and_then(|meta| meta.get(CLIENT_CAPABILITIES)));
-    Answered { responses: params.remove("inputResponses"), state: params.remove("requestState"), elicits }
+    let (responses, state) = (params.remove("inputResponses"), params.remove("requestState"));
+    Answered { responses, state, elicits, ..Answered::default() }
 }
 
 /// A failed call as a result: the model reads the text, programs read `structuredContent.error`.

@@ -52,13 +52,17 @@ pub enum Said {
     },
     /// No; or the client showed nothing, which it need not say.
     No,
+    /// The client gave up the call.
+    Cancelled,
 }
 
 /// A call that waits while its client shows a form.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Waiting {
-    /// Fingerprint of its id.
+    /// Fingerprint of the question's id.
     id: String,
+    /// Fingerprint of the request's.
+    call: String,
     said: Option<Said>,
     /// Milliseconds since 1970.
     ends: u64,
@@ -120,17 +124,19 @@ pub enum Command {
     },
     /// Lets a call wait for an answer.
     Wait {
-        /// Its id.
+        /// The question's id.
         id: String,
+        /// The request's.
+        call: String,
     },
     /// The answer that a call waits for. The object holds its reply back while there is none, for [`HOLD`].
     Await {
-        /// Its id.
+        /// The question's id.
         id: String,
     },
     /// Answers a call that waits, once.
     Hear {
-        /// Its id.
+        /// The question's id, or the request's.
         id: String,
         /// What was said.
         said: Said,
@@ -234,12 +240,13 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
             }
         }
         Command::Wait { .. } if record.waiting.len() >= WAITING_MAX => Reply::Full,
-        Command::Wait { id } => {
-            record.waiting.push(Waiting { id, said: None, ends: now.0.saturating_add(WAIT_MILLIS) });
+        Command::Wait { id, call } => {
+            record.waiting.push(Waiting { id, call, said: None, ends: now.0.saturating_add(WAIT_MILLIS) });
             Reply::Done
         }
         Command::Hear { id, said } => {
-            match record.waiting.iter_mut().find(|waiting| waiting.id == id && waiting.said.is_none()) {
+            let of_it = |waiting: &&mut Waiting| (waiting.id == id || waiting.call == id) && waiting.said.is_none();
+            match record.waiting.iter_mut().find(of_it) {
                 Some(waiting) => {
                     waiting.said = Some(said);
                     Reply::Done
@@ -364,7 +371,7 @@ mod tests {
     #[test]
     fn an_answer_reaches_the_call_that_waits_for_it_once_and_in_time() {
         let id = || "a".to_owned();
-        let wait = |id: &str| Command::Wait { id: id.to_owned() };
+        let wait = |id: &str| Command::Wait { id: id.to_owned(), call: format!("call {id}") };
         let hear = |said: Said| Command::Hear { id: id(), said };
         let listen = || Command::Await { id: id() };
         let yes = || Said::Yes { name: Some("shop".to_owned()) };
@@ -380,6 +387,10 @@ mod tests {
         let expected =
             [Reply::Done, Reply::Waiting, Reply::Done, Reply::None, Reply::Heard(yes()), Reply::None, Reply::None];
         assert_eq!(said, expected, "the first answer counts, and is taken once");
+        let cancelled = Command::Hear { id: "call a".to_owned(), said: Said::Cancelled };
+        let said = replies(vec![(0, wait("a")), (1, cancelled), (2, hear(yes())), (3, listen())]);
+        let expected = [Reply::Done, Reply::Done, Reply::None, Reply::Heard(Said::Cancelled)];
+        assert_eq!(said, expected, "a call that was given up hears no answer");
         let waited = WAIT_MILLIS / 1_000;
         let late = replies(vec![(0, wait("a")), (waited, hear(yes())), (waited, listen())]);
         assert_eq!(late, [Reply::Done, Reply::None, Reply::None], "two minutes are over");

@@ -105,6 +105,10 @@ impl Person for Nobody {
         Box::pin(async {})
     }
 
+    fn cancel<'c>(&'c self, _: &'c str) -> Pending<'c, ()> {
+        Box::pin(async {})
+    }
+
     fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
         Box::pin(async { Err(ToolError::fault("nobody was to be asked")) })
     }

@@ -154,6 +154,33 @@ fn only_the_same_credential_in_the_same_session_answers_and_once() {
 }
 
 #[test]
+fn a_call_that_its_client_cancels_hears_no_answer_any_more() {
+    // The call has the id 1, which is not the text.
+    for (id, is_other_session, expected) in [
+        (json!(1), false, None),
+        (json!("1"), false, Some("DELETING")),
+        (json!(2), false, Some("DELETING")),
+        (json!(1), true, Some("DELETING")),
+    ] {
+        let mut server = Native::new();
+        let ours = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
+        let other = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
+        let body = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+        let cancelled =
+            attended("ping", json!({})).set("Mcp-Session-Id", if is_other_session { &other } else { &ours });
+        let cancelled = Call { body: body.to_string().into_bytes(), ..cancelled };
+        let mut said = 0;
+        let answer = server.converse(delete(&ours), &mut |so_far| {
+            said += 1;
+            Some(if said == 1 { cancelled.clone() } else { posted(&events(so_far)[0]["id"], accept("shop"), &ours) })
+        });
+        let status = streamed(&answer)[1]["result"]["structuredContent"]["status"].clone();
+        assert_eq!(status.as_str(), expected, "the request {id} was cancelled, of another session: {is_other_session}");
+        assert_eq!(is_there(&mut server), expected.is_none(), "what was given up changes nothing");
+    }
+}
+
+#[test]
 fn who_cannot_be_asked_gets_the_page() {
     let mut server = Native::new();
     let with_forms = session(&mut server, "2025-11-25", json!({"elicitation": {}}));

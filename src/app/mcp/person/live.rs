@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use serde_json::Value;
 
-use super::{Connected, asking, is_named, typed};
+use super::{Connected, asking, is_named, required, typed};
 use crate::{
     base::http::Response,
     catalogue::{Bound, Stakes, ToolError},
@@ -49,6 +49,8 @@ pub(in crate::app::mcp) struct Asked {
     stakes: Stakes,
     /// Fingerprint of the call and of what it would do.
     whole: String,
+    /// The id of the request, in JSON.
+    request: String,
 }
 
 impl Connected<'_> {
@@ -61,14 +63,14 @@ impl Connected<'_> {
     }
 
     /// Ends the call with a question that [`Connected::wait`] sends.
-    pub(super) fn ask_to_wait(&self, bound: &Bound<'_>, whole: String, form: Form) -> ToolError {
-        self.asked.replace(Some(Asked { form, stakes: bound.stakes.clone(), whole }));
+    pub(super) fn ask_to_wait(&self, bound: &Bound<'_>, whole: String, form: Form, request: String) -> ToolError {
+        self.asked.replace(Some(Asked { form, stakes: bound.stakes.clone(), whole, request }));
         asking(bound.stakes, Instead::Wait)
     }
 
     /// Sends the question, and waits for the answer.
     pub(super) async fn wait(&self) -> Result<(), ToolError> {
-        let (Some(Asked { form, stakes, whole }), Some(session), Some(live)) =
+        let (Some(Asked { form, stakes, whole, request }), Some(session), Some(live)) =
             (self.asked.take(), &self.session, &self.live)
         else {
             return Err(ToolError::fault("nobody was asked"));
@@ -79,7 +81,7 @@ impl Connected<'_> {
             return Err(ToolError::fault("the id of a question cannot be sealed"));
         };
         let id = fingerprint(id.as_bytes());
-        if self.ask(Command::Wait { id: id.clone() }).await? != Reply::Done {
+        if self.ask(Command::Wait { id: id.clone(), call: session.call(&request) }).await? != Reply::Done {
             return Err(self.page(&stakes, whole).await?);
         }
         live.begin(form.to_event(&sealed));
@@ -90,6 +92,8 @@ impl Connected<'_> {
                     self.agreed.set(Some(whole));
                     return Ok(());
                 }
+                // Nobody reads this, and nobody would answer another question.
+                Reply::Heard(Said::Cancelled) => return Err(required(&stakes)),
                 Reply::Heard(Said::No) => return Err(self.declined(&stakes, whole).await?),
                 // Another name, or nothing in time.
                 _ => return Err(self.page(&stakes, whole).await?),
@@ -106,5 +110,11 @@ impl Connected<'_> {
         };
         // A failure leaves the call waiting, until it ends as not confirmed.
         let _ = self.ask(Command::Hear { id: fingerprint(id.as_bytes()), said }).await;
+    }
+
+    /// Ends a call that waits because its client gave it up: an answer that comes later is not for it.
+    pub(super) async fn hear_cancelled(&self, request: &str) {
+        let Some(session) = &self.session else { return };
+        let _ = self.ask(Command::Hear { id: session.call(request), said: Said::Cancelled }).await;
     }
 }

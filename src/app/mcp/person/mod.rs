@@ -89,7 +89,7 @@ impl Connected<'_> {
         if let Some(agreed) = self.agreed.take() {
             return if agreed == whole { Ok(()) } else { Err(changed()) };
         }
-        let Answered { responses, state, elicits } = self.answered.take();
+        let Answered { request, responses, state, elicits } = self.answered.take();
         if let Some(state) = state {
             return self.hear_repeated(bound, &state, responses.as_ref()).await;
         }
@@ -100,7 +100,7 @@ impl Connected<'_> {
         let form = Some(form_of(bound.stakes)).filter(may_show);
         match form {
             Some(form) if elicits => Err(self.ask_to_repeat(bound, &form)),
-            Some(form) if self.can_wait(bound) => Err(self.ask_to_wait(bound, whole, form)),
+            Some(form) if self.can_wait(bound) => Err(self.ask_to_wait(bound, whole, form, request)),
             _ => Err(self.page(bound.stakes, whole).await?),
         }
     }
@@ -157,6 +157,10 @@ impl Person for Connected<'_> {
 
     fn hear<'c>(&'c self, id: &'c str, result: &'c Value) -> Pending<'c, ()> {
         Box::pin(self.hear_posted(id, result))
+    }
+
+    fn cancel<'c>(&'c self, request: &'c str) -> Pending<'c, ()> {
+        Box::pin(self.hear_cancelled(request))
     }
 }
 

@@ -73,6 +73,11 @@ impl Session {
         (has_forms && is_theirs).then_some(Self { purpose })
     }
 
+    /// Fingerprint of a call by the id of its request, which is unique in a session.
+    pub(super) fn call(&self, request: &str) -> String {
+        fingerprint(format!("{} {request}", self.purpose).as_bytes())
+    }
+
     /// The JSON-RPC id of a question: 67 characters.
     pub(super) fn seal_id(&self, id: &str, keyring: &Keyring, bytes: Random<'_>) -> Option<String> {
         keyring.seal_text(&self.purpose, id, bytes)
