@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 
 use mcp_server_tidbcloud::{
-    base::{future::Pending, secret::Secret},
+    base::secret::Secret,
     catalogue::{
-        Bound, Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Person, Tool, Tools, Toolset,
-        View, code,
+        Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Tool, Tools, Toolset, View, code,
     },
     mcp::{
         outcome::{Answered, Outcome, ToolError},
@@ -19,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{Driver, bad_inputs::tool, keys},
-    world::{Native, block_on},
+    world::{Native, Nobody, block_on},
 };
 
 fn events(server: &Native, name: &str) -> Vec<Value> {
@@ -87,33 +86,6 @@ impl Tool for Broken {
     }
 }
 
-/// A person who is never there.
-struct Nobody;
-
-impl Person for Nobody {
-    fn hears(&self, _: Answered) {}
-
-    fn is_absent(&self, _: &'static str) -> bool {
-        false
-    }
-
-    fn waits(&self) -> Pending<'_, Result<(), ToolError>> {
-        Box::pin(async { Err(ToolError::fault("nobody was to be waited for")) })
-    }
-
-    fn hear<'c>(&'c self, _: &'c str, _: &'c Value) -> Pending<'c, ()> {
-        Box::pin(async {})
-    }
-
-    fn cancel<'c>(&'c self, _: &'c str) -> Pending<'c, ()> {
-        Box::pin(async {})
-    }
-
-    fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
-        Box::pin(async { Err(ToolError::fault("nobody was to be asked")) })
-    }
-}
-
 static BROKEN: Catalogue = Catalogue::new(&[Group { toolset: Toolset::Organization, tools: &[Entry::of::<Broken>] }]);
 
 #[test]
@@ -142,7 +114,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
         memory: &memory,
         homes: &homes,
         secret: &secret,
-        person: &Nobody,
+        person: &Nobody { goes_without: false },
         aliases: &[],
     };
     let tool = BROKEN.find(Broken::NAME, &mut serde_json::Map::new()).expect("the tool");

@@ -2,10 +2,10 @@
 //! about being asked.
 
 use mcp_server_tidbcloud::{
-    base::{future::Pending, secret::Secret},
+    base::secret::Secret,
     catalogue::{
-        Bound, Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Person, Stakes, Tool, Tools,
-        Toolset, View, code,
+        Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Stakes, Tool, Tools, Toolset, View,
+        code,
     },
     mcp::{
         outcome::{Answered, Outcome, ToolError},
@@ -26,7 +26,7 @@ use crate::{
         oauth::{Fields, Flow, Page, Tokens, browser_form, fields, form, get, link as back, parameter, with_token},
     },
     tidb_cloud_oauth::{at_tidb_cloud, user_code},
-    world::{Native, SANDBOX, block_on},
+    world::{Native, Nobody, SANDBOX, block_on},
 };
 
 /// A person in front of a page: proves with the keys, and reads what is shown.
@@ -572,29 +572,6 @@ impl<const OPENS: bool> Tool for Staked<OPENS> {
     }
 }
 
-/// A caller who goes without a person, and a person who agrees to nothing.
-struct Absent;
-
-impl Person for Absent {
-    fn hears(&self, _: Answered) {}
-
-    fn is_absent(&self, _: &'static str) -> bool {
-        true
-    }
-
-    fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
-        Box::pin(async { Err(ToolError::new(code::CONFIRMATION_REQUIRED, "Asked.").hint("Ask.")) })
-    }
-
-    fn waits(&self) -> Pending<'_, Result<(), ToolError>> {
-        Box::pin(async { Err(ToolError::fault("nobody was to be waited for")) })
-    }
-
-    fn hear<'c>(&'c self, _: &'c str, _: &'c Value) -> Pending<'c, ()> {
-        Box::pin(async {})
-    }
-}
-
 static STAKED: Catalogue = Catalogue::new(&[Group {
     toolset: Toolset::Organization,
     tools: &[Entry::of::<Staked<false>>, Entry::of::<Staked<true>>],
@@ -625,7 +602,7 @@ fn whoever_goes_without_a_person_is_asked_before_somebody_is_let_in() {
         memory: &memory,
         homes: &homes,
         secret: &secret,
-        person: &Absent,
+        person: &Nobody { goes_without: true },
         aliases: &[],
     };
     let call = |name: &str| {

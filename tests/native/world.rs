@@ -19,10 +19,13 @@ use mcp_server_tidbcloud::{
         http::{Head, Headers, Method, Response},
         secret::Secret,
     },
-    catalogue::Entry,
+    catalogue::{Bound, Entry, Person, code},
     config::Config,
     limits::bucket::Bucket,
-    mcp::tools::Definition,
+    mcp::{
+        outcome::{Answered, ToolError},
+        tools::Definition,
+    },
     port::{
         Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
         Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store, Stream,
@@ -314,6 +317,36 @@ impl Stream for World {
 impl Log for World {
     fn write(&self, line: &str) {
         self.log.borrow_mut().push(line.to_owned());
+    }
+}
+
+/// Nobody, who agrees to nothing.
+pub struct Nobody {
+    /// Whether the caller goes without a person.
+    pub goes_without: bool,
+}
+
+impl Person for Nobody {
+    fn hears(&self, _: Answered) {}
+
+    fn is_absent(&self, _: &'static str) -> bool {
+        self.goes_without
+    }
+
+    fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
+        Box::pin(async { Err(ToolError::new(code::CONFIRMATION_REQUIRED, "Asked.").hint("Ask.")) })
+    }
+
+    fn waits(&self) -> Pending<'_, Result<(), ToolError>> {
+        Box::pin(async { Err(ToolError::fault("nobody was to be waited for")) })
+    }
+
+    fn hear<'c>(&'c self, _: &'c str, _: &'c Value) -> Pending<'c, ()> {
+        Box::pin(async {})
+    }
+
+    fn cancel<'c>(&'c self, _: &'c str) -> Pending<'c, ()> {
+        Box::pin(async {})
     }
 }
 
