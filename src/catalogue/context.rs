@@ -82,6 +82,10 @@ impl<'a> Context<'a> {
         let organization = self.organization;
         let stakes = &stakes.fact("Organization", (!organization.is_empty()).then_some(organization));
         stakes.must_be_readable()?;
+        if self.allowance.requests_sent() == 0 {
+            // A question would be stored for whatever keys somebody makes up.
+            return Err(ToolError::fault(format!("{tool} asks before TiDB Cloud has taken the key")));
+        }
         let narrowing = self.narrowing().query();
         let requests = requests.saturating_add(self.allowance.requests_sent());
         self.person.agrees(&Bound { tool, arguments, organization, narrowing, stakes, requests }).await

@@ -563,7 +563,8 @@ impl<const OPENS: bool> Tool for Staked<OPENS> {
         OPENS
     }
 
-    async fn stakes(&self, _: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        context.cloud().regions().await?;
         Ok(serde_json::from_value(json!({"what": "Something happens."})).ok())
     }
 
