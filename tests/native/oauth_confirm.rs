@@ -11,7 +11,7 @@ use mcp_server_tidbcloud::{
         outcome::{Answered, Outcome, ToolError},
         tools::Toolbox,
     },
-    port::{Io, allowance::Allowance},
+    port::{Metered, Port},
     tidbcloud::{ApiKey, Memory, Unwatched},
 };
 use serde_json::{Map, Value, json};
@@ -593,11 +593,12 @@ fn whoever_goes_without_a_person_is_asked_before_somebody_is_let_in() {
         organizations: &organizations,
         address: "https://mcp.example/mcp",
     };
+    let metered = Metered::new(Port::of(&server.world));
     let tools = Tools {
         view,
-        io: &server.world,
+        io: metered.port().io,
         log: server.world.request_log(),
-        allowance: &Allowance::new(server.world.now()),
+        allowance: &metered.allowance,
         hosts: &server.config.hosts,
         witness: &Unwatched,
         memory: &memory,
