@@ -27,17 +27,18 @@ pub const HOLD: Duration = Duration::from_secs(20);
 /// Used states are kept until they would have expired: 120 messages a minute, the limit of a credential, for five minutes.
 pub const USED_MAX: usize = 600;
 
-/// A question that is open, or answered with yes.
+/// A question that is open, or whose answer the next call takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// Fingerprint of its id.
     id: String,
     /// Fingerprint of all that the answer is bound to.
     call: String,
-    /// What the page shows, sealed under a key in its link.
-    page: Sealed,
+    /// What the page shows, sealed under a key in its link. Gone with a no.
+    page: Option<Sealed>,
     tries: u8,
-    confirmed: bool,
+    /// Whether the person agreed.
+    answer: Option<bool>,
     /// Milliseconds since 1970.
     ends: u64,
 }
@@ -166,10 +167,21 @@ pub enum Reply {
     None,
     /// The principal has too many open.
     Full,
+    /// The person declined: the call is told so once, and asks again after that.
+    Declined,
     /// There is no answer yet.
     Waiting,
     /// The answer, which is forgotten with this.
     Heard(Said),
+}
+
+impl Question {
+    fn shown(&mut self) -> Reply {
+        self.page.clone().map_or(Reply::None, |page| Reply::Open {
+            page: Box::new(page),
+            tries_left: TRIES_MAX.saturating_sub(self.tries),
+        })
+    }
 }
 
 impl Record {
@@ -183,7 +195,7 @@ impl Record {
     fn open(&mut self, id: &str) -> Option<&mut Question> {
         self.questions
             .iter_mut()
-            .find(|question| question.id == id && !question.confirmed && question.tries < TRIES_MAX)
+            .find(|question| question.id == id && question.answer.is_none() && question.tries < TRIES_MAX)
     }
 }
 
@@ -196,38 +208,38 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
     let reply = match command {
         Command::Ask { id, call, page } => {
             record.questions.retain(|question| question.call != call);
-            if record.questions.len() >= OPEN_MAX {
+            let declined = record.questions.iter().filter(|question| question.answer == Some(false)).count();
+            if record.questions.len() - declined >= OPEN_MAX {
                 Reply::Full
             } else {
                 let ends = now.0.saturating_add(ASKED_MILLIS);
-                record.questions.push(Question { id, call, page: *page, tries: 0, confirmed: false, ends });
+                record.questions.push(Question { id, call, page: Some(*page), tries: 0, answer: None, ends });
                 Reply::Done
             }
         }
-        Command::Look { id } => record.open(&id).map_or(Reply::None, |question| Reply::Open {
-            page: Box::new(question.page.clone()),
-            tries_left: TRIES_MAX - question.tries,
-        }),
+        Command::Look { id } => record.open(&id).map_or(Reply::None, Question::shown),
         Command::Try { id } => record.open(&id).map_or(Reply::None, |question| {
             question.tries += 1;
-            Reply::Open { page: Box::new(question.page.clone()), tries_left: TRIES_MAX - question.tries }
+            question.shown()
         }),
         Command::Answer { id, yes } => match record.open(&id) {
-            Some(question) if yes => {
-                question.confirmed = true;
+            Some(question) => {
+                question.answer = Some(yes);
                 question.ends = now.0.saturating_add(CONFIRMED_MILLIS);
-                Reply::Done
-            }
-            Some(_) => {
-                record.questions.retain(|question| question.id != id);
+                if !yes {
+                    question.page = None;
+                }
                 Reply::Done
             }
             None => Reply::None,
         },
         Command::Take { call } => {
-            let before = record.questions.len();
-            record.questions.retain(|question| question.call != call || !question.confirmed);
-            if record.questions.len() < before { Reply::Done } else { Reply::None }
+            let answered = |question: &Question| question.call == call && question.answer.is_some();
+            match record.questions.iter().position(answered).map(|at| record.questions.remove(at)) {
+                Some(Question { answer: Some(true), .. }) => Reply::Done,
+                Some(_) => Reply::Declined,
+                None => Reply::None,
+            }
         }
         Command::Use { state, ends } => {
             if ends <= now.0 || record.used.iter().any(|(used, _)| *used == state) {
@@ -317,10 +329,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_declined_is_not_asked_any_more() {
-        let said =
-            replies(vec![(0, ask("a", "drop")), (1, answer("a", false)), (2, answer("a", true)), (3, take("drop"))]);
-        assert_eq!(said, [Reply::Done, Reply::Done, Reply::None, Reply::None]);
+    fn what_was_declined_is_told_once() {
+        let said = replies(vec![
+            (0, ask("a", "drop")),
+            (1, answer("a", false)),
+            (2, answer("a", true)),
+            (3, take("another")),
+            (4, take("drop")),
+            (5, take("drop")),
+        ]);
+        assert_eq!(said, [Reply::Done, Reply::Done, Reply::None, Reply::None, Reply::Declined, Reply::None]);
     }
 
     #[test]

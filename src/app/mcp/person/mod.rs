@@ -93,8 +93,13 @@ impl Connected<'_> {
         if let Some(state) = state {
             return self.hear_repeated(bound, &state, responses.as_ref()).await;
         }
-        if self.ask(Command::Take { call: whole.clone() }).await? == Reply::Done {
-            return Ok(());
+        match self.ask(Command::Take { call: whole.clone() }).await? {
+            Reply::Done => return Ok(()),
+            Reply::Declined => {
+                let error = ToolError::new(code::CONFIRMATION_DECLINED, format!("The person declined this. {NOTHING}"));
+                return Err(error.hint("Do not make this call again unless they ask for it: it would ask them again."));
+            }
+            _ => {}
         }
         let may_show = |form: &Form| self.presence != Presence::Page && form.message.len() <= FORM_BYTES_MAX;
         let form = Some(form_of(bound.stakes)).filter(may_show);
