@@ -254,7 +254,7 @@ fn a_person_agrees_to_the_whole_change_that_costs() {
     assert_eq!(typed, None, "what only costs is not typed");
     assert_eq!(
         lines.join("\n").replace(SHOP, "<shop>"),
-        "Raise the spending limit of the cluster shop.\n\
+        "Raise the spending limit of the cluster shop from 0.00 US dollars to 123.45 US dollars a month.\n\
          Name: shop\n\
          Id: <shop>\n\
          Region: regions/aws-us-east-1\n\

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{labels::Labels, money, view::ClusterView};
+use super::{dollars, labels::Labels, money, view::ClusterView};
 use crate::{
     catalogue::{Context, Effect, Stakes, Tool, ToolError},
     tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
@@ -40,7 +40,8 @@ impl Tool for CreateCluster {
         context.cloud().regions().await?;
         let costs = self.spending_limit_usd_cents.filter(|limit| limit.cents() > 0);
         Ok(costs.map(|limit| {
-            Stakes::of(format!("Create the cluster {}, which may cost money.", self.display_name.as_str()))
+            let (name, most) = (self.display_name.as_str(), dollars(limit.cents().into()));
+            Stakes::of(format!("Create the cluster {name}, which may cost up to {most} a month."))
                 .fact("Region", Some(self.region.as_str()))
                 .fact("Highest monthly bill", Some(money(limit.cents().into())))
                 .fact("Labels", self.labels.as_ref().map(Labels::in_words))

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
+    dollars,
     labels::{Labels, in_words},
     money,
     view::ClusterView,
@@ -56,8 +57,10 @@ impl Tool for UpdateCluster {
             return Ok(None);
         }
         let stakes = Stakes::of(format!(
-            "Raise the spending limit of the cluster {}.",
-            said(&cluster.display_name, id.as_str())
+            "Raise the spending limit of the cluster {} from {} to {} a month.",
+            said(&cluster.display_name, id.as_str()),
+            dollars(before),
+            dollars(limit.cents().into())
         ))
         .fact("Name", Some(&cluster.display_name))
         .fact("Id", Some(&id))
