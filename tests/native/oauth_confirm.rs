@@ -595,7 +595,7 @@ fn whoever_goes_without_a_person_is_asked_before_somebody_is_let_in() {
     };
     let tools = Tools {
         view,
-        io: &server.world,
+        io: &*server.world,
         log: server.world.request_log(),
         allowance: &Allowance::new(server.world.now()),
         hosts: &server.config.hosts,
