@@ -106,7 +106,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
     };
     let tools = Tools {
         view,
-        io: &server.world,
+        io: &*server.world,
         log: server.world.request_log(),
         allowance: &Allowance::new(server.world.now()),
         hosts: &server.config.hosts,

@@ -593,7 +593,7 @@ fn whoever_goes_without_a_person_is_asked_before_somebody_is_let_in() {
         organizations: &organizations,
         address: "https://mcp.example/mcp",
     };
-    let metered = Metered::new(Port::of(&server.world));
+    let metered = Metered::new(Port::of(&*server.world));
     let tools = Tools {
         view,
         io: metered.port().io,

@@ -1,10 +1,10 @@
 //! Clients before 2026-07-28 that declared forms in `initialize`: the question goes out on the stream of the answer, and the client
-//! posts what the person said.
+//! posts what the person said. `tests/transcripts/confirmation` has what people see of it; here is what no transcript can send.
 
 use serde_json::{Value, json};
 
 use crate::{
-    support::{Answer, Call, Driver, oauth::Flow, oauth::with_token, request},
+    support::{Answer, Call, Driver, events, oauth::Flow, oauth::with_token, request},
     world::Native,
 };
 
@@ -43,22 +43,13 @@ fn accept(name: &str) -> Value {
     json!({"action": "accept", "content": {"name": name}})
 }
 
-/// The messages of a stream.
-fn events(text: &str) -> Vec<Value> {
-    let data = |event: &str| event.strip_prefix("event: message\ndata: ").map(str::to_owned);
-    let messages = text.split("\n\n").filter_map(data);
-    messages.map(|text| serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))).collect()
-}
-
 fn streamed(answer: &Answer) -> Vec<Value> {
-    assert_eq!(answer.header("Content-Type"), Some("text/event-stream"), "{}", String::from_utf8_lossy(&answer.body));
-    events(&String::from_utf8_lossy(&answer.body))
+    answer.events().unwrap_or_else(|| panic!("no stream: {}", String::from_utf8_lossy(&answer.body)))
 }
 
 /// The error code of the result that ends a stream, or an answer without one.
 fn code(answer: &Answer) -> Value {
-    let is_stream = answer.header("Content-Type") == Some("text/event-stream");
-    let last = if is_stream { streamed(answer).pop().expect("an event") } else { answer.json() };
+    let last = answer.events().map_or_else(|| answer.json(), |mut all| all.pop().expect("an event"));
     last["result"]["structuredContent"]["error"]["code"].clone()
 }
 
@@ -69,7 +60,7 @@ fn is_there(server: &mut Native) -> bool {
 }
 
 #[test]
-fn the_question_is_asked_on_the_stream_and_the_call_goes_on_once_it_is_answered() {
+fn a_stream_has_the_question_the_result_and_the_header_fields_of_every_answer() {
     for revision in ["2025-06-18", "2025-11-25"] {
         let mut server = Native::new();
         let session = session(&mut server, revision, json!({"elicitation": {}}));
@@ -80,9 +71,7 @@ fn the_question_is_asked_on_the_stream_and_the_call_goes_on_once_it_is_answered(
         });
         let question = &seen[0];
         assert_eq!(question["method"], "elicitation/create", "{question}");
-        let message = question["params"]["message"].as_str().expect("a message");
-        assert!(message.contains("Delete the cluster shop") && message.contains("1379661944646413143"), "{message}");
-        assert_eq!(question["params"]["requestedSchema"]["required"], json!(["name"]), "what destroys is typed");
+        assert_eq!(question["params"].get("mode"), None, "2025-06-18 knows no modes: {question}");
         let all = streamed(&answer);
         assert_eq!(all.len(), 2, "the question and the result: {all:?}");
         assert_eq!(all[1]["result"]["structuredContent"]["status"], "DELETING", "{}", all[1]);
@@ -92,76 +81,51 @@ fn the_question_is_asked_on_the_stream_and_the_call_goes_on_once_it_is_answered(
 }
 
 #[test]
-fn what_is_not_agreed_to_leads_to_the_page_and_changes_nothing() {
-    let says = [
-        (json!({"action": "decline"}), "CONFIRMATION_DECLINED"),
-        (json!({"action": "cancel"}), "CONFIRMATION_DECLINED"),
-        (json!({"action": "accept", "content": {"name": "shpo"}}), "CONFIRMATION_REQUIRED"),
-        (json!({"action": "accept"}), "CONFIRMATION_REQUIRED"),
-        (json!({"anything": "else"}), "CONFIRMATION_DECLINED"),
-    ];
-    for (said, expected) in says {
-        let mut server = Native::new();
-        let session = session(&mut server, "2025-11-25", json!({"elicitation": {"form": {}}}));
-        let answer = server
-            .converse(delete(&session), &mut |so_far| Some(posted(&events(so_far)[0]["id"], said.clone(), &session)));
-        assert_eq!(code(&answer), expected, "{said}");
-        let hint = streamed(&answer)[1]["result"]["structuredContent"]["error"]["hint"].to_string();
-        assert!(hint.contains("/confirm/"), "some clients decline without showing anything: {hint}");
-        assert!(is_there(&mut server), "{said}");
-    }
-    // Nobody answers for two minutes: the client hears that the server lives, and then that nothing happened.
+fn a_response_without_an_action_is_no_agreement() {
+    let mut server = Native::new();
+    let session = session(&mut server, "2025-11-25", json!({"elicitation": {"form": {}}}));
+    let answer = server.converse(delete(&session), &mut |so_far| {
+        Some(posted(&events(so_far)[0]["id"], json!({"anything": "else"}), &session))
+    });
+    assert_eq!(code(&answer), "CONFIRMATION_DECLINED");
+    assert!(is_there(&mut server));
+}
+
+#[test]
+fn a_client_hears_every_20_seconds_that_its_call_still_waits() {
     let mut server = Native::new();
     let session = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
     let answer = server.send(delete(&session));
     assert_eq!(code(&answer), "CONFIRMATION_REQUIRED");
     let signs = String::from_utf8_lossy(&answer.body).matches(": waiting").count();
     assert_eq!(signs, 6, "one each 20 of 120 seconds");
-    assert!(is_there(&mut server));
 }
 
+/// The sessions of transcripts are their caller's own.
 #[test]
-fn only_the_same_credential_in_the_same_session_answers_and_once() {
+fn an_answer_in_no_session_or_in_a_stolen_one_is_dropped() {
     let mut server = Native::new();
     let ours = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
-    let other = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
     let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
-    let theirs = server.send(with_token(initialize("2025-11-25", json!({"elicitation": {}})), &token));
-    let theirs = theirs.header("Mcp-Session-Id").expect("a session id").to_owned();
     let mut said = 0;
     let answer = server.converse(delete(&ours), &mut |so_far| {
         let id = &events(so_far)[0]["id"];
         said += 1;
         Some(match said {
-            1 => posted(id, accept("shop"), &other),
-            2 => posted(id, accept("shop"), "").without("Mcp-Session-Id"),
-            3 => with_token(posted(id, accept("shop"), &theirs), &token),
-            4 => with_token(posted(id, accept("shop"), &ours), &token),
-            5 => posted(&json!("another"), accept("shop"), &ours),
-            6 => posted(id, json!({"action": "decline"}), &ours),
-            _ => panic!("the sixth answer counts"),
+            1 => posted(id, accept("shop"), "").without("Mcp-Session-Id"),
+            2 => with_token(posted(id, accept("shop"), &ours), &token),
+            3 => posted(id, json!({"action": "decline"}), &ours),
+            _ => panic!("the third answer counts"),
         })
     });
-    assert_eq!((said, code(&answer)), (6, json!("CONFIRMATION_DECLINED")));
-    assert!(is_there(&mut server));
-    // What comes after the first answer is too late.
-    let answer = server.converse(delete(&ours), &mut |so_far| {
-        Some(posted(&events(so_far)[0]["id"], json!({"action": "decline"}), &ours))
-    });
-    let id = streamed(&answer)[0]["id"].clone();
-    assert_eq!(server.send(posted(&id, accept("shop"), &ours)).status, 202, "it is accepted, and answers nothing");
+    assert_eq!((said, code(&answer)), (3, json!("CONFIRMATION_DECLINED")));
     assert!(is_there(&mut server));
 }
 
 #[test]
-fn a_call_that_its_client_cancels_hears_no_answer_any_more() {
+fn a_call_goes_on_if_another_is_cancelled() {
     // The call has the id 1, which is not the text.
-    for (id, is_other_session, expected) in [
-        (json!(1), false, None),
-        (json!("1"), false, Some("DELETING")),
-        (json!(2), false, Some("DELETING")),
-        (json!(1), true, Some("DELETING")),
-    ] {
+    for (id, is_other_session) in [(json!("1"), false), (json!(2), false), (json!(1), true)] {
         let mut server = Native::new();
         let ours = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
         let other = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
@@ -175,8 +139,7 @@ fn a_call_that_its_client_cancels_hears_no_answer_any_more() {
             Some(if said == 1 { cancelled.clone() } else { posted(&events(so_far)[0]["id"], accept("shop"), &ours) })
         });
         let status = streamed(&answer)[1]["result"]["structuredContent"]["status"].clone();
-        assert_eq!(status.as_str(), expected, "the request {id} was cancelled, of another session: {is_other_session}");
-        assert_eq!(is_there(&mut server), expected.is_none(), "what was given up changes nothing");
+        assert_eq!(status, "DELETING", "the request {id} was cancelled, of another session: {is_other_session}");
     }
 }
 
@@ -184,7 +147,6 @@ fn a_call_that_its_client_cancels_hears_no_answer_any_more() {
 fn who_cannot_be_asked_gets_the_page() {
     let mut server = Native::new();
     let with_forms = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
-    let without = session(&mut server, "2025-11-25", json!({}));
     let links_only = session(&mut server, "2025-11-25", json!({"elicitation": {"url": {}}}));
     let before_forms = session(&mut server, "2025-03-26", json!({"elicitation": {}}));
     let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
@@ -192,7 +154,6 @@ fn who_cannot_be_asked_gets_the_page() {
         ("no session", delete("").without("Mcp-Session-Id")),
         ("one that is not ours", delete("canary-session")),
         ("somebody else's", with_token(delete(&with_forms), &token)),
-        ("no forms", delete(&without)),
         ("links only", delete(&links_only)),
         ("a revision without forms", delete(&before_forms)),
         ("no stream", delete(&with_forms).set("Accept", "application/json")),
@@ -205,51 +166,6 @@ fn who_cannot_be_asked_gets_the_page() {
     server.advance(24 * 3_600);
     assert_eq!(server.send(delete(&with_forms)).header("Content-Type"), Some("application/json"), "a day is over");
     assert!(is_there(&mut server));
-}
-
-#[test]
-fn what_changes_while_a_person_reads_was_not_agreed_to() {
-    let mut server = Native::new();
-    let session = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
-    let branch = request(
-        "2025-11-25",
-        "owner",
-        "tools/call",
-        json!({
-            "name": "tidbcloud_create_branch", "arguments": {"cluster": "shop", "displayName": "late"},
-        }),
-    );
-    let mut said = 0;
-    let answer = server.converse(delete(&session), &mut |so_far| {
-        said += 1;
-        Some(if said == 1 { branch.clone() } else { posted(&events(so_far)[0]["id"], accept("shop"), &session) })
-    });
-    assert_eq!(code(&answer), "CONFIRMATION_INVALID");
-    assert!(is_there(&mut server));
-}
-
-#[test]
-fn three_calls_of_one_principal_wait_and_the_fourth_gets_the_page() {
-    let mut server = Native::new();
-    let session = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
-    let limit = |cents: u32| {
-        call("tidbcloud_update_cluster", json!({"cluster": "shop", "spendingLimitUsdCents": cents}), &session)
-    };
-    let server = &server;
-    // Each of the others begins while the one before it waits.
-    let mut kinds = Vec::new();
-    fn next(server: &Native, limit: &dyn Fn(u32) -> Call, depth: u32, kinds: &mut Vec<String>) {
-        let mut begun = false;
-        let answer = server.converse(limit(100 * depth), &mut |_| {
-            if !std::mem::replace(&mut begun, true) {
-                next(server, limit, depth + 1, kinds);
-            }
-            None
-        });
-        kinds.push(answer.header("Content-Type").expect("a type").to_owned());
-    }
-    next(server, &limit, 1, &mut kinds);
-    assert_eq!(kinds, ["application/json", "text/event-stream", "text/event-stream", "text/event-stream"]);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},
     path::PathBuf,
-    pin::pin,
+    pin::{Pin, pin},
+    rc::Rc,
     sync::{LazyLock, OnceLock},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -40,7 +41,7 @@ use tidbcloud_sandbox::{
     sql::{Engine, Servers},
 };
 
-use crate::support::{Answer, Call, Driver, request};
+use crate::support::{Answer, Begun, Call, Driver, Streams, request};
 
 /// 2026-11-23T10:00:00Z.
 const START_MILLIS: u64 = 1_795_428_000_000;
@@ -371,9 +372,11 @@ impl IncomingBody for Body<'_> {
 
 /// The service in this process.
 pub struct Native {
-    pub world: World,
-    pub config: Config,
+    pub world: Rc<World>,
+    pub config: Rc<Config>,
     pub isolate: Isolate,
+    /// Another isolate, for calls that may wait: what their client sends meanwhile need not reach the same.
+    elsewhere: Rc<Isolate>,
     /// Whether the last request's body was read.
     pub body_read: Cell<bool>,
     /// Scheme and host of the requests.
@@ -392,9 +395,10 @@ impl Native {
         let read = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let config = Config::read(&read).unwrap_or_else(|problems| panic!("{problems:?}"));
         Self {
-            world: World::new(),
-            config,
+            world: Rc::new(World::new()),
+            config: Rc::new(config),
             isolate: Isolate::new(),
+            elsewhere: Rc::default(),
             body_read: Cell::new(false),
             origin: "http://127.0.0.1:8787".to_owned(),
             address: None,
@@ -441,31 +445,93 @@ impl Native {
     pub fn converse(&self, call: Call, meanwhile: &mut dyn FnMut(&str) -> Option<Call>) -> Answer {
         self.body_read.set(false);
         let head = self.head(&call);
-        let app = App::new(&self.config, &self.isolate, Port::of(&self.world));
+        let app = App::new(&self.config, &self.isolate, Port::of(&*self.world));
         let mut body = Body(call.body, &self.body_read);
         let mut answering = pin!(app.handle(head, &mut body));
-        self.world.is_live.set(true);
-        let answer = loop {
-            if let Poll::Ready(answer) = answering.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                break answer;
+        let mut stream = None;
+        loop {
+            if let Some(answer) = self.world.poll(answering.as_mut(), &mut stream) {
+                return answer;
             }
-            let stream = self.world.stream.take();
-            let events = stream.as_ref().map(|stream| String::from_utf8_lossy(&stream.body).into_owned());
-            if let Some(other) = meanwhile(&events.expect("the service waits without a stream")) {
-                self.world.is_live.set(false);
+            if let Some(other) = meanwhile(&so_far(stream.as_ref())) {
                 self.converse(other, &mut |_| None);
-                self.world.is_live.set(true);
             }
-            self.world.stream.replace(stream);
+        }
+    }
+}
+
+/// The events on a stream that began.
+fn so_far(stream: Option<&Response>) -> String {
+    String::from_utf8_lossy(&stream.expect("the service waits without a stream").body).into_owned()
+}
+
+impl World {
+    /// Goes on with a request until it is answered or waits for its client. `stream` is its response, if that has begun.
+    fn poll(
+        &self,
+        answering: Pin<&mut dyn Future<Output = Response>>,
+        stream: &mut Option<Response>,
+    ) -> Option<Answer> {
+        self.stream.replace(stream.take());
+        self.is_live.set(true);
+        let answer = answering.poll(&mut Context::from_waker(Waker::noop()));
+        self.is_live.set(false);
+        let began = self.stream.take();
+        let Poll::Ready(answer) = answer else {
+            *stream = began;
+            return None;
         };
-        self.world.is_live.set(false);
-        match self.world.stream.take() {
+        Some(match began {
             Some(mut streamed) => {
                 streamed.body.extend(answer.body);
                 streamed.into()
             }
             None => answer.into(),
+        })
+    }
+}
+
+/// A call that waits for its client.
+pub struct Waiting {
+    answering: Pin<Box<dyn Future<Output = Response>>>,
+    stream: Option<Response>,
+    answer: Option<Answer>,
+    /// Where it waits.
+    isolate: Rc<Isolate>,
+}
+
+impl Streams for Native {
+    type Waiting = Waiting;
+
+    fn begin(&mut self, call: Call) -> Begun<Waiting> {
+        let (head, read) = (self.head(&call), Cell::new(false));
+        let (world, config, isolate) = (Rc::clone(&self.world), Rc::clone(&self.config), Rc::clone(&self.elsewhere));
+        let answering = Box::pin(async move {
+            let mut body = Body(call.body, &read);
+            App::new(&config, &isolate, Port::of(&*world)).handle(head, &mut body).await
+        });
+        let mut waiting = Waiting { answering, stream: None, answer: None, isolate: Rc::clone(&self.elsewhere) };
+        self.go_on(&mut waiting);
+        match waiting.answer.take() {
+            Some(answer) => Begun::Answered(answer),
+            None => {
+                let events = so_far(waiting.stream.as_ref());
+                Begun::Asked(waiting, events)
+            }
         }
+    }
+
+    fn go_on(&mut self, waiting: &mut Waiting) {
+        if waiting.answer.is_none() && Rc::ptr_eq(&waiting.isolate, &self.elsewhere) {
+            waiting.answer = self.world.poll(waiting.answering.as_mut(), &mut waiting.stream);
+        }
+    }
+
+    fn finish(&mut self, mut waiting: Waiting) -> Answer {
+        while waiting.answer.is_none() && Rc::ptr_eq(&waiting.isolate, &self.elsewhere) {
+            self.go_on(&mut waiting);
+        }
+        waiting.answer.unwrap_or_else(|| waiting.stream.expect("a stream that began").into())
     }
 }
 
@@ -511,6 +577,7 @@ impl Driver for Native {
 
     fn restart(&mut self) {
         self.isolate = Isolate::new();
+        self.elsewhere = Rc::default();
     }
 }
 

@@ -42,6 +42,19 @@
 //! ## wait 301                301 seconds pass for the server too; its clock stands in workerd, where a transcript ends here
 //! ## revision 2026-07-28     the only revision that the transcript runs in
 //! ```
+//!
+//! Before 2026-07-28 a call waits for the answer to its question:
+//!
+//! ```text
+//! << tool {arguments}
+//! >> question $asked words   the question on the stream of the call
+//!                            (what happens while the call waits)
+//! ## answer $asked accept shop    the client posts this; `nothing` is two minutes, so that a transcript ends there in workerd
+//! >> {fields}                after an answer: what the call that waited for it came to
+//! ## cancel $asked           the client cancels the call
+//! ## session other           another session of the caller from here on; each is begun by its first call
+//! >> gone                    the call ended without a result
+//! ```
 
 use std::{
     collections::BTreeMap,
@@ -53,7 +66,7 @@ use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Call, Driver, REVISIONS, checkout,
+    Answer, Begun, Call, REVISIONS, Streams, checkout, events,
     oauth::{Flow, Tokens, form, with_token},
     person::Browser,
     request,
@@ -137,7 +150,7 @@ pub trait Judge {
 }
 
 /// Plays one transcript in one revision; panics where the answer differs.
-pub fn run(transcript: &Transcript, revision: &str, driver: &mut impl Driver, judge: &mut impl Judge) {
+pub fn run(transcript: &Transcript, revision: &str, driver: &mut impl Streams, judge: &mut impl Judge) {
     let mut player = Player {
         place: String::new(),
         revision,
@@ -149,6 +162,12 @@ pub fn run(transcript: &Transcript, revision: &str, driver: &mut impl Driver, ju
         headers: Vec::new(),
         remembered: BTreeMap::new(),
         answer: None,
+        session: String::new(),
+        sessions: BTreeMap::new(),
+        waiting: BTreeMap::new(),
+        calls: 0,
+        answered: None,
+        is_over: false,
         at_once: 1,
         last: None,
         others: Vec::new(),
@@ -163,19 +182,18 @@ pub fn run(transcript: &Transcript, revision: &str, driver: &mut impl Driver, ju
             player.hears_no_refusal();
         }
         player.place = format!("{}:{} in {revision}", transcript.path(), number + 1);
-        if let Some(seconds) = line.strip_prefix("## wait ") {
-            let seconds = seconds.parse().unwrap_or_else(|_| panic!("{}: no number of seconds", player.place));
-            if !player.driver.wait(seconds) {
-                break;
-            }
-        } else {
-            player.line(line);
+        player.line(line);
+        if player.is_over {
+            break;
         }
     }
     player.hears_no_refusal();
+    let all_ended = player.is_over || player.waiting.is_empty();
+    assert!(all_ended, "{}: a call waits, and the transcript does not say how it ends", player.place);
 }
 
 /// Who is behind the calls.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Client {
     /// Nobody.
     Unattended,
@@ -192,9 +210,24 @@ enum Heard {
     Result(Value),
     /// Another answer.
     Refusal { status: u16, error: Value },
+    /// A request of the server, on whose response the call waits.
+    Question(Value),
+    /// A stream that ended without an answer.
+    Gone,
 }
 
-struct Player<'a, D, J> {
+/// A call that waits.
+struct Waiting<W> {
+    tool: String,
+    /// The id of its request.
+    id: u64,
+    call: W,
+}
+
+/// Whose session, by its name in the transcript.
+type Session = (String, Option<String>, Client, String);
+
+struct Player<'a, D: Streams, J> {
     place: String,
     revision: &'a str,
     who: String,
@@ -207,6 +240,18 @@ struct Player<'a, D, J> {
     remembered: BTreeMap<String, Value>,
     /// What the next call says to a question: state and response.
     answer: Option<(String, Option<Value>)>,
+    /// The name of the session.
+    session: String,
+    /// Ids of sessions.
+    sessions: BTreeMap<Session, String>,
+    /// Calls that wait, by the id of their question.
+    waiting: BTreeMap<String, Waiting<D::Waiting>>,
+    /// How many calls were sent: each has an id that no other has.
+    calls: u64,
+    /// The question that was answered last.
+    answered: Option<String>,
+    /// Whether the rest cannot be played.
+    is_over: bool,
     /// How often the next call is sent.
     at_once: usize,
     last: Option<Heard>,
@@ -217,7 +262,7 @@ struct Player<'a, D, J> {
     judge: &'a mut J,
 }
 
-impl<D: Driver, J: Judge> Player<'_, D, J> {
+impl<D: Streams, J: Judge> Player<'_, D, J> {
     fn line(&mut self, line: &str) {
         if let Some(call) = line.strip_prefix("<< ") {
             self.call(call);
@@ -243,7 +288,12 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
         let (tool, arguments) = call.split_once(' ').unwrap_or((&call, "{}"));
         let request = self.request(tool, self.json(arguments));
         self.driver.admin("DELETE", "/_sandbox/requests", None);
+        self.answered = None;
         let answers = match std::mem::replace(&mut self.at_once, 1) {
+            1 if self.client == Client::WithForms && self.has_sessions() => match self.driver.begin(request) {
+                Begun::Answered(answer) => vec![answer],
+                Begun::Asked(call, so_far) => return self.is_asked(tool, call, &so_far),
+            },
             1 => vec![self.driver.send(request)],
             count => self.driver.send_at_once(vec![request; count]),
         };
@@ -253,7 +303,7 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
             Heard::Result(result) => {
                 !several || result.get("structuredContent").is_some() && result.get("isError").is_none()
             }
-            Heard::Refusal { .. } => !several,
+            _ => !several,
         });
         assert_eq!(
             succeeded.len(),
@@ -273,22 +323,90 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
                 params["inputResponses"] = json!({"confirm": response});
             }
         }
-        let mut call = request(self.revision, &self.who, "tools/call", params);
+        self.calls += 1;
+        let call = request(self.revision, &self.who, "tools/call", params).with_member("id", json!(self.calls));
+        match self.client {
+            Client::WithForms if !self.has_sessions() => self.of_caller(call.with_forms()),
+            _ => self.in_session(call),
+        }
+    }
+
+    /// Whether clients say in `initialize` what they can do, and not in each call.
+    fn has_sessions(&self) -> bool {
+        self.revision < "2026-07-28"
+    }
+
+    fn of_caller(&self, mut call: Call) -> Call {
         if let Some(token) = &self.token {
             call = with_token(call, token);
         }
-        match self.client {
-            Client::Unattended => {}
-            Client::WithoutForms => call = call.without("X-MCP-Unattended"),
-            Client::WithForms => call = call.without("X-MCP-Unattended").with_forms(),
+        if self.client != Client::Unattended {
+            call = call.without("X-MCP-Unattended");
         }
         call.target.push_str(&self.query);
         call.headers.extend(self.headers.iter().cloned());
         call
     }
 
+    /// A request in the caller's session, which begins with the first.
+    fn in_session(&mut self, call: Call) -> Call {
+        let call = self.of_caller(call);
+        if self.client == Client::Unattended || !self.has_sessions() {
+            return call;
+        }
+        let session = (self.who.clone(), self.token.clone(), self.client, self.session.clone());
+        if !self.sessions.contains_key(&session) {
+            let capabilities = if self.client == Client::WithForms { json!({"elicitation": {}}) } else { json!({}) };
+            let client = json!({"name": "transcript", "version": "1"});
+            let params = json!({"protocolVersion": self.revision, "capabilities": capabilities, "clientInfo": client});
+            let answer = self.driver.send(self.of_caller(request(self.revision, &self.who, "initialize", params)));
+            // Whoever is refused here is refused again.
+            let Some(id) = answer.header("Mcp-Session-Id") else { return call };
+            self.sessions.insert(session.clone(), id.to_owned());
+        }
+        call.set("Mcp-Session-Id", &self.sessions[&session])
+    }
+
+    /// Notes a question on the stream of a call, which waits.
+    fn is_asked(&mut self, tool: &str, call: D::Waiting, so_far: &str) {
+        let question = events(so_far).pop().unwrap_or_else(|| panic!("{}: no question came: {so_far}", self.place));
+        let id = question["id"].as_str().unwrap_or_else(|| panic!("{}: a question has an id: {question}", self.place));
+        self.waiting.insert(id.to_owned(), Waiting { tool: tool.to_owned(), id: self.calls, call });
+        self.last = Some(Heard::Question(question));
+    }
+
+    /// The client posts what the person said to a question. The call that waits for it is heard with the next `>>`.
+    fn post_answer(&mut self, question: String, response: Option<Value>) {
+        match response {
+            Some(response) => self.post(json!({"jsonrpc": "2.0", "id": question, "result": response}), question),
+            None => {
+                // Natively the time passes as the server waits. In workerd nobody waits for two minutes.
+                self.is_over = !self.driver.wait(0);
+                self.answered = Some(question);
+            }
+        }
+    }
+
+    /// Posts a message about a question.
+    fn post(&mut self, message: Value, question: String) {
+        let call = request(self.revision, &self.who, "ping", json!({}));
+        let call = self.in_session(Call { body: message.to_string().into_bytes(), ..call });
+        let answer = self.driver.send(call);
+        assert_eq!(answer.status, 202, "{}: what a client posts is taken, whatever comes of it", self.place);
+        if let Some(waiting) = self.waiting.get_mut(&question) {
+            self.driver.go_on(&mut waiting.call);
+        }
+        self.answered = Some(question);
+    }
+
     fn hear(&mut self, tool: &str, answer: &Answer) -> Heard {
-        let mut body = answer.json();
+        let mut body = match answer.events() {
+            Some(mut messages) => match messages.pop().filter(|last| last.get("method").is_none()) {
+                Some(last) => last,
+                None => return Heard::Gone,
+            },
+            None => answer.json(),
+        };
         if answer.status != 200 || !body["result"].is_object() {
             return Heard::Refusal { status: answer.status, error: body["error"].take() };
         }
@@ -320,7 +438,15 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
             }
             return;
         }
+        if let Some(Waiting { tool, call, .. }) = self.answered.take().and_then(|asked| self.waiting.remove(&asked)) {
+            let answer = self.driver.finish(call);
+            self.last = Some(self.hear(&tool, &answer));
+        }
         let last = self.last.clone().unwrap_or_else(|| panic!("{place}: `>>` stands before any `<<`"));
+        if expected == "gone" {
+            assert!(matches!(last, Heard::Gone), "{place}: the call did not end without an answer");
+            return;
+        }
         if let Some(refusal) = expected.strip_prefix("refused ") {
             let Heard::Refusal { status, error } = last else { panic!("{place}: the call was not refused") };
             let mut words = refusal.splitn(3, ' ');
@@ -332,7 +458,14 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
             return;
         }
         self.hears_no_refusal();
-        let Heard::Result(result) = last else { return };
+        let result = match last {
+            Heard::Question(question) => match expected.strip_prefix("question $") {
+                Some(expected) => return self.question(&question, &question["id"], expected),
+                None => panic!("{place}: the call waits for a person: {question}"),
+            },
+            Heard::Result(result) => result,
+            _ => panic!("{place}: the call ended without an answer"),
+        };
         let structured = &result["structuredContent"];
         let failed = result["isError"] == json!(true);
         let text = result["content"][0]["text"].as_str().unwrap_or_default();
@@ -342,9 +475,14 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
             let error = &structured["error"];
             assert_eq!(error["code"], json!(code), "{place}: the call failed with another code: {error}");
             self.says("the error", text, words);
-        } else if let Some(question) = expected.strip_prefix("question $") {
-            let (name, words) = question.split_once(' ').unwrap_or((question, ""));
-            self.question(&result, name, words);
+        } else if let Some(expected) = expected.strip_prefix("question $") {
+            assert_eq!(
+                result["resultType"], "input_required",
+                "{place}: the transcript expects a question, not {result}"
+            );
+            let question = &result["inputRequests"]["confirm"];
+            assert_eq!(question["params"]["mode"], "form", "{place}: a person is asked in a form: {question}");
+            self.question(question, &result["requestState"], expected);
         } else if let Some(name) = expected.strip_prefix("link $") {
             let start = format!("{}/confirm/", self.driver.origin());
             let at =
@@ -363,14 +501,12 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
         }
     }
 
-    /// A form for one name, or for nothing but the decision.
-    fn question(&mut self, result: &Value, name: &str, words: &str) {
+    /// A form for one name, or for nothing but the decision; `state` is what its answer comes with.
+    fn question(&mut self, question: &Value, state: &Value, expected: &str) {
+        let (name, words) = expected.split_once(' ').unwrap_or((expected, ""));
         let place = &self.place;
-        assert_eq!(result["resultType"], "input_required", "{place}: the transcript expects a question, not {result}");
-        let question = &result["inputRequests"]["confirm"];
         assert_eq!(question["method"], "elicitation/create", "{place}: a person is asked by elicitation: {question}");
         let params = &question["params"];
-        assert_eq!(params["mode"], "form", "{place}: a person is asked in a form: {params}");
         let schema = &params["requestedSchema"];
         let asked: Vec<_> =
             schema["properties"].as_object().into_iter().flatten().map(|(name, _)| json!(name)).collect();
@@ -380,8 +516,8 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
             asked.iter().filter_map(|name| schema["properties"][name.as_str()?]["title"].as_str()).collect();
         let text = [params["message"].as_str().unwrap_or_default(), &titles.join(" ")].join(" ");
         self.says("the question", &text, words);
-        assert!(result["requestState"].is_string(), "{place}: a question has a state: {result}");
-        self.remembered.insert(name.to_owned(), result["requestState"].clone());
+        assert!(state.is_string(), "{place}: a question has a state: {question}");
+        self.remembered.insert(name.to_owned(), state.clone());
     }
 
     /// Words, in their order where they stand with ` ... ` between them. Lines may be broken elsewhere.
@@ -468,6 +604,10 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
                 self.at_once = count.unwrap_or_else(|| panic!("{}: write `## at once 2`", self.place));
             }
             "restart" => self.driver.restart(),
+            "wait" => {
+                let seconds = rest.parse().unwrap_or_else(|_| panic!("{}: no number of seconds", self.place));
+                self.is_over = !self.driver.wait(seconds);
+            }
             // Read before the first line.
             "revision" => {}
             _ => self.person(verb, rest),
@@ -507,8 +647,21 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
                     (Some("nothing"), None) => None,
                     _ => panic!("{}: an answer is `accept`, `decline`, `cancel` or `nothing`", self.place),
                 };
-                self.answer = Some((state, response));
+                if self.has_sessions() {
+                    self.post_answer(state, response);
+                } else {
+                    self.answer = Some((state, response));
+                }
             }
+            "cancel" => {
+                let asked = self.filled(rest);
+                let waiting = self.waiting.get(&asked);
+                let id = waiting.unwrap_or_else(|| panic!("{}: no call waits for {rest}", self.place)).id;
+                let params = json!({"requestId": id});
+                let message = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
+                self.post(message, asked);
+            }
+            "session" => rest.clone_into(&mut self.session),
             "open" => {
                 let path = self.filled(rest);
                 self.browser.open(self.driver, &path);
