@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     narrowing::Narrowing,
+    resolve::Meant,
     stakes::{Bound, Person, Stakes},
     view::View,
 };
@@ -25,6 +26,7 @@ pub struct Context<'a> {
     pub(super) own_login: Option<&'a SqlLogin>,
     pub(super) aliases: &'a [(&'static str, &'a Aliases)],
     pub(super) view: View<'a>,
+    pub(super) meant: Meant,
     pub(super) person: &'a dyn Person,
     /// The organization's name; empty where it has none.
     pub(super) organization: &'a str,

@@ -427,3 +427,32 @@ fn what_cannot_be_shown_whole_is_refused_before_anybody_is_asked() {
     assert_eq!((code.as_str(), counted), ("INVALID_ARGUMENT", false), "nothing is counted for what nobody is asked");
     assert!(hint.contains("fewer or shorter statements"), "{hint}");
 }
+
+/// Two clusters change their names, as a model may let them do, once a person's agreement was taken: what was agreed to is destroyed,
+/// and not what has its name by then.
+#[test]
+fn names_that_are_swapped_after_the_agreement_lead_to_nothing_else() {
+    let new = json!({"displayName": "scratch", "region": "regions/aws-us-east-1"});
+    let rename = |id: &str, name: &str| tool("tidbcloud_update_cluster", json!({"cluster": id, "displayName": name}));
+    let dropped = json!({"cluster": "scratch", "sql": ["DROP DATABASE shop"]});
+    for (name, arguments) in [("tidbcloud_delete_cluster", json!({"cluster": "scratch"})), ("db_execute", dropped)] {
+        let mut server = Native::new();
+        let made = result(&server.send(tool("tidbcloud_create_cluster", new.clone())));
+        let scratch = made["clusterId"].as_str().expect("an id").to_owned();
+        server.advance(60);
+        let swaps = [rename(&scratch, "old-scratch"), rename(SHOP, "scratch")];
+        let call = attended(name, arguments);
+        let asked = server.send(eliciting(call.clone(), &json!({}))).json()["result"]["requestState"].clone();
+        let yes = json!({"confirm": {"action": "accept", "content": {"name": "scratch"}}});
+        let answered = eliciting(call, &json!({"requestState": asked, "inputResponses": yes}));
+        server.world.between.set(swaps.len());
+        let mut swaps = swaps.into_iter();
+        server.converse(answered, &mut |_| swaps.next());
+        assert_eq!(swaps.len(), 0, "both names were changed in between");
+        let mut read = |name: &str, arguments: Value| result(&server.send(tool(name, arguments)));
+        let shop = read("tidbcloud_get_cluster", json!({"cluster": SHOP}));
+        assert_eq!((&shop["displayName"], &shop["state"]), (&json!("scratch"), &json!("ACTIVE")), "{name}");
+        let kept = read("db_query", json!({"cluster": SHOP, "sql": format!("SELECT COUNT(*) FROM {EVENTS}")}));
+        assert!(kept.get("error").is_none(), "nobody agreed to lose what is in the shop, by {name}: {kept}");
+    }
+}

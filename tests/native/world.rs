@@ -27,7 +27,10 @@ use mcp_server_tidbcloud::{
         Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
         Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store, Stream,
     },
-    store::object::{self, Command, ObjectName, Reply},
+    store::{
+        confirmations,
+        object::{self, Command, ObjectName, Reply},
+    },
     tools,
 };
 use serde_json::{Value, json};
@@ -81,6 +84,8 @@ pub struct World {
     pub sent: RefCell<Vec<(String, String)>>,
     /// The response to the current request, if it began before its answer: its head, and all events so far.
     stream: RefCell<Option<Response>>,
+    /// How many requests of others arrive once a call has asked for a person's agreement, before it goes on.
+    pub between: Cell<usize>,
     /// Whether a reply that an object holds back is waited for, and not only until the clock says so.
     is_live: Cell<bool>,
     /// A fault was asked for: answers need not be as published until it is taken back.
@@ -104,6 +109,7 @@ impl World {
             read: Cell::new(0),
             sent: RefCell::default(),
             stream: RefCell::default(),
+            between: Cell::new(0),
             is_live: Cell::new(false),
             spoiled: Cell::new(false),
         }
@@ -265,6 +271,12 @@ impl World {
     }
 }
 
+/// Whether this takes what a person agreed to.
+fn takes(command: &Command) -> bool {
+    use confirmations::Command::{Take, Use};
+    matches!(command, Command::Confirmations(Take { .. } | Use { .. }))
+}
+
 impl Store for World {
     fn object<'a>(&'a self, name: &'a ObjectName, command: &'a Command) -> Pending<'a, Result<Reply, StorageFailure>> {
         Box::pin(async {
@@ -282,7 +294,13 @@ impl Store for World {
                     }
                     Ok(reply)
                 }
-                _ => Ok(reply),
+                _ => {
+                    let waits = if takes(command) { self.between.take() } else { 0 };
+                    for _ in 0..waits {
+                        pending_once().await;
+                    }
+                    Ok(reply)
+                }
             }
         })
     }
@@ -418,7 +436,7 @@ impl Native {
             }
             let stream = self.world.stream.take();
             let events = stream.as_ref().map(|stream| String::from_utf8_lossy(&stream.body).into_owned());
-            if let Some(other) = meanwhile(&events.expect("the service waits without a stream")) {
+            if let Some(other) = meanwhile(&events.unwrap_or_default()) {
                 self.world.is_live.set(false);
                 self.converse(other, &mut |_| None);
                 self.world.is_live.set(true);
