@@ -47,7 +47,7 @@ pub struct Question {
 pub enum Said {
     /// Yes, and what was typed.
     Yes {
-        /// The name, if one was asked for.
+        /// Fingerprint of the name, if one was typed: it can be of any length, and says what the question was about.
         name: Option<String>,
     },
     /// No; or the client showed nothing, which it need not say.

@@ -239,3 +239,23 @@ fn a_session_is_ended_without_a_word() {
     let refused = server.send(initialize("2025-11-25", json!({})).without("X-TiDB-API-Private-Key"));
     assert_eq!(refused.header("Mcp-Session-Id"), None, "a session is of somebody");
 }
+
+/// What a client posts waits in storage until the call has it.
+#[test]
+fn what_was_typed_says_nothing_to_the_storage_and_takes_no_space() {
+    let mut server = Native::new();
+    let session = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
+    let server = &server;
+    for typed in ["shop ".repeat(9_000), "shop".to_owned()] {
+        let answer = server.converse(delete(&session), &mut |so_far| {
+            server.converse(posted(&events(so_far)[0]["id"], accept(&typed), &session), &mut |_| None);
+            let stored = server.world.objects.borrow();
+            let kept = stored.iter().find(|(name, _)| name.starts_with("confirmations:")).expect("the call waits").1;
+            assert!(kept.contains("Yes") && !kept.contains("shop"), "the cluster's name can be read: {kept:.200}");
+            assert!(kept.len() < 2_000, "a client decides how much is stored: {} bytes", kept.len());
+            None
+        });
+        let expected = if typed == "shop" { json!(null) } else { json!("CONFIRMATION_REQUIRED") };
+        assert_eq!(code(&answer), expected, "{typed:.20}");
+    }
+}
