@@ -456,3 +456,29 @@ fn names_that_are_swapped_after_the_agreement_lead_to_nothing_else() {
         assert!(kept.get("error").is_none(), "nobody agreed to lose what is in the shop, by {name}: {kept}");
     }
 }
+
+/// `DROP DATABASE` says nothing of what is in it, and a table is moved into it without a question.
+#[test]
+fn a_person_reads_which_tables_go_with_a_database_and_agrees_to_no_other() {
+    let mut server = Native::new();
+    let run = |sql: Value| tool("db_execute", json!({"cluster": "shop", "sql": sql}));
+    for sql in [
+        "CREATE DATABASE scratch",
+        "CREATE TABLE scratch.`draft of 2025` (a INT)",
+        "CREATE TABLE scratch.notes (a INT)",
+    ] {
+        assert!(result(&server.send(run(json!([sql])))).get("error").is_none(), "{sql}");
+    }
+    let call = run(json!(["DROP DATABASE IF EXISTS `scratch`"])).without("X-MCP-Unattended");
+    let (lines, _) = shown(&mut server, call.clone());
+    let tables = "Tables that it touches now: 2: draft of 2025, notes".to_owned();
+    assert!(lines.contains(&tables), "all that goes with it: {lines:?}");
+    let asked = server.send(eliciting(call.clone(), &json!({}))).json()["result"]["requestState"].clone();
+    let moved = result(
+        &server.send(run(json!([format!("RENAME TABLE {EVENTS} TO scratch.events")])).without("X-MCP-Unattended")),
+    );
+    assert!(moved.get("error").is_none(), "nobody is asked about a new name: {moved}");
+    let yes = json!({"confirm": {"action": "accept", "content": {"name": "shop"}}});
+    let late = server.send(eliciting(call, &json!({"requestState": asked, "inputResponses": yes})));
+    assert_eq!(code(&late), "CONFIRMATION_INVALID", "nobody agreed to lose the table that was moved there");
+}

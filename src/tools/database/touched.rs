@@ -1,4 +1,4 @@
-//! How many rows statements touch now, for the person who is asked about them.
+//! How many rows statements touch now, and which tables, for the person who is asked about them.
 
 use std::time::Duration;
 
@@ -23,24 +23,28 @@ pub(super) async fn touched(
     let mut counts = 0;
     let mut touched = Vec::new();
     for (index, text) in statements.iter().enumerate().filter_map(|(index, text)| Some((index, (*text)?))) {
-        let rows = match sql::count_touched(text).filter(|_| counts < counts_max) {
+        let (kind, read, told): (_, _, fn(&Rows) -> Option<String>) = match sql::list_dropped(text) {
+            Some(list) => ("Tables", Some(list), listed),
+            None => ("Rows", sql::count_touched(text), counted),
+        };
+        let found = match read.filter(|_| counts < counts_max) {
             None => "not counted".to_owned(),
-            Some(count) => {
+            Some(read) => {
                 counts += 1;
                 let rows = match &held {
                     Some(_) if context.allowance().can_spare_request() => {
-                        context.sql().read(target, database, query(&count), KEPT_TIME).await.ok()
+                        context.sql().read(target, database, query(&read), KEPT_TIME).await.ok()
                     }
                     _ => None,
                 };
-                rows.and_then(|rows| counted(&rows)).map_or_else(|| "could not be counted now".to_owned(), rounded)
+                rows.and_then(|rows| told(&rows)).unwrap_or_else(|| "could not be counted now".to_owned())
             }
         };
         let name = match statements.len() {
-            1 => "Rows that it touches now".to_owned(),
-            _ => format!("Rows that statement {} touches now", index + 1),
+            1 => format!("{kind} that it touches now"),
+            _ => format!("{kind} that statement {} touches now", index + 1),
         };
-        touched.push((name, rows));
+        touched.push((name, found));
     }
     touched
 }
@@ -59,8 +63,20 @@ const COUNTS_MAX: usize = 23;
 const KEPT_TIME: Duration = Duration::from_secs(35);
 
 /// The number that a count gave.
-fn counted(rows: &Rows) -> Option<u64> {
-    rows.rows.first()?.first()?.as_ref()?.text.parse().ok()
+fn counted(rows: &Rows) -> Option<String> {
+    rows.rows.first()?.first()?.as_ref()?.text.parse().ok().map(rounded)
+}
+
+/// How many tables a database has, and which, if they are few enough to be read: 50 names of 64 characters take a fifth of what is
+/// shown at most.
+fn listed(rows: &Rows) -> Option<String> {
+    const NAMED_MAX: usize = 50;
+    let names: Vec<_> = rows.rows.iter().filter_map(|row| Some(row.first()?.as_ref()?.text.as_str())).collect();
+    match rows.seen {
+        _ if !rows.complete => None,
+        count @ 1..=NAMED_MAX if names.len() == count => Some(format!("{count}: {}", names.join(", "))),
+        count => u64::try_from(count).ok().map(rounded),
+    }
 }
 
 /// A number of rows for a person: exact up to 1,000, then two digits of it. The repeated call counts again and must come to the same
