@@ -24,7 +24,7 @@ use crate::{
     oauth::confirm::{Link, PATH},
     port::{Port, RequestLog, StorageFailure},
     store::{
-        confirmations::{Command, Reply},
+        confirmations::{Command, Reply, Said},
         grant::Presence,
         object::{self, ObjectName},
         seal::{Keyring, fingerprint},
@@ -93,8 +93,10 @@ impl Connected<'_> {
         if let Some(state) = state {
             return self.hear_repeated(bound, &state, responses.as_ref()).await;
         }
-        if self.ask(Command::Take { call: whole.clone() }).await? == Reply::Done {
-            return Ok(());
+        match self.ask(Command::Take { call: whole.clone() }).await? {
+            Reply::Done => return Ok(()),
+            Reply::Heard(Said::No) => return Err(self.declined(bound.stakes, whole).await?),
+            _ => {}
         }
         let may_show = |form: &Form| self.presence != Presence::Page && form.message.len() <= FORM_BYTES_MAX;
         let form = Some(form_of(bound.stakes)).filter(may_show);
