@@ -77,6 +77,8 @@ pub struct World {
     /// What Durable Objects keep.
     pub objects: RefCell<BTreeMap<String, String>>,
     pub storage_fails: Cell<bool>,
+    /// The command to an object, counted from the next one as 0, whose reply is lost; and whether it was carried out.
+    pub loses_reply: Cell<Option<(usize, bool)>>,
     random: Cell<u64>,
     /// Bytes that were read of other hosts' answers.
     pub read: Cell<usize>,
@@ -105,6 +107,7 @@ impl World {
             subrequests: RefCell::default(),
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
+            loses_reply: Cell::new(None),
             random: Cell::new(1),
             read: Cell::new(0),
             sent: RefCell::default(),
@@ -254,7 +257,18 @@ impl World {
     /// One command to a stored object.
     fn step(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
         self.subrequests.borrow_mut().push(name.as_str().to_owned());
-        if self.storage_fails.get() {
+        let is_lost = match self.loses_reply.get() {
+            Some((0, is_done)) => {
+                self.loses_reply.set(None);
+                Some(is_done)
+            }
+            Some((later, is_done)) => {
+                self.loses_reply.set(Some((later - 1, is_done)));
+                None
+            }
+            None => None,
+        };
+        if self.storage_fails.get() || is_lost == Some(false) {
             return Err(StorageFailure);
         }
         // As text, because that is how it is kept and how it travels.
@@ -267,6 +281,9 @@ impl World {
             Some(after) => objects.insert(name.as_str().to_owned(), serde_json::to_string(&after).expect("JSON")),
             None => objects.remove(name.as_str()),
         };
+        if is_lost == Some(true) {
+            return Err(StorageFailure);
+        }
         Ok(serde_json::from_str(&serde_json::to_string(&reply).expect("JSON")).expect("a reply"))
     }
 }
