@@ -82,7 +82,7 @@ impl<'a> Context<'a> {
         requests: u32,
     ) -> Result<(), ToolError> {
         let organization = self.organization;
-        let stakes = &stakes.fact("Organization", (!organization.is_empty()).then_some(organization));
+        let stakes = &stakes.within(organization);
         stakes.must_be_readable()?;
         let narrowing = self.narrowing().query();
         let requests = requests.saturating_add(self.allowance.requests_sent());

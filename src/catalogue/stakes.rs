@@ -32,6 +32,9 @@ pub struct Stakes {
 /// value (<https://developers.cloudflare.com/durable-objects/platform/limits/>).
 pub(crate) const SHOWN_BYTES_MAX: usize = 16 << 10;
 
+/// The fact that names the organization.
+const ORGANIZATION: &str = "Organization";
+
 impl Stakes {
     /// A call that does this. Here and below hidden characters are spelled out, so that all texts are as a person reads them.
     pub(crate) fn of(what: impl AsRef<str>) -> Self {
@@ -62,6 +65,18 @@ impl Stakes {
         let seen = spelled_out(name).split_whitespace().collect::<Vec<_>>().join(" ");
         self.name = Some(if seen.is_empty() { id.to_owned() } else { seen });
         self
+    }
+
+    /// The same in an organization; one without a name is the only one.
+    #[must_use]
+    pub(crate) fn within(self, organization: &str) -> Self {
+        self.fact(ORGANIZATION, (!organization.is_empty()).then_some(organization))
+    }
+
+    /// Whether it happens in this organization.
+    pub(crate) fn is_in(&self, organization: &str) -> bool {
+        let named = self.facts.iter().find(|(name, _)| name == ORGANIZATION);
+        named.map_or("", |(_, value)| value) == spelled_out(organization)
     }
 
     /// Requires that it can be shown whole.

@@ -636,3 +636,24 @@ fn whoever_goes_without_a_person_is_asked_before_somebody_is_let_in() {
     let Outcome::Failed(error) = call("opens") else { panic!("what lets somebody in is asked about") };
     assert_eq!(error.code, code::CONFIRMATION_REQUIRED, "and so it waits for a person");
 }
+
+/// Somebody who holds one of the keys of a grant has no say in an organization of which they hold none.
+#[test]
+fn a_key_of_one_organization_confirms_nothing_in_another() {
+    let mut server = Native::new();
+    let set = |who: &str, name: &str| {
+        let (public, private) = keys(who);
+        fields(&[("publicKey", public), ("privateKey", &private), ("name", name)])
+    };
+    let flow = Flow::new(&mut server);
+    let all = [set("owner", "shops"), set("other", "labs"), fields(&[("scope", "tidb:destroy")])].concat();
+    let code = flow.code(&mut server, all);
+    let token = Tokens::of(&server.send(form("/token", &flow.redemption(&code)))).access;
+    let path = link(&server.send(with_token(deletion(), &token)));
+    let (status, page) = prove(&mut server, &path, "other");
+    assert!(status == 400 && !page.html.contains("shop"), "the cluster is not in their organization: {}", page.html);
+    let (status, page) = prove(&mut server, &path, "owner");
+    assert!(status == 200 && page.html.contains("shops"), "a key of the cluster's organization is: {}", page.html);
+    agree(&mut server, &path, &page);
+    assert_eq!(result(&server.send(with_token(deletion(), &token)))["status"], "DELETING");
+}

@@ -84,7 +84,7 @@ fn credentials(html: &mut Html, page: &Proof<'_>) {
     }
     if page.takes_keys {
         html.raw("<fieldset><legend>").raw(if page.takes_access_key { "Or an" } else { "Your" }).raw(
-            " API key</legend><p>The one that the client calls with. It is checked with TiDB Cloud and not kept.</p>",
+            " API key</legend><p>The one that the client calls with, of the organization that its call is about. It is checked with TiDB Cloud and not kept.</p>",
         );
         key_fields(html, 0, KeptSet::default(), page.problems);
         html.raw("</fieldset>");
