@@ -10,7 +10,7 @@ use crate::{
         Answer, Call, Driver,
         bad_inputs::{arguments, tool},
         catalogue, keys,
-        oauth::{Flow, Tokens, fields, form, tool_with_token},
+        oauth::{Flow, Tokens, browser_form, fields, form, tool_with_token},
         request,
     },
     world::Native,
@@ -302,14 +302,14 @@ fn a_person_reads_how_many_rows_a_statement_touches_now() {
     ] {
         assert_eq!(rows(&mut server, json!(sql)), [format!("Rows that it touches now: {told}")], "{sql}");
     }
-    // Those that destroy come first, and each is counted by its number there.
+    // Each has the number by which it is shown.
     let several = json!([
         "UPDATE heap SET kind = 'z' WHERE id = 1",
         "DELETE FROM heap WHERE id <> 1",
         "SELECT 1",
         "DROP TABLE heap"
     ]);
-    let expected = ["Rows that statement 1 touches now: about 1,300", "Rows that statement 2 touches now: about 1,300"];
+    let expected = ["Rows that statement 2 touches now: about 1,300", "Rows that statement 4 touches now: about 1,300"];
     assert_eq!(rows(&mut server, several), expected);
     // The most statements, all of which could be counted: what they need themselves is kept.
     let most = json!(vec!["DELETE FROM heap WHERE id <> 1"; 20]);
@@ -481,4 +481,30 @@ fn a_person_reads_which_tables_go_with_a_database_and_agrees_to_no_other() {
     let yes = json!({"confirm": {"action": "accept", "content": {"name": "shop"}}});
     let late = server.send(eliciting(call, &json!({"requestState": asked, "inputResponses": yes})));
     assert_eq!(code(&late), "CONFIRMATION_INVALID", "nobody agreed to lose the table that was moved there");
+}
+
+/// Destroying statements are read first, but run in their place: an earlier one can give their names to something else.
+#[test]
+fn a_person_reads_in_which_order_statements_run() {
+    let mut server = Native::new();
+    let made = tool("db_execute", json!({"cluster": "shop", "sql": ["CREATE TABLE shop.scratch (a INT)"]}));
+    assert!(result(&server.send(made)).get("error").is_none());
+    let swap = format!("RENAME TABLE shop.scratch TO shop.old, {EVENTS} TO shop.scratch");
+    let call = attended("db_execute", json!({"cluster": "shop", "sql": [swap, "DROP TABLE shop.scratch"]}));
+    let (lines, _) = shown(&mut server, call.clone());
+    let read = ["2 of 2: DROP TABLE shop.scratch".to_owned(), format!("1 of 2: {swap}")];
+    assert!(lines.ends_with(&read), "the form says what comes before the DROP: {lines:?}");
+    let path = result(&server.send(call))["error"]["hint"]
+        .as_str()
+        .and_then(|hint| hint.find("/confirm/").map(|at| hint[at..].to_owned()));
+    let path = path.and_then(|path| path.split(' ').next().map(str::to_owned)).expect("a link");
+    let (public, private) = keys("owner");
+    let proof = fields(&[("publicKey", public), ("privateKey", &private)]);
+    let page = server.send(browser_form(&server.origin(), &path, "", &proof));
+    let page = String::from_utf8_lossy(&page.body).into_owned();
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("no {text}: {page}"));
+    assert!(
+        at("<li value=\"2\"><pre><code>DROP TABLE") < at("<li value=\"1\"><pre><code>RENAME TABLE"),
+        "and so does the page"
+    );
 }

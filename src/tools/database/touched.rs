@@ -9,12 +9,12 @@ use crate::{
     tidbcloud::{BESIDE_STATEMENTS, DatabaseName, Rows, Target},
 };
 
-/// The rows that each of these statements touches now, for a person; `None` is a statement that touches none. `all` statements run.
+/// The rows that each of these statements touches now, for a person, who knows it by its place among all.
 pub(super) async fn touched(
     context: &Context<'_>,
     target: &Target,
     database: Option<&DatabaseName>,
-    statements: &[Option<&str>],
+    statements: &[(usize, &str)],
     all: usize,
 ) -> Vec<(String, String)> {
     let counts_max = COUNTS_MAX.saturating_sub(all);
@@ -22,7 +22,7 @@ pub(super) async fn touched(
     let held = context.allowance().hold(kept);
     let mut counts = 0;
     let mut touched = Vec::new();
-    for (index, text) in statements.iter().enumerate().filter_map(|(index, text)| Some((index, (*text)?))) {
+    for (place, text) in statements {
         let (kind, read, told): (_, _, fn(&Rows) -> Option<String>) = match sql::list_dropped(text) {
             Some(list) => ("Tables", Some(list), listed),
             None => ("Rows", sql::count_touched(text), counted),
@@ -40,9 +40,9 @@ pub(super) async fn touched(
                 rows.and_then(|rows| told(&rows)).unwrap_or_else(|| "could not be counted now".to_owned())
             }
         };
-        let name = match statements.len() {
+        let name = match all {
             1 => format!("{kind} that it touches now"),
-            _ => format!("{kind} that statement {} touches now", index + 1),
+            _ => format!("{kind} that statement {place} touches now"),
         };
         touched.push((name, found));
     }

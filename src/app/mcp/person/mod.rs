@@ -186,7 +186,11 @@ fn invalid(message: impl Into<String>) -> ToolError {
 /// What is at stake, as a form: one line each, and the name to type if something is destroyed.
 fn form_of(stakes: &Stakes) -> Form {
     let facts = stakes.facts.iter().map(|(name, value)| format!("{name}: {value}"));
-    let lines = std::iter::once(stakes.what.clone()).chain(facts).chain(stakes.statements.iter().cloned());
+    let statements = stakes.statements.iter().map(|(place, text)| match stakes.statements.len() {
+        1 => text.clone(),
+        all => format!("{place} of {all}: {text}"),
+    });
+    let lines = std::iter::once(stakes.what.clone()).chain(facts).chain(statements);
     let message = lines.map(|line| spelled_out(&line).into_owned()).collect::<Vec<_>>().join("\n");
     let schema = match &stakes.name {
         Some(name) => json!({
