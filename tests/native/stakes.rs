@@ -508,3 +508,19 @@ fn a_person_reads_in_which_order_statements_run() {
         "and so does the page"
     );
 }
+
+/// A form is two screens long at most: what is longer is read on the page, and never in part.
+#[test]
+fn what_is_too_long_for_a_form_is_read_on_the_page() {
+    let mut server = Native::new();
+    let mut ask = |bytes: usize| {
+        let sql = format!("DROP TABLE {EVENTS} -- {}", "x".repeat(bytes));
+        let call = attended("db_execute", json!({"cluster": "shop", "sql": [sql]}));
+        server.advance(3);
+        server.send(eliciting(call, &json!({}))).json()["result"].clone()
+    };
+    let form = ask(3_000)["inputRequests"]["confirm"]["params"]["message"].as_str().map(str::len);
+    assert!(form.is_some_and(|bytes| bytes > 3_000), "it fits into a form: {form:?}");
+    let page = ask(4_000)["structuredContent"]["error"]["hint"].to_string();
+    assert!(page.contains("/confirm/"), "the form would be longer than two screens: {page}");
+}
