@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     narrowing::Narrowing,
+    resolve::Meant,
     stakes::{Bound, Person, Stakes},
     view::View,
 };
@@ -25,6 +26,7 @@ pub struct Context<'a> {
     pub(super) own_login: Option<&'a SqlLogin>,
     pub(super) aliases: &'a [(&'static str, &'a Aliases)],
     pub(super) view: View<'a>,
+    pub(super) meant: Meant,
     pub(super) person: &'a dyn Person,
     /// The organization's name; empty where it has none.
     pub(super) organization: &'a str,
@@ -80,7 +82,7 @@ impl<'a> Context<'a> {
         requests: u32,
     ) -> Result<(), ToolError> {
         let organization = self.organization;
-        let stakes = &stakes.fact("Organization", (!organization.is_empty()).then_some(organization));
+        let stakes = &stakes.within(organization);
         stakes.must_be_readable()?;
         if self.allowance.requests_sent() == 0 {
             // A question would be stored for whatever keys somebody makes up.

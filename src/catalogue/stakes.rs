@@ -18,9 +18,10 @@ pub struct Stakes {
     /// Names and values: what it is about, and its state now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<(String, String)>,
-    /// SQL statements, those that destroy first.
+    /// SQL statements, those that destroy first, each with its place in the order in which they run, from 1: what a statement does
+    /// depends on those before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub statements: Vec<String>,
+    pub statements: Vec<(usize, String)>,
     /// The name to type, if something is destroyed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -31,6 +32,9 @@ pub struct Stakes {
 /// each could be a quote or a backslash, and a third more in base64. Ten such pages are 440 KB of the 2 MB of a Durable Object's
 /// value (<https://developers.cloudflare.com/durable-objects/platform/limits/>).
 pub(crate) const SHOWN_BYTES_MAX: usize = 16 << 10;
+
+/// The fact that names the organization.
+const ORGANIZATION: &str = "Organization";
 
 impl Stakes {
     /// A call that does this. Here and below hidden characters are spelled out, so that all texts are as a person reads them.
@@ -46,12 +50,12 @@ impl Stakes {
         self
     }
 
-    /// The same with SQL statements.
+    /// The same with SQL statements and their places.
     #[must_use]
-    pub(crate) fn running<'s>(mut self, statements: impl IntoIterator<Item = &'s str>) -> Self {
+    pub(crate) fn running<'s>(mut self, statements: impl IntoIterator<Item = (usize, &'s str)>) -> Self {
         // A line of SQL stays a line.
         let shown = |text: &str| text.split('\n').map(spelled_out).collect::<Vec<_>>().join("\n");
-        self.statements.extend(statements.into_iter().map(shown));
+        self.statements.extend(statements.into_iter().map(|(place, text)| (place, shown(text))));
         self
     }
 
@@ -64,13 +68,25 @@ impl Stakes {
         self
     }
 
+    /// The same in an organization; one without a name is the only one.
+    #[must_use]
+    pub(crate) fn within(self, organization: &str) -> Self {
+        self.fact(ORGANIZATION, (!organization.is_empty()).then_some(organization))
+    }
+
+    /// Whether it happens in this organization.
+    pub(crate) fn is_in(&self, organization: &str) -> bool {
+        let named = self.facts.iter().find(|(name, _)| name == ORGANIZATION);
+        named.map_or("", |(_, value)| value) == spelled_out(organization)
+    }
+
     /// Requires that it can be shown whole.
     ///
     /// # Errors
     /// It is longer than a person can read: the error of the call.
     pub(crate) fn must_be_readable(&self) -> Result<(), ToolError> {
         let facts = self.facts.iter().flat_map(|(name, value)| [name, value]);
-        let texts = facts.chain(&self.statements).chain(&self.name).chain([&self.what]);
+        let texts = facts.chain(self.statements.iter().map(|(_, text)| text)).chain(&self.name).chain([&self.what]);
         let bytes: usize = texts.map(String::len).sum();
         if bytes <= SHOWN_BYTES_MAX {
             return Ok(());
@@ -184,9 +200,10 @@ mod tests {
     fn hidden_characters_are_seen_and_can_be_typed() {
         let name = "sh\u{202e}op\u{200b} \u{3000} two\n";
         let sql = "DROP TABLE a\n-- sh\u{202e}op\u{200b}\r";
-        let stakes = Stakes::of(format!("Delete {name}.")).fact("Na\tme", Some(name)).running([sql]).typing(name, "7");
+        let stakes =
+            Stakes::of(format!("Delete {name}.")).fact("Na\tme", Some(name)).running([(1, sql)]).typing(name, "7");
         let shown = r"sh\u202eop\u200b";
-        let lines: Vec<_> = stakes.statements[0].split('\n').map(str::to_owned).collect();
+        let lines: Vec<_> = stakes.statements[0].1.split('\n').map(str::to_owned).collect();
         assert_eq!(lines, ["DROP TABLE a", &format!(r"-- {shown}\r")], "a line of SQL stays a line");
         for text in [&stakes.what, &stakes.facts[0].1, &lines[1], stakes.name.as_ref().expect("a name")] {
             assert!(text.contains(shown) && !text.contains(crate::base::text::is_hidden), "{text:?}");
@@ -209,8 +226,8 @@ mod tests {
         for (bytes, readable) in [(full, true), (full + 1, false)] {
             let half = bytes / 2;
             for stakes in [
-                Stakes::of("Drop it.").running([&*long(bytes)]),
-                Stakes::of("Drop it.").running([&*long(half), &*long(bytes - half)]),
+                Stakes::of("Drop it.").running([(1, &*long(bytes))]),
+                Stakes::of("Drop it.").running([(1, &*long(half)), (2, &*long(bytes - half))]),
                 Stakes::of("Drop it.").fact(&long(half), Some(long(bytes - half))),
                 Stakes::of("Drop it.").typing(&long(bytes), "7"),
                 Stakes::of(format!("Drop it.{}", long(bytes))),
@@ -218,7 +235,7 @@ mod tests {
                 assert_eq!(stakes.must_be_readable().is_ok(), readable, "{bytes} bytes");
             }
         }
-        let escaped = Stakes::of("").running(["\u{202e}".repeat(SHOWN_BYTES_MAX / r"\u202e".len() + 1).as_str()]);
+        let escaped = Stakes::of("").running([(1, "\u{202e}".repeat(SHOWN_BYTES_MAX / r"\u202e".len() + 1).as_str())]);
         let error = escaped.must_be_readable().expect_err("an escape is longer than its character");
         assert_eq!(error.code, code::INVALID_ARGUMENT);
         assert!(error.hint.contains("fewer or shorter statements"), "{}", error.hint);

@@ -10,6 +10,7 @@ use super::{
     entry::{Entry, Group},
     narrowing::Narrowing,
     organizations::{Homes, Organization},
+    resolve::Meant,
     stakes::Person,
     toolset::Toolset,
     view::View,
@@ -143,6 +144,7 @@ impl Tools<'_> {
             own_login: organization.own_login,
             aliases: self.aliases,
             view: self.view,
+            meant: Meant::default(),
             person: self.person,
             organization: organization.name,
         }

@@ -190,9 +190,10 @@ impl<T: Tool> Parsed<T> {
         }
     }
 
-    /// Whether this is one call of a tool.
-    pub fn is_one_call(&self) -> bool {
-        matches!(&self.content, Content::Request(Posted { tool: Some(_), .. }))
+    /// Whether this is one call of a tool, by a client that takes requests of the server on the stream of the answer. Since 2026-07-28
+    /// there are none (basic/patterns/mrtr).
+    pub fn may_ask_on_stream(&self) -> bool {
+        !self.revision.is_modern() && matches!(&self.content, Content::Request(Posted { tool: Some(_), .. }))
     }
 
     /// The log fields of this request.

@@ -211,8 +211,14 @@ impl Server<'_> {
             return self.refusal(403, "forbidden", "The sign-in does not belong to this browser. Open the link again.");
         }
         let Some(code) = code else { return self.not_signed_in(&OAuthError::Denied) };
+        let stakes = match self.ask_confirmations(&link, Command::Look { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { page, .. }) => link.open(&page),
+            Ok(_) => None,
+            Err(StorageFailure) => return self.unavailable_page(),
+        };
+        let Some(stakes) = stakes else { return self.no_question() };
         let is_principal = match self.address_of(client, code, &leaving.verifier).await {
-            Ok(Some(address)) => self.is_principal(&link, &Prover::Person(address)).await,
+            Ok(Some(address)) => self.is_principal(&link, &Prover::Person(address), &stakes).await,
             Ok(None) => Ok(false),
             Err(failure) => return self.not_signed_in(&failure),
         };
@@ -224,11 +230,7 @@ impl Server<'_> {
             }
             Err(StorageFailure) => return self.unavailable_page(),
         }
-        match self.ask_confirmations(&link, Command::Look { id: link.id_fingerprint() }).await {
-            Ok(Reply::Open { page, .. }) => self.show_sealed(&link, &page),
-            Ok(_) => self.no_question(),
-            Err(StorageFailure) => self.unavailable_page(),
-        }
+        self.show_stakes(200, &link, &stakes, &[])
     }
 
     async fn prove_by_credential(&self, head: &Head, link: &Link, fields: &Fields) -> Response {
@@ -272,12 +274,12 @@ impl Server<'_> {
                 }
             }
         }
-        match self.is_principal(link, &prover).await {
-            Ok(true) => {}
-            Ok(false) => return wrong(400, NOT_YOURS),
-            Err(StorageFailure) => return self.unavailable_page(),
+        let Some(stakes) = link.open(&page) else { return self.no_question() };
+        match self.is_principal(link, &prover, &stakes).await {
+            Ok(true) => self.show_stakes(200, link, &stakes, &[]),
+            Ok(false) => wrong(400, NOT_YOURS),
+            Err(StorageFailure) => self.unavailable_page(),
         }
-        self.show_sealed(link, &page)
     }
 
     fn show_sealed(&self, link: &Link, page: &Sealed) -> Response {
@@ -287,8 +289,9 @@ impl Server<'_> {
         }
     }
 
-    /// Whether whoever proved this asked the question: by this credential, or by a grant that holds it and goes on.
-    async fn is_principal(&self, link: &Link, prover: &Prover) -> Result<bool, StorageFailure> {
+    /// Whether whoever proved this asked the question: by this credential, or by a grant that goes on and holds it for the
+    /// organization in question. A key of one organization says nothing in another, though a grant holds the keys of both.
+    async fn is_principal(&self, link: &Link, prover: &Prover, stakes: &Stakes) -> Result<bool, StorageFailure> {
         let keyring: &Keyring = self.keyring;
         let own = match prover {
             Prover::Owner => Some(CredentialHash::of_owner(keyring)),
@@ -305,7 +308,10 @@ impl Server<'_> {
         };
         for name in indexes {
             let index::Reply::Entries(entries) = self.ask_index(&name, index::Command::List).await? else { continue };
-            let asks = |entry: &&Entry| same(CredentialHash::of_grant(&entry.grant, keyring).as_str(), &link.principal);
+            let asks = |entry: &&Entry| {
+                stakes.is_in(&entry.organization)
+                    && same(CredentialHash::of_grant(&entry.grant, keyring).as_str(), &link.principal)
+            };
             let Some(grant) = entries.iter().find(asks).and_then(|entry| GrantId::parse(&entry.grant, keyring)) else {
                 continue;
             };
@@ -421,7 +427,7 @@ enum Prover {
     Person(String),
 }
 
-const NOT_YOURS: &str = "These are not the keys of the connection that asks, or TiDB Cloud does not accept them.";
+const NOT_YOURS: &str = "These are not the keys of the connection that asks, for the organization that it asks about, or TiDB Cloud does not accept them.";
 
 fn link_of(head: &Head) -> Option<Link> {
     Link::parse(head.url.path().strip_prefix(PATH)?)

@@ -70,6 +70,20 @@ pub fn count_touched(sql: &str) -> Option<String> {
     (classify(&query) == Class::Read).then_some(query)
 }
 
+/// A read that lists the tables that `DROP DATABASE` drops, found by the database just as that statement finds it.
+pub fn list_dropped(sql: &str) -> Option<String> {
+    let (tokens, places): (Vec<Token>, Vec<Range<usize>>) = lexer::placed(sql)?.into_iter().unzip();
+    let begins = |words: &[&[&str]]| words.iter().enumerate().all(|(at, word)| one_of(tokens.get(at), word));
+    let drops: &[&[&str]] = &[&["drop"], &["database", "schema"], &["if"], &["exists"]];
+    let start = [4, 2].into_iter().find(|count| drops.get(..*count).is_some_and(begins))?;
+    match tokens.get(start..)? {
+        [Token::Word(_) | Token::Name(_)] => {}
+        _ => return None,
+    }
+    let query = format!("SHOW TABLES FROM {}", sql.get(places.get(start)?.clone())?);
+    (classify(&query) == Class::Read).then_some(query)
+}
+
 /// Which tokens name the one table, and which are its condition, from `WHERE` on.
 fn table_and_condition(tokens: &[Token]) -> Option<(Range<usize>, Range<usize>)> {
     let Token::Word(verb) = tokens.first()? else { return None };
@@ -113,7 +127,7 @@ fn is_uncertain(token: &Token, next: Option<&Token>) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::count_touched;
+    use super::{count_touched, list_dropped};
     use crate::sql::{Class, classify, inspect};
 
     #[test]
@@ -137,6 +151,23 @@ mod tests {
             ("UPDATE t SET `where` = 1 WHERE user = 'x'", "SELECT COUNT(*) FROM t WHERE user = 'x'"),
         ] {
             assert_eq!(count_touched(sql).as_deref(), Some(count), "{sql}");
+        }
+    }
+
+    #[test]
+    fn tables_are_listed_of_the_database_that_the_statement_names() {
+        for (sql, list) in [
+            ("DROP DATABASE shop", Some("SHOW TABLES FROM shop")),
+            ("drop /* old */ schema if exists `Old Shop` ; -- x", Some("SHOW TABLES FROM `Old Shop`")),
+            ("DROP DATABASE \"shop\"", None),
+            ("DROP DATABASE a, b", None),
+            ("DROP DATABASE IF EXISTS", None),
+            ("DROP DATABASE mysql", None),
+            ("DROP DATABASE", None),
+            ("DROP TABLE shop", None),
+            ("CREATE DATABASE shop", None),
+        ] {
+            assert_eq!(list_dropped(sql).as_deref(), list, "{sql}");
         }
     }
 

@@ -27,18 +27,19 @@ pub const HOLD: Duration = Duration::from_secs(20);
 /// Used states are kept until they would have expired: 120 messages a minute, the limit of a credential, for five minutes.
 pub const USED_MAX: usize = 600;
 
-/// A question that is open, or whose answer the next call takes.
+/// A question that is open, or that a person answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// Fingerprint of its id.
     id: String,
     /// Fingerprint of all that the answer is bound to.
     call: String,
-    /// What the page shows, sealed under a key in its link. Gone with a no.
-    page: Option<Sealed>,
+    /// What the page shows, sealed under a key in its link.
+    page: Sealed,
     tries: u8,
-    /// Whether the person agreed.
-    answer: Option<bool>,
+    confirmed: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    declined: bool,
     /// Milliseconds since 1970.
     ends: u64,
 }
@@ -48,7 +49,7 @@ pub struct Question {
 pub enum Said {
     /// Yes, and what was typed.
     Yes {
-        /// The name, if one was asked for.
+        /// Fingerprint of the name, if one was typed: it can be of any length, and says what the question was about.
         name: Option<String>,
     },
     /// No; or the client showed nothing, which it need not say.
@@ -85,7 +86,7 @@ pub struct Record {
 /// Commands to a principal's confirmations. Ids, calls and states are fingerprints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// Opens a question in place of an earlier one about the same call.
+    /// Opens a question in place of an earlier one about the same call, unless that was confirmed while this was on its way.
     Ask {
         /// Of its link.
         id: String,
@@ -111,7 +112,7 @@ pub enum Command {
         /// Whether the person agreed.
         yes: bool,
     },
-    /// Takes the confirmation of a call, once.
+    /// Takes what a person said about a call, once: [`Reply::Done`] if they agreed.
     Take {
         /// All that it is bound to.
         call: String,
@@ -167,8 +168,6 @@ pub enum Reply {
     None,
     /// The principal has too many open.
     Full,
-    /// The person declined: the call is told so once, and asks again after that.
-    Declined,
     /// There is no answer yet.
     Waiting,
     /// The answer, which is forgotten with this.
@@ -176,11 +175,8 @@ pub enum Reply {
 }
 
 impl Question {
-    fn shown(&mut self) -> Reply {
-        self.page.clone().map_or(Reply::None, |page| Reply::Open {
-            page: Box::new(page),
-            tries_left: TRIES_MAX.saturating_sub(self.tries),
-        })
+    fn is_answered(&self) -> bool {
+        self.confirmed || self.declined
     }
 }
 
@@ -195,7 +191,7 @@ impl Record {
     fn open(&mut self, id: &str) -> Option<&mut Question> {
         self.questions
             .iter_mut()
-            .find(|question| question.id == id && question.answer.is_none() && question.tries < TRIES_MAX)
+            .find(|question| question.id == id && !question.is_answered() && question.tries < TRIES_MAX)
     }
 }
 
@@ -207,39 +203,55 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
     record.waiting.retain(|waiting| waiting.ends > now.0);
     let reply = match command {
         Command::Ask { id, call, page } => {
-            record.questions.retain(|question| question.call != call);
-            let declined = record.questions.iter().filter(|question| question.answer == Some(false)).count();
-            if record.questions.len() - declined >= OPEN_MAX {
+            record.questions.retain(|question| question.call != call || question.confirmed);
+            // A decline that no call has heard of yet keeps no question out.
+            if record.questions.len() >= OPEN_MAX
+                && let Some(at) = record.questions.iter().position(|question| question.declined)
+            {
+                record.questions.remove(at);
+            }
+            if record.questions.len() >= OPEN_MAX {
                 Reply::Full
             } else {
                 let ends = now.0.saturating_add(ASKED_MILLIS);
-                record.questions.push(Question { id, call, page: Some(*page), tries: 0, answer: None, ends });
+                record.questions.push(Question {
+                    id,
+                    call,
+                    page: *page,
+                    tries: 0,
+                    confirmed: false,
+                    declined: false,
+                    ends,
+                });
                 Reply::Done
             }
         }
-        Command::Look { id } => record.open(&id).map_or(Reply::None, Question::shown),
+        Command::Look { id } => record.open(&id).map_or(Reply::None, |question| Reply::Open {
+            page: Box::new(question.page.clone()),
+            tries_left: TRIES_MAX - question.tries,
+        }),
         Command::Try { id } => record.open(&id).map_or(Reply::None, |question| {
             question.tries += 1;
-            question.shown()
+            Reply::Open { page: Box::new(question.page.clone()), tries_left: TRIES_MAX - question.tries }
         }),
         Command::Answer { id, yes } => match record.open(&id) {
             Some(question) => {
-                question.answer = Some(yes);
+                (question.confirmed, question.declined) = (yes, !yes);
                 question.ends = now.0.saturating_add(CONFIRMED_MILLIS);
-                if !yes {
-                    question.page = None;
-                }
                 Reply::Done
             }
             None => Reply::None,
         },
         Command::Take { call } => {
-            let answered = |question: &Question| question.call == call && question.answer.is_some();
-            match record.questions.iter().position(answered).map(|at| record.questions.remove(at)) {
-                Some(Question { answer: Some(true), .. }) => Reply::Done,
-                Some(_) => Reply::Declined,
+            let answered = |question: &Question| question.call == call && question.is_answered();
+            let said = record.questions.iter().rev().find(|question| answered(question));
+            let reply = match said.map(|question| question.confirmed) {
+                Some(true) => Reply::Done,
+                Some(false) => Reply::Heard(Said::No),
                 None => Reply::None,
-            }
+            };
+            record.questions.retain(|question| !answered(question));
+            reply
         }
         Command::Use { state, ends } => {
             if ends <= now.0 || record.used.iter().any(|(used, _)| *used == state) {
@@ -329,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_declined_is_told_once() {
+    fn a_decline_counts_and_is_told_once() {
         let said = replies(vec![
             (0, ask("a", "drop")),
             (1, answer("a", false)),
@@ -338,7 +350,37 @@ mod tests {
             (4, take("drop")),
             (5, take("drop")),
         ]);
-        assert_eq!(said, [Reply::Done, Reply::Done, Reply::None, Reply::None, Reply::Declined, Reply::None]);
+        let expected = [Reply::Done, Reply::Done, Reply::None, Reply::None, Reply::Heard(Said::No), Reply::None];
+        assert_eq!(said, expected, "the first answer counts");
+        let later = CONFIRMED_MILLIS / 1_000;
+        let late = replies(vec![(0, ask("a", "drop")), (1, answer("a", false)), (1 + later, take("drop"))]);
+        assert_eq!(late[2], Reply::None, "after five minutes it is a new question");
+    }
+
+    /// Two calls at once: one had looked for an agreement before the person agreed, and asks afterwards.
+    #[test]
+    fn a_question_that_comes_late_takes_no_agreement_away() {
+        let late = |yes| {
+            vec![
+                (0, ask("a", "drop")),
+                (1, take("drop")),
+                (2, answer("a", yes)),
+                (3, ask("b", "drop")),
+                (4, take("drop")),
+            ]
+        };
+        assert_eq!(replies(late(true))[4], Reply::Done, "the person agreed");
+        assert_eq!(replies(late(false))[4], Reply::None, "and is asked again if not");
+        let both = [late(true), vec![(5, answer("b", false)), (6, take("drop"))]].concat();
+        assert_eq!(replies(both)[6], Reply::Heard(Said::No), "the later page has an answer of its own");
+        let last = vec![
+            (0, ask("a", "drop")),
+            (1, answer("a", true)),
+            (2, ask("b", "drop")),
+            (3, answer("b", false)),
+            (4, take("drop")),
+        ];
+        assert_eq!(replies(last)[4], Reply::Heard(Said::No), "what was said last counts");
     }
 
     #[test]

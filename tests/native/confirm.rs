@@ -258,6 +258,53 @@ fn without_storage_nobody_can_agree_and_nothing_happens() {
     assert_eq!(result(&server.send(yes))["spendingLimitUsdCents"], 500, "nothing was used up");
 }
 
+/// A person, a client and a page go on after each failure as they would: they try once more.
+#[test]
+fn whichever_reply_of_the_storage_is_lost_nothing_happens_twice_or_unasked() {
+    let paid = json!({"displayName": "paid", "region": "regions/aws-us-east-1", "spendingLimitUsdCents": 100});
+    let call = || attended("tidbcloud_create_cluster", paid.clone());
+    for is_done in [false, true] {
+        let mut lost = 0;
+        loop {
+            let mut server = Native::new();
+            server.world.loses_reply.set(Some((lost, is_done)));
+            let mut agreed = 0;
+            let mut ran = 0;
+            for _ in 0..4 {
+                let answer = server.send(call());
+                if answer.status == 503 {
+                    continue;
+                }
+                let result = result(&answer);
+                if result["error"] == Value::Null {
+                    ran += 1;
+                    assert!(ran <= agreed, "without reply {lost}, {ran} calls ran of {agreed} that were agreed to");
+                    continue;
+                }
+                if result["error"]["code"] != "CONFIRMATION_REQUIRED" {
+                    continue;
+                }
+                let path = link(&answer);
+                let proved = submit(&mut server, &path, "", &proof());
+                if proved.status != 200 {
+                    continue;
+                }
+                let page = Page::of(&proved);
+                let typed = fields(&[("decision", "confirm")]);
+                let all = page.hidden.iter().cloned().chain(typed).collect();
+                agreed += 1;
+                submit(&mut server, &path, &page.cookie, &all);
+            }
+            assert!(ran > 0, "without reply {lost}, nobody can agree any more");
+            if server.world.loses_reply.get().is_some() {
+                assert!(lost > 4, "a reply of each step was lost: {lost}");
+                break;
+            }
+            lost += 1;
+        }
+    }
+}
+
 #[test]
 fn an_answer_in_another_form_is_refused() {
     let mut server = Native::new();

@@ -546,15 +546,22 @@ fn who_connected_by_a_sign_in_signs_in_again() {
         let refused = server.send(get(&returned).set("Cookie", &cookie));
         assert!(refused.status == 400 && !text(&refused).contains("late"), "{}", text(&refused));
         assert!(text(&refused).contains("was not connected by the person"), "it says why: {}", text(&refused));
+        let (cookie, returned) = sign_in(&mut server, &path);
+        server.advance(300);
+        assert_eq!(server.send(get(&returned).set("Cookie", &cookie)).status, 403, "five minutes are over");
     }
 }
 
-/// A tool that destroys, or lets somebody in.
+/// A tool that destroys, or lets somebody in, and what a person would have to read of it.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct Staked<const OPENS: bool> {}
+struct Staked<const OPENS: bool, const BYTES: usize> {}
 
-impl<const OPENS: bool> Tool for Staked<OPENS> {
-    const NAME: &'static str = if OPENS { "opens" } else { "destroys" };
+impl<const OPENS: bool, const BYTES: usize> Tool for Staked<OPENS, BYTES> {
+    const NAME: &'static str = match (OPENS, BYTES > 1_000) {
+        (true, true) => "opens at length",
+        (true, false) => "opens",
+        (false, _) => "destroys",
+    };
     const TITLE: &'static str = "Staked";
     const EFFECT: Effect = Effect::Destroy;
     type Output = Value;
@@ -565,7 +572,7 @@ impl<const OPENS: bool> Tool for Staked<OPENS> {
 
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         context.cloud().regions().await?;
-        Ok(serde_json::from_value(json!({"what": "Something happens."})).ok())
+        Ok(serde_json::from_value(json!({"what": "x".repeat(BYTES)})).ok())
     }
 
     async fn call(self, _: &Context<'_>) -> Result<Value, ToolError> {
@@ -575,7 +582,7 @@ impl<const OPENS: bool> Tool for Staked<OPENS> {
 
 static STAKED: Catalogue = Catalogue::new(&[Group {
     toolset: Toolset::Organization,
-    tools: &[Entry::of::<Staked<false>>, Entry::of::<Staked<true>>],
+    tools: &[Entry::of::<Staked<false, 9>>, Entry::of::<Staked<true, 9>>, Entry::of::<Staked<true, 20_000>>],
 }]);
 
 #[test]
@@ -614,4 +621,27 @@ fn whoever_goes_without_a_person_is_asked_before_somebody_is_let_in() {
     assert!(matches!(call("destroys"), Outcome::Complete(_)), "what only destroys goes without a person");
     let Outcome::Failed(error) = call("opens") else { panic!("what lets somebody in is asked about") };
     assert_eq!(error.code, code::CONFIRMATION_REQUIRED, "and so it waits for a person");
+    let Outcome::Failed(error) = call("opens at length") else { panic!("what lets somebody in is asked about") };
+    assert_eq!(error.code, code::INVALID_ARGUMENT, "of any tool, what a person cannot read whole is refused");
+}
+
+/// Somebody who holds one of the keys of a grant has no say in an organization of which they hold none.
+#[test]
+fn a_key_of_one_organization_confirms_nothing_in_another() {
+    let mut server = Native::new();
+    let set = |who: &str, name: &str| {
+        let (public, private) = keys(who);
+        fields(&[("publicKey", public), ("privateKey", &private), ("name", name)])
+    };
+    let flow = Flow::new(&mut server);
+    let all = [set("owner", "shops"), set("other", "labs"), fields(&[("scope", "tidb:destroy")])].concat();
+    let code = flow.code(&mut server, all);
+    let token = Tokens::of(&server.send(form("/token", &flow.redemption(&code)))).access;
+    let path = link(&server.send(with_token(deletion(), &token)));
+    let (status, page) = prove(&mut server, &path, "other");
+    assert!(status == 400 && !page.html.contains("shop"), "the cluster is not in their organization: {}", page.html);
+    let (status, page) = prove(&mut server, &path, "owner");
+    assert!(status == 200 && page.html.contains("shops"), "a key of the cluster's organization is: {}", page.html);
+    agree(&mut server, &path, &page);
+    assert_eq!(result(&server.send(with_token(deletion(), &token)))["status"], "DELETING");
 }

@@ -150,6 +150,10 @@ fn who_cannot_be_asked_gets_the_page() {
     let links_only = session(&mut server, "2025-11-25", json!({"elicitation": {"url": {}}}));
     let before_forms = session(&mut server, "2025-03-26", json!({"elicitation": {}}));
     let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
+    let arguments = json!({"name": "tidbcloud_delete_cluster", "arguments": {"cluster": "shop"}});
+    let many = json!({"cluster": "shop", "sql": vec!["DELETE FROM shop.event_log WHERE id <> 1"; 20]});
+    let many = call("db_execute", many, &with_forms);
+    let modern = request("2026-07-28", "owner", "tools/call", arguments).without("X-MCP-Unattended");
     let calls = [
         ("no session", delete("").without("Mcp-Session-Id")),
         ("one that is not ours", delete("canary-session")),
@@ -157,6 +161,8 @@ fn who_cannot_be_asked_gets_the_page() {
         ("links only", delete(&links_only)),
         ("a revision without forms", delete(&before_forms)),
         ("no stream", delete(&with_forms).set("Accept", "application/json")),
+        ("a call that could not be made again within the request", many),
+        ("a revision that has no sessions", modern.set("Mcp-Session-Id", &with_forms).set("Accept", "*/*")),
     ];
     for (who, call) in calls {
         let answer = server.send(call);
@@ -181,4 +187,24 @@ fn a_session_is_ended_without_a_word() {
     assert_eq!((without.status, without.header("Allow")), (405, Some("POST, DELETE, OPTIONS")));
     let refused = server.send(initialize("2025-11-25", json!({})).without("X-TiDB-API-Private-Key"));
     assert_eq!(refused.header("Mcp-Session-Id"), None, "a session is of somebody");
+}
+
+/// What a client posts waits in storage until the call has it.
+#[test]
+fn what_was_typed_says_nothing_to_the_storage_and_takes_no_space() {
+    let mut server = Native::new();
+    let session = session(&mut server, "2025-11-25", json!({"elicitation": {}}));
+    let server = &server;
+    for typed in ["shop ".repeat(9_000), "shop".to_owned()] {
+        let answer = server.converse(delete(&session), &mut |so_far| {
+            server.converse(posted(&events(so_far)[0]["id"], accept(&typed), &session), &mut |_| None);
+            let stored = server.world.objects.borrow();
+            let kept = stored.iter().find(|(name, _)| name.starts_with("confirmations:")).expect("the call waits").1;
+            assert!(kept.contains("Yes") && !kept.contains("shop"), "the cluster's name can be read: {kept:.200}");
+            assert!(kept.len() < 2_000, "a client decides how much is stored: {} bytes", kept.len());
+            None
+        });
+        let expected = if typed == "shop" { json!(null) } else { json!("CONFIRMATION_REQUIRED") };
+        assert_eq!(code(&answer), expected, "{typed:.20}");
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
         Answer, Call, Driver,
         bad_inputs::{arguments, tool},
         catalogue, keys,
-        oauth::{Flow, Tokens, fields, form, tool_with_token},
+        oauth::{Flow, Tokens, browser_form, fields, form, tool_with_token},
         request,
     },
     world::Native,
@@ -302,14 +302,14 @@ fn a_person_reads_how_many_rows_a_statement_touches_now() {
     ] {
         assert_eq!(rows(&mut server, json!(sql)), [format!("Rows that it touches now: {told}")], "{sql}");
     }
-    // Those that destroy come first, and each is counted by its number there.
+    // Each has the number by which it is shown.
     let several = json!([
         "UPDATE heap SET kind = 'z' WHERE id = 1",
         "DELETE FROM heap WHERE id <> 1",
         "SELECT 1",
         "DROP TABLE heap"
     ]);
-    let expected = ["Rows that statement 1 touches now: about 1,300", "Rows that statement 2 touches now: about 1,300"];
+    let expected = ["Rows that statement 2 touches now: about 1,300", "Rows that statement 4 touches now: about 1,300"];
     assert_eq!(rows(&mut server, several), expected);
     // The most statements, all of which could be counted: what they need themselves is kept.
     let most = json!(vec!["DELETE FROM heap WHERE id <> 1"; 20]);
@@ -426,4 +426,101 @@ fn what_cannot_be_shown_whole_is_refused_before_anybody_is_asked() {
     let (code, hint, counted) = asked(17_000);
     assert_eq!((code.as_str(), counted), ("INVALID_ARGUMENT", false), "nothing is counted for what nobody is asked");
     assert!(hint.contains("fewer or shorter statements"), "{hint}");
+}
+
+/// Two clusters change their names, as a model may let them do, once a person's agreement was taken: what was agreed to is destroyed,
+/// and not what has its name by then.
+#[test]
+fn names_that_are_swapped_after_the_agreement_lead_to_nothing_else() {
+    let new = json!({"displayName": "scratch", "region": "regions/aws-us-east-1"});
+    let rename = |id: &str, name: &str| tool("tidbcloud_update_cluster", json!({"cluster": id, "displayName": name}));
+    let dropped = json!({"cluster": "scratch", "sql": ["DROP DATABASE shop"]});
+    for (name, arguments) in [("tidbcloud_delete_cluster", json!({"cluster": "scratch"})), ("db_execute", dropped)] {
+        let mut server = Native::new();
+        let made = result(&server.send(tool("tidbcloud_create_cluster", new.clone())));
+        let scratch = made["clusterId"].as_str().expect("an id").to_owned();
+        server.advance(60);
+        let swaps = [rename(&scratch, "old-scratch"), rename(SHOP, "scratch")];
+        let call = attended(name, arguments);
+        let asked = server.send(eliciting(call.clone(), &json!({}))).json()["result"]["requestState"].clone();
+        let yes = json!({"confirm": {"action": "accept", "content": {"name": "scratch"}}});
+        let answered = eliciting(call, &json!({"requestState": asked, "inputResponses": yes}));
+        server.world.between.set(swaps.len());
+        let mut swaps = swaps.into_iter();
+        server.converse(answered, &mut |_| swaps.next());
+        assert_eq!(swaps.len(), 0, "both names were changed in between");
+        let mut read = |name: &str, arguments: Value| result(&server.send(tool(name, arguments)));
+        let shop = read("tidbcloud_get_cluster", json!({"cluster": SHOP}));
+        assert_eq!((&shop["displayName"], &shop["state"]), (&json!("scratch"), &json!("ACTIVE")), "{name}");
+        let kept = read("db_query", json!({"cluster": SHOP, "sql": format!("SELECT COUNT(*) FROM {EVENTS}")}));
+        assert!(kept.get("error").is_none(), "nobody agreed to lose what is in the shop, by {name}: {kept}");
+    }
+}
+
+/// `DROP DATABASE` says nothing of what is in it, and a table is moved into it without a question.
+#[test]
+fn a_person_reads_which_tables_go_with_a_database_and_agrees_to_no_other() {
+    let mut server = Native::new();
+    let run = |sql: Value| tool("db_execute", json!({"cluster": "shop", "sql": sql}));
+    for sql in [
+        "CREATE DATABASE scratch",
+        "CREATE TABLE scratch.`draft of 2025` (a INT)",
+        "CREATE TABLE scratch.notes (a INT)",
+    ] {
+        assert!(result(&server.send(run(json!([sql])))).get("error").is_none(), "{sql}");
+    }
+    let call = run(json!(["DROP DATABASE IF EXISTS `scratch`"])).without("X-MCP-Unattended");
+    let (lines, _) = shown(&mut server, call.clone());
+    let tables = "Tables that it touches now: 2: draft of 2025, notes".to_owned();
+    assert!(lines.contains(&tables), "all that goes with it: {lines:?}");
+    let asked = server.send(eliciting(call.clone(), &json!({}))).json()["result"]["requestState"].clone();
+    let moved = result(
+        &server.send(run(json!([format!("RENAME TABLE {EVENTS} TO scratch.events")])).without("X-MCP-Unattended")),
+    );
+    assert!(moved.get("error").is_none(), "nobody is asked about a new name: {moved}");
+    let yes = json!({"confirm": {"action": "accept", "content": {"name": "shop"}}});
+    let late = server.send(eliciting(call, &json!({"requestState": asked, "inputResponses": yes})));
+    assert_eq!(code(&late), "CONFIRMATION_INVALID", "nobody agreed to lose the table that was moved there");
+}
+
+/// Destroying statements are read first, but run in their place: an earlier one can give their names to something else.
+#[test]
+fn a_person_reads_in_which_order_statements_run() {
+    let mut server = Native::new();
+    let made = tool("db_execute", json!({"cluster": "shop", "sql": ["CREATE TABLE shop.scratch (a INT)"]}));
+    assert!(result(&server.send(made)).get("error").is_none());
+    let swap = format!("RENAME TABLE shop.scratch TO shop.old, {EVENTS} TO shop.scratch");
+    let call = attended("db_execute", json!({"cluster": "shop", "sql": [swap, "DROP TABLE shop.scratch"]}));
+    let (lines, _) = shown(&mut server, call.clone());
+    let read = ["2 of 2: DROP TABLE shop.scratch".to_owned(), format!("1 of 2: {swap}")];
+    assert!(lines.ends_with(&read), "the form says what comes before the DROP: {lines:?}");
+    let path = result(&server.send(call))["error"]["hint"]
+        .as_str()
+        .and_then(|hint| hint.find("/confirm/").map(|at| hint[at..].to_owned()));
+    let path = path.and_then(|path| path.split(' ').next().map(str::to_owned)).expect("a link");
+    let (public, private) = keys("owner");
+    let proof = fields(&[("publicKey", public), ("privateKey", &private)]);
+    let page = server.send(browser_form(&server.origin(), &path, "", &proof));
+    let page = String::from_utf8_lossy(&page.body).into_owned();
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("no {text}: {page}"));
+    assert!(
+        at("<li value=\"2\"><pre><code>DROP TABLE") < at("<li value=\"1\"><pre><code>RENAME TABLE"),
+        "and so does the page"
+    );
+}
+
+/// A form is two screens long at most: what is longer is read on the page, and never in part.
+#[test]
+fn what_is_too_long_for_a_form_is_read_on_the_page() {
+    let mut server = Native::new();
+    let mut ask = |bytes: usize| {
+        let sql = format!("DROP TABLE {EVENTS} -- {}", "x".repeat(bytes));
+        let call = attended("db_execute", json!({"cluster": "shop", "sql": [sql]}));
+        server.advance(3);
+        server.send(eliciting(call, &json!({}))).json()["result"].clone()
+    };
+    let form = ask(3_000)["inputRequests"]["confirm"]["params"]["message"].as_str().map(str::len);
+    assert!(form.is_some_and(|bytes| bytes > 3_000), "it fits into a form: {form:?}");
+    let page = ask(4_000)["structuredContent"]["error"]["hint"].to_string();
+    assert!(page.contains("/confirm/"), "the form would be longer than two screens: {page}");
 }

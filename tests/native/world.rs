@@ -31,7 +31,10 @@ use mcp_server_tidbcloud::{
         Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
         Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store, Stream,
     },
-    store::object::{self, Command, ObjectName, Reply},
+    store::{
+        confirmations,
+        object::{self, Command, ObjectName, Reply},
+    },
     tools,
 };
 use serde_json::{Value, json};
@@ -78,6 +81,8 @@ pub struct World {
     /// What Durable Objects keep.
     pub objects: RefCell<BTreeMap<String, String>>,
     pub storage_fails: Cell<bool>,
+    /// The command to an object, counted from the next one as 0, whose reply is lost; and whether it was carried out.
+    pub loses_reply: Cell<Option<(usize, bool)>>,
     random: Cell<u64>,
     /// Bytes that were read of other hosts' answers.
     pub read: Cell<usize>,
@@ -85,6 +90,8 @@ pub struct World {
     pub sent: RefCell<Vec<(String, String)>>,
     /// The response to the current request, if it began before its answer: its head, and all events so far.
     stream: RefCell<Option<Response>>,
+    /// How many requests of others arrive once a call has asked for a person's agreement, before it goes on.
+    pub between: Cell<usize>,
     /// Whether a reply that an object holds back is waited for, and not only until the clock says so.
     is_live: Cell<bool>,
     /// A fault was asked for: answers need not be as published until it is taken back.
@@ -104,10 +111,12 @@ impl World {
             subrequests: RefCell::default(),
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
+            loses_reply: Cell::new(None),
             random: Cell::new(1),
             read: Cell::new(0),
             sent: RefCell::default(),
             stream: RefCell::default(),
+            between: Cell::new(0),
             is_live: Cell::new(false),
             spoiled: Cell::new(false),
         }
@@ -252,7 +261,18 @@ impl World {
     /// One command to a stored object.
     fn step(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
         self.subrequests.borrow_mut().push(name.as_str().to_owned());
-        if self.storage_fails.get() {
+        let is_lost = match self.loses_reply.get() {
+            Some((0, is_done)) => {
+                self.loses_reply.set(None);
+                Some(is_done)
+            }
+            Some((later, is_done)) => {
+                self.loses_reply.set(Some((later - 1, is_done)));
+                None
+            }
+            None => None,
+        };
+        if self.storage_fails.get() || is_lost == Some(false) {
             return Err(StorageFailure);
         }
         // As text, because that is how it is kept and how it travels.
@@ -265,8 +285,17 @@ impl World {
             Some(after) => objects.insert(name.as_str().to_owned(), serde_json::to_string(&after).expect("JSON")),
             None => objects.remove(name.as_str()),
         };
+        if is_lost == Some(true) {
+            return Err(StorageFailure);
+        }
         Ok(serde_json::from_str(&serde_json::to_string(&reply).expect("JSON")).expect("a reply"))
     }
+}
+
+/// Whether this takes what a person agreed to.
+fn takes(command: &Command) -> bool {
+    use confirmations::Command::{Take, Use};
+    matches!(command, Command::Confirmations(Take { .. } | Use { .. }))
 }
 
 impl Store for World {
@@ -286,7 +315,13 @@ impl Store for World {
                     }
                     Ok(reply)
                 }
-                _ => Ok(reply),
+                _ => {
+                    let waits = if takes(command) { self.between.take() } else { 0 };
+                    for _ in 0..waits {
+                        pending_once().await;
+                    }
+                    Ok(reply)
+                }
             }
         })
     }
@@ -462,7 +497,7 @@ impl Native {
 
 /// The events on a stream that began.
 fn so_far(stream: Option<&Response>) -> String {
-    String::from_utf8_lossy(&stream.expect("the service waits without a stream").body).into_owned()
+    stream.map(|stream| String::from_utf8_lossy(&stream.body).into_owned()).unwrap_or_default()
 }
 
 impl World {

@@ -58,7 +58,7 @@ impl Call<'_> {
         let principal = caller.principal();
         let declared = message.initializes();
         let session = Session::of(&request.head.headers, &principal, &caller.keyring, request.port().io.now());
-        let can_stream = session.is_some() && message.is_one_call() && mcp::accepts_events(&request.head.headers);
+        let can_stream = session.is_some() && message.may_ask_on_stream() && mcp::accepts_events(&request.head.headers);
         let person = Connected {
             port: request.port(),
             log,

@@ -84,7 +84,7 @@ fn credentials(html: &mut Html, page: &Proof<'_>) {
     }
     if page.takes_keys {
         html.raw("<fieldset><legend>").raw(if page.takes_access_key { "Or an" } else { "Your" }).raw(
-            " API key</legend><p>The one that the client calls with. It is checked with TiDB Cloud and not kept.</p>",
+            " API key</legend><p>The one that the client calls with, of the organization that its call is about. It is checked with TiDB Cloud and not kept.</p>",
         );
         key_fields(html, 0, KeptSet::default(), page.problems);
         html.raw("</fieldset>");
@@ -141,8 +141,8 @@ pub fn shown(page: &Shown<'_>) -> String {
     end(html)
 }
 
-/// All statements, whole, each with its number.
-fn statements(html: &mut Html, statements: &[String]) {
+/// All statements, whole, each with its place in the order in which they run.
+fn statements(html: &mut Html, statements: &[(usize, String)]) {
     if statements.is_empty() {
         return;
     }
@@ -150,11 +150,12 @@ fn statements(html: &mut Html, statements: &[String]) {
     if statements.len() == 1 {
         html.raw("The statement");
     } else {
-        html.text(&statements.len().to_string()).raw(" statements, those that destroy first");
+        html.text(&statements.len().to_string())
+            .raw(" statements, those that destroy first; they run in the order of their numbers");
     }
     html.raw("</h2><ol class=\"statements\">");
-    for statement in statements {
-        html.raw("<li><pre><code>");
+    for (place, statement) in statements {
+        html.raw("<li").attribute("value", &place.to_string()).raw("><pre><code>");
         // A line of SQL stays a line. Whatever else does not show is spelled out.
         for (at, line) in statement.split('\n').enumerate() {
             html.raw(if at == 0 { "" } else { "\n" }).text(&spelled_out(line));
@@ -193,7 +194,7 @@ pub(super) mod tests {
         let stakes = Stakes {
             what: text.to_owned(),
             facts: vec![(text.to_owned(), text.to_owned())],
-            statements: vec![text.to_owned(), text.to_owned()],
+            statements: vec![(2, text.to_owned()), (1, text.to_owned())],
             name: Some(text.to_owned()),
         };
         let wrong = [problem("name")];
@@ -216,10 +217,10 @@ pub(super) mod tests {
         let stakes = Stakes {
             what: "Run SQL.".to_owned(),
             facts: Vec::new(),
-            statements: vec!["DROP TABLE a -- \u{202e}b\r\n;".to_owned()],
+            statements: vec![(2, "DROP TABLE a -- \u{202e}b\r\n;".to_owned())],
             name: None,
         };
         let page = Shown { link: "", proof: "", csrf: "", stakes: &stakes, problems: &[], nonce: "" };
-        assert!(shown(&page).contains("<pre><code>DROP TABLE a -- \\u202eb\\r\n;</code></pre>"));
+        assert!(shown(&page).contains("<li value=\"2\"><pre><code>DROP TABLE a -- \\u202eb\\r\n;</code></pre>"));
     }
 }

@@ -31,9 +31,9 @@ impl Tool for DeleteBranch {
     const EFFECT: Effect = Effect::Destroy;
     type Output = DeletedBranch;
 
-    /// The branch as it is named, itself, and its cluster, which a person reads; the branch as it is named, and the deletion.
+    /// The branch as it is named, itself, and its cluster, which a person reads, and the deletion.
     fn requests_min(_: &Map<String, Value>) -> u32 {
-        5
+        4
     }
 
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {

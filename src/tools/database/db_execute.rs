@@ -170,8 +170,10 @@ impl Tool for DbExecute {
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let statements: Vec<&str> = self.sql.0.iter().map(SqlText::as_str).collect();
         plan(&statements)?;
-        let (first, then): (Vec<&str>, Vec<&str>) =
-            statements.iter().partition(|text| judged(text, |statement| statement.destructive));
+        let (first, then): (Vec<(usize, &str)>, Vec<_>) = (1..)
+            .zip(statements.iter().copied())
+            .partition(|(_, text)| judged(text, |statement| statement.destructive));
+        let destroying: Vec<_> = first.iter().copied().filter(|(_, text)| destroys(text)).collect();
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let cluster = context.cloud().cluster(&target.cluster).await?;
         let branch = match &target.branch {
@@ -185,25 +187,24 @@ impl Tool for DbExecute {
             }
             None => on_cluster,
         };
-        let mut stakes = Stakes::of(format!("{} on {place}.", what(&first)))
+        let mut stakes = Stakes::of(format!("{} on {place}.", what(first.len(), destroying.len())))
             .fact("Cluster", Some(&cluster.display_name))
             .fact("Cluster id", Some(&target.cluster))
             .fact("Region", cluster.region.map(|region| region.name))
             .fact("Branch", branch.as_ref().map(|branch| &branch.display_name))
             .fact("Branch id", target.branch.as_ref())
             .fact("Database", self.database.as_ref().map(DatabaseName::as_str));
-        if first.iter().any(|text| destroys(text)) {
+        if !destroying.is_empty() {
             let (name, id) = match &branch {
                 Some(branch) => (&branch.display_name, branch.branch_id.as_str()),
                 None => (&cluster.display_name, target.cluster.as_str()),
             };
             stakes = stakes.typing(name, id);
         }
-        stakes = stakes.running(first.iter().copied().chain(then));
+        stakes = stakes.running(first.into_iter().chain(then));
         stakes.must_be_readable()?;
         // What only gives a right touches no rows.
-        let counted = first.iter().map(|text| destroys(text).then_some(*text)).collect::<Vec<_>>();
-        let rows = touched(context, &target, self.database.as_ref(), &counted, statements.len()).await;
+        let rows = touched(context, &target, self.database.as_ref(), &destroying, statements.len()).await;
         Ok(Some(rows.into_iter().fold(stakes, |stakes, (name, rows)| stakes.fact(&name, Some(rows)))))
     }
 
@@ -243,10 +244,9 @@ fn destroys(text: &str) -> bool {
     judged(text, |statement| statement.destructive && !statement.opens)
 }
 
-/// What these statements do.
-fn what(statements: &[&str]) -> String {
-    let destroying = statements.iter().filter(|text| destroys(text)).count();
-    match (statements.len(), destroying) {
+/// What so many statements do, some of which destroy.
+fn what(statements: usize, destroying: usize) -> String {
+    match (statements, destroying) {
         (1, 1) => "Run a statement that destroys".to_owned(),
         (1, _) => "Run a statement that changes who may do what".to_owned(),
         (count, 0) => format!("Run {count} statements that change who may do what"),

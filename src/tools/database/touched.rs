@@ -1,4 +1,4 @@
-//! How many rows statements touch now, for the person who is asked about them.
+//! How many rows statements touch now, and which tables, for the person who is asked about them.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::{
     tidbcloud::{BESIDE_STATEMENTS, DatabaseName, Rows, Target},
 };
 
-/// The rows that each of these statements touches now, for a person; `None` is a statement that touches none. `all` statements run.
+/// The rows that each of these statements touches now, for a person, who knows it by its place among all.
 pub(super) async fn touched(
     context: &Context<'_>,
     target: &Target,
     database: Option<&DatabaseName>,
-    statements: &[Option<&str>],
+    statements: &[(usize, &str)],
     all: usize,
 ) -> Vec<(String, String)> {
     let counts_max = COUNTS_MAX.saturating_sub(all);
@@ -22,25 +22,29 @@ pub(super) async fn touched(
     let held = context.allowance().hold(kept);
     let mut counts = 0;
     let mut touched = Vec::new();
-    for (index, text) in statements.iter().enumerate().filter_map(|(index, text)| Some((index, (*text)?))) {
-        let rows = match sql::count_touched(text).filter(|_| counts < counts_max) {
+    for (place, text) in statements {
+        let (kind, read, told): (_, _, fn(&Rows) -> Option<String>) = match sql::list_dropped(text) {
+            Some(list) => ("Tables", Some(list), listed),
+            None => ("Rows", sql::count_touched(text), counted),
+        };
+        let found = match read.filter(|_| counts < counts_max) {
             None => "not counted".to_owned(),
-            Some(count) => {
+            Some(read) => {
                 counts += 1;
                 let rows = match &held {
                     Some(_) if context.allowance().can_spare_request() => {
-                        context.sql().read(target, database, query(&count), KEPT_TIME).await.ok()
+                        context.sql().read(target, database, query(&read), KEPT_TIME).await.ok()
                     }
                     _ => None,
                 };
-                rows.and_then(|rows| counted(&rows)).map_or_else(|| "could not be counted now".to_owned(), rounded)
+                rows.and_then(|rows| told(&rows)).unwrap_or_else(|| "could not be counted now".to_owned())
             }
         };
-        let name = match statements.len() {
-            1 => "Rows that it touches now".to_owned(),
-            _ => format!("Rows that statement {} touches now", index + 1),
+        let name = match all {
+            1 => format!("{kind} that it touches now"),
+            _ => format!("{kind} that statement {place} touches now"),
         };
-        touched.push((name, rows));
+        touched.push((name, found));
     }
     touched
 }
@@ -49,18 +53,30 @@ pub(super) async fn touched(
 /// the question.
 const KEPT: u32 = BESIDE_STATEMENTS + 2;
 
-/// Statements and counts together. Of 45 requests six look up cluster and branch, twice by name and once themselves; one asks how to
-/// reach it; [`KEPT`] is 9; and six make a SQL user for the statements (a refused login, two to make it, two where it exists, another
-/// login): the one that counts was made by the call that asked. The statements alone decide how many are counted, and not what is
-/// left, because the repeated call has to count the same.
+/// Statements and counts together. Of 45 requests four look up cluster and branch, by name and themselves; one asks how to reach it;
+/// two are for nonces that have expired; [`KEPT`] is 9; and six make a SQL user for the statements (a refused login, two to make it,
+/// two where it exists, another login): the one that counts was made by the call that asked. The statements alone decide how many are
+/// counted, and not what is left, because the repeated call has to count the same.
 const COUNTS_MAX: usize = 23;
 
 /// Time that counting leaves: a statement of 30 s, and 5 s for the control plane, of 55 s.
 const KEPT_TIME: Duration = Duration::from_secs(35);
 
 /// The number that a count gave.
-fn counted(rows: &Rows) -> Option<u64> {
-    rows.rows.first()?.first()?.as_ref()?.text.parse().ok()
+fn counted(rows: &Rows) -> Option<String> {
+    rows.rows.first()?.first()?.as_ref()?.text.parse().ok().map(rounded)
+}
+
+/// How many tables a database has, and which, if they are few enough to be read: 50 names of 64 characters take a fifth of what is
+/// shown at most.
+fn listed(rows: &Rows) -> Option<String> {
+    const NAMED_MAX: usize = 50;
+    let names: Vec<_> = rows.rows.iter().filter_map(|row| Some(row.first()?.as_ref()?.text.as_str())).collect();
+    match rows.seen {
+        _ if !rows.complete => None,
+        count @ 1..=NAMED_MAX if names.len() == count => Some(format!("{count}: {}", names.join(", "))),
+        count => u64::try_from(count).ok().map(rounded),
+    }
 }
 
 /// A number of rows for a person: exact up to 1,000, then two digits of it. The repeated call counts again and must come to the same
@@ -124,7 +140,7 @@ mod tests {
     /// What is counted for a person never takes what the statements need.
     #[test]
     fn counts_and_statements_fit_into_one_request() {
-        const LOOKUPS: usize = 6 + 1;
+        const LOOKUPS: usize = 2 + 4 + 1;
         const NEW_USER: usize = 6;
         for statements in 1..=Statements::COUNT_MAX {
             let counts = COUNTS_MAX.saturating_sub(statements);

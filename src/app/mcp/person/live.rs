@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use serde_json::Value;
 
-use super::{Connected, asking, is_named, required, typed};
+use super::{Connected, asking, required, typed};
 use crate::{
     base::http::Response,
     catalogue::{Bound, Stakes, ToolError},
@@ -85,10 +85,11 @@ impl Connected<'_> {
             return Err(self.page(&stakes, whole).await?);
         }
         live.begin(form.to_event(&sealed));
+        let named = stakes.name.as_ref().map(|name| fingerprint(name.as_bytes()));
         loop {
             match self.ask(Command::Await { id: id.clone() }).await? {
                 Reply::Waiting => live.stream.send(SIGN_OF_LIFE),
-                Reply::Heard(Said::Yes { name }) if is_named(&stakes, name.as_deref()) => {
+                Reply::Heard(Said::Yes { name }) if named.is_none() || name == named => {
                     self.agreed.set(Some(whole));
                     return Ok(());
                 }
@@ -105,7 +106,9 @@ impl Connected<'_> {
     pub(super) async fn hear_posted(&self, id: &str, result: &Value) {
         let Some(id) = self.session.as_ref().and_then(|session| session.open_id(id, self.keyring)) else { return };
         let said = match Elicited::read(result) {
-            Some(elicited @ Elicited::Accepted(_)) => Said::Yes { name: typed(&elicited) },
+            Some(elicited @ Elicited::Accepted(_)) => {
+                Said::Yes { name: typed(&elicited).map(|name| fingerprint(name.as_bytes())) }
+            }
             Some(Elicited::Declined) | None => Said::No,
         };
         // A failure leaves the call waiting, until it ends as not confirmed.

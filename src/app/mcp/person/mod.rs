@@ -24,7 +24,7 @@ use crate::{
     oauth::confirm::{Link, PATH},
     port::{Port, RequestLog, StorageFailure},
     store::{
-        confirmations::{Command, Reply},
+        confirmations::{Command, Reply, Said},
         grant::Presence,
         object::{self, ObjectName},
         seal::{Keyring, fingerprint},
@@ -95,7 +95,7 @@ impl Connected<'_> {
         }
         match self.ask(Command::Take { call: whole.clone() }).await? {
             Reply::Done => return Ok(()),
-            Reply::Declined => {
+            Reply::Heard(Said::No) => {
                 let error = ToolError::new(code::CONFIRMATION_DECLINED, format!("The person declined this. {NOTHING}"));
                 return Err(error.hint("Do not make this call again unless they ask for it: it would ask them again."));
             }
@@ -193,7 +193,11 @@ fn invalid(message: impl Into<String>) -> ToolError {
 /// What is at stake, as a form: one line each, and the name to type if something is destroyed.
 fn form_of(stakes: &Stakes) -> Form {
     let facts = stakes.facts.iter().map(|(name, value)| format!("{name}: {value}"));
-    let lines = std::iter::once(stakes.what.clone()).chain(facts).chain(stakes.statements.iter().cloned());
+    let statements = stakes.statements.iter().map(|(place, text)| match stakes.statements.len() {
+        1 => text.clone(),
+        all => format!("{place} of {all}: {text}"),
+    });
+    let lines = std::iter::once(stakes.what.clone()).chain(facts).chain(statements);
     let message = lines.map(|line| spelled_out(&line).into_owned()).collect::<Vec<_>>().join("\n");
     let schema = match &stakes.name {
         Some(name) => json!({
