@@ -54,6 +54,7 @@ for (const [name, mode] of [
         const link = linkOf(await call());
         assert.ok(await isThere(cluster), 'another name allows nothing');
         await decline(link);
+        assert.equal(errorOf(await call()).code, 'CONFIRMATION_DECLINED', 'the next call is told so, once');
       }
       assert.equal(content(await call()).status, 'DELETING');
       assert.equal(forms.length, 2, 'the person is asked again');
