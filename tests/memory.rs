@@ -28,7 +28,7 @@ use mcp_server_tidbcloud::{
     limits::bucket::Bucket,
     port::{
         Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Policy, Port, Sink, StorageFailure, Store,
+        Outbound, Policy, Port, Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply, Stored, step},
 };
@@ -157,6 +157,12 @@ impl Assets for Endless {
     fn asset<'a>(&'a self, _: &'a str) -> Pending<'a, Option<Response>> {
         Box::pin(async { None })
     }
+}
+
+impl Stream for Endless {
+    fn begin(&self, _: Response) {}
+
+    fn send(&self, _: &str) {}
 }
 
 impl Log for Endless {

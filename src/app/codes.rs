@@ -9,6 +9,9 @@ transport_codes! {
     TWO_KINDS_OF_CREDENTIALS = of_protocol(400, -32_600),
         "Key headers and `Authorization` together.",
         "Send one kind.";
+    UNATTENDED_NOT_ALLOWED = of_protocol(400, -32_600),
+        "`X-MCP-Unattended` beside a token, or with another value than `destroy`.",
+        "Leave it out, or send `destroy` beside key headers or the access key.";
     BATCH_TOO_LARGE = of_protocol(400, -32_600),
         "A batch has more messages than the rate limit can ever admit at once, or its calls need more than 45 requests to TiDB Cloud. Nothing ran.",
         "Send fewer.";

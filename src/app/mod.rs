@@ -100,8 +100,8 @@ impl<'a> App<'a> {
                 response::plain_error(414, "url_too_long", "The URL is too long.")
             }
             path if health::route(path).is_some() => health::answer(head.method),
-            path if self.config.allowed.oauth
-                && let Some(route) = Route::of(path) =>
+            path if let Some(route) = Route::of(path)
+                && (self.config.allowed.oauth || route == Route::Confirm) =>
             {
                 authorization::allow_every_origin(route, self.answer_authorization(route, head, body, line).await)
             }

@@ -53,7 +53,7 @@ pub(super) fn allow_origin(mut response: Response, head: &Head, config: &Config)
         } else {
             headers.set(
                 "access-control-expose-headers",
-                "WWW-Authenticate, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy",
+                "WWW-Authenticate, Mcp-Session-Id, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy",
             );
         }
     }

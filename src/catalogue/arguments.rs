@@ -8,7 +8,6 @@ use super::{code, entry::Entry, organizations};
 use crate::{
     base::{
         json::{self, Unread},
-        scope::Scope,
         strict,
     },
     mcp::outcome::{ToolError, Unadvised},
@@ -215,17 +214,6 @@ fn found(value: &Value) -> &'static str {
         Value::String(_) => "text",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
-    }
-}
-
-/// The scope that a call needs because it may cost money: the argument `spendingLimitUsdCents`, unless it is missing or
-/// zero. It is judged before TiDB Cloud is asked, so a lowered limit counts like a raised one, and so does a value that
-/// cannot be read.
-pub(crate) fn spending_scope(arguments: &Map<String, Value>) -> Scope {
-    match arguments.get("spendingLimitUsdCents") {
-        None => Scope::Read,
-        Some(limit) if limit.as_u64() == Some(0) => Scope::Read,
-        Some(_) => Scope::Destroy,
     }
 }
 

@@ -1,8 +1,16 @@
 //! The context in which a tool runs.
 
-use super::{narrowing::Narrowing, view::View};
+use serde_json::{Map, Value};
+
+use super::{
+    narrowing::Narrowing,
+    resolve::Meant,
+    stakes::{Bound, Person, Stakes},
+    view::View,
+};
 use crate::{
     base::{clock::UnixMillis, secret::Secret},
+    mcp::outcome::ToolError,
     port::{Io, allowance::Allowance},
     tidbcloud::{Cloud, Databases, SqlLogin, alias::Aliases},
 };
@@ -18,6 +26,10 @@ pub struct Context<'a> {
     pub(super) own_login: Option<&'a SqlLogin>,
     pub(super) aliases: &'a [(&'static str, &'a Aliases)],
     pub(super) view: View<'a>,
+    pub(super) meant: Meant,
+    pub(super) person: &'a dyn Person,
+    /// The organization's name; empty where it has none.
+    pub(super) organization: &'a str,
 }
 
 impl<'a> Context<'a> {
@@ -54,6 +66,31 @@ impl<'a> Context<'a> {
     /// The time.
     pub fn now(&self) -> UnixMillis {
         self.io.now()
+    }
+
+    /// Whether nobody is asked before this call.
+    pub(super) fn goes_without_person(&self, tool: &'static str, opens: bool) -> bool {
+        !opens && self.person.is_absent(tool)
+    }
+
+    /// Requires that a person agreed to this very call.
+    pub(super) async fn confirm(
+        &self,
+        tool: &'static str,
+        arguments: &Map<String, Value>,
+        stakes: Stakes,
+        requests: u32,
+    ) -> Result<(), ToolError> {
+        let organization = self.organization;
+        let stakes = &stakes.within(organization);
+        stakes.must_be_readable()?;
+        if self.allowance.requests_sent() == 0 {
+            // A question would be stored for whatever keys somebody makes up.
+            return Err(ToolError::fault(format!("{tool} asks before TiDB Cloud has taken the key")));
+        }
+        let narrowing = self.narrowing().query();
+        let requests = requests.saturating_add(self.allowance.requests_sent());
+        self.person.agrees(&Bound { tool, arguments, organization, narrowing, stakes, requests }).await
     }
 
     /// Random bytes.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{arguments, context::Context, schemas::Schemas, toolset::Toolset};
+use super::{arguments, context::Context, schemas::Schemas, stakes::Stakes, toolset::Toolset};
 use crate::{
     base::{future::Pending, scope::Scope},
     mcp::{
@@ -110,6 +110,24 @@ pub trait Tool: DeserializeOwned + JsonSchema {
         Self::EFFECT.scope()
     }
 
+    /// Whether these arguments may put something at stake, so that a person has to agree. What destroys always does.
+    fn asks(&self) -> bool {
+        Self::EFFECT == Effect::Destroy
+    }
+
+    /// Whether it would let somebody in or data out: no standing consent covers that.
+    fn opens(&self) -> bool {
+        false
+    }
+
+    /// What a person must agree to before a call that [asks](Tool::asks) changes anything; `None` if it turns out to be nothing.
+    /// It is read by the call that asks, and again by the one that was confirmed. A tool that asks and does not say what is at
+    /// stake never runs.
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        let _ = context;
+        Err(ToolError::fault(format!("{} does not say what is at stake", Self::NAME)))
+    }
+
     /// Does it.
     async fn call(self, context: &Context<'_>) -> Result<Self::Output, ToolError>;
 }
@@ -202,7 +220,13 @@ fn run<'c, T: Tool>(
     arguments: Map<String, Value>,
 ) -> Pending<'c, Result<String, ToolError>> {
     Box::pin(async move {
-        let tool: T = arguments::read(input_schema, arguments)?;
+        let tool: T = arguments::read(input_schema, arguments.clone())?;
+        if tool.asks()
+            && !context.goes_without_person(T::NAME, tool.opens())
+            && let Some(stakes) = tool.stakes(context).await?
+        {
+            context.confirm(T::NAME, &arguments, stakes, T::requests_min(&arguments)).await?;
+        }
         let output = tool.call(context).await?;
         serde_json::to_string(&output)
             .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))

@@ -14,6 +14,7 @@ mod resolve;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
 mod schemas;
+mod stakes;
 mod toolbox;
 mod toolset;
 mod types;
@@ -21,13 +22,12 @@ mod view;
 mod wait;
 
 pub(crate) use self::{
-    arguments::spending_scope,
     budget::{cap, cut_text, text_size},
     entry::SQL_TIME_MAX,
     failures::advised,
     finder::{Found, RELAY, Way},
     narrowing::CALLED,
-    resolve::{ALIAS_LABEL, BranchReference, ClusterReference},
+    resolve::{ALIAS_LABEL, BranchReference, ClusterReference, said},
     types::{Moment, PageSize},
     wait::WaitSeconds,
 };
@@ -37,6 +37,7 @@ pub use self::{
     narrowing::{Narrowing, NotNarrowed},
     organizations::{Homes, Organization},
     rank::{Document, rank},
+    stakes::{Bound, Person, Stakes},
     toolbox::{Called, Catalogue, Tools},
     toolset::Toolset,
     view::View,

@@ -200,7 +200,7 @@ impl Narrowing {
     }
 
     /// Whether only tools that read are within reach.
-    pub(super) fn is_read_only(&self) -> bool {
+    pub fn is_read_only(&self) -> bool {
         self.read_only
     }
 

@@ -1,5 +1,7 @@
 //! From what a caller writes to one cluster or branch.
 
+use std::cell::RefCell;
+
 use serde::Deserialize;
 
 use super::{code, context::Context};
@@ -61,6 +63,18 @@ schema_of! {
     BranchReference => {"type": "string", "description": "Id or exact name"};
 }
 
+/// What references turned out to mean. Each means the same for the whole of a call: what a person agreed to is what happens, even if
+/// another call renames something between the question's last reading and the change.
+#[derive(Default)]
+pub(super) struct Meant {
+    clusters: RefCell<Vec<(ClusterReference, ClusterId)>>,
+    branches: RefCell<Vec<((ClusterId, BranchReference), BranchId)>>,
+}
+
+fn meant<R: PartialEq, I: Clone>(all: &RefCell<Vec<(R, I)>>, reference: &R) -> Option<I> {
+    all.borrow().iter().find(|(known, _)| known == reference).map(|(_, id)| id.clone())
+}
+
 impl Context<'_> {
     /// The id of the cluster that is meant.
     pub(crate) async fn cluster_id(&self, reference: &ClusterReference) -> Result<ClusterId, ToolError> {
@@ -71,8 +85,16 @@ impl Context<'_> {
         if let Some(id) = self.alias(name) {
             return Ok(id.clone());
         }
+        if let Some(id) = meant(&self.meant.clusters, reference) {
+            return Ok(id);
+        }
         let found = named(name, &self.cloud().all_clusters().await?);
-        found.map_err(|error| if self.narrowing().fixes_cluster() { at_fixed("cluster", name, error) } else { error })
+        let id = found.map_err(|error| match self.narrowing().fixes_cluster() {
+            true => at_fixed("cluster", name, error),
+            false => error,
+        })?;
+        self.meant.clusters.borrow_mut().push((reference.clone(), id.clone()));
+        Ok(id)
     }
 
     /// The cluster of an alias that a setting or the grant names.
@@ -158,10 +180,19 @@ impl Context<'_> {
             BranchReference::Id(id) => return Ok(id.clone()),
             BranchReference::Name(name) => name.as_str(),
         };
+        let of_cluster = (cluster.clone(), reference.clone());
+        if let Some(id) = meant(&self.meant.branches, &of_cluster) {
+            return Ok(id);
+        }
         let branches = self.cloud().all_branches(cluster).await?;
         let all = branches.into_iter().map(|branch| (branch.display_name, branch.branch_id));
         let found = one("branch", name, all, "tidbcloud_list_branches");
-        found.map_err(|error| if self.narrowing().fixes_branch() { at_fixed("branch", name, error) } else { error })
+        let id = found.map_err(|error| match self.narrowing().fixes_branch() {
+            true => at_fixed("branch", name, error),
+            false => error,
+        })?;
+        self.meant.branches.borrow_mut().push((of_cluster, id.clone()));
+        Ok(id)
     }
 
     /// The same, but asks TiDB Cloud first whether the branch belongs to this cluster. Needed for a parent, which only the
@@ -172,11 +203,15 @@ impl Context<'_> {
         reference: &BranchReference,
     ) -> Result<BranchId, ToolError> {
         let id = self.branch_id(cluster, reference).await?;
-        if matches!(reference, BranchReference::Name(_)) {
+        let of_cluster = (cluster.clone(), reference.clone());
+        if matches!(reference, BranchReference::Name(_)) || meant(&self.meant.branches, &of_cluster).is_some() {
             return Ok(id);
         }
         match self.cloud().branch(cluster, &id).await {
-            Ok(branch) => Ok(branch.branch_id),
+            Ok(branch) => {
+                self.meant.branches.borrow_mut().push((of_cluster, id));
+                Ok(branch.branch_id)
+            }
             Err(ApiError::NotFound(_)) => {
                 let error = ToolError::new(code::NOT_FOUND, format!("This cluster has no branch `{id}`."));
                 let error = error.hint("Call tidbcloud_list_branches to see its branches.");
@@ -240,6 +275,16 @@ pub(crate) fn at_fixed(what: &str, name: &str, error: ToolError) -> ToolError {
     ToolError::new(error.code, message).hint(hint)
 }
 
+/// Whether a name can stand in an error: one that is a sentence, or closes its quotes, could pass for the server's own words.
+fn is_plain(name: &str) -> bool {
+    name.chars().all(|character| character.is_alphanumeric() || "-_./".contains(character))
+}
+
+/// What something is called in an error: by its name, or by its id where the name could pass for the server's own words.
+pub(crate) fn said<'n>(name: &'n str, id: &'n str) -> &'n str {
+    if is_plain(name) && !name.is_empty() { name } else { id }
+}
+
 /// Names are compared exactly: acting on a look-alike is worse than asking again.
 fn one<T: std::fmt::Display>(
     what: &str,
@@ -265,10 +310,8 @@ fn one<T: std::fmt::Display>(
         .iter()
         .map(|(candidate, _)| candidate)
         .filter(|candidate| {
-            // A name that is a sentence, or closes its quotes, could pass for the server's own words.
-            let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
             let candidate = candidate.to_ascii_lowercase();
-            candidate.chars().all(is_plain) && (candidate.contains(&lower) || lower.contains(&candidate))
+            is_plain(&candidate) && (candidate.contains(&lower) || lower.contains(&candidate))
         })
         .take(SIMILAR_MAX)
         .map(|candidate| format!("`{candidate}`"))

@@ -10,6 +10,8 @@ use super::{
     entry::{Entry, Group},
     narrowing::Narrowing,
     organizations::{Homes, Organization},
+    resolve::Meant,
+    stakes::Person,
     toolset::Toolset,
     view::View,
 };
@@ -17,7 +19,7 @@ use crate::{
     base::{clock::UnixMillis, hash::hex, scope::Scope, secret::Secret},
     mcp::{
         self,
-        outcome::{Outcome, ToolError},
+        outcome::{Answered, Instead, Outcome, ToolError},
         tools::{Listing, Toolbox},
     },
     port::{Io, RequestLog, allowance::Allowance},
@@ -100,6 +102,8 @@ pub struct Tools<'a> {
     pub homes: &'a Homes,
     /// What SQL passwords are derived from.
     pub secret: &'a Secret,
+    /// Whoever asks the person.
+    pub person: &'a dyn Person,
     /// Short names for clusters by source, the source with higher precedence first.
     pub aliases: &'a [(&'static str, &'a Aliases)],
 }
@@ -140,6 +144,9 @@ impl Tools<'_> {
             own_login: organization.own_login,
             aliases: self.aliases,
             view: self.view,
+            meant: Meant::default(),
+            person: self.person,
+            organization: organization.name,
         }
     }
 
@@ -180,6 +187,11 @@ impl Tools<'_> {
                 Outcome::Complete(output)
             }
             Err(mut error) => {
+                match error.instead.take().map(|instead| *instead) {
+                    Some(Instead::Ask(question)) => return Outcome::InputRequired(question),
+                    Some(Instead::Refuse) => return Outcome::Refused(error.message),
+                    Some(Instead::Wait) | None => {}
+                }
                 if let Some(cause) = error.cause.as_deref() {
                     let what = json!({ "tool": tool.name(), "code": error.code, "cause": cause });
                     self.log.event("failed_call", what);
@@ -206,8 +218,28 @@ impl Toolbox for Tools<'_> {
         self.view.offers(called)
     }
 
-    async fn call(&self, called: Called, arguments: Map<String, Value>) -> Outcome {
-        self.finish(called.tool, self.answer(called, arguments).await)
+    async fn call(&self, called: Called, arguments: Map<String, Value>, answered: Answered) -> Outcome {
+        self.person.hears(answered);
+        let mut answer = self.answer(called, arguments.clone()).await;
+        if matches!(&answer, Err(error) if error.instead.as_deref() == Some(&Instead::Wait)) {
+            let asked = self.io.now();
+            answer = match self.person.waits().await {
+                Ok(()) => {
+                    self.allowance.pause(asked.until(self.io.now()));
+                    self.answer(called, arguments).await
+                }
+                Err(error) => Err(error),
+            };
+        }
+        self.finish(called.tool, answer)
+    }
+
+    async fn hear(&self, id: &str, result: &Value) {
+        self.person.hear(id, result).await;
+    }
+
+    async fn cancel(&self, request: &str) {
+        self.person.cancel(request).await;
     }
 
     fn boundary(&self) -> String {

@@ -154,7 +154,7 @@ impl View<'_> {
         } else if self.scope == Some(Scope::Read) {
             " This connection only reads: to change anything, the person connects again and allows it."
         } else {
-            ""
+            " A person allows what destroys, costs more or gives rights: the error says how."
         };
         format!("{of_all}{remark}")
     }

@@ -1,19 +1,25 @@
 //! The Durable Object of grants, consent pages, their index and known documents. It loads, steps and stores;
 //! [`crate::store::object`] defines the result of a command.
 
-use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable_object};
+use std::{cell::Cell, time::Duration};
+
+use worker::{Date, Delay, DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use crate::{
     base::{clock::UnixMillis, json},
-    store::object::{Command, Stored, step},
+    store::object::{Command, Reply, Stored, step},
 };
 
 const STORED: &str = "stored";
+/// After this it is seen whether a reply that is held back has changed.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 /// One object per grant, page, key or document.
 #[durable_object(alarm)]
 pub struct AuthorizationStore {
     state: State,
+    /// How often what is stored has changed since the object was loaded.
+    changes: Cell<u32>,
 }
 
 impl AuthorizationStore {
@@ -22,20 +28,14 @@ impl AuthorizationStore {
         let text = self.state.storage().get::<String>(STORED).await?;
         Ok(text.and_then(|text| json::read(text.as_bytes()).ok()))
     }
-}
 
-impl DurableObject for AuthorizationStore {
-    fn new(state: State, _env: Env) -> Self {
-        Self { state }
-    }
-
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let command: Command =
-            json::read(&request.bytes().await?).map_err(|error| worker::Error::RustError(error.to_string()))?;
+    /// Takes one command.
+    async fn take(&self, command: Command) -> Result<Reply> {
         // Input gates hold other requests back between the read and the write.
         let before = self.load().await?;
         let (after, reply) = step(before.clone(), now(), command);
         if after != before {
+            self.changes.set(self.changes.get().wrapping_add(1));
             let storage = self.state.storage();
             match &after {
                 Some(stored) => {
@@ -45,6 +45,30 @@ impl DurableObject for AuthorizationStore {
                 None => {
                     storage.delete_alarm().await?;
                     storage.delete_all().await?;
+                }
+            }
+        }
+        Ok(reply)
+    }
+}
+
+impl DurableObject for AuthorizationStore {
+    fn new(state: State, _env: Env) -> Self {
+        Self { state, changes: Cell::default() }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let command: Command =
+            json::read(&request.bytes().await?).map_err(|error| worker::Error::RustError(error.to_string()))?;
+        let mut reply = self.take(command.clone()).await?;
+        if let Some((hold, held)) = command.hold() {
+            let until = now().after(hold);
+            while reply == held && now() < until {
+                // Other requests run meanwhile, among them the one that is waited for.
+                let seen = self.changes.get();
+                Delay::from(LOOK_AGAIN).await;
+                if self.changes.get() != seen {
+                    reply = self.take(command.clone()).await?;
                 }
             }
         }

@@ -23,6 +23,27 @@ export function respond(status, headers, body) {
   return new Response(body, { status, headers: list });
 }
 
+/** Text that becomes a body while it is sent. Nobody hears of a client that is gone: what it asked for ends in time. */
+export class Pipe {
+  #encoder = new TextEncoder();
+  #writer;
+
+  constructor() {
+    const { readable, writable } = new TransformStream();
+    this.body = readable;
+    this.#writer = writable.getWriter();
+    this.#writer.closed.catch(() => {});
+  }
+
+  send(text) {
+    this.#writer.write(this.#encoder.encode(text)).catch(() => {});
+  }
+
+  close() {
+    this.#writer.close().catch(() => {});
+  }
+}
+
 /** The same promise, or a rejection after `millis`. */
 async function within(millis, promise) {
   let timer;

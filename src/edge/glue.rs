@@ -22,6 +22,17 @@ extern "C" {
     fn whole_body(request: &web_sys::Request, millis: u32) -> Result<Promise, JsValue>;
     #[wasm_bindgen(catch)]
     fn respond(status: u16, headers: &str, body: JsValue) -> Result<web_sys::Response, JsValue>;
+    /// Text that becomes a body while it is sent.
+    pub(super) type Pipe;
+    #[wasm_bindgen(constructor)]
+    pub(super) fn new() -> Pipe;
+    #[wasm_bindgen(method)]
+    pub(super) fn send(this: &Pipe, text: &str);
+    #[wasm_bindgen(method)]
+    pub(super) fn close(this: &Pipe);
+    /// The stream of its bytes.
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn body(this: &Pipe) -> JsValue;
     /// A setting as text; JSON where it is no text.
     pub(super) fn setting(env: &JsValue, name: &str) -> Option<String>;
 }
@@ -78,6 +89,15 @@ fn millis(timeout: Duration) -> u32 {
 
 /// The service's response as the runtime's.
 pub(super) fn answer(response: Response) -> worker::Result<web_sys::Response> {
+    let body = match response.body.as_slice() {
+        [] => JsValue::UNDEFINED,
+        body => Uint8Array::from(body).into(),
+    };
+    respond_with(&response, body)
+}
+
+/// The same with another body.
+pub(super) fn respond_with(response: &Response, body: JsValue) -> worker::Result<web_sys::Response> {
     let mut headers = String::with_capacity(1 << 10);
     for (name, value) in response.headers.iter() {
         if !headers.is_empty() {
@@ -87,9 +107,5 @@ pub(super) fn answer(response: Response) -> worker::Result<web_sys::Response> {
         headers.push('\0');
         headers.push_str(value);
     }
-    let body = match response.body.as_slice() {
-        [] => JsValue::UNDEFINED,
-        body => Uint8Array::from(body).into(),
-    };
     Ok(respond(response.status, &headers, body)?)
 }

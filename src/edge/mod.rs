@@ -6,19 +6,24 @@ mod glue;
 mod port;
 mod rate_limiter;
 mod secret_keeper;
+mod stream;
 
 use std::{
     cell::OnceCell,
+    future::poll_fn,
+    rc::Rc,
     sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
 };
 
 use serde_json::Value;
+use worker::wasm_bindgen_futures::spawn_local;
 use worker::{Context, Env, Result, event, web_sys};
 
-use self::{body::Body, port::Workers};
+use self::{body::Body, port::Workers, stream::Started};
 use crate::{
     app::{self, App, Isolate},
-    base::http::{Head, Method},
+    base::http::{Head, Method, Response},
     config::{Config, Problem},
     port::Port,
 };
@@ -62,14 +67,33 @@ async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> Result
     let (method, url, headers) = glue::request(&request);
     let head = Head::new(Method::parse(&method), &url, headers)
         .map_err(|error| worker::Error::RustError(error.to_string()))?;
-    let workers = Workers::new(&env);
+    let started = Rc::new(Started::default());
+    let mut answering = Box::pin(answer(request, head, env, Rc::clone(&started)));
+    // The stream begins while the service still works on the answer.
+    let whole = poll_fn(|context| match answering.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending if started.has_begun() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    match whole.await {
+        Some(answer) => glue::answer(answer),
+        None => {
+            let response = started.response()?;
+            // The runtime keeps a request alive for as long as its response has an open stream.
+            spawn_local(async move { started.end(&answering.await) });
+            Ok(response)
+        }
+    }
+}
+
+async fn answer(request: web_sys::Request, head: Head, env: Env, started: Rc<Started>) -> Response {
+    let workers = Workers::new(&env, &started);
     let state = state(&env);
-    let answer = match &state.config {
+    match &state.config {
         Err(problems) => app::misconfigured(problems, &head, Port::of(&workers)),
         Ok(config) => {
             let declared = head.headers.get("content-length").and_then(|length| length.parse().ok());
             App::new(config, &state.isolate, Port::of(&workers)).handle(head, &mut Body { request, declared }).await
         }
-    };
-    glue::answer(answer)
+    }
 }

@@ -12,12 +12,12 @@ use worker::{
     AbortController, ByteStream, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, web_sys,
 };
 
-use super::glue;
+use super::{glue, stream::Started};
 use crate::{
     base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
     port::{
         Admission, Assets, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log, Outbound, Policy, Sink,
-        StorageFailure, Store,
+        StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply},
 };
@@ -40,11 +40,12 @@ extern "C" {
 /// The Workers runtime.
 pub(super) struct Workers<'a> {
     env: &'a Env,
+    started: &'a Started,
 }
 
 impl<'a> Workers<'a> {
-    pub(super) fn new(env: &'a Env) -> Self {
-        Self { env }
+    pub(super) fn new(env: &'a Env, started: &'a Started) -> Self {
+        Self { env, started }
     }
 }
 
@@ -145,9 +146,10 @@ impl Limiter for Workers<'_> {
 impl Store for Workers<'_> {
     fn object<'a>(&'a self, name: &'a ObjectName, command: &'a Command) -> Pending<'a, Result<Reply, StorageFailure>> {
         Box::pin(async move {
+            let timeout = STORE_TIMEOUT + command.hold().map_or(Duration::ZERO, |(hold, _)| hold);
             let command = serde_json::to_string(command).map_err(|_| StorageFailure)?;
             let answer =
-                self.ask("AUTHORIZATION_STORE", name.as_str(), "https://store/", Some(&command), STORE_TIMEOUT).await;
+                self.ask("AUTHORIZATION_STORE", name.as_str(), "https://store/", Some(&command), timeout).await;
             json::read(answer.map_err(|_| StorageFailure)?.as_bytes()).map_err(|_| StorageFailure)
         })
     }
@@ -170,6 +172,16 @@ impl Assets for Workers<'_> {
 impl Log for Workers<'_> {
     fn write(&self, line: &str) {
         worker::console_log!("{line}");
+    }
+}
+
+impl Stream for Workers<'_> {
+    fn begin(&self, response: http::Response) {
+        self.started.begin(response);
+    }
+
+    fn send(&self, text: &str) {
+        self.started.send(text);
     }
 }
 

@@ -170,6 +170,11 @@ pub(super) fn wrong_credentials(address: ClientAddress, config: &Config) -> Poli
 pub struct CredentialHash(String);
 
 impl CredentialHash {
+    /// The hash: 256 bits in base64url.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// A grant, from any address.
     pub fn of_grant(grant: &str, keyring: &Keyring) -> Self {
         Self::of(&[b"grant", grant.as_bytes()], keyring)

@@ -3,22 +3,22 @@
 use super::{
     Server,
     code::METHOD_NOT_FOUND,
-    jsonrpc::{Id, Malformed, Request, RpcError},
+    jsonrpc::{Id, Malformed, Request, Response, RpcError},
     lifecycle,
     outcome::ErrorCode,
     parsing::{Content, Parsed, Posted},
-    response::{json_response, no_store, stream_response},
+    response::{event, json_response, no_store, stream_response},
     revision::{Method, Revision},
     success::Success,
     tools::{self, Toolbox},
 };
-use crate::base::http::Response;
+use crate::base::http;
 
 /// A response, and its fields for the log.
 #[derive(Clone)]
 pub struct Reply {
     /// What to send.
-    pub response: Response,
+    pub response: http::Response,
     /// JSON-RPC code of the (in a batch: first) protocol error.
     pub rpc_code: Option<i64>,
     /// Code of the (in a batch: first) failed tool call.
@@ -37,9 +37,19 @@ struct Answer {
 /// Answers. A batch is worked through in order, one message after the other.
 pub async fn dispatch<B: Toolbox>(server: &Server<'_>, parsed: Parsed<B::Tool>, toolbox: &B) -> Reply {
     let Parsed { revision, content } = parsed;
-    let silence = || Reply { response: no_store(Response::empty(202)), rpc_code: None, tool_error: None };
+    let silence = || Reply { response: no_store(http::Response::empty(202)), rpc_code: None, tool_error: None };
     match content {
         Content::Accepted { .. } => silence(),
+        Content::Cancelled { request } => {
+            toolbox.cancel(&request.to_json()).await;
+            silence()
+        }
+        Content::Response(Response { id, result }) => {
+            if let Some(id) = id {
+                toolbox.hear(&id, &result).await;
+            }
+            silence()
+        }
         Content::Request(request) => {
             let Answer { status, body, is_stream, rpc_code, tool_error } =
                 answer(server, revision, request, toolbox).await;
@@ -94,7 +104,7 @@ async fn answer<B: Toolbox>(server: &Server<'_>, revision: Revision, posted: Pos
         Method::PromptsList => tools::no_list(&params, "prompts"),
         Method::ResourcesRead => Err(lifecycle::no_resource(&params, revision)),
         Method::PromptsGet => Err(lifecycle::no_prompt(&params)),
-        Method::ToolsCall => tools::call(tool, &mut params, toolbox, server.request_id).await,
+        Method::ToolsCall => tools::call(&id, tool, &mut params, toolbox, revision, server.request_id).await,
         Method::Listen => match lifecycle::check_filter(&params) {
             Ok(()) => {
                 let body = closed_subscription(server, &id);
@@ -127,5 +137,5 @@ fn closed_subscription(server: &Server<'_>, id: &Id) -> String {
     let closed = format!(
         r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","_meta":{{{subscription},"io.modelcontextprotocol/serverInfo":{info}}}}}}}"#
     );
-    format!("event: message\ndata: {acknowledged}\n\nevent: message\ndata: {closed}\n\n")
+    event(&acknowledged) + &event(&closed)
 }

@@ -17,7 +17,7 @@ use crate::base::http::Headers;
 /// `_meta` keys of a request.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/basic#meta>
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+pub(super) const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
 const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
@@ -38,6 +38,16 @@ pub fn precheck(headers: &Headers) -> Option<Rejection> {
         }
         _ => None,
     }
+}
+
+/// Whether a client takes a stream of events (RFC 9110 section 12.5.1). Revisions with `initialize` require every client to say so
+/// (2025-11-25, "Sending Messages to the Server"): one that does not is sent none.
+pub fn accepts_events(headers: &Headers) -> bool {
+    let is_events = |range: &str| {
+        let essence = range.split(';').next().unwrap_or_default().trim();
+        ["text/event-stream", "text/*", "*/*"].iter().any(|events| essence.eq_ignore_ascii_case(events))
+    };
+    headers.get("accept").is_some_and(|accept| accept.split(',').any(is_events))
 }
 
 /// Whether a media type is JSON, with parameters or without (RFC 9110 section 8.3.1).
@@ -66,6 +76,13 @@ pub(super) fn claims_modern(request: &Request) -> bool {
 /// The client name in a modern request.
 pub(super) fn client_name(request: &Request) -> Option<&str> {
     meta(request)?.get(CLIENT_INFO)?.get("name")?.as_str()
+}
+
+/// Whether these capabilities of a client say that it shows forms to a person. One that declares elicitation without a mode does.
+/// <https://modelcontextprotocol.io/specification/2026-07-28/client/elicitation#capabilities>
+pub(super) fn elicits(capabilities: Option<&Value>) -> bool {
+    let modes = capabilities.and_then(|capabilities| capabilities.get("elicitation")?.as_object());
+    modes.is_some_and(|modes| modes.is_empty() || modes.contains_key("form"))
 }
 
 fn meta(request: &Request) -> Option<&Map<String, Value>> {

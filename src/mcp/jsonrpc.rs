@@ -33,7 +33,7 @@ pub enum Id {
 }
 
 impl Id {
-    fn read(value: Value) -> Option<Self> {
+    pub(super) fn read(value: Value) -> Option<Self> {
         match value {
             Value::String(text) if text.len() <= ID_BYTES_MAX => Some(Self::String(text)),
             Value::Number(number) => {
@@ -71,9 +71,20 @@ pub(super) enum Message {
     Notification {
         /// At most 128 bytes.
         method: String,
+        /// Empty where absent.
+        params: Map<String, Value>,
     },
-    /// A response; this server never sends requests.
-    Response,
+    /// A response.
+    Response(Response),
+}
+
+/// The answer of a client to a request of this server.
+#[derive(Debug, PartialEq)]
+pub(super) struct Response {
+    /// Of the request. This server writes texts, so that of another kind answers nothing.
+    pub(super) id: Option<String>,
+    /// The result; null if the client could not give one.
+    pub(super) result: Value,
 }
 
 /// Why a message has no readable envelope, with its id if that could be read.
@@ -81,6 +92,16 @@ pub(super) enum Message {
 pub(super) struct Malformed {
     pub(super) id: Option<Id>,
     pub(super) error: RpcError,
+}
+
+impl Response {
+    fn to(id: Option<Id>, result: Value) -> Self {
+        let id = match id {
+            Some(Id::String(text)) => Some(text),
+            _ => None,
+        };
+        Self { id, result }
+    }
 }
 
 impl Message {
@@ -103,8 +124,10 @@ impl Message {
             None => {
                 // JSON-RPC 2.0 section 5: exactly one of the two; an error may stand for a request nobody could read.
                 return match (has_result, has_error) {
-                    (true, false) if id.is_some() => Ok(Self::Response),
-                    (false, true) => Ok(Self::Response),
+                    (true, false) if id.is_some() => {
+                        Ok(Self::Response(Response::to(id, members.remove("result").unwrap_or_default())))
+                    }
+                    (false, true) => Ok(Self::Response(Response::to(id, Value::Null))),
                     _ => malformed(id, "The message is neither a request, a notification nor a response."),
                 };
             }
@@ -124,7 +147,7 @@ impl Message {
         };
         Ok(match id {
             Some(id) => Self::Request(Request { id, method, params }),
-            None => Self::Notification { method },
+            None => Self::Notification { method, params },
         })
     }
 }

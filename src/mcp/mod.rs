@@ -1,4 +1,4 @@
-//! The Model Context Protocol, both eras, over streamable HTTP, without sessions. Nothing here names a cluster.
+//! The Model Context Protocol, both eras, over streamable HTTP. Nothing is kept of a connection. Nothing here names a cluster.
 //!
 //! A POST passes through here in three steps, so that its sender can be charged for it in between:
 //! [`precheck`] looks at the headers, [`parse`] at the body, [`dispatch`] answers. The first two refuse everything that has
@@ -9,6 +9,7 @@
 
 pub mod code;
 mod dispatch;
+pub mod elicitation;
 mod fence;
 mod http;
 mod json;
@@ -29,9 +30,10 @@ use serde_json::{Value, json};
 
 pub use self::{
     dispatch::{Reply, dispatch},
-    http::precheck,
-    parsing::{Parsed, Summary, parse},
+    http::{accepts_events, precheck},
+    parsing::{Declared, Parsed, Summary, parse},
     rejection::Rejection,
+    response::{SIGN_OF_LIFE, event, stream_response},
 };
 /// The server's identity, and the request id.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,45 @@ use serde_json::Value;
 pub enum Outcome {
     /// With a result: a JSON object that satisfies the tool's output schema, serialized.
     Complete(String),
+    /// With a question to the person, which the client answers with the same call (2026-07-28, "Multi Round-Trip Requests").
+    InputRequired(Question),
     /// With an error.
     Failed(Box<ToolError>),
+    /// Not at all: what the client sent back is not what it was given, says a sentence.
+    Refused(String),
+}
+
+/// A question to the person behind a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// `inputRequests`: the question under its key.
+    pub requests: Value,
+    /// `requestState`, which the client sends back.
+    pub state: String,
+}
+
+/// What a client answers to a question, as it sent it: nothing of it is to be believed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answered {
+    /// The id of the request as JSON text, by which its client can cancel it.
+    pub request: String,
+    /// `inputResponses`.
+    pub responses: Option<Value>,
+    /// `requestState`.
+    pub state: Option<Value>,
+    /// Whether the client shows forms to a person.
+    pub elicits: bool,
+}
+
+/// What ends a call in place of its error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Instead {
+    /// A question.
+    Ask(Question),
+    /// A protocol error.
+    Refuse,
+    /// A question, for whose answer the call waits.
+    Wait,
 }
 
 /// The stable code of a failed tool call, as on the wire: `NOT_FOUND`. The toolbox defines them.
@@ -49,6 +86,9 @@ pub struct ToolError {
     /// What took effect before the failure, if a call does several things.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
+    /// What ends the call in place of this error, if something does.
+    #[serde(skip)]
+    pub instead: Option<Box<Instead>>,
     /// The cause of the failure, for the log only: no text of a caller or an upstream.
     #[serde(skip)]
     pub cause: Option<Box<str>>,
@@ -72,6 +112,7 @@ impl Unadvised {
             retry_after_seconds: None,
             upstream: None,
             details: None,
+            instead: None,
             cause: None,
         }
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     http,
     json::{self, Document, Refusal},
-    jsonrpc::{Malformed, Message, Request, RpcError},
+    jsonrpc::{Id, Malformed, Message, Request, Response, RpcError},
     rejection::Rejection,
     revision::{Method, Revision},
     tools::{self, Find, Tool},
@@ -21,8 +21,12 @@ pub struct Parsed<T> {
 
 #[derive(Debug)]
 pub(super) enum Content<T> {
-    /// A notification or a response: accepted, without a response.
+    /// A notification: accepted, without a response.
     Accepted { method: &'static str },
+    /// The notification that nobody wants the answer to a request any more: accepted in the same way.
+    Cancelled { request: Id },
+    /// A response to a request of this server: accepted in the same way.
+    Response(Response),
     /// One request.
     Request(Posted<T>),
     /// A batch of 1 to 10: requests, nothing for messages that expect no response, and the errors of unreadable ones.
@@ -35,6 +39,15 @@ pub(super) struct Posted<T> {
     pub(super) request: Request,
     /// `None` if it calls none, or none that exists.
     pub(super) tool: Option<T>,
+}
+
+/// What a client declares with `initialize`, once for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// The revision that both settled on.
+    pub revision: Revision,
+    /// Whether it shows forms to a person.
+    pub elicits: bool,
 }
 
 /// Log fields of a request. Every text is bounded and printable.
@@ -79,14 +92,20 @@ pub fn parse<T: Tool>(headers: &Headers, body: &[u8], find: Find<T>) -> Result<P
             Err(error) => Err(Rejection::bad_request(Some(request.id), error)),
         },
         // The modern revision defines no header rules for notifications, so none are applied.
-        Message::Notification { method } => Ok(Parsed {
-            revision: http::legacy_revision(headers).unwrap_or(Revision::V20260728),
-            content: Content::Accepted { method: notification_name(&method) },
-        }),
-        Message::Response => match http::legacy_revision(headers) {
-            Ok(revision) => Ok(Parsed { revision, content: Content::Accepted { method: "response" } }),
+        Message::Notification { method, mut params } => {
+            let method = notification_name(&method);
+            let request = params.remove("requestId").filter(|_| method == CANCELLED).and_then(Id::read);
+            Ok(Parsed {
+                revision: http::legacy_revision(headers).unwrap_or(Revision::V20260728),
+                content: request.map_or(Content::Accepted { method }, |request| Content::Cancelled { request }),
+            })
+        }
+        Message::Response(response) => match http::legacy_revision(headers) {
+            Ok(revision) => Ok(Parsed { revision, content: Content::Response(response) }),
             Err(_) => {
-                let error = RpcError::invalid_request("A client must not post responses: this server asks nothing.");
+                let error = RpcError::invalid_request(
+                    "This protocol version has no posted responses: repeat the call with `inputResponses`.",
+                );
                 Err(Rejection::bad_request(None, error))
             }
         },
@@ -118,16 +137,19 @@ fn parse_batch<T>(headers: &Headers, values: Vec<Value>, find: Find<T>) -> Resul
                 return Err(RpcError::invalid_request("A request of 2026-07-28 must not be part of a batch."));
             }
             Ok(Message::Request(request)) => Ok(Some(posted(request, revision, find))),
-            Ok(Message::Notification { .. } | Message::Response) => Ok(None),
+            Ok(Message::Notification { .. } | Message::Response(_)) => Ok(None),
             Err(malformed) => Err(malformed),
         });
     }
     Ok(Parsed { revision, content: Content::Batch(messages) })
 }
 
+/// <https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/cancellation>
+const CANCELLED: &str = "notifications/cancelled";
+
 /// The notifications that clients are known to send.
 fn notification_name(method: &str) -> &'static str {
-    ["notifications/initialized", "notifications/cancelled", "notifications/roots/list_changed"]
+    ["notifications/initialized", CANCELLED, "notifications/roots/list_changed"]
         .into_iter()
         .find(|name| *name == method)
         .unwrap_or("unknown")
@@ -137,7 +159,7 @@ impl<T: Tool> Parsed<T> {
     /// How many messages to charge the sender for.
     pub fn messages(&self) -> usize {
         match &self.content {
-            Content::Accepted { .. } | Content::Request(_) => 1,
+            Content::Accepted { .. } | Content::Cancelled { .. } | Content::Response(_) | Content::Request(_) => 1,
             Content::Batch(messages) => messages.len(),
         }
     }
@@ -145,7 +167,7 @@ impl<T: Tool> Parsed<T> {
     /// The tools that are called, with their arguments if those are an object: one, or several of a batch.
     pub fn tool_calls(&self) -> impl Iterator<Item = (T, Option<&serde_json::Map<String, Value>>)> {
         let (one, batch) = match &self.content {
-            Content::Accepted { .. } => (None, [].as_slice()),
+            Content::Accepted { .. } | Content::Cancelled { .. } | Content::Response(_) => (None, [].as_slice()),
             Content::Request(request) => (Some(request), [].as_slice()),
             Content::Batch(messages) => (None, messages.as_slice()),
         };
@@ -155,11 +177,32 @@ impl<T: Tool> Parsed<T> {
         })
     }
 
+    /// What the client declares of itself, if this begins a connection.
+    pub fn initializes(&self) -> Option<Declared> {
+        match &self.content {
+            Content::Request(Posted { request, .. })
+                if request.method == "initialize" && !self.revision.is_modern() =>
+            {
+                let elicits = http::elicits(request.params.get("capabilities"));
+                Some(Declared { revision: self.revision, elicits })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether this is one call of a tool, by a client that takes requests of the server on the stream of the answer. Since 2026-07-28
+    /// there are none (basic/patterns/mrtr).
+    pub fn may_ask_on_stream(&self) -> bool {
+        !self.revision.is_modern() && matches!(&self.content, Content::Request(Posted { tool: Some(_), .. }))
+    }
+
     /// The log fields of this request.
     pub fn summary(&self) -> Summary {
         let summary = |method| Summary { protocol_version: self.revision.as_str(), method, tool: None, client: None };
         let Posted { request, tool } = match &self.content {
             Content::Accepted { method } => return summary(method),
+            Content::Cancelled { .. } => return summary(CANCELLED),
+            Content::Response(_) => return summary("response"),
             Content::Batch(_) => return summary("batch"),
             Content::Request(posted) => posted,
         };

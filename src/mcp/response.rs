@@ -11,8 +11,17 @@ pub(super) fn json_response(status: u16, body: String) -> Response {
     no_store(Response::json(status, body))
 }
 
-/// `no-transform` and `X-Accel-Buffering` keep proxies from holding events back.
-pub(super) fn stream_response(body: String) -> Response {
+/// A comment in a stream, so that nothing on the way takes it for idle.
+/// <https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes>
+pub const SIGN_OF_LIFE: &str = ": waiting\n\n";
+
+/// One message as an event of a stream. JSON text has no line breaks.
+pub fn event(message: &str) -> String {
+    format!("event: message\ndata: {message}\n\n")
+}
+
+/// A stream of events. `no-transform` and `X-Accel-Buffering` keep proxies from holding events back.
+pub fn stream_response(body: String) -> Response {
     let mut response = Response::empty(200)
         .with("content-type", "text/event-stream")
         .with("cache-control", "no-store, no-transform")

@@ -34,17 +34,23 @@ pub(super) struct Success {
     pub(super) object: String,
     /// Its cache scope for modern clients (schema `CacheableResult`).
     cache: Option<CacheScope>,
+    /// Its `resultType` for modern clients.
+    kind: &'static str,
     /// The code, if a tool call failed.
     pub(super) tool_error: Option<ErrorCode>,
 }
 
 impl Success {
     pub(super) fn object(object: String) -> Self {
-        Self { object, cache: None, tool_error: None }
+        Self { object, cache: None, kind: "complete", tool_error: None }
     }
 
     pub(super) fn plain(object: Value) -> Self {
         Self::object(object.to_string())
+    }
+
+    pub(super) fn input_required(object: Value) -> Self {
+        Self { kind: "input_required", ..Self::plain(object) }
     }
 
     pub(super) fn cacheable(object: String, cache: CacheScope) -> Self {
@@ -59,7 +65,7 @@ impl Success {
         }
         // The object's last brace makes room for the envelope; no modern result is empty.
         result.pop();
-        result.push_str(r#","resultType":"complete","#);
+        result.push_str(&format!(r#","resultType":"{}","#, self.kind));
         if let Some(scope) = self.cache {
             result.push_str(&format!(r#""ttlMs":{CACHE_MILLIS},"cacheScope":"{}","#, scope.as_str()));
         }

@@ -12,7 +12,7 @@ use super::{
     Parsed, Rejection, Reply, Server, Summary,
     code::{TransportCode, of_http},
     dispatch,
-    outcome::{ErrorCode, Outcome, ToolError, UpstreamAnswer},
+    outcome::{Answered, ErrorCode, Outcome, ToolError, UpstreamAnswer},
     parse, precheck,
     tools::{CacheScope, Listing, Tool, Toolbox},
 };
@@ -1033,7 +1033,7 @@ impl Toolbox for Tools {
         Ok(())
     }
 
-    async fn call(&self, Named(name): Named, arguments: Map<String, Value>) -> Outcome {
+    async fn call(&self, Named(name): Named, arguments: Map<String, Value>, _: Answered) -> Outcome {
         if name == "echo" {
             return Outcome::Complete(json!({"echo": arguments}).to_string());
         }
@@ -1043,6 +1043,10 @@ impl Toolbox for Tools {
         error.upstream = Some(Box::new(UpstreamAnswer { status: Some(404), code: Some("5".to_owned()) }));
         Outcome::Failed(Box::new(error))
     }
+
+    async fn hear(&self, _: &str, _: &Value) {}
+
+    async fn cancel(&self, _: &str) {}
 
     fn boundary(&self) -> String {
         "b0b".to_owned()

@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 pub use super::success::CacheScope;
 use super::{
     fence,
-    jsonrpc::{RpcError, clip},
-    outcome::{Outcome, ToolError},
+    http::{CLIENT_CAPABILITIES, elicits},
+    jsonrpc::{Id, RpcError, clip},
+    outcome::{Answered, Outcome, Question, ToolError},
+    revision::Revision,
     success::Success,
 };
 use crate::base::text::spelled_out;
@@ -79,7 +81,14 @@ pub trait Toolbox {
     fn offers(&self, tool: Self::Tool) -> Result<(), String>;
 
     /// Calls a tool that it [offers](Toolbox::offers).
-    async fn call(&self, tool: Self::Tool, arguments: Map<String, Value>) -> Outcome;
+    async fn call(&self, tool: Self::Tool, arguments: Map<String, Value>, answered: Answered) -> Outcome;
+
+    /// Takes the answer of a client to a request that it was sent while a call waits. `result` is null if it gave none. An answer to
+    /// nothing is dropped.
+    async fn hear(&self, id: &str, result: &Value);
+
+    /// Takes that a client wants no answer any more to its request with this id, in JSON. A call that waits for a person ends.
+    async fn cancel(&self, request: &str);
 
     /// A word of letters and digits, at most 64 of them, that is new for each result and cannot be guessed.
     fn boundary(&self) -> String;
@@ -119,11 +128,15 @@ pub(super) fn find<T>(params: &mut Map<String, Value>, find: Find<T>) -> Option<
 /// so that the model can fix them.
 /// <https://modelcontextprotocol.io/specification/2026-07-28/server/tools#error-handling>
 pub(super) async fn call<B: Toolbox>(
+    id: &Id,
     tool: Option<B::Tool>,
     params: &mut Map<String, Value>,
     toolbox: &B,
+    revision: Revision,
     request_id: &str,
 ) -> Result<Success, RpcError> {
+    let answered = if revision.is_modern() { answered(params) } else { Answered::default() };
+    let answered = Answered { request: id.to_json(), ..answered };
     let arguments = match params.remove("arguments") {
         None => Map::new(),
         Some(Value::Object(arguments)) => arguments,
@@ -138,10 +151,21 @@ pub(super) async fn call<B: Toolbox>(
     };
     let tool =
         offered.map_err(|instead| RpcError::invalid_params(format!("Unknown tool: {}. {instead}", clip(name))))?;
-    Ok(match toolbox.call(tool, arguments).await {
+    Ok(match toolbox.call(tool, arguments, answered).await {
         Outcome::Complete(structured) => Success::object(fence::result(&structured, &toolbox.boundary())),
+        Outcome::InputRequired(Question { requests, state }) => {
+            Success::input_required(json!({"inputRequests": requests, "requestState": state}))
+        }
         Outcome::Failed(error) => failed(&error, request_id),
+        Outcome::Refused(message) => return Err(RpcError::invalid_params(message)),
     })
+}
+
+/// The answer in the parameters of a call, and whether its client can be asked.
+fn answered(params: &mut Map<String, Value>) -> Answered {
+    let elicits = elicits(params.get("_meta").and_then(|meta| meta.get(CLIENT_CAPABILITIES)));
+    let (responses, state) = (params.remove("inputResponses"), params.remove("requestState"));
+    Answered { responses, state, elicits, ..Answered::default() }
 }
 
 /// A failed call as a result: the model reads the text, programs read `structuredContent.error`.

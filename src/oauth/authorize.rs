@@ -21,6 +21,7 @@ use crate::{
     config::{Origin, is_loopback},
     limits::lease::Guarded,
     store::{
+        grant::Presence,
         seal::{base64url, fingerprint, random},
         transaction::LIFE_MILLIS,
     },
@@ -49,6 +50,9 @@ pub(super) struct Asked {
     /// How the resource narrows the tools.
     #[serde(default, skip_serializing_if = "Narrowing::is_everything")]
     pub(super) view: Narrowing,
+    /// Who is asked before something is destroyed or costs more: what the person ticked, once they did.
+    #[serde(default, skip_serializing_if = "Presence::is_any")]
+    pub(super) presence: Presence,
     /// SHA-256 of the token that form and cookie carry.
     pub(super) csrf: String,
     /// Milliseconds since 1970.
@@ -133,6 +137,7 @@ impl Server<'_> {
             challenge,
             scope: scope.as_str().to_owned(),
             view,
+            presence: Presence::Any,
             csrf: fingerprint(csrf.as_bytes()),
             ends: self.now().0.saturating_add(LIFE_MILLIS),
         };
@@ -231,6 +236,7 @@ impl Server<'_> {
             narrowed: &narrowed,
             toolsets: &toolsets,
             names_toolsets: asked.view.names_toolsets(),
+            can_change: !asked.view.is_read_only(),
             transaction: &sealed,
             csrf,
             nonce: &nonce,

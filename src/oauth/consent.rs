@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Contents, Credential, Organization, Server,
     authorize::{Asked, PURPOSE, cookie_name},
+    browser::Held,
     check::Checked,
     client_kind,
     contents::SETS_MAX,
@@ -23,7 +24,7 @@ use crate::{
     catalogue::Catalogue,
     store::{
         document,
-        grant::{self, CODE_MILLIS, Code, LIFE_MILLIS, Record, StoredScope, bound_to},
+        grant::{self, CODE_MILLIS, Code, LIFE_MILLIS, Presence, Record, StoredScope, bound_to},
         index::{self, Entry},
         seal::{DataKey, base64url, fingerprint, same},
         token::{GrantId, Kind, Token},
@@ -50,16 +51,33 @@ struct Sent {
 }
 
 impl Sent {
-    /// What was asked for, within the toolsets that the person chose.
+    /// What was asked for, within what the person chose.
     fn narrowed(&self, catalogue: &Catalogue) -> Result<Asked, Problem<'static>> {
+        let asked = Asked { presence: self.presence()?, ..self.asked.clone() };
         let names = self.fields.all("toolsets").collect::<Vec<_>>().join(",");
         if names.is_empty() {
-            return Ok(self.asked.clone());
+            return Ok(asked);
         }
-        match self.asked.view.within(&names).filter(|view| !catalogue.toolsets(view).is_empty()) {
-            Some(view) => Ok(Asked { view, ..self.asked.clone() }),
+        match asked.view.within(&names).filter(|view| !catalogue.toolsets(view).is_empty()) {
+            Some(view) => Ok(Asked { view, ..asked }),
             None => Err(problem("toolsets", 0, "Choose among these tools.")),
         }
+    }
+
+    /// Who is asked. Two choices that exclude each other are refused: either of them alone would be a surprise to whoever ticked
+    /// both. A grant that can change nothing has no choice.
+    fn presence(&self) -> Result<Presence, Problem<'static>> {
+        if self.asked.view.is_read_only() {
+            return Ok(Presence::Any);
+        }
+        let mut ticked = self.fields.all("presence");
+        let presence = match (ticked.next(), ticked.next()) {
+            (None, _) => Presence::Any,
+            (Some("page"), None) => Presence::Page,
+            (Some("absent"), None) => Presence::Absent,
+            _ => return Err(problem("presence", 0, "Tick one of the two about being asked, or neither.")),
+        };
+        Ok(if chosen_scope(&self.fields) > Some(Scope::Read) { presence } else { Presence::Any })
     }
 }
 
@@ -72,7 +90,7 @@ fn problem(field: &'static str, set: usize, message: &'static str) -> Problem<'s
 impl Server<'_> {
     pub(super) async fn consent(&self, head: &Head, body: &[u8]) -> Response {
         match self.read_consent(head, body).await {
-            Ok(sent) => self.answer_consent(&sent).await,
+            Ok(sent) => self.answer_consent(head, &sent).await,
             Err(refused) => refused,
         }
     }
@@ -100,7 +118,7 @@ impl Server<'_> {
         Ok(Sent { asked, csrf, fields })
     }
 
-    async fn answer_consent(&self, sent: &Sent) -> Response {
+    async fn answer_consent(&self, head: &Head, sent: &Sent) -> Response {
         let Sent { asked, csrf, fields } = sent;
         let signs_in = self.config.tidb_cloud_oauth.as_ref().filter(|_| self.config.owner.is_none());
         match (fields.one("decision"), signs_in) {
@@ -119,12 +137,12 @@ impl Server<'_> {
             (Ok(Some("poll")), Some(client)) => {
                 let device = fields.one("device").ok().flatten().unwrap_or_default();
                 match self.finish_sign_in(client, asked, csrf, device).await {
-                    SignedIn::Yes(scope, contents) => self.grant(asked, scope, &contents).await,
+                    SignedIn::Yes(scope, contents) => self.grant(head, asked, scope, &contents).await,
                     SignedIn::No(response) => response,
                 }
             }
             // A form that is sent by the Enter key has no button.
-            (Ok(None | Some("allow")), _) => self.decide(sent).await.unwrap_or_else(|refused| refused),
+            (Ok(None | Some("allow")), _) => self.decide(head, sent).await.unwrap_or_else(|refused| refused),
             _ => self.refusal(400, "invalid_request", "The form does not say whether you allow or decline."),
         }
     }
@@ -155,16 +173,18 @@ impl Server<'_> {
         self.ask_open(asked, transaction::Command::Try { ends: asked.ends }).await
     }
 
-    /// Ends the page and makes the grant: the answer that leads back to the client.
-    pub(super) async fn grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Response {
+    /// Ends the page and makes the grant: the answer that leads back to the client, with the cookie that proves the grant.
+    pub(super) async fn grant(&self, head: &Head, asked: &Asked, scope: Scope, contents: &Contents) -> Response {
         if let Err(refused) = self.ask_open(asked, transaction::Command::End { ends: asked.ends }).await {
             return refused;
         }
-        match self.make_grant(asked, scope, contents).await {
+        let id = GrantId::new(self.keyring, &|bytes| self.random(bytes));
+        let browser = Held::new(&id, &|bytes| self.random(bytes));
+        match self.make_grant(asked, scope, contents, &id, &browser).await {
             Ok(code) => {
                 let mut answer = vec![("code", code.as_str())];
                 answer.extend(asked.state.as_deref().map(|state| ("state", state)));
-                self.leave(asked, &answer, false)
+                self.leave(asked, &answer, false).with("set-cookie", self.hold(head, browser))
             }
             Err(response) => response,
         }
@@ -174,7 +194,7 @@ impl Server<'_> {
         self.refusal(400, "invalid_request", "This page has expired. Go back to the client and connect again.")
     }
 
-    async fn decide(&self, sent: &Sent) -> Result<Response, Response> {
+    async fn decide(&self, head: &Head, sent: &Sent) -> Result<Response, Response> {
         let mut filled = read(&sent.fields, self.config.owner.is_some());
         let access_key = sent.fields.one("accessKey").ok().flatten().unwrap_or_default();
         if self.config.owner.is_some() && access_key.is_empty() {
@@ -203,7 +223,7 @@ impl Server<'_> {
         if !self.port.io.may_send(objects) {
             return Err(self.unavailable_page());
         }
-        Ok(self.grant(&narrowed, scope, &filled.contents).await)
+        Ok(self.grant(head, &narrowed, scope, &filled.contents).await)
     }
 
     /// Asks TiDB Cloud whether it accepts each key.
@@ -245,6 +265,7 @@ impl Server<'_> {
             kept_aliases: sent.fields.all("aliases").next().unwrap_or_default(),
             kept_scope: chosen_scope(&sent.fields),
             kept_toolsets: &sent.fields.all("toolsets").collect::<Vec<_>>(),
+            kept_presence: &sent.fields.all("presence").collect::<Vec<_>>(),
             tries_left: tries_left.map(u32::from),
             ..Consent::default()
         };
@@ -252,14 +273,20 @@ impl Server<'_> {
     }
 
     /// Seals the contents into a new grant, lists and stores it, and returns its code.
-    async fn make_grant(&self, asked: &Asked, scope: Scope, contents: &Contents) -> Result<String, Response> {
-        let random = |bytes: &mut [u8]| self.random(bytes);
-        let id = GrantId::new(self.keyring, &random);
-        let code = Token::new(Kind::Code, &id, &random);
-        let record = self.seal_grant(asked, scope, contents, &id, &code).ok_or_else(|| self.unavailable_page())?;
+    async fn make_grant(
+        &self,
+        asked: &Asked,
+        scope: Scope,
+        contents: &Contents,
+        id: &GrantId,
+        browser: &Held,
+    ) -> Result<String, Response> {
+        let code = Token::new(Kind::Code, id, &|bytes| self.random(bytes));
+        let record = self.seal_grant(asked, scope, contents, id, &code, browser);
+        let record = record.ok_or_else(|| self.unavailable_page())?;
         // The index first: a grant that nobody could list and revoke must not come to be.
-        self.list_grant(asked, contents, &id).await?;
-        match self.ask_grant(&id, grant::Command::Create(Box::new(record))).await {
+        self.list_grant(asked, contents, id).await?;
+        match self.ask_grant(id, grant::Command::Create(Box::new(record))).await {
             Ok(grant::Reply::Done) => {}
             _ => return Err(self.unavailable_page()),
         }
@@ -269,7 +296,7 @@ impl Server<'_> {
         }
         self.audit(
             "consent",
-            &[("grant", short(&id)), ("client", &client_kind(&asked.client_id)), ("scope", scope.as_str())],
+            &[("grant", short(id)), ("client", &client_kind(&asked.client_id)), ("scope", scope.as_str())],
         );
         Ok(code.expose())
     }
@@ -282,6 +309,7 @@ impl Server<'_> {
         contents: &Contents,
         id: &GrantId,
         code: &Token,
+        browser: &Held,
     ) -> Option<Record> {
         let now = self.now();
         let random = |bytes: &mut [u8]| self.random(bytes);
@@ -294,7 +322,7 @@ impl Server<'_> {
         let resource = resource(self.origin);
         let data_key = DataKey::new(&random);
         let bound_to = bound_to(id.as_str(), &subject, &asked.client_id, &resource);
-        let sealed = data_key.seal(&bound_to, &contents.write(&asked.view)?, &random)?;
+        let sealed = data_key.seal(&bound_to, &contents.write(&asked.view, asked.presence)?, &random)?;
         let wrapped = self.keyring.wrap(&code.wrapping(), &data_key, &random)?;
         Some(Record {
             v: 1,
@@ -309,6 +337,8 @@ impl Server<'_> {
             created: now.0,
             used: now.0,
             owner: self.config.owner.as_ref().map(|owner| self.owner_hash(owner.access_key.expose())),
+            browser: Some(browser.fingerprint()),
+            presence: asked.presence,
             contents: sealed,
             code: Code {
                 hash: code.fingerprint(),
@@ -322,7 +352,7 @@ impl Server<'_> {
         })
     }
 
-    /// Lists a new grant for the owner, or for each key in it. If a list is full, its oldest grant ends.
+    /// Lists a new grant for the owner, for each key in it, or for who signed in. If a list is full, its oldest grant ends.
     async fn list_grant(&self, asked: &Asked, contents: &Contents, id: &GrantId) -> Result<(), Response> {
         let now = self.now();
         let place = RedirectUri::parse(&asked.redirect_uri).map(|uri| uri.place()).unwrap_or_default();
@@ -337,16 +367,19 @@ impl Server<'_> {
         let entries: Vec<_> = if self.config.owner.is_some() {
             vec![(self.owner_index(), entry(""))]
         } else {
-            // A sign-in at TiDB Cloud is listed, and ended, there: "Authorized OAuth Apps" of the account.
-            let of_key = |organization: &Organization| match &organization.credential {
-                Credential::Key(key) => Some((self.key_index(key), entry(&organization.name))),
-                Credential::SignIn(_) => None,
+            let listed = |organization: &Organization| match &organization.credential {
+                Credential::Key(key) => (self.key_index(key), entry(&organization.name)),
+                Credential::SignIn(sign_in) => (self.person_index(&sign_in.subject), entry(&organization.name)),
             };
-            contents.organizations.iter().filter_map(of_key).collect()
+            contents.organizations.iter().map(listed).collect()
         };
+        // That list only proves grants on the page that confirms a call, and a name in it can be anybody's: a grant that falls off
+        // goes on. People see and end it at TiDB Cloud, under "Authorized OAuth Apps" of the account.
+        let is_sign_in =
+            contents.organizations.iter().any(|organization| matches!(organization.credential, Credential::SignIn(_)));
         for (name, entry) in entries {
             match self.ask_index(&name, index::Command::Add(entry)).await {
-                Ok(index::Reply::Evicted { grant }) => {
+                Ok(index::Reply::Evicted { grant }) if !is_sign_in => {
                     if let Some(oldest) = GrantId::parse(&grant, self.keyring) {
                         let ended = self.ask_grant(&oldest, grant::Command::End).await;
                         ended.map_err(|_| self.unavailable_page())?;
@@ -363,6 +396,11 @@ impl Server<'_> {
     /// Name of the index of the grants that hold a key.
     pub(super) fn key_index(&self, key: &ApiKey) -> [u8; 32] {
         self.keyring.mac("index of a key v1", &[key.public().as_bytes()])
+    }
+
+    /// Name of the index of the grants of a person who signs in at TiDB Cloud.
+    fn person_index(&self, subject: &str) -> [u8; 32] {
+        self.keyring.mac("index of a person v1", &[subject.as_bytes()])
     }
 
     /// Name of the index of an owner's grants.

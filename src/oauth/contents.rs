@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     base::{clock::UnixMillis, json, secret::Secret},
     catalogue::Narrowing,
+    store::grant::Presence,
     tidbcloud::{ApiKey, Authenticator, BearerToken, SqlLogin, alias::Aliases},
 };
 
@@ -22,6 +23,8 @@ pub struct Contents {
     pub aliases: Aliases,
     /// How the address that the client connected to narrows the tools: the person saw it.
     pub view: Narrowing,
+    /// Who is asked before a call destroys something or makes it cost more: the person chose it.
+    pub presence: Presence,
 }
 
 /// One organization of TiDB Cloud.
@@ -88,6 +91,8 @@ struct Written {
     aliases: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Narrowing::is_everything")]
     view: Narrowing,
+    #[serde(default, skip_serializing_if = "Presence::is_any")]
+    presence: Presence,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -171,17 +176,17 @@ impl WrittenOrganization {
 }
 
 impl Contents {
-    /// The text that is sealed, with what the address leaves.
-    pub(super) fn write(&self, view: &Narrowing) -> Option<String> {
+    /// The text that is sealed, with what the address leaves and who is asked.
+    pub(super) fn write(&self, view: &Narrowing, presence: Presence) -> Option<String> {
         let aliases = self.aliases.iter().map(|(alias, id)| (alias.to_owned(), id.to_string())).collect();
         let organizations = self.organizations.iter().map(WrittenOrganization::of).collect();
-        serde_json::to_string(&Written { organizations, aliases, view: view.clone() }).ok()
+        serde_json::to_string(&Written { organizations, aliases, view: view.clone(), presence }).ok()
     }
 
     /// Reads what was opened.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let Written { organizations, aliases, view } = json::read(text.as_bytes()).ok()?;
+        let Written { organizations, aliases, view, presence } = json::read(text.as_bytes()).ok()?;
         let organizations = organizations.into_iter().map(WrittenOrganization::read).collect::<Option<_>>()?;
-        Some(Self { organizations, aliases: Aliases::new(aliases).ok()?, view })
+        Some(Self { organizations, aliases: Aliases::new(aliases).ok()?, view, presence })
     }
 }

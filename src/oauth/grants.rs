@@ -17,7 +17,7 @@ use crate::{
     },
     port::StorageFailure,
     store::{
-        grant,
+        grant::{self, Presence},
         index::{self, ENTRIES_MAX, Entry},
         seal::{base64url, from_base64url, random, same},
         token::GrantId,
@@ -40,6 +40,13 @@ struct Proved {
     csrf: String,
     /// Milliseconds since 1970.
     ends: u64,
+}
+
+/// What a grant that goes on says of itself.
+struct Living {
+    scope: Scope,
+    used: u64,
+    presence: Presence,
 }
 
 impl Server<'_> {
@@ -161,16 +168,17 @@ impl Server<'_> {
         let notice =
             notice.or((!all).then_some("Only the newest are listed. Reload the page when some of these have ended."));
         let nonce = self.nonce();
-        let texts: Vec<_> = found.iter().map(|(entry, _, used)| (date(entry.created), date(*used))).collect();
+        let texts: Vec<_> = found.iter().map(|(entry, living)| (date(entry.created), date(living.used))).collect();
         let rows: Vec<_> = found
             .iter()
             .zip(&texts)
-            .map(|((entry, scope, _), (created, used))| GrantRow {
+            .map(|((entry, living), (created, used))| GrantRow {
                 id: &entry.grant,
                 client_name: &entry.client_name,
                 client_host: &entry.client_host,
                 organization: &entry.organization,
-                scope: *scope,
+                scope: living.scope,
+                presence: living.presence,
                 created,
                 last_used: used,
             })
@@ -180,7 +188,7 @@ impl Server<'_> {
     }
 
     /// The newest of the listed grants that have not ended, and whether they are all; those that have are forgotten.
-    async fn living(&self, proved: &Proved) -> Result<(Vec<(Entry, Scope, u64)>, bool), StorageFailure> {
+    async fn living(&self, proved: &Proved) -> Result<(Vec<(Entry, Living)>, bool), StorageFailure> {
         let names: Vec<_> = proved.indexes.iter().filter_map(|name| from_base64url(name)).collect();
         let mut listed = Vec::new();
         for name in &names {
@@ -192,7 +200,9 @@ impl Server<'_> {
         for (name, entry) in listed.into_iter().take(ENTRIES_MAX) {
             let Some(id) = GrantId::parse(&entry.grant, self.keyring) else { continue };
             match self.ask_grant(&id, grant::Command::Describe).await? {
-                grant::Reply::Described { scope, used } => living.push((entry, scope.0, used)),
+                grant::Reply::Described { scope, used, presence } => {
+                    living.push((entry, Living { scope: scope.0, used, presence }));
+                }
                 // A grant is listed before it is made.
                 _ if entry.created.saturating_add(BEING_MADE_MILLIS) > self.now().0 => {}
                 _ => ended.push((name, entry.grant)),

@@ -6,8 +6,10 @@
 
 mod access;
 mod authorize;
+pub mod browser;
 mod check;
 pub mod client;
+pub mod confirm;
 mod consent;
 mod contents;
 mod documents;
@@ -72,6 +74,8 @@ pub enum Route {
     Grants,
     /// Where that page is sent to.
     RevokeGrant,
+    /// The page on which a person agrees to a call.
+    Confirm,
 }
 
 impl Route {
@@ -84,6 +88,9 @@ impl Route {
                 "oauth-authorization-server" | "openid-configuration" => Some(Self::AuthorizationServer),
                 _ => None,
             };
+        }
+        if path.starts_with(confirm::PATH) {
+            return Some(Self::Confirm);
         }
         Some(match path {
             "/authorize" => Self::Authorize,
@@ -111,6 +118,7 @@ impl Route {
             Self::Revoke => "/revoke",
             Self::Grants => "/grants",
             Self::RevokeGrant => "/grants/revoke",
+            Self::Confirm => "/confirm",
         }
     }
 
@@ -119,7 +127,7 @@ impl Route {
         match self {
             Self::ProtectedResource | Self::AuthorizationServer => matches!(method, Method::Get | Method::Head),
             Self::Authorize | Self::SignedIn => method == Method::Get,
-            Self::Grants => matches!(method, Method::Get | Method::Post),
+            Self::Grants | Self::Confirm => matches!(method, Method::Get | Method::Post),
             Self::Consent | Self::Token | Self::Register | Self::Revoke | Self::RevokeGrant => method == Method::Post,
         }
     }
@@ -129,7 +137,7 @@ impl Route {
         match self {
             Self::ProtectedResource | Self::AuthorizationServer => "GET, HEAD, OPTIONS",
             Self::Authorize | Self::SignedIn => "GET",
-            Self::Grants => "GET, POST",
+            Self::Grants | Self::Confirm => "GET, POST",
             Self::Token | Self::Register | Self::Revoke => "POST, OPTIONS",
             Self::Consent | Self::RevokeGrant => "POST",
         }
@@ -142,7 +150,10 @@ impl Route {
 
     /// Whether a person sees it.
     pub fn is_page(self) -> bool {
-        matches!(self, Self::Authorize | Self::Consent | Self::SignedIn | Self::Grants | Self::RevokeGrant)
+        matches!(
+            self,
+            Self::Authorize | Self::Consent | Self::SignedIn | Self::Grants | Self::RevokeGrant | Self::Confirm
+        )
     }
 
     /// Whether it is answered without storage or a limit, because it is public.
@@ -235,6 +246,8 @@ impl Server<'_> {
             (Route::Grants, Method::Get) => self.grants(head).await,
             (Route::Grants, _) => self.prove_key(head, body).await,
             (Route::RevokeGrant, _) => self.revoke_grant(head, body).await,
+            (Route::Confirm, Method::Get) => self.confirm(head).await,
+            (Route::Confirm, _) => self.answer_confirm(head, body).await,
         }
     }
 

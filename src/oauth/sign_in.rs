@@ -124,12 +124,22 @@ impl Server<'_> {
 
     /// Sends the person to TiDB Cloud's page, which sends them back to `/signed-in`.
     fn send_to_sign_in(&self, client: &OAuthClient, page: &Url, asked: &Asked, scope: Scope) -> Response {
-        let bytes = |bytes: &mut [u8]| self.random(bytes);
-        let verifier = base64url(&random::<32>(&bytes));
-        let challenge = challenge(&verifier);
-        let sent = Sent { asked: asked.clone(), scope: scope.as_str().to_owned(), verifier };
-        let text = serde_json::to_string(&sent).unwrap_or_default();
-        let state = self.keyring.seal_text(SENT_PURPOSE, &text, &bytes).unwrap_or_default();
+        let verifier = base64url(&random::<32>(&|bytes| self.random(bytes)));
+        let sent = Sent { asked: asked.clone(), scope: scope.as_str().to_owned(), verifier: verifier.clone() };
+        self.leave_to_sign_in(client, page, (SENT_PURPOSE, &sent), &verifier)
+    }
+
+    /// The page that leads to TiDB Cloud's, with what shall come back from there: sealed for a purpose.
+    pub(super) fn leave_to_sign_in(
+        &self,
+        client: &OAuthClient,
+        page: &Url,
+        (purpose, sent): (&str, &impl Serialize),
+        verifier: &str,
+    ) -> Response {
+        let challenge = challenge(verifier);
+        let text = serde_json::to_string(sent).unwrap_or_default();
+        let state = self.keyring.seal_text(purpose, &text, &|bytes| self.random(bytes)).unwrap_or_default();
         let mut target = page.clone();
         target.query_pairs_mut().extend_pairs([
             ("response_type", "code"),
@@ -140,7 +150,7 @@ impl Server<'_> {
             ("code_challenge_method", "S256"),
         ]);
         let nonce = self.nonce();
-        self.page(200, &nonce, page::continue_page(target.as_str(), "TiDB Cloud", &nonce, false))
+        self.page(200, &nonce, page::sign_in_page(target.as_str(), &nonce))
     }
 
     /// `GET /signed-in`: where TiDB Cloud's page sends people back to (RFC 6749 section 4.1.2).
@@ -150,6 +160,9 @@ impl Server<'_> {
         }
         let fields = Fields::parse(head.url.query().unwrap_or_default().as_bytes());
         let one = |name| fields.as_ref().and_then(|fields| fields.one(name).ok().flatten());
+        if let Some(leaving) = one("state").and_then(|state| self.leaving(state)) {
+            return self.signed_in_to_confirm(head, &leaving, one("code")).await;
+        }
         let sent = one("state").and_then(|state| self.keyring.open_text(SENT_PURPOSE, state));
         let sent = sent.and_then(|text| json::read::<Sent>(text.as_bytes()).ok());
         let (Some(client), Some(Sent { asked, scope, verifier })) = (&self.config.tidb_cloud_oauth, sent) else {
@@ -166,23 +179,46 @@ impl Server<'_> {
             Err(_) => return self.unavailable_page(),
         }
         let Some(code) = one("code") else { return self.not_signed_in(&OAuthError::Denied) };
-        let (code, verifier) = (Secret::new(code), Secret::new(verifier));
-        let server = self.tidb_cloud(client);
-        let signed_in = match server.token_by_authorization_code(&code, &self.signed_in_address(), &verifier).await {
+        let signed_in = match self.tokens_of(client, code, &verifier).await {
             Ok(tokens) => self.contents_of(client, tokens, &scope).await,
             Err(failure) => return self.not_signed_in(&failure),
         };
         match signed_in {
-            SignedIn::Yes(scope, contents) => self.grant(&asked, scope, &contents).await,
+            SignedIn::Yes(scope, contents) => self.grant(head, &asked, scope, &contents).await,
             SignedIn::No(response) => response,
         }
+    }
+
+    async fn tokens_of(&self, client: &OAuthClient, code: &str, verifier: &str) -> Result<Tokens, OAuthError> {
+        let (code, verifier) = (Secret::new(code), Secret::new(verifier));
+        self.tidb_cloud(client).token_by_authorization_code(&code, &self.signed_in_address(), &verifier).await
+    }
+
+    /// The e-mail address of whoever signed in just now; `None` if TiDB Cloud names none. The sign-in is of no other use and ends.
+    ///
+    /// # Errors
+    /// Nobody signed in, or TiDB Cloud does not say who.
+    pub(super) async fn address_of(
+        &self,
+        client: &OAuthClient,
+        code: &str,
+        verifier: &str,
+    ) -> Result<Option<String>, OAuthError> {
+        let tokens = self.tokens_of(client, code, verifier).await?;
+        let server = self.tidb_cloud(client);
+        let user = server.user_info(&tokens.access).await;
+        let _ = server.revoke(&tokens.access, TokenKind::Access).await;
+        if let Some(refresh) = &tokens.refresh {
+            let _ = server.revoke(refresh, TokenKind::Refresh).await;
+        }
+        Ok(user?.email)
     }
 
     fn signed_in_address(&self) -> String {
         format!("{}/signed-in", self.origin.as_str())
     }
 
-    fn not_signed_in(&self, failure: &OAuthError) -> Response {
+    pub(super) fn not_signed_in(&self, failure: &OAuthError) -> Response {
         if matches!(failure, OAuthError::Api(_)) {
             return self.unreachable();
         }

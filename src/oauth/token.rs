@@ -163,7 +163,7 @@ impl Server<'_> {
         let (hash, client_id) = (code.fingerprint(), client_id.to_owned());
         let open = Command::OpenCode { hash: hash.clone(), client_id: client_id.clone() };
         let opened = match self.ask_grant(&code.grant, open).await? {
-            Reply::Opened(opened) if self.is_of_this_owner(&opened) => opened,
+            Reply::Opened(opened) if self.is_of_this_owner(opened.owner.as_deref()) => opened,
             Reply::Reused => return Err(self.reused("code_reuse", &code, &client_id)),
             _ => return Err(INVALID_GRANT),
         };
@@ -197,7 +197,7 @@ impl Server<'_> {
         let (hash, client_id) = (token.fingerprint(), client_id.to_owned());
         let open = Command::OpenRefresh { hash: hash.clone(), family: token.family(), client_id: client_id.clone() };
         let opened = match self.ask_grant(&token.grant, open).await? {
-            Reply::Opened(opened) if self.is_of_this_owner(&opened) => opened,
+            Reply::Opened(opened) if self.is_of_this_owner(opened.owner.as_deref()) => opened,
             Reply::Again(sealed) => {
                 return self.keyring.open_for(&token.replay(), &sealed).ok_or(INVALID_GRANT);
             }
@@ -215,7 +215,9 @@ impl Server<'_> {
         let renewed = match self.renew(&mut contents, seconds(scope)).await {
             Ok(false) => None,
             Ok(true) => {
-                let text = contents.write(&contents.view).and_then(|text| data_key.seal(&bound_to, &text, &random));
+                let text = contents
+                    .write(&contents.view, contents.presence)
+                    .and_then(|text| data_key.seal(&bound_to, &text, &random));
                 Some(text.ok_or(NoTokens::Unavailable)?)
             }
             Err(failure) => return self.not_renewed(&token, &client_id, &failure).await,

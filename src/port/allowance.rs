@@ -34,7 +34,7 @@ pub struct Allowance {
     requests: Cell<u32>,
     objects: Cell<u32>,
     held: Cell<u32>,
-    deadline: UnixMillis,
+    deadline: Cell<UnixMillis>,
     calls: Cell<usize>,
     result_bytes: Cell<usize>,
     scanned_bytes: Cell<usize>,
@@ -49,7 +49,7 @@ impl Allowance {
             requests: Cell::new(0),
             objects: Cell::new(0),
             held: Cell::new(0),
-            deadline: now.after(TIME_MAX),
+            deadline: Cell::new(now.after(TIME_MAX)),
             calls: Cell::new(1),
             result_bytes: Cell::new(RESULT_BYTES_MAX),
             scanned_bytes: Cell::new(SCANNED_BYTES_MAX),
@@ -60,7 +60,12 @@ impl Allowance {
 
     /// When everything has to be answered.
     pub fn deadline(&self) -> UnixMillis {
-        self.deadline
+        self.deadline.get()
+    }
+
+    /// Stops the clock for as long as a person was waited for.
+    pub fn pause(&self, waited: Duration) {
+        self.deadline.set(self.deadline.get().after(waited));
     }
 
     /// Requests that were sent.

@@ -9,6 +9,7 @@ mod limiter;
 mod log;
 mod metered;
 mod store;
+mod stream;
 
 pub use self::{
     assets::Assets,
@@ -18,6 +19,7 @@ pub use self::{
     log::{Log, RequestLog},
     metered::Metered,
     store::{StorageFailure, Store},
+    stream::Stream,
 };
 
 /// The whole outside world.
@@ -33,11 +35,13 @@ pub struct Port<'a> {
     pub assets: &'a dyn Assets,
     /// The log.
     pub log: &'a dyn Log,
+    /// What the client is told before its answer.
+    pub stream: &'a dyn Stream,
 }
 
 impl<'a> Port<'a> {
     /// The port of one that implements all of it.
-    pub fn of<W: Io + Limiter + Store + Assets + Log>(world: &'a W) -> Self {
-        Self { io: world, limiter: world, store: world, assets: world, log: world }
+    pub fn of<W: Io + Limiter + Store + Assets + Log + Stream>(world: &'a W) -> Self {
+        Self { io: world, limiter: world, store: world, assets: world, log: world, stream: world }
     }
 }

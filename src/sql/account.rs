@@ -1,6 +1,10 @@
 //! Statements about accounts that no tool runs.
 
-use super::{Reason, lexer::Token, walk::one_of};
+use super::{
+    Reason,
+    lexer::Token,
+    walk::{after_parentheses, one_of},
+};
 use crate::base::managed_name::mentions_managed_name;
 
 /// The roles that TiDB Cloud makes on each cluster and that managed users have (`builtinRole` of the IAM API's SQL
@@ -41,6 +45,18 @@ pub(super) fn check(tokens: &[Token]) -> Result<(), Reason> {
     role.map_or(Ok(()), |role| Err(Reason::ManagedUser(role.to_owned())))
 }
 
+/// Whether a statement may let an account do or see more: it gives rights, changes what an account must prove, gives a known
+/// login another name, or takes the mask off a column. `REVOKE`, `DROP USER` and `CREATE ROLE` only take away or add what nobody has.
+pub(super) fn opens(tokens: &[Token]) -> bool {
+    match after_parentheses(tokens) {
+        [grant, ..] if grant.is("grant") => true,
+        [verb, user, ..] if user.is("user") => one_of(Some(verb), &["alter", "rename"]),
+        tokens => tokens
+            .windows(2)
+            .any(|pair| matches!(pair, [masking, policy] if masking.is("masking") && policy.is("policy"))),
+    }
+}
+
 /// What follows `DEFINER =`, up to the host of the account.
 fn definer(tokens: &[Token]) -> Option<&[Token]> {
     const ACCOUNT: usize = 4; // `=`, the name, `@` and the host
@@ -66,4 +82,42 @@ fn current(tokens: &[Token]) -> Option<String> {
         let names = word == "current_user" || called && CURRENT.contains(&word.as_str());
         names.then(|| word.clone())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::inspect;
+
+    #[test]
+    fn what_lets_an_account_do_more_is_known_before_it_runs() {
+        let judged = |sql: &str| inspect(sql).unwrap_or_else(|reason| panic!("{sql}: {reason:?}"));
+        for sql in [
+            "GRANT SELECT ON d.* TO alice",
+            "grant /* x */ readers to alice",
+            "GRANT PROXY ON bob TO alice",
+            "ALTER USER alice REQUIRE NONE",
+            "ALTER USER IF EXISTS alice, bob PASSWORD EXPIRE NEVER",
+            "ALTER USER alice FAILED_LOGIN_ATTEMPTS 0",
+            "RENAME USER alice TO bob",
+            "ALTER TABLE t DISABLE MASKING POLICY p",
+            "ALTER TABLE t DROP MASKING POLICY p",
+            "DROP MASKING POLICY p",
+        ] {
+            let judged = judged(sql);
+            assert!(judged.opens && judged.destructive, "{sql} may let an account do or see more");
+        }
+        for sql in [
+            "REVOKE SELECT ON d.* FROM alice",
+            "DROP USER alice",
+            "DROP ROLE readers",
+            "CREATE ROLE readers",
+            "DROP TABLE grants",
+            "ALTER TABLE user DROP COLUMN masking",
+            "RENAME TABLE user TO users",
+            "INSERT INTO t VALUES ('GRANT SELECT ON d.* TO alice')",
+            "CREATE VIEW v AS SELECT * FROM t",
+        ] {
+            assert!(!judged(sql).opens, "{sql} lets nobody in");
+        }
+    }
 }

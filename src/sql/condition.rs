@@ -143,7 +143,8 @@ pub(super) fn joins(change: &[Token]) -> bool {
     !matches!(tables_of(tables), Tables::One)
 }
 
-fn own_where(change: &[Token]) -> Option<usize> {
+/// Where the condition of the statement itself begins.
+pub(super) fn own_where(change: &[Token]) -> Option<usize> {
     outside(change).find(|(at, word)| word.is("where") && !is_part_of_a_name(change, *at)).map(|(at, _)| at)
 }
 

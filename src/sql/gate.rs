@@ -29,6 +29,8 @@ pub struct Statement {
     pub may_make_account: bool,
     /// It may destroy more than the rows it names: it drops, empties, grants, or changes all rows.
     pub destructive: bool,
+    /// It may let somebody in, or let an account do or see more. Such a statement is destructive too.
+    pub opens: bool,
 }
 
 /// Changes of schema and accounts. Each commits by itself.
@@ -259,10 +261,12 @@ fn of_write(tokens: &[Token]) -> Result<Statement, Reason> {
             return Err(reason);
         }
     }
+    let destructive = !spares(tokens);
     Ok(Statement {
         ddl: one_of(first, SCHEMA),
         may_make_account: one_of(first, &["grant"]),
-        destructive: !spares(tokens),
+        destructive,
+        opens: destructive && account::opens(tokens),
     })
 }
 

@@ -1,5 +1,7 @@
 //! Tokens of TiDB's dialect, strict: text that two parsers could read differently is refused.
 
+use std::ops::Range;
+
 use super::{Reason, STATEMENT_BYTES_MAX};
 
 /// 100: no person nests deeper, and deeper nesting is recursion in other parsers.
@@ -103,6 +105,28 @@ pub(super) fn read(sql: &str, reading: Reading) -> Result<Text<'_>, Fault> {
         return Err(reason.into());
     }
     Ok(Text { tokens: statement(lexer.tokens)?, kinds: lexer.kinds })
+}
+
+/// The tokens of a statement with their places in it; `None` if a mode or a version of the server could read it in another way.
+pub(super) fn placed(sql: &str) -> Option<Vec<(Token, Range<usize>)>> {
+    if sql.len() > STATEMENT_BYTES_MAX || sql.contains(['\\', '\0']) {
+        return None;
+    }
+    let mut lexer = Lexer::new(sql, Reading { backslash: true, executed: None });
+    let mut places = Vec::new();
+    loop {
+        let (count, start) = (lexer.tokens.len(), sql.len() - lexer.rest.len());
+        if !lexer.step().ok()? {
+            break;
+        }
+        // `{d '...'}` takes tokens back.
+        let added = lexer.tokens.len().checked_sub(count)?;
+        places.extend(std::iter::repeat_n(start..sql.len() - lexer.rest.len(), added));
+    }
+    if lexer.refused.is_some() {
+        return None;
+    }
+    Some(statement(lexer.tokens).ok()?.into_iter().zip(places).collect())
 }
 
 /// The word that a text begins with, after comments and opening parentheses, in lower case.

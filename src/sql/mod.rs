@@ -15,12 +15,14 @@ mod kinds;
 mod lexer;
 mod reason;
 mod refused;
+mod touched;
 mod variables;
 mod walk;
 
 pub use change::change;
 pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
 pub use reason::Reason;
+pub use touched::{count_touched, list_dropped};
 pub use variables::holds_secret;
 
 /// 64 KiB, the longest statement: the longest that a person writes has a few KiB; the rest is room for generated ones.

@@ -47,6 +47,12 @@ pub struct Record {
     /// Keyed hash of the access key, on an owner's deployment.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub owner: Option<String>,
+    /// SHA-256 of the secret in the cookie of the browser that it was allowed in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub browser: Option<String>,
+    /// Who is asked, for the page that lists grants. What counts is sealed in the contents.
+    #[serde(skip_serializing_if = "Presence::is_any", default)]
+    pub presence: Presence,
     /// Keys for TiDB Cloud, sealed.
     pub contents: Sealed,
     /// The code that began it.
@@ -86,6 +92,27 @@ impl TryFrom<String> for StoredScope {
 impl From<StoredScope> for String {
     fn from(scope: StoredScope) -> Self {
         scope.0.as_str().to_owned()
+    }
+}
+
+/// Who is asked before a call of a grant destroys something or makes it cost more. Whatever lets somebody in or data out is asked
+/// about in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Presence {
+    /// The person, through the client's own form if it has one, else on a page of this server.
+    #[default]
+    Any,
+    /// The person, on a page of this server only: a client could fill in its own form.
+    Page,
+    /// Nobody.
+    Absent,
+}
+
+impl Presence {
+    /// Whether nobody chose anything.
+    pub fn is_any(&self) -> bool {
+        *self == Self::Any
     }
 }
 
@@ -219,6 +246,11 @@ pub enum Command {
     End,
     /// What the person is shown.
     Describe,
+    /// Whether it was allowed in the browser with this secret.
+    Prove {
+        /// The secret.
+        hash: String,
+    },
 }
 
 /// What it answers.
@@ -240,6 +272,13 @@ pub enum Reply {
         scope: StoredScope,
         /// When it was last used.
         used: u64,
+        /// Who is asked.
+        presence: Presence,
+    },
+    /// It was allowed in that browser.
+    Proved {
+        /// Keyed hash of the access key, on an owner's deployment.
+        owner: Option<String>,
     },
 }
 
@@ -371,7 +410,12 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
         Command::Revoke { hash, family, .. } => revoke(record, &hash, family.as_deref()),
         Command::End => (None, Reply::Done),
         Command::Describe => {
-            let reply = Reply::Described { scope: record.scope, used: record.used };
+            let reply = Reply::Described { scope: record.scope, used: record.used, presence: record.presence };
+            (Some(record), reply)
+        }
+        Command::Prove { hash } => {
+            let is_proved = record.browser.as_ref().is_some_and(|browser| same(browser, &hash));
+            let reply = if is_proved { Reply::Proved { owner: record.owner.clone() } } else { Reply::Unknown };
             (Some(record), reply)
         }
     }

@@ -1,5 +1,6 @@
 //! Stored authorizations, and how they are sealed: pure state machines and their cryptography.
 
+pub mod confirmations;
 pub mod document;
 pub mod grant;
 pub mod index;

@@ -1,9 +1,11 @@
 //! Stored objects, each of which takes one command after the other.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    document, grant, index, key,
+    confirmations, document, grant, index, key,
     seal::{base64url, fingerprint},
     token::GrantId,
     transaction,
@@ -40,6 +42,11 @@ impl ObjectName {
         Self(format!("key:{}", base64url(hash)))
     }
 
+    /// The confirmations of a principal, by its keyed hash.
+    pub fn confirmations(principal: &str) -> Self {
+        Self(format!("confirmations:{principal}"))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -59,6 +66,20 @@ pub enum Command {
     Document(document::Command),
     /// An API key.
     Key(key::Command),
+    /// A principal's confirmations.
+    Confirmations(confirmations::Command),
+}
+
+impl Command {
+    /// How long the object may hold its reply back, and while which reply.
+    pub fn hold(&self) -> Option<(Duration, Reply)> {
+        match self {
+            Self::Confirmations(command) => {
+                Some((command.hold()?, Reply::Confirmations(confirmations::Reply::Waiting)))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What it answers.
@@ -74,6 +95,8 @@ pub enum Reply {
     Document(document::Reply),
     /// An API key.
     Key(key::Reply),
+    /// A principal's confirmations.
+    Confirmations(confirmations::Reply),
 }
 
 /// The state of an object.
@@ -90,6 +113,8 @@ pub enum Stored {
     Document(document::Record),
     /// An API key.
     Key(key::Record),
+    /// A principal's confirmations.
+    Confirmations(confirmations::Record),
 }
 
 impl Stored {
@@ -101,6 +126,7 @@ impl Stored {
             Self::Index(record) => record.ends(),
             Self::Document(record) => record.ends(),
             Self::Key(record) => record.ends(),
+            Self::Confirmations(record) => record.ends(),
         }
     }
 }
@@ -148,6 +174,14 @@ pub fn step(stored: Option<Stored>, now: UnixMillis, command: Command) -> (Optio
             };
             let (record, reply) = key::step(record, now, command);
             (record.map(Stored::Key), Reply::Key(reply))
+        }
+        Command::Confirmations(command) => {
+            let record = match stored {
+                Some(Stored::Confirmations(record)) => Some(record),
+                _ => None,
+            };
+            let (record, reply) = confirmations::step(record, now, command);
+            (record.map(Stored::Confirmations), Reply::Confirmations(reply))
         }
     }
 }

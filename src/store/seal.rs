@@ -178,6 +178,16 @@ impl DataKey {
         Self(random(bytes))
     }
 
+    /// One that stands in a link.
+    pub fn from_text(text: &str) -> Option<Self> {
+        Some(Self(from_base64url(text)?.try_into().ok()?))
+    }
+
+    /// As it stands in a link.
+    pub fn to_text(&self) -> String {
+        base64url(&self.0)
+    }
+
     /// Seals a grant's contents. `bound_to` is the associated data: they open only with the same.
     pub fn seal(&self, bound_to: &str, text: &str, random: Random<'_>) -> Option<Sealed> {
         seal(&self.0, "", bound_to, text.as_bytes(), random)

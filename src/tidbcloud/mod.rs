@@ -48,7 +48,7 @@ pub use self::{
         managed::random_password,
         names::{DatabaseName, NotADatabase},
         rows::{Cell, ColumnType, Rows},
-        transaction::{RolledBack, TransactionFailure},
+        transaction::{BESIDE_STATEMENTS, RolledBack, TransactionFailure},
     },
     iam::sql_users::{SqlRole, SqlUser},
     oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},

@@ -32,7 +32,7 @@ pub fn of(tool: &Entry) -> Result<Example, String> {
                 arguments = (called == name).then_some(given);
                 continue;
             }
-            let answer = line.strip_prefix(">> ").filter(|answer| !answer.starts_with("error "));
+            let answer = line.strip_prefix(">> ").filter(|answer| answer.starts_with('{'));
             let Some((arguments, answer)) = arguments.zip(answer) else { continue };
             let said = said(answer);
             if said > best.as_ref().map_or((0, 0), |(most, _)| *most) {

@@ -12,7 +12,7 @@ const transport = new StreamableHTTPClientTransport(url, { requestInit: { header
 const connected = await test(`${label}: initializes`, async () => {
   await client.connect(transport);
   assert.equal(transport.protocolVersion, '2025-11-25');
-  assert.equal(transport.sessionId, undefined);
+  assert.ok(transport.sessionId, 'what the client declared comes back with its requests');
   assert.ok(client.getServerCapabilities().tools);
   assert.ok(client.getServerVersion().name);
   await client.ping();

@@ -17,7 +17,7 @@ fn check(server: &mut Native, authenticator: &Authenticator) -> (Result<(), Chec
     server.admin("DELETE", "/_sandbox/requests", None);
     let (memory, deadline) = (Memory::new(), UnixMillis(server.world.now().0 + 28_000));
     let cloud = Cloud::new(
-        &server.world,
+        &*server.world,
         server.world.request_log(),
         &server.config.hosts,
         authenticator,

@@ -8,7 +8,7 @@ use mcp_server_tidbcloud::{
         Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Tool, Tools, Toolset, View, code,
     },
     mcp::{
-        outcome::{Outcome, ToolError},
+        outcome::{Answered, Outcome, ToolError},
         tools::Toolbox,
     },
     port::{Io, allowance::Allowance},
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{Driver, bad_inputs::tool, keys},
-    world::{Native, block_on},
+    world::{Native, Nobody, block_on},
 };
 
 fn events(server: &Native, name: &str) -> Vec<Value> {
@@ -106,7 +106,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
     };
     let tools = Tools {
         view,
-        io: &server.world,
+        io: &*server.world,
         log: server.world.request_log(),
         allowance: &Allowance::new(server.world.now()),
         hosts: &server.config.hosts,
@@ -114,10 +114,11 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
         memory: &memory,
         homes: &homes,
         secret: &secret,
+        person: &Nobody { goes_without: false },
         aliases: &[],
     };
     let tool = BROKEN.find(Broken::NAME, &mut serde_json::Map::new()).expect("the tool");
-    let Outcome::Failed(error) = block_on(tools.call(tool, serde_json::Map::new())) else {
+    let Outcome::Failed(error) = block_on(tools.call(tool, serde_json::Map::new(), Answered::default())) else {
         panic!("it cannot succeed")
     };
     assert_eq!(error.code, code::INTERNAL);

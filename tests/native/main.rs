@@ -13,6 +13,7 @@
 mod support;
 
 mod bad_inputs;
+mod confirm;
 mod credentials;
 mod faults;
 mod faults_log;
@@ -22,8 +23,11 @@ mod limits;
 mod narrow;
 mod oauth;
 mod oauth_checklist;
+mod oauth_confirm;
 mod own_sql_user;
 mod secrets;
+mod session;
+mod stakes;
 mod tidb_cloud_oauth;
 mod tidy;
 mod views;

@@ -38,7 +38,7 @@ fn configure(settings: &[(&str, String)]) -> Config {
 
 /// A deployment that was given other settings: a new isolate, with everything that is stored.
 fn redeploy(server: &mut Native, settings: &[(&str, String)]) {
-    server.config = configure(settings);
+    server.config = configure(settings).into();
     server.isolate = Isolate::new();
 }
 

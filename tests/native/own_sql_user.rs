@@ -23,7 +23,7 @@ fn a_sql_user_in_headers_is_used_where_its_prefix_belongs_and_nowhere_else() {
     let memory = Memory::new();
     let deadline = UnixMillis(server.world.now().0 + 28_000);
     let cloud = Cloud::new(
-        &server.world,
+        &*server.world,
         server.world.request_log(),
         &server.config.hosts,
         &authenticator,

@@ -37,7 +37,7 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
         ($call:ident($($argument:expr),*)) => {
             block_on(
                 AuthorizationServer::new(
-                    &server.world,
+                    &*server.world,
                     server.world.request_log(),
                     &server.config.hosts,
                     "sandbox-client",
@@ -68,7 +68,7 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
     let count = |server: &Native, access: &Secret| {
         let (authenticator, memory) = (bearer(access).into(), Memory::new());
         let cloud = Cloud::new(
-            &server.world,
+            &*server.world,
             server.world.request_log(),
             &server.config.hosts,
             &authenticator,
@@ -98,7 +98,7 @@ fn a_person_signs_in_at_tidb_cloud_and_its_token_does_what_a_key_does() {
     assert_eq!(oauth!(revoke(&refreshed.access, TokenKind::Access)), Ok(()));
     let (authenticator, memory) = (bearer(&refreshed.access).into(), Memory::new());
     let cloud = Cloud::new(
-        &server.world,
+        &*server.world,
         server.world.request_log(),
         &server.config.hosts,
         &authenticator,
@@ -123,7 +123,7 @@ fn deployment() -> Native {
 }
 
 /// The code that the page shows.
-fn user_code(html: &str) -> String {
+pub fn user_code(html: &str) -> String {
     let place = html.split_once("<code class=\"place\">").expect("a code").1;
     place.split_once('<').expect("its end").0.to_owned()
 }
@@ -208,7 +208,7 @@ fn whoever_declines_at_tidb_cloud_is_not_connected() {
 }
 
 /// Where a browser is sent by TiDB Cloud's page.
-fn at_tidb_cloud(server: &Native, address: &url::Url) -> url::Url {
+pub fn at_tidb_cloud(server: &Native, address: &url::Url) -> url::Url {
     let through = server.config.hosts.public(address.as_str()).expect("the sandbox");
     let request = Outbound {
         method: Method::Get,
@@ -217,7 +217,7 @@ fn at_tidb_cloud(server: &Native, address: &url::Url) -> url::Url {
         body: None,
         timeout: std::time::Duration::from_secs(8),
     };
-    let answer = block_on(<dyn Io>::fetch(&server.world, request, 4_096)).expect("an answer");
+    let answer = block_on(<dyn Io>::fetch(&*server.world, request, 4_096)).expect("an answer");
     url::Url::parse(&answer.headers.get("location").expect("a place")).expect("an address")
 }
 

@@ -3,9 +3,10 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    future::Future,
+    future::{Future, poll_fn},
     path::PathBuf,
-    pin::pin,
+    pin::{Pin, pin},
+    rc::Rc,
     sync::{LazyLock, OnceLock},
     task::{Context, Poll, Waker},
     time::Duration,
@@ -19,15 +20,21 @@ use mcp_server_tidbcloud::{
         http::{Head, Headers, Method, Response},
         secret::Secret,
     },
-    catalogue::Entry,
+    catalogue::{Bound, Entry, Person, code},
     config::Config,
     limits::bucket::Bucket,
-    mcp::tools::Definition,
+    mcp::{
+        outcome::{Answered, ToolError},
+        tools::Definition,
+    },
     port::{
         Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store,
+        Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store, Stream,
     },
-    store::object::{self, Command, ObjectName, Reply},
+    store::{
+        confirmations,
+        object::{self, Command, ObjectName, Reply},
+    },
     tools,
 };
 use serde_json::{Value, json};
@@ -37,7 +44,7 @@ use tidbcloud_sandbox::{
     sql::{Engine, Servers},
 };
 
-use crate::support::{Answer, Call, Driver, request};
+use crate::support::{Answer, Begun, Call, Driver, Streams, request};
 
 /// 2026-11-23T10:00:00Z.
 const START_MILLIS: u64 = 1_795_428_000_000;
@@ -74,11 +81,19 @@ pub struct World {
     /// What Durable Objects keep.
     pub objects: RefCell<BTreeMap<String, String>>,
     pub storage_fails: Cell<bool>,
+    /// The command to an object, counted from the next one as 0, whose reply is lost; and whether it was carried out.
+    pub loses_reply: Cell<Option<(usize, bool)>>,
     random: Cell<u64>,
     /// Bytes that were read of other hosts' answers.
     pub read: Cell<usize>,
     /// Every host that anything was sent to, with all that was sent.
     pub sent: RefCell<Vec<(String, String)>>,
+    /// The response to the current request, if it began before its answer: its head, and all events so far.
+    stream: RefCell<Option<Response>>,
+    /// How many requests of others arrive once a call has asked for a person's agreement, before it goes on.
+    pub between: Cell<usize>,
+    /// Whether a reply that an object holds back is waited for, and not only until the clock says so.
+    is_live: Cell<bool>,
     /// A fault was asked for: answers need not be as published until it is taken back.
     spoiled: Cell<bool>,
 }
@@ -96,9 +111,13 @@ impl World {
             subrequests: RefCell::default(),
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
+            loses_reply: Cell::new(None),
             random: Cell::new(1),
             read: Cell::new(0),
             sent: RefCell::default(),
+            stream: RefCell::default(),
+            between: Cell::new(0),
+            is_live: Cell::new(false),
             spoiled: Cell::new(false),
         }
     }
@@ -242,7 +261,18 @@ impl World {
     /// One command to a stored object.
     fn step(&self, name: &ObjectName, command: &Command) -> Result<Reply, StorageFailure> {
         self.subrequests.borrow_mut().push(name.as_str().to_owned());
-        if self.storage_fails.get() {
+        let is_lost = match self.loses_reply.get() {
+            Some((0, is_done)) => {
+                self.loses_reply.set(None);
+                Some(is_done)
+            }
+            Some((later, is_done)) => {
+                self.loses_reply.set(Some((later - 1, is_done)));
+                None
+            }
+            None => None,
+        };
+        if self.storage_fails.get() || is_lost == Some(false) {
             return Err(StorageFailure);
         }
         // As text, because that is how it is kept and how it travels.
@@ -255,13 +285,45 @@ impl World {
             Some(after) => objects.insert(name.as_str().to_owned(), serde_json::to_string(&after).expect("JSON")),
             None => objects.remove(name.as_str()),
         };
+        if is_lost == Some(true) {
+            return Err(StorageFailure);
+        }
         Ok(serde_json::from_str(&serde_json::to_string(&reply).expect("JSON")).expect("a reply"))
     }
 }
 
+/// Whether this takes what a person agreed to.
+fn takes(command: &Command) -> bool {
+    use confirmations::Command::{Take, Use};
+    matches!(command, Command::Confirmations(Take { .. } | Use { .. }))
+}
+
 impl Store for World {
     fn object<'a>(&'a self, name: &'a ObjectName, command: &'a Command) -> Pending<'a, Result<Reply, StorageFailure>> {
-        Box::pin(async { self.step(name, command) })
+        Box::pin(async {
+            let reply = self.step(name, command)?;
+            match command.hold() {
+                Some((hold, held)) if reply == held => {
+                    // What happens meanwhile is up to the test.
+                    if self.is_live.get() {
+                        pending_once().await;
+                    }
+                    self.subrequests.borrow_mut().pop();
+                    let reply = self.step(name, command)?;
+                    if reply == held {
+                        self.sleep(hold).await;
+                    }
+                    Ok(reply)
+                }
+                _ => {
+                    let waits = if takes(command) { self.between.take() } else { 0 };
+                    for _ in 0..waits {
+                        pending_once().await;
+                    }
+                    Ok(reply)
+                }
+            }
+        })
     }
 
     fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
@@ -277,9 +339,50 @@ impl Assets for World {
     }
 }
 
+impl Stream for World {
+    fn begin(&self, response: Response) {
+        self.stream.replace(Some(response));
+    }
+
+    fn send(&self, text: &str) {
+        let mut stream = self.stream.borrow_mut();
+        stream.as_mut().expect("a stream that began").body.extend_from_slice(text.as_bytes());
+    }
+}
+
 impl Log for World {
     fn write(&self, line: &str) {
         self.log.borrow_mut().push(line.to_owned());
+    }
+}
+
+/// Nobody, who agrees to nothing.
+pub struct Nobody {
+    /// Whether the caller goes without a person.
+    pub goes_without: bool,
+}
+
+impl Person for Nobody {
+    fn hears(&self, _: Answered) {}
+
+    fn is_absent(&self, _: &'static str) -> bool {
+        self.goes_without
+    }
+
+    fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
+        Box::pin(async { Err(ToolError::new(code::CONFIRMATION_REQUIRED, "Asked.").hint("Ask.")) })
+    }
+
+    fn waits(&self) -> Pending<'_, Result<(), ToolError>> {
+        Box::pin(async { Err(ToolError::fault("nobody was to be waited for")) })
+    }
+
+    fn hear<'c>(&'c self, _: &'c str, _: &'c Value) -> Pending<'c, ()> {
+        Box::pin(async {})
+    }
+
+    fn cancel<'c>(&'c self, _: &'c str) -> Pending<'c, ()> {
+        Box::pin(async {})
     }
 }
 
@@ -304,9 +407,11 @@ impl IncomingBody for Body<'_> {
 
 /// The service in this process.
 pub struct Native {
-    pub world: World,
-    pub config: Config,
+    pub world: Rc<World>,
+    pub config: Rc<Config>,
     pub isolate: Isolate,
+    /// Another isolate, for calls that may wait: what their client sends meanwhile need not reach the same.
+    elsewhere: Rc<Isolate>,
     /// Whether the last request's body was read.
     pub body_read: Cell<bool>,
     /// Scheme and host of the requests.
@@ -325,9 +430,10 @@ impl Native {
         let read = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let config = Config::read(&read).unwrap_or_else(|problems| panic!("{problems:?}"));
         Self {
-            world: World::new(),
-            config,
+            world: Rc::new(World::new()),
+            config: Rc::new(config),
             isolate: Isolate::new(),
+            elsewhere: Rc::default(),
             body_read: Cell::new(false),
             origin: "http://127.0.0.1:8787".to_owned(),
             address: None,
@@ -368,12 +474,105 @@ impl From<Response> for Answer {
     }
 }
 
-impl Driver for Native {
-    fn send(&mut self, call: Call) -> Answer {
+impl Native {
+    /// One request, during which others can arrive: `meanwhile` is given the events so far each time that the service waits for
+    /// the client, and says what else is sent then.
+    pub fn converse(&self, call: Call, meanwhile: &mut dyn FnMut(&str) -> Option<Call>) -> Answer {
         self.body_read.set(false);
         let head = self.head(&call);
-        let app = App::new(&self.config, &self.isolate, Port::of(&self.world));
-        block_on(app.handle(head, &mut Body(call.body, &self.body_read))).into()
+        let app = App::new(&self.config, &self.isolate, Port::of(&*self.world));
+        let mut body = Body(call.body, &self.body_read);
+        let mut answering = pin!(app.handle(head, &mut body));
+        let mut stream = None;
+        loop {
+            if let Some(answer) = self.world.poll(answering.as_mut(), &mut stream) {
+                return answer;
+            }
+            if let Some(other) = meanwhile(&so_far(stream.as_ref())) {
+                self.converse(other, &mut |_| None);
+            }
+        }
+    }
+}
+
+/// The events on a stream that began.
+fn so_far(stream: Option<&Response>) -> String {
+    stream.map(|stream| String::from_utf8_lossy(&stream.body).into_owned()).unwrap_or_default()
+}
+
+impl World {
+    /// Goes on with a request until it is answered or waits for its client. `stream` is its response, if that has begun.
+    fn poll(
+        &self,
+        answering: Pin<&mut dyn Future<Output = Response>>,
+        stream: &mut Option<Response>,
+    ) -> Option<Answer> {
+        self.stream.replace(stream.take());
+        self.is_live.set(true);
+        let answer = answering.poll(&mut Context::from_waker(Waker::noop()));
+        self.is_live.set(false);
+        let began = self.stream.take();
+        let Poll::Ready(answer) = answer else {
+            *stream = began;
+            return None;
+        };
+        Some(match began {
+            Some(mut streamed) => {
+                streamed.body.extend(answer.body);
+                streamed.into()
+            }
+            None => answer.into(),
+        })
+    }
+}
+
+/// A call that waits for its client.
+pub struct Waiting {
+    answering: Pin<Box<dyn Future<Output = Response>>>,
+    stream: Option<Response>,
+    answer: Option<Answer>,
+    /// Where it waits.
+    isolate: Rc<Isolate>,
+}
+
+impl Streams for Native {
+    type Waiting = Waiting;
+
+    fn begin(&mut self, call: Call) -> Begun<Waiting> {
+        let (head, read) = (self.head(&call), Cell::new(false));
+        let (world, config, isolate) = (Rc::clone(&self.world), Rc::clone(&self.config), Rc::clone(&self.elsewhere));
+        let answering = Box::pin(async move {
+            let mut body = Body(call.body, &read);
+            App::new(&config, &isolate, Port::of(&*world)).handle(head, &mut body).await
+        });
+        let mut waiting = Waiting { answering, stream: None, answer: None, isolate: Rc::clone(&self.elsewhere) };
+        self.go_on(&mut waiting);
+        match waiting.answer.take() {
+            Some(answer) => Begun::Answered(answer),
+            None => {
+                let events = so_far(waiting.stream.as_ref());
+                Begun::Asked(waiting, events)
+            }
+        }
+    }
+
+    fn go_on(&mut self, waiting: &mut Waiting) {
+        if waiting.answer.is_none() && Rc::ptr_eq(&waiting.isolate, &self.elsewhere) {
+            waiting.answer = self.world.poll(waiting.answering.as_mut(), &mut waiting.stream);
+        }
+    }
+
+    fn finish(&mut self, mut waiting: Waiting) -> Answer {
+        while waiting.answer.is_none() && Rc::ptr_eq(&waiting.isolate, &self.elsewhere) {
+            self.go_on(&mut waiting);
+        }
+        waiting.answer.unwrap_or_else(|| waiting.stream.expect("a stream that began").into())
+    }
+}
+
+impl Driver for Native {
+    fn send(&mut self, call: Call) -> Answer {
+        self.converse(call, &mut |_| None)
     }
 
     fn origin(&self) -> String {
@@ -410,6 +609,17 @@ impl Driver for Native {
     fn advance(&mut self, seconds: u64) {
         self.world.clock.set(self.world.clock.get() + seconds * 1_000);
     }
+
+    fn restart(&mut self) {
+        self.isolate = Isolate::new();
+        self.elsewhere = Rc::default();
+    }
+}
+
+/// Ready when it is asked for the second time.
+fn pending_once() -> impl Future<Output = ()> {
+    let mut asked = false;
+    poll_fn(move |_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending })
 }
 
 /// Nothing here ever waits: a future that is not ready would wait for ever.

@@ -2,41 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { complaintsOf, launch, origin, ownAddress, owner, profile } from '../clients/lib/browser.mjs';
+import { complaintsOf, launch, origin, owner, profile } from '../clients/lib/browser.mjs';
 import { test } from '../clients/lib/flow.mjs';
-import { accessible, fits } from './lib/look.mjs';
+import { asking, callback, close } from './lib/client.mjs';
+import { accessible, fits, sizes, tabTo } from './lib/look.mjs';
 
 const { SCREENSHOTS_DIR } = process.env;
-
-const sizes = {
-  phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
-  desktop: { viewport: { width: 1280, height: 900 } },
-};
-
-// The client: it only has to be there when the browser comes back.
-const client = createServer((request, answer) => answer.end('back'));
-await new Promise(resolve => client.listen(0, '127.0.0.1', resolve));
-const callback = `http://127.0.0.1:${client.address().port}/callback`;
-
-async function consentAddress() {
-  const registered = await fetch(`${origin}/register`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'CF-Connecting-IP': ownAddress() },
-    body: JSON.stringify({ client_name: 'A client <b>with</b> "marks"', redirect_uris: [callback] }),
-  });
-  const { client_id } = await registered.json();
-  return `${origin}/authorize?${new URLSearchParams({
-    response_type: 'code',
-    client_id,
-    redirect_uri: callback,
-    state: 'state',
-    code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
-    code_challenge_method: 'S256',
-    scope: 'tidb:read tidb:write tidb:destroy',
-  })}`;
-}
 
 await mkdir(SCREENSHOTS_DIR, { recursive: true });
 const browser = await launch();
@@ -50,7 +22,7 @@ for (const [size, device] of Object.entries(sizes)) {
     const picture = name => tab.screenshot({ path: join(SCREENSHOTS_DIR, `${name}-${size}-${colorScheme}.png`), fullPage: true });
 
     await test(`consent ${label}: loads without a complaint, fits and is accessible`, async () => {
-      assert.equal((await tab.goto(await consentAddress(), { waitUntil: 'networkidle' })).status(), 200);
+      assert.equal((await tab.goto((await asking()).address, { waitUntil: 'networkidle' })).status(), 200);
       await picture('consent');
       assert.deepEqual(complaints, []);
       await fits(tab);
@@ -75,17 +47,10 @@ for (const [size, device] of Object.entries(sizes)) {
 
     await test(`consent ${label}: can be filled in and sent from the keyboard alone`, async () => {
       complaints.length = 0;
-      await tab.goto(await consentAddress());
-      const focus = async selector => {
-        for (let presses = 0; presses < 60; presses += 1) {
-          if (await tab.evaluate(wanted => document.activeElement?.matches(wanted), selector)) return;
-          await tab.keyboard.press('Tab');
-        }
-        assert.fail(`${selector} is out of reach`);
-      };
-      await focus('#publicKey');
+      await tab.goto((await asking()).address);
+      await tabTo(tab, '#publicKey');
       await tab.keyboard.type(owner.publicKey);
-      await focus('#privateKey');
+      await tabTo(tab, '#privateKey');
       await tab.keyboard.type(owner.privateKey);
       await tab.keyboard.press('Enter');
       await tab.waitForURL(url => url.href.startsWith(callback));
@@ -120,4 +85,4 @@ for (const [size, device] of Object.entries(sizes)) {
 }
 
 await browser.close();
-client.close();
+close();

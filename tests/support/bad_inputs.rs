@@ -2,7 +2,7 @@
 //! must come of it.
 //!
 //! Most rows are [`REQUESTS`]; [`WIRE`] has those that no HTTP client sends. A native test holds both, with the rows that
-//! need other settings and those that do not apply, against the table.
+//! need other settings, against the table.
 
 use std::collections::BTreeSet;
 

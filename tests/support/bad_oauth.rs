@@ -1,19 +1,25 @@
 //! The rows of `tests/cases/bad-inputs.tsv` that need a client, a person or a token first.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    Answer, Driver,
-    bad_inputs::{Row, list},
+    Answer, Call, Driver,
+    bad_inputs::{Row, list, tool},
     oauth::{
         Flow, REDIRECT, Tokens, VERIFIER, altered, attribute, browser_form, elements, fields, form, get, list_clusters,
         parameter, registration, tool_with_token, with, with_token, without,
     },
+    request,
 };
 
 /// Rows in the order of the table.
 pub const ROWS: &[&str] = &[
+    "TOOLS-025",
+    "TOOLS-026",
+    "TOOLS-027",
+    "TOOLS-030",
+    "TOOLS-031",
     "TOOLS-034",
     "AUTH-005",
     "AUTH-006",
@@ -65,10 +71,36 @@ pub const ROWS: &[&str] = &[
 ];
 
 /// Rows that wait: the Worker's own clock cannot be moved.
-pub const NEED_A_CLOCK: &[&str] = &["AUTH-005", "OAUTH-061", "OAUTH-063"];
+pub const NEED_A_CLOCK: &[&str] = &["TOOLS-025", "AUTH-005", "OAUTH-061", "OAUTH-063"];
 
 fn works(server: &mut impl Driver, token: &str) -> bool {
     server.send(list_clusters(token)).status == 200
+}
+
+/// A call that a person has to allow, by a client that shows forms and sends this: a state and an action.
+fn raise(who: &str, answer: Option<(&Value, &str)>) -> Call {
+    let mut params = json!({
+        "name": "tidbcloud_update_cluster", "arguments": {"cluster": "shop", "spendingLimitUsdCents": 500},
+    });
+    if let Some((state, action)) = answer {
+        params["requestState"] = state.clone();
+        params["inputResponses"] = json!({"confirm": {"action": action, "content": {}}});
+    }
+    request("2026-07-28", who, "tools/call", params).without("X-MCP-Unattended").with_forms()
+}
+
+/// The state of the question that the call is answered with.
+fn asked(server: &mut impl Driver) -> Value {
+    let answer = server.send(raise("owner", None)).json();
+    assert_eq!(answer["result"]["resultType"], "input_required", "{answer}");
+    answer["result"]["requestState"].clone()
+}
+
+/// The limit that the cluster `shop` has.
+fn limit(server: &mut impl Driver) -> Value {
+    let cluster = json!({"name": "tidbcloud_get_cluster", "arguments": {"cluster": "shop"}});
+    let answer = server.send(request("2026-07-28", "owner", "tools/call", cluster)).json();
+    answer["result"]["structuredContent"]["spendingLimitUsdCents"].clone()
 }
 
 /// What is sent for a row, and its answer. Whatever else the row's note says is asserted on the way.
@@ -91,6 +123,43 @@ pub fn ask<D: Driver>(id: &str, server: &mut D) -> Answer {
         flow.open(server, &flow.request())
     };
     match id {
+        "TOOLS-025" | "TOOLS-026" | "TOOLS-031" => {
+            server.admin("POST", "/_sandbox/reset", None);
+            let (before, state) = (limit(server), asked(server));
+            if id == "TOOLS-025" {
+                server.advance(300);
+            }
+            let (who, action) = match id {
+                "TOOLS-026" => ("viewer", "accept"),
+                "TOOLS-031" => ("owner", "decline"),
+                _ => ("owner", "accept"),
+            };
+            let answer = server.send(raise(who, Some((&state, action))));
+            assert_eq!(limit(server), before, "{id}: nothing was executed");
+            answer
+        }
+        "TOOLS-027" => {
+            server.admin("POST", "/_sandbox/reset", None);
+            let state = asked(server);
+            let raised = server.send(raise("owner", Some((&state, "accept")))).json();
+            assert_eq!(raised["result"]["structuredContent"]["spendingLimitUsdCents"], json!(500), "{raised}");
+            let lower = json!({"name": "tidbcloud_update_cluster", "arguments": {"cluster": "shop", "spendingLimitUsdCents": 100}});
+            server.send(request("2026-07-28", "owner", "tools/call", lower));
+            let answer = server.send(raise("owner", Some((&state, "accept"))));
+            assert_eq!(limit(server), json!(100), "{id}: nothing was executed the second time");
+            answer
+        }
+        "TOOLS-030" => {
+            server.admin("POST", "/_sandbox/reset", None);
+            let answer =
+                server.send(tool("tidbcloud_delete_cluster", json!({"cluster": "shop"})).without("X-MCP-Unattended"));
+            let cluster = server.send(tool("tidbcloud_get_cluster", json!({"cluster": "shop"}))).json();
+            assert_eq!(
+                cluster["result"]["structuredContent"]["state"], "ACTIVE",
+                "{id}: nothing was executed: {cluster}"
+            );
+            answer
+        }
         "TOOLS-034" => {
             let tokens = Flow::new(server).tokens(server, "tidb:read");
             let create = json!({"displayName": "forbidden", "region": "aws-us-east-1"});
@@ -309,6 +378,10 @@ pub fn check(row: &Row, answer: &Answer) {
             let to = Url::parse(answer.header("Location").unwrap_or_default()).expect("an address");
             assert!(to.as_str().starts_with(REDIRECT), "{place}");
             assert_eq!(parameter(&to, "error").as_deref(), Some(error), "{place}");
+        }
+        (code, 200) if code.starts_with("isError:") => {
+            let error = &answer.json()["result"]["structuredContent"]["error"];
+            assert_eq!(error["code"], json!(code["isError:".len()..]), "{place}");
         }
         (error, _) if is_page => assert!(body.contains(error), "{place}"),
         (code, _) if code.starts_with('-') => {

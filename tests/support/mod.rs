@@ -6,6 +6,7 @@ pub mod bad_oauth;
 pub mod catalogue;
 pub mod challenge;
 pub mod oauth;
+pub mod person;
 pub mod transcript;
 
 use std::path::PathBuf;
@@ -28,6 +29,24 @@ pub struct Call {
     pub body: Vec<u8>,
 }
 
+impl Call {
+    /// The same with this member of its message.
+    pub fn with_member(mut self, member: &str, value: Value) -> Self {
+        let mut body: Value = serde_json::from_slice(&self.body).expect("JSON");
+        body[member] = value;
+        self.body = body.to_string().into_bytes();
+        self
+    }
+
+    /// The same by a client that shows forms to a person.
+    pub fn with_forms(mut self) -> Self {
+        let mut body: Value = serde_json::from_slice(&self.body).expect("JSON");
+        body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = serde_json::json!({"elicitation": {}});
+        self.body = body.to_string().into_bytes();
+        self
+    }
+}
+
 /// Its answer.
 pub struct Answer {
     pub status: u16,
@@ -38,6 +57,12 @@ pub struct Answer {
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The messages that it holds, if it is a stream of them.
+    pub fn events(&self) -> Option<Vec<Value>> {
+        let is_stream = self.header("Content-Type").is_some_and(|value| value.starts_with("text/event-stream"));
+        is_stream.then(|| events(&String::from_utf8_lossy(&self.body)))
     }
 
     pub fn json(&self) -> Value {
@@ -58,6 +83,43 @@ pub trait Driver {
     fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value;
     /// Lets time pass, here and in the sandbox.
     fn advance(&mut self, seconds: u64);
+    /// The server forgets all that it holds in memory.
+    fn restart(&mut self);
+    /// Sends requests at the same time, if the server can be busy with several.
+    fn send_at_once(&mut self, calls: Vec<Call>) -> Vec<Answer> {
+        calls.into_iter().map(|call| self.send(call)).collect()
+    }
+    /// Lets time pass for the server too; `false` if nobody can move its clock.
+    fn wait(&mut self, seconds: u64) -> bool {
+        self.advance(seconds);
+        true
+    }
+}
+
+/// What has come of a request.
+pub enum Begun<W> {
+    /// Its answer.
+    Answered(Answer),
+    /// A question to the client, on which the answer waits, and all events so far.
+    Asked(W, String),
+}
+
+/// A server that can be sent other requests while a call waits for what its client says.
+pub trait Streams: Driver {
+    /// A call that waits.
+    type Waiting;
+    /// Sends a request, until it is answered or its client is asked.
+    fn begin(&mut self, call: Call) -> Begun<Self::Waiting>;
+    /// Lets a call go on with what was sent meanwhile, if it does not do so by itself.
+    fn go_on(&mut self, _waiting: &mut Self::Waiting) {}
+    /// The answer, as far as it comes before the server ends.
+    fn finish(&mut self, waiting: Self::Waiting) -> Answer;
+}
+
+/// The messages on a stream of events.
+pub fn events(text: &str) -> Vec<Value> {
+    let data = text.split("\n\n").filter_map(|event| event.strip_prefix("event: message\ndata: "));
+    data.map(|text| serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))).collect()
 }
 
 /// The sandbox's keys: canaries, because no answer and no log line may ever hold a private one.
@@ -71,10 +133,11 @@ pub fn keys(who: &str) -> (&'static str, String) {
     (public, format!("5b000000-0000-4000-8000-0000000000{last}"))
 }
 
-/// Header fields of a request with these keys.
+/// Header fields of a request with these keys, by somebody who goes without a person.
 pub fn key_headers(who: &str) -> Vec<(String, String)> {
     let (public, private) = keys(who);
     vec![
+        ("X-MCP-Unattended".to_owned(), "destroy".to_owned()),
         ("X-TiDB-API-Public-Key".to_owned(), public.to_owned()),
         ("X-TiDB-API-Private-Key".to_owned(), private),
         ("Content-Type".to_owned(), "application/json".to_owned()),

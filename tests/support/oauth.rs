@@ -242,7 +242,8 @@ pub fn altered(secret: &str) -> String {
 
 /// The same call with a token in place of keys.
 pub fn with_token(mut call: Call, token: &str) -> Call {
-    call.headers.retain(|(name, _)| !name.to_lowercase().starts_with("x-tidb-api"));
+    let of_keys = |name: &str| name.starts_with("x-tidb-api") || name == "x-mcp-unattended";
+    call.headers.retain(|(name, _)| !of_keys(&name.to_lowercase()));
     call.headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
     call
 }

@@ -4,6 +4,8 @@
 //! << tool {arguments}        what the client calls
 //! >> {fields}                what the result must hold: every field given here, others are free
 //! >> error CODE words        or: a failed call with this code, whose text holds these words
+//! >> question $name words    or: a question to the person, whose text holds these words; $name remembers its state
+//! >> refused 400 -32600 words    or: a refusal of the protocol, with this HTTP status, code and words
 //! ## address ?readonly=true  the query of the address from here on (?toolsets=all at first)
 //! ## key viewer              who calls from here on (owner at first)
 //! ## header Name: value      a header field of the calls from here on
@@ -15,8 +17,44 @@
 //! ```
 //!
 //! In `>>`, `"$name"` matches anything and is remembered, or matches what was remembered; `"..."` matches anything, and at
-//! the end of an array all that is left of it, which is at least one item.
-//! In `<<`, `$name` stands for what was remembered. Every transcript runs in every revision.
+//! the end of an array all that is left of it, which is at least one item. Words with ` ... ` between them come in this order.
+//! In `<<`, `$name` stands for what was remembered. Every transcript runs in every revision, unless it names one.
+//!
+//! Where a person confirms:
+//!
+//! ```text
+//! ## client with forms       a person is there, and their client shows them questions
+//! ## client without forms    a person is there, and their client cannot ask them
+//! ## client unattended       nobody is there, and the calls say so (at first)
+//! ## token owner tidb:write  the caller from here on is a client whom the holder of this key gave a token
+//! ## answer $state accept shop    what the next call says to a question: `accept` (and what was typed), `decline`, `cancel`,
+//!                            or `nothing`
+//! >> link $link              the error has the link to the page for a person, which is remembered
+//! ## open $link              the person opens the page
+//! ## prove owner             they type these keys
+//! ## allow shop              they type this, if anything, and press "Allow it"
+//! ## decline                 they press "Decline"
+//! ## page 200 words          the page now has this status and these words
+//! ## page hides words        and not these, not even in its source
+//! ## at once 5               the next call is sent five times at the same time; exactly one has a result, which `>>` is about
+//! >> others error CODE words     the others failed so
+//! ## restart                 the server forgets all that it has in memory
+//! ## wait 301                301 seconds pass for the server too; its clock stands in workerd, where a transcript ends here
+//! ## revision 2026-07-28     the only revision that the transcript runs in
+//! ```
+//!
+//! Before 2026-07-28 a call waits for the answer to its question:
+//!
+//! ```text
+//! << tool {arguments}
+//! >> question $asked words   the question on the stream of the call
+//!                            (what happens while the call waits)
+//! ## answer $asked accept shop    the client posts this; `nothing` is two minutes, so that a transcript ends there in workerd
+//! >> {fields}                after an answer: what the call that waited for it came to
+//! ## cancel $asked           the client cancels the call
+//! ## session other           another session of the caller from here on; each is begun by its first call
+//! >> gone                    the call ended without a result
+//! ```
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +65,12 @@ use std::{
 use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 
-use super::{Call, Driver, REVISIONS, checkout, request};
+use super::{
+    Answer, Begun, Call, REVISIONS, Streams, checkout, events,
+    oauth::{Flow, Tokens, form, with_token},
+    person::Browser,
+    request,
+};
 
 /// One file below `tests/transcripts`.
 #[derive(Clone)]
@@ -47,6 +90,12 @@ impl Transcript {
         assert!(!found.is_empty(), "there are no transcripts in {}", root.display());
         found.sort_by(|one, other| one.name.cmp(&other.name));
         found
+    }
+
+    /// The revisions that it runs in.
+    fn revisions(&self) -> Vec<&'static str> {
+        let only = self.text.lines().find_map(|line| line.strip_prefix("## revision "));
+        REVISIONS.into_iter().filter(|revision| only.is_none_or(|only| only == *revision)).collect()
     }
 
     /// Where it lies in the checkout.
@@ -78,8 +127,11 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Transcript>) {
 /// A test program that plays each transcript in each revision, as a test of its own. `play` gets a transcript, a revision,
 /// and a number that no other pair has.
 pub fn main(play: fn(&Transcript, &str, usize)) {
-    let pairs =
-        Transcript::all().into_iter().flat_map(|transcript| REVISIONS.map(|revision| (transcript.clone(), revision)));
+    let pairs = Transcript::all().into_iter().flat_map(|transcript| {
+        let revisions = transcript.revisions();
+        assert!(!revisions.is_empty(), "{} names a revision that there is not", transcript.path());
+        revisions.into_iter().map(move |revision| (transcript.clone(), revision))
+    });
     let trials = pairs.enumerate().map(|(number, (transcript, revision))| {
         let name = format!("transcripts/{}", transcript.name);
         Trial::test(name, move || {
@@ -98,39 +150,119 @@ pub trait Judge {
 }
 
 /// Plays one transcript in one revision; panics where the answer differs.
-pub fn run(transcript: &Transcript, revision: &str, driver: &mut impl Driver, judge: &mut impl Judge) {
+pub fn run(transcript: &Transcript, revision: &str, driver: &mut impl Streams, judge: &mut impl Judge) {
     let mut player = Player {
         place: String::new(),
         revision,
         who: "owner".to_owned(),
+        token: None,
+        tokens: BTreeMap::new(),
+        client: Client::Unattended,
         query: "?toolsets=all".to_owned(),
         headers: Vec::new(),
         remembered: BTreeMap::new(),
+        answer: None,
+        session: String::new(),
+        sessions: BTreeMap::new(),
+        waiting: BTreeMap::new(),
+        calls: 0,
+        answered: None,
+        is_over: false,
+        at_once: 1,
         last: None,
+        others: Vec::new(),
+        browser: Browser::default(),
         driver,
         judge,
     };
     player.driver.admin("POST", "/_sandbox/reset", None);
     player.driver.admin("DELETE", "/_sandbox/requests", None);
     for (number, line) in transcript.text.lines().enumerate() {
+        if line.starts_with("<< ") {
+            player.hears_no_refusal();
+        }
         player.place = format!("{}:{} in {revision}", transcript.path(), number + 1);
         player.line(line);
+        if player.is_over {
+            break;
+        }
     }
+    player.hears_no_refusal();
+    let all_ended = player.is_over || player.waiting.is_empty();
+    assert!(all_ended, "{}: a call waits, and the transcript does not say how it ends", player.place);
 }
 
-struct Player<'a, D, J> {
+/// Who is behind the calls.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Client {
+    /// Nobody.
+    Unattended,
+    /// A person, whom the client cannot ask.
+    WithoutForms,
+    /// A person, whom the client asks.
+    WithForms,
+}
+
+/// What a call was answered with.
+#[derive(Clone)]
+enum Heard {
+    /// `result` of an answer with 200.
+    Result(Value),
+    /// Another answer.
+    Refusal { status: u16, error: Value },
+    /// A request of the server, on whose response the call waits.
+    Question(Value),
+    /// A stream that ended without an answer.
+    Gone,
+}
+
+/// A call that waits.
+struct Waiting<W> {
+    tool: String,
+    /// The id of its request.
+    id: u64,
+    call: W,
+}
+
+/// Whose session, by its name in the transcript.
+type Session = (String, Option<String>, Client, String);
+
+struct Player<'a, D: Streams, J> {
     place: String,
     revision: &'a str,
     who: String,
+    token: Option<String>,
+    /// Tokens by whose and what for.
+    tokens: BTreeMap<String, String>,
+    client: Client,
     query: String,
     headers: Vec<(String, String)>,
     remembered: BTreeMap<String, Value>,
-    last: Option<Value>,
+    /// What the next call says to a question: state and response.
+    answer: Option<(String, Option<Value>)>,
+    /// The name of the session.
+    session: String,
+    /// Ids of sessions.
+    sessions: BTreeMap<Session, String>,
+    /// Calls that wait, by the id of their question.
+    waiting: BTreeMap<String, Waiting<D::Waiting>>,
+    /// How many calls were sent: each has an id that no other has.
+    calls: u64,
+    /// The question that was answered last.
+    answered: Option<String>,
+    /// Whether the rest cannot be played.
+    is_over: bool,
+    /// How often the next call is sent.
+    at_once: usize,
+    last: Option<Heard>,
+    /// What calls heard that were sent at the same time as the last.
+    others: Vec<Heard>,
+    browser: Browser,
     driver: &'a mut D,
     judge: &'a mut J,
 }
 
-impl<D: Driver, J: Judge> Player<'_, D, J> {
+impl<D: Streams, J: Judge> Player<'_, D, J> {
     fn line(&mut self, line: &str) {
         if let Some(call) = line.strip_prefix("<< ") {
             self.call(call);
@@ -141,30 +273,155 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
         }
     }
 
-    fn call(&mut self, call: &str) {
-        let mut call = call.to_owned();
+    /// The text with what was remembered in place of its names.
+    fn filled(&self, text: &str) -> String {
+        let mut text = text.to_owned();
         for (name, value) in self.remembered.iter().rev() {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            call = call.replace(&format!("${name}"), &text);
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            text = text.replace(&format!("${name}"), &value);
         }
+        text
+    }
+
+    fn call(&mut self, call: &str) {
+        let call = self.filled(call);
         let (tool, arguments) = call.split_once(' ').unwrap_or((&call, "{}"));
-        let arguments: Value = self.json(arguments);
+        let request = self.request(tool, self.json(arguments));
         self.driver.admin("DELETE", "/_sandbox/requests", None);
-        let mut call: Call =
-            request(self.revision, &self.who, "tools/call", json!({"name": tool, "arguments": arguments}));
-        call.target.push_str(&self.query);
-        call.headers.extend(self.headers.iter().cloned());
-        let answer = self.driver.send(call);
-        let body = String::from_utf8_lossy(&answer.body);
+        self.answered = None;
+        let answers = match std::mem::replace(&mut self.at_once, 1) {
+            1 if self.client == Client::WithForms && self.has_sessions() => match self.driver.begin(request) {
+                Begun::Answered(answer) => vec![answer],
+                Begun::Asked(call, so_far) => return self.is_asked(tool, call, &so_far),
+            },
+            1 => vec![self.driver.send(request)],
+            count => self.driver.send_at_once(vec![request; count]),
+        };
+        let several = answers.len() > 1;
+        let heard: Vec<Heard> = answers.iter().map(|answer| self.hear(tool, answer)).collect();
+        let (mut succeeded, failed): (Vec<_>, Vec<_>) = heard.into_iter().partition(|heard| match heard {
+            Heard::Result(result) => {
+                !several || result.get("structuredContent").is_some() && result.get("isError").is_none()
+            }
+            _ => !several,
+        });
         assert_eq!(
-            answer.status, 200,
-            "{}: a call of a tool is answered with 200 and a result, not with {body}",
+            succeeded.len(),
+            1,
+            "{}: of calls at once, exactly one has a result (left: how many have)",
             self.place
         );
-        let result = answer.json()["result"].clone();
-        assert!(result.is_object(), "{}: the server has no tool {tool}, or refuses the call: {body}", self.place);
-        self.judge.tool_result(&self.place, tool, &result);
-        self.last = Some(result);
+        self.last = succeeded.pop();
+        self.others = failed;
+    }
+
+    fn request(&mut self, tool: &str, arguments: Value) -> Call {
+        let mut params = json!({"name": tool, "arguments": arguments});
+        if let Some((state, response)) = self.answer.take() {
+            params["requestState"] = json!(state);
+            if let Some(response) = response {
+                params["inputResponses"] = json!({"confirm": response});
+            }
+        }
+        self.calls += 1;
+        let call = request(self.revision, &self.who, "tools/call", params).with_member("id", json!(self.calls));
+        match self.client {
+            Client::WithForms if !self.has_sessions() => self.of_caller(call.with_forms()),
+            _ => self.in_session(call),
+        }
+    }
+
+    /// Whether clients say in `initialize` what they can do, and not in each call.
+    fn has_sessions(&self) -> bool {
+        self.revision < "2026-07-28"
+    }
+
+    fn of_caller(&self, mut call: Call) -> Call {
+        if let Some(token) = &self.token {
+            call = with_token(call, token);
+        }
+        if self.client != Client::Unattended {
+            call = call.without("X-MCP-Unattended");
+        }
+        call.target.push_str(&self.query);
+        call.headers.extend(self.headers.iter().cloned());
+        call
+    }
+
+    /// A request in the caller's session, which begins with the first.
+    fn in_session(&mut self, call: Call) -> Call {
+        let call = self.of_caller(call);
+        if self.client == Client::Unattended || !self.has_sessions() {
+            return call;
+        }
+        let session = (self.who.clone(), self.token.clone(), self.client, self.session.clone());
+        if !self.sessions.contains_key(&session) {
+            let capabilities = if self.client == Client::WithForms { json!({"elicitation": {}}) } else { json!({}) };
+            let client = json!({"name": "transcript", "version": "1"});
+            let params = json!({"protocolVersion": self.revision, "capabilities": capabilities, "clientInfo": client});
+            let answer = self.driver.send(self.of_caller(request(self.revision, &self.who, "initialize", params)));
+            // Whoever is refused here is refused again.
+            let Some(id) = answer.header("Mcp-Session-Id") else { return call };
+            self.sessions.insert(session.clone(), id.to_owned());
+        }
+        call.set("Mcp-Session-Id", &self.sessions[&session])
+    }
+
+    /// Notes a question on the stream of a call, which waits.
+    fn is_asked(&mut self, tool: &str, call: D::Waiting, so_far: &str) {
+        let question = events(so_far).pop().unwrap_or_else(|| panic!("{}: no question came: {so_far}", self.place));
+        let id = question["id"].as_str().unwrap_or_else(|| panic!("{}: a question has an id: {question}", self.place));
+        self.waiting.insert(id.to_owned(), Waiting { tool: tool.to_owned(), id: self.calls, call });
+        self.last = Some(Heard::Question(question));
+    }
+
+    /// The client posts what the person said to a question. The call that waits for it is heard with the next `>>`.
+    fn post_answer(&mut self, question: String, response: Option<Value>) {
+        match response {
+            Some(response) => self.post(json!({"jsonrpc": "2.0", "id": question, "result": response}), question),
+            None => {
+                // Natively the time passes as the server waits. In workerd nobody waits for two minutes.
+                self.is_over = !self.driver.wait(0);
+                self.answered = Some(question);
+            }
+        }
+    }
+
+    /// Posts a message about a question.
+    fn post(&mut self, message: Value, question: String) {
+        let call = request(self.revision, &self.who, "ping", json!({}));
+        let call = self.in_session(Call { body: message.to_string().into_bytes(), ..call });
+        let answer = self.driver.send(call);
+        assert_eq!(answer.status, 202, "{}: what a client posts is taken, whatever comes of it", self.place);
+        if let Some(waiting) = self.waiting.get_mut(&question) {
+            self.driver.go_on(&mut waiting.call);
+        }
+        self.answered = Some(question);
+    }
+
+    fn hear(&mut self, tool: &str, answer: &Answer) -> Heard {
+        let mut body = match answer.events() {
+            Some(mut messages) => match messages.pop().filter(|last| last.get("method").is_none()) {
+                Some(last) => last,
+                None => return Heard::Gone,
+            },
+            None => answer.json(),
+        };
+        if answer.status != 200 || !body["result"].is_object() {
+            return Heard::Refusal { status: answer.status, error: body["error"].take() };
+        }
+        let result = body["result"].take();
+        if result["resultType"] != "input_required" {
+            self.judge.tool_result(&self.place, tool, &result);
+        }
+        Heard::Result(result)
+    }
+
+    /// A transcript says so where the protocol refuses a call.
+    fn hears_no_refusal(&mut self) {
+        if let Some(Heard::Refusal { status, error }) = &self.last {
+            panic!("{}: a call of a tool is answered with 200 and a result, not with {status} and {error}", self.place);
+        }
     }
 
     fn json(&self, text: &str) -> Value {
@@ -173,20 +430,106 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
 
     fn expect(&mut self, expected: &str) {
         let place = self.place.clone();
-        let result = self.last.clone().unwrap_or_else(|| panic!("{place}: `>>` stands before any `<<`"));
+        if let Some(expected) = expected.strip_prefix("others ") {
+            assert!(!self.others.is_empty(), "{place}: `>> others` stands after no calls at once");
+            for heard in std::mem::take(&mut self.others) {
+                self.last = Some(heard);
+                self.expect(expected);
+            }
+            return;
+        }
+        if let Some(Waiting { tool, call, .. }) = self.answered.take().and_then(|asked| self.waiting.remove(&asked)) {
+            let answer = self.driver.finish(call);
+            self.last = Some(self.hear(&tool, &answer));
+        }
+        let last = self.last.clone().unwrap_or_else(|| panic!("{place}: `>>` stands before any `<<`"));
+        if expected == "gone" {
+            assert!(matches!(last, Heard::Gone), "{place}: the call did not end without an answer");
+            return;
+        }
+        if let Some(refusal) = expected.strip_prefix("refused ") {
+            let Heard::Refusal { status, error } = last else { panic!("{place}: the call was not refused") };
+            let mut words = refusal.splitn(3, ' ');
+            let said = [Some(status.to_string()), Some(error["code"].to_string())];
+            let expected = [words.next().map(str::to_owned), words.next().map(str::to_owned)];
+            assert_eq!(expected, said, "{place}: status and code (left: the transcript, right: the answer): {error}");
+            self.says("the refusal", error["message"].as_str().unwrap_or_default(), words.next().unwrap_or_default());
+            self.last = None;
+            return;
+        }
+        self.hears_no_refusal();
+        let result = match last {
+            Heard::Question(question) => match expected.strip_prefix("question $") {
+                Some(expected) => return self.question(&question, &question["id"], expected),
+                None => panic!("{place}: the call waits for a person: {question}"),
+            },
+            Heard::Result(result) => result,
+            _ => panic!("{place}: the call ended without an answer"),
+        };
         let structured = &result["structuredContent"];
         let failed = result["isError"] == json!(true);
+        let text = result["content"][0]["text"].as_str().unwrap_or_default();
         if let Some(error) = expected.strip_prefix("error ") {
             let (code, words) = error.split_once(' ').unwrap_or((error, ""));
-            assert!(failed, "{place}: the transcript expects the error {code}, and the call succeeded: {structured}");
+            assert!(failed, "{place}: the transcript expects the error {code}, and the answer is {result}");
             let error = &structured["error"];
             assert_eq!(error["code"], json!(code), "{place}: the call failed with another code: {error}");
-            let text = result["content"][0]["text"].as_str().unwrap_or_default();
-            assert!(text.contains(words), "{place}: the error does not say {words:?} but {text:?}");
+            self.says("the error", text, words);
+        } else if let Some(expected) = expected.strip_prefix("question $") {
+            assert_eq!(
+                result["resultType"], "input_required",
+                "{place}: the transcript expects a question, not {result}"
+            );
+            let question = &result["inputRequests"]["confirm"];
+            assert_eq!(question["params"]["mode"], "form", "{place}: a person is asked in a form: {question}");
+            self.question(question, &result["requestState"], expected);
+        } else if let Some(name) = expected.strip_prefix("link $") {
+            let start = format!("{}/confirm/", self.driver.origin());
+            let at =
+                text.find(&start).unwrap_or_else(|| panic!("{place}: the answer has no link to {start}: {result}"));
+            let link = text[at..].split_whitespace().next().unwrap_or_default();
+            assert!(!link.ends_with(['.', ',', ';', ':']), "{place}: people copy {link} with the mark at its end");
+            let path = &link[self.driver.origin().len()..];
+            self.remembered.insert(name.to_owned(), json!(path));
         } else {
-            assert!(!failed, "{place}: the transcript expects a result, and the call failed: {structured}");
+            assert!(
+                !failed && !structured.is_null(),
+                "{place}: the transcript expects a result, and the answer is {result}"
+            );
             let expected = self.json(expected);
             self.matches(&expected, structured, &place);
+        }
+    }
+
+    /// A form for one name, or for nothing but the decision; `state` is what its answer comes with.
+    fn question(&mut self, question: &Value, state: &Value, expected: &str) {
+        let (name, words) = expected.split_once(' ').unwrap_or((expected, ""));
+        let place = &self.place;
+        assert_eq!(question["method"], "elicitation/create", "{place}: a person is asked by elicitation: {question}");
+        let params = &question["params"];
+        let schema = &params["requestedSchema"];
+        let asked: Vec<_> =
+            schema["properties"].as_object().into_iter().flatten().map(|(name, _)| json!(name)).collect();
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        assert_eq!(asked, required, "{place}: what the form has must be filled in: {schema}");
+        let titles: Vec<_> =
+            asked.iter().filter_map(|name| schema["properties"][name.as_str()?]["title"].as_str()).collect();
+        let text = [params["message"].as_str().unwrap_or_default(), &titles.join(" ")].join(" ");
+        self.says("the question", &text, words);
+        assert!(state.is_string(), "{place}: a question has a state: {question}");
+        self.remembered.insert(name.to_owned(), state.clone());
+    }
+
+    /// Words, in their order where they stand with ` ... ` between them. Lines may be broken elsewhere.
+    fn says(&self, what: &str, text: &str, words: &str) {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let words = self.filled(words);
+        let mut rest = text.as_str();
+        for part in words.split(" ... ") {
+            let at = rest
+                .find(part)
+                .unwrap_or_else(|| panic!("{}: {what} does not say {part:?} there: {text:?}", self.place));
+            rest = &rest[at + part.len()..];
         }
     }
 
@@ -233,10 +576,14 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
         let (verb, rest) = directive.split_once(' ').unwrap_or((directive, ""));
         match verb {
             "address" => rest.clone_into(&mut self.query),
-            "key" => self.who = rest.to_owned(),
+            "key" => {
+                self.who = rest.to_owned();
+                self.token = None;
+            }
             "header" => {
                 let field = rest.split_once(": ");
                 let (name, value) = field.unwrap_or_else(|| panic!("{}: write `## header Name: value`", self.place));
+                self.headers.retain(|(set, _)| set != name);
                 self.headers.push((name.to_owned(), value.to_owned()));
             }
             "advance" => {
@@ -252,6 +599,87 @@ impl<D: Driver, J: Judge> Player<'_, D, J> {
                 self.driver.admin("DELETE", "/_sandbox/faults", None);
             }
             "upstream" => self.upstream(rest),
+            "at" => {
+                let count = rest.strip_prefix("once ").and_then(|count| count.parse().ok()).filter(|count| *count > 1);
+                self.at_once = count.unwrap_or_else(|| panic!("{}: write `## at once 2`", self.place));
+            }
+            "restart" => self.driver.restart(),
+            "wait" => {
+                let seconds = rest.parse().unwrap_or_else(|_| panic!("{}: no number of seconds", self.place));
+                self.is_over = !self.driver.wait(seconds);
+            }
+            // Read before the first line.
+            "revision" => {}
+            _ => self.person(verb, rest),
+        }
+    }
+
+    /// Where a person confirms.
+    fn person(&mut self, directive: &str, rest: &str) {
+        match directive {
+            "client" => {
+                self.client = match rest {
+                    "unattended" => Client::Unattended,
+                    "without forms" => Client::WithoutForms,
+                    "with forms" => Client::WithForms,
+                    _ => panic!("{}: a client is `unattended`, `without forms` or `with forms`", self.place),
+                }
+            }
+            "token" => {
+                let (who, scope) =
+                    rest.split_once(' ').unwrap_or_else(|| panic!("{}: write `## token owner tidb:write`", self.place));
+                if !self.tokens.contains_key(rest) {
+                    let flow = Flow::new(self.driver);
+                    let code = flow.code(self.driver, Flow::typed(who, scope));
+                    let tokens = Tokens::of(&self.driver.send(form("/token", &flow.redemption(&code))));
+                    self.tokens.insert(rest.to_owned(), tokens.access);
+                }
+                self.token = self.tokens.get(rest).cloned();
+            }
+            "answer" => {
+                let filled = self.filled(rest);
+                let mut words = filled.splitn(3, ' ');
+                let state = words.next().unwrap_or_default().to_owned();
+                let response = match (words.next(), words.next()) {
+                    (Some("accept"), Some(name)) => Some(json!({"action": "accept", "content": {"name": name}})),
+                    (Some("accept"), None) => Some(json!({"action": "accept", "content": {}})),
+                    (Some(action @ ("decline" | "cancel")), None) => Some(json!({"action": action})),
+                    (Some("nothing"), None) => None,
+                    _ => panic!("{}: an answer is `accept`, `decline`, `cancel` or `nothing`", self.place),
+                };
+                if self.has_sessions() {
+                    self.post_answer(state, response);
+                } else {
+                    self.answer = Some((state, response));
+                }
+            }
+            "cancel" => {
+                let asked = self.filled(rest);
+                let waiting = self.waiting.get(&asked);
+                let id = waiting.unwrap_or_else(|| panic!("{}: no call waits for {rest}", self.place)).id;
+                let params = json!({"requestId": id});
+                let message = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
+                self.post(message, asked);
+            }
+            "session" => rest.clone_into(&mut self.session),
+            "open" => {
+                let path = self.filled(rest);
+                self.browser.open(self.driver, &path);
+            }
+            "prove" => self.browser.prove(self.driver, rest),
+            "allow" => self.browser.decide(self.driver, "confirm", rest),
+            "decline" => self.browser.decide(self.driver, "decline", ""),
+            "page" => {
+                if let Some(words) = rest.strip_prefix("hides ") {
+                    let html = self.browser.html();
+                    assert!(!html.contains(words), "{}: the page has {words:?}: {html}", self.place);
+                    return;
+                }
+                let (status, words) = rest.split_once(' ').unwrap_or((rest, ""));
+                let text = self.browser.text();
+                assert_eq!(status, self.browser.status().to_string(), "{}: status of the page: {text}", self.place);
+                self.says("the page", &text, words);
+            }
             _ => panic!("{}: there is no directive `## {directive}`; tests/README.md lists them", self.place),
         }
     }

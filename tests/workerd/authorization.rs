@@ -21,7 +21,7 @@ use crate::{
             registration, with,
         },
     },
-    worker::{Worker, Workerd, free_port},
+    worker::{Own, Worker, Workerd},
 };
 
 const SQL_PASSWORD: &str = "canary-Sql-password-1!";
@@ -170,12 +170,9 @@ fn a_page_takes_five_guesses_however_fast_they_come() {
     assert_eq!(late.status, 400, "the page has ended for the right keys as well");
 }
 
-/// A Worker that can be stopped and started under the same address, with all of its state kept.
+/// A Worker that is stopped and started, and all that it said.
 struct Restarted {
-    state: tempfile::TempDir,
-    port: u16,
-    worker: Option<Worker>,
-    address: &'static str,
+    own: Own,
     /// Every answer, without the one that holds tokens.
     answers: Vec<String>,
     /// What all Workers wrote so far.
@@ -183,33 +180,21 @@ struct Restarted {
 }
 
 impl Restarted {
-    fn new(address: &'static str) -> Self {
-        let state = tempfile::tempdir().expect("a directory");
-        let port = free_port();
-        let worker = Some(Worker::start_at(state.path(), port));
-        Self { state, port, worker, address, answers: Vec::new(), logs: String::new() }
+    fn new(address: &str) -> Self {
+        Self { own: Own::start_for(address), answers: Vec::new(), logs: String::new() }
     }
 
-    /// Ends the Worker, and with it every Durable Object.
     fn stop(&mut self) {
-        self.worker = None;
-        let log = fs::read_to_string(self.state.path().join("worker.log")).expect("a log");
+        self.own.stop();
+        let log = fs::read_to_string(self.own.state.path().join("worker.log")).expect("a log");
         self.logs.push_str(&log);
-    }
-
-    fn start(&mut self) {
-        self.worker = Some(Worker::start_at(self.state.path(), self.port));
-    }
-
-    fn driver(&self) -> Workerd {
-        Workerd { origin: self.origin(), address: self.address.to_owned() }
     }
 }
 
 impl Driver for Restarted {
     fn send(&mut self, call: Call) -> Answer {
         let is_token = call.target == "/token";
-        let answer = self.driver().send(call);
+        let answer = self.own.send(call);
         if !is_token {
             self.answers.push(format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
         }
@@ -217,19 +202,24 @@ impl Driver for Restarted {
     }
 
     fn origin(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.own.origin()
     }
 
     fn send_by_other_name(&mut self, call: Call) -> Answer {
-        self.driver().send_by_other_name(call)
+        self.own.send_by_other_name(call)
     }
 
     fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value {
-        self.driver().admin(method, path, body)
+        self.own.admin(method, path, body)
     }
 
     fn advance(&mut self, seconds: u64) {
-        self.driver().advance(seconds);
+        self.own.advance(seconds);
+    }
+
+    fn restart(&mut self) {
+        self.stop();
+        self.own.start();
     }
 }
 
@@ -288,7 +278,7 @@ fn spellings(text: &str) -> Vec<Vec<u8>> {
 /// Looks for secrets in everything that a stopped Worker left behind: the databases of its Durable Objects and all logs.
 fn assert_nothing_is_left(server: &Restarted, secrets: &BTreeSet<String>) {
     let mut found = Vec::new();
-    files(server.state.path(), &mut found);
+    files(server.own.state.path(), &mut found);
     assert!(found.iter().any(|path| path.to_string_lossy().contains("AuthorizationStore")), "{found:?}");
     let mut contents: Vec<(String, Vec<u8>)> =
         found.iter().map(|path| (path.display().to_string(), fs::read(path).expect("a file"))).collect();
@@ -301,7 +291,7 @@ fn assert_nothing_is_left(server: &Restarted, secrets: &BTreeSet<String>) {
 
 fn is_stored(server: &Restarted, text: &str) -> bool {
     let mut found = Vec::new();
-    files(server.state.path(), &mut found);
+    files(server.own.state.path(), &mut found);
     let needles = Needles::new([text]);
     let stored = found.iter().filter(|path| path.to_string_lossy().contains("AuthorizationStore"));
     stored.into_iter().any(|path| needles.found_in(&fs::read(path).expect("a file")).is_some())
@@ -322,7 +312,7 @@ fn nothing_is_forgotten_in_a_restart_and_no_secret_is_stored_shown_or_logged() {
         secrets.extend(more.iter().map(|token| secret_of(token)));
         server.stop();
         assert_nothing_is_left(server, &secrets);
-        server.start();
+        server.own.start();
     };
 
     let redirect = "http://127.0.0.1:3000/callback";

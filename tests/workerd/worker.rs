@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    io::Read,
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
@@ -12,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Answer, Call, Driver};
+use crate::support::{Answer, Begun, Call, Driver, Streams, events};
 
 fn setting(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`"))
@@ -99,26 +100,68 @@ impl Drop for Worker {
     }
 }
 
+/// An answer whose body is still to come.
+pub struct Arriving {
+    body: reqwest::blocking::Response,
+    answer: Answer,
+}
+
+impl Arriving {
+    /// Reads more; `false` if the body or its connection ended.
+    fn read(&mut self) -> bool {
+        let mut piece = [0; 4_096];
+        let read = self.body.read(&mut piece).unwrap_or(0);
+        self.answer.body.extend_from_slice(&piece[..read]);
+        read > 0
+    }
+
+    /// The whole answer.
+    fn whole(mut self) -> Answer {
+        self.body.copy_to(&mut self.answer.body).expect("a body");
+        self.answer
+    }
+
+    /// What comes before the body or its connection ends.
+    fn finish(mut self) -> Answer {
+        while self.read() {}
+        self.answer
+    }
+
+    /// Reads on until a stream has a message: before the answer, that is a question.
+    fn begin(mut self) -> Begun<Self> {
+        if self.answer.header("Content-Type") != Some("text/event-stream") {
+            return Begun::Answered(self.whole());
+        }
+        while self.read() {
+            let so_far = String::from_utf8_lossy(&self.answer.body).into_owned();
+            if so_far.ends_with("\n\n") && events(&so_far).iter().any(|message| message.get("method").is_some()) {
+                return Begun::Asked(self, so_far);
+            }
+        }
+        Begun::Answered(self.answer)
+    }
+}
+
 /// Sends a request to `origin`.
 pub fn send(origin: &str, call: Call) -> Answer {
+    open(origin, call).whole()
+}
+
+fn open(origin: &str, call: Call) -> Arriving {
     let method = reqwest::Method::from_bytes(call.method.as_bytes()).expect("a method");
     let mut request = CLIENT.request(method, format!("{origin}{}", call.target));
     for (name, value) in &call.headers {
         request = request.header(name, value);
     }
-    let answer = request.body(call.body).send().expect("an answer");
-    Answer {
-        status: answer.status().as_u16(),
-        headers: answer
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
-            .collect(),
-        body: answer.bytes().expect("a body").to_vec(),
-    }
+    let body = request.body(call.body).send().expect("an answer");
+    let headers = body.headers().iter();
+    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
+    let answer = Answer { status: body.status().as_u16(), headers: headers.collect(), body: Vec::new() };
+    Arriving { body, answer }
 }
 
 /// The service in workerd.
+#[derive(Clone)]
 pub struct Workerd {
     pub origin: String,
     /// Every transcript comes from an address of its own, so that the limit stays what it is.
@@ -154,5 +197,114 @@ impl Driver for Workerd {
 
     fn advance(&mut self, seconds: u64) {
         self.admin("POST", "/_sandbox/clock", Some(serde_json::json!({"advanceSeconds": seconds})));
+    }
+
+    fn restart(&mut self) {
+        panic!("the Worker may be shared: a test that restarts it has one of its own");
+    }
+
+    fn send_at_once(&mut self, calls: Vec<Call>) -> Vec<Answer> {
+        let this = &*self;
+        thread::scope(|scope| {
+            let send = |call| scope.spawn(move || this.clone().send(call));
+            let senders: Vec<_> = calls.into_iter().map(send).collect();
+            senders.into_iter().map(|sender| sender.join().expect("an answer")).collect()
+        })
+    }
+
+    /// The Worker's clock is the machine's.
+    fn wait(&mut self, _seconds: u64) -> bool {
+        false
+    }
+}
+
+impl Streams for Workerd {
+    type Waiting = Arriving;
+
+    fn begin(&mut self, mut call: Call) -> Begun<Arriving> {
+        call.headers.push(("CF-Connecting-IP".to_owned(), self.address.clone()));
+        open(&self.origin, call).begin()
+    }
+
+    fn finish(&mut self, waiting: Arriving) -> Answer {
+        waiting.finish()
+    }
+}
+
+/// A Worker of a test's own, which can be stopped and started under the same address with all of its state kept.
+pub struct Own {
+    pub state: tempfile::TempDir,
+    port: u16,
+    worker: Option<Worker>,
+    address: String,
+}
+
+impl Own {
+    /// Starts one; its clients come from `address`.
+    pub fn start_for(address: &str) -> Self {
+        let state = tempfile::tempdir().expect("a directory");
+        let mut own = Self { state, port: free_port(), worker: None, address: address.to_owned() };
+        own.start();
+        own
+    }
+
+    /// Ends the Worker, and with it every Durable Object.
+    pub fn stop(&mut self) {
+        self.worker = None;
+    }
+
+    pub fn start(&mut self) {
+        self.worker = Some(Worker::start_at(self.state.path(), self.port));
+    }
+
+    fn driver(&self) -> Workerd {
+        Workerd { origin: self.origin(), address: self.address.clone() }
+    }
+}
+
+impl Driver for Own {
+    fn send(&mut self, call: Call) -> Answer {
+        self.driver().send(call)
+    }
+
+    fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn send_by_other_name(&mut self, call: Call) -> Answer {
+        self.driver().send_by_other_name(call)
+    }
+
+    fn admin(&mut self, method: &str, path: &str, body: Option<Value>) -> Value {
+        self.driver().admin(method, path, body)
+    }
+
+    fn advance(&mut self, seconds: u64) {
+        self.driver().advance(seconds);
+    }
+
+    fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    fn send_at_once(&mut self, calls: Vec<Call>) -> Vec<Answer> {
+        self.driver().send_at_once(calls)
+    }
+
+    fn wait(&mut self, seconds: u64) -> bool {
+        self.driver().wait(seconds)
+    }
+}
+
+impl Streams for Own {
+    type Waiting = Arriving;
+
+    fn begin(&mut self, call: Call) -> Begun<Arriving> {
+        self.driver().begin(call)
+    }
+
+    fn finish(&mut self, waiting: Arriving) -> Answer {
+        waiting.finish()
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Caller {
     pub(super) sql_login: Option<SqlLogin>,
     /// The token's session.
     pub(super) session: Option<Session>,
+    /// Whether it goes without a person (`X-MCP-Unattended`).
+    pub(super) unattended: bool,
     /// Whether the credential may be tried at TiDB Cloud.
     pub(super) may_be_tried: bool,
     /// How the address narrows the tools.
@@ -55,6 +57,7 @@ impl<'r> Arrived<'r> {
         let address = doors::address::read(request)?;
         let keyring = request.app.keyring_for(&credential).await?;
         doors::token::check(request, &credential, &keyring).await?;
+        let unattended = doors::unattended::read(request, &credential)?;
         let visitor = Visitor::of(address, request.config(), &keyring);
         passage.line.ip_hash = Some(visitor.short_hash().to_owned());
         let of_address = doors::address_limit::take(request, &visitor, passage).await?;
@@ -63,7 +66,8 @@ impl<'r> Arrived<'r> {
         let of_credential =
             doors::credential_limit::take(request, &credential, session.as_ref(), &keyring, passage).await?;
         let narrowing = doors::narrowing::narrow(request, &asked, session.as_ref())?;
-        let caller = Caller { keyring, visitor, credential, sql_login, session, may_be_tried, asked, narrowing };
+        let caller =
+            Caller { keyring, visitor, credential, sql_login, session, unattended, may_be_tried, asked, narrowing };
         Ok(Admitted { request, body, caller, limits: [of_address, of_credential] })
     }
 }

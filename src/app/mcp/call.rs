@@ -1,5 +1,7 @@
 //! Tool calls of one request: the last doors, and the answer.
 
+use std::cell::{Cell, RefCell};
+
 use super::{
     Refusal, Request,
     admission::Caller,
@@ -7,15 +9,17 @@ use super::{
     doors::credentials::Credential,
     parsing::{Message, Parsed},
     passage::Passage,
+    person::{Connected, Live, session, session::Session},
 };
 use crate::{
-    app::{INSTRUCTIONS, NAME, TITLE, VERSION},
+    app::{INSTRUCTIONS, NAME, TITLE, VERSION, response},
     base::{http::Response, secret::Secret},
     catalogue::{Organization, Tools, View},
     config::Config,
-    limits::witness::Witness,
+    limits::{keys::CredentialHash, witness::Witness},
     mcp, oauth,
     port::RequestLog,
+    store::grant::Presence,
     tidbcloud::{ApiKey, KeyWitness, Unwatched, alias::Aliases},
     tools,
 };
@@ -48,7 +52,26 @@ impl Call<'_> {
         let organizations = caller.organizations(request.config());
         let aliases = caller.aliases(request.config());
         let witness = caller.witness(request);
-        let address = oauth::resource(&oauth::origin(request.head, request.config()));
+        let log = RequestLog { to: request.port().log, request_id: &request.app.request_id };
+        let origin = oauth::origin(request.head, request.config());
+        let address = oauth::resource(&origin);
+        let principal = caller.principal();
+        let declared = message.initializes();
+        let session = Session::of(&request.head.headers, &principal, &caller.keyring, request.port().io.now());
+        let can_stream = session.is_some() && message.may_ask_on_stream() && mcp::accepts_events(&request.head.headers);
+        let person = Connected {
+            port: request.port(),
+            log,
+            live: can_stream.then(|| request.stream(passage)),
+            session,
+            principal,
+            origin,
+            presence: caller.presence(),
+            keyring: &caller.keyring,
+            answered: RefCell::default(),
+            asked: RefCell::default(),
+            agreed: Cell::default(),
+        };
         let view = View {
             catalogue: &tools::ALL,
             narrowing: &caller.narrowing,
@@ -60,7 +83,8 @@ impl Call<'_> {
         let tools = Tools {
             view,
             io: request.port().io,
-            log: RequestLog { to: request.port().log, request_id: &request.app.request_id },
+            log,
+            person: &person,
             allowance: &request.app.metered.allowance,
             hosts: &request.config().hosts,
             witness: &*witness,
@@ -82,7 +106,24 @@ impl Call<'_> {
         let reply = mcp::dispatch(&server, message, &tools).await;
         passage.line.rpc_error_code = reply.rpc_code;
         passage.line.error_code = reply.tool_error;
-        Ok(reply.response)
+        let mut response = reply.response;
+        if person.has_streamed() {
+            response.body = mcp::event(&String::from_utf8_lossy(&response.body)).into_bytes();
+        }
+        if let Some(declared) = declared.filter(|_| reply.rpc_code.is_none()) {
+            response.headers.set(session::HEADER, person.session_id(declared).unwrap_or_default());
+        }
+        Ok(response)
+    }
+}
+
+impl<'r> Request<'r> {
+    /// The response to this request as a stream of events, with the header fields of every response.
+    fn stream(self, passage: &Passage<'_>) -> Live<'r> {
+        let head = passage.describe_limits(mcp::stream_response(String::new()));
+        let head = response::finish(head, self.head, &self.app.request_id);
+        let head = response::allow_origin(head, self.head, self.config());
+        Live { stream: self.port().stream, head, has_begun: Cell::new(false) }
     }
 }
 
@@ -104,6 +145,21 @@ impl Caller {
                 organizations.collect()
             }
             _ => config.owner.as_ref().map(|owner| one(&owner.key)).unwrap_or_default(),
+        }
+    }
+
+    /// Who is asked: nobody if the request says so, else as the grant's person chose.
+    fn presence(&self) -> Presence {
+        let chosen = self.session.as_ref().map(|session| session.contents.presence).unwrap_or_default();
+        if self.unattended { Presence::Absent } else { chosen }
+    }
+
+    /// Who asks and answers for this caller.
+    fn principal(&self) -> CredentialHash {
+        match (&self.credential, &self.session) {
+            (Credential::Keys(key), _) => CredentialHash::of_keys(key, &self.keyring),
+            (_, Some(session)) => CredentialHash::of_grant(&session.grant, &self.keyring),
+            _ => CredentialHash::of_owner(&self.keyring),
         }
     }
 

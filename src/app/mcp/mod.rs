@@ -11,6 +11,7 @@ mod call;
 pub(super) mod doors;
 mod parsing;
 mod passage;
+mod person;
 mod refusal;
 
 use self::{passage::Passage, refusal::Refusal};
@@ -51,6 +52,7 @@ impl App<'_> {
         let mut passage = Passage::new(line);
         let answer = match head.method {
             Method::Options => answer_preflight(request),
+            Method::Delete => answer_delete(request),
             _ => answer_post(Arrived { request, body }, &mut passage).await,
         };
         let response = answer.unwrap_or_else(|refusal| {
@@ -66,6 +68,15 @@ async fn answer_post(arrived: Arrived<'_>, passage: &mut Passage<'_>) -> Result<
     let parsed = admitted.parse(passage).await?;
     let call = parsed.prepare().await?;
     call.answer(passage).await
+}
+
+/// Answers the end of a session. Nothing was kept of it, so nobody has to prove that it was theirs.
+fn answer_delete(request: Request<'_>) -> Result<Response, Refusal> {
+    doors::url::check(request)?;
+    doors::host::check(request)?;
+    doors::origin::check(request)?;
+    doors::verb::check_delete(request)?;
+    Ok(Response::empty(204))
 }
 
 /// Answers a browser's preflight: it has no credentials, so it passes only the doors that need none.

@@ -12,6 +12,8 @@ pub(super) mod transaction;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use self::gateway::{ENDING, Statement};
 use super::{AccessClass, Cloud, DatabaseName, Rows, SqlFailure, SqlLogin, Target, transport::retry::ATTEMPT_MIN};
 use crate::{base::secret::Secret, port::allowance::Allowance};
@@ -46,6 +48,18 @@ pub struct Databases<'a> {
 }
 
 impl Databases<'_> {
+    /// Runs a read as the user that can only read, and leaves this much time for others.
+    pub async fn read(
+        &self,
+        target: &Target,
+        database: Option<&DatabaseName>,
+        query: Query<'_>,
+        reserve: Duration,
+    ) -> Result<Rows, SqlFailure> {
+        let statement = Statement { database, query, reserve, ..Statement::control("") };
+        Ok(self.log_in(target, AccessClass::ReadOnly, &statement, Replay::Safe).await?.1.rows)
+    }
+
     /// Runs one statement on its own. `database` is the one that unqualified names are looked up in.
     pub async fn run(
         &self,

@@ -11,6 +11,9 @@ use crate::{
     tidbcloud::{ApiError, DatabaseName, Rows, Target},
 };
 
+/// Requests of a transaction besides its statements: COMMIT, ROLLBACK after a COMMIT that failed, and what comes before.
+pub const BESIDE_STATEMENTS: u32 = 2 + TO_BEGIN;
+
 /// The outcome of a failed transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RolledBack {

@@ -2,12 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
-use super::{labels::Labels, view::ClusterView};
+use super::{dollars, labels::Labels, money, view::ClusterView};
 use crate::{
-    base::scope::Scope,
-    catalogue::{Context, Effect, Tool, ToolError, spending_scope},
+    catalogue::{Context, Effect, Stakes, Tool, ToolError},
     tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
 };
 
@@ -33,9 +31,21 @@ impl Tool for CreateCluster {
     const EFFECT: Effect = Effect::Create;
     type Output = ClusterView;
 
-    /// More where it may cost money.
-    fn scope(arguments: &Map<String, Value>) -> Scope {
-        spending_scope(arguments).max(Self::EFFECT.scope())
+    fn asks(&self) -> bool {
+        self.spending_limit_usd_cents.is_some_and(|limit| limit.cents() > 0)
+    }
+
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        // A new cluster has nothing to read, but no question is stored for a key that TiDB Cloud has not taken.
+        context.cloud().regions().await?;
+        let costs = self.spending_limit_usd_cents.filter(|limit| limit.cents() > 0);
+        Ok(costs.map(|limit| {
+            let (name, most) = (self.display_name.as_str(), dollars(limit.cents().into()));
+            Stakes::of(format!("Create the cluster {name}, which may cost up to {most} a month."))
+                .fact("Region", Some(self.region.as_str()))
+                .fact("Highest monthly bill", Some(money(limit.cents().into())))
+                .fact("Labels", self.labels.as_ref().map(Labels::in_words))
+        }))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<ClusterView, ToolError> {

@@ -15,9 +15,21 @@ use crate::{base::schema::schema_of, tidbcloud::SYSTEM_LABEL_PREFIX};
 pub(super) struct Labels(BTreeMap<String, String>);
 
 impl Labels {
+    /// For a person.
+    pub(super) fn in_words(&self) -> String {
+        in_words(&self.0)
+    }
+
     pub(super) fn into_inner(self) -> BTreeMap<String, String> {
         self.0
     }
+}
+
+/// Labels for a person, without those that TiDB Cloud sets.
+pub(super) fn in_words(labels: &BTreeMap<String, String>) -> String {
+    let own = labels.iter().filter(|(name, _)| !name.starts_with(SYSTEM_LABEL_PREFIX));
+    let own: Vec<_> = own.map(|(name, value)| format!("{name} = {value}")).collect();
+    if own.is_empty() { "none".to_owned() } else { own.join(", ") }
 }
 
 impl TryFrom<BTreeMap<String, String>> for Labels {

@@ -25,3 +25,13 @@ pub(super) const GROUP: Group = Group {
         Entry::of::<delete_cluster::DeleteCluster>,
     ],
 };
+
+/// An amount of money for a person.
+fn money(cents: i64) -> String {
+    format!("{cents} US cents ({})", dollars(cents))
+}
+
+/// The same within a sentence.
+fn dollars(cents: i64) -> String {
+    format!("{}.{:02} US dollars", cents / 100, cents.rem_euclid(100))
+}

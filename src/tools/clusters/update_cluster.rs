@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::{labels::Labels, view::ClusterView};
+use super::{
+    dollars,
+    labels::{Labels, in_words},
+    money,
+    view::ClusterView,
+};
 use crate::{
-    base::scope::Scope,
-    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Tool, ToolError, code, spending_scope},
+    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Stakes, Tool, ToolError, code, said},
     tidbcloud::{ApiError, Cluster, ClusterChange, DisplayName, UsdCents},
 };
 
@@ -33,9 +37,40 @@ impl Tool for UpdateCluster {
     const RENAMES: &'static [&'static str] = &["displayName"];
     type Output = ClusterView;
 
-    /// More where it may cost money.
-    fn scope(arguments: &Map<String, Value>) -> Scope {
-        spending_scope(arguments).max(Self::EFFECT.scope())
+    fn asks(&self) -> bool {
+        self.spending_limit_usd_cents.is_some_and(|limit| limit.cents() > 0)
+    }
+
+    /// Only a higher limit is asked about, but all that the call changes is shown.
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        let Some(limit) = self.spending_limit_usd_cents else { return Ok(None) };
+        let id = context.cluster_id(&self.cluster).await?;
+        let cluster = context.cloud().cluster(&id).await?;
+        let labels = match &self.labels {
+            Some(labels) if context.narrowing().fixes_cluster() => {
+                Some(with_its_alias(&cluster, labels.clone().into_inner())?)
+            }
+            labels => labels.clone().map(Labels::into_inner),
+        };
+        let before = cluster.spending_limit.and_then(|limit| limit.monthly).unwrap_or_default();
+        if i64::from(limit.cents()) <= before {
+            return Ok(None);
+        }
+        let stakes = Stakes::of(format!(
+            "Raise the spending limit of the cluster {} from {} to {} a month.",
+            said(&cluster.display_name, id.as_str()),
+            dollars(before),
+            dollars(limit.cents().into())
+        ))
+        .fact("Name", Some(&cluster.display_name))
+        .fact("Id", Some(&id))
+        .fact("Region", cluster.region.as_ref().map(|region| &region.name))
+        .fact("Highest monthly bill now", Some(money(before)))
+        .fact("Highest monthly bill then", Some(money(limit.cents().into())))
+        .fact("New name", self.display_name.as_ref().map(DisplayName::as_str))
+        .fact("Labels now", labels.as_ref().map(|_| in_words(&cluster.labels)))
+        .fact("Labels then", labels.as_ref().map(in_words));
+        Ok(Some(stakes))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<ClusterView, ToolError> {

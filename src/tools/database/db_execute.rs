@@ -9,12 +9,15 @@ use serde_json::{Map, Value, json};
 use super::{
     rows::RowsView,
     statement::{query, rejected, shown},
-    types::Statements,
+    touched::touched,
+    types::{SqlText, Statements},
 };
 use crate::{
     base::scope::Scope,
-    catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError, code, cut_text},
-    sql::{self, Answer, Class},
+    catalogue::{
+        BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, code, cut_text, said,
+    },
+    sql::{self, Answer, Class, Statement},
     tidbcloud::{AccessClass, ApiError, DatabaseName, Query, Replay, RolledBack, Rows, SqlFailure, Target},
 };
 
@@ -140,13 +143,69 @@ impl Tool for DbExecute {
         if all { Scope::Write } else { Scope::Destroy }
     }
 
-    /// Its statements, with BEGIN and COMMIT if there are several. DDL, which has neither, is counted as if it had.
+    /// Its statements, with BEGIN and COMMIT if there are several. DDL, which has neither, is counted as if it had. Where
+    /// something destroys, a person reads which cluster it is; rows are counted only with what is left.
     fn requests_min(arguments: &Map<String, Value>) -> u32 {
-        match arguments.get("sql").and_then(Value::as_array).map_or(0, Vec::len) {
+        let statements = arguments.get("sql").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let destroys = statements.iter().filter_map(Value::as_str).any(|text| judged(text, |one| one.destructive));
+        let run = match statements.len() {
             count @ 2..=Statements::COUNT_MAX => u32::try_from(count + 2).unwrap_or(u32::MAX),
+            1 => 1,
             // Others are refused.
-            count => u32::from(count == 1),
+            _ => return 0,
+        };
+        run.saturating_add(u32::from(destroys))
+    }
+
+    fn asks(&self) -> bool {
+        self.any(|statement| statement.destructive)
+    }
+
+    /// A right that is given, or a mask that is taken off.
+    fn opens(&self) -> bool {
+        self.any(|statement| statement.opens)
+    }
+
+    /// Only what destroys is asked about, but all statements are shown: they run together.
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        let statements: Vec<&str> = self.sql.0.iter().map(SqlText::as_str).collect();
+        plan(&statements)?;
+        let (first, then): (Vec<(usize, &str)>, Vec<_>) = (1..)
+            .zip(statements.iter().copied())
+            .partition(|(_, text)| judged(text, |statement| statement.destructive));
+        let destroying: Vec<_> = first.iter().copied().filter(|(_, text)| destroys(text)).collect();
+        let target = context.target(&self.cluster, self.branch.as_ref()).await?;
+        let cluster = context.cloud().cluster(&target.cluster).await?;
+        let branch = match &target.branch {
+            Some(id) => Some(context.cloud().branch(&target.cluster, id).await?),
+            None => None,
+        };
+        let on_cluster = format!("the cluster {}", said(&cluster.display_name, target.cluster.as_str()));
+        let place = match &branch {
+            Some(branch) => {
+                format!("the branch {} of {on_cluster}", said(&branch.display_name, branch.branch_id.as_str()))
+            }
+            None => on_cluster,
+        };
+        let mut stakes = Stakes::of(format!("{} on {place}.", what(first.len(), destroying.len())))
+            .fact("Cluster", Some(&cluster.display_name))
+            .fact("Cluster id", Some(&target.cluster))
+            .fact("Region", cluster.region.map(|region| region.name))
+            .fact("Branch", branch.as_ref().map(|branch| &branch.display_name))
+            .fact("Branch id", target.branch.as_ref())
+            .fact("Database", self.database.as_ref().map(DatabaseName::as_str));
+        if !destroying.is_empty() {
+            let (name, id) = match &branch {
+                Some(branch) => (&branch.display_name, branch.branch_id.as_str()),
+                None => (&cluster.display_name, target.cluster.as_str()),
+            };
+            stakes = stakes.typing(name, id);
         }
+        stakes = stakes.running(first.into_iter().chain(then));
+        stakes.must_be_readable()?;
+        // What only gives a right touches no rows.
+        let rows = touched(context, &target, self.database.as_ref(), &destroying, statements.len()).await;
+        Ok(Some(rows.into_iter().fold(stakes, |stakes, (name, rows)| stakes.fact(&name, Some(rows)))))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<Executed, ToolError> {
@@ -166,6 +225,33 @@ impl Tool for DbExecute {
             transaction(context, &target, database, &statements, &plan, &mut room).await?
         };
         Ok(Executed { statement_count: results.len(), results, elapsed_ms: room.elapsed_millis })
+    }
+}
+
+impl DbExecute {
+    fn any(&self, is: fn(&Statement) -> bool) -> bool {
+        self.sql.0.iter().any(|statement| judged(statement.as_str(), is))
+    }
+}
+
+/// Whether a statement is like this. One that cannot be read is refused before anybody is asked.
+fn judged(text: &str, is: fn(&Statement) -> bool) -> bool {
+    sql::inspect(text).is_ok_and(|statement| is(&statement))
+}
+
+/// Whether a statement takes something away, and does not only give a right.
+fn destroys(text: &str) -> bool {
+    judged(text, |statement| statement.destructive && !statement.opens)
+}
+
+/// What so many statements do, some of which destroy.
+fn what(statements: usize, destroying: usize) -> String {
+    match (statements, destroying) {
+        (1, 1) => "Run a statement that destroys".to_owned(),
+        (1, _) => "Run a statement that changes who may do what".to_owned(),
+        (count, 0) => format!("Run {count} statements that change who may do what"),
+        (count, _) if count == destroying => format!("Run {count} statements that destroy"),
+        (count, _) => format!("Run {count} statements that destroy, or change who may do what,"),
     }
 }
 

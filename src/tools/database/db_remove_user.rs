@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::db_create_user::{must_be_theirs, without_prefix};
 use crate::{
-    catalogue::{ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError, advised},
-    tidbcloud::{ApiError, SqlUserName},
+    catalogue::{ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, advised, said},
+    tidbcloud::{ApiError, Cluster, SqlUserName},
 };
 
 /// Remove a SQL user from a cluster. This cannot be undone.
@@ -34,19 +35,49 @@ impl Tool for DbRemoveUser {
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = RemovedUser;
 
+    /// The cluster and the user, which a person reads, and the cluster again with the removal.
+    fn requests_min(_: &Map<String, Value>) -> u32 {
+        4
+    }
+
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        let (cluster, user_name) = self.of_cluster(context).await?;
+        let user = context.cloud().sql_user(&cluster.cluster_id, &user_name).await.map_err(not_there)?;
+        let stakes = Stakes::of(format!(
+            "Remove the SQL user {user_name} from the cluster {}.",
+            said(&cluster.display_name, cluster.cluster_id.as_str())
+        ))
+        .fact("Cluster", Some(&cluster.display_name))
+        .fact("Cluster id", Some(&cluster.cluster_id))
+        .fact("Region", cluster.region.as_ref().map(|region| &region.name))
+        .fact("Role", user.builtin_role.as_ref())
+        .fact("Other roles", (!user.custom_roles.is_empty()).then(|| user.custom_roles.join(", ")));
+        Ok(Some(stakes.typing(&user_name, &user_name)))
+    }
+
     async fn call(self, context: &Context<'_>) -> Result<RemovedUser, ToolError> {
+        let (cluster, user_name) = self.of_cluster(context).await?;
+        context.cloud().delete_sql_user(&cluster.cluster_id, &user_name).await.map_err(not_there)?;
+        Ok(RemovedUser { user_name, removed: true })
+    }
+}
+
+impl DbRemoveUser {
+    /// The cluster, and the user's full name there.
+    async fn of_cluster(&self, context: &Context<'_>) -> Result<(Cluster, String), ToolError> {
         must_be_theirs(&self.user_name)?;
         let id = context.cluster_id(&self.cluster).await?;
         let cluster = context.cloud().cluster(&id).await?;
         let name = without_prefix(self.user_name.as_str(), &cluster)?;
-        let user_name = match cluster.user_prefix {
+        let full_name = match &cluster.user_prefix {
             Some(prefix) => format!("{prefix}.{name}"),
             None => name.to_owned(),
         };
-        context.cloud().delete_sql_user(&id, &user_name).await.map_err(|error| {
-            let hint = "Call db_list_users to see the names.";
-            advised(error, |error| matches!(error, ApiError::NotFound(_)), hint)
-        })?;
-        Ok(RemovedUser { user_name, removed: true })
+        Ok((cluster, full_name))
     }
+}
+
+fn not_there(error: ApiError) -> ToolError {
+    let hint = "Call db_list_users to see the names.";
+    advised(error, |error| matches!(error, ApiError::NotFound(_)), hint)
 }

@@ -10,6 +10,7 @@ mod rows;
 mod show_databases;
 mod show_tables;
 mod statement;
+mod touched;
 mod types;
 
 use crate::catalogue::{Entry, Group, Toolset};

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { url as server } from './flow.mjs';
+import { owner, ownAddress } from './person.mjs';
 
-// The sandbox's owner, as a person pastes it.
-export const owner = { publicKey: 'SBXOWNER', privateKey: '5b000000-0000-4000-8000-0000000000aa' };
+export { owner, ownAddress };
 
 export const origin = server.origin;
 
@@ -25,11 +25,6 @@ function program() {
 }
 
 export const launch = () => chromium.launch(program());
-
-let nextAddress = 1;
-
-// An address of a person's own (RFC 2544, 198.18.0.0/15), so that nobody uses up the limit of another.
-export const ownAddress = () => `198.18.${process.pid % 256}.${nextAddress++ % 256}`;
 
 // What the browser complains about on pages of the server: blocked styles and scripts, failed requests, errors.
 export function complaintsOf(page) {

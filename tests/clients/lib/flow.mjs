@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFile, readdir } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
+import { allow, linkOf } from './person.mjs';
 
 export const url = new URL(process.env.MCP_URL);
 
@@ -145,8 +146,13 @@ export async function exercise(label, { list, call }) {
     assert.match(JSON.stringify(result), /READ_ONLY_VIOLATION|SQL_REJECTED/);
   });
 
-  await test(`${label}: deletes the cluster`, async () => {
-    content(await call('tidbcloud_delete_branch', { cluster, branch }));
-    content(await call('tidbcloud_delete_cluster', { cluster }));
+  await test(`${label}: deletes the branch and the cluster, each once a person allowed it`, async () => {
+    for (const [tool, args, name] of [
+      ['tidbcloud_delete_branch', { cluster, branch }, branch],
+      ['tidbcloud_delete_cluster', { cluster }, cluster],
+    ]) {
+      await allow(linkOf(await call(tool, args)), name);
+      content(await call(tool, args));
+    }
   });
 }

@@ -238,7 +238,7 @@ const SECRET_TWO: &str = "canary-mcp-secret-two-0123456789abcdef";
 fn redeploy(server: &mut Native, secrets: &[(&str, &str)]) {
     let settings = [&[("TIDB_CLOUD_SANDBOX", SANDBOX)], secrets].concat();
     let read = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-    server.config = Config::read(&read).unwrap_or_else(|problems| panic!("{problems:?}"));
+    server.config = Config::read(&read).unwrap_or_else(|problems| panic!("{problems:?}")).into();
     server.isolate = Isolate::new();
 }
 

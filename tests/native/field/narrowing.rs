@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     support::{
         Answer, Driver,
-        bad_inputs::{arguments, list},
+        bad_inputs::{arguments, list, tool},
         catalogue, keys,
         oauth::{Flow, Tokens, fields, form, tool_with_token, with_token},
         request,
@@ -477,7 +477,7 @@ fn sec_004_below_a_fixed_cluster_its_name_and_alias_stay() {
         let alias = before["labels"].get("mcp-alias").cloned();
         for change in [
             json!({"labels": {"team": "eu"}, "displayName": null}),
-            json!({"labels": {}, "spendingLimitUsdCents": 800}),
+            json!({"labels": {}, "spendingLimitUsdCents": 0}),
             json!({"labels": alias.as_ref().map(|alias| json!({"mcp-alias": alias})).unwrap_or(json!({"a": "b"}))}),
         ] {
             let after = result(&call(&mut server, &token, query, "tidbcloud_update_cluster", &change));
@@ -487,60 +487,71 @@ fn sec_004_below_a_fixed_cluster_its_name_and_alias_stay() {
     }
 }
 
+/// A value that cannot be read is no way around the person, and neither is a scope.
 #[test]
-fn sec_019_money_needs_the_scope_that_destroys() {
+fn sec_019_money_needs_a_person_whatever_the_scope() {
     let mut server = Native::new();
-    let write = connect(&mut server, "tidb:write");
-    let destroy = connect(&mut server, "tidb:destroy");
+    let tokens = ["tidb:write", "tidb:destroy"].map(|scope| connect(&mut server, scope));
     let create = json!({"displayName": "rich-one", "region": "regions/aws-us-east-1", "organization": "labs"});
     let calls = [("tidbcloud_create_cluster", create), ("tidbcloud_update_cluster", json!({"cluster": SHOP}))];
-    let spent = |server: &mut Native| {
-        let answer = call(server, &write, "", "tidbcloud_get_cluster", &json!({"cluster": SHOP}));
-        result(&answer)["spendingLimitUsdCents"].clone()
+    let state = |server: &mut Native| {
+        let shop = call(server, &tokens[0], "", "tidbcloud_get_cluster", &json!({"cluster": SHOP}));
+        let all = call(server, &tokens[0], "", "tidbcloud_list_clusters", &json!({}));
+        (result(&shop)["spendingLimitUsdCents"].clone(), result(&all)["clusters"].clone())
     };
-    let before = spent(&mut server);
+    let before = state(&mut server);
+    let costs = [json!(1), json!(100), json!(100.0), json!("100"), json!("1e2")];
+    let unreadable = [
+        json!("1e-400"),
+        json!(0.5),
+        json!(-1),
+        json!(true),
+        json!(false),
+        json!(" "),
+        json!("ten"),
+        json!("０"),
+        json!([]),
+        json!([0]),
+        json!({}),
+    ];
     for (tool, arguments) in &calls {
-        for money in [
-            json!(1),
-            json!(100),
-            json!(100.0),
-            json!("100"),
-            json!("1e2"),
-            json!("1e-400"),
-            json!(0.5),
-            json!(-1),
-            json!(true),
-            json!(false),
-            json!(" "),
-            json!("ten"),
-            json!("０"),
-            json!([]),
-            json!([0]),
-            json!({}),
-        ] {
+        let with = |money: &Value| {
             let mut arguments = arguments.clone();
             arguments["spendingLimitUsdCents"] = money.clone();
-            server.world.sent.take();
-            let answer = call(&mut server, &write, "", tool, &arguments);
-            assert_eq!(answer.status, 403, "{tool} {money}");
-            assert!(answer.header("WWW-Authenticate").is_some_and(|challenge| challenge.contains("tidb:destroy")));
-            assert_eq!(server.world.sent.take(), [], "{tool} {money}");
-        }
-        for nothing in [json!(null), json!(""), json!(0), json!(0.0), json!("0"), json!("0.00"), json!(" 0 ")] {
-            let mut arguments = arguments.clone();
-            arguments["spendingLimitUsdCents"] = nothing.clone();
-            assert_eq!(call(&mut server, &write, "", tool, &arguments).status, 200, "{tool} {nothing}");
+            arguments
+        };
+        for token in &tokens {
+            for (all, expected) in [(&costs[..], "CONFIRMATION_REQUIRED"), (&unreadable[..], "INVALID_ARGUMENT")] {
+                for money in all {
+                    server.admin("DELETE", "/_sandbox/requests", None);
+                    let answer = call(&mut server, token, "", tool, &with(money));
+                    assert_eq!(code(&answer), expected, "{tool} {money}");
+                    let sent = server.admin("GET", "/_sandbox/requests", None);
+                    let sent = sent["requests"].as_array().expect("requests");
+                    let reads = sent.iter().all(|request| request["method"] == "GET");
+                    assert!(reads, "nobody agreed, so nothing but reads is sent: {tool} {money}: {sent:?}");
+                }
+            }
+            assert_eq!(state(&mut server), before, "{tool}: nothing changed");
         }
     }
-    assert_eq!(spent(&mut server), before);
+    for nothing in [json!(null), json!(""), json!(0), json!(0.0), json!("0"), json!("0.00"), json!(" 0 ")] {
+        let mut change = json!({"cluster": SHOP, "labels": {"team": "web"}});
+        change["spendingLimitUsdCents"] = nothing.clone();
+        let done = call(&mut server, &tokens[0], "", "tidbcloud_update_cluster", &change);
+        assert_eq!(code(&done), "", "what costs nothing is asked of nobody: {nothing}");
+    }
+    // Keys can go without a person, and what was raised is lowered without one.
     let raise = json!({"cluster": SHOP, "spendingLimitUsdCents": 1000});
-    assert_eq!(
-        result(&call(&mut server, &destroy, "", "tidbcloud_update_cluster", &raise))["spendingLimitUsdCents"],
-        1000
-    );
-    // Less is money too: what it was before is not known when this is decided.
-    let lower = json!({"cluster": SHOP, "spendingLimitUsdCents": 1});
-    assert_eq!(call(&mut server, &write, "", "tidbcloud_update_cluster", &lower).status, 403);
+    let raised = server.send(tool("tidbcloud_update_cluster", raise.clone()));
+    assert_eq!(result(&raised)["spendingLimitUsdCents"], 1000, "{}", result(&raised));
+    for (cents, expected) in
+        [(1001, "CONFIRMATION_REQUIRED"), (1000, ""), (1, ""), (1, ""), (2, "CONFIRMATION_REQUIRED")]
+    {
+        let limit = json!({"cluster": SHOP, "spendingLimitUsdCents": cents});
+        let answer = call(&mut server, &tokens[0], "", "tidbcloud_update_cluster", &limit);
+        assert_eq!(code(&answer), expected, "only a higher limit is asked about: {cents}");
+    }
 }
 
 /// A list that depends on more than the address is for its asker alone.

@@ -4,6 +4,12 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 
+// The screens that pages with forms are tried on.
+export const sizes = {
+  phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
+  desktop: { viewport: { width: 1280, height: 900 } },
+};
+
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 // Fails with what axe finds.
@@ -30,4 +36,13 @@ export async function fits(tab) {
     document.documentElement.clientWidth,
   ]);
   assert.ok(content <= window, `${content} px of content in a window of ${window} px`);
+}
+
+// Goes to an element with the Tab key, as somebody without a pointer does.
+export async function tabTo(tab, selector) {
+  for (let presses = 0; presses < 80; presses += 1) {
+    if (await tab.evaluate(wanted => document.activeElement?.matches(wanted), selector)) return;
+    await tab.keyboard.press('Tab');
+  }
+  assert.fail(`the Tab key does not get to ${selector}`);
 }

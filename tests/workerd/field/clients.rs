@@ -27,7 +27,7 @@ fn metadata_of(answer: &Answer) -> String {
 }
 
 fn without_keys(mut call: Call) -> Call {
-    call.headers.retain(|(name, _)| !name.starts_with("X-TiDB-API"));
+    call.headers.retain(|(name, _)| !name.starts_with("X-TiDB-API") && name != "X-MCP-Unattended");
     call
 }
 

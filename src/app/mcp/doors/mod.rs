@@ -18,6 +18,7 @@ pub(super) mod query;
 pub(super) mod requests;
 pub(super) mod scope;
 pub(super) mod token;
+pub(super) mod unattended;
 pub(super) mod untried_keys;
 pub(in crate::app) mod url;
 pub(in crate::app) mod verb;

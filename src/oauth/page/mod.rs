@@ -1,9 +1,14 @@
 //! The pages that a person sees, without any script. Foreign text enters only through `Html::text`.
 
-use crate::{base::scope::Scope, catalogue::Toolset};
+pub mod confirm;
+
+use crate::{base::scope::Scope, catalogue::Toolset, store::grant::Presence};
 
 /// Where an API key is made.
 const CONSOLE: &str = "https://tidbcloud.com/org-settings/api-keys";
+
+/// At a box that is never pre-ticked, when the page comes back.
+const TICKED_BEFORE: &str = " <em>You ticked this: tick it again if you mean it.</em>";
 
 /// An HTML builder: markup is part of the program, everything else is escaped.
 struct Html(String);
@@ -98,6 +103,10 @@ pub struct Consent<'a> {
     pub owner: bool,
     /// What was wrong the last time.
     pub problems: &'a [Problem<'a>],
+    /// Whether something can be changed within the address.
+    pub can_change: bool,
+    /// What was ticked the last time about who is asked.
+    pub kept_presence: &'a [&'a str],
     /// The toolsets that were ticked the last time.
     pub kept_toolsets: &'a [&'a str],
     /// What was typed the last time.
@@ -166,6 +175,8 @@ pub struct GrantRow<'a> {
     pub organization: &'a str,
     /// What it may do.
     pub scope: Scope,
+    /// Who is asked.
+    pub presence: Presence,
     /// When it was made.
     pub created: &'a str,
     /// When it was last used.
@@ -178,13 +189,12 @@ fn in_words(scope: Scope) -> (&'static str, &'static str) {
         Scope::Read => ("Read", "List clusters and branches, look into them, and run SQL that changes nothing."),
         Scope::Write => (
             "Change",
-            "Create and change clusters, branches and SQL users, and run SQL that changes data. This can cost money: \
-                 TiDB Cloud charges for what clusters store and run.",
+            "Create and change clusters, branches and SQL users, set spending limits, and run SQL that changes data. This can cost \
+             money: TiDB Cloud charges for what clusters store and run.",
         ),
         Scope::Destroy => (
             "Destroy",
-            "Delete clusters, branches and SQL users, drop tables, delete without a condition: none of it can be undone. \
-             Set or raise a cluster's spending limit.",
+            "Delete clusters, branches and SQL users, drop tables, delete without a condition: none of it can be undone.",
         ),
     }
 }
@@ -197,6 +207,8 @@ struct Top<'a> {
     /// Where the browser goes by itself.
     refresh: Option<&'a str>,
     problems: &'a [Problem<'a>],
+    /// Whether secrets are typed on it.
+    takes_secrets: bool,
     tries_left: Option<u32>,
 }
 
@@ -236,11 +248,15 @@ fn problems(html: &mut Html, top: &Top<'_>) {
     for Problem { field, set, message } in top.problems {
         html.raw("<li><a href=\"#").text(&id(field, *set)).raw("\">").text(message).raw("</a></li>");
     }
-    html.raw("</ul><p>Secrets are never filled in again: type them once more.");
-    if let Some(left) = top.tries_left {
-        html.element(" Tries left: <strong>", &left.to_string(), "</strong>.");
+    html.raw("</ul>");
+    if top.takes_secrets {
+        html.raw("<p>Secrets are never filled in again: type them once more.");
+        if let Some(left) = top.tries_left {
+            html.element(" Tries left: <strong>", &left.to_string(), "</strong>.");
+        }
+        html.raw("</p>");
     }
-    html.raw("</p></div>");
+    html.raw("</div>");
 }
 
 fn id(field: &str, set: usize) -> String {
@@ -335,13 +351,14 @@ fn hidden(html: &mut Html, name: &'static str, value: &str) {
 /// The consent page.
 pub fn consent(page: &Consent<'_>) -> String {
     let Consent { nonce, problems, tries_left, .. } = *page;
-    let mut html =
-        begin(&Top { title: "Connect a client to TiDB Cloud", nonce, problems, tries_left, ..Top::default() });
+    let title = "Connect a client to TiDB Cloud";
+    let mut html = begin(&Top { title, nonce, problems, takes_secrets: true, tries_left, ..Top::default() });
     who_asks(&mut html, page);
     html.raw("<form method=\"post\" action=\"/consent\" autocomplete=\"off\">");
     hidden(&mut html, "transaction", page.transaction);
     hidden(&mut html, "csrf", page.csrf);
     scopes(&mut html, page);
+    presence(&mut html, page);
     toolsets(&mut html, page);
     if page.owner {
         html.raw("<fieldset><legend>Your access key</legend>")
@@ -415,7 +432,7 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
         html.raw("><label").attribute("for", &id).raw("><strong>").raw(word);
         html.raw("</strong> ").raw(meaning);
         if scope == Scope::Destroy && chosen == Some(Scope::Destroy) {
-            html.raw(" <em>You ticked this: tick it again if you mean it.</em>");
+            html.raw(TICKED_BEFORE);
         } else if scope == Scope::Destroy && page.requested == Scope::Destroy {
             html.raw(" <em>The client asks for this.</em>");
         }
@@ -433,6 +450,52 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
         html.raw("</ul></div>");
     }
     html.raw("<p class=\"hint\" id=\"scope-hint\">Each includes those above it. A client can never do more than the key behind it.</p></fieldset>");
+}
+
+/// A choice of who is asked, where something can be changed.
+fn presence(html: &mut Html, page: &Consent<'_>) {
+    const CHOICES: [(&str, &str, &str); 2] = [
+        (
+            "absent",
+            "Without asking",
+            "Nobody is asked before the client destroys something or makes it cost more, within what you tick above: only for a \
+             client that works by itself, on what you can lose. You are still asked before somebody is let in or data goes out.",
+        ),
+        (
+            "page",
+            "Always on a page of this server",
+            "You agree in your browser, never in a form of the client's own: the client could fill that in by itself.",
+        ),
+    ];
+    if !page.can_change {
+        return;
+    }
+    let problem = problem_at(page.problems, "presence", 0);
+    let open = problem.is_some() || !page.kept_presence.is_empty();
+    html.raw(if open { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
+        .raw("<summary>How you are asked (optional)</summary><fieldset");
+    described(html, "presence", true, problem);
+    html.raw("><legend>Before something is destroyed or costs more</legend>");
+    message(html, "presence", problem);
+    for (position, (value, title, meaning)) in CHOICES.into_iter().enumerate() {
+        let id = id("presence", position);
+        html.raw("<div class=\"choice\"><input type=\"checkbox\" name=\"presence\"");
+        html.attribute("value", value).attribute("id", &id);
+        // Permission to go without asking is never pre-ticked.
+        let kept = page.kept_presence.contains(&value);
+        if kept && value != "absent" {
+            html.raw(" checked");
+        }
+        html.raw("><label")
+            .attribute("for", &id)
+            .raw("><strong>")
+            .raw(title)
+            .raw("</strong> ")
+            .raw(meaning)
+            .raw(if kept && value == "absent" { TICKED_BEFORE } else { "" })
+            .raw("</label></div>");
+    }
+    html.raw("<p class=\"hint\" id=\"presence-hint\">With neither ticked, you are asked each time: by the client if it can, else on a page of this server. Tick one at most. Neither does anything if the client may only read.</p></fieldset></details>");
 }
 
 /// A choice of toolsets, where there is one.
@@ -537,6 +600,15 @@ pub fn continue_page(target: &str, client_name: &str, nonce: &str, denied: bool)
     end(html)
 }
 
+/// The page that leads to TiDB Cloud's own, where the person signs in.
+pub fn sign_in_page(target: &str, nonce: &str) -> String {
+    let mut html = begin(&Top { title: "Sign in at TiDB Cloud", nonce, refresh: Some(target), ..Top::default() });
+    html.raw("<p>You come back here afterwards.</p><p><a id=\"continue\" class=\"button\"")
+        .attribute("href", target)
+        .raw(">Continue to TiDB Cloud</a></p><p class=\"hint\">If nothing happens, use the button.</p>");
+    end(html)
+}
+
 /// A page that says what is wrong, and leads nowhere.
 pub fn error_page(error: &str, message: &str, nonce: &str) -> String {
     let mut html = begin(&Top { title: "This did not work", nonce, ..Top::default() });
@@ -571,7 +643,7 @@ pub fn device(page: &Device<'_>) -> String {
 /// The form that asks whose grants shall be listed.
 pub fn grants_sign_in(page: &GrantsSignIn<'_>) -> String {
     let GrantsSignIn { nonce, problems, .. } = *page;
-    let mut html = begin(&Top { title: "Who is connected", nonce, problems, ..Top::default() });
+    let mut html = begin(&Top { title: "Who is connected", nonce, problems, takes_secrets: true, ..Top::default() });
     html.raw("<form method=\"post\" action=\"/grants\" autocomplete=\"off\"><fieldset><legend>Show the grants that hold a key</legend>");
     if page.owner {
         let access = Field { name: "accessKey", set: 0, label: "Access key", hint: "", value: None };
@@ -606,6 +678,13 @@ pub fn grants(page: &Grants<'_>) -> String {
         for scope in Scope::ALL.into_iter().filter(|scope| *scope <= grant.scope) {
             html.raw(if scope == Scope::Read { "" } else { ", " }).raw(in_words(scope).0);
         }
+        if grant.scope > Scope::Read {
+            html.raw("</dd><dt>Asks you</dt><dd>").raw(match grant.presence {
+                Presence::Any => "In the client, or on a page of this server",
+                Presence::Page => "Always on a page of this server",
+                Presence::Absent => "<strong>No: it destroys and spends without asking</strong>",
+            });
+        }
         html.element("</dd><dt>Since</dt><dd>", grant.created, "</dd>");
         html.element("<dt>Last used</dt><dd>", grant.last_used, "</dd></dl>");
         html.raw("<form method=\"post\" action=\"/grants/revoke\">");
@@ -628,14 +707,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::base::text::spelled_out;
 
-    /// Every page, with `text` wherever a stranger or a person has a say.
-    fn pages(text: &str) -> Vec<String> {
+    /// The consent page in all its states, with `text` wherever a stranger or a person has a say.
+    fn consents(text: &str) -> Vec<String> {
         let kept = [KeptSet { public_key: text, name: text, sql_cluster: text, sql_user: text }; 5];
         let problem = |field, set| Problem { field, set, message: text };
         let of_keys = ["publicKey", "privateKey", "name", "sqlCluster", "sqlUser", "sqlPassword"];
         let mut problems: Vec<_> = (0..5).flat_map(|set| of_keys.map(|field| problem(field, set))).collect();
-        problems.extend([problem("scope", 0), problem("toolsets", 0), problem("aliases", 0)]);
+        problems.extend([problem("scope", 0), problem("toolsets", 0), problem("presence", 0), problem("aliases", 0)]);
         let narrowed = [("tools that change nothing", String::new()), ("the branch", text.to_owned())];
         let first = Consent {
             client_name: text,
@@ -644,6 +724,7 @@ mod tests {
             requested: Scope::Destroy,
             narrowed: &narrowed,
             toolsets: Toolset::ALL,
+            can_change: true,
             transaction: text,
             csrf: text,
             nonce: text,
@@ -654,27 +735,38 @@ mod tests {
             problems: &problems,
             kept: &kept,
             kept_toolsets: &["clusters"],
+            kept_presence: &["absent", "page"],
             kept_aliases: text,
             tries_left: Some(3),
             ..first
         };
         let access_key = [problem("accessKey", 0)];
+        vec![
+            consent(&first),
+            consent(&again),
+            consent(&Consent { owner: true, problems: &access_key, ..first }),
+            consent(&Consent { tidbcloud_login: true, ..first }),
+        ]
+    }
+
+    /// The pages beside it.
+    fn pages(text: &str) -> Vec<String> {
+        let problem = |field, set| Problem { field, set, message: text };
+        let (access_key, of_keys) = ([problem("accessKey", 0)], [problem("publicKey", 0), problem("privateKey", 0)]);
         let row = GrantRow {
             id: text,
             client_name: text,
             client_host: text,
             organization: text,
             scope: Scope::Destroy,
+            presence: Presence::Absent,
             created: text,
             last_used: text,
         };
         vec![
-            consent(&first),
-            consent(&again),
-            consent(&Consent { owner: true, problems: &access_key, ..first }),
-            consent(&Consent { tidbcloud_login: true, ..first }),
             continue_page(text, text, text, false),
             continue_page(text, text, text, true),
+            sign_in_page(text, text),
             error_page(text, text, text),
             device(&Device {
                 verification_uri: text,
@@ -685,10 +777,15 @@ mod tests {
                 nonce: text,
                 again: true,
             }),
-            grants_sign_in(&GrantsSignIn { owner: false, problems: &problems[..2], nonce: text }),
+            grants_sign_in(&GrantsSignIn { owner: false, problems: &of_keys, nonce: text }),
             grants_sign_in(&GrantsSignIn { owner: true, problems: &access_key, nonce: text }),
             grants(&Grants { csrf: text, grants: &[row], nonce: text, notice: Some(text) }),
         ]
+    }
+
+    /// All pages. Those that confirm a call spell out what does not show.
+    fn all_pages(text: &str) -> Vec<String> {
+        [consents(text), pages(text), confirm::tests::pages(text)].concat()
     }
 
     /// A tag: its name, and its attributes with their values.
@@ -734,9 +831,17 @@ mod tests {
         fn text_stays_text(text in "\\PC{1,40}|(&(lt|gt|quot|amp|#39);?|</?[a-z]{1,6}|<!--|[\"'>]{1,2}|[ a-z=/]){1,12}") {
             // What is marked so in the page with the placeholder is the text in the other.
             const PLACEHOLDER: &str = "\u{b6}";
-            let fill = |written: String| written.replace(PLACEHOLDER, &text);
-            for (odd, plain) in pages(&text).iter().zip(pages(PLACEHOLDER)) {
-                let (tags, texts) = parse(&plain);
+            let spelled = spelled_out(&text);
+            let groups = [
+                (&*text, consents(&text), consents(PLACEHOLDER)),
+                (&*text, pages(&text), pages(PLACEHOLDER)),
+                (&*spelled, confirm::tests::pages(&spelled), confirm::tests::pages(PLACEHOLDER)),
+            ];
+            for (text, odd, plain) in groups.iter().flat_map(|(text, odd, plain)| {
+                odd.iter().zip(plain).map(move |(odd, plain)| (*text, odd, plain))
+            }) {
+                let fill = |written: String| written.replace(PLACEHOLDER, text);
+                let (tags, texts) = parse(plain);
                 let tags: Vec<Tag> = tags.into_iter()
                     .map(|(tag, attributes)| (tag, attributes.into_iter().map(|(name, value)| (name, fill(value))).collect()))
                     .collect();
@@ -748,7 +853,7 @@ mod tests {
     #[test]
     fn every_field_has_a_label_and_no_secret_a_value() {
         const SECRETS: [&str; 3] = ["privateKey", "sqlPassword", "accessKey"];
-        for page in pages("x") {
+        for page in all_pages("x") {
             let (tags, _) = parse(&page);
             let values = |of: &str, wanted: &str| -> Vec<String> {
                 let tags = tags.iter().filter(|(tag, _)| of.is_empty() || tag == of);
@@ -799,6 +904,11 @@ mod tests {
             assert_eq!(ticked(&page), expected, "after {kept_scope:?}");
             assert_eq!(consent(&page).contains("tick it again"), kept_scope == Some(Scope::Destroy));
         }
+        // Nor is it ticked by itself that nobody is asked.
+        let both =
+            Consent { can_change: true, problems: &wrong, kept_presence: &["absent", "page"], ..Consent::default() };
+        assert_eq!(ticked(&both), ["page"]);
+        assert!(consent(&both).contains("tick it again"));
     }
 
     #[test]

@@ -1,0 +1,224 @@
+//! Asks the person behind a connection before a call destroys, costs or opens something: through the client if it can be asked,
+//! else on a page.
+
+mod live;
+mod repeated;
+pub(super) mod session;
+
+use std::cell::{Cell, RefCell};
+
+use serde_json::{Value, json};
+
+pub(super) use self::live::Live;
+use self::{live::Asked, session::Session};
+use crate::{
+    base::{future::Pending, text::spelled_out},
+    catalogue::{Bound, Person, Stakes, ToolError, code},
+    config::Origin,
+    limits::keys::CredentialHash,
+    mcp::{
+        Declared,
+        elicitation::{Elicited, Form},
+        outcome::{Answered, Instead},
+    },
+    oauth::confirm::{Link, PATH},
+    port::{Port, RequestLog, StorageFailure},
+    store::{
+        confirmations::{Command, Reply, Said},
+        grant::Presence,
+        object::{self, ObjectName},
+        seal::{Keyring, fingerprint},
+    },
+};
+
+/// The member of a form that holds the typed name.
+const NAME: &str = "name";
+/// Two screens of a terminal, of 25 lines of 80 characters. What is longer stands on the page, whole.
+const FORM_BYTES_MAX: usize = 4_000;
+const NOTHING: &str = "Nothing was changed.";
+
+/// The person behind one connection.
+pub(super) struct Connected<'a> {
+    pub(super) port: Port<'a>,
+    pub(super) log: RequestLog<'a>,
+    pub(super) keyring: &'a Keyring,
+    pub(super) principal: CredentialHash,
+    pub(super) origin: Origin,
+    /// Who is asked.
+    pub(super) presence: Presence,
+    /// What the client of the call answers.
+    pub(super) answered: RefCell<Answered>,
+    /// The session of a client before 2026-07-28 that shows forms.
+    pub(super) session: Option<Session>,
+    /// The stream of the response, if a question can be sent on it.
+    pub(super) live: Option<Live<'a>>,
+    /// The question of the call that waits.
+    pub(super) asked: RefCell<Option<Asked>>,
+    /// Fingerprint of what was agreed to while the call waited.
+    pub(super) agreed: Cell<Option<String>>,
+}
+
+impl Connected<'_> {
+    fn random(&self, bytes: &mut [u8]) {
+        self.port.io.random(bytes);
+    }
+
+    /// Whether the response has begun before the call was answered.
+    pub(super) fn has_streamed(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.has_begun.get())
+    }
+
+    /// The id of a session that begins now.
+    pub(super) fn session_id(&self, declared: Declared) -> Option<String> {
+        session::begin(declared, &self.principal, self.keyring, self.port.io.now(), &|bytes| self.random(bytes))
+    }
+
+    async fn ask(&self, command: Command) -> Result<Reply, ToolError> {
+        let name = ObjectName::confirmations(self.principal.as_str());
+        match self.port.store.object(&name, &object::Command::Confirmations(command)).await {
+            Ok(object::Reply::Confirmations(reply)) => Ok(reply),
+            Ok(_) | Err(StorageFailure) => {
+                let message = "The server's own storage did not answer, so nobody can be asked. Nothing was changed.";
+                Err(ToolError::new(code::STORAGE_UNAVAILABLE, message).hint("Call again in a moment.").retryable())
+            }
+        }
+    }
+
+    async fn agrees_to(&self, bound: &Bound<'_>) -> Result<(), ToolError> {
+        let whole = fingerprint(bound.whole().as_bytes());
+        if let Some(agreed) = self.agreed.take() {
+            return if agreed == whole { Ok(()) } else { Err(changed()) };
+        }
+        let Answered { request, responses, state, elicits } = self.answered.take();
+        if let Some(state) = state {
+            return self.hear_repeated(bound, &state, responses.as_ref()).await;
+        }
+        match self.ask(Command::Take { call: whole.clone() }).await? {
+            Reply::Done => return Ok(()),
+            Reply::Heard(Said::No) => {
+                let error = ToolError::new(code::CONFIRMATION_DECLINED, format!("The person declined this. {NOTHING}"));
+                return Err(error.hint("Do not make this call again unless they ask for it: it would ask them again."));
+            }
+            _ => {}
+        }
+        let may_show = |form: &Form| self.presence != Presence::Page && form.message.len() <= FORM_BYTES_MAX;
+        let form = Some(form_of(bound.stakes)).filter(may_show);
+        match form {
+            Some(form) if elicits => Err(self.ask_to_repeat(bound, &form)),
+            Some(form) if self.can_wait(bound) => Err(self.ask_to_wait(bound, whole, form, request)),
+            _ => Err(self.page(bound.stakes, whole).await?),
+        }
+    }
+
+    /// The error that leads to a page.
+    async fn page(&self, stakes: &Stakes, whole: String) -> Result<ToolError, ToolError> {
+        let bytes = |bytes: &mut [u8]| self.random(bytes);
+        let link = Link::new(&self.principal, &bytes);
+        let page = link.seal(stakes, &bytes);
+        let page = page.ok_or_else(|| ToolError::fault("what is at stake cannot be sealed"))?;
+        let ask = Command::Ask { id: link.id_fingerprint(), call: whole, page: Box::new(page) };
+        if self.ask(ask).await? != Reply::Done {
+            let message = format!("Ten questions to the person are open already. {NOTHING}");
+            return Err(ToolError::new(code::CONFIRMATION_REQUIRED, message)
+                .hint("Ask the person to answer them, or wait ten minutes, then call again."));
+        }
+        let mut error = required(stakes);
+        error.hint = format!(
+            "Give the person the link {}{PATH}{} and make the same call again once they have allowed it.",
+            self.origin.as_str(),
+            link.text()
+        );
+        Ok(error)
+    }
+
+    /// The error of a call that a person declined in a client's form. Some clients decline without showing one, so the page is left.
+    async fn declined(&self, stakes: &Stakes, whole: String) -> Result<ToolError, ToolError> {
+        let page = self.page(stakes, whole).await?;
+        let message = format!("The person declined, or the client did so without asking. {NOTHING}");
+        Ok(ToolError::new(code::CONFIRMATION_DECLINED, message).hint(page.hint))
+    }
+}
+
+impl Person for Connected<'_> {
+    fn hears(&self, answered: Answered) {
+        self.answered.replace(answered);
+    }
+
+    fn is_absent(&self, tool: &'static str) -> bool {
+        let is_absent = self.presence == Presence::Absent;
+        if is_absent {
+            self.log.event("unattended", json!({ "tool": tool }));
+        }
+        is_absent
+    }
+
+    fn agrees<'c>(&'c self, bound: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
+        Box::pin(self.agrees_to(bound))
+    }
+
+    fn waits(&self) -> Pending<'_, Result<(), ToolError>> {
+        Box::pin(self.wait())
+    }
+
+    fn hear<'c>(&'c self, id: &'c str, result: &'c Value) -> Pending<'c, ()> {
+        Box::pin(self.hear_posted(id, result))
+    }
+
+    fn cancel<'c>(&'c self, request: &'c str) -> Pending<'c, ()> {
+        Box::pin(self.hear_cancelled(request))
+    }
+}
+
+/// A question, and how it ends the call.
+fn asking(stakes: &Stakes, instead: Instead) -> ToolError {
+    let mut error = required(stakes);
+    error.instead = Some(Box::new(instead));
+    error
+}
+
+fn required(stakes: &Stakes) -> ToolError {
+    let message = format!("{} A person has to allow this first. {NOTHING}", stakes.what);
+    ToolError::new(code::CONFIRMATION_REQUIRED, message).hint("Ask the person, then make the same call again.")
+}
+
+fn changed() -> ToolError {
+    let message = format!("What the call would do has changed since the person was asked. {NOTHING}");
+    invalid(message)
+}
+
+fn invalid(message: impl Into<String>) -> ToolError {
+    ToolError::new(code::CONFIRMATION_INVALID, message).hint("Make the call again, and ask again.")
+}
+
+/// What is at stake, as a form: one line each, and the name to type if something is destroyed.
+fn form_of(stakes: &Stakes) -> Form {
+    let facts = stakes.facts.iter().map(|(name, value)| format!("{name}: {value}"));
+    let statements = stakes.statements.iter().map(|(place, text)| match stakes.statements.len() {
+        1 => text.clone(),
+        all => format!("{place} of {all}: {text}"),
+    });
+    let lines = std::iter::once(stakes.what.clone()).chain(facts).chain(statements);
+    let message = lines.map(|line| spelled_out(&line).into_owned()).collect::<Vec<_>>().join("\n");
+    let schema = match &stakes.name {
+        Some(name) => json!({
+            "type": "object",
+            "properties": {NAME: {"type": "string", "title": format!("Type {} to allow it", spelled_out(name))}},
+            "required": [NAME],
+        }),
+        None => json!({"type": "object", "properties": {}}),
+    };
+    Form { message, schema }
+}
+
+/// What was typed as the name in a form that was sent.
+fn typed(elicited: &Elicited) -> Option<String> {
+    match elicited {
+        Elicited::Accepted(content) => content.get(NAME)?.as_str().map(|name| name.trim().to_owned()),
+        Elicited::Declined => None,
+    }
+}
+
+/// Whether the name was typed that had to be.
+fn is_named(stakes: &Stakes, typed: Option<&str>) -> bool {
+    stakes.name.as_deref().is_none_or(|name| typed == Some(name))
+}

@@ -1,0 +1,92 @@
+//! The cookie by which a browser proves on `/confirm` that a grant was allowed in it.
+//!
+//! It proves that whoever sits at this browser, or at least uses its profile, uses the one in which a person consented to this very
+//! grant: that is who has to agree to what the grant does, and a client that has the link and even the grant's tokens has no such
+//! cookie. It does not prove who the person is, or that they still hold the keys behind the grant.
+//!
+//! It is no key to anything else. No tool and no token endpoint reads it, and the secret in it is not one that a grant's contents
+//! are sealed under: what the page shows is opened by the key in the link. It counts for as long as the grant, because the grant's
+//! object is asked each time.
+
+use serde::{Deserialize, Serialize};
+
+use super::Server;
+use crate::{
+    base::{http::Head, json},
+    limits::keys::CredentialHash,
+    port::StorageFailure,
+    store::{
+        grant::{self, LIFE_MILLIS},
+        seal::{Random, base64url, fingerprint, random, same},
+        token::GrantId,
+    },
+};
+
+const COOKIE: &str = "mcp_browser";
+/// What it is sealed for.
+const PURPOSE: &str = "grants of a browser v1";
+/// Grants that one browser proves, the newest: one more takes the place of the oldest, whose question then takes the keys. Each has
+/// an id of 22 characters and a secret of 43, and 16 of JSON beside them: ten make 810 bytes, and the sealed cookie 1.1 KB of the
+/// 4 KB that browsers keep (RFC 6265bis section 5.6).
+pub const GRANTS_MAX: usize = 10;
+
+/// A grant that a browser proves.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Held {
+    /// Id of the grant.
+    #[serde(rename = "g")]
+    grant: String,
+    /// 256 random bits, of which the grant knows the hash.
+    #[serde(rename = "s")]
+    secret: String,
+}
+
+impl Held {
+    /// A new secret for a grant.
+    pub(super) fn new(grant: &GrantId, bytes: Random<'_>) -> Self {
+        Self { grant: grant.as_str().to_owned(), secret: base64url(&random::<32>(bytes)) }
+    }
+
+    /// As the grant knows it.
+    pub(super) fn fingerprint(&self) -> String {
+        fingerprint(self.secret.as_bytes())
+    }
+}
+
+impl Server<'_> {
+    /// The cookie with one more grant.
+    pub(super) fn hold(&self, head: &Head, new: Held) -> String {
+        let mut all = self.held(head);
+        all.drain(..(all.len() + 1).saturating_sub(GRANTS_MAX));
+        all.push(new);
+        let text = serde_json::to_string(&all).ok();
+        let sealed = text.and_then(|text| self.keyring.seal_text(PURPOSE, &text, &|bytes| self.random(bytes)));
+        self.cookie(COOKIE, &sealed.unwrap_or_default(), LIFE_MILLIS / 1_000)
+    }
+
+    /// The grants that this browser proves, the oldest first.
+    fn held(&self, head: &Head) -> Vec<Held> {
+        let sealed = self.sent_cookie(head, COOKIE);
+        let text = sealed.and_then(|sealed| self.keyring.open_text(PURPOSE, &sealed));
+        text.and_then(|text| json::read(text.as_bytes()).ok()).unwrap_or_default()
+    }
+
+    /// What this browser has for a principal that is a grant. Whether it still counts is the grant's to say.
+    pub(super) fn held_for(&self, head: &Head, principal: &str) -> Option<Held> {
+        self.held(head)
+            .into_iter()
+            .find(|held| same(CredentialHash::of_grant(&held.grant, self.keyring).as_str(), principal))
+    }
+
+    /// Whether the grant goes on and was allowed in this browser.
+    ///
+    /// # Errors
+    /// Storage did not answer.
+    pub(super) async fn still_counts(&self, held: &Held) -> Result<bool, StorageFailure> {
+        let Some(grant) = GrantId::parse(&held.grant, self.keyring) else { return Ok(false) };
+        match self.ask_grant(&grant, grant::Command::Prove { hash: held.fingerprint() }).await? {
+            grant::Reply::Proved { owner } => Ok(self.is_of_this_owner(owner.as_deref())),
+            _ => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! `/confirm/<link>`: a person reads what a call would do, and agrees or declines.
+//!
+//! The link is no credential: the page shows nothing before the person proves to be the principal that asked, and a `GET`
+//! changes nothing. What proves it: the access key, or the key pair, that the caller sends or that its grant holds; the cookie of
+//! the browser in which the grant was allowed ([`super::browser`]); or, for a grant that came of a sign-in at TiDB Cloud, another
+//! sign-in there by the account with the same e-mail address.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Server,
+    check::Checked,
+    form::{Fields, is_form},
+    page::{
+        Problem,
+        confirm::{self as pages, Proof, Shown},
+    },
+};
+use crate::{
+    base::{
+        http::{Head, Response},
+        json,
+    },
+    catalogue::Stakes,
+    config::OAuthClient,
+    limits::keys::CredentialHash,
+    port::StorageFailure,
+    store::{
+        confirmations::{Command, Reply},
+        grant,
+        index::{self, Entry},
+        object::{self, ObjectName},
+        seal::{DataKey, Keyring, Random, Sealed, base64url, fingerprint, from_base64url, random, same},
+        token::GrantId,
+    },
+    tidbcloud::{ApiKey, OAuthError},
+};
+
+/// The start of the page's path.
+pub const PATH: &str = "/confirm/";
+/// What is typed stays valid for as long as a person reads.
+const PROVED_SECONDS: u64 = 300;
+/// What the proof is sealed for.
+const PURPOSE: &str = "confirmation page v1";
+/// What the state of a sign-in at TiDB Cloud is sealed for.
+const LEAVING_PURPOSE: &str = "confirmation sign-in v1";
+
+/// The place of a question: its principal's object, its id, and the key that opens what the page shows.
+pub struct Link {
+    principal: String,
+    id: String,
+    key: DataKey,
+}
+
+impl Link {
+    /// A new one, of a principal.
+    pub fn new(principal: &CredentialHash, bytes: Random<'_>) -> Self {
+        Self { principal: principal.as_str().to_owned(), id: base64url(&random::<16>(bytes)), key: DataKey::new(bytes) }
+    }
+
+    /// From the last part of a path.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let (principal, id, key) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_hash = from_base64url(principal).is_some_and(|hash| hash.len() == 32);
+        let key = DataKey::from_text(key)?;
+        let is_link = parts.next().is_none() && is_hash && from_base64url(id).is_some_and(|id| id.len() == 16);
+        is_link.then(|| Self { principal: principal.to_owned(), id: id.to_owned(), key })
+    }
+
+    /// The last part of the path.
+    pub fn text(&self) -> String {
+        format!("{}.{}.{}", self.principal, self.id, self.key.to_text())
+    }
+
+    /// The id as the object knows it.
+    pub fn id_fingerprint(&self) -> String {
+        fingerprint(self.id.as_bytes())
+    }
+
+    /// The object with the principal's questions.
+    pub fn object(&self) -> ObjectName {
+        ObjectName::confirmations(&self.principal)
+    }
+
+    /// Seals what the page shows.
+    pub fn seal(&self, stakes: &Stakes, bytes: Random<'_>) -> Option<Sealed> {
+        self.key.seal(&self.id, &serde_json::to_string(stakes).ok()?, bytes)
+    }
+
+    fn open(&self, sealed: &Sealed) -> Option<Stakes> {
+        json::read(self.key.open(&self.id, sealed)?.as_bytes()).ok()
+    }
+}
+
+/// Who proved to be the principal: sealed into the form, and bound to a cookie.
+#[derive(Serialize, Deserialize)]
+struct Proved {
+    /// Fingerprint of the link.
+    link: String,
+    /// Fingerprint of the token in form and cookie.
+    csrf: String,
+    /// Milliseconds since 1970.
+    ends: u64,
+}
+
+/// What comes back from a sign-in at TiDB Cloud that proves who answers: sealed into its `state`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Leaving {
+    link: String,
+    /// Fingerprint of the token in the cookie.
+    csrf: String,
+    verifier: String,
+    /// Milliseconds since 1970.
+    ends: u64,
+}
+
+impl Server<'_> {
+    /// `GET /confirm/<link>`: asks for the proof.
+    pub(super) async fn confirm(&self, head: &Head) -> Response {
+        if let Err(guarded) = self.guard_request().await {
+            return self.guarded_page(guarded);
+        }
+        match link_of(head) {
+            Some(link) => self.ask_proof(head, 200, &link, &[], None),
+            None => self.no_question(),
+        }
+    }
+
+    /// `POST /confirm/<link>`: the proof, or the decision.
+    pub(super) async fn answer_confirm(&self, head: &Head, body: &[u8]) -> Response {
+        let fields = match Fields::parse(body) {
+            Some(fields) if is_form(&head.headers) => fields,
+            _ => return self.refusal(400, "invalid_request", "This is not the form of this page."),
+        };
+        let Some(link) = link_of(head) else { return self.no_question() };
+        if let Err(guarded) = self.guard_request().await {
+            return self.guarded_page(guarded);
+        }
+        match (fields.one("decision"), fields.one("by")) {
+            (Ok(Some(decision)), _) => self.decide_confirm(head, &link, &fields, decision).await,
+            (_, Ok(Some("browser"))) => self.prove_by_browser(head, &link).await,
+            (_, Ok(Some("tidbcloud"))) => self.leave_to_prove(&link).await,
+            _ => self.prove_by_credential(head, &link, &fields).await,
+        }
+    }
+
+    /// By the cookie that consent set. There is nothing to guess, so it counts as no try.
+    async fn prove_by_browser(&self, head: &Head, link: &Link) -> Response {
+        let Some(held) = self.held_for(head, &link.principal) else {
+            let field = if self.config.owner.is_some() { "accessKey" } else { "publicKey" };
+            let message = "This browser is not the one in which the client was connected. Prove it in another way.";
+            return self.ask_proof(head, 403, link, &[Problem { field, set: 0, message }], None);
+        };
+        match self.still_counts(&held).await {
+            Ok(true) => {}
+            Ok(false) => return self.no_question(),
+            Err(StorageFailure) => return self.unavailable_page(),
+        }
+        match self.ask_confirmations(link, Command::Look { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { page, .. }) => self.show_sealed(link, &page),
+            Ok(_) => self.no_question(),
+            Err(StorageFailure) => self.unavailable_page(),
+        }
+    }
+
+    /// The client of TiDB Cloud's OAuth, where people connect by it.
+    fn sign_in_client(&self) -> Option<&OAuthClient> {
+        self.config.tidb_cloud_oauth.as_ref().filter(|_| self.config.allowed.oauth && self.config.owner.is_none())
+    }
+
+    /// By a sign-in at TiDB Cloud's page, which comes back to this browser. Its device flow would prove nothing here: whoever has
+    /// the link, a client for one, could begin it and have somebody else finish it, who never sees what it is for.
+    async fn leave_to_prove(&self, link: &Link) -> Response {
+        let client = self.sign_in_client();
+        let Some((client, page)) = client.and_then(|client| Some((client, client.authorize_url.as_ref()?))) else {
+            return self.refusal(400, "invalid_request", "This deployment cannot ask TiDB Cloud who you are.");
+        };
+        if let Err(guarded) = self.guard_try(&[]).await {
+            return self.guarded_page(guarded);
+        }
+        match self.ask_confirmations(link, Command::Try { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { .. }) => {}
+            Ok(_) => return self.no_question(),
+            Err(StorageFailure) => return self.unavailable_page(),
+        }
+        let bytes = |bytes: &mut [u8]| self.random(bytes);
+        let (csrf, verifier) = (base64url(&random::<32>(&bytes)), base64url(&random::<32>(&bytes)));
+        let leaving = Leaving {
+            link: link.text(),
+            csrf: fingerprint(csrf.as_bytes()),
+            verifier,
+            ends: self.now().0.saturating_add(PROVED_SECONDS * 1_000),
+        };
+        self.leave_to_sign_in(client, page, (LEAVING_PURPOSE, &leaving), &leaving.verifier)
+            .with("set-cookie", self.cookie(&cookie_name(link), &csrf, PROVED_SECONDS))
+    }
+
+    /// The `state` of such a sign-in.
+    pub(super) fn leaving(&self, state: &str) -> Option<Leaving> {
+        json::read(self.keyring.open_text(LEAVING_PURPOSE, state)?.as_bytes()).ok()
+    }
+
+    /// `GET /signed-in` after such a sign-in: shows what would happen, and changes nothing.
+    pub(super) async fn signed_in_to_confirm(&self, head: &Head, leaving: &Leaving, code: Option<&str>) -> Response {
+        let Some((link, client)) = Link::parse(&leaving.link).zip(self.sign_in_client()) else {
+            return self.no_question();
+        };
+        let cookie = self.sent_cookie(head, &cookie_name(&link)).unwrap_or_default();
+        if leaving.ends <= self.now().0 || !same(&fingerprint(cookie.as_bytes()), &leaving.csrf) {
+            return self.refusal(403, "forbidden", "The sign-in does not belong to this browser. Open the link again.");
+        }
+        let Some(code) = code else { return self.not_signed_in(&OAuthError::Denied) };
+        let stakes = match self.ask_confirmations(&link, Command::Look { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { page, .. }) => link.open(&page),
+            Ok(_) => None,
+            Err(StorageFailure) => return self.unavailable_page(),
+        };
+        let Some(stakes) = stakes else { return self.no_question() };
+        let is_principal = match self.address_of(client, code, &leaving.verifier).await {
+            Ok(Some(address)) => self.is_principal(&link, &Prover::Person(address), &stakes).await,
+            Ok(None) => Ok(false),
+            Err(failure) => return self.not_signed_in(&failure),
+        };
+        match is_principal {
+            Ok(true) => {}
+            Ok(false) => {
+                let message = "The client was not connected by the person that TiDB Cloud says you are.";
+                return self.ask_proof(head, 400, &link, &[Problem { field: "signIn", set: 0, message }], None);
+            }
+            Err(StorageFailure) => return self.unavailable_page(),
+        }
+        self.show_stakes(200, &link, &stakes, &[])
+    }
+
+    async fn prove_by_credential(&self, head: &Head, link: &Link, fields: &Fields) -> Response {
+        let one = |name| fields.one(name).ok().flatten().unwrap_or_default().trim();
+        let has_keys = self.takes_keys() && !(one("publicKey").is_empty() && one("privateKey").is_empty());
+        let (field, proved) = match &self.config.owner {
+            Some(owner) if !has_keys && owner.access_key.matches(one("accessKey")) => ("accessKey", Ok(Prover::Owner)),
+            Some(_) if !has_keys => ("accessKey", Err("This is not the access key of this deployment.")),
+            _ => {
+                ("publicKey", ApiKey::new(one("publicKey"), one("privateKey")).map(Prover::Key).map_err(|_| NOT_YOURS))
+            }
+        };
+        let key = match &proved {
+            Ok(Prover::Key(key)) => Some(key.clone()),
+            _ => None,
+        };
+        if !matches!(proved, Ok(Prover::Owner))
+            && let Err(guarded) = self.guard_try(&key.iter().collect::<Vec<_>>()).await
+        {
+            return self.guarded_page(guarded);
+        }
+        let (page, tries_left) = match self.ask_confirmations(link, Command::Try { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { page, tries_left }) => (page, tries_left),
+            Ok(_) => return self.no_question(),
+            Err(StorageFailure) => return self.unavailable_page(),
+        };
+        let wrong = |status, message| {
+            self.ask_proof(head, status, link, &[Problem { field, set: 0, message }], Some(u32::from(tries_left)))
+        };
+        let prover = match proved {
+            Ok(prover) => prover,
+            Err(message) => return wrong(400, message),
+        };
+        if let Some(key) = &key {
+            match self.check(&key.clone().into()).await {
+                Checked::Accepted => {}
+                Checked::Refused => return wrong(400, NOT_YOURS),
+                Checked::Guarded(guarded) => return self.guarded_page(guarded),
+                Checked::Unknown => {
+                    return wrong(503, "TiDB Cloud did not say whether it accepts these keys. Try again in a moment.");
+                }
+            }
+        }
+        let Some(stakes) = link.open(&page) else { return self.no_question() };
+        match self.is_principal(link, &prover, &stakes).await {
+            Ok(true) => self.show_stakes(200, link, &stakes, &[]),
+            Ok(false) => wrong(400, NOT_YOURS),
+            Err(StorageFailure) => self.unavailable_page(),
+        }
+    }
+
+    fn show_sealed(&self, link: &Link, page: &Sealed) -> Response {
+        match link.open(page) {
+            Some(stakes) => self.show_stakes(200, link, &stakes, &[]),
+            None => self.no_question(),
+        }
+    }
+
+    /// Whether whoever proved this asked the question: by this credential, or by a grant that goes on and holds it for the
+    /// organization in question. A key of one organization says nothing in another, though a grant holds the keys of both.
+    async fn is_principal(&self, link: &Link, prover: &Prover, stakes: &Stakes) -> Result<bool, StorageFailure> {
+        let keyring: &Keyring = self.keyring;
+        let own = match prover {
+            Prover::Owner => Some(CredentialHash::of_owner(keyring)),
+            Prover::Key(key) => Some(CredentialHash::of_keys(key, keyring)),
+            Prover::Person(_) => None,
+        };
+        if own.is_some_and(|own| same(own.as_str(), &link.principal)) {
+            return Ok(true);
+        }
+        let indexes: Vec<[u8; 32]> = match prover {
+            Prover::Owner => keyring.macs("index of the owner v1", &[]).collect(),
+            Prover::Key(key) => keyring.macs("index of a key v1", &[key.public().as_bytes()]).collect(),
+            Prover::Person(address) => keyring.macs("index of a person v1", &[address.as_bytes()]).collect(),
+        };
+        for name in indexes {
+            let index::Reply::Entries(entries) = self.ask_index(&name, index::Command::List).await? else { continue };
+            let asks = |entry: &&Entry| {
+                stakes.is_in(&entry.organization)
+                    && same(CredentialHash::of_grant(&entry.grant, keyring).as_str(), &link.principal)
+            };
+            let Some(grant) = entries.iter().find(asks).and_then(|entry| GrantId::parse(&entry.grant, keyring)) else {
+                continue;
+            };
+            // A question ends with its grant.
+            let described = self.ask_grant(&grant, grant::Command::Describe).await?;
+            return Ok(matches!(described, grant::Reply::Described { .. }));
+        }
+        Ok(false)
+    }
+
+    async fn decide_confirm(&self, head: &Head, link: &Link, fields: &Fields, decision: &str) -> Response {
+        let one = |name| fields.one(name).ok().flatten().unwrap_or_default();
+        let csrf = one("csrf");
+        let proved = self.keyring.open_text(PURPOSE, one("proof"));
+        let proved = proved.and_then(|text| json::read::<Proved>(text.as_bytes()).ok()).filter(|proved| {
+            proved.ends > self.now().0
+                && same(&proved.link, &fingerprint(link.text().as_bytes()))
+                && same(&proved.csrf, &fingerprint(csrf.as_bytes()))
+        });
+        let cookie = self.sent_cookie(head, &cookie_name(link)).unwrap_or_default();
+        if proved.is_none() || csrf.is_empty() || !same(csrf, &cookie) {
+            let message = "This page has expired, or was not opened in this browser. Open the link again.";
+            return self.refusal(403, "forbidden", message);
+        }
+        let page = match self.ask_confirmations(link, Command::Look { id: link.id_fingerprint() }).await {
+            Ok(Reply::Open { page, .. }) => page,
+            Ok(_) => return self.no_question(),
+            Err(StorageFailure) => return self.unavailable_page(),
+        };
+        let Some(stakes) = link.open(&page) else { return self.no_question() };
+        let yes = decision == "confirm";
+        if yes && stakes.name.as_ref().is_some_and(|name| name != one("name").trim()) {
+            let problems = [Problem { field: "name", set: 0, message: "Type the name exactly as it is shown." }];
+            return self.show_stakes(400, link, &stakes, &problems);
+        }
+        match self.ask_confirmations(link, Command::Answer { id: link.id_fingerprint(), yes }).await {
+            Ok(Reply::Done) => {}
+            Ok(_) => return self.no_question(),
+            Err(StorageFailure) => return self.unavailable_page(),
+        }
+        self.audit(if yes { "confirmed" } else { "declined" }, &[]);
+        let nonce = self.nonce();
+        self.page(200, &nonce, pages::decided(yes, &nonce))
+    }
+
+    fn ask_proof(
+        &self,
+        head: &Head,
+        status: u16,
+        link: &Link,
+        problems: &[Problem<'_>],
+        tries_left: Option<u32>,
+    ) -> Response {
+        if tries_left == Some(0) {
+            return self.refusal(400, "access_denied", "That was the last try. Ask the client to make its call again.");
+        }
+        let nonce = self.nonce();
+        let text = link.text();
+        let page = Proof {
+            link: &text,
+            takes_access_key: self.config.owner.is_some(),
+            takes_keys: self.takes_keys(),
+            is_known: self.held_for(head, &link.principal).is_some(),
+            sign_in: self.sign_in_client().map(|client| client.authorize_url.is_some()),
+            problems,
+            tries_left,
+            nonce: &nonce,
+        };
+        self.page(status, &nonce, pages::proof(&page))
+    }
+
+    fn show_stakes(&self, status: u16, link: &Link, stakes: &Stakes, problems: &[Problem<'_>]) -> Response {
+        let bytes = |bytes: &mut [u8]| self.random(bytes);
+        let csrf = base64url(&random::<32>(&bytes));
+        let text = link.text();
+        let proved = Proved {
+            link: fingerprint(text.as_bytes()),
+            csrf: fingerprint(csrf.as_bytes()),
+            ends: self.now().0.saturating_add(PROVED_SECONDS * 1_000),
+        };
+        let proof = serde_json::to_string(&proved).ok().and_then(|text| self.keyring.seal_text(PURPOSE, &text, &bytes));
+        let Some(proof) = proof else { return self.unavailable_page() };
+        let nonce = self.nonce();
+        let page = Shown { link: &text, proof: &proof, csrf: &csrf, stakes, problems, nonce: &nonce };
+        let cookie = self.cookie(&cookie_name(link), &csrf, PROVED_SECONDS);
+        self.page(status, &nonce, pages::shown(&page)).with("set-cookie", cookie)
+    }
+
+    /// Whether somebody who calls with keys of their own can be the one who asks: also on an owner's deployment that lets them.
+    fn takes_keys(&self) -> bool {
+        self.config.allowed.keys || self.config.owner.is_none()
+    }
+
+    fn no_question(&self) -> Response {
+        let message =
+            "There is nothing to confirm here: it was answered, or ten minutes are over. The client can ask again.";
+        self.refusal(404, "not_found", message)
+    }
+
+    async fn ask_confirmations(&self, link: &Link, command: Command) -> Result<Reply, StorageFailure> {
+        match self.port.store.object(&link.object(), &object::Command::Confirmations(command)).await? {
+            object::Reply::Confirmations(reply) => Ok(reply),
+            _ => Err(StorageFailure),
+        }
+    }
+}
+
+/// What a person proved to hold.
+enum Prover {
+    Owner,
+    Key(ApiKey),
+    /// The account at TiDB Cloud with this e-mail address. A name that people choose there proves nothing.
+    Person(String),
+}
+
+const NOT_YOURS: &str = "These are not the keys of the connection that asks, for the organization that it asks about, or TiDB Cloud does not accept them.";
+
+fn link_of(head: &Head) -> Option<Link> {
+    Link::parse(head.url.path().strip_prefix(PATH)?)
+}
+
+fn cookie_name(link: &Link) -> String {
+    format!("mcp_confirm_{}", link.id.get(..8).unwrap_or_default())
+}

@@ -1,0 +1,243 @@
+//! The rows that a statement touches, as a query that counts them.
+
+use std::ops::Range;
+
+use super::{
+    condition::own_where,
+    gate::{Class, classify},
+    lexer::{self, Token},
+    walk::one_of,
+};
+
+/// Words after which a query means something else than the change that they are taken from: what selects fewer rows, and what
+/// begins another query.
+const NOT_COUNTED: &[&str] = &[
+    "select",
+    "table",
+    "values",
+    "with",
+    "order",
+    "limit",
+    "group",
+    "having",
+    "union",
+    "except",
+    "intersect",
+    "into",
+    "for",
+    "lock",
+    "window",
+    "returning",
+    "procedure",
+    "current_user",
+    "current_role",
+];
+
+/// Functions that give something else in another session, or each time.
+const OF_THE_SESSION: &[&str] = &[
+    "rand",
+    "random_bytes",
+    "uuid",
+    "uuid_short",
+    "uuid_v4",
+    "uuid_v7",
+    "user",
+    "session_user",
+    "system_user",
+    "connection_id",
+    "current_resource_group",
+    "last_insert_id",
+    "lastval",
+    "found_rows",
+    "row_count",
+    "tidb_current_tso",
+    "sysdate",
+];
+
+/// A read that counts the rows that `DROP TABLE`, `TRUNCATE`, `DELETE` or `UPDATE` of one table would touch now. It is made of the
+/// statement's own text, from the table and the condition as the lexer found them. `None` if that cannot be told for sure.
+pub fn count_touched(sql: &str) -> Option<String> {
+    let (tokens, places): (Vec<Token>, Vec<Range<usize>>) = lexer::placed(sql)?.into_iter().unzip();
+    let (table, condition) = table_and_condition(&tokens)?;
+    let text = |part: Range<usize>| {
+        let places = places.get(part)?;
+        sql.get(places.first()?.start..places.last()?.end)
+    };
+    let mut query = format!("SELECT COUNT(*) FROM {}", text(table)?);
+    if !condition.is_empty() {
+        query.extend([" ", text(condition)?]);
+    }
+    (classify(&query) == Class::Read).then_some(query)
+}
+
+/// A read that lists the tables that `DROP DATABASE` drops, found by the database just as that statement finds it.
+pub fn list_dropped(sql: &str) -> Option<String> {
+    let (tokens, places): (Vec<Token>, Vec<Range<usize>>) = lexer::placed(sql)?.into_iter().unzip();
+    let begins = |words: &[&[&str]]| words.iter().enumerate().all(|(at, word)| one_of(tokens.get(at), word));
+    let drops: &[&[&str]] = &[&["drop"], &["database", "schema"], &["if"], &["exists"]];
+    let start = [4, 2].into_iter().find(|count| drops.get(..*count).is_some_and(begins))?;
+    match tokens.get(start..)? {
+        [Token::Word(_) | Token::Name(_)] => {}
+        _ => return None,
+    }
+    let query = format!("SHOW TABLES FROM {}", sql.get(places.get(start)?.clone())?);
+    (classify(&query) == Class::Read).then_some(query)
+}
+
+/// Which tokens name the one table, and which are its condition, from `WHERE` on.
+fn table_and_condition(tokens: &[Token]) -> Option<(Range<usize>, Range<usize>)> {
+    let Token::Word(verb) = tokens.first()? else { return None };
+    let begins = |words: &[&str]| words.iter().enumerate().all(|(at, word)| one_of(tokens.get(at), &[word]));
+    let start = match verb.as_str() {
+        "drop" if begins(&["drop", "table", "if", "exists"]) => 4,
+        "drop" if begins(&["drop", "table"]) => 2,
+        "truncate" => 1 + usize::from(begins(&["truncate", "table"])),
+        "delete" if begins(&["delete", "from"]) => 2,
+        "update" => 1,
+        _ => return None,
+    };
+    // In double quotes it is a name in one mode of the server alone.
+    let is_name = |at: usize| matches!(tokens.get(at), Some(Token::Word(_) | Token::Name(_)));
+    let qualified = tokens.get(start + 1) == Some(&Token::Symbol('.'));
+    let end = if qualified { start + 3 } else { start + 1 };
+    if !is_name(start) || !is_name(end - 1) {
+        return None;
+    }
+    let rest = tokens.get(end..)?;
+    let condition = match verb.as_str() {
+        "delete" if one_of(rest.first(), &["where"]) => Some(0),
+        "update" if one_of(rest.first(), &["set"]) => own_where(rest),
+        "update" => return None,
+        _ if rest.is_empty() => None,
+        _ => return None,
+    };
+    (!rest.iter().enumerate().any(|(at, token)| is_uncertain(token, rest.get(at + 1)))).then_some(())?;
+    Some((start..end, condition.map_or(0..0, |at| end + at..tokens.len())))
+}
+
+/// Whether a count could differ because of this token.
+fn is_uncertain(token: &Token, next: Option<&Token>) -> bool {
+    let called = next == Some(&Token::Symbol('('));
+    one_of(Some(token), NOT_COUNTED)
+        || matches!(token, Token::Hint(_) | Token::Assign | Token::Symbol('@'))
+        || called && token.name().is_some_and(|name| OF_THE_SESSION.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{count_touched, list_dropped};
+    use crate::sql::{Class, classify, inspect};
+
+    #[test]
+    fn a_count_is_made_of_the_statements_own_table_and_condition() {
+        for (sql, count) in [
+            ("DROP TABLE shop.event_log", "SELECT COUNT(*) FROM shop.event_log"),
+            ("drop /* old */ table if exists `Event Log` ;", "SELECT COUNT(*) FROM `Event Log`"),
+            ("TRUNCATE t", "SELECT COUNT(*) FROM t"),
+            ("TRUNCATE TABLE d . `t`", "SELECT COUNT(*) FROM d . `t`"),
+            ("DELETE FROM t", "SELECT COUNT(*) FROM t"),
+            ("DELETE FROM t -- all", "SELECT COUNT(*) FROM t"),
+            (
+                "DELETE FROM T WHERE Name <> 'O''Brien WHERE' AND (a = 1 OR b IS NULL) -- x",
+                "SELECT COUNT(*) FROM T WHERE Name <> 'O''Brien WHERE' AND (a = 1 OR b IS NULL)",
+            ),
+            ("UPDATE t SET a = 'x WHERE 1', b = b + 1", "SELECT COUNT(*) FROM t"),
+            (
+                "UPDATE d.t SET a = IF(b, '1', \"2\") WHERE created < NOW() - INTERVAL 90 DAY;",
+                "SELECT COUNT(*) FROM d.t WHERE created < NOW() - INTERVAL 90 DAY",
+            ),
+            ("UPDATE t SET `where` = 1 WHERE user = 'x'", "SELECT COUNT(*) FROM t WHERE user = 'x'"),
+        ] {
+            assert_eq!(count_touched(sql).as_deref(), Some(count), "{sql}");
+        }
+    }
+
+    #[test]
+    fn tables_are_listed_of_the_database_that_the_statement_names() {
+        for (sql, list) in [
+            ("DROP DATABASE shop", Some("SHOW TABLES FROM shop")),
+            ("drop /* old */ schema if exists `Old Shop` ; -- x", Some("SHOW TABLES FROM `Old Shop`")),
+            ("DROP DATABASE \"shop\"", None),
+            ("DROP DATABASE a, b", None),
+            ("DROP DATABASE IF EXISTS", None),
+            ("DROP DATABASE mysql", None),
+            ("DROP DATABASE", None),
+            ("DROP TABLE shop", None),
+            ("CREATE DATABASE shop", None),
+        ] {
+            assert_eq!(list_dropped(sql).as_deref(), list, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_counted_wrongly_is_not_counted() {
+        for sql in [
+            "DROP TABLE a, b",
+            "DROP TABLE a CASCADE",
+            "DROP DATABASE d",
+            "DROP VIEW v",
+            "TRUNCATE TABLE",
+            "TRUNCATE a b",
+            "DELETE FROM \"t\"",
+            "DELETE FROM a.b.c",
+            "DELETE FROM t LIMIT 5",
+            "DELETE FROM t WHERE a <> 1 ORDER BY a LIMIT 5",
+            "DELETE FROM t AS x WHERE x.a <> 1",
+            "DELETE FROM t PARTITION (p)",
+            "DELETE IGNORE FROM t",
+            "DELETE t FROM t JOIN u ON t.id <> u.id",
+            "DELETE FROM t USING t JOIN u ON t.id <> u.id",
+            "DELETE FROM t WHERE id IN (SELECT id FROM u)",
+            "DELETE FROM t WHERE a NOT IN (TABLE u)",
+            "DELETE FROM t WHERE RAND() < 0.5",
+            "DELETE FROM t WHERE `uuid`() <> a",
+            "DELETE FROM t WHERE owner <> CURRENT_USER",
+            "DELETE FROM t WHERE a <> @x",
+            "DELETE FROM t WHERE a <> 'x\\'",
+            "DELETE FROM t WHERE a <> {d '2026-01-01'}",
+            "DELETE /*+ MAX_EXECUTION_TIME(1) */ FROM t",
+            "DELETE FROM t /*! WHERE a = 1 */",
+            "UPDATE t, u SET t.a = 1",
+            "UPDATE t JOIN u ON t.id = u.id SET t.a = 1",
+            "UPDATE t SET a = (SELECT 1)",
+            "UPDATE t SET a = 1 LIMIT 5",
+            "WITH c AS (SELECT 1) DELETE FROM t",
+            "BATCH ON id LIMIT 10 DELETE FROM t",
+            "DELETE FROM mysql.user",
+            "REPLACE INTO t SELECT * FROM u",
+            "ALTER TABLE t DROP COLUMN a",
+            "DELETE FROM t; DROP TABLE t",
+            "DELETE FROM t WHERE (a <> 1",
+            "",
+        ] {
+            assert_eq!(count_touched(sql), None, "{sql}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is pieced together: a count is a read of what the statement itself says, of a change that is known to be one.
+        #[test]
+        fn a_count_says_nothing_of_its_own(
+            verb in "(DROP TABLE|drop table if exists|TRUNCATE|DELETE FROM|UPDATE|DELETE|UPDATE IGNORE|BATCH LIMIT 1 DELETE FROM) ",
+            table in "(t|d\\.t|`a b`|\"t\"|t, u|d . `t`)",
+            pieces in prop::collection::vec(prop::sample::select(vec![
+                "SET a = 1", "WHERE", "a <> 1", "AND", "'x'", "'", "(", ")", ",", ";", "-- x\n", "/*x*/", "/*!x*/", "#", "\\", "(SELECT 1 FROM u)",
+                "UNION", "LIMIT 1", "\u{a0}", "@a", "`b`", "\"", "USER()", "{d '2026-01-01'}", "1.5e3", "0x1f", "RAND()", "NOW()",
+            ]), 0..8),
+        ) {
+            let sql = format!("{verb}{table} {}", pieces.join(" "));
+            if let Some(count) = count_touched(&sql) {
+                prop_assert_eq!(classify(&count), Class::Read, "{}: {}", sql, count);
+                let change = inspect(&sql).is_ok_and(|statement| !statement.opens) && classify(&sql) == Class::Write;
+                prop_assert!(change, "{}: {}", sql, count);
+                let said = count.strip_prefix("SELECT COUNT(*) FROM ").expect("a count");
+                let (table, condition) = said.split_once(" WHERE").unwrap_or((said, ""));
+                prop_assert!(sql.contains(table) && sql.contains(condition), "{}: {}", sql, count);
+                let odd = ["SELECT", "LIMIT", "RAND", "!", "@", "\\", ";"].iter().any(|odd| said.contains(odd));
+                prop_assert!(!odd || said.contains('\''), "{}: {}", sql, count);
+            }
+        }
+    }
+}
