@@ -264,7 +264,7 @@ pub(crate) fn sandbox_in(tools: &Tools, directory: &Directory, mysql_port: Optio
     services::start_sandbox(tools, &program, services::free_port()?, mysql_port, &directory.0)
 }
 
-/// A sandbox and a Worker of a suite's own, on ports that were free, with their state in a temporary directory.
+/// A sandbox and a Worker of a script's own, on ports that were free, with their state in a temporary directory.
 struct World {
     worker: Service,
     sandbox: Service,
@@ -333,6 +333,8 @@ fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String
     Ok(tally)
 }
 
+/// Each script has a sandbox and a Worker of its own: they call with the same API keys, and TiDB Cloud takes 100
+/// requests a minute for a key.
 fn scripts(context: &Context, directory: &str, filter: Filter) -> Result<Tally, String> {
     let directory = context.root.join(directory);
     let entries = fs::read_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
@@ -343,14 +345,15 @@ fn scripts(context: &Context, directory: &str, filter: Filter) -> Result<Tally, 
         .filter(|path| filter.takes(&path.file_stem().unwrap_or_default().to_string_lossy()))
         .collect();
     paths.sort();
-    let world = World::start(&context.tools)?;
     let mut tally = Tally::default();
     for path in paths {
-        tally.add(script(context, &world, &path)?);
-    }
-    if tally.failed > 0 {
-        show_log(&world.sandbox);
-        show_log(&world.worker);
+        let world = World::start(&context.tools)?;
+        let of_script = script(context, &world, &path)?;
+        if of_script.failed > 0 {
+            show_log(&world.sandbox);
+            show_log(&world.worker);
+        }
+        tally.add(of_script);
     }
     Ok(tally)
 }
