@@ -8,8 +8,8 @@ use crate::{
     port::FetchError,
     tidbcloud::{
         fake::{
-            CLASS, Scene, active, body_lost, branch_id, challenge, cluster, id, new_cluster, ok, on_branch, query,
-            status,
+            CLASS, SENT_KEY, Scene, active, body_lost, branch_id, challenge, cluster, id, new_cluster, ok, on_branch,
+            query, status,
         },
         *,
     },
@@ -35,33 +35,40 @@ async fn a_check_tells_refused_credentials_from_a_service_that_does_not_say() {
 }
 
 #[tokio::test]
-async fn a_lost_creation_is_looked_for_and_never_repeated() {
+async fn a_lost_creation_is_looked_for_by_its_key_and_never_repeated() {
     let list = |clusters: Value| ok(json!({ "clusters": clusters }));
-    let old = || cluster("1", "shop", "2026-01-31T11:59:00Z");
-    let new = || cluster("2", "shop", "2026-01-31T11:59:57Z");
+    let with_key = |number: &str, key: &str| {
+        let mut cluster = cluster(number, "shop", "2026-01-31T12:00:01Z");
+        cluster["labels"] = json!({ "mcp-idempotency-key": key });
+        cluster
+    };
+    // Somebody else's, of the same name and age.
+    let others = || json!([cluster("1", "shop", "2026-01-31T12:00:01Z"), with_key("3", "another key")]);
+    let with_ours = || json!([with_key("2", SENT_KEY), with_key("3", "another key")]);
     for lost in [Err(FetchError::Timeout), Err(FetchError::Unreachable), status(502, json!({})), body_lost()] {
         let scene = Scene::warmed(vec![lost]).await;
-        scene.fake.then([challenge("b", false), list(json!([old()])), list(json!([old(), new()]))]);
-        if scene.cloud().create_cluster(&new_cluster()).await.is_ok_and(|found| found.cluster_id.as_str() == "2") {
-            assert_eq!(scene.fake.lines().iter().filter(|line| line.starts_with("POST")).count(), 1);
-        } else {
-            panic!("not found");
-        }
+        scene.fake.then([challenge("b", false), list(others()), list(others()), list(others()), list(with_ours())]);
+        let found = scene.cloud().create_cluster(&new_cluster()).await.unwrap();
+        assert_eq!(
+            (found.made.cluster_id.as_str(), found.reconciled),
+            ("2", true),
+            "the one with the key of the request"
+        );
+        assert_eq!(scene.fake.lines().iter().filter(|line| line.starts_with("POST")).count(), 1, "it is sent once");
     }
-    // Not there, twice there, or the look itself fails: unknown.
-    let not_there =
-        vec![list(json!([])), list(json!([old()])), list(json!([cluster("3", "other", "2026-01-31T12:00:01Z")]))];
-    let twice = vec![list(json!([new(), cluster("3", "shop", "2026-01-31T12:00:01Z")]))];
-    for looks in [not_there, twice, vec![status(403, json!({}))]] {
+    // Not there, or the look itself fails: unknown.
+    for looks in [(0..4).map(|_| list(others())).collect(), vec![status(403, json!({}))]] {
         let scene = Scene::warmed(vec![status(504, json!({ "message": "gateway" }))]).await;
         scene.fake.then(looks);
         let error = scene.cloud().create_cluster(&new_cluster()).await.unwrap_err();
         assert!(error.outcome_unknown() && error.answer().is_some_and(|answer| answer.status == 504), "{error}");
         assert_eq!(scene.fake.lines().iter().filter(|line| line.starts_with("POST")).count(), 1);
     }
-    // Refused is not lost.
+    // Refused is not lost, and an answer is no find.
     let scene = Scene::warmed(vec![status(402, json!({ "message": "payment" }))]).await;
     assert!(matches!(scene.cloud().create_cluster(&new_cluster()).await.unwrap_err(), ApiError::QuotaExceeded(_)));
+    let scene = Scene::warmed(vec![ok(with_key("2", SENT_KEY))]).await;
+    assert!(!scene.cloud().create_cluster(&new_cluster()).await.unwrap().reconciled);
 }
 
 #[tokio::test]
@@ -84,10 +91,22 @@ async fn a_lost_branch_is_looked_for_too() {
         parent_id: Some(branch_id()),
         parent_timestamp: Some(Timestamp::try_from("2026-01-31T10:00:00Z".to_owned()).unwrap()),
     };
-    let made = json!({ "branchId": branch_id(), "displayName": "try-it", "createTime": "2026-01-31T12:00:01Z" });
+    let of = |name: &str, created: &str| json!({ "branchId": branch_id(), "displayName": name, "createTime": created });
+    let list = |branches: Value| ok(json!({ "branches": branches }));
+    let old = || of("try-it", "2026-01-31T11:59:00Z");
+    let made = || of("try-it", "2026-01-31T11:59:57Z");
+    // Not there, or twice there: unknown.
+    let twice = vec![list(json!([made(), made()]))];
+    for looks in [(0..4).map(|_| list(json!([old(), of("other", "2026-01-31T12:00:01Z")]))).collect(), twice] {
+        let scene = Scene::warmed(vec![status(504, json!({}))]).await;
+        scene.fake.then(looks);
+        assert!(scene.cloud().create_branch(&id(), &new).await.unwrap_err().outcome_unknown());
+        scene.fake.lines();
+    }
     let scene = Scene::warmed(vec![Err(FetchError::Unreachable)]).await;
-    scene.fake.then([challenge("b", false), ok(json!({ "branches": [made] }))]);
-    assert_eq!(scene.cloud().create_branch(&id(), &new).await.unwrap().branch_id, branch_id());
+    scene.fake.then([challenge("b", false), list(json!([old()])), list(json!([old(), made()]))]);
+    let found = scene.cloud().create_branch(&id(), &new).await.unwrap();
+    assert_eq!((found.made.branch_id, found.reconciled), (branch_id(), true));
     let body: Value = serde_json::from_slice(scene.fake.sent.borrow()[0].body.as_ref().unwrap()).unwrap();
     assert_eq!(
         body,

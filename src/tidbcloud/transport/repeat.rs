@@ -16,8 +16,8 @@ use crate::tidbcloud::{Cloud, Timestamp};
 const ATTEMPTS_MAX: u32 = 3;
 /// How far TiDB Cloud's clock may be behind ours when a resource's creation time is compared with the request's.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
-/// When to look for a resource whose creation had no response: at once, and twice more, because lists may lag.
-const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2)];
+/// When to look for a resource whose creation had no response: at once, and 1, 3 and 7 s later, because lists may lag.
+const LOOKS: [Duration; 4] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
 /// A resource that can be recognised after a creation whose response was lost.
 pub(in crate::tidbcloud) trait Created: DeserializeOwned {
@@ -26,6 +26,28 @@ pub(in crate::tidbcloud) trait Created: DeserializeOwned {
 
     /// When it was made (RFC 3339), if that was said.
     fn create_time(&self) -> Option<&str>;
+
+    /// The idempotency key of the request that made it, where the API keeps one.
+    fn idempotency_key(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// What a new resource is recognised by.
+#[derive(Clone, Copy)]
+pub(in crate::tidbcloud) struct Mark<'m> {
+    pub(in crate::tidbcloud) name: &'m str,
+    /// The idempotency key of its request, if the API keeps one. It alone decides.
+    pub(in crate::tidbcloud) key: Option<&'m str>,
+}
+
+/// A new resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made<T> {
+    /// The resource.
+    pub made: T,
+    /// The response to its creation was lost, and it was found.
+    pub reconciled: bool,
 }
 
 impl Cloud<'_> {
@@ -57,18 +79,21 @@ impl Cloud<'_> {
         }
     }
 
-    /// Creates the resource `name`, once. If no response comes, it is looked up in `list`: the only one of its name that is
-    /// not older than the request.
+    /// Creates a resource, once. If no response comes, it is looked up in `list`: the one with the idempotency key, or the only
+    /// one of its name that is not older than the request.
     pub(in crate::tidbcloud) async fn create<T: Created>(
         &self,
         call: &Call<'_>,
-        name: &str,
+        mark: Mark<'_>,
         list: impl AsyncFn() -> Result<Vec<T>, ApiError>,
-    ) -> Result<T, ApiError> {
+    ) -> Result<Made<T>, ApiError> {
         let since = self.sender.io.now().before(CLOCK_SKEW);
         let is_new = |found: &T| {
+            if mark.key.is_some() {
+                return found.idempotency_key() == mark.key;
+            }
             let created = found.create_time().and_then(|time| Timestamp::try_from(time.to_owned()).ok());
-            found.display_name() == name && created.is_some_and(|created| created.moment() >= since)
+            found.display_name() == mark.name && created.is_some_and(|created| created.moment() >= since)
         };
         let look = async || {
             for pause in LOOKS {
@@ -87,7 +112,13 @@ impl Cloud<'_> {
             }
             None
         };
-        self.write_or_look(call, look).await
+        match self.attempt(call).await {
+            Err(failed) if failed.maybe_done => {
+                let made = look().await.ok_or_else(|| failed.unsettled())?;
+                Ok(Made { made, reconciled: true })
+            }
+            answer => Ok(Made { made: answer.map_err(|failed| failed.error)?, reconciled: false }),
+        }
     }
 
     /// Deletes, and tries again after transient failures. `None` if it is gone and the response was lost.

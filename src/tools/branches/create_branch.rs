@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::view::BranchView;
 use crate::{
     catalogue::{BranchReference, ClusterReference, Context, Effect, Moment, Tool, ToolError},
-    tidbcloud::{BranchName, NewBranch},
+    tidbcloud::{BranchName, Made, NewBranch},
 };
 
 /// Create a branch: a copy, as of now or a time, of a Starter cluster or branch, which stays untouched. CREATING
@@ -40,8 +40,9 @@ impl Tool for CreateBranch {
         let users = context.sql().ensure_users(&cluster, parent.user_prefix.as_deref().unwrap_or_default()).await;
         let parent_timestamp = self.parent_timestamp.map(|moment| moment.timestamp(context.now()));
         let new = NewBranch { display_name: self.display_name, parent_id, parent_timestamp };
-        let branch = context.cloud().create_branch(&cluster, &new).await?;
-        let mut branch = BranchView::from(branch);
+        let Made { made, reconciled } = context.cloud().create_branch(&cluster, &new).await?;
+        let mut branch = BranchView::from(made);
+        branch.reconciled = reconciled;
         branch.notice = users.err().map(|error| {
             format!(
                 "The SQL users of this server could not be made on the cluster first ({}), so SQL tools cannot log in to \

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{dollars, labels::Labels, money, view::ClusterView};
 use crate::{
     catalogue::{Context, Effect, Stakes, Tool, ToolError},
-    tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
+    tidbcloud::{DisplayName, Made, NewCluster, RegionName, UsdCents},
 };
 
 /// Create a Starter cluster, free without a spending limit. CREATING usually takes 30 s: call tidbcloud_get_cluster with
@@ -55,6 +55,9 @@ impl Tool for CreateCluster {
             spending_limit: self.spending_limit_usd_cents,
             labels: self.labels.map(Labels::into_inner).unwrap_or_default(),
         };
-        Ok(context.cloud().create_cluster(&new).await?.into())
+        let Made { made, reconciled } = context.cloud().create_cluster(&new).await?;
+        let mut view = ClusterView::from(made);
+        view.reconciled = reconciled;
+        Ok(view)
     }
 }

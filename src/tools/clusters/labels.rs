@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::{base::schema::schema_of, tidbcloud::SYSTEM_LABEL_PREFIX};
+use crate::{
+    base::schema::schema_of,
+    tidbcloud::{IDEMPOTENCY_LABEL, SYSTEM_LABEL_PREFIX},
+};
 
 /// Labels of a cluster.
 ///
@@ -27,7 +30,8 @@ impl Labels {
 
 /// Labels for a person, without those that TiDB Cloud sets.
 pub(super) fn in_words(labels: &BTreeMap<String, String>) -> String {
-    let own = labels.iter().filter(|(name, _)| !name.starts_with(SYSTEM_LABEL_PREFIX));
+    let own =
+        labels.iter().filter(|(name, _)| !name.starts_with(SYSTEM_LABEL_PREFIX) && name.as_str() != IDEMPOTENCY_LABEL);
     let own: Vec<_> = own.map(|(name, value)| format!("{name} = {value}")).collect();
     if own.is_empty() { "none".to_owned() } else { own.join(", ") }
 }

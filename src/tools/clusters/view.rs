@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    tidbcloud::{Cluster, SYSTEM_LABEL_PREFIX},
+    tidbcloud::{Cluster, IDEMPOTENCY_LABEL, SYSTEM_LABEL_PREFIX},
     tools::views::{EndpointsView, state},
 };
 
@@ -37,14 +37,18 @@ pub(super) struct ClusterView {
     /// The spending limit before a change of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) previous_spending_limit_usd_cents: Option<i64>,
+    /// TiDB Cloud's answer was lost, and the cluster found. So rare that no schema has to name it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(skip)]
+    pub(super) reconciled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) notice: Option<&'static str>,
 }
 
 impl From<Cluster> for ClusterView {
     fn from(cluster: Cluster) -> Self {
-        let (system_labels, labels) =
-            cluster.labels.into_iter().partition(|(name, _)| name.starts_with(SYSTEM_LABEL_PREFIX));
+        let labels = cluster.labels.into_iter().filter(|(name, _)| name != IDEMPOTENCY_LABEL);
+        let (system_labels, labels) = labels.partition(|(name, _)| name.starts_with(SYSTEM_LABEL_PREFIX));
         Self {
             cluster_id: cluster.cluster_id.to_string(),
             display_name: cluster.display_name,
@@ -59,6 +63,7 @@ impl From<Cluster> for ClusterView {
             system_labels,
             create_time: cluster.create_time,
             previous_spending_limit_usd_cents: None,
+            reconciled: false,
             notice: None,
         }
     }
