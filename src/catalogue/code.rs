@@ -38,6 +38,7 @@ codes! {
     RATE_LIMITED_UPSTREAM: ("The key made more requests than TiDB Cloud allows.", true, "Wait `retryAfterSeconds`.");
     UPSTREAM_TIMEOUT: ("TiDB Cloud did not answer in time.", true, "Call again in a minute.");
     UPSTREAM_UNAVAILABLE: ("TiDB Cloud failed, or could not be reached.", true, "Call again in a minute.");
+    CIRCUIT_OPEN: ("TiDB Cloud, or SQL on this cluster, failed several times in a row. It is not asked for some seconds; nothing was sent.", true, "Wait `retryAfterSeconds`.");
     UPSTREAM_INVALID_RESPONSE: ("TiDB Cloud's answer could not be read.", true, "Call again; if it happens again, report the request id.");
     DEADLINE_EXCEEDED: ("The time of the call ran out before the last request was sent: 28 seconds, 55 for the tools that start with `db_` or `show_`.", true, "Call again.");
     CONFLICT: ("It exists already, or its state does not allow this.", false, "Look at its state.");

@@ -104,6 +104,12 @@ fn words(error: &ApiError) -> Words {
         ApiError::Malformed(_) => {
             (code::INVALID_ARGUMENT, "A value cannot be sent.", "Change the argument that it comes from.", false)
         }
+        ApiError::CircuitOpen { .. } => (
+            code::CIRCUIT_OPEN,
+            "TiDB Cloud failed several times in a row, so it was not asked now; nothing was sent.",
+            "Wait, then call again.",
+            true,
+        ),
         ApiError::KeyNotTried(NotTried::Limited { .. }) => (
             code::RATE_LIMITED,
             "TiDB Cloud refused this API key too often, so it is not tried again now.",

@@ -2,6 +2,7 @@
 
 mod authorization_store;
 mod body;
+mod circuit_breaker;
 mod glue;
 mod port;
 mod rate_limiter;

@@ -15,6 +15,7 @@ use worker::{
 use super::{glue, stream::Started};
 use crate::{
     base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
+    circuit::{Report, Verdict},
     port::{
         Admission, Assets, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log, Outbound, Policy, Sink,
         StorageFailure, Store, Stream,
@@ -24,6 +25,9 @@ use crate::{
 
 /// The limiter is in the path of every request; one that takes longer than this counts as absent.
 const LIMITER_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// A circuit is asked when TiDB Cloud fails; without its verdict an isolate decides alone.
+const CIRCUIT_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A grant is made near its person and may be asked from another continent.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,6 +126,15 @@ impl Io for Workers<'_> {
 
     fn random(&self, bytes: &mut [u8]) {
         get_random_values(bytes);
+    }
+
+    fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
+        Box::pin(async move {
+            let report = serde_json::to_string(report).ok()?;
+            let answer =
+                self.ask("CIRCUIT_BREAKER", name, "https://circuit/", Some(&report), CIRCUIT_TIMEOUT).await.ok()?;
+            json::read(answer.as_bytes()).ok()
+        })
     }
 }
 

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::base::{
-    clock::UnixMillis,
-    future::Pending,
-    http::{Headers, Method, Response},
+use crate::{
+    base::{
+        clock::UnixMillis,
+        future::Pending,
+        http::{Headers, Method, Response},
+    },
+    circuit::{Report, Verdict},
 };
 
 /// Input and output of the process, and its clock.
@@ -23,6 +26,12 @@ pub trait Io {
 
     /// Fills `bytes` with cryptographically strong random ones.
     fn random(&self, bytes: &mut [u8]);
+
+    /// Tells the circuit of this name what happened. `None`: there is no verdict of all isolates together.
+    fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
+        let _ = (name, report);
+        Box::pin(async { None })
+    }
 
     /// Whether this many more requests, to other hosts or to stored objects, may be sent for the current HTTP request.
     fn may_send(&self, requests: u32) -> bool {

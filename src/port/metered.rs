@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     base::{clock::UnixMillis, future::Pending, http::Response, secret::Secret},
+    circuit::{Report, Verdict},
     store::object::{Command, ObjectName, Reply},
 };
 
@@ -49,6 +50,10 @@ impl Io for Metered<'_> {
 
     fn random(&self, bytes: &mut [u8]) {
         self.inner.io.random(bytes);
+    }
+
+    fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
+        if self.allowance.take_object() { self.inner.io.circuit(name, report) } else { Box::pin(async { None }) }
     }
 
     fn may_send(&self, requests: u32) -> bool {

@@ -5,8 +5,12 @@ use std::time::Duration;
 use serde::de::IgnoredAny;
 
 use super::{
-    Authenticator, CheckFailure, Databases, Hosts, KeyWitness, Memory, SqlLogin, service::SERVERLESS,
-    transport::send::Sender,
+    Authenticator, CheckFailure, Databases, Hosts, KeyWitness, Memory, SqlLogin,
+    service::{SERVERLESS, Service},
+    transport::{
+        health::{Checkup, Part},
+        send::Sender,
+    },
 };
 use crate::{
     base::{clock::UnixMillis, secret::Secret},
@@ -34,6 +38,18 @@ impl<'a> Cloud<'a> {
         deadline: UnixMillis,
     ) -> Self {
         Self { sender: Sender { io, log, hosts, deadline }, authenticator, witness, memory }
+    }
+
+    /// An API, as far as its health goes.
+    pub(in crate::tidbcloud) fn part(&self, service: &'static Service) -> Part {
+        Part::new(service.host.name(), self.authenticator.caller())
+    }
+
+    pub(in crate::tidbcloud) fn checkup<'p>(&self, part: &'p Part) -> Checkup<'p>
+    where
+        'a: 'p,
+    {
+        Checkup { sender: self.sender, memory: self.memory, part }
     }
 
     /// The time left for the whole call.

@@ -13,6 +13,7 @@
 mod support;
 
 mod bad_inputs;
+mod circuit;
 mod confirm;
 mod credentials;
 mod faults;

@@ -21,6 +21,7 @@ use mcp_server_tidbcloud::{
         secret::Secret,
     },
     catalogue::{Bound, Entry, Person, code},
+    circuit::{Circuit, Report, Verdict},
     config::Config,
     limits::bucket::Bucket,
     mcp::{
@@ -76,6 +77,8 @@ pub struct World {
     /// What the control plane did to SQL servers since the last statement.
     effects: RefCell<Vec<SqlEffect>>,
     buckets: RefCell<BTreeMap<LimitKey, Bucket>>,
+    circuits: RefCell<BTreeMap<String, Circuit>>,
+    pub circuits_fail: Cell<bool>,
     /// What was asked of other hosts and of Durable Objects, in order: what Workers count as subrequests.
     pub subrequests: RefCell<Vec<String>>,
     /// What Durable Objects keep.
@@ -108,6 +111,8 @@ impl World {
             servers: RefCell::new(None),
             effects: RefCell::default(),
             buckets: RefCell::default(),
+            circuits: RefCell::default(),
+            circuits_fail: Cell::new(false),
             subrequests: RefCell::default(),
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
@@ -217,6 +222,14 @@ impl Io for World {
 
     fn now(&self) -> UnixMillis {
         UnixMillis(self.clock.get())
+    }
+
+    fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
+        Box::pin(async move {
+            self.subrequests.borrow_mut().push(format!("circuit {name}"));
+            let mut circuits = self.circuits.borrow_mut();
+            (!self.circuits_fail.get()).then(|| circuits.entry(name.to_owned()).or_default().step(self.now(), report))
+        })
     }
 
     fn random(&self, bytes: &mut [u8]) {

@@ -20,6 +20,7 @@ use crate::{
         transport::{
             answer::unreadable,
             call::{Failed, bytes},
+            health::{Pass, Sign},
             hosts::Path,
             redact::presentable,
             refusal::{Said, Told},
@@ -106,8 +107,11 @@ impl Databases<'_> {
     ) -> Result<Option<Answered>, SqlFailure> {
         let mut failures = 0;
         loop {
-            let (failure, maybe_done) = match self.send(access, statement).await {
-                Ok(answered) => return Ok(Some(answered)),
+            let (failure, maybe_done) = match self.send_if_healthy(access, statement, replay).await {
+                Ok(answered) => {
+                    self.cloud.checkup(&access.part).succeeded(failures > 0);
+                    return Ok(Some(answered));
+                }
                 Err(Trouble::Login) => return Ok(None),
                 Err(Trouble::Failed { failure, maybe_done }) => (failure, maybe_done),
             };
@@ -115,12 +119,35 @@ impl Databases<'_> {
                 return Err(if maybe_done { SqlFailure::OutcomeUnknown { cause: Box::new(failure) } } else { failure });
             }
             failures += 1;
-            let wait = failure.passing().and_then(|passing| self.cloud.wait_after(passing, failures, ATTEMPTS_MAX));
+            let wait = failure
+                .passing()
+                .and_then(|passing| self.cloud.wait_after(&access.part, passing, failures, ATTEMPTS_MAX));
             match wait {
                 Some(wait) => self.cloud.sender.io.sleep(wait).await,
                 None => return Err(failure),
             }
         }
+    }
+
+    /// Sends a statement once, if the cluster's circuit lets it through. A write is never the one that finds out whether SQL
+    /// works again: a read goes before it.
+    async fn send_if_healthy(
+        &self,
+        access: &Access,
+        statement: &Statement<'_>,
+        replay: Replay,
+    ) -> Result<Answered, Trouble> {
+        let health = self.cloud.checkup(&access.part);
+        let mut pass = health.enter().await.map_err(Failed::undone)?;
+        if pass == Pass::Probe && replay == Replay::Unsafe {
+            let found = self.send(access, &Statement::control("SELECT 1")).await;
+            health.leave(pass, sign(&found)).await;
+            found?;
+            pass = Pass::Usual;
+        }
+        let outcome = self.send(access, statement).await;
+        health.leave(pass, sign(&outcome)).await;
+        outcome
     }
 
     /// Sends a statement once.
@@ -177,6 +204,15 @@ impl Databases<'_> {
             scanned: self.allowance.scanned_bytes(),
             skipped_rows: query.skipped_rows,
         }
+    }
+}
+
+/// What an outcome says of the health of the cluster. A statement that takes long says nothing.
+fn sign<T>(outcome: &Result<T, Trouble>) -> Sign {
+    match outcome {
+        Err(Trouble::Failed { failure: SqlFailure::Api(ApiError::Timeout), .. }) => Sign::None,
+        Err(Trouble::Failed { failure: SqlFailure::Api(error), .. }) => error.sign(),
+        _ => Sign::Good,
     }
 }
 

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     base::secret::Secret,
-    tidbcloud::{ApiError, ClusterId, Instance, Malformed, State, Target, transport::retry::ATTEMPT_MIN},
+    tidbcloud::{
+        ApiError, ClusterId, Instance, Malformed, State, Target,
+        transport::{health::Part, retry::ATTEMPT_MIN},
+    },
 };
 
 /// First and longest wait for a new SQL user to work. Until a deadline of 55 s these are 30 logins, of the 50
@@ -79,6 +82,8 @@ pub enum AccessClass {
 pub(super) struct Access {
     pub(super) facts: Facts,
     pub(super) login: SqlLogin,
+    /// The cluster, as far as its health goes.
+    pub(super) part: Part,
 }
 
 impl Databases<'_> {
@@ -100,7 +105,8 @@ impl Databases<'_> {
         };
         let own = self.own_login.filter(|own| own.is_for(target, &facts));
         let login = own.cloned().unwrap_or_else(|| self.managed_login(target, class, &facts));
-        let mut access = Access { facts, login };
+        let part = Part::new(format!("sql {}", target.cluster), caller);
+        let mut access = Access { facts, login, part };
         if let Some(answered) = self.ask(&access, statement, replay).await? {
             return Ok((access, answered));
         }

@@ -114,6 +114,11 @@ pub enum ApiError {
     Exhausted,
     /// A value of the call cannot be sent; nothing was sent.
     Malformed(Malformed),
+    /// TiDB Cloud failed too often lately: nothing was sent.
+    CircuitOpen {
+        /// Seconds until it is tried again.
+        retry_after_seconds: u64,
+    },
     /// The key may not be tried now: nothing was sent.
     KeyNotTried(NotTried),
     /// A write may or may not have been carried out, and looking did not settle it. Look again before repeating it.
@@ -151,6 +156,7 @@ impl ApiError {
             | Self::DeadlineExceeded
             | Self::Exhausted
             | Self::Malformed(_)
+            | Self::CircuitOpen { .. }
             | Self::KeyNotTried(_) => None,
         }
     }
@@ -158,7 +164,9 @@ impl ApiError {
     /// Seconds to wait before the next call, if known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after_seconds, .. } => Some(*retry_after_seconds),
+            Self::RateLimited { retry_after_seconds, .. } | Self::CircuitOpen { retry_after_seconds } => {
+                Some(*retry_after_seconds)
+            }
             Self::Failing { retry_after_seconds, .. } => *retry_after_seconds,
             Self::KeyNotTried(NotTried::Limited { retry_after_seconds }) => Some(*retry_after_seconds),
             _ => None,
@@ -211,6 +219,7 @@ impl ApiError {
             Self::DeadlineExceeded => "the time of this call was up before the request was sent",
             Self::Exhausted => "one HTTP request may send no more requests to TiDB Cloud",
             Self::Malformed(_) => "a value of the call cannot be sent",
+            Self::CircuitOpen { .. } => "TiDB Cloud failed too often lately, and was not asked",
             Self::KeyNotTried(NotTried::Limited { .. }) => "TiDB Cloud refused this key too often lately",
             Self::KeyNotTried(NotTried::Unavailable) => "nobody could say whether this key may be tried",
             Self::OutcomeUnknown { .. } => "the write may or may not have taken effect",

@@ -9,6 +9,7 @@ use super::{
     answer::read_answer,
     call::{Call, Failed},
     error::ApiError,
+    health::{Part, Pass, Sign},
     hosts::Path,
     refusal::Said,
     send::Request,
@@ -42,15 +43,42 @@ const NO_CHALLENGE: ApiError = ApiError::Unexpected("401 without a Digest challe
 impl Cloud<'_> {
     /// One attempt of up to four requests: a nonce may have to be requested, and may be refused as stale.
     pub(in crate::tidbcloud) async fn attempt<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Failed> {
-        let (response, replayed) = self.exchange(call).await?;
-        let status = response.status;
-        if (200..=299).contains(&status) {
-            return read_answer(self.sender.log, &call.operation(), &response)
-                .map_err(|error| Failed { error, maybe_done: true });
+        let part = self.part(call.service);
+        let pass = self.enter(call, &part).await?;
+        let response = self.attempt_as(call, &part, pass).await?;
+        let read = read_answer(self.sender.log, &call.operation(), &response);
+        self.checkup(&part).leave(pass, read.as_ref().map_or_else(ApiError::sign, |_| Sign::Good)).await;
+        read.map_err(|error| Failed { error, maybe_done: true })
+    }
+
+    /// Whether the circuit lets this call through. A write is never the request that finds out: a read goes before it.
+    async fn enter(&self, call: &Call<'_>, part: &Part) -> Result<Pass, Failed> {
+        let pass = self.checkup(part).enter().await.map_err(Failed::undone)?;
+        match self.authenticator {
+            Authenticator::Digest(key) if pass == Pass::Probe && call.method != Method::Get => {
+                let found = self.attempt_as(&call.service.probe(key), part, pass).await;
+                found.map_err(|failed| Failed::undone(failed.error))?;
+                self.checkup(part).leave(pass, Sign::Good).await;
+                Ok(Pass::Usual)
+            }
+            _ => Ok(pass),
         }
-        // 4xx: it was refused. A 408 comes from a gateway that gave up waiting, for us or for the server behind it.
-        let maybe_done = status >= 500 && status != 501 || status == 408 || replayed && status == 404;
-        Err(Failed { error: self.refusal(call, &response), maybe_done })
+    }
+
+    /// The answer, if it is a success. What any other outcome says of TiDB Cloud's health is noted.
+    async fn attempt_as(&self, call: &Call<'_>, part: &Part, pass: Pass) -> Result<Response, Failed> {
+        let failed = match self.exchange(call).await {
+            Ok((response, _)) if (200..=299).contains(&response.status) => return Ok(response),
+            Ok((response, replayed)) => {
+                // 4xx: it was refused. A 408 comes from a gateway that gave up waiting, for us or for the server behind it.
+                let status = response.status;
+                let maybe_done = status >= 500 && status != 501 || status == 408 || replayed && status == 404;
+                Failed { error: self.refusal(call, &response), maybe_done }
+            }
+            Err(failed) => failed,
+        };
+        self.checkup(part).leave(pass, failed.error.sign()).await;
+        Err(failed)
     }
 
     /// Sends with credentials, and reports TiDB Cloud's verdict on the key to its witness. Nothing else sends a key.
@@ -155,7 +183,7 @@ impl Cloud<'_> {
                 }
                 Ok(response) => self.refusal(&call, &response),
             };
-            self.try_again(&mut failures, error).await?;
+            self.try_again(&self.part(service), &mut failures, error).await?;
         }
     }
 

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{
     call::{Call, Failed},
     error::ApiError,
+    health::Part,
     retry::{self, ATTEMPT_MIN, Passing},
 };
 use crate::tidbcloud::{Cloud, Timestamp};
@@ -53,11 +54,14 @@ pub struct Made<T> {
 impl Cloud<'_> {
     /// Reads, and tries again after transient failures.
     pub(in crate::tidbcloud) async fn read<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ApiError> {
-        let mut failures = 0;
+        let (mut failures, part) = (0, self.part(call.service));
         loop {
             match self.attempt(call).await {
-                Ok(answer) => return Ok(answer),
-                Err(failed) => self.try_again(&mut failures, failed.error).await?,
+                Ok(answer) => {
+                    self.checkup(&part).succeeded(failures > 0);
+                    return Ok(answer);
+                }
+                Err(failed) => self.try_again(&part, &mut failures, failed.error).await?,
             }
         }
     }
@@ -126,7 +130,7 @@ impl Cloud<'_> {
         &self,
         call: &Call<'_>,
     ) -> Result<Option<T>, ApiError> {
-        let (mut failures, mut maybe_done) = (0, false);
+        let (mut failures, mut maybe_done, part) = (0, false, self.part(call.service));
         loop {
             let error = match self.attempt(call).await {
                 Ok(answer) => return Ok(Some(answer)),
@@ -140,15 +144,20 @@ impl Cloud<'_> {
             };
             // A refusal for too many requests is for the caller to wait out.
             let limited = matches!(error, ApiError::RateLimited { .. });
-            let again = if limited { Err(error) } else { self.try_again(&mut failures, error).await };
+            let again = if limited { Err(error) } else { self.try_again(&part, &mut failures, error).await };
             again.map_err(|error| Failed { error, maybe_done }.unsettled())?;
         }
     }
 
     /// Counts a failure and waits before the next attempt; returns it if there is none.
-    pub(in crate::tidbcloud) async fn try_again(&self, failures: &mut u32, error: ApiError) -> Result<(), ApiError> {
+    pub(in crate::tidbcloud) async fn try_again(
+        &self,
+        part: &Part,
+        failures: &mut u32,
+        error: ApiError,
+    ) -> Result<(), ApiError> {
         *failures += 1;
-        match error.passing().and_then(|passing| self.wait_after(passing, *failures, ATTEMPTS_MAX)) {
+        match error.passing().and_then(|passing| self.wait_after(part, passing, *failures, ATTEMPTS_MAX)) {
             Some(wait) => {
                 self.sender.io.sleep(wait).await;
                 Ok(())
@@ -160,6 +169,7 @@ impl Cloud<'_> {
     /// How long to wait after this failure; `None` if no further attempt follows.
     pub(in crate::tidbcloud) fn wait_after(
         &self,
+        part: &Part,
         passing: Passing,
         failures: u32,
         attempts_max: u32,
@@ -167,5 +177,6 @@ impl Cloud<'_> {
         let mut random = [0; 8];
         self.sender.io.random(&mut random);
         retry::wait(passing, failures, attempts_max, self.remaining(), u64::from_le_bytes(random))
+            .filter(|_| self.checkup(part).may_repeat())
     }
 }
