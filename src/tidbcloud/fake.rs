@@ -49,7 +49,7 @@ impl Fake {
                     // RFC 7616 section 3.4: what is signed is the request target as sent.
                     assert!(value.contains(&format!(" uri=\"{}{query}\"", sent.url.path())), "{value}");
                     let part = |name: &str| Some(value.split(name).nth(1)?.split(['"', ',']).next()?.to_owned());
-                    format!(" {}/{}", part(" nonce=\"").unwrap(), part("nc=0000000").unwrap())
+                    format!(" {}/{}", part(" nonce=\"").unwrap(), part(" nc=").unwrap().trim_start_matches('0'))
                 }
                 Some(value) if value.starts_with("Bearer ") => " bearer".to_owned(),
                 Some(_) => " basic".to_owned(),

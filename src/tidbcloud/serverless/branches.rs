@@ -172,6 +172,6 @@ impl Cloud<'_> {
         let call = SERVERLESS
             .call(Method::Patch, "clusters/{}/branches/{}/sqlUsers/{}", arguments)
             .with_secret(&body, password);
-        self.write(&call).await
+        self.set(&call, async || None).await
     }
 }

@@ -249,7 +249,8 @@ impl Cloud<'_> {
         self.create(&call, mark, async || self.all_clusters().await).await
     }
 
-    /// `PATCH /clusters/{clusterId}`. It is sent once; if no response comes, the cluster is read again.
+    /// `PATCH /clusters/{clusterId}`. If no response comes, the cluster is read, and the change sent once more if it does not
+    /// show.
     pub async fn update_cluster(&self, id: &ClusterId, change: &ClusterChange) -> Result<Cluster, ApiError> {
         let (mask, cluster) = match change {
             ClusterChange::DisplayName(name) => ("displayName", json!({ "displayName": name })),
@@ -260,7 +261,7 @@ impl Cloud<'_> {
         };
         let body = json!({ "cluster": cluster, "updateMask": mask });
         let look = async || self.cluster(id).await.ok().filter(|cluster| change.shows_in(cluster));
-        self.write_or_look(&SERVERLESS.call(Method::Patch, "clusters/{}", [id.as_str()]).with_body(&body), look).await
+        self.set(&SERVERLESS.call(Method::Patch, "clusters/{}", [id.as_str()]).with_body(&body), look).await
     }
 
     /// `DELETE /clusters/{clusterId}`: returns the cluster. Repeated after a lost response; if it is then gone, only id and

@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// Seconds after which a quota without a hint is back: TiDB Cloud counts requests per minute.
+const QUOTA_SECONDS: u64 = 60;
+
 /// Why a check of credentials did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckFailure {
@@ -78,8 +81,8 @@ pub enum ApiError {
     Refused(Answer),
     /// Too many requests with these credentials (429): nothing was carried out.
     RateLimited {
-        /// Seconds until requests are taken again.
-        retry_after_seconds: u64,
+        /// Seconds until requests are taken again, if it said that.
+        retry_after_seconds: Option<u64>,
         /// What it said.
         answer: Answer,
     },
@@ -164,9 +167,8 @@ impl ApiError {
     /// Seconds to wait before the next call, if known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after_seconds, .. } | Self::CircuitOpen { retry_after_seconds } => {
-                Some(*retry_after_seconds)
-            }
+            Self::RateLimited { retry_after_seconds, .. } => Some(retry_after_seconds.unwrap_or(QUOTA_SECONDS)),
+            Self::CircuitOpen { retry_after_seconds } => Some(*retry_after_seconds),
             Self::Failing { retry_after_seconds, .. } => *retry_after_seconds,
             Self::KeyNotTried(NotTried::Limited { retry_after_seconds }) => Some(*retry_after_seconds),
             _ => None,
@@ -190,7 +192,7 @@ impl ApiError {
                 Some(Passing::Stumble(retry_after_seconds.map(Duration::from_secs)))
             }
             Self::RateLimited { retry_after_seconds, .. } => {
-                Some(Passing::Throttled(Some(Duration::from_secs(*retry_after_seconds))))
+                Some(Passing::Throttled(retry_after_seconds.map(Duration::from_secs)))
             }
             _ => None,
         }

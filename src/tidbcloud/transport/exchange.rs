@@ -12,6 +12,7 @@ use super::{
     health::{Part, Pass, Sign},
     hosts::Path,
     refusal::Said,
+    repeat::ATTEMPTS_MAX,
     send::Request,
 };
 use crate::{
@@ -183,7 +184,7 @@ impl Cloud<'_> {
                 }
                 Ok(response) => self.refusal(&call, &response),
             };
-            self.try_again(&self.part(service), &mut failures, error).await?;
+            self.try_again(&self.part(service), &mut failures, ATTEMPTS_MAX, error).await?;
         }
     }
 

@@ -16,9 +16,6 @@ use crate::{
 const MESSAGE_CHARS_MAX: usize = 200;
 /// 64 characters: codes are numbers of up to 8 digits or short words.
 const CODE_CHARS_MAX: usize = 64;
-/// Seconds after which a quota without a hint is back: TiDB Cloud counts requests per minute.
-const QUOTA_SECONDS: u64 = 60;
-
 /// Facts that only the words of a refusal tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
@@ -100,7 +97,7 @@ impl ApiError {
             403 => Self::Forbidden(answer),
             409 | 412 => Self::Conflict(answer),
             _ if said.tells(Told::Exists, status) => Self::Conflict(answer),
-            429 => Self::RateLimited { retry_after_seconds: hint.unwrap_or(QUOTA_SECONDS), answer },
+            429 => Self::RateLimited { retry_after_seconds: hint, answer },
             408 | 425 | 500.. => Self::Failing { retry_after_seconds: hint, answer },
             400..=499 => Self::Refused(answer),
             _ => Self::Unexpected("a status that is neither success nor error"),

@@ -1,5 +1,5 @@
-//! Repeats of a call, and lost responses: a read is sent again, a deletion too because it is idempotent, and any other write
-//! is sent once and then looked up.
+//! Repeats of a call, and lost responses: a read is sent again, a deletion too because it is idempotent, a change to given
+//! values once more if it does not show, and a creation is sent once and then looked up.
 
 use std::time::Duration;
 
@@ -14,7 +14,9 @@ use super::{
 use crate::tidbcloud::{Cloud, Timestamp};
 
 /// Attempts of what can be repeated.
-const ATTEMPTS_MAX: u32 = 3;
+pub(super) const ATTEMPTS_MAX: u32 = 3;
+/// Attempts to set something: between two of them, somebody else may set it too.
+const SETS_MAX: u32 = 2;
 /// How far TiDB Cloud's clock may be behind ours when a resource's creation time is compared with the request's.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 /// When to look for a resource whose creation had no response: at once, and 1, 3 and 7 s later, because lists may lag.
@@ -61,25 +63,49 @@ impl Cloud<'_> {
                     self.checkup(&part).succeeded(failures > 0);
                     return Ok(answer);
                 }
-                Err(failed) => self.try_again(&part, &mut failures, failed.error).await?,
+                Err(failed) => self.try_again(&part, &mut failures, ATTEMPTS_MAX, failed.error).await?,
             }
         }
     }
 
     /// Writes, once.
     pub(in crate::tidbcloud) async fn write<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ApiError> {
-        self.attempt(call).await.map_err(Failed::unsettled)
+        self.attempt_when_admitted(call).await.map_err(Failed::unsettled)
     }
 
-    /// Writes, once. If no response comes, `look` finds out the outcome, if it can.
-    pub(in crate::tidbcloud) async fn write_or_look<T: DeserializeOwned>(
+    /// One attempt that counts. A refusal for too many requests proves that nothing was carried out, so it is waited for if
+    /// the wait is short.
+    async fn attempt_when_admitted<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Failed> {
+        let (mut failures, part) = (0, self.part(call.service));
+        loop {
+            match self.attempt(call).await {
+                Err(Failed { error: error @ ApiError::RateLimited { .. }, .. }) => {
+                    self.try_again(&part, &mut failures, ATTEMPTS_MAX, error).await.map_err(Failed::undone)?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Sets values that do not depend on the old ones, so that it can be sent twice. Before that, and after it, `look` finds
+    /// out whether they are set, if it can.
+    pub(in crate::tidbcloud) async fn set<T: DeserializeOwned>(
         &self,
         call: &Call<'_>,
-        look: impl AsyncFnOnce() -> Option<T>,
+        look: impl AsyncFn() -> Option<T>,
     ) -> Result<T, ApiError> {
-        match self.attempt(call).await {
-            Err(failed) if failed.maybe_done => look().await.ok_or_else(|| failed.unsettled()),
-            answer => answer.map_err(|failed| failed.error),
+        let (mut failures, mut maybe_done, part) = (0, false, self.part(call.service));
+        loop {
+            let Failed { error, maybe_done: now } = match self.attempt_when_admitted(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            maybe_done |= now;
+            if now && let Some(found) = look().await {
+                return Ok(found);
+            }
+            let again = self.try_again(&part, &mut failures, SETS_MAX, error).await;
+            again.map_err(|error| Failed { error, maybe_done }.unsettled())?;
         }
     }
 
@@ -116,7 +142,7 @@ impl Cloud<'_> {
             }
             None
         };
-        match self.attempt(call).await {
+        match self.attempt_when_admitted(call).await {
             Err(failed) if failed.maybe_done => {
                 let made = look().await.ok_or_else(|| failed.unsettled())?;
                 Ok(Made { made, reconciled: true })
@@ -142,9 +168,7 @@ impl Cloud<'_> {
                     failed.error
                 }
             };
-            // A refusal for too many requests is for the caller to wait out.
-            let limited = matches!(error, ApiError::RateLimited { .. });
-            let again = if limited { Err(error) } else { self.try_again(&part, &mut failures, error).await };
+            let again = self.try_again(&part, &mut failures, ATTEMPTS_MAX, error).await;
             again.map_err(|error| Failed { error, maybe_done }.unsettled())?;
         }
     }
@@ -154,10 +178,11 @@ impl Cloud<'_> {
         &self,
         part: &Part,
         failures: &mut u32,
+        attempts_max: u32,
         error: ApiError,
     ) -> Result<(), ApiError> {
         *failures += 1;
-        match error.passing().and_then(|passing| self.wait_after(part, passing, *failures, ATTEMPTS_MAX)) {
+        match error.passing().and_then(|passing| self.wait_after(part, passing, *failures, attempts_max)) {
             Some(wait) => {
                 self.sender.io.sleep(wait).await;
                 Ok(())
