@@ -194,7 +194,7 @@ impl Sandbox {
         let fault = self.faults.strike(subject);
         let Plan { instead, delivery, ending } = Plan::new(fault);
         let mut response = match (instead, caller) {
-            (Some(Instead::Drop), _) => {
+            (Some(Instead::Nothing), _) => {
                 self.journal.note(method, host, target, 0);
                 return Step::Answer(nothing(), delivery);
             }
@@ -251,7 +251,7 @@ impl Sandbox {
         let fault = self.faults.strike(Subject { method, host, target, challenge, digest: false });
         let Plan { instead, delivery, ending } = Plan::new(fault);
         let instead = match instead {
-            Some(Instead::Drop) => Some((nothing(), 0)),
+            Some(Instead::Nothing) => Some((nothing(), 0)),
             Some(Instead::Answer(replacement)) => Some(Ending::Replaced(replacement).apply(nothing())),
             // Faults of digest and of the control plane's limit pass SQL by.
             None | Some(Instead::StaleNonce | Instead::RateLimit) => None,
