@@ -144,6 +144,16 @@ impl Sandbox {
         self.world.take_effects()
     }
 
+    /// The number of the last request to TiDB Cloud.
+    pub fn last_request(&self) -> u64 {
+        self.journal.last()
+    }
+
+    /// Notes that the client of request `number` closed its connection before the whole answer was sent.
+    pub fn given_up(&mut self, number: u64) {
+        self.journal.give_up(number);
+    }
+
     /// Starts over with the same seed: clusters, clock, faults, requests, nonces and counts.
     fn reset(&mut self) {
         self.world.reset();

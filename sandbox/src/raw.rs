@@ -64,24 +64,35 @@ async fn wait_for_end(stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends what a client gets of `response`. The connection may serve the next request, unless there is an error.
+/// The state of a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It may serve the next request.
+    Kept,
+    /// It ends, as meant.
+    Closed,
+    /// The client left before it had the answer.
+    Left,
+}
+
+/// Sends what a client gets of `response`.
 ///
 /// # Errors
-/// The connection ended: by the client, or because it was meant to.
-pub(crate) async fn send(stream: &mut TcpStream, response: &Response, course: Course) -> io::Result<()> {
+/// The client left.
+pub(crate) async fn send(stream: &mut TcpStream, response: &Response, course: Course) -> io::Result<End> {
     let body = response.body.as_slice();
     match course {
-        Course::Whole => stream.write_all(&[head(response, &length(body.len())), body.to_vec()].concat()).await,
+        Course::Whole => stream.write_all(&[head(response, &length(body.len())), body.to_vec()].concat()).await?,
         Course::Stops { after, how } => {
             if let Some(after) = after {
                 let part = body.get(..after).unwrap_or(body);
                 stream.write_all(&[head(response, &length(body.len())), part.to_vec()].concat()).await?;
             }
-            stop(stream, how).await
+            return stop(stream, how).await;
         }
         Course::Length(by) => {
             let announced = body.len().saturating_add_signed(isize::try_from(by).unwrap_or_default());
-            stream.write_all(&[head(response, &length(announced)), body.to_vec()].concat()).await
+            stream.write_all(&[head(response, &length(announced)), body.to_vec()].concat()).await?;
         }
         Course::Endless => {
             let start = body.split_last().map_or(body, |(_, start)| start);
@@ -94,40 +105,45 @@ pub(crate) async fn send(stream: &mut TcpStream, response: &Response, course: Co
         Course::Slow(bytes) => {
             stream.write_all(&head(response, &length(body.len()))).await?;
             for (index, part) in body.chunks(bytes).enumerate() {
-                if index > 0 {
-                    tokio::time::sleep(SLOW_PAUSE).await;
+                // A client that left is noticed by what it says, because the next bytes would still be taken for sent.
+                if index > 0 && tokio::time::timeout(SLOW_PAUSE, wait_for_end(stream)).await.is_ok() {
+                    return Ok(End::Left);
                 }
                 stream.write_all(part).await?;
             }
-            Ok(())
         }
         Course::BadGzip => {
             let gzip = bad_gzip(body);
             let framing = format!("content-encoding: gzip\r\n{}", length(gzip.len()));
-            stream.write_all(&[head(response, &framing), gzip].concat()).await
+            stream.write_all(&[head(response, &framing), gzip].concat()).await?;
         }
         Course::BadChunks => {
             let (start, _) = body.split_at(body.len() / 2);
             let framed = [head(response, "transfer-encoding: chunked"), chunk(start), b"no size\r\n".to_vec()].concat();
             stream.write_all(&framed).await?;
-            stop(stream, Stop::Close).await
+            return stop(stream, Stop::Close).await;
         }
     }
+    Ok(End::Kept)
 }
 
 /// Ends a connection.
-async fn stop(stream: &mut TcpStream, how: Stop) -> io::Result<()> {
+async fn stop(stream: &mut TcpStream, how: Stop) -> io::Result<End> {
     match how {
         Stop::Close => {}
         Stop::HalfClose => {
             stream.shutdown().await?;
-            wait_for_end(stream).await?;
+            // However it ends: it was over when the server said so.
+            let _ = wait_for_end(stream).await;
         }
         Stop::Reset => {
             tokio::time::sleep(RESET_PAUSE).await;
             stream.set_zero_linger()?;
         }
-        Stop::Stall => wait_for_end(stream).await?,
+        Stop::Stall => {
+            wait_for_end(stream).await?;
+            return Ok(End::Left);
+        }
     }
-    Err(io::ErrorKind::ConnectionAborted.into())
+    Ok(End::Closed)
 }

@@ -21,7 +21,7 @@ use crate::exchange::{
     Admission, Course, Delivery, NotAdmitted, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step,
 };
 use crate::mysql::Front;
-use crate::raw;
+use crate::raw::{self, End};
 use crate::sql::{Engine, Servers};
 
 /// Bytes of a request's body: twice what the core reads, so that what is too long is mostly refused in the core's words.
@@ -38,6 +38,10 @@ pub(crate) trait Core: Send + 'static {
     fn sql_done(&mut self, now_millis: u64, task: SqlTask, outcome: SqlOutcome) -> Response;
     /// What the SQL servers have to do, in order, since this was last asked.
     fn take_effects(&mut self) -> Vec<SqlEffect>;
+    /// The number of the last request that was for TiDB Cloud.
+    fn last_request(&self) -> u64;
+    /// Hears that the client of this request left before its answer was sent.
+    fn given_up(&mut self, number: u64);
 }
 
 impl Core for Sandbox {
@@ -51,6 +55,35 @@ impl Core for Sandbox {
 
     fn take_effects(&mut self) -> Vec<SqlEffect> {
         Sandbox::take_effects(self)
+    }
+
+    fn last_request(&self) -> u64 {
+        Sandbox::last_request(self)
+    }
+
+    fn given_up(&mut self, number: u64) {
+        Sandbox::given_up(self, number);
+    }
+}
+
+/// A client that waits for an answer from TiDB Cloud. Dropped while it waits, it has left.
+struct Waiting<C: Core> {
+    state: Arc<State<C>>,
+    number: Option<u64>,
+}
+
+impl<C: Core> Waiting<C> {
+    /// Nothing more is sent.
+    fn ends(mut self) {
+        self.number = None;
+    }
+}
+
+impl<C: Core> Drop for Waiting<C> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.state.core().given_up(number);
+        }
     }
 }
 
@@ -108,16 +141,19 @@ impl<C: Core> State<C> {
         wait
     }
 
-    async fn respond(&self, request: &Request) -> (Response, Delivery) {
-        let (step, applied) = {
+    async fn respond(self: &Arc<Self>, request: &Request) -> (Response, Delivery, Waiting<C>) {
+        let (step, number, applied) = {
             let mut core = self.core();
+            let before = core.last_request();
             let step = core.handle((self.clock)(), request);
-            (step, self.hand_over(&mut core))
+            let number = Some(core.last_request()).filter(|number| *number != before);
+            (step, number, self.hand_over(&mut core))
         };
+        let waiting = Waiting { state: Arc::clone(self), number };
         // Applying is quick: copies go on in the background.
         let _ = applied.await;
         let (task, delivery) = match step {
-            Step::Answer(response, delivery) => return (response, delivery),
+            Step::Answer(response, delivery) => return (response, delivery, waiting),
             Step::Sql(task, delivery) => (task, delivery),
         };
         let servers = Arc::clone(&self.servers);
@@ -126,12 +162,13 @@ impl<C: Core> State<C> {
             (task, outcome)
         });
         let Ok((task, outcome)) = run.await else {
-            return (plain(500, "{\"message\":\"the SQL task ended without an outcome\"}"), delivery);
+            return (plain(500, "{\"message\":\"the SQL task ended without an outcome\"}"), delivery, waiting);
         };
         let mut core = self.core();
         let response = core.sql_done((self.clock)(), task, outcome);
         drop(self.hand_over(&mut core));
-        (response, delivery)
+        drop(core);
+        (response, delivery, waiting)
     }
 }
 
@@ -164,25 +201,26 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Request, Response> {
 }
 
 /// An answer that hyper would not send, for the task that has the connection.
-type Odd = Arc<Mutex<Option<(Response, Course)>>>;
+type Odd<C> = Arc<Mutex<Option<(Response, Course, Waiting<C>)>>>;
 
 async fn exchange<C: Core>(
     state: Arc<State<C>>,
     request: hyper::Request<Incoming>,
-    odd: Odd,
+    odd: Odd<C>,
 ) -> io::Result<hyper::Response<Full<Bytes>>> {
-    let (response, delivery) = match read(request).await {
+    let (response, delivery, waiting) = match read(request).await {
         Ok(request) => state.respond(&request).await,
-        Err(response) => (response, Delivery::default()),
+        Err(response) => (response, Delivery::default(), Waiting { state, number: None }),
     };
     if delivery.delay_millis > 0 {
         tokio::time::sleep(Duration::from_millis(delivery.delay_millis)).await;
     }
     if delivery.course != Course::Whole {
-        *odd.lock().unwrap_or_else(PoisonError::into_inner) = Some((response, delivery.course));
+        *odd.lock().unwrap_or_else(PoisonError::into_inner) = Some((response, delivery.course, waiting));
         // An error instead of an answer: hyper lets the connection go without a status.
         return Err(io::ErrorKind::Other.into());
     }
+    waiting.ends();
     let mut answer = hyper::Response::builder().status(response.status);
     for (name, value) in &response.headers {
         // The length is known from the body.
@@ -196,14 +234,19 @@ async fn exchange<C: Core>(
 /// Serves one connection until one of the two ends it.
 async fn converse<C: Core>(mut stream: TcpStream, state: Arc<State<C>>) {
     loop {
-        let odd = Odd::default();
+        let odd: Odd<C> = Arc::default();
         let service = service_fn(|request| Box::pin(exchange(Arc::clone(&state), request, Arc::clone(&odd))));
         let mut connection = http1::Builder::new().half_close(false).serve_connection(TokioIo::new(stream), service);
         // Errors are the client's, or meant.
         let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
-        let Some((response, course)) = odd.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let sent = odd.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((response, course, waiting)) = sent else { return };
         stream = connection.into_parts().io.into_inner();
-        if raw::send(&mut stream, &response, course).await.is_err() {
+        let end = raw::send(&mut stream, &response, course).await.unwrap_or(End::Left);
+        if end != End::Left {
+            waiting.ends();
+        }
+        if end != End::Kept {
             return;
         }
     }
@@ -307,8 +350,12 @@ mod tests {
     use super::*;
     use crate::exchange::Stop;
 
-    /// Answers with what the path asks for.
-    struct Echo;
+    /// Answers with what the path asks for, and keeps who left.
+    #[derive(Default)]
+    struct Echo {
+        asked: Vec<String>,
+        left: Arc<Mutex<Vec<String>>>,
+    }
 
     /// Every way in which an answer may not arrive as it should, by path.
     fn courses() -> Vec<(&'static str, Course)> {
@@ -325,7 +372,7 @@ mod tests {
             ("/longer", Course::Length(5)),
             ("/shorter", Course::Length(-5)),
             ("/endless", Course::Endless),
-            ("/slow", Course::Slow(20)),
+            ("/slow", Course::Slow(10)),
             ("/gzip", Course::BadGzip),
             ("/chunks", Course::BadChunks),
         ]
@@ -333,6 +380,7 @@ mod tests {
 
     impl Core for Echo {
         fn handle(&mut self, now_millis: u64, request: &Request) -> Step {
+            self.asked.push(request.target.clone());
             let delay_millis = if request.target == "/late" { 200 } else { 0 };
             let course = courses().into_iter().find(|(path, _)| *path == request.target);
             let course = course.map_or(Course::Whole, |(_, course)| course);
@@ -354,11 +402,20 @@ mod tests {
         fn take_effects(&mut self) -> Vec<SqlEffect> {
             Vec::new()
         }
+
+        fn last_request(&self) -> u64 {
+            self.asked.len() as u64
+        }
+
+        fn given_up(&mut self, number: u64) {
+            self.left.lock().unwrap().push(self.asked[number as usize - 1].clone());
+        }
     }
 
     struct Started {
         address: SocketAddr,
         servers: Arc<Servers>,
+        left: Arc<Mutex<Vec<String>>>,
         _runtime: Runtime,
         _directory: tempfile::TempDir,
     }
@@ -377,9 +434,11 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let address = listener.local_addr().unwrap();
-        let state = State::start(Echo, Arc::clone(&servers), Arc::new(|| 42)).unwrap();
+        let left = Arc::default();
+        let echo = Echo { asked: Vec::new(), left: Arc::clone(&left) };
+        let state = State::start(echo, Arc::clone(&servers), Arc::new(|| 42)).unwrap();
         runtime.spawn(serve(listener, state));
-        Started { address, servers, _runtime: runtime, _directory: directory }
+        Started { address, servers, left, _runtime: runtime, _directory: directory }
     }
 
     fn ask(address: SocketAddr, head: &str, body: &[u8]) -> String {
@@ -461,6 +520,7 @@ mod tests {
         for (path, course) in courses() {
             let whole = format!("42 GET {path} None");
             let wait = if matches!(course, Course::Slow(_)) { 3_000 } else { 400 };
+            let asked = Instant::now();
             let (_stream, heard, seen) = converse_with(started.address, path, Duration::from_millis(wait));
             let (head, body) = match heard.windows(4).position(|window| window == b"\r\n\r\n") {
                 Some(end) => (String::from_utf8_lossy(&heard[..end]).into_owned(), &heard[end + 4..]),
@@ -498,6 +558,10 @@ mod tests {
                 }
                 Course::Slow(_) => {
                     assert_eq!(text, whole, "{path}: all of the body arrives");
+                    assert!(
+                        asked.elapsed() >= Duration::from_secs(1),
+                        "{path}: the second ten bytes come a second later"
+                    );
                     Seen::Open
                 }
                 Course::BadGzip => {
@@ -514,6 +578,24 @@ mod tests {
             };
             assert_eq!(seen, expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_client_that_leaves_before_its_answer_is_noted() {
+        let started = start();
+        let patience = Duration::from_millis(50);
+        for path in ["/plain", "/late", "/stalled", "/stalled-in-body", "/slow", "/endless", "/cut", "/reset", "/gzip"]
+        {
+            drop(converse_with(started.address, path, patience));
+        }
+        let since = Instant::now();
+        let mut left = Vec::new();
+        while left.len() < 5 && since.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(10));
+            left.clone_from(&started.left.lock().unwrap());
+            left.sort();
+        }
+        assert_eq!(left, ["/endless", "/late", "/slow", "/stalled", "/stalled-in-body"], "they had no whole answer");
     }
 
     #[test]
