@@ -12,7 +12,7 @@ use worker::{
     AbortController, ByteStream, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, web_sys,
 };
 
-use super::{glue, stream::Started};
+use super::{client::Client, glue, stream::Started};
 use crate::{
     base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
     port::{
@@ -40,12 +40,13 @@ extern "C" {
 /// The Workers runtime.
 pub(super) struct Workers<'a> {
     env: &'a Env,
+    client: &'a Client,
     started: &'a Started,
 }
 
 impl<'a> Workers<'a> {
-    pub(super) fn new(env: &'a Env, started: &'a Started) -> Self {
-        Self { env, started }
+    pub(super) fn new(env: &'a Env, client: &'a Client, started: &'a Started) -> Self {
+        Self { env, client, started }
     }
 }
 
@@ -66,7 +67,7 @@ impl Workers<'_> {
             };
             Ok((http::Response { status, headers, body: Vec::new() }, rest))
         };
-        let result = match select(pin!(exchange), pin!(Delay::from(request.timeout))).await {
+        let result = match select(pin!(exchange), pin!(self.client.time_out(request.timeout))).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(FetchError::Timeout),
         };
@@ -122,6 +123,18 @@ impl Io for Workers<'_> {
 
     fn random(&self, bytes: &mut [u8]) {
         get_random_values(bytes);
+    }
+
+    fn must_finish(&self) {
+        self.client.must_finish();
+    }
+
+    fn may_be_given_up(&self) {
+        self.client.may_be_given_up();
+    }
+
+    fn left_at(&self) -> Option<UnixMillis> {
+        self.client.left_at()
     }
 }
 

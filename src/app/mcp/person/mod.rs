@@ -93,8 +93,14 @@ impl Connected<'_> {
         if let Some(state) = state {
             return self.hear_repeated(bound, &state, responses.as_ref()).await;
         }
-        match self.ask(Command::Take { call: whole.clone() }).await? {
-            Reply::Done => return Ok(()),
+        // What is taken is gone: the call that it allows is made, whether or not its client stays.
+        self.port.io.must_finish();
+        let taken = self.ask(Command::Take { call: whole.clone() }).await?;
+        if taken == Reply::Done {
+            return Ok(());
+        }
+        self.port.io.may_be_given_up();
+        match taken {
             Reply::Heard(Said::No) => {
                 let error = ToolError::new(code::CONFIRMATION_DECLINED, format!("The person declined this. {NOTHING}"));
                 return Err(error.hint("Do not make this call again unless they ask for it: it would ask them again."));
