@@ -24,5 +24,6 @@ mod field;
 mod limiter;
 mod page;
 mod settings;
+mod sockets;
 mod stage;
 mod worker;
