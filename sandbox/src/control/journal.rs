@@ -105,8 +105,8 @@ impl Journal {
         let entry = |entry: &Entry| {
             let Entry { method, host, path, status, given_up, .. } = entry;
             let mut shown = json!({ "method": method, "host": host, "path": path, "status": status });
-            if *given_up {
-                shown["givenUp"] = true.into();
+            if *given_up && let Some(members) = shown.as_object_mut() {
+                members.insert("givenUp".to_owned(), true.into());
             }
             shown
         };

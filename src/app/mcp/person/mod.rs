@@ -100,12 +100,9 @@ impl Connected<'_> {
             return Ok(());
         }
         self.port.io.may_be_given_up();
-        match taken {
-            Reply::Heard(Said::No) => {
-                let error = ToolError::new(code::CONFIRMATION_DECLINED, format!("The person declined this. {NOTHING}"));
-                return Err(error.hint("Do not make this call again unless they ask for it: it would ask them again."));
-            }
-            _ => {}
+        if taken == Reply::Heard(Said::No) {
+            let error = ToolError::new(code::CONFIRMATION_DECLINED, format!("The person declined this. {NOTHING}"));
+            return Err(error.hint("Do not make this call again unless they ask for it: it would ask them again."));
         }
         let may_show = |form: &Form| self.presence != Presence::Page && form.message.len() <= FORM_BYTES_MAX;
         let form = Some(form_of(bound.stakes)).filter(may_show);
