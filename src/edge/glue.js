@@ -44,6 +44,31 @@ export class Pipe {
   }
 }
 
+/** The client of a request. `left` resolves once it has gone away. */
+export class Client {
+  #context;
+  #release;
+
+  constructor(request, context) {
+    this.#context = context;
+    const { signal } = request;
+    this.left = new Promise(resolve => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', resolve, { once: true });
+    });
+  }
+
+  /** The request is kept alive without its client, until `release`. */
+  hold() {
+    if (this.#release === undefined) this.#context.waitUntil(new Promise(resolve => (this.#release = resolve)));
+  }
+
+  release() {
+    this.#release?.();
+    this.#release = undefined;
+  }
+}
+
 /** The same promise, or a rejection after `millis`. */
 async function within(millis, promise) {
   let timer;

@@ -12,7 +12,7 @@ use worker::{
     AbortController, ByteStream, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, web_sys,
 };
 
-use super::{glue, stream::Started};
+use super::{client::Client, glue, stream::Started};
 use crate::{
     base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
     circuit::{Report, Verdict},
@@ -44,12 +44,13 @@ extern "C" {
 /// The Workers runtime.
 pub(super) struct Workers<'a> {
     env: &'a Env,
+    client: &'a Client,
     started: &'a Started,
 }
 
 impl<'a> Workers<'a> {
-    pub(super) fn new(env: &'a Env, started: &'a Started) -> Self {
-        Self { env, started }
+    pub(super) fn new(env: &'a Env, client: &'a Client, started: &'a Started) -> Self {
+        Self { env, client, started }
     }
 }
 
@@ -70,7 +71,7 @@ impl Workers<'_> {
             };
             Ok((http::Response { status, headers, body: Vec::new() }, rest))
         };
-        let result = match select(pin!(exchange), pin!(Delay::from(request.timeout))).await {
+        let result = match select(pin!(exchange), pin!(self.client.time_out(request.timeout))).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(FetchError::Timeout),
         };
@@ -135,6 +136,18 @@ impl Io for Workers<'_> {
                 self.ask("CIRCUIT_BREAKER", name, "https://circuit/", Some(&report), CIRCUIT_TIMEOUT).await.ok()?;
             json::read(answer.as_bytes()).ok()
         })
+    }
+
+    fn must_finish(&self) {
+        self.client.must_finish();
+    }
+
+    fn may_be_given_up(&self) {
+        self.client.may_be_given_up();
+    }
+
+    fn left_at(&self) -> Option<UnixMillis> {
+        self.client.left_at()
     }
 }
 

@@ -38,6 +38,17 @@ pub trait Io {
         let _ = requests;
         true
     }
+
+    /// From here on the request changes something, and is carried out whether or not its client stays to hear of it.
+    fn must_finish(&self) {}
+
+    /// Takes [`Io::must_finish`] back: nothing was changed yet after all.
+    fn may_be_given_up(&self) {}
+
+    /// When the client of a request that must be finished went away, if it did. Any other request ends with its client.
+    fn left_at(&self) -> Option<UnixMillis> {
+        None
+    }
 }
 
 impl dyn Io + '_ {

@@ -59,6 +59,18 @@ impl Io for Metered<'_> {
     fn may_send(&self, requests: u32) -> bool {
         self.allowance.fits(requests)
     }
+
+    fn must_finish(&self) {
+        self.inner.io.must_finish();
+    }
+
+    fn may_be_given_up(&self) {
+        self.inner.io.may_be_given_up();
+    }
+
+    fn left_at(&self) -> Option<UnixMillis> {
+        self.inner.io.left_at()
+    }
 }
 
 impl Limiter for Metered<'_> {

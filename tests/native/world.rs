@@ -41,7 +41,7 @@ use mcp_server_tidbcloud::{
 use serde_json::{Value, json};
 use tidbcloud_sandbox::{
     control::{Sandbox, contract},
-    exchange::{Delivery, Request, SqlEffect, Step},
+    exchange::{Course, Delivery, Request, SqlEffect, Step, Stop},
     sql::{Engine, Servers},
 };
 
@@ -198,8 +198,10 @@ impl World {
         if Duration::from_millis(delivery.delay_millis) > request.timeout {
             return Err(FetchError::Timeout);
         }
-        match delivery.cut_after {
-            Some(bytes) if bytes < answer.body.len() || bytes == 0 => return Err(FetchError::Unreachable),
+        match delivery.course {
+            Course::Stops { after, how } if after.is_none_or(|after| after < answer.body.len()) => {
+                return Err(if how == Stop::Stall { FetchError::Timeout } else { FetchError::Unreachable });
+            }
             _ => {}
         }
         sink.begin(answer.status);

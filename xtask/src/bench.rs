@@ -32,7 +32,9 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     build::run(root, &tools)?;
     let directory = Directory::temporary();
     let sandbox = sandbox_in(&tools, &directory, None)?;
-    let start = |config, ready| services::start_workerd(&tools, config, ready, &sandbox.origin(), &directory.0);
+    let start = |config, ready| {
+        services::start_workerd(&tools, services::free_port()?, config, ready, &sandbox.origin(), &directory.0)
+    };
     let (bare, hop, ours) = (start("bare", "/")?, start("hop", "/")?, start("ours", "/livez")?);
     cpu(&tools, [("bare JavaScript", &bare), ("the same with a limiter hop", &hop), ("this Worker", &ours)])?;
     upstream(&ours, &sandbox)

@@ -27,9 +27,10 @@ cargo xtask test [SUITE[/PART]...]                    run every test, or only th
 cargo xtask build                                     build the Worker for release and print its sizes
 cargo xtask bench                                     measure CPU and upstream requests
 cargo xtask contract DIR                              rewrite contract/ from the published API files in DIR
-cargo xtask worker --port P --sandbox URL --persist DIR [--vars TOML]
+cargo xtask worker --port P --sandbox URL --persist DIR [--vars TOML] [--workerd NAME]
                                                       run the Worker as built, with its state in DIR and these further
-                                                      variables, until its input ends
+                                                      variables, until its input ends; with NAME of bench/workerd.capnp
+                                                      without wrangler, whose proxy hides that a client went away
 ";
 
 fn main() -> ExitCode {
@@ -93,12 +94,21 @@ struct Flags {
     persist: Option<PathBuf>,
     /// `--vars`: lines of a `[vars]` table of `wrangler.toml`.
     vars: Option<String>,
+    /// `--workerd`: a configuration of `bench/workerd.capnp` that workerd runs by itself.
+    workerd: Option<String>,
 }
 
 impl Flags {
     fn parse(words: &[&str]) -> Result<Self, String> {
-        let mut flags =
-            Self { port: 8787, sandbox_port: 8788, mysql_port: None, sandbox: None, persist: None, vars: None };
+        let mut flags = Self {
+            port: 8787,
+            sandbox_port: 8788,
+            mysql_port: None,
+            sandbox: None,
+            persist: None,
+            vars: None,
+            workerd: None,
+        };
         let port = |name: &str, value: &str| {
             value.parse().map_err(|_| format!("{name} takes a port number (1 to 65535), not {value:?}"))
         };
@@ -111,6 +121,7 @@ impl Flags {
                 "--mysql-port" => flags.mysql_port = Some(port(name, value)?),
                 "--sandbox" => flags.sandbox = Some((*value).to_owned()),
                 "--vars" => flags.vars = Some((*value).to_owned()),
+                "--workerd" => flags.workerd = Some((*value).to_owned()),
                 "--persist" => flags.persist = Some(PathBuf::from(value)),
                 _ => return Err(format!("unknown flag {name}\n{USAGE}")),
             }

@@ -193,15 +193,16 @@ pub(crate) fn serve(
     Service { process, port, log }.wait("/livez", Duration::from_secs(120))
 }
 
-/// Starts one of the two Workers of `bench/workerd.capnp`, without wrangler.
+/// Starts one of the Workers of `bench/workerd.capnp`, without wrangler.
 pub(crate) fn start_workerd(
     tools: &Tools,
+    port: u16,
     config: &str,
     ready: &str,
     sandbox: &str,
     directory: &Path,
 ) -> Result<Service, String> {
-    let (log, port) = (directory.join(format!("{config}.log")), free_port()?);
+    let log = directory.join(format!("{config}.log"));
     let storage = directory.join(format!("{config}-storage"));
     fs::create_dir_all(&storage).map_err(|error| format!("{}: {error}", storage.display()))?;
     let mut command = tools.workerd();
@@ -264,7 +265,10 @@ pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
     check_free(flags.port, "--port")?;
     let tools = setup::run(root, setup::Part::BUILD)?;
     let vars = flags.vars.as_deref();
-    let worker = start_worker(&tools, flags.port, sandbox, directory, &[MANY_CLIENTS], vars)?;
+    let worker = match &flags.workerd {
+        Some(config) => start_workerd(&tools, flags.port, config, "/livez", sandbox, directory)?,
+        None => start_worker(&tools, flags.port, sandbox, directory, &[MANY_CLIENTS], vars)?,
+    };
     println!("ready http://127.0.0.1:{}/mcp", worker.port);
     let input = thread::spawn(|| io::copy(&mut io::stdin(), &mut io::sink()));
     while worker.process.ended()?.is_none() {

@@ -99,14 +99,23 @@ impl From<Failed> for Trouble {
 
 impl Databases<'_> {
     /// Sends a statement; repeats reads after transient failures. `None` if the login was refused.
+    ///
+    /// A write is finished even if the client goes away, and a read is not sent for a client that has gone.
     pub(super) async fn ask(
         &self,
         access: &Access,
         statement: &Statement<'_>,
         replay: Replay,
     ) -> Result<Option<Answered>, SqlFailure> {
+        let io = self.cloud.sender.io;
+        if replay == Replay::Unsafe {
+            io.must_finish();
+        }
         let mut failures = 0;
         loop {
+            if replay == Replay::Safe && io.left_at().is_some() {
+                return Err(ApiError::DeadlineExceeded.into());
+            }
             let (failure, maybe_done) = match self.send_if_healthy(access, statement, replay).await {
                 Ok(answered) => {
                     self.cloud.checkup(&access.part).succeeded(failures > 0);
@@ -123,7 +132,7 @@ impl Databases<'_> {
                 .passing()
                 .and_then(|passing| self.cloud.wait_after(&access.part, passing, failures, ATTEMPTS_MAX));
             match wait {
-                Some(wait) => self.cloud.sender.io.sleep(wait).await,
+                Some(wait) => io.sleep(wait).await,
                 None => return Err(failure),
             }
         }

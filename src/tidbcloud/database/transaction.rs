@@ -55,6 +55,8 @@ impl Databases<'_> {
             return fail(None, ApiError::Exhausted.into(), RolledBack::Yes);
         };
         let begin = Statement { database, reserve: ENDING * 2, ..Statement::control("BEGIN") };
+        // A session that nobody ends would hold its locks for ten minutes.
+        self.cloud.sender.io.must_finish();
         // A repeated BEGIN leaves one idle transaction behind, so it can be repeated like a read.
         let (access, begun) = match self.log_in(target, class, &begin, Replay::Safe).await {
             Ok(begun) => begun,

@@ -202,8 +202,11 @@ impl Cloud<'_> {
         nonce.sign(key, &request)
     }
 
-    /// Sends once.
+    /// Sends once. What is not a read is from then on finished even if the client goes away.
     async fn send(&self, call: &Call<'_>, url: &Url, authorization: Option<String>) -> Result<Response, Failed> {
+        if call.method != Method::Get && authorization.is_some() {
+            self.sender.io.must_finish();
+        }
         let request =
             Request { authorization, body: call.body.clone(), ..Request::new(call.method, url.clone(), TIMEOUT) };
         self.sender.fetch(request, RESPONSE_BYTES_MAX).await

@@ -16,6 +16,10 @@ use crate::{
 /// The `User-Agent`, for TiDB Cloud's logs.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
+/// 25 s from when a client went away: the platform ends what still runs 30 s after that
+/// (<https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil>), and five are left to note how it ended.
+const ALONE: Duration = Duration::from_secs(25);
+
 /// The way to TiDB Cloud during one call.
 #[derive(Clone, Copy)]
 pub(crate) struct Sender<'a> {
@@ -63,7 +67,8 @@ impl Request<'_> {
 impl Sender<'_> {
     /// The time left for the whole call.
     pub(crate) fn remaining(&self) -> Duration {
-        self.io.now().until(self.deadline)
+        let end = self.io.left_at().map_or(self.deadline, |left| left.after(ALONE).min(self.deadline));
+        self.io.now().until(end)
     }
 
     /// Sends once and reads the whole answer.
