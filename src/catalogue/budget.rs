@@ -146,6 +146,7 @@ fn drop_last(entries: &mut Value) -> Option<usize> {
 
 /// Cuts an error: first its texts, then its details.
 pub(super) fn error(error: &mut ToolError, bytes_max: usize) {
+    let bytes_max = bytes_max.saturating_sub(error.receipt.as_ref().map_or(0, serialized_size));
     let texts = ERROR_TEXT_BYTES_MAX.min(bytes_max / 3);
     cut_text(&mut error.message, texts);
     cut_text(&mut error.hint, texts);

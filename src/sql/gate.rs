@@ -366,7 +366,7 @@ fn explain(tokens: &[Token]) -> Class {
 }
 
 /// What follows `EXPLAIN`: whether it is `ANALYZE`, what the format is, and what is explained.
-fn explained(tokens: &[Token]) -> (bool, Option<&Token>, &[Token]) {
+pub(super) fn explained(tokens: &[Token]) -> (bool, Option<&Token>, &[Token]) {
     let analyzes = one_of(tokens.first(), &["analyze"]);
     let rest = tokens.get(usize::from(analyzes)..).unwrap_or_default();
     match rest {

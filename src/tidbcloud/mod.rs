@@ -66,6 +66,7 @@ pub use self::{
         hosts::Hosts,
         list::{List, Listed},
         memory::Memory,
+        trail::Trail,
     },
     units::{
         BranchId, BranchName, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target, Timestamp,
