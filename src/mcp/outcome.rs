@@ -89,7 +89,7 @@ pub struct ToolError {
     pub upstream: Option<Box<UpstreamAnswer>>,
     /// What took effect before the failure, if a call does several things.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub details: Option<Value>,
+    pub details: Option<Box<Value>>,
     /// What was done or tried, if something has or may have taken effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Box<Map<String, Value>>>,

@@ -23,6 +23,8 @@ mod walk;
 
 pub use change::change;
 pub use flashback::flashback;
+#[cfg(test)]
+pub(crate) use gate::tests::unescape;
 pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
 pub use reason::Reason;
 pub use time_limit::time_limit;

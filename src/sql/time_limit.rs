@@ -64,6 +64,8 @@ fn own_limit(hint: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::time_limit;
     use crate::sql::{Class, classify};
 
@@ -136,6 +138,15 @@ mod tests {
             "'",
         ] {
             assert_eq!(limited(sql), None, "{sql}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in "(select|SELECT |with|explain analyze |/\\*\\+ max_execution_time\\([0-9]\\)|\\*/|\\(|\\)|'|\\\\|\\PC){0,30}") {
+            if let Some(limited) = limited(&text) && classify(&text) == Class::Read {
+                prop_assert_eq!(classify(&limited), Class::Read, "{}", limited);
+            }
         }
     }
 

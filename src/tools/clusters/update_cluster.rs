@@ -114,7 +114,7 @@ impl Tool for UpdateCluster {
                     let mut error = ToolError::from(error);
                     if !changed.is_empty() {
                         error.receipt = changed_from(&before, &changed).in_part();
-                        error.details = Some(json!({"changed": changed, "failed": field}));
+                        error.details = Some(json!({"changed": changed, "failed": field}).into());
                     }
                     return Err(error);
                 }

@@ -330,12 +330,15 @@ async fn one_by_one(
                     error.receipt = done(target, statements, &results).in_part();
                 }
                 if statements.len() > 1 {
-                    error.details = Some(json!({
-                        "failedStatement": index + 1,
-                        "tookEffect": index,
-                        "notRun": statements.len() - index - 1,
-                        "results": results,
-                    }));
+                    error.details = Some(
+                        json!({
+                            "failedStatement": index + 1,
+                            "tookEffect": index,
+                            "notRun": statements.len() - index - 1,
+                            "results": results,
+                        })
+                        .into(),
+                    );
                 }
                 return Err(error);
             }
@@ -387,7 +390,8 @@ async fn transaction(
                 }
             };
             error.details = Some(
-                json!({"failedStatement": failure.failed_index.map(|index| index + 1), "tookEffect": took_effect}),
+                json!({"failedStatement": failure.failed_index.map(|index| index + 1), "tookEffect": took_effect})
+                    .into(),
             );
             Err(error)
         }
