@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     arguments,
     context::Context,
-    receipt::{self, Closing, Receipt},
+    receipt::{self, Closing, Done, Receipt},
     schemas::Schemas,
     stakes::Stakes,
     toolset::Toolset,
@@ -152,7 +152,7 @@ pub struct Group {
 }
 
 /// Runs a tool with its input schema and arguments.
-type Run = for<'c> fn(Context<'c>, &'c Value, Map<String, Value>) -> Pending<'c, Result<String, ToolError>>;
+type Run = for<'c> fn(&'c Context<'c>, &'c Value, Map<String, Value>) -> Pending<'c, Ran>;
 
 /// A tool as a value: its metadata and the function that runs it. Made once per isolate.
 pub struct Entry {
@@ -227,33 +227,45 @@ impl Entry {
 
     /// Runs it in one organization; the text is a JSON object that satisfies its output schema.
     pub(super) async fn run(&self, context: Context<'_>, arguments: Map<String, Value>) -> Result<String, ToolError> {
-        (self.run)(context, &self.definition.input_schema, arguments).await
-    }
-}
-
-fn run<'c, T: Tool>(
-    context: Context<'c>,
-    input_schema: &'c Value,
-    arguments: Map<String, Value>,
-) -> Pending<'c, Result<String, ToolError>> {
-    Box::pin(async move {
-        let tool: T = arguments::read(input_schema, arguments.clone())?;
-        let caller = T::RECEIPT.map(|_| context.fingerprint());
-        let trail = Trail::new(context.log(), caller.as_deref().map(|caller| (T::NAME, caller)));
-        let receipt_bytes = T::RECEIPT.map_or(0, |_| receipt::BYTES);
-        let context = &context.running(T::NAME, &trail, receipt_bytes);
+        let changes = self.effect != Effect::Read;
+        let caller = changes.then(|| context.fingerprint());
+        let trail = Trail::new(context.log(), caller.as_deref().map(|caller| (self.name(), caller)));
+        let context = &context.running(self.name(), &trail, if changes { receipt::BYTES } else { 0 });
         let closing = Closing { context, trail: &trail, caller: caller.as_deref().unwrap_or_default() };
-        let tried = T::RECEIPT.map(|receipt| (receipt.tries)(&tool));
-        let output = ask_and_call(tool, context, &arguments).await.and_then(|output| {
-            let text = serde_json::to_string(&output)
-                .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))?;
-            Ok((text, T::RECEIPT.map(|receipt| (receipt.done)(&output))))
-        });
-        match output {
+        let Ran { tried, result } = (self.run)(context, &self.definition.input_schema, arguments).await;
+        match result {
             Ok((text, Some(done))) => Ok(closing.done(text, done)),
             Ok((text, None)) => Ok(text),
             Err(error) => Err(closing.failed(error, tried)),
         }
+    }
+}
+
+/// How a tool ran. This much is compiled once for each tool.
+struct Ran {
+    /// What a change tries, once its arguments are read.
+    tried: Option<String>,
+    /// The output, and the tool's part of the receipt.
+    result: Result<(String, Option<Done>), ToolError>,
+}
+
+fn run<'c, T: Tool>(
+    context: &'c Context<'c>,
+    input_schema: &'c Value,
+    arguments: Map<String, Value>,
+) -> Pending<'c, Ran> {
+    Box::pin(async move {
+        let tool: T = match arguments::read(input_schema, arguments.clone()) {
+            Ok(tool) => tool,
+            Err(error) => return Ran { tried: None, result: Err(error) },
+        };
+        let tried = T::RECEIPT.map(|receipt| (receipt.tries)(&tool));
+        let result = ask_and_call(tool, context, &arguments).await.and_then(|output| {
+            let text = serde_json::to_string(&output)
+                .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))?;
+            Ok((text, T::RECEIPT.map(|receipt| (receipt.done)(&output))))
+        });
+        Ran { tried, result }
     })
 }
 

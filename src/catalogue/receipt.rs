@@ -3,7 +3,6 @@
 //! A tool says what it did and how that is undone, by [`Tool::RECEIPT`](super::entry::Tool::RECEIPT); the rest is added here. A
 //! result carries its receipt as the member `receipt`, and so does an error after which something has or may have taken effect.
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{budget::cut_text, code, context::Context, entry::Tool};
@@ -31,13 +30,10 @@ pub struct Receipt<T: Tool> {
 }
 
 /// What was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     did: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     affected: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     undo: Option<String>,
 }
 
@@ -61,20 +57,26 @@ impl Done {
 
     /// For the error of a call of which only this took effect.
     pub(crate) fn in_part(self) -> Option<Box<Map<String, Value>>> {
-        members(&self)
+        Some(Box::new(self.members()))
+    }
+
+    fn members(self) -> Map<String, Value> {
+        let Self { mut did, affected, mut undo } = self;
+        cut_text(&mut did, DID_BYTES_MAX);
+        if let Some(undo) = &mut undo {
+            cut_text(undo, UNDO_BYTES_MAX);
+        }
+        let mut members = Map::new();
+        members.insert("did".to_owned(), did.into());
+        members.extend(affected.map(|affected| ("affected".to_owned(), affected.into())));
+        members.extend(undo.map(|undo| ("undo".to_owned(), undo.into())));
+        members
     }
 }
 
 /// A thing by its name and id, as receipts call it.
 pub(crate) fn named(name: &str, id: &str) -> String {
     if name.is_empty() { id.to_owned() } else { format!("{name} ({id})") }
-}
-
-fn members(value: &impl Serialize) -> Option<Box<Map<String, Value>>> {
-    match serde_json::to_value(value) {
-        Ok(Value::Object(members)) => Some(Box::new(members)),
-        _ => None,
-    }
 }
 
 /// The end of a call: its receipt, its line in the log, and TiDB Cloud's id in its error.
@@ -85,29 +87,12 @@ pub(super) struct Closing<'c> {
     pub(super) caller: &'c str,
 }
 
-/// Who, when, and under which ids.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Circumstances<'c> {
-    r#as: &'c str,
-    at: String,
-    request_id: &'c str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<String>,
-}
-
 impl Closing<'_> {
     /// The output, a JSON object, with its receipt.
-    pub(super) fn done(&self, mut output: String, mut done: Done) -> String {
+    pub(super) fn done(&self, mut output: String, done: Done) -> String {
         self.trail.end("done");
-        cut_text(&mut done.did, DID_BYTES_MAX);
-        if let Some(undo) = &mut done.undo {
-            cut_text(undo, UNDO_BYTES_MAX);
-        }
-        let receipt = members(&done).map(|done| self.complete(done));
-        if let Some(receipt) = receipt.and_then(|receipt| serde_json::to_string(&receipt).ok())
-            && output.pop() == Some('}')
-        {
+        if output.pop() == Some('}') {
+            let receipt = Value::Object(self.complete(done.members()));
             let comma = if output.ends_with('{') { "" } else { "," };
             output.push_str(&format!("{comma}\"receipt\":{receipt}}}"));
         }
@@ -131,18 +116,19 @@ impl Closing<'_> {
             cut_text(&mut tried, DID_BYTES_MAX);
             error.receipt.get_or_insert_default().insert("tried".to_owned(), tried.into());
         }
-        error.receipt = error.receipt.map(|members| self.complete(members));
+        error.receipt = error.receipt.map(|members| Box::new(self.complete(*members)));
         error
     }
 
-    fn complete(&self, mut members: Box<Map<String, Value>>) -> Box<Map<String, Value>> {
-        let circumstances = Circumstances {
-            r#as: self.caller,
-            at: Timestamp::at(self.context.now()).into(),
-            request_id: self.context.log().request_id,
-            trace_id: self.trail.trace_id(),
-        };
-        members.extend(self::members(&circumstances).into_iter().flat_map(|circumstances| *circumstances));
+    /// With who, when, and under which ids.
+    fn complete(&self, mut members: Map<String, Value>) -> Map<String, Value> {
+        let mut add = |name: &str, text: &str| members.insert(name.to_owned(), text.into());
+        add("as", self.caller);
+        add("at", Timestamp::at(self.context.now()).as_str());
+        add("requestId", self.context.log().request_id);
+        if let Some(id) = self.trail.trace_id() {
+            add("traceId", &id);
+        }
         members
     }
 }
