@@ -147,9 +147,9 @@ impl From<ApiError> for ToolError {
         tool_error.retryable = retryable;
         tool_error.cause = Some(error.chain().into());
         tool_error.retry_after_seconds = error.retry_after_seconds();
-        tool_error.upstream = error
-            .answer()
-            .map(|answer| Box::new(UpstreamAnswer { status: Some(answer.status), code: answer.code.clone() }));
+        tool_error.upstream = error.answer().map(|answer| {
+            Box::new(UpstreamAnswer { status: Some(answer.status), code: answer.code.clone(), trace_id: None })
+        });
         tool_error
     }
 }
@@ -173,6 +173,9 @@ fn after_refusal(code: Option<u16>) -> &'static str {
         Some(1146) => "Call show_tables to see the names.",
         Some(1054) => "Run DESCRIBE on the table with db_query to see its columns.",
         Some(1062) => "Use another value, or change the row that has it.",
+        Some(3024) => {
+            "Read less: a condition on an indexed column, fewer tables, or LIMIT without ORDER BY. EXPLAIN shows what is slow."
+        }
         Some(1064) => "Correct the syntax where the message points to.",
         Some(1044 | 1142 | 1143 | 1227 | 8121) => "Ask the person for a SQL user that may do this.",
         Some(1235 | 8108) => "This database does not support it: do it another way.",
@@ -197,7 +200,7 @@ fn of_sql(failure: SqlFailure) -> ToolError {
                 let error = ToolError::new(code::SQL_ERROR, format!("The database refused the statement: {message}"));
                 let mut error = error.hint(after_refusal(code));
                 let code = code.map(|code| code.to_string());
-                error.upstream = Some(Box::new(UpstreamAnswer { status: None, code }));
+                error.upstream = Some(Box::new(UpstreamAnswer { status: None, code, trace_id: None }));
                 error
             }
             SqlFailure::NotReady { state, lacks } => {

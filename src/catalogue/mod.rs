@@ -10,6 +10,7 @@ mod finder;
 mod narrowing;
 mod organizations;
 mod rank;
+mod receipt;
 mod resolve;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     failures::advised,
     finder::{Found, RELAY, Way},
     narrowing::CALLED,
+    receipt::named,
     resolve::{ALIAS_LABEL, BranchReference, ClusterReference, said},
     types::{Moment, PageSize},
     wait::WaitSeconds,
@@ -37,6 +39,7 @@ pub use self::{
     narrowing::{Narrowing, NotNarrowed},
     organizations::{Homes, Organization},
     rank::{Document, rank},
+    receipt::{Done, Receipt},
     stakes::{Bound, Person, Stakes},
     toolbox::{Called, Catalogue, Tools},
     toolset::Toolset,

@@ -106,6 +106,8 @@ pub struct Tools<'a> {
     pub person: &'a dyn Person,
     /// Short names for clusters by source, the source with higher precedence first.
     pub aliases: &'a [(&'static str, &'a Aliases)],
+    /// Whether SQL statements carry the comment that names their tool.
+    pub sql_tags: bool,
 }
 
 impl Tools<'_> {
@@ -139,6 +141,7 @@ impl Tools<'_> {
             ),
             others: Vec::new(),
             io: self.io,
+            log: self.log,
             allowance: self.allowance,
             secret: self.secret,
             own_login: organization.own_login,
@@ -147,6 +150,8 @@ impl Tools<'_> {
             meant: Meant::default(),
             person: self.person,
             organization: organization.name,
+            sql_tags: self.sql_tags,
+            running: ("", 0),
         }
     }
 
@@ -158,7 +163,7 @@ impl Tools<'_> {
         arguments: Map<String, Value>,
         deadline: UnixMillis,
     ) -> Result<String, ToolError> {
-        tool.run(&self.context(organization, deadline), arguments).await
+        tool.run(self.context(organization, deadline), arguments).await
     }
 
     async fn answer(&self, called: Called, mut arguments: Map<String, Value>) -> Result<String, ToolError> {

@@ -94,6 +94,8 @@ pub struct Config {
     pub allowed: Allowed,
     /// Short names for clusters.
     pub aliases: Aliases,
+    /// Whether SQL statements begin with a comment that names their tool and request.
+    pub sql_tags: bool,
     /// TiDB Cloud, or a sandbox.
     pub hosts: Hosts,
     /// The owner, on the owner's own deployment.
@@ -118,6 +120,7 @@ impl Config {
             allowed_ips: None,
             allowed: Allowed::unset(false),
             aliases: Aliases::default(),
+            sql_tags: false,
             hosts: Hosts::real(),
             owner: None,
             secret: None,
@@ -181,6 +184,7 @@ mod tests {
         let config = valid(&[]);
         assert_eq!((config.rate_limit.permits, config.rate_limit.burst), (100, 100));
         assert_eq!(config.shared_egress.len(), 1);
+        assert!(config.sql_tags && !valid(&[("SQL_TAGS", "off")]).sql_tags);
         assert!(config.owner.is_none() && config.secret.is_none() && config.public_origin.is_none());
         assert!(valid(&[("SHARED_EGRESS_IPS", "")]).shared_egress.is_empty());
         assert_eq!(config.allowed_origins.len(), 4);
@@ -214,6 +218,7 @@ mod tests {
             ("ALLOWED_ORIGINS", "https://fine.example, canary"),
             ("ALLOWED_IPS", "canary"),
             ("CLUSTER_ALIASES", "{\"canary\": 1}"),
+            ("SQL_TAGS", "canary"),
             ("TIDB_CLOUD_SANDBOX", "https://canary.example"),
             ("MCP_SECRET", "canary"),
             ("MCP_SECRET_PREVIOUS", "canary"),

@@ -143,6 +143,13 @@ pub const SETTINGS: &[Setting] = &[
         read: |draft, text| put(&mut draft.config.aliases, Aliases::parse_json(text)),
     },
     Setting {
+        name: "SQL_TAGS",
+        secret: false,
+        unset: Unset::Value("on"),
+        meaning: "Whether every SQL statement begins with a comment that names the tool and the request, by which the owner of a database finds it: `on` or `off`.",
+        read: |draft, text| put(&mut draft.config.sql_tags, on_or_off(text)),
+    },
+    Setting {
         name: "TIDB_CLOUD_SANDBOX",
         secret: false,
         unset: Unset::Words("unset"),
@@ -222,6 +229,14 @@ fn put<T>(field: &mut T, read: Result<T, Rule>) -> Result<(), Rule> {
 fn limit(text: &str) -> Result<u32, Rule> {
     let number = text.parse().ok().filter(|number| (1..=RATE_LIMIT_MAX).contains(number));
     number.ok_or("must be a whole number from 1 to 1000000")
+}
+
+fn on_or_off(text: &str) -> Result<bool, Rule> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be on or off"),
+    }
 }
 
 fn public_origin(text: &str) -> Result<Origin, Rule> {

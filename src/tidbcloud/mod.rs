@@ -67,6 +67,7 @@ pub use self::{
         list::{List, Listed},
         memory::Memory,
         repeat::Made,
+        trail::Trail,
     },
     units::{
         BranchId, BranchName, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target, Timestamp,

@@ -26,6 +26,7 @@ mod oauth;
 mod oauth_checklist;
 mod oauth_confirm;
 mod own_sql_user;
+mod receipts;
 mod secrets;
 mod session;
 mod stakes;

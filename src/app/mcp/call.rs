@@ -92,6 +92,7 @@ impl Call<'_> {
             homes: &request.app.isolate.homes,
             secret: &secret,
             aliases: &aliases,
+            sql_tags: request.config().sql_tags,
         };
         doors::requests::check(&message, &tools)?;
         doors::scope::check(request, &caller, &message, &tools)?;

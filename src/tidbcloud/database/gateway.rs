@@ -11,6 +11,7 @@ use super::{
     failure::SqlFailure,
     login::{Access, SqlLogin},
     rows::{Limits, Reader, Rows, Unread},
+    sent::{Sent, tag},
 };
 use crate::{
     base::http::{Method, Response},
@@ -59,6 +60,8 @@ pub(super) struct Statement<'s> {
     pub(super) reserve: Duration,
     /// With less time than this it is not sent.
     pub(super) time_min: Duration,
+    /// Whether it may change something.
+    pub(super) changes: bool,
 }
 
 impl Statement<'_> {
@@ -70,6 +73,7 @@ impl Statement<'_> {
             query: Query { sql, whole_values: false, skipped_rows: 0 },
             reserve: Duration::ZERO,
             time_min: ATTEMPT_MIN,
+            changes: false,
         }
     }
 }
@@ -163,6 +167,9 @@ impl Databases<'_> {
     pub(super) async fn send(&self, access: &Access, statement: &Statement<'_>) -> Result<Answered, Trouble> {
         let sender = &self.cloud.sender;
         let url = sender.hosts.url(access.facts.host.host(), &PATH).map_err(Failed::undone)?;
+        let tag = self.tag.map(|tool| tag(tool, sender.log.request_id));
+        let wait = TIMEOUT.min(sender.remaining().saturating_sub(statement.reserve));
+        let text = Sent::new(statement.query.sql, tag, wait);
         let SqlLogin { user, password, .. } = &access.login;
         let basic = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
         let request = Request {
@@ -171,9 +178,10 @@ impl Databases<'_> {
                 ("tidb-database", statement.database.map_or("", DatabaseName::as_str)),
                 ("tidb-session", statement.session),
             ],
-            body: Some(bytes(&json!({ "query": statement.query.sql }))),
+            body: Some(bytes(&json!({ "query": text.text() }))),
             reserve: statement.reserve,
             time_min: statement.time_min,
+            changes: statement.changes,
             ..Request::new(Method::Post, url, TIMEOUT)
         };
         let mut reader = Reader::new(self.limits(statement.query));
@@ -183,7 +191,7 @@ impl Databases<'_> {
             let response = Response { body: reader.into_refusal(), ..response };
             let secrets = [password.expose(), basic.as_str(), self.cloud.authenticator.secret().expose()];
             let refusal = ApiError::of_refusal(&SQL_ERRORS, &response, sender.io.now(), &secrets);
-            return Err(trouble(&response, refusal, &secrets));
+            return Err(trouble(&response, refusal, &secrets, &text));
         }
         self.allowance.scanned(reader.scanned());
         let session = response.headers.get("tidb-session").unwrap_or_default();
@@ -226,7 +234,7 @@ fn sign<T>(outcome: &Result<T, Trouble>) -> Sign {
 }
 
 /// Interprets a refusal of the gateway. Its own statuses are not published, so the database's number counts first.
-fn trouble(response: &Response, refusal: ApiError, secrets: &[&str]) -> Trouble {
+fn trouble(response: &Response, refusal: ApiError, secrets: &[&str], sent: &Sent<'_>) -> Trouble {
     let said = Said::read(&response.body, &SQL_ERRORS);
     let code = mysql_number(&said.message);
     let code = code.or_else(|| said.code.as_deref()?.parse().ok().filter(|number| *number >= 1000));
@@ -237,7 +245,7 @@ fn trouble(response: &Response, refusal: ApiError, secrets: &[&str]) -> Trouble 
     if code.is_some() || refused && !said.message.is_empty() {
         // The storage did not say whether a commit went through.
         let maybe_done = said.tells(Told::Undetermined, response.status);
-        let message = presentable(&said.message, MESSAGE_CHARS_MAX, secrets);
+        let message = presentable(&sent.own(&said.message), MESSAGE_CHARS_MAX, secrets);
         return Trouble::Failed { failure: SqlFailure::Sql { code, message }, maybe_done };
     }
     Trouble::Failed { failure: refusal.into(), maybe_done: response.status >= 500 || response.status == 408 }

@@ -68,12 +68,12 @@ impl Databases<'_> {
             return fail(None, error.into(), RolledBack::Yes);
         }
         let mut results = Vec::with_capacity(statements.len());
-        let commit = Statement { reserve: ENDING, ..Statement::control("COMMIT") };
+        let commit = Statement { reserve: ENDING, changes: true, ..Statement::control("COMMIT") };
         let (failed_index, trouble) = loop {
             held.release_one();
             let index = results.len();
             let query = statements.get(index);
-            let statement = query.map_or(commit, |query| Statement { query: *query, ..begin });
+            let statement = query.map_or(commit, |query| Statement { query: *query, changes: true, ..begin });
             match (self.send(&access, &Statement { session: &session, database, ..statement }).await, query) {
                 (Ok(_), None) => return Ok(results),
                 (Ok(answered), Some(query)) => {

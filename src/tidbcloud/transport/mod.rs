@@ -13,6 +13,7 @@ pub(super) mod refusal;
 pub(super) mod repeat;
 pub(super) mod retry;
 pub(super) mod send;
+pub(super) mod trail;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::view::BranchView;
 use crate::{
-    catalogue::{BranchReference, ClusterReference, Context, Effect, Moment, Tool, ToolError},
+    catalogue::{BranchReference, ClusterReference, Context, Done, Effect, Moment, Receipt, Tool, ToolError, named},
     tidbcloud::{BranchName, Made, NewBranch},
 };
 
@@ -27,6 +27,19 @@ impl Tool for CreateBranch {
     const NAME: &'static str = "tidbcloud_create_branch";
     const TITLE: &'static str = "Create branch";
     const EFFECT: Effect = Effect::Create;
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |call| {
+            format!("create the branch {} of the cluster {}", call.display_name.as_str(), call.cluster.as_str())
+        },
+        done: |branch| {
+            let (id, cluster) = (&branch.branch_id, &branch.cluster_id);
+            Done::of(format!("Created the branch {} of the cluster {cluster}", named(&branch.display_name, id)))
+                .affecting(Some(1))
+                .undone_by(format!(
+                    "tidbcloud_delete_branch {{\"cluster\":\"{cluster}\",\"branch\":\"{id}\"}} deletes it."
+                ))
+        },
+    });
     type Output = BranchView;
 
     async fn call(self, context: &Context<'_>) -> Result<BranchView, ToolError> {

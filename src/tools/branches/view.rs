@@ -12,9 +12,9 @@ use crate::{
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BranchView {
-    branch_id: String,
-    cluster_id: String,
-    display_name: String,
+    pub(super) branch_id: String,
+    pub(super) cluster_id: String,
+    pub(super) display_name: String,
     state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<String>,

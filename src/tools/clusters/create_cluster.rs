@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{dollars, labels::Labels, money, view::ClusterView};
 use crate::{
-    catalogue::{Context, Effect, Stakes, Tool, ToolError},
+    catalogue::{Context, Done, Effect, Receipt, Stakes, Tool, ToolError},
     tidbcloud::{DisplayName, Made, NewCluster, RegionName, UsdCents},
 };
 
@@ -29,6 +29,15 @@ impl Tool for CreateCluster {
     const NAME: &'static str = "tidbcloud_create_cluster";
     const TITLE: &'static str = "Create cluster";
     const EFFECT: Effect = Effect::Create;
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |call| format!("create the cluster {}", call.display_name.as_str()),
+        done: |cluster| {
+            let id = &cluster.cluster_id;
+            Done::of(format!("Created the cluster {}", cluster.named()))
+                .affecting(Some(1))
+                .undone_by(format!("tidbcloud_delete_cluster {{\"cluster\":\"{id}\"}} deletes it."))
+        },
+    });
     type Output = ClusterView;
 
     fn asks(&self) -> bool {

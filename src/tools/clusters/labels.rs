@@ -28,6 +28,11 @@ impl Labels {
     }
 }
 
+/// Whether a label is a person's: neither TiDB Cloud's nor this server's.
+pub(super) fn is_own(name: &str) -> bool {
+    !name.starts_with(SYSTEM_LABEL_PREFIX) && name != IDEMPOTENCY_LABEL
+}
+
 /// Labels for a person, without those that TiDB Cloud sets.
 pub(super) fn in_words(labels: &BTreeMap<String, String>) -> String {
     let own =

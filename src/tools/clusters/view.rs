@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    catalogue::{Done, named},
     tidbcloud::{Cluster, IDEMPOTENCY_LABEL, SYSTEM_LABEL_PREFIX},
     tools::views::{EndpointsView, state},
 };
@@ -14,7 +15,7 @@ use crate::{
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ClusterView {
-    cluster_id: String,
+    pub(super) cluster_id: String,
     display_name: String,
     state: String,
     region: String,
@@ -43,6 +44,16 @@ pub(super) struct ClusterView {
     pub(super) reconciled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) notice: Option<&'static str>,
+    /// What a change says in its receipt.
+    #[serde(skip)]
+    pub(super) change: Option<Done>,
+}
+
+impl ClusterView {
+    /// Name and id, for a receipt.
+    pub(super) fn named(&self) -> String {
+        named(&self.display_name, &self.cluster_id)
+    }
 }
 
 impl From<Cluster> for ClusterView {
@@ -65,6 +76,7 @@ impl From<Cluster> for ClusterView {
             previous_spending_limit_usd_cents: None,
             reconciled: false,
             notice: None,
+            change: None,
         }
     }
 }
