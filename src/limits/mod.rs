@@ -3,8 +3,10 @@
 
 pub mod bucket;
 pub mod guessing;
+mod health;
 pub mod keys;
 pub mod lease;
+pub mod ledger;
 pub mod witness;
 
 /// What an isolate remembers of limits. Losing it costs calls to Durable Objects, never a limit.

@@ -22,14 +22,14 @@ use mcp_server_tidbcloud::{
     },
     catalogue::{Bound, Entry, Person, code},
     config::Config,
-    limits::bucket::Bucket,
+    limits::ledger::Ledger,
     mcp::{
         outcome::{Answered, ToolError},
         tools::Definition,
     },
     port::{
-        Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store, Stream,
+        Admission, Ask, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
+        Outbound, Port, RequestLog, Sink, StorageFailure, Store, Stream,
     },
     store::{
         confirmations,
@@ -75,7 +75,7 @@ pub struct World {
     servers: RefCell<Option<Servers>>,
     /// What the control plane did to SQL servers since the last statement.
     effects: RefCell<Vec<SqlEffect>>,
-    buckets: RefCell<BTreeMap<LimitKey, Bucket>>,
+    ledgers: RefCell<BTreeMap<LimitKey, Ledger>>,
     /// What was asked of other hosts and of Durable Objects, in order: what Workers count as subrequests.
     pub subrequests: RefCell<Vec<String>>,
     /// What Durable Objects keep.
@@ -107,7 +107,7 @@ impl World {
             limiter_fails: Cell::new(None),
             servers: RefCell::new(None),
             effects: RefCell::default(),
-            buckets: RefCell::default(),
+            ledgers: RefCell::default(),
             subrequests: RefCell::default(),
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
@@ -238,20 +238,12 @@ impl Io for World {
 }
 
 impl Limiter for World {
-    fn admit<'a>(
-        &'a self,
-        key: &'a LimitKey,
-        policy: Policy,
-        cost: u32,
-    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
+    fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
         Box::pin(async move {
             self.subrequests.borrow_mut().push(key.0.clone());
             match self.limiter_fails.get() {
                 Some(failure) => Err(failure),
-                None => {
-                    let mut buckets = self.buckets.borrow_mut();
-                    Ok(buckets.entry(key.clone()).or_insert(Bucket::FULL).take(policy, self.now(), cost))
-                }
+                None => Ok(self.ledgers.borrow_mut().entry(key.clone()).or_default().admit(&ask, self.now()).0),
             }
         })
     }
