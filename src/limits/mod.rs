@@ -20,6 +20,12 @@ pub struct Memory {
     pub wrong_credentials: guessing::WrongCredentials,
 }
 
+/// A wait that is up to a fifth longer, by chance, so that those who were refused together do not return together. Never shorter.
+pub fn spread(millis: u64, random: u16) -> u64 {
+    let thousandths = u64::from(random) % 201;
+    millis.saturating_add(millis.saturating_mul(thousandths) / 1_000)
+}
+
 /// Milliseconds to wait, as the whole seconds of a response: one at least.
 pub fn wait_seconds(millis: u64) -> u64 {
     millis.div_ceil(1_000).max(1)
