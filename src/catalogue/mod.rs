@@ -9,6 +9,7 @@ mod failures;
 mod finder;
 mod narrowing;
 mod organizations;
+mod pace;
 mod rank;
 mod resolve;
 #[cfg(not(target_arch = "wasm32"))]
@@ -36,6 +37,7 @@ pub use self::{
     entry::{Effect, Entry, Group, Tool},
     narrowing::{Narrowing, NotNarrowed},
     organizations::{Homes, Organization},
+    pace::Pace,
     rank::{Document, rank},
     stakes::{Bound, Person, Stakes},
     toolbox::{Called, Catalogue, Tools},

@@ -125,15 +125,20 @@ enum Begun {
 impl Limit {
     /// Takes permits from the Durable Object of this key; without its verdict, from this isolate's own bucket.
     pub async fn take(&self, port: Port<'_>, permits: &Permits, cost: u32) -> Taken {
-        self.ask(port, permits, cost, false).await
+        self.ask(port, permits, cost, None).await
     }
 
     /// Takes one permit, and some ahead for a key that keeps asking: never more than the limit, over all isolates.
     pub async fn take_ahead(&self, port: Port<'_>, permits: &Permits) -> Taken {
-        self.ask(port, permits, 1, true).await
+        self.take_one_of(port, permits, 0).await
     }
 
-    async fn ask(&self, port: Port<'_>, permits: &Permits, cost: u32, ahead: bool) -> Taken {
+    /// The same for one of several that are to follow: so many are asked for ahead at least, if the key keeps asking.
+    pub async fn take_one_of(&self, port: Port<'_>, permits: &Permits, least: u32) -> Taken {
+        self.ask(port, permits, 1, Some(least)).await
+    }
+
+    async fn ask(&self, port: Port<'_>, permits: &Permits, cost: u32, ahead: Option<u32>) -> Taken {
         let asked = port.io.now();
         let ask = match self.begin(permits, asked, cost, ahead) {
             Begun::Taken(taken) => return taken,
@@ -162,7 +167,7 @@ impl Limit {
     }
 
     /// Takes permits that this isolate has, or says what to ask for.
-    fn begin(&self, permits: &Permits, now: UnixMillis, cost: u32, ahead: bool) -> Begun {
+    fn begin(&self, permits: &Permits, now: UnixMillis, cost: u32, ahead: Option<u32>) -> Begun {
         if let Some(taken) = self.take_leased(permits, now, cost) {
             return Begun::Taken(taken);
         }
@@ -198,7 +203,7 @@ impl Limit {
                 permits.remember_refusal(&self.key, now, OVERLOADED_RETRY_MILLIS);
                 self.taken(refusal(OVERLOADED_RETRY_MILLIS), true)
             }
-            Err(LimiterFailure::Unavailable) => {
+            Err(LimiterFailure::Unavailable | LimiterFailure::Exhausted) => {
                 self.taken(permits.take(&self.key, degraded(self.policy), now, ask.cost), true)
             }
         }
@@ -247,7 +252,7 @@ impl Permits {
     }
 
     /// What to ask the Durable Object of a key for.
-    fn ask(&self, key: &LimitKey, policy: Policy, now: UnixMillis, cost: u32, ahead: bool) -> Ask {
+    fn ask(&self, key: &LimitKey, policy: Policy, now: UnixMillis, cost: u32, ahead: Option<u32>) -> Ask {
         let ask = self.known.update(key, now, |known| {
             let before = known.filter(|known| known.until > now.0);
             let is_new = before.is_none();
@@ -262,8 +267,11 @@ impl Permits {
                 }
             }
             let mut ask = Ask { policy, cost, ahead: 0, ended };
-            if ahead && !is_new && known.asking_until <= now.0 {
-                ask.ahead = known.ahead;
+            if let Some(least) = ahead
+                && !is_new
+                && known.asking_until <= now.0
+            {
+                ask.ahead = known.ahead.max(least);
                 known.asking_until = now.0.saturating_add(ASKING_MILLIS);
             }
             known.ahead = known.ahead.max(1);

@@ -7,6 +7,7 @@ mod health;
 pub mod keys;
 pub mod lease;
 pub mod ledger;
+pub mod running;
 pub mod witness;
 
 /// What an isolate remembers of limits. Losing it costs calls to Durable Objects, never a limit.
@@ -14,6 +15,8 @@ pub mod witness;
 pub struct Memory {
     /// Permits, and refusals.
     pub permits: lease::Permits,
+    /// Calls that run.
+    pub running: running::Running,
     /// Key pairs.
     pub pairs: witness::Pairs,
     /// Invalid credentials.

@@ -19,6 +19,8 @@ pub enum LimiterFailure {
     Overloaded,
     /// It did not answer in time, or failed.
     Unavailable,
+    /// It was not asked: the HTTP request has no call to an object left for limits.
+    Exhausted,
 }
 
 /// Whose permits are taken. Holds no address or credential in the clear: callers pass a keyed hash.

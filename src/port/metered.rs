@@ -58,10 +58,10 @@ impl Io for Metered<'_> {
 
 impl Limiter for Metered<'_> {
     fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
-        if self.allowance.take_object() {
+        if self.allowance.take_limit() {
             self.inner.limiter.admit(key, ask)
         } else {
-            Box::pin(async { Err(LimiterFailure::Unavailable) })
+            Box::pin(async { Err(LimiterFailure::Exhausted) })
         }
     }
 }

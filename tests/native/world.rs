@@ -20,7 +20,7 @@ use mcp_server_tidbcloud::{
         http::{Head, Headers, Method, Response},
         secret::Secret,
     },
-    catalogue::{Bound, Entry, Person, code},
+    catalogue::{Bound, Entry, Pace, Person, code},
     config::Config,
     limits::ledger::Ledger,
     mcp::{
@@ -320,7 +320,8 @@ impl Store for World {
 
     fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
         self.subrequests.borrow_mut().push("server-secret".to_owned());
-        Box::pin(async { Ok(Secret::new(SERVER_SECRET)) })
+        let secret = if self.storage_fails.get() { Err(StorageFailure) } else { Ok(Secret::new(SERVER_SECRET)) };
+        Box::pin(async { secret })
     }
 }
 
@@ -376,6 +377,18 @@ impl Person for Nobody {
     fn cancel<'c>(&'c self, _: &'c str) -> Pending<'c, ()> {
         Box::pin(async {})
     }
+}
+
+impl Pace for Nobody {
+    fn may_change(&self) -> Pending<'_, Result<(), u64>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn begins(&self) -> bool {
+        true
+    }
+
+    fn ends(&self) {}
 }
 
 /// A header value as it arrives: the Fetch standard takes HTTP whitespace from both ends ("normalize"), and sends nothing

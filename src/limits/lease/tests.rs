@@ -65,7 +65,7 @@ impl Scene {
 
     /// What a request costs is taken by the object, or from a lease; its reply arrives after `delay`, or never.
     fn request(&mut self, isolate: usize, cost: u32, delay: Option<u64>) {
-        let ask = match self.limit.begin(&self.isolates[isolate], self.clock(), cost, cost == 1) {
+        let ask = match self.limit.begin(&self.isolates[isolate], self.clock(), cost, (cost == 1).then_some(0)) {
             Begun::Ask(ask) => ask,
             Begun::Taken(taken) => return self.count(taken.allowed(), cost),
         };
@@ -249,6 +249,7 @@ fn fifty_isolates_that_share_a_key_admit_what_one_would() {
 
 /// Hops for each request, as the table in docs/reliability.md has them: both limits of a request to `/mcp`.
 #[test]
+#[expect(clippy::print_stdout, reason = "a table for the documentation")]
 fn what_a_request_costs() {
     let hops = |isolates: usize, requests: usize, gap: u64| -> f64 {
         let of_policy = |policy| {

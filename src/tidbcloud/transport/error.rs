@@ -116,6 +116,11 @@ pub enum ApiError {
     Malformed(Malformed),
     /// The key may not be tried now: nothing was sent.
     KeyNotTried(NotTried),
+    /// This server holds the key's requests back, so that TiDB Cloud's limit is not reached: nothing was sent.
+    HeldBack {
+        /// Seconds until the next may be sent.
+        retry_after_seconds: u64,
+    },
     /// A write may or may not have been carried out, and looking did not settle it. Look again before repeating it.
     OutcomeUnknown {
         /// Its cause.
@@ -151,14 +156,17 @@ impl ApiError {
             | Self::DeadlineExceeded
             | Self::Exhausted
             | Self::Malformed(_)
-            | Self::KeyNotTried(_) => None,
+            | Self::KeyNotTried(_)
+            | Self::HeldBack { .. } => None,
         }
     }
 
     /// Seconds to wait before the next call, if known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after_seconds, .. } => Some(*retry_after_seconds),
+            Self::RateLimited { retry_after_seconds, .. } | Self::HeldBack { retry_after_seconds } => {
+                Some(*retry_after_seconds)
+            }
             Self::Failing { retry_after_seconds, .. } => *retry_after_seconds,
             Self::KeyNotTried(NotTried::Limited { retry_after_seconds }) => Some(*retry_after_seconds),
             _ => None,
@@ -213,6 +221,7 @@ impl ApiError {
             Self::Malformed(_) => "a value of the call cannot be sent",
             Self::KeyNotTried(NotTried::Limited { .. }) => "TiDB Cloud refused this key too often lately",
             Self::KeyNotTried(NotTried::Unavailable) => "nobody could say whether this key may be tried",
+            Self::HeldBack { .. } => "this server holds back the requests of this key",
             Self::OutcomeUnknown { .. } => "the write may or may not have taken effect",
         }
     }
