@@ -205,6 +205,11 @@ impl Entry {
         self.list
     }
 
+    /// Whether it has the time of SQL.
+    pub(super) fn runs_sql(&self) -> bool {
+        self.time_max == SQL_TIME_MAX
+    }
+
     /// Unique name.
     pub fn name(&self) -> &'static str {
         self.definition.name

@@ -122,6 +122,12 @@ fn words(error: &ApiError) -> Words {
             "Call again in a few seconds.",
             true,
         ),
+        ApiError::HeldBack { .. } => (
+            code::RATE_LIMITED_UPSTREAM,
+            "This server held the request back, before TiDB Cloud's own limit of 100 a minute for an API key is reached; it was not sent.",
+            "Wait, then call again.",
+            true,
+        ),
         ApiError::OutcomeUnknown { .. } => (
             code::OUTCOME_UNKNOWN,
             "TiDB Cloud did not confirm the change: it may or may not have happened.",

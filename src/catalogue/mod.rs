@@ -9,6 +9,7 @@ mod failures;
 mod finder;
 mod narrowing;
 mod organizations;
+mod pace;
 mod rank;
 mod receipt;
 mod resolve;
@@ -38,6 +39,7 @@ pub use self::{
     entry::{Effect, Entry, Group, Tool},
     narrowing::{Narrowing, NotNarrowed},
     organizations::{Homes, Organization},
+    pace::Pace,
     rank::{Document, rank},
     receipt::{Done, Receipt},
     stakes::{Bound, Person, Stakes},

@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 use super::{
     budget, code,
     context::Context,
-    entry::{Entry, Group},
+    entry::{Effect, Entry, Group},
     narrowing::Narrowing,
     organizations::{Homes, Organization},
+    pace::{Pace, Run, change},
     resolve::Meant,
     stakes::Person,
     toolset::Toolset,
@@ -104,6 +105,8 @@ pub struct Tools<'a> {
     pub secret: &'a Secret,
     /// Whoever asks the person.
     pub person: &'a dyn Person,
+    /// Whoever holds the caller back.
+    pub pace: &'a dyn Pace,
     /// Short names for clusters by source, the source with higher precedence first.
     pub aliases: &'a [(&'static str, &'a Aliases)],
     /// Whether SQL statements carry the comment that names their tool.
@@ -170,6 +173,10 @@ impl Tools<'_> {
         self.check(called, &arguments)?;
         let tool = called.tool;
         self.allowance.fulfil(tool.requests_min(&arguments));
+        let _run = if tool.runs_sql() { Some(Run::begin(self.pace)?) } else { None };
+        if tool.effect != Effect::Read {
+            change(self.pace).await?;
+        }
         self.view.narrowing.complete(tool, &mut arguments);
         let deadline = self.io.now().after(tool.time_max).min(self.allowance.deadline());
         let named = named(&arguments);

@@ -76,12 +76,19 @@ pub struct Owner {
     pub access_key: Secret,
 }
 
+/// TiDB Cloud takes 100 requests a minute for a key. This server leaves 20 of them to whatever else uses it.
+const UPSTREAM_LIMIT: Policy = Policy::in_any_minute(80);
+
 /// Settings that fit together.
 pub struct Config {
     /// Limit per client IP.
     pub rate_limit: Policy,
     /// Limit per credential.
     pub credential_limit: Policy,
+    /// Limit of calls that change something, per credential.
+    pub write_limit: Policy,
+    /// Limit of requests to TiDB Cloud's API, per key pair.
+    pub upstream_limit: Policy,
     /// Addresses that many strangers share.
     pub shared_egress: Vec<Cidr>,
     /// The only origin served, if set.
@@ -114,6 +121,8 @@ impl Config {
         Self {
             rate_limit: Policy::per_minute(1, 1),
             credential_limit: Policy::per_minute(1, 1),
+            write_limit: Policy::per_minute(1, 1),
+            upstream_limit: UPSTREAM_LIMIT,
             shared_egress: Vec::new(),
             public_origin: None,
             allowed_origins: Vec::new(),
@@ -253,7 +262,8 @@ mod tests {
             assert_eq!(wrong(&[("ALLOWED_CREDENTIALS", wrong_list)]), ["ALLOWED_CREDENTIALS"], "{wrong_list}");
         }
         assert_eq!(wrong(&[("TIDB_CLOUD_OAUTH_CLIENT_ID", "canary")]), ["TIDB_CLOUD_OAUTH_CLIENT_SECRET"]);
-        assert_eq!(valid(&[("CREDENTIAL_LIMIT_PER_MINUTE", "10")]).credential_limit.burst, 3);
+        let slow = valid(&[("CREDENTIAL_LIMIT_PER_MINUTE", "10")]);
+        assert_eq!((slow.credential_limit.burst, slow.write_limit.permits), (3, 1));
     }
 
     #[test]
@@ -261,6 +271,10 @@ mod tests {
         let sandbox = ("TIDB_CLOUD_SANDBOX", "http://127.0.0.1:8788");
         assert!(read(&[sandbox, ("PUBLIC_ORIGIN", "http://localhost:8787")]).is_ok());
         assert_eq!(wrong(&[sandbox, ("PUBLIC_ORIGIN", "https://mcp.example.com")]), ["PUBLIC_ORIGIN"]);
+        let many = ("CREDENTIAL_LIMIT_PER_MINUTE", "1000000");
+        assert_eq!(valid(&[many]).upstream_limit, valid(&[]).upstream_limit, "TiDB Cloud's limit is no setting");
+        assert_eq!(valid(&[sandbox]).upstream_limit, valid(&[]).upstream_limit);
+        assert!(valid(&[sandbox, many]).upstream_limit.permits > 80, "a sandbox's keys are shared by all tests");
     }
 
     #[test]

@@ -64,6 +64,9 @@ const SECRET_CHARACTERS_MIN: usize = 32;
 /// A credential can use a quarter of its minute at once.
 const CREDENTIAL_BURST_DIVISOR: u32 = 4;
 
+/// Calls that change something: 20 of 120 a minute, one every three seconds, and as many at once.
+const WRITES_DIVISOR: u32 = 6;
+
 /// Upper bound of a limit: a permit a minute costs 60,000,000 µs; a million a minute still leaves 60 µs each.
 const RATE_LIMIT_MAX: u32 = 1_000_000;
 
@@ -87,10 +90,13 @@ pub const SETTINGS: &[Setting] = &[
         name: "CREDENTIAL_LIMIT_PER_MINUTE",
         secret: false,
         unset: Unset::Value("120"),
-        meaning: "Requests a minute per credential, from any address, from 1 to 1000000; a quarter of them can come at once.",
+        meaning: "Requests a minute per credential, from any address, from 1 to 1000000; a quarter of them can come at once. A sixth of them can be calls that change something.",
         read: |draft, text| {
-            let policy = |permits: u32| Policy::per_minute(permits, permits.div_ceil(CREDENTIAL_BURST_DIVISOR));
-            put(&mut draft.config.credential_limit, limit(text).map(policy))
+            let permits = limit(text)?;
+            let writes = (permits / WRITES_DIVISOR).max(1);
+            draft.config.credential_limit = Policy::per_minute(permits, permits.div_ceil(CREDENTIAL_BURST_DIVISOR));
+            draft.config.write_limit = Policy::per_minute(writes, writes);
+            Ok(())
         },
     },
     Setting {

@@ -17,7 +17,7 @@ use crate::{
     base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
     circuit::{Report, Verdict},
     port::{
-        Admission, Assets, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log, Outbound, Policy, Sink,
+        Admission, Ask, Assets, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log, Outbound, Sink,
         StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply},
@@ -152,15 +152,9 @@ impl Io for Workers<'_> {
 }
 
 impl Limiter for Workers<'_> {
-    fn admit<'a>(
-        &'a self,
-        key: &'a LimitKey,
-        policy: Policy,
-        cost: u32,
-    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
+    fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
         Box::pin(async move {
-            let Policy { permits, seconds, burst } = policy;
-            let url = format!("https://limiter/?{permits}&{seconds}&{burst}&{cost}");
+            let url = format!("https://limiter/?{}", ask.to_query());
             let answer = self.ask("RATE_LIMITER", &key.0, &url, None, LIMITER_TIMEOUT).await.map_err(|error| {
                 if is_overloaded(&error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable }
             })?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Admission, FetchError, Io, LimitKey, Limiter, LimiterFailure, Outbound, Policy, Port, Sink, StorageFailure, Store,
+    Admission, Ask, FetchError, Io, LimitKey, Limiter, LimiterFailure, Outbound, Port, Sink, StorageFailure, Store,
     allowance::Allowance,
 };
 use crate::{
@@ -74,16 +74,11 @@ impl Io for Metered<'_> {
 }
 
 impl Limiter for Metered<'_> {
-    fn admit<'a>(
-        &'a self,
-        key: &'a LimitKey,
-        policy: Policy,
-        cost: u32,
-    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
-        if self.allowance.take_object() {
-            self.inner.limiter.admit(key, policy, cost)
+    fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
+        if self.allowance.take_limit() {
+            self.inner.limiter.admit(key, ask)
         } else {
-            Box::pin(async { Err(LimiterFailure::Unavailable) })
+            Box::pin(async { Err(LimiterFailure::Exhausted) })
         }
     }
 }

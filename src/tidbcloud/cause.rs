@@ -73,6 +73,7 @@ mod tests {
             ApiError::Malformed(Malformed { what: "a test", expected: "a test" }),
             ApiError::KeyNotTried(NotTried::Limited { retry_after_seconds: 7 }),
             ApiError::KeyNotTried(NotTried::Unavailable),
+            ApiError::HeldBack { retry_after_seconds: 7 },
         ]
     }
 

@@ -20,17 +20,17 @@ use mcp_server_tidbcloud::{
         http::{Head, Headers, Method, Response},
         secret::Secret,
     },
-    catalogue::{Bound, Entry, Person, code},
+    catalogue::{Bound, Entry, Pace, Person, code},
     circuit::{Circuit, Report, Verdict},
     config::Config,
-    limits::bucket::Bucket,
+    limits::ledger::Ledger,
     mcp::{
         outcome::{Answered, ToolError},
         tools::Definition,
     },
     port::{
-        Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store, Stream,
+        Admission, Ask, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
+        Outbound, Port, RequestLog, Sink, StorageFailure, Store, Stream,
     },
     store::{
         confirmations,
@@ -76,7 +76,7 @@ pub struct World {
     servers: RefCell<Option<Servers>>,
     /// What the control plane did to SQL servers since the last statement.
     effects: RefCell<Vec<SqlEffect>>,
-    buckets: RefCell<BTreeMap<LimitKey, Bucket>>,
+    ledgers: RefCell<BTreeMap<LimitKey, Ledger>>,
     circuits: RefCell<BTreeMap<String, Circuit>>,
     pub circuits_fail: Cell<bool>,
     /// What was asked of other hosts and of Durable Objects, in order: what Workers count as subrequests.
@@ -110,7 +110,7 @@ impl World {
             limiter_fails: Cell::new(None),
             servers: RefCell::new(None),
             effects: RefCell::default(),
-            buckets: RefCell::default(),
+            ledgers: RefCell::default(),
             circuits: RefCell::default(),
             circuits_fail: Cell::new(false),
             subrequests: RefCell::default(),
@@ -253,20 +253,12 @@ impl Io for World {
 }
 
 impl Limiter for World {
-    fn admit<'a>(
-        &'a self,
-        key: &'a LimitKey,
-        policy: Policy,
-        cost: u32,
-    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
+    fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
         Box::pin(async move {
             self.subrequests.borrow_mut().push(key.0.clone());
             match self.limiter_fails.get() {
                 Some(failure) => Err(failure),
-                None => {
-                    let mut buckets = self.buckets.borrow_mut();
-                    Ok(buckets.entry(key.clone()).or_insert(Bucket::FULL).take(policy, self.now(), cost))
-                }
+                None => Ok(self.ledgers.borrow_mut().entry(key.clone()).or_default().admit(&ask, self.now()).0),
             }
         })
     }
@@ -343,7 +335,8 @@ impl Store for World {
 
     fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
         self.subrequests.borrow_mut().push("server-secret".to_owned());
-        Box::pin(async { Ok(Secret::new(SERVER_SECRET)) })
+        let secret = if self.storage_fails.get() { Err(StorageFailure) } else { Ok(Secret::new(SERVER_SECRET)) };
+        Box::pin(async { secret })
     }
 }
 
@@ -399,6 +392,18 @@ impl Person for Nobody {
     fn cancel<'c>(&'c self, _: &'c str) -> Pending<'c, ()> {
         Box::pin(async {})
     }
+}
+
+impl Pace for Nobody {
+    fn may_change(&self) -> Pending<'_, Result<(), u64>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn begins(&self) -> bool {
+        true
+    }
+
+    fn ends(&self) {}
 }
 
 /// A header value as it arrives: the Fetch standard takes HTTP whitespace from both ends ("normalize"), and sends nothing

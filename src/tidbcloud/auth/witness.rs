@@ -54,6 +54,12 @@ pub trait KeyWitness {
     /// Whether a key may be tried at TiDB Cloud now.
     fn may_try<'w>(&'w self, key: &'w ApiKey) -> Pending<'w, Result<KeyTry, NotTried>>;
 
+    /// Whether a request with this key may be sent now; if not, after how many seconds. Asked before each request that carries the
+    /// key, as TiDB Cloud counts them for each.
+    fn may_send<'w>(&'w self, _: &'w ApiKey) -> Pending<'w, Result<(), u64>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Reports TiDB Cloud's verdict on a key that was tried.
     fn heard<'w>(&'w self, key: &'w ApiKey, tried: KeyTry, verdict: KeyVerdict) -> Pending<'w, ()>;
 }

@@ -124,6 +124,11 @@ pub enum ApiError {
     },
     /// The key may not be tried now: nothing was sent.
     KeyNotTried(NotTried),
+    /// This server holds the key's requests back, so that TiDB Cloud's limit is not reached: nothing was sent.
+    HeldBack {
+        /// Seconds until the next may be sent.
+        retry_after_seconds: u64,
+    },
     /// A write may or may not have been carried out, and looking did not settle it. Look again before repeating it.
     OutcomeUnknown {
         /// Its cause.
@@ -160,7 +165,8 @@ impl ApiError {
             | Self::Exhausted
             | Self::Malformed(_)
             | Self::CircuitOpen { .. }
-            | Self::KeyNotTried(_) => None,
+            | Self::KeyNotTried(_)
+            | Self::HeldBack { .. } => None,
         }
     }
 
@@ -168,7 +174,9 @@ impl ApiError {
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::RateLimited { retry_after_seconds, .. } => Some(retry_after_seconds.unwrap_or(QUOTA_SECONDS)),
-            Self::CircuitOpen { retry_after_seconds } => Some(*retry_after_seconds),
+            Self::CircuitOpen { retry_after_seconds } | Self::HeldBack { retry_after_seconds } => {
+                Some(*retry_after_seconds)
+            }
             Self::Failing { retry_after_seconds, .. } => *retry_after_seconds,
             Self::KeyNotTried(NotTried::Limited { retry_after_seconds }) => Some(*retry_after_seconds),
             _ => None,
@@ -224,6 +232,7 @@ impl ApiError {
             Self::CircuitOpen { .. } => "TiDB Cloud failed too often lately, and was not asked",
             Self::KeyNotTried(NotTried::Limited { .. }) => "TiDB Cloud refused this key too often lately",
             Self::KeyNotTried(NotTried::Unavailable) => "nobody could say whether this key may be tried",
+            Self::HeldBack { .. } => "this server holds back the requests of this key",
             Self::OutcomeUnknown { .. } => "the write may or may not have taken effect",
         }
     }

@@ -101,9 +101,18 @@ impl Cloud<'_> {
         }
         let tried = self.witness.may_try(key).await.map_err(|why| Failed::undone(ApiError::KeyNotTried(why)))?;
         let mut verdict = KeyVerdict::NotAsked;
-        let outcome = self.exchange_digests(call, &url, key, &mut verdict).await;
+        let outcome = match self.take_turn(key).await {
+            Ok(()) => self.exchange_digests(call, &url, key, &mut verdict).await,
+            Err(failed) => Err(failed),
+        };
         self.witness.heard(key, tried, verdict).await;
         outcome
+    }
+
+    /// Takes the key's turn for one request that carries it.
+    async fn take_turn(&self, key: &ApiKey) -> Result<(), Failed> {
+        let turn = self.witness.may_send(key).await;
+        turn.map_err(|retry_after_seconds| Failed::undone(ApiError::HeldBack { retry_after_seconds }))
     }
 
     /// Sends with a digest, and with another one if the first is refused for its nonce.
@@ -144,6 +153,9 @@ impl Cloud<'_> {
             match digest::refused(carried, response.headers.get("www-authenticate").as_deref()) {
                 Refusal::Answer(challenge, next) => {
                     replayed |= call.method == Method::Delete && nonce.is_some() && !challenge.stale();
+                    if nonce.is_some() {
+                        self.take_turn(key).await?;
+                    }
                     (nonce, carried) = (Some(Nonce::new(challenge)), next);
                 }
                 Refusal::WrongKey => {

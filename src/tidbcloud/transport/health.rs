@@ -96,7 +96,7 @@ impl ApiError {
             Self::Failing { answer: Answer { status: 500.., .. }, .. } => Sign::Bad(Trouble::Status),
             Self::Unreadable { .. } => Sign::Bad(Trouble::Unreadable),
             Self::DeadlineExceeded | Self::Exhausted | Self::Malformed(_) | Self::KeyNotTried(_) => Sign::None,
-            Self::CircuitOpen { .. } => Sign::None,
+            Self::CircuitOpen { .. } | Self::HeldBack { .. } => Sign::None,
             _ => Sign::Good,
         }
     }
