@@ -55,9 +55,9 @@ impl dyn Io + '_ {
     /// Sends one request and reads the whole answer, whose body has at most `bytes_max` bytes.
     ///
     /// # Errors
-    /// No complete answer, or a longer one.
+    /// No complete answer, or a success that is longer. Of a longer refusal the beginning is enough.
     pub async fn fetch(&self, request: Outbound, bytes_max: usize) -> Result<Response, FetchError> {
-        let mut whole = Whole { bytes: Vec::new(), bytes_max };
+        let mut whole = Whole { bytes: Vec::new(), bytes_max, is_success: true };
         let answer = self.exchange(request, &mut whole).await?;
         Ok(Response { body: whole.bytes, ..answer })
     }
@@ -102,14 +102,17 @@ pub enum Flow {
 struct Whole {
     bytes: Vec<u8>,
     bytes_max: usize,
+    is_success: bool,
 }
 
 impl Sink for Whole {
-    fn begin(&mut self, _: u16) {}
+    fn begin(&mut self, status: u16) {
+        self.is_success = (200..=299).contains(&status);
+    }
 
     fn take(&mut self, piece: &[u8]) -> Result<Flow, FetchError> {
         if self.bytes.len().saturating_add(piece.len()) > self.bytes_max {
-            return Err(FetchError::TooLarge);
+            return if self.is_success { Err(FetchError::TooLarge) } else { Ok(Flow::Enough) };
         }
         self.bytes.extend_from_slice(piece);
         Ok(Flow::More)

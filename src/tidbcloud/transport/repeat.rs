@@ -161,7 +161,7 @@ impl Cloud<'_> {
             let error = match self.attempt(call).await {
                 Ok(answer) => return Ok(Some(answer)),
                 // It was accepted; only the description of what is gone cannot be read.
-                Err(Failed { error: ApiError::Unreadable { .. }, .. }) => return Ok(None),
+                Err(Failed { error: ApiError::Unreadable { .. } | ApiError::TooLarge, .. }) => return Ok(None),
                 Err(Failed { error: ApiError::NotFound(_), maybe_done: now }) if maybe_done || now => return Ok(None),
                 Err(failed) => {
                     maybe_done |= failed.maybe_done;
