@@ -250,7 +250,7 @@ impl<'a> Witness<'a> {
     async fn try_key(&self, key: &ApiKey) -> Result<KeyTry, NotTried> {
         let pair = self.pair(key);
         if self.source.is_none() || self.is_taken(&pair) {
-            return Ok(KeyTry { counted: None });
+            return Ok(KeyTry { counted: None, is_known: true });
         }
         if let Some(seconds) = self.held.borrow().get(&pair) {
             return Err(NotTried::Limited { retry_after_seconds: *seconds });
@@ -261,8 +261,8 @@ impl<'a> Witness<'a> {
             Err(failure) => Err(failure),
         };
         match reply {
-            Ok(Reply::Known(_)) => Ok(KeyTry { counted: None }),
-            Ok(Reply::Open(at)) => Ok(KeyTry { counted: Some(UnixMillis(at)) }),
+            Ok(Reply::Known(_)) => Ok(KeyTry { counted: None, is_known: true }),
+            Ok(Reply::Open(at)) => Ok(KeyTry { counted: Some(UnixMillis(at)), is_known: false }),
             Ok(Reply::Held(millis)) => {
                 let retry_after_seconds = wait_seconds(millis);
                 self.held.borrow_mut().insert(pair, retry_after_seconds);

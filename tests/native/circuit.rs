@@ -143,7 +143,7 @@ fn sql_on_one_cluster_has_a_circuit_of_its_own() {
     let before = server.world.sent.borrow().len();
     let written = call(&mut server, "owner", "db_execute", write);
     assert_eq!(written.code(), "", "{}", written.result);
-    assert!(server.world.sent.borrow()[before].1.contains("SELECT 1"), "a read finds out");
+    assert!(server.world.sent.borrow()[before].1.contains("SELECT"), "a read finds out");
 }
 
 #[test]

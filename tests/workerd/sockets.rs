@@ -31,7 +31,13 @@ fn matrix() -> Vec<(Value, Vec<(Operation, Outcome)>)> {
         // A read is sent again. So is a deletion: workerd repeats a request without a body that had no answer, with a nonce that was
         // used before, and this server repeats it once more. A creation is looked up.
         let create = if when == "before" { "OUTCOME_UNKNOWN" } else { "ok" };
-        vec![(Create, (create, 1)), (Delete, ("ok", 3)), (Query, ("ok", 2)), (Transaction, ("UPSTREAM_UNAVAILABLE", 3))]
+        vec![
+            (List, ("ok", 3)),
+            (Create, (create, 1)),
+            (Delete, ("ok", 3)),
+            (Query, ("ok", 2)),
+            (Transaction, ("UPSTREAM_UNAVAILABLE", 3)),
+        ]
     };
     let broken_body = || {
         vec![
@@ -68,6 +74,7 @@ fn matrix() -> Vec<(Value, Vec<(Operation, Outcome)>)> {
             vec![
                 (List, ("RESULT_TOO_LARGE", 1)),
                 (Create, ("ok", 1)),
+                (Delete, ("ok", 1)),
                 (Query, ("ok", 1)),
                 (Transaction, ("RESULT_TOO_LARGE", 3)),
             ],

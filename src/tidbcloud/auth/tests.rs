@@ -76,7 +76,11 @@ impl KeyWitness for Notes {
     fn may_try<'w>(&'w self, _: &'w ApiKey) -> Pending<'w, Result<KeyTry, NotTried>> {
         let left = self.left.replace(self.left.get().saturating_sub(1));
         Box::pin(async move {
-            if left > 0 { Ok(KeyTry { counted: None }) } else { Err(NotTried::Limited { retry_after_seconds: 7 }) }
+            if left > 0 {
+                Ok(KeyTry { counted: None, is_known: false })
+            } else {
+                Err(NotTried::Limited { retry_after_seconds: 7 })
+            }
         })
     }
 

@@ -35,6 +35,8 @@ impl KeyVerdict {
 pub struct KeyTry {
     /// When it was counted; `None` if it was not.
     pub counted: Option<UnixMillis>,
+    /// Whether TiDB Cloud is known to accept the key.
+    pub is_known: bool,
 }
 
 /// Why a key was not tried.
@@ -69,7 +71,7 @@ pub struct Unwatched;
 
 impl KeyWitness for Unwatched {
     fn may_try<'w>(&'w self, _: &'w ApiKey) -> Pending<'w, Result<KeyTry, NotTried>> {
-        Box::pin(async { Ok(KeyTry { counted: None }) })
+        Box::pin(async { Ok(KeyTry { counted: None, is_known: false }) })
     }
 
     fn heard<'w>(&'w self, _: &'w ApiKey, _: KeyTry, _: KeyVerdict) -> Pending<'w, ()> {

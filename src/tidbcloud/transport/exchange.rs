@@ -101,8 +101,10 @@ impl Cloud<'_> {
         }
         let tried = self.witness.may_try(key).await.map_err(|why| Failed::undone(ApiError::KeyNotTried(why)))?;
         let mut verdict = KeyVerdict::NotAsked;
+        // Of a key that is known to be good, a single refusal proves nothing.
+        let sent_twice = tried.is_known && call.body.is_none();
         let outcome = match self.take_turn(key).await {
-            Ok(()) => self.exchange_digests(call, &url, key, &mut verdict).await,
+            Ok(()) => self.exchange_digests(call, &url, key, sent_twice, &mut verdict).await,
             Err(failed) => Err(failed),
         };
         self.witness.heard(key, tried, verdict).await;
@@ -118,13 +120,14 @@ impl Cloud<'_> {
     /// Sends with a digest, and with another one if the first is refused for its nonce.
     ///
     /// workerd sends a request without a body again by itself where the connection closes before any answer (seen with
-    /// 2026-10), and a server then refuses the second one for its nonce count, which says nothing about the first. A nonce
-    /// that is merely too old is called stale.
+    /// 2026-10), and a server then refuses the second one for its nonce count, which says nothing about the first and nothing
+    /// about the key: `sent_twice` is whether that may be. A nonce that is merely too old is called stale.
     async fn exchange_digests(
         &self,
         call: &Call<'_>,
         url: &Url,
         key: &ApiKey,
+        sent_twice: bool,
         verdict: &mut KeyVerdict,
     ) -> Result<(Response, bool), Failed> {
         let space = Space { base: self.sender.hosts.base(call.service.host), caller: key.caller() };
@@ -150,7 +153,7 @@ impl Cloud<'_> {
                 }
                 return Ok((response, replayed));
             }
-            match digest::refused(carried, response.headers.get("www-authenticate").as_deref()) {
+            match digest::refused(carried, sent_twice, response.headers.get("www-authenticate").as_deref()) {
                 Refusal::Answer(challenge, next) => {
                     replayed |= call.method == Method::Delete && nonce.is_some() && !challenge.stale();
                     if nonce.is_some() {
@@ -186,7 +189,7 @@ impl Cloud<'_> {
                 Err(failed) => failed.error,
                 Ok(response) if response.status == 401 => {
                     let challenge = response.headers.get("www-authenticate");
-                    return match digest::refused(Carried::Nothing, challenge.as_deref()) {
+                    return match digest::refused(Carried::Nothing, false, challenge.as_deref()) {
                         Refusal::Answer(challenge, _) => Ok(Nonce::new(challenge)),
                         _ => Err(NO_CHALLENGE),
                     };
