@@ -168,10 +168,13 @@ impl Limit {
         }
     }
 
-    /// A refusal that this isolate remembers, without a request.
+    /// A refusal that this isolate remembers, without a request. One that would last longer than refusals do was remembered before
+    /// the clock stepped back.
     fn refused_here(&self, permits: &Permits, now: UnixMillis) -> Option<Taken> {
         let until = permits.refused.until(&self.key, now)?;
-        Some(self.taken(refusal(until.0 - now.0), false))
+        let left_millis = until.0 - now.0;
+        let longest = OVERLOADED_RETRY_MILLIS.max(self.policy.capacity().div_ceil(1_000));
+        (left_millis <= longest).then(|| self.taken(refusal(left_millis), false))
     }
 
     fn taken(&self, admission: Admission, degraded: bool) -> Taken {
