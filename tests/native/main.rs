@@ -28,6 +28,7 @@ mod oauth_checklist;
 mod oauth_confirm;
 mod operation;
 mod own_sql_user;
+mod properties;
 mod secrets;
 mod session;
 mod stakes;

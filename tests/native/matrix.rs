@@ -33,17 +33,24 @@ use crate::{
 const NOT_CONCERNED: &str = "-";
 
 /// A row of the table.
-struct Row {
-    number: String,
+pub struct Row {
+    pub number: String,
     fault: String,
-    script: Vec<Value>,
+    pub script: Vec<Value>,
     /// One for each operation.
     cells: Vec<String>,
     note: String,
 }
 
+impl Row {
+    /// Whether its trouble can strike this operation.
+    pub fn concerns(&self, operation: Operation) -> bool {
+        Operation::ALL.iter().zip(&self.cells).any(|(one, cell)| *one == operation && cell != NOT_CONCERNED)
+    }
+}
+
 /// The rows of a file in `tests/cases`.
-fn rows(file: &str) -> Vec<Row> {
+pub fn rows(file: &str) -> Vec<Row> {
     let path = checkout().join("tests/cases").join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut lines = text.lines();
@@ -69,7 +76,7 @@ fn row(line: &str) -> Row {
 }
 
 /// Prepares the trouble of a row; when the isolate is to end, if it is.
-fn strike(bench: &mut Bench, operation: Operation, script: &[Value]) -> Option<usize> {
+pub fn strike(bench: &mut Bench, operation: Operation, script: &[Value]) -> Option<usize> {
     let mut cut_off = None;
     for part in script {
         let server = &mut bench.server;

@@ -87,6 +87,9 @@ pub struct Asked {
 /// Runs statements as a SQL server would.
 pub type Database = Box<dyn FnMut(&SqlTask) -> SqlOutcome>;
 
+/// Answers a request, at a time, as TiDB Cloud would.
+pub type Upstream = Box<dyn FnMut(u64, &Request) -> (tidbcloud_sandbox::exchange::Response, Delivery)>;
+
 /// The outside world, simulated.
 pub struct World {
     pub clock: Cell<u64>,
@@ -113,6 +116,8 @@ pub struct World {
     pub asked: RefCell<Vec<Asked>>,
     /// Runs statements in place of a SQL server.
     pub database: RefCell<Option<Database>>,
+    /// Answers in place of the sandbox.
+    pub upstream: RefCell<Option<Upstream>>,
     /// Each exchange with TiDB Cloud takes this many milliseconds, and what a fault adds.
     pub latency: Cell<u64>,
     /// Whether several calls share the clock: each waits for its turn, and none moves the clock for the others.
@@ -148,6 +153,7 @@ impl World {
             sent: RefCell::default(),
             asked: RefCell::default(),
             database: RefCell::default(),
+            upstream: RefCell::default(),
             latency: Cell::new(0),
             is_shared: Cell::new(false),
             goes_on_at: Cell::new(None),
@@ -161,6 +167,9 @@ impl World {
     /// One exchange with the sandbox, every answer of which must be as the published API says.
     fn exchange(&self, request: &Request) -> (tidbcloud_sandbox::exchange::Response, Delivery) {
         let now = self.clock.get();
+        if let Some(upstream) = &mut *self.upstream.borrow_mut() {
+            return upstream(now, request);
+        }
         let step = self.sandbox.borrow_mut().handle(now, request);
         self.effects.borrow_mut().extend(self.sandbox.borrow_mut().take_effects());
         match step {
@@ -312,7 +321,7 @@ impl World {
             panic!("our {} {target} is not as published: {problem}", sent.method);
         }
         let (answer, delivery) = self.exchange(&sent);
-        if let Some((host, path)) = published.filter(|_| !self.spoiled.get())
+        if let Some((host, path)) = published.filter(|_| !self.spoiled.get() && self.upstream.borrow().is_none())
             && let Err(problem) = contract::check(host, &sent.method, &format!("/{path}"), answer.status, &answer.body)
         {
             panic!("{} {target}: {problem}", sent.method);
@@ -649,6 +658,34 @@ impl Native {
         };
         world.is_shared.set(false);
         answer
+    }
+}
+
+/// A call of one of several isolates that share the clock.
+pub struct Running(Pin<Box<dyn Future<Output = Response>>>);
+
+impl Native {
+    /// Prepares a call in this isolate; [`World::go_on`] begins it.
+    pub fn run_in(&self, isolate: &Rc<Isolate>, call: Call) -> Running {
+        let (head, read) = (self.head(&call), Cell::new(false));
+        let (world, config, isolate) = (Rc::clone(&self.world), Rc::clone(&self.config), Rc::clone(isolate));
+        Running(Box::pin(async move {
+            let mut body = Body(call.body, &read);
+            App::new(&config, &isolate, Port::of(&*world)).handle(head, &mut body).await
+        }))
+    }
+}
+
+impl World {
+    /// Goes on with a call while the clock stands.
+    ///
+    /// # Errors
+    /// It waits; this is when it wants to go on.
+    pub fn go_on(&self, running: &mut Running) -> Result<Answer, u64> {
+        self.is_shared.set(true);
+        let answer = self.poll(running.0.as_mut(), &mut None);
+        self.is_shared.set(false);
+        answer.ok_or_else(|| self.goes_on_at.take().expect("a call that waits for time to pass"))
     }
 }
 
