@@ -18,6 +18,7 @@ mod credentials;
 mod faults;
 mod faults_log;
 mod field;
+mod json;
 mod judge;
 mod ledger;
 mod limits;
