@@ -32,6 +32,7 @@ mod own_sql_user;
 mod properties;
 mod secrets;
 mod session;
+mod simulation;
 mod stakes;
 mod tidb_cloud_oauth;
 mod tidy;

@@ -1,7 +1,7 @@
 //! The fault matrix: every kind of trouble against every kind of operation, as rows of `tests/cases/faults.tsv`.
 //!
 //! A cell says what the client is told and which requests with credentials TiDB Cloud saw: `UPSTREAM_UNAVAILABLE GET:3`.
-//! `@5` after a code are the seconds that the client is told to wait, `>=1s` at the end is the least time that the call takes,
+//! `reconciled` is a success that was found after its answer was lost. `@5` after a code are the seconds that the client is told to wait, `>=1s` at the end is the least time that the call takes,
 //! and `-` is a cell that the row does not concern. That what the client is told is what happened, and all else that is true of
 //! every call, is in [`Bench::make`].
 //!
@@ -16,6 +16,7 @@
 //! | `limiter` | `overloaded` or `unavailable` |
 //! | `storage` | `fails`: no object answers; `loses`: the first command is carried out, and its answer is lost |
 //! | `clock` | the clock steps by so many seconds |
+//! | `breaks` | so many calls, of three callers in turn, fail before this one, which nothing would stop |
 //! | `latency` | each request to TiDB Cloud takes so many milliseconds |
 //! | `cut_off` | the isolate ends when the call waits for the so manieth time, counted from 0 |
 
@@ -98,6 +99,7 @@ pub fn strike(bench: &mut Bench, operation: Operation, script: &[Value]) -> Opti
                 let seconds = value.as_i64().expect("seconds");
                 server.world.clock.set(server.world.clock.get().saturating_add_signed(seconds * 1_000));
             }
+            ("breaks", _) => bench.break_circuit(operation, value.as_u64().expect("calls")),
             ("latency", _) => server.world.latency.set(value.as_u64().expect("milliseconds")),
             ("cut_off", _) => cut_off = value.as_u64().and_then(|waits| usize::try_from(waits).ok()),
             _ => panic!("no fault is called {part}"),
@@ -172,7 +174,13 @@ fn is_as(row: &Row, operation: Operation, cell: &str) -> Result<(), String> {
         format!("  {text}")
     })?;
     let (words, millis) = expected(cell);
-    if said(&made) == words && made.millis >= millis {
+    // `@*` is any number of seconds.
+    let came = said(&made);
+    let is_same = match words.split_once("@*") {
+        Some((code, rest)) => came.starts_with(&format!("{code}@")) && came.ends_with(rest),
+        None => came == words,
+    };
+    if is_same && made.millis >= millis {
         return Ok(());
     }
     Err(format!("  came     {} in {} ms; TiDB Cloud saw\n    {}", said(&made), made.millis, made.saw.join("\n    ")))
@@ -241,6 +249,13 @@ fn assert_named_tests_exist(rows: &[Row]) {
             assert!(text.contains(&format!("fn {test}(")), "row {}: there is no test {test} in {file}.rs", row.number);
         }
     }
+}
+
+/// Rows that wait for what they are about.
+#[test]
+#[ignore = "a hint of an hour, a circuit breaker, and `reconciled` in results are to come: then these rows join faults.tsv"]
+fn every_cell_to_come_is_as_the_matrix_says() {
+    play_all("faults-to-come.tsv");
 }
 
 #[test]
