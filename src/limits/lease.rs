@@ -171,8 +171,8 @@ impl Limit {
         if let Some(taken) = self.take_leased(permits, now, cost) {
             return Begun::Taken(taken);
         }
-        if let Some(until) = permits.refused.until(&self.key, now) {
-            return Begun::Taken(self.taken(refusal(until.0 - now.0), false));
+        if let Some(refused) = self.refused_here(permits, now) {
+            return Begun::Taken(refused);
         }
         Begun::Ask(permits.ask(&self.key, self.policy, now, cost, ahead))
     }
@@ -215,6 +215,15 @@ impl Limit {
         let reset_millis = known.reset_at.saturating_sub(now.0);
         let admission = Admission { allowed: true, remaining, reset_millis, retry_after_millis: 0, lease: None };
         Some(self.taken(admission, false))
+    }
+
+    /// A refusal that this isolate remembers, without a request. One that would last longer than refusals do was remembered
+    /// before the clock stepped back: twice the time in which all permits come back is more than any.
+    fn refused_here(&self, permits: &Permits, now: UnixMillis) -> Option<Taken> {
+        let until = permits.refused.until(&self.key, now)?;
+        let left_millis = until.0 - now.0;
+        let longest = OVERLOADED_RETRY_MILLIS.max(self.policy.capacity().div_ceil(500));
+        (left_millis <= longest).then(|| self.taken(refusal(left_millis), false))
     }
 
     fn taken(&self, admission: Admission, degraded: bool) -> Taken {

@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     base::secret::Secret,
-    tidbcloud::{
-        ApiError, ClusterId, Instance, Malformed, State, Target,
-        transport::{health::Part, retry::ATTEMPT_MIN},
-    },
+    tidbcloud::{ApiError, ClusterId, Instance, Malformed, State, Target, transport::health::Part},
 };
 
 /// First and longest wait for a new SQL user to work. Until a deadline of 55 s these are 30 logins, of the 50
@@ -125,7 +122,8 @@ impl Databases<'_> {
                 cloud.memory.keep_facts(caller, target, cloud.sender.io.now(), access.facts.clone());
                 return Ok((access, answered));
             }
-            let in_time = wait.saturating_add(ATTEMPT_MIN).saturating_add(statement.reserve) <= cloud.remaining();
+            let in_time =
+                wait.saturating_add(statement.time_min).saturating_add(statement.reserve) <= cloud.remaining();
             if !in_time || !self.allowance.fits(1) {
                 return Err(SqlFailure::LoginNotYet);
             }
