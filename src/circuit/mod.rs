@@ -35,6 +35,8 @@ const CALM_MILLIS: u64 = 60_000;
 const PROBE_MILLIS: u64 = 10_000;
 /// When those who wait for that read ask again.
 const ASK_AGAIN_MILLIS: u64 = 1_000;
+/// The longest that a circuit is open. What would be longer was opened before the clock stepped back, and is over.
+const OPEN_MILLIS_MAX: u64 = OPEN_MILLIS.1 * 6 / 5;
 /// 64 callers of some 100 bytes are 6 KiB of an object's memory; those who failed longest ago are forgotten first.
 const CALLERS_MAX: usize = 64;
 
@@ -119,6 +121,18 @@ struct Breaker {
     closed: UnixMillis,
 }
 
+/// Milliseconds until a moment, which are none if they would be more than `most`.
+fn left(until: UnixMillis, now: UnixMillis, most: u64) -> u64 {
+    Some(until.0.saturating_sub(now.0)).filter(|left| *left <= most).unwrap_or_default()
+}
+
+impl Verdict {
+    /// How long a verdict of this moment is still to be believed.
+    pub fn left(until: UnixMillis, now: UnixMillis) -> u64 {
+        left(until, now, OPEN_MILLIS_MAX)
+    }
+}
+
 impl Breaker {
     fn open(&mut self, now: UnixMillis, random: u8) {
         let again = self.until.is_some() || now.0.saturating_sub(self.closed.0) < CALM_MILLIS;
@@ -132,7 +146,7 @@ impl Breaker {
 
     /// Notes a failure that an open circuit let through, or that was under way when it opened.
     fn failed(&mut self, now: UnixMillis, random: u8) {
-        if self.until.is_some_and(|until| until <= now) {
+        if self.until.is_some_and(|until| left(until, now, OPEN_MILLIS_MAX) == 0) {
             self.open(now, random);
         }
     }
@@ -145,11 +159,11 @@ impl Breaker {
 
     /// `None` if it is closed. `takes` is whether the asker takes the read that may be let through.
     fn verdict(&mut self, now: UnixMillis, takes: bool, all: bool) -> Option<Verdict> {
-        let until = self.until?;
-        let wait = until.0.max(self.probe_until.0).saturating_sub(now.0);
+        let wait = left(self.until?, now, OPEN_MILLIS_MAX);
+        let probe = left(self.probe_until, now, PROBE_MILLIS);
         Some(match () {
-            () if until > now => Verdict::Open { millis: wait, all },
-            () if self.probe_until > now => Verdict::Open { millis: wait.min(ASK_AGAIN_MILLIS), all },
+            () if wait > 0 => Verdict::Open { millis: wait, all },
+            () if probe > 0 => Verdict::Open { millis: probe.min(ASK_AGAIN_MILLIS), all },
             () if takes => {
                 self.probe_until = UnixMillis(now.0.saturating_add(PROBE_MILLIS));
                 Verdict::Probe

@@ -113,7 +113,7 @@ fn a_write_never_finds_out_a_read_goes_before_it() {
     server.advance(12);
     let before = server.world.sent.borrow().len();
     let failed = call(&mut server, "owner", "tidbcloud_create_cluster", create.clone());
-    assert_eq!(failed.code(), "UPSTREAM_UNAVAILABLE", "the read failed, and the write was not sent: {}", failed.result);
+    assert_eq!(failed.code(), "CIRCUIT_OPEN", "the read failed, and the write was not sent: {}", failed.result);
     assert!(server.world.sent.borrow()[before..].iter().all(|(target, _)| target.ends_with("/regions")));
     server.admin("DELETE", "/_sandbox/faults", None);
     server.advance(24);

@@ -251,13 +251,6 @@ fn assert_named_tests_exist(rows: &[Row]) {
     }
 }
 
-/// Rows that wait for what they are about.
-#[test]
-#[ignore = "a hint of an hour, a circuit breaker, and `reconciled` in results are to come: then these rows join faults.tsv"]
-fn every_cell_to_come_is_as_the_matrix_says() {
-    play_all("faults-to-come.tsv");
-}
-
 #[test]
 fn every_cell_is_as_the_matrix_says_and_so_is_the_document() {
     let rows = play_all("faults.tsv");

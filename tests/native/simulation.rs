@@ -205,19 +205,16 @@ fn hold(how: Down) {
 }
 
 #[test]
-#[ignore = "needs the retry budget and the circuit breaker"]
 fn an_outage_in_which_connections_close() {
     hold(Down::Closes);
 }
 
 #[test]
-#[ignore = "needs the retry budget and the circuit breaker"]
 fn an_outage_in_which_gateways_answer_503() {
     hold(Down::Answers503);
 }
 
 #[test]
-#[ignore = "needs the retry budget and the circuit breaker"]
 fn an_outage_in_which_nothing_answers() {
     hold(Down::Stalls);
 }

@@ -155,7 +155,9 @@ impl Databases<'_> {
         if pass == Pass::Probe && replay == Replay::Unsafe {
             let found = self.send(access, &Statement::control("SELECT 1")).await;
             health.leave(pass, sign(&found)).await;
-            found?;
+            if let Err(Trouble::Failed { failure, .. }) = found {
+                return Err(Trouble::Failed { failure, maybe_done: false });
+            }
             pass = Pass::Usual;
         }
         let outcome = self.send(access, statement).await;

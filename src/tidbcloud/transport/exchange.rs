@@ -58,8 +58,13 @@ impl Cloud<'_> {
         match self.authenticator {
             Authenticator::Digest(key) if pass == Pass::Probe && call.method != Method::Get => {
                 let found = self.attempt_as(&call.service.probe(key), part, pass).await;
-                found.map_err(|failed| Failed::undone(failed.error))?;
-                self.checkup(part).leave(pass, Sign::Good).await;
+                match found.map_err(|failed| failed.error.sign()) {
+                    Ok(_) => self.checkup(part).leave(pass, Sign::Good).await,
+                    // It was answered, if not as it was asked for.
+                    Err(Sign::Good) => {}
+                    // What is wrong with that read is no answer to this call.
+                    Err(_) => return Err(Failed::undone(ApiError::CircuitOpen { retry_after_seconds: 1 })),
+                }
                 Ok(Pass::Usual)
             }
             _ => Ok(pass),

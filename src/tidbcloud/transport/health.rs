@@ -119,8 +119,9 @@ impl Checkup<'_> {
         let (place, now) = (self.place(), self.sender.io.now());
         let open_until = [self.part.name.as_str(), &place].map(|key| self.health().open.get(key, now));
         let Some(until) = open_until.into_iter().flatten().max() else { return Ok(Pass::Usual) };
-        if until > now {
-            return Err(open(until.0 - now.0));
+        let left = Verdict::left(until, now);
+        if left > 0 {
+            return Err(open(left));
         }
         match self.report(Event::Asked).await {
             Verdict::Closed => {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     call::{Call, Failed},
@@ -11,7 +11,10 @@ use super::{
     health::Part,
     retry::{self, ATTEMPT_MIN, Passing},
 };
-use crate::tidbcloud::{Cloud, Timestamp};
+use crate::{
+    base::http::Method,
+    tidbcloud::{Cloud, State, Timestamp},
+};
 
 /// Attempts of what can be repeated.
 pub(super) const ATTEMPTS_MAX: u32 = 3;
@@ -98,6 +101,10 @@ impl Cloud<'_> {
         loop {
             let Failed { error, maybe_done: now } = match self.attempt_when_admitted(call).await {
                 Ok(answer) => return Ok(answer),
+                // It was waited for already.
+                Err(Failed { error: error @ ApiError::RateLimited { .. }, .. }) => {
+                    return Err(Failed { error, maybe_done }.unsettled());
+                }
                 Err(failed) => failed,
             };
             maybe_done |= now;
@@ -151,7 +158,8 @@ impl Cloud<'_> {
         }
     }
 
-    /// Deletes, and tries again after transient failures. `None` if it is gone and the response was lost.
+    /// Deletes, and tries again after transient failures; a last look finds out whether it is gone. `None` if it is and the
+    /// response was lost.
     pub(in crate::tidbcloud) async fn remove<T: DeserializeOwned>(
         &self,
         call: &Call<'_>,
@@ -161,15 +169,35 @@ impl Cloud<'_> {
             let error = match self.attempt(call).await {
                 Ok(answer) => return Ok(Some(answer)),
                 // It was accepted; only the description of what is gone cannot be read.
-                Err(Failed { error: ApiError::Unreadable { .. } | ApiError::TooLarge, .. }) => return Ok(None),
+                Err(Failed { error: ApiError::Unreadable { .. } | ApiError::TooLarge, maybe_done: true }) => {
+                    return Ok(None);
+                }
                 Err(Failed { error: ApiError::NotFound(_), maybe_done: now }) if maybe_done || now => return Ok(None),
                 Err(failed) => {
                     maybe_done |= failed.maybe_done;
                     failed.error
                 }
             };
-            let again = self.try_again(&part, &mut failures, ATTEMPTS_MAX, error).await;
-            again.map_err(|error| Failed { error, maybe_done }.unsettled())?;
+            if let Err(error) = self.try_again(&part, &mut failures, ATTEMPTS_MAX, error).await {
+                return if maybe_done && self.is_gone(call).await {
+                    Ok(None)
+                } else {
+                    Err(Failed { error, maybe_done }.unsettled())
+                };
+            }
+        }
+    }
+
+    /// Whether what a call deletes is no longer there, or about to go.
+    async fn is_gone(&self, deletion: &Call<'_>) -> bool {
+        #[derive(Deserialize)]
+        struct Seen {
+            #[serde(default)]
+            state: Option<State>,
+        }
+        match self.read::<Seen>(&Call { method: Method::Get, ..deletion.clone() }).await {
+            Ok(seen) => seen.state.is_some_and(|state| matches!(state.as_str(), "DELETING" | "DELETED")),
+            Err(error) => matches!(error, ApiError::NotFound(_)),
         }
     }
 
