@@ -42,7 +42,7 @@ const CELL_BYTES_MAX: usize = 2 << 10;
 const KEPT_FACTOR: usize = 2;
 /// 500 characters: an error quotes about 80 characters of the statement; the rest is room for long names.
 const MESSAGE_CHARS_MAX: usize = 500;
-/// Reads are sent twice at most: every repetition costs the caller request units.
+/// Reads are sent twice at most, and so is a write that was rolled back: every repetition costs the caller request units.
 const ATTEMPTS_MAX: u32 = 2;
 /// One round trip: the least time for a single write, and the time that COMMIT leaves, so that a ROLLBACK can follow it.
 /// Statements of a transaction leave twice as much.
@@ -102,7 +102,7 @@ impl From<Failed> for Trouble {
 }
 
 impl Databases<'_> {
-    /// Sends a statement; repeats reads after transient failures. `None` if the login was refused.
+    /// Sends a statement; repeats reads after transient failures, and a write that was certainly rolled back. `None` if the login was refused.
     ///
     /// A write is finished even if the client goes away, and a read is not sent for a client that has gone.
     pub(super) async fn ask(
@@ -128,7 +128,7 @@ impl Databases<'_> {
                 Err(Trouble::Login) => return Ok(None),
                 Err(Trouble::Failed { failure, maybe_done }) => (failure, maybe_done),
             };
-            if replay == Replay::Unsafe {
+            if replay == Replay::Unsafe && (maybe_done || !failure.was_rolled_back()) {
                 return Err(if maybe_done { SqlFailure::OutcomeUnknown { cause: Box::new(failure) } } else { failure });
             }
             failures += 1;
