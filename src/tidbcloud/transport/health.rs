@@ -153,7 +153,7 @@ impl Checkup<'_> {
                     self.keep(Standing { failed_once: true, ..standing });
                     return;
                 }
-                self.keep(Standing { failed_once: false, reported: true, ..standing });
+                self.keep(Standing { failed_once: false, reported: true });
                 self.report(Event::Failed(trouble, 1 + u32::from(standing.failed_once))).await;
             }
         }
