@@ -246,7 +246,12 @@ fn of_sql(failure: SqlFailure) -> ToolError {
             SqlFailure::OutcomeUnknown { cause } => {
                 let mut error = ToolError::new(
                     code::OUTCOME_UNKNOWN,
-                    "The answer was lost: the statement may or may not have taken effect.",
+                    match &*cause {
+                        SqlFailure::Sql { message, .. } => {
+                            format!("The statement failed, and all or a part of it may have taken effect: {message}")
+                        }
+                        _ => "The answer was lost: the statement may or may not have taken effect.".to_owned(),
+                    },
                 )
                 .hint("Look with db_query before trying again.");
                 error.upstream = ToolError::from(*cause).upstream;

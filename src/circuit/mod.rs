@@ -11,7 +11,8 @@
 //!
 //! An open circuit refuses for 10 s, the next time for 20 s, then for 30 s, each up to a fifth more or less. After that one
 //! read is let through. Its success closes the circuit, its failure opens it again; if it is never heard of, another one
-//! follows after 10 s. So everybody goes on within 30 s * 1.2 + 10 s = 46 s after TiDB Cloud answers again.
+//! follows after 10 s. Whoever found nothing out leaves the next one to others for 10 s, so nobody can hold a circuit open for
+//! all. So everybody goes on within 30 s * 1.2 + 10 s + 10 s = 56 s after TiDB Cloud answers again.
 //!
 //! The pattern is described by M. Nygard, "Release It!", and <https://learn.microsoft.com/azure/architecture/patterns/circuit-breaker>.
 
@@ -56,13 +57,22 @@ pub enum Trouble {
 /// What an isolate saw, or wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
-    /// This many attempts failed since the last report.
-    Failed(Trouble, u32),
+    /// Attempts failed since the last report.
+    Failed {
+        /// How the last one did.
+        trouble: Trouble,
+        /// How many.
+        attempts: u32,
+        /// It was the one that was let through.
+        probed: bool,
+    },
     /// An attempt had an answer.
     Worked {
         /// It was the one that was let through.
         probed: bool,
     },
+    /// The one that was let through found nothing out.
+    Released,
     /// The circuit was open: is it still?
     Asked,
 }
@@ -98,6 +108,8 @@ pub enum Verdict {
 #[derive(Clone, Debug, Default)]
 pub struct Circuit {
     everybody: Breaker,
+    /// Who was let through last, and did not close it.
+    prober: Option<String>,
     callers: BTreeMap<String, Failures>,
 }
 
@@ -144,11 +156,25 @@ impl Breaker {
         self.probe_until = UnixMillis(0);
     }
 
-    /// Notes a failure that an open circuit let through, or that was under way when it opened.
+    /// Notes the failure of the read that was let through.
     fn failed(&mut self, now: UnixMillis, random: u8) {
         if self.until.is_some_and(|until| left(until, now, OPEN_MILLIS_MAX) == 0) {
             self.open(now, random);
         }
+    }
+
+    /// Notes that the read that was let through found nothing out.
+    fn release(&mut self, now: UnixMillis) {
+        if left(self.probe_until, now, PROBE_MILLIS) > 0 {
+            self.probe_until = now;
+        }
+    }
+
+    /// For how long another read could have been let through.
+    fn idle_millis(&self, now: UnixMillis) -> u64 {
+        let since = self.until.unwrap_or_default().max(self.probe_until);
+        // Otherwise the clock stepped back.
+        now.0.checked_sub(since.0).unwrap_or(u64::MAX)
     }
 
     fn close(&mut self, now: UnixMillis) {
@@ -177,9 +203,19 @@ impl Circuit {
     /// Takes what an isolate saw. Returns the verdict for its caller.
     pub fn step(&mut self, now: UnixMillis, Report { caller, event, random }: &Report) -> Verdict {
         match *event {
-            Event::Failed(trouble, attempts) => self.failed(now, caller, trouble, attempts, *random),
+            Event::Failed { trouble, attempts, probed } => {
+                if probed {
+                    self.everybody.failed(now, *random);
+                }
+                self.failed(now, caller, (trouble, attempts), probed, *random);
+            }
+            Event::Released => {
+                let own = self.callers.get_mut(caller).map(|failures| &mut failures.own);
+                own.into_iter().chain([&mut self.everybody]).for_each(|breaker| breaker.release(now));
+            }
             Event::Worked { probed: true } if self.everybody.until.is_some() => {
                 self.everybody.close(now);
+                self.prober = None;
                 // Nobody has to find out again.
                 self.callers.clear();
             }
@@ -194,17 +230,24 @@ impl Circuit {
             Event::Asked => {}
         }
         let takes = *event == Event::Asked;
+        let leaves_it = self.prober.as_ref() == Some(caller) && self.everybody.idle_millis(now) < PROBE_MILLIS;
+        if let Some(verdict) = self.everybody.verdict(now, takes && !leaves_it, true) {
+            if verdict == Verdict::Probe {
+                self.prober = Some(caller.clone());
+            }
+            return verdict;
+        }
         let own = self.callers.get_mut(caller).map(|failures| &mut failures.own);
-        let verdict = self.everybody.verdict(now, takes, true).or_else(|| own?.verdict(now, takes, false));
-        verdict.unwrap_or(Verdict::Closed)
+        own.and_then(|own| own.verdict(now, takes, false)).unwrap_or(Verdict::Closed)
     }
 
-    fn failed(&mut self, now: UnixMillis, caller: &str, trouble: Trouble, attempts: u32, random: u8) {
+    fn failed(&mut self, now: UnixMillis, caller: &str, (trouble, attempts): (Trouble, u32), probed: bool, random: u8) {
         self.forget(now);
         let failures = self.callers.entry(caller.to_owned()).or_default();
         failures.last = now;
-        self.everybody.failed(now, random);
-        failures.own.failed(now, random);
+        if probed {
+            failures.own.failed(now, random);
+        }
         let count = failures.count(trouble);
         *count = count.saturating_add(attempts);
         if *count >= FAILURES && failures.own.until.is_none() {

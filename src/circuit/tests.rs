@@ -7,6 +7,7 @@ use super::*;
 const START: u64 = 1_795_428_000_000;
 
 /// A circuit, its clock, and random numbers in the middle of their range: nothing is jittered.
+#[derive(Clone)]
 struct Scene {
     circuit: Circuit,
     now: u64,
@@ -23,12 +24,12 @@ impl Scene {
     }
 
     fn fails(&mut self, caller: &str, trouble: Trouble, attempts: u32) -> Verdict {
-        self.tell(caller, Event::Failed(trouble, attempts))
+        self.tell(caller, Event::Failed { trouble, attempts, probed: false })
     }
 
     /// The state for a caller, whole seconds where it is open.
     fn seconds_left(&mut self, caller: &str) -> Option<u64> {
-        match self.tell(caller, Event::Failed(Trouble::Status, 0)) {
+        match self.tell(caller, Event::Released) {
             Verdict::Open { millis, .. } => Some(millis.div_ceil(1_000)),
             _ => None,
         }
@@ -99,12 +100,35 @@ fn one_read_is_let_through_whose_success_closes_it_for_all() {
 #[test]
 fn a_read_that_fails_opens_it_for_longer_up_to_half_a_minute() {
     let mut scene = Scene::opened();
-    for seconds in [10, 20, 30, 30] {
+    for (seconds, caller) in [(10, "d"), (20, "e"), (30, "d"), (30, "e")] {
         assert_eq!(scene.seconds_left("d"), Some(seconds));
         scene.now += seconds * 1_000;
-        assert_eq!(scene.tell("d", Event::Asked), Verdict::Probe);
-        scene.fails("d", Trouble::Connection, 1);
+        assert_eq!(scene.tell(caller, Event::Asked), Verdict::Probe);
+        scene.tell(caller, Event::Failed { trouble: Trouble::Connection, attempts: 1, probed: true });
     }
+}
+
+#[test]
+fn who_found_nothing_out_leaves_the_next_read_to_others() {
+    let mut scene = Scene::opened();
+    scene.now += 10_000;
+    for end in [Event::Released, Event::Failed { trouble: Trouble::Status, attempts: 1, probed: true }] {
+        assert_eq!(scene.tell("d", Event::Asked), Verdict::Probe);
+        scene.tell("d", end);
+        scene.now += scene.seconds_left("d").unwrap_or_default() * 1_000;
+        assert!(matches!(scene.tell("d", Event::Asked), Verdict::Open { .. }), "{end:?}: it had its turn");
+        assert_eq!(scene.clone().tell("e", Event::Asked), Verdict::Probe, "{end:?}: somebody else may");
+        scene.now += PROBE_MILLIS;
+    }
+    assert_eq!(scene.tell("d", Event::Asked), Verdict::Probe, "nobody else asked");
+}
+
+#[test]
+fn what_one_caller_meets_keeps_a_circuit_open_for_nobody_else() {
+    let mut scene = Scene::opened();
+    scene.now += 10_000;
+    scene.fails("a", Trouble::Connection, 9);
+    assert_eq!(scene.tell("e", Event::Asked), Verdict::Probe, "only the read that was let through opens it again");
 }
 
 #[test]
@@ -126,7 +150,9 @@ fn events() -> impl Strategy<Value = (u64, usize, Event, u8)> {
         Just(Trouble::Unreadable)
     ];
     let event = prop_oneof![
-        4 => (trouble, 1..4_u32).prop_map(|(trouble, attempts)| Event::Failed(trouble, attempts)),
+        4 => (trouble, 1..4_u32, any::<bool>())
+            .prop_map(|(trouble, attempts, probed)| Event::Failed { trouble, attempts, probed }),
+        1 => Just(Event::Released),
         1 => any::<bool>().prop_map(|probed| Event::Worked { probed }),
         2 => Just(Event::Asked),
     ];
@@ -161,7 +187,7 @@ proptest! {
         }
     }
 
-    /// 46 s after the last failure, whoever asks goes on.
+    /// 56 s after the last failure, whoever asks goes on.
     #[test]
     fn an_open_circuit_never_stays_open(events in prop::collection::vec(events(), 0..300), asker in 0..100_usize) {
         let mut scene = Scene::new();
@@ -170,7 +196,7 @@ proptest! {
             scene.circuit.step(UnixMillis(scene.now), &Report { caller: caller.to_string(), event, random });
         }
         prop_assert!(scene.circuit.callers.len() <= CALLERS_MAX, "no more callers are kept");
-        scene.now += OPEN_MILLIS.1 * 6 / 5 + PROBE_MILLIS;
+        scene.now += OPEN_MILLIS.1 * 6 / 5 + 2 * PROBE_MILLIS;
         let verdict = scene.tell(&asker.to_string(), Event::Asked);
         prop_assert!(!matches!(verdict, Verdict::Open { .. }), "{:?}", verdict);
     }

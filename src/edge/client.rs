@@ -43,7 +43,8 @@ impl Client {
             }
         });
         let outcome = outcome.await;
-        self.held.release();
+        // A promise that never resolves would keep what waits for it for as long as the isolate lives.
+        self.held.end();
         outcome
     }
 

@@ -44,15 +44,17 @@ export class Pipe {
   }
 }
 
-/** The client of a request. `left` resolves once it has gone away. */
+/** The client of a request. `left` resolves once it has gone away, or the request has ended: who waits is let go. */
 export class Client {
   #context;
+  #leave;
   #release;
 
   constructor(request, context) {
     this.#context = context;
     const { signal } = request;
     this.left = new Promise(resolve => {
+      this.#leave = resolve;
       if (signal.aborted) resolve();
       else signal.addEventListener('abort', resolve, { once: true });
     });
@@ -66,6 +68,11 @@ export class Client {
   release() {
     this.#release?.();
     this.#release = undefined;
+  }
+
+  end() {
+    this.release();
+    this.#leave();
   }
 }
 

@@ -38,7 +38,7 @@ extern "C" {
     pub(super) type Held;
     #[wasm_bindgen(constructor, js_class = "Client")]
     pub(super) fn of(request: &web_sys::Request, context: &JsValue) -> Held;
-    /// Resolves once it has gone away.
+    /// Resolves once it has gone away, or the request has ended.
     #[wasm_bindgen(method, getter)]
     pub(super) fn left(this: &Held) -> Promise;
     /// Keeps the request alive without it.
@@ -46,6 +46,9 @@ extern "C" {
     pub(super) fn hold(this: &Held);
     #[wasm_bindgen(method)]
     pub(super) fn release(this: &Held);
+    /// The request has ended.
+    #[wasm_bindgen(method)]
+    pub(super) fn end(this: &Held);
     /// A setting as text; JSON where it is no text.
     pub(super) fn setting(env: &JsValue, name: &str) -> Option<String>;
 }

@@ -35,11 +35,15 @@ struct Counts {
 impl Health {
     /// Whether to ask.
     pub(super) fn is_well(&self, now: UnixMillis) -> bool {
-        self.0.get().paused_until <= now.0
+        // A pause that would be longer began before the clock stepped back.
+        !(1..=PAUSE_MILLIS).contains(&self.0.get().paused_until.saturating_sub(now.0))
     }
 
     /// Counts a result. A key that floods its object says nothing of others.
     pub(super) fn note(&self, port: Port<'_>, limit: &str, failure: Option<LimiterFailure>) {
+        if failure == Some(LimiterFailure::Exhausted) {
+            return;
+        }
         let (now, mut counts) = (port.io.now().0, self.0.get());
         let has_failed = failure == Some(LimiterFailure::Unavailable);
         if now.saturating_sub(counts.since) >= WINDOW_MILLIS {

@@ -33,8 +33,8 @@ const ASKING_MILLIS: u64 = 1_000;
 
 /// An isolate's own knowledge of permits.
 pub struct Permits {
-    /// Keys that were refused, so that a flood does not reach the Durable Object.
-    refused: ExpiringMap<LimitKey, ()>,
+    /// Keys that were refused, and for how many milliseconds, so that a flood does not reach the Durable Object.
+    refused: ExpiringMap<LimitKey, u64>,
     /// Buckets for the time when the Durable Object does not answer.
     buckets: ExpiringMap<LimitKey, Bucket>,
     /// Keys that keep asking.
@@ -66,9 +66,15 @@ struct Held {
     permits: u32,
     left: u32,
     end: u64,
+    millis: u64,
 }
 
 impl Held {
+    /// Whether it can be used. One that would last longer than it was given for was given before the clock stepped back.
+    fn holds(self, now: UnixMillis) -> bool {
+        (1..=self.millis).contains(&self.end.saturating_sub(now.0))
+    }
+
     fn unused(self) -> Ended {
         Ended { lease: self.id, unused: self.left }
     }
@@ -144,13 +150,8 @@ impl Limit {
             Begun::Taken(taken) => return taken,
             Begun::Ask(ask) => ask,
         };
-        let verdict = if permits.health.is_well(asked) {
-            let verdict = port.limiter.admit(&self.key, ask).await;
-            permits.health.note(port, self.name, verdict.as_ref().err().copied());
-            verdict
-        } else {
-            Err(LimiterFailure::Unavailable)
-        };
+        let verdict = port.limiter.admit(&self.key, ask).await;
+        permits.health.note(port, self.name, verdict.as_ref().err().copied());
         self.end(permits, asked, port.io.now(), &ask, verdict)
     }
 
@@ -174,6 +175,9 @@ impl Limit {
         if let Some(refused) = self.refused_here(permits, now) {
             return Begun::Taken(refused);
         }
+        if !permits.health.is_well(now) {
+            return Begun::Taken(self.taken_alone(permits, now, cost));
+        }
         Begun::Ask(permits.ask(&self.key, self.policy, now, cost, ahead))
     }
 
@@ -196,16 +200,17 @@ impl Limit {
                 if let Some(taken) = self.take_leased(permits, now, ask.cost) {
                     return taken;
                 }
-                permits.remember_refusal(&self.key, now, admission.retry_after_millis);
+                // Fewer permits may be there.
+                if ask.cost == 1 {
+                    permits.remember_refusal(&self.key, now, admission.retry_after_millis);
+                }
                 self.taken(admission, false)
             }
             Err(LimiterFailure::Overloaded) => {
                 permits.remember_refusal(&self.key, now, OVERLOADED_RETRY_MILLIS);
                 self.taken(refusal(OVERLOADED_RETRY_MILLIS), true)
             }
-            Err(LimiterFailure::Unavailable | LimiterFailure::Exhausted) => {
-                self.taken(permits.take(&self.key, degraded(self.policy), now, ask.cost), true)
-            }
+            Err(LimiterFailure::Unavailable | LimiterFailure::Exhausted) => self.taken_alone(permits, now, ask.cost),
         }
     }
 
@@ -217,13 +222,18 @@ impl Limit {
         Some(self.taken(admission, false))
     }
 
-    /// A refusal that this isolate remembers, without a request. One that would last longer than refusals do was remembered
-    /// before the clock stepped back: twice the time in which all permits come back is more than any.
+    /// A refusal that this isolate remembers, without a request. One that would last longer than it was to was remembered before
+    /// the clock stepped back.
     fn refused_here(&self, permits: &Permits, now: UnixMillis) -> Option<Taken> {
         let until = permits.refused.until(&self.key, now)?;
-        let left_millis = until.0 - now.0;
-        let longest = OVERLOADED_RETRY_MILLIS.max(self.policy.capacity().div_ceil(500));
-        (left_millis <= longest).then(|| self.taken(refusal(left_millis), false))
+        let left_millis = until.0.saturating_sub(now.0);
+        let is_right = permits.refused.get(&self.key, now).is_some_and(|millis| left_millis <= millis);
+        is_right.then(|| self.taken(refusal(left_millis), false))
+    }
+
+    /// What this isolate says when nobody tells it more.
+    fn taken_alone(&self, permits: &Permits, now: UnixMillis, cost: u32) -> Taken {
+        self.taken(permits.take(&self.key, degraded(self.policy), now, cost), true)
     }
 
     fn taken(&self, admission: Admission, degraded: bool) -> Taken {
@@ -245,13 +255,13 @@ fn refusal(retry_after_millis: u64) -> Admission {
 
 impl Permits {
     fn remember_refusal(&self, key: &LimitKey, now: UnixMillis, millis: u64) {
-        self.refused.insert(key, (), UnixMillis(now.0.saturating_add(millis)), now);
+        self.refused.insert(key, millis, UnixMillis(now.0.saturating_add(millis)), now);
     }
 
     /// Takes permits of the lease of a key, if it has as many.
     fn use_lease(&self, key: &LimitKey, policy: Policy, now: UnixMillis, cost: u32) -> Option<Known> {
         let mut known = self.known.get(key, now)?;
-        let lease = known.lease.as_mut().filter(|lease| lease.end > now.0 && lease.left >= cost)?;
+        let lease = known.lease.as_mut().filter(|lease| lease.holds(now) && lease.left >= cost)?;
         lease.left -= cost;
         if lease.left == 0 {
             known.ahead = lease.permits.saturating_mul(2).min(ledger::lease_max(policy));
@@ -278,7 +288,7 @@ impl Permits {
             let mut ask = Ask { policy, cost, ahead: 0, ended };
             if let Some(least) = ahead
                 && !is_new
-                && known.asking_until <= now.0
+                && !(1..=ASKING_MILLIS).contains(&known.asking_until.saturating_sub(now.0))
             {
                 ask.ahead = known.ahead.max(least);
                 known.asking_until = now.0.saturating_add(ASKING_MILLIS);
@@ -296,16 +306,17 @@ impl Permits {
             let mut known = known.unwrap_or_default();
             known.remaining = admission.remaining;
             known.reset_at = now.0.saturating_add(admission.reset_millis);
-            let has_left = known.lease.is_some_and(|lease| lease.left > 0 && lease.end > now.0);
+            let has_left = known.lease.is_some_and(|lease| lease.left > 0 && lease.holds(now));
             if let Some(Lease { id, permits, millis }) = admission.lease {
                 known.asking_until = 0;
                 if has_left {
                     known.spare = Some(Ended { lease: id, unused: permits });
                 } else {
-                    known.lease = Some(Held { id, permits, left: permits, end: asked.0.saturating_add(millis) });
+                    known.lease =
+                        Some(Held { id, permits, left: permits, end: asked.0.saturating_add(millis), millis });
                 }
             }
-            let lease = known.lease.filter(|lease| lease.end > now.0);
+            let lease = known.lease.filter(|lease| lease.holds(now));
             let last = lease.map_or(now.0, |lease| lease.end);
             known.until = known.until.max(last.saturating_add(KNOWN_MILLIS));
             (known, UnixMillis(known.until), lease.map_or(0, |lease| lease.left))

@@ -71,6 +71,14 @@ struct Kept {
     /// Permits of a window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     spent: Vec<Spent>,
+    /// How long after the last of these the key has all permits: the window, or the time in which the burst comes back.
+    #[serde(default = "minute")]
+    linger_millis: u64,
+}
+
+/// The default is that of every limit but one, and more is never wrong.
+fn minute() -> u64 {
+    60_000
 }
 
 /// A lease that is outstanding.
@@ -99,7 +107,6 @@ pub struct Ledger {
     /// Permits that were admitted since the object started.
     admitted: u32,
     last_lease: u64,
-    window_millis: u64,
 }
 
 impl Ledger {
@@ -107,7 +114,7 @@ impl Ledger {
     pub fn of_stored(text: Option<&str>) -> Self {
         let now: Kept = text.and_then(|text| json::read(text.as_bytes()).ok()).unwrap_or_default();
         let last_lease = now.leases.iter().map(|lease| lease.id).max().unwrap_or_default();
-        Self { stored_micros: now.tat_micros, last_lease, now, admitted: 0, window_millis: 0 }
+        Self { stored_micros: now.tat_micros, last_lease, now, admitted: 0 }
     }
 
     /// The state to store.
@@ -139,7 +146,7 @@ impl Ledger {
     pub fn unused_at(&self) -> UnixMillis {
         let leases = self.now.leases.iter().map(|lease| lease.end);
         let spent = self.now.spent.iter().map(|spent| spent.until);
-        let last = leases.chain(spent).max().map_or(0, |end| end.saturating_add(self.window_millis));
+        let last = leases.chain(spent).max().map_or(0, |end| end.saturating_add(self.now.linger_millis));
         Bucket::at(self.now.tat_micros.max(self.stored_micros)).full_at().max(UnixMillis(last))
     }
 
@@ -149,7 +156,8 @@ impl Ledger {
 
     /// Ends the leases whose time is up, and lets permits come back except those that are outstanding.
     fn pass(&mut self, policy: Policy, now: UnixMillis) {
-        self.window_millis = if policy.sliding { u64::from(policy.seconds).saturating_mul(1_000) } else { 0 };
+        let burst_millis = policy.capacity().div_ceil(1_000);
+        self.now.linger_millis = if policy.sliding { window_millis(policy) } else { burst_millis };
         // A clock that was stepped back keeps nothing for longer than it could last.
         let latest = now.0.saturating_add(lease_millis(policy, lease_max(policy))).saturating_add(LAG_MILLIS);
         for lease in &mut self.now.leases {
@@ -164,7 +172,7 @@ impl Ledger {
             }
         }
         self.hold_back(policy, now.0);
-        let window = self.window_millis;
+        let window = window_millis(policy);
         self.now.spent.retain_mut(|spent| {
             spent.until = spent.until.min(latest);
             spent.until.saturating_add(window) > now.0
@@ -216,7 +224,7 @@ impl Ledger {
         let mut taken: Vec<(u64, u32)> = spent.chain(leased).collect();
         taken.sort_unstable();
         let used = taken.iter().fold(0_u32, |sum, (_, permits)| sum.saturating_add(*permits));
-        let back_after = |until: u64| until.saturating_add(self.window_millis).saturating_sub(now.0);
+        let back_after = |until: u64| until.saturating_add(window_millis(policy)).saturating_sub(now.0);
         let reset_millis = taken.last().map_or(0, |(until, _)| back_after(*until));
         let allowed = used.saturating_add(cost) <= policy.permits;
         let (mut left, mut retry_after_millis) = (used, 0);
@@ -251,7 +259,7 @@ impl Ledger {
         let policy = ask.policy;
         let all = (policy.burst / LEASES_DIVISOR).saturating_sub(self.outstanding());
         // Permits of a window come back late: what leases waste of it must leave enough for single ones.
-        let kept = if policy.sliding { policy.permits / LEASE_DIVISOR } else { 0 };
+        let kept = if policy.sliding { policy.permits - policy.permits / LEASE_DIVISOR } else { 0 };
         let free = admission.remaining.saturating_sub(kept);
         let most = lease_max(policy).min(all).min(free / LEASES_DIVISOR);
         let permits = ask.ahead.min(most);
@@ -271,6 +279,11 @@ impl Ledger {
         let end = now.0.saturating_add(millis).saturating_add(LAG_MILLIS);
         self.now.leases.push(Out { id, permits, end });
     }
+}
+
+/// The length of a policy's window.
+fn window_millis(policy: Policy) -> u64 {
+    u64::from(policy.seconds).saturating_mul(1_000)
 }
 
 /// How long a lease of so many permits lasts.

@@ -44,7 +44,11 @@ impl Running {
         let end = now.after(SLOT_TIME_MAX);
         let taken = self.0.update(credential.as_str(), now, |slots| {
             let mut slots = slots.unwrap_or([UnixMillis(0); RUNNING_MAX]);
-            let free = slots.iter_mut().enumerate().find(|(_, end)| **end <= now);
+            let free = slots.iter_mut().enumerate().find(|(_, end)| {
+                // One that would be in use for longer was taken before the clock stepped back.
+                !(1..=u64::try_from(SLOT_TIME_MAX.as_millis()).unwrap_or(u64::MAX))
+                    .contains(&end.0.saturating_sub(now.0))
+            });
             let slot = free.map(|(index, slot)| {
                 *slot = end;
                 Slot { index, end }

@@ -53,7 +53,12 @@ impl Io for Metered<'_> {
     }
 
     fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
-        if self.allowance.take_object() { self.inner.io.circuit(name, report) } else { Box::pin(async { None }) }
+        // What is held back for a COMMIT or ROLLBACK is not spent on this.
+        if self.allowance.fits(1) && self.allowance.take_object() {
+            self.inner.io.circuit(name, report)
+        } else {
+            Box::pin(async { None })
+        }
     }
 
     fn may_send(&self, requests: u32) -> bool {

@@ -32,7 +32,7 @@ fn matrix() -> Vec<(Value, Vec<(Operation, Outcome)>)> {
         // used before, and this server repeats it once more. A creation is looked up.
         let create = if when == "before" { "OUTCOME_UNKNOWN" } else { "ok" };
         vec![
-            (List, ("ok", 3)),
+            (List, ("ok", 2)),
             (Create, (create, 1)),
             (Delete, ("ok", 3)),
             (Query, ("ok", 2)),
@@ -210,6 +210,8 @@ fn what_goes_wrong_on_a_socket_ends_as_the_matrix_says() {
         stage.done("owner", "db_execute", &json!({ "cluster": shop, "sql": sql }));
     }
     sum(&shop);
+    // A key that TiDB Cloud is known to accept is not doubted for a connection that dropped.
+    stage.done("viewer", "tidbcloud_list_branches", &json!({ "cluster": shop }));
     let threads: [&[Operation]; 4] = [&[List], &[Create], &[Delete], &[Query, Transaction]];
     let wrong: Vec<String> = thread::scope(|scope| {
         let players: Vec<_> = threads.map(|operations| scope.spawn(|| play(operations, &shop))).into_iter().collect();

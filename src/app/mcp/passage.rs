@@ -52,7 +52,9 @@ impl<'l> Passage<'l> {
             .iter()
             .map(|Taken { name, policy, .. }| format!("\"{name}\";q={};w={}", policy.permits, policy.seconds));
         let left = self.taken.iter().map(|Taken { name, admission, .. }| {
-            let millis = spread(admission.reset_millis, self.random);
+            // Of what is used up, when more is there.
+            let millis = if admission.allowed { admission.reset_millis } else { admission.retry_after_millis };
+            let millis = spread(millis, self.random);
             format!("\"{name}\";r={};t={}", admission.remaining, millis.div_ceil(1_000))
         });
         let join = |items: Vec<String>| items.join(", ");

@@ -47,6 +47,15 @@ const ATTEMPTS_MAX: u32 = 2;
 /// One round trip: the least time for a single write, and the time that COMMIT leaves, so that a ROLLBACK can follow it.
 /// Statements of a transaction leave twice as much.
 pub(super) const ENDING: Duration = Duration::from_secs(2);
+/// The statements of a transaction.
+const CONTROLS: [&str; 3] = ["BEGIN", "COMMIT", "ROLLBACK"];
+/// The connection behind the gateway was lost: server shutdown, and what MySQL's clients say (`ER_SERVER_SHUTDOWN`,
+/// `CR_SERVER_GONE_ERROR`, `CR_SERVER_LOST`, `CR_SERVER_LOST_EXTENDED`).
+const LOST: [u16; 4] = [1053, 2006, 2013, 2055];
+/// A later part of a `BATCH` failed (TiDB, `ErrNonTransactionalJobFailure`): earlier ones are committed.
+const PART_FAILED: u16 = 8143;
+/// One of the tables of a DROP does not exist (MySQL, `ER_BAD_TABLE_ERROR`): TiDB has dropped the others.
+const NOT_ALL_DROPPED: u16 = 1051;
 /// Access denied (MySQL, `ER_ACCESS_DENIED_ERROR`).
 const ACCESS_DENIED: u16 = 1045;
 
@@ -169,7 +178,9 @@ impl Databases<'_> {
     pub(super) async fn send(&self, access: &Access, statement: &Statement<'_>) -> Result<Answered, Trouble> {
         let sender = &self.cloud.sender;
         let url = sender.hosts.url(access.facts.host.host(), &PATH).map_err(Failed::undone)?;
-        let tag = self.tag.map(|tool| tag(tool, sender.log.request_id));
+        // What the gateway knows by its first word is sent as it is.
+        let tag =
+            self.tag.filter(|_| !CONTROLS.contains(&statement.query.sql)).map(|tool| tag(tool, sender.log.request_id));
         let wait = TIMEOUT.min(sender.remaining().saturating_sub(statement.reserve));
         let text = Sent::new(statement.query.sql, tag, wait);
         let SqlLogin { user, password, .. } = &access.login;
@@ -245,8 +256,10 @@ fn trouble(response: &Response, refusal: ApiError, secrets: &[&str], sent: &Sent
     }
     let refused = response.status < 500 && !matches!(response.status, 408 | 425 | 429);
     if code.is_some() || refused && !said.message.is_empty() {
-        // The storage did not say whether a commit went through.
-        let maybe_done = said.tells(Told::Undetermined, response.status);
+        // Nobody said whether a commit went through, or a part of the statement did.
+        let maybe_done = said.tells(Told::Undetermined, response.status)
+            || code.is_some_and(|code| LOST.contains(&code) || code == PART_FAILED)
+            || code == Some(NOT_ALL_DROPPED) && sent.names_several();
         let message = presentable(&sent.own(&said.message), MESSAGE_CHARS_MAX, secrets);
         return Trouble::Failed { failure: SqlFailure::Sql { code, message }, maybe_done };
     }

@@ -102,7 +102,8 @@ impl Databases<'_> {
         };
         let own = self.own_login.filter(|own| own.is_for(target, &facts));
         let login = own.cloned().unwrap_or_else(|| self.managed_login(target, class, &facts));
-        let part = Part::new(format!("sql {}", target.cluster), caller);
+        let branch = target.branch.as_ref().map(|branch| format!(" {branch}")).unwrap_or_default();
+        let part = Part::new(format!("sql {}{branch}", target.cluster), caller);
         let mut access = Access { facts, login, part };
         if let Some(answered) = self.ask(&access, statement, replay).await? {
             return Ok((access, answered));

@@ -33,6 +33,11 @@ impl<'s> Sent<'s> {
         Self { sql, added: tag.into_iter().chain(sql::time_limit(sql, millis)).collect() }
     }
 
+    /// Whether it can name more than one thing.
+    pub(super) fn names_several(&self) -> bool {
+        self.sql.contains(',')
+    }
+
     /// As it is sent.
     pub(super) fn text(&self) -> Cow<'s, str> {
         if self.added.is_empty() {

@@ -55,9 +55,9 @@ impl Cloud<'_> {
     /// Whether the circuit lets this call through. A write is never the request that finds out: a read goes before it.
     async fn enter(&self, call: &Call<'_>, part: &Part) -> Result<Pass, Failed> {
         let pass = self.checkup(part).enter().await.map_err(Failed::undone)?;
-        match self.authenticator {
-            Authenticator::Digest(key) if pass == Pass::Probe && call.method != Method::Get => {
-                let found = self.attempt_as(&call.service.probe(key), part, pass).await;
+        match self.probe(call.service) {
+            Some(probe) if pass == Pass::Probe && call.method != Method::Get => {
+                let found = self.attempt_as(&probe, part, pass).await;
                 match found.map_err(|failed| failed.error.sign()) {
                     Ok(_) => self.checkup(part).leave(pass, Sign::Good).await,
                     // It was answered, if not as it was asked for.
@@ -68,6 +68,14 @@ impl Cloud<'_> {
                 Ok(Pass::Usual)
             }
             _ => Ok(pass),
+        }
+    }
+
+    /// The service's read without effect. One that names the caller's key is not for callers without a key.
+    fn probe(&self, service: &'static Service) -> Option<Call<'_>> {
+        match self.authenticator {
+            Authenticator::Digest(key) => Some(service.probe(key)),
+            Authenticator::Bearer(_) => (!service.probe.contains("{}")).then(|| service.get(service.probe, [])),
         }
     }
 
@@ -108,10 +116,7 @@ impl Cloud<'_> {
         let mut verdict = KeyVerdict::NotAsked;
         // Of a key that is known to be good, a single refusal proves nothing.
         let sent_twice = tried.is_known && call.body.is_none();
-        let outcome = match self.take_turn(key).await {
-            Ok(()) => self.exchange_digests(call, &url, key, sent_twice, &mut verdict).await,
-            Err(failed) => Err(failed),
-        };
+        let outcome = self.exchange_digests(call, &url, key, sent_twice, &mut verdict).await;
         self.witness.heard(key, tried, verdict).await;
         outcome
     }
@@ -146,6 +151,13 @@ impl Cloud<'_> {
         };
         let mut replayed = false;
         loop {
+            if let Some(unsent) = &nonce
+                && let Err(failed) = self.take_turn(key).await
+            {
+                self.memory.nonces.borrow_mut().put_back(space, unsent.clone(), self.sender.io.now());
+                // An earlier one may have been carried out.
+                return Err(Failed { maybe_done: replayed, ..failed });
+            }
             let authorization = nonce.as_mut().map(|nonce| self.sign(nonce, key, call, url));
             let response = self.send(call, url, authorization).await?;
             if response.status != 401 {
@@ -161,9 +173,6 @@ impl Cloud<'_> {
             match digest::refused(carried, sent_twice, response.headers.get("www-authenticate").as_deref()) {
                 Refusal::Answer(challenge, next) => {
                     replayed |= call.method == Method::Delete && nonce.is_some() && !challenge.stale();
-                    if nonce.is_some() {
-                        self.take_turn(key).await?;
-                    }
                     (nonce, carried) = (Some(Nonce::new(challenge)), next);
                 }
                 Refusal::WrongKey => {

@@ -2,6 +2,7 @@
 
 use super::{
     error::{Answer, ApiError},
+    retry::ATTEMPT_MIN,
     send::Sender,
 };
 use crate::{
@@ -96,6 +97,8 @@ impl ApiError {
             Self::Failing { answer: Answer { status: 500.., .. }, .. } => Sign::Bad(Trouble::Status),
             Self::Unreadable { .. } => Sign::Bad(Trouble::Unreadable),
             Self::DeadlineExceeded | Self::Exhausted | Self::Malformed(_) | Self::KeyNotTried(_) => Sign::None,
+            // Somebody in front of the service may have said so.
+            Self::KeyRejected(_) | Self::TokenRejected(_) | Self::Forbidden(_) | Self::RateLimited { .. } => Sign::None,
             Self::CircuitOpen { .. } | Self::HeldBack { .. } => Sign::None,
             _ => Sign::Good,
         }
@@ -137,6 +140,9 @@ impl Checkup<'_> {
     pub(crate) async fn leave(self, pass: Pass, sign: Sign) {
         let standing = self.standing();
         match sign {
+            // The time of the call was up, which says little.
+            Sign::Bad(Trouble::Timeout) if pass == Pass::Usual && self.sender.remaining() < ATTEMPT_MIN => {}
+            Sign::None if pass == Pass::Probe => drop(self.report(Event::Released).await),
             Sign::None => {}
             Sign::Good => {
                 if pass == Pass::Probe || standing.reported {
@@ -154,7 +160,8 @@ impl Checkup<'_> {
                     return;
                 }
                 self.keep(Standing { failed_once: false, reported: true });
-                self.report(Event::Failed(trouble, 1 + u32::from(standing.failed_once))).await;
+                let (attempts, probed) = (1 + u32::from(standing.failed_once), pass == Pass::Probe);
+                self.report(Event::Failed { trouble, attempts, probed }).await;
             }
         }
     }

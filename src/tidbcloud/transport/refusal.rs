@@ -34,11 +34,12 @@ pub(crate) enum Told {
 ///   (tidbcloud/ti-cli). "Spending limit" alone is a field, not a quota.
 /// - How IAM refuses a SQL user that exists is not published: 409, or these words.
 /// - TiDB's `ErrResultUndetermined`, "execution result undetermined" (`pkg/parser/terror/terror.go`), has no number of
-///   MySQL and arrives as 1105, like every error without one.
+///   MySQL and arrives as 1105, like every error without one. TiDB closes the connection on it, and a gateway in Go then says
+///   that the connection is invalid or bad (`database/sql/driver.ErrBadConn`, `go-sql-driver/mysql`).
 const WORDS: [(Told, &[u16], &[&str]); 3] = [
     (Told::Quota, &[400, 403, 409, 422], &["quota", "capacity", "cluster limit", "limit reached", "exceeded the"]),
     (Told::Exists, &[400], &["already exist", "duplicate"]),
-    (Told::Undetermined, &[], &["undetermined"]),
+    (Told::Undetermined, &[], &["undetermined", "invalid connection", "bad connection", "unexpected eof"]),
 ];
 
 /// Code and message of a refusal, as they were sent.

@@ -85,6 +85,10 @@ impl Cloud<'_> {
                 Err(Failed { error: error @ ApiError::RateLimited { .. }, .. }) => {
                     self.try_again(&part, &mut failures, ATTEMPTS_MAX, error).await.map_err(Failed::undone)?;
                 }
+                Ok(answer) => {
+                    self.checkup(&part).succeeded(failures > 0);
+                    return Ok(answer);
+                }
                 outcome => return outcome,
             }
         }
@@ -100,7 +104,10 @@ impl Cloud<'_> {
         let (mut failures, mut maybe_done, part) = (0, false, self.part(call.service));
         loop {
             let Failed { error, maybe_done: now } = match self.attempt_when_admitted(call).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.checkup(&part).succeeded(failures > 0);
+                    return Ok(answer);
+                }
                 // It was waited for already.
                 Err(Failed { error: error @ ApiError::RateLimited { .. }, .. }) => {
                     return Err(Failed { error, maybe_done }.unsettled());
@@ -140,7 +147,8 @@ impl Cloud<'_> {
                 if !pause.is_zero() {
                     self.sender.io.sleep(pause).await;
                 }
-                let mut found = list().await.ok()?.into_iter().filter(is_new);
+                // A list that fails says nothing; the next one may.
+                let mut found = list().await.unwrap_or_default().into_iter().filter(is_new);
                 match (found.next(), found.next()) {
                     (Some(only), None) => return Some(only),
                     (Some(_), Some(_)) => return None,
@@ -167,7 +175,10 @@ impl Cloud<'_> {
         let (mut failures, mut maybe_done, part) = (0, false, self.part(call.service));
         loop {
             let error = match self.attempt(call).await {
-                Ok(answer) => return Ok(Some(answer)),
+                Ok(answer) => {
+                    self.checkup(&part).succeeded(failures > 0);
+                    return Ok(Some(answer));
+                }
                 // It was accepted; only the description of what is gone cannot be read.
                 Err(Failed { error: ApiError::Unreadable { .. } | ApiError::TooLarge, maybe_done: true }) => {
                     return Ok(None);

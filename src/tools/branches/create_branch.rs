@@ -33,11 +33,15 @@ impl Tool for CreateBranch {
         },
         done: |branch| {
             let (id, cluster) = (&branch.branch_id, &branch.cluster_id);
-            Done::of(format!("Created the branch {} of the cluster {cluster}", named(&branch.display_name, id)))
-                .affecting(Some(1))
-                .undone_by(format!(
-                    "tidbcloud_delete_branch {{\"cluster\":\"{cluster}\",\"branch\":\"{id}\"}} deletes it."
-                ))
+            let named = named(&branch.display_name, id);
+            let done = Done::of(format!("Created the branch {named} of the cluster {cluster}")).affecting(Some(1));
+            if branch.reconciled {
+                // Known by name and time only: it may be another call's.
+                return done;
+            }
+            done.undone_by(format!(
+                "tidbcloud_delete_branch {{\"cluster\":\"{cluster}\",\"branch\":\"{id}\"}} deletes it."
+            ))
         },
     });
     type Output = BranchView;

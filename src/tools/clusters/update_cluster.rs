@@ -46,6 +46,11 @@ impl Tool for UpdateCluster {
     const RENAMES: &'static [&'static str] = &["displayName"];
     type Output = ClusterView;
 
+    fn requests_min(arguments: &Map<String, Value>) -> u32 {
+        let changes = ["displayName", "labels", "spendingLimitUsdCents"].map(|field| arguments.contains_key(field));
+        1 + changes.map(u32::from).iter().sum::<u32>()
+    }
+
     fn asks(&self) -> bool {
         self.spending_limit_usd_cents.is_some_and(|limit| limit.cents() > 0)
     }

@@ -238,7 +238,7 @@ impl Tool for DbExecute {
         } else {
             transaction(context, &target, database, &statements, &plan, &mut room).await?
         };
-        let done = done(&target, &statements, &results);
+        let done = done(&target, database, &statements, &results);
         Ok(Executed { statement_count: results.len(), results, elapsed_ms: room.elapsed_millis, done })
     }
 }
@@ -327,7 +327,7 @@ async fn one_by_one(
                     // The call as a whole must not be repeated: the statements before this one would run again.
                     error.retryable = false;
                     error.retry_after_seconds = None;
-                    error.receipt = done(target, statements, &results).in_part();
+                    error.receipt = done(target, database, statements, &results).in_part();
                 }
                 if statements.len() > 1 {
                     error.details = Some(
@@ -404,7 +404,7 @@ fn counted(statements: usize) -> String {
 }
 
 /// What the statements that have results did, and the statements that bring back what they dropped.
-fn done(target: &Target, statements: &[&str], results: &[StatementResult]) -> Done {
+fn done(target: &Target, database: Option<&DatabaseName>, statements: &[&str], results: &[StatementResult]) -> Done {
     /// Eight tables with names of 40 characters, or two with the longest. More are not listed.
     const FLASHBACK_BYTES_MAX: usize = 400;
     let place = match &target.branch {
@@ -414,7 +414,12 @@ fn done(target: &Target, statements: &[&str], results: &[StatementResult]) -> Do
     let rows: Vec<u64> = results.iter().filter_map(|result| result.rows_affected).collect();
     let done = Done::of(format!("Ran {} on {place}", counted(results.len())))
         .affecting((!rows.is_empty()).then(|| rows.iter().fold(0_u64, |sum, rows| sum.saturating_add(*rows))));
-    let flashback: Vec<String> = statements.iter().take(results.len()).flat_map(|text| sql::flashback(text)).collect();
+    let ran = statements.get(..results.len()).unwrap_or(statements);
+    let creates = |text: &&str| sql::change(text).is_some_and(|done| done.starts_with("CREATE"));
+    // What a later statement made again stands in the way of what was dropped.
+    let last = ran.iter().rposition(creates).map_or(0, |at| at + 1);
+    let database = database.map(DatabaseName::as_str);
+    let flashback: Vec<String> = ran.iter().skip(last).flat_map(|text| sql::flashback(text, database)).collect();
     let what = match flashback.join("; ") {
         none if none.is_empty() => return done,
         all if all.len() <= FLASHBACK_BYTES_MAX => all,
