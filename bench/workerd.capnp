@@ -53,6 +53,7 @@ const worker :Workerd.Worker = (
     (name = "RATE_LIMITER", durableObjectNamespace = "RateLimiter"),
     (name = "SECRET_KEEPER", durableObjectNamespace = "SecretKeeper"),
     (name = "AUTHORIZATION_STORE", durableObjectNamespace = "AuthorizationStore"),
+    (name = "CIRCUIT_BREAKER", durableObjectNamespace = "CircuitBreaker"),
     # One credential asks as often as the machine can: what a limit costs is measured, not what it refuses.
     (name = "CREDENTIAL_LIMIT_PER_MINUTE", text = "1000000"),
     (name = "TIDB_CLOUD_SANDBOX", fromEnvironment = "TIDB_CLOUD_SANDBOX"),
@@ -61,6 +62,7 @@ const worker :Workerd.Worker = (
     (className = "RateLimiter", uniqueKey = "rate-limiter", enableSql = true),
     (className = "SecretKeeper", uniqueKey = "secret-keeper", enableSql = true),
     (className = "AuthorizationStore", uniqueKey = "authorization-store", enableSql = true),
+    (className = "CircuitBreaker", uniqueKey = "circuit-breaker", enableSql = true),
   ],
   durableObjectStorage = (localDisk = "storage"),
 );

@@ -25,10 +25,10 @@ use mcp_server_tidbcloud::{
         secret::Secret,
     },
     config::Config,
-    limits::bucket::Bucket,
+    limits::ledger::Ledger,
     port::{
-        Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Policy, Port, Sink, StorageFailure, Store, Stream,
+        Admission, Ask, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
+        Outbound, Port, Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply, Stored, step},
 };
@@ -129,13 +129,8 @@ impl Io for Endless {
 }
 
 impl Limiter for Endless {
-    fn admit<'a>(
-        &'a self,
-        _: &'a LimitKey,
-        policy: Policy,
-        cost: u32,
-    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
-        let admission = Bucket::FULL.clone().take(policy, self.now(), cost);
+    fn admit<'a>(&'a self, _: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
+        let (admission, _) = Ledger::default().admit(&ask, self.now());
         Box::pin(async move { Ok(admission) })
     }
 }

@@ -144,6 +144,16 @@ impl Sandbox {
         self.world.take_effects()
     }
 
+    /// The number of the last request to TiDB Cloud.
+    pub fn last_request(&self) -> u64 {
+        self.journal.last()
+    }
+
+    /// Notes that the client of request `number` closed its connection before the whole answer was sent.
+    pub fn given_up(&mut self, number: u64) {
+        self.journal.give_up(number);
+    }
+
     /// Starts over with the same seed: clusters, clock, faults, requests, nonces and counts.
     fn reset(&mut self) {
         self.world.reset();
@@ -194,7 +204,7 @@ impl Sandbox {
         let fault = self.faults.strike(subject);
         let Plan { instead, delivery, ending } = Plan::new(fault);
         let mut response = match (instead, caller) {
-            (Some(Instead::Drop), _) => {
+            (Some(Instead::Nothing), _) => {
                 self.journal.note(method, host, target, 0);
                 return Step::Answer(nothing(), delivery);
             }
@@ -251,7 +261,7 @@ impl Sandbox {
         let fault = self.faults.strike(Subject { method, host, target, challenge, digest: false });
         let Plan { instead, delivery, ending } = Plan::new(fault);
         let instead = match instead {
-            Some(Instead::Drop) => Some((nothing(), 0)),
+            Some(Instead::Nothing) => Some((nothing(), 0)),
             Some(Instead::Answer(replacement)) => Some(Ending::Replaced(replacement).apply(nothing())),
             // Faults of digest and of the control plane's limit pass SQL by.
             None | Some(Instead::StaleNonce | Instead::RateLimit) => None,

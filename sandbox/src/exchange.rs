@@ -38,8 +38,47 @@ pub struct Response {
 pub struct Delivery {
     /// Milliseconds to hold the answer back.
     pub delay_millis: u64,
-    /// Close the connection after this many bytes of the body; `Some(0)` sends not even a status.
-    pub cut_after: Option<usize>,
+    /// What the client gets then.
+    pub course: Course,
+}
+
+/// What a client gets of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Course {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Not all of it.
+    Stops {
+        /// So many bytes of the body arrive; with `None` not even a status.
+        after: Option<usize>,
+        /// What happens after them.
+        how: Stop,
+    },
+    /// The whole body, but `Content-Length` announces so many bytes more, or with a negative number fewer. The connection stays
+    /// open, as that of a server that does not notice.
+    Length(i64),
+    /// Blanks without end in place of the last byte of the body.
+    Endless,
+    /// The whole body, so many bytes of it at the start of each second.
+    Slow(usize),
+    /// The body as gzip (RFC 1952), with a checksum and a length that are not its own.
+    BadGzip,
+    /// The first half of the body as one chunk (RFC 9112 section 7.1), then a chunk whose size is no number.
+    BadChunks,
+}
+
+/// How an answer stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The connection closes in both directions.
+    Close,
+    /// The server says that it sends no more (FIN), and keeps its other direction open.
+    HalfClose,
+    /// The connection is reset (RST).
+    Reset,
+    /// Nothing follows, and the connection stays open.
+    Stall,
 }
 
 /// The next step for a request.

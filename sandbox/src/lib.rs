@@ -8,5 +8,6 @@ pub mod control;
 pub mod exchange;
 mod mysql;
 mod native_password;
+mod raw;
 pub mod serve;
 pub mod sql;

@@ -1,32 +1,31 @@
 //! The thin HTTP server in front of the core and the SQL servers.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::control::{BODY_BYTES_MAX, Sandbox};
-use crate::exchange::{Admission, Delivery, NotAdmitted, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step};
+use crate::exchange::{
+    Admission, Course, Delivery, NotAdmitted, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step,
+};
 use crate::mysql::Front;
+use crate::raw::{self, End};
 use crate::sql::{Engine, Servers};
 
 /// Bytes of a request's body: twice what the core reads, so that what is too long is mostly refused in the core's words.
 const BODY_LIMIT: usize = 2 * BODY_BYTES_MAX;
-
-/// How long a cut answer's first part has to leave before the connection is closed.
-const CUT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Milliseconds since 1970.
 pub(crate) type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -39,6 +38,10 @@ pub(crate) trait Core: Send + 'static {
     fn sql_done(&mut self, now_millis: u64, task: SqlTask, outcome: SqlOutcome) -> Response;
     /// What the SQL servers have to do, in order, since this was last asked.
     fn take_effects(&mut self) -> Vec<SqlEffect>;
+    /// The number of the last request that was for TiDB Cloud.
+    fn last_request(&self) -> u64;
+    /// Hears that the client of this request left before its answer was sent.
+    fn given_up(&mut self, number: u64);
 }
 
 impl Core for Sandbox {
@@ -52,6 +55,35 @@ impl Core for Sandbox {
 
     fn take_effects(&mut self) -> Vec<SqlEffect> {
         Sandbox::take_effects(self)
+    }
+
+    fn last_request(&self) -> u64 {
+        Sandbox::last_request(self)
+    }
+
+    fn given_up(&mut self, number: u64) {
+        Sandbox::given_up(self, number);
+    }
+}
+
+/// A client that waits for an answer from TiDB Cloud. Dropped while it waits, it has left.
+struct Waiting<C: Core> {
+    state: Arc<State<C>>,
+    number: Option<u64>,
+}
+
+impl<C: Core> Waiting<C> {
+    /// Nothing more is sent.
+    fn ends(mut self) {
+        self.number = None;
+    }
+}
+
+impl<C: Core> Drop for Waiting<C> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number {
+            self.state.core().given_up(number);
+        }
     }
 }
 
@@ -109,16 +141,19 @@ impl<C: Core> State<C> {
         wait
     }
 
-    async fn respond(&self, request: &Request) -> (Response, Delivery) {
-        let (step, applied) = {
+    async fn respond(self: &Arc<Self>, request: &Request) -> (Response, Delivery, Waiting<C>) {
+        let (step, number, applied) = {
             let mut core = self.core();
+            let before = core.last_request();
             let step = core.handle((self.clock)(), request);
-            (step, self.hand_over(&mut core))
+            let number = Some(core.last_request()).filter(|number| *number != before);
+            (step, number, self.hand_over(&mut core))
         };
+        let waiting = Waiting { state: Arc::clone(self), number };
         // Applying is quick: copies go on in the background.
         let _ = applied.await;
         let (task, delivery) = match step {
-            Step::Answer(response, delivery) => return (response, delivery),
+            Step::Answer(response, delivery) => return (response, delivery, waiting),
             Step::Sql(task, delivery) => (task, delivery),
         };
         let servers = Arc::clone(&self.servers);
@@ -127,12 +162,13 @@ impl<C: Core> State<C> {
             (task, outcome)
         });
         let Ok((task, outcome)) = run.await else {
-            return (plain(500, "{\"message\":\"the SQL task ended without an outcome\"}"), delivery);
+            return (plain(500, "{\"message\":\"the SQL task ended without an outcome\"}"), delivery, waiting);
         };
         let mut core = self.core();
         let response = core.sql_done((self.clock)(), task, outcome);
         drop(self.hand_over(&mut core));
-        (response, delivery)
+        drop(core);
+        (response, delivery, waiting)
     }
 }
 
@@ -154,49 +190,6 @@ fn plain(status: u16, body: &str) -> Response {
     Response { status, headers, body: body.as_bytes().to_vec() }
 }
 
-/// A body that may end early, and then with an error: the connection is closed in the middle of it.
-struct Cut {
-    rest: Option<Bytes>,
-    announced: u64,
-    then_close: Option<Pin<Box<tokio::time::Sleep>>>,
-}
-
-impl Cut {
-    fn new(body: Vec<u8>, cut_after: Option<usize>) -> Self {
-        let announced = body.len() as u64;
-        let mut body = Bytes::from(body);
-        let cut = cut_after.filter(|cut| *cut < body.len());
-        if let Some(cut) = cut {
-            body.truncate(cut);
-        }
-        Self { rest: Some(body), announced, then_close: cut.map(|_| Box::pin(tokio::time::sleep(CUT_PAUSE))) }
-    }
-}
-
-impl Body for Cut {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if let Some(rest) = self.rest.take() {
-            return Poll::Ready(Some(Ok(Frame::data(rest))));
-        }
-        match &mut self.then_close {
-            // What was written leaves while this waits.
-            Some(pause) => pause.as_mut().poll(context).map(|()| Some(Err(io::ErrorKind::ConnectionAborted.into()))),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_none() && self.then_close.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.announced)
-    }
-}
-
 async fn read(request: hyper::Request<Incoming>) -> Result<Request, Response> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, BODY_LIMIT).collect().await;
@@ -207,21 +200,27 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Request, Response> {
     Ok(Request { method, target, headers, body: body.to_bytes().to_vec() })
 }
 
+/// An answer that hyper would not send, for the task that has the connection.
+type Odd<C> = Arc<Mutex<Option<(Response, Course, Waiting<C>)>>>;
+
 async fn exchange<C: Core>(
     state: Arc<State<C>>,
     request: hyper::Request<Incoming>,
-) -> io::Result<hyper::Response<Cut>> {
-    let (response, delivery) = match read(request).await {
+    odd: Odd<C>,
+) -> io::Result<hyper::Response<Full<Bytes>>> {
+    let (response, delivery, waiting) = match read(request).await {
         Ok(request) => state.respond(&request).await,
-        Err(response) => (response, Delivery::default()),
+        Err(response) => (response, Delivery::default(), Waiting { state, number: None }),
     };
     if delivery.delay_millis > 0 {
         tokio::time::sleep(Duration::from_millis(delivery.delay_millis)).await;
     }
-    if delivery.cut_after == Some(0) {
-        // An error instead of an answer: the connection is closed without a status.
-        return Err(io::ErrorKind::ConnectionAborted.into());
+    if delivery.course != Course::Whole {
+        *odd.lock().unwrap_or_else(PoisonError::into_inner) = Some((response, delivery.course, waiting));
+        // An error instead of an answer: hyper lets the connection go without a status.
+        return Err(io::ErrorKind::Other.into());
     }
+    waiting.ends();
     let mut answer = hyper::Response::builder().status(response.status);
     for (name, value) in &response.headers {
         // The length is known from the body.
@@ -229,7 +228,28 @@ async fn exchange<C: Core>(
             answer = answer.header(name, value);
         }
     }
-    answer.body(Cut::new(response.body, delivery.cut_after)).map_err(io::Error::other)
+    answer.body(Full::from(response.body)).map_err(io::Error::other)
+}
+
+/// Serves one connection until one of the two ends it.
+async fn converse<C: Core>(mut stream: TcpStream, state: Arc<State<C>>) {
+    loop {
+        let odd: Odd<C> = Arc::default();
+        let service = service_fn(|request| Box::pin(exchange(Arc::clone(&state), request, Arc::clone(&odd))));
+        let mut connection = http1::Builder::new().half_close(false).serve_connection(TokioIo::new(stream), service);
+        // Errors are the client's, or meant.
+        let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+        let sent = odd.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((response, course, waiting)) = sent else { return };
+        stream = connection.into_parts().io.into_inner();
+        let end = raw::send(&mut stream, &response, course).await.unwrap_or(End::Left);
+        if end != End::Left {
+            waiting.ends();
+        }
+        if end != End::Kept {
+            return;
+        }
+    }
 }
 
 /// Serves HTTP on `listener` until it is dropped.
@@ -244,12 +264,7 @@ async fn serve<C: Core>(listener: TcpListener, state: Arc<State<C>>) {
         };
         // An answer is written at once; waiting for more to send with it costs 40 ms.
         let _ = stream.set_nodelay(true);
-        let state = Arc::clone(&state);
-        tokio::spawn(async move {
-            let service = service_fn(move |request| exchange(Arc::clone(&state), request));
-            // Errors are the client's, or cut on purpose.
-            let _ = http1::Builder::new().half_close(false).serve_connection(TokioIo::new(stream), service).await;
-        });
+        tokio::spawn(converse(stream, Arc::clone(&state)));
     }
 }
 
@@ -333,18 +348,42 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::exchange::Stop;
 
-    /// Answers with what the path asks for.
-    struct Echo;
+    /// Answers with what the path asks for, and keeps who left.
+    #[derive(Default)]
+    struct Echo {
+        asked: Vec<String>,
+        left: Arc<Mutex<Vec<String>>>,
+    }
+
+    /// Every way in which an answer may not arrive as it should, by path.
+    fn courses() -> Vec<(&'static str, Course)> {
+        let stops = |after, how| Course::Stops { after, how };
+        vec![
+            ("/cut", stops(Some(10), Stop::Close)),
+            ("/silent", stops(None, Stop::Close)),
+            ("/half-closed", stops(None, Stop::HalfClose)),
+            ("/half-closed-in-body", stops(Some(10), Stop::HalfClose)),
+            ("/reset", stops(None, Stop::Reset)),
+            ("/reset-in-body", stops(Some(10), Stop::Reset)),
+            ("/stalled", stops(None, Stop::Stall)),
+            ("/stalled-in-body", stops(Some(10), Stop::Stall)),
+            ("/longer", Course::Length(5)),
+            ("/shorter", Course::Length(-5)),
+            ("/endless", Course::Endless),
+            ("/slow", Course::Slow(10)),
+            ("/gzip", Course::BadGzip),
+            ("/chunks", Course::BadChunks),
+        ]
+    }
 
     impl Core for Echo {
         fn handle(&mut self, now_millis: u64, request: &Request) -> Step {
-            let (delay_millis, cut_after) = match request.target.as_str() {
-                "/late" => (200, None),
-                "/cut" => (0, Some(10)),
-                "/silent" => (0, Some(0)),
-                _ => (0, None),
-            };
+            self.asked.push(request.target.clone());
+            let delay_millis = if request.target == "/late" { 200 } else { 0 };
+            let course = courses().into_iter().find(|(path, _)| *path == request.target);
+            let course = course.map_or(Course::Whole, |(_, course)| course);
             let body = format!("{now_millis} {} {} {:?}", request.method, request.target, request.header("x-seen"));
             Step::Answer(
                 Response {
@@ -352,7 +391,7 @@ mod tests {
                     headers: vec![("x-length".to_owned(), request.body.len().to_string())],
                     body: body.into_bytes(),
                 },
-                Delivery { delay_millis, cut_after },
+                Delivery { delay_millis, course },
             )
         }
 
@@ -363,11 +402,20 @@ mod tests {
         fn take_effects(&mut self) -> Vec<SqlEffect> {
             Vec::new()
         }
+
+        fn last_request(&self) -> u64 {
+            self.asked.len() as u64
+        }
+
+        fn given_up(&mut self, number: u64) {
+            self.left.lock().unwrap().push(self.asked[number as usize - 1].clone());
+        }
     }
 
     struct Started {
         address: SocketAddr,
         servers: Arc<Servers>,
+        left: Arc<Mutex<Vec<String>>>,
         _runtime: Runtime,
         _directory: tempfile::TempDir,
     }
@@ -386,9 +434,11 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let address = listener.local_addr().unwrap();
-        let state = State::start(Echo, Arc::clone(&servers), Arc::new(|| 42)).unwrap();
+        let left = Arc::default();
+        let echo = Echo { asked: Vec::new(), left: Arc::clone(&left) };
+        let state = State::start(echo, Arc::clone(&servers), Arc::new(|| 42)).unwrap();
         runtime.spawn(serve(listener, state));
-        Started { address, servers, _runtime: runtime, _directory: directory }
+        Started { address, servers, left, _runtime: runtime, _directory: directory }
     }
 
     fn ask(address: SocketAddr, head: &str, body: &[u8]) -> String {
@@ -416,16 +466,146 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_late_cut_or_missing_as_the_core_wants() {
+    fn an_answer_may_be_late() {
         let started = start();
-        let address = started.address;
         let asked = Instant::now();
-        assert!(ask(address, "GET /late HTTP/1.1", b"").contains("/late"));
+        assert!(ask(started.address, "GET /late HTTP/1.1", b"").contains("/late"));
         assert!(asked.elapsed() >= Duration::from_millis(200));
-        let cut = ask(address, "GET /cut HTTP/1.1", b"");
-        // The whole is announced: "42 GET /cut None" has 16 bytes, of which 10 come.
-        assert!(cut.contains("content-length: 16\r\n"), "{cut}");
-        assert!(cut.ends_with("\r\n\r\n42 GET /cu"), "{cut}");
-        assert_eq!(ask(address, "GET /silent HTTP/1.1", b""), "");
+    }
+
+    /// How a client saw a connection end.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Seen {
+        /// It ended (FIN), and what the client sent after that still arrived.
+        HalfClosed,
+        /// It ended in both directions.
+        Closed,
+        Reset,
+        /// It was still open, without anything to read, after a while.
+        Open,
+        /// There was always more to read.
+        Endless,
+    }
+
+    /// Sends a request on a connection that is kept, and reads until it ends, no more comes for a while, or more than 1 MB came.
+    fn converse_with(address: SocketAddr, path: &str, wait: Duration) -> (TcpStream, Vec<u8>, Seen) {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(wait)).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).unwrap();
+        let (mut heard, mut piece) = (Vec::new(), [0; 4096]);
+        let seen = loop {
+            match stream.read(&mut piece) {
+                Ok(0) => {
+                    // A server that is gone answers the first of these by a reset, so that the second or a later one fails.
+                    let gone = (0..50).any(|_| {
+                        std::thread::sleep(Duration::from_millis(2));
+                        stream.write_all(b"x").is_err()
+                    });
+                    break if gone { Seen::Closed } else { Seen::HalfClosed };
+                }
+                Ok(read) => heard.extend_from_slice(&piece[..read]),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break Seen::Reset,
+                Err(_) => break Seen::Open,
+            }
+            if heard.len() > 1_000_000 {
+                break Seen::Endless;
+            }
+        };
+        (stream, heard, seen)
+    }
+
+    #[test]
+    fn answers_go_wrong_on_the_wire_as_the_core_wants() {
+        let started = start();
+        for (path, course) in courses() {
+            let whole = format!("42 GET {path} None");
+            let wait = if matches!(course, Course::Slow(_)) { 3_000 } else { 400 };
+            let asked = Instant::now();
+            let (_stream, heard, seen) = converse_with(started.address, path, Duration::from_millis(wait));
+            let (head, body) = match heard.windows(4).position(|window| window == b"\r\n\r\n") {
+                Some(end) => (String::from_utf8_lossy(&heard[..end]).into_owned(), &heard[end + 4..]),
+                None => (String::new(), &heard[..]),
+            };
+            let announced = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("none");
+            let announced: Option<usize> = announced.parse().ok();
+            let text = String::from_utf8_lossy(body);
+            let expected = match course {
+                Course::Whole => unreachable!("only what goes wrong is asked for"),
+                Course::Stops { after, how } => {
+                    assert_eq!(head.is_empty(), after.is_none(), "{path}: {head}");
+                    assert_eq!(text, whole[..after.unwrap_or_default()], "{path}");
+                    assert_eq!(announced, after.map(|_| whole.len()), "{path}: the whole is announced");
+                    match how {
+                        Stop::Close => Seen::Closed,
+                        Stop::HalfClose => Seen::HalfClosed,
+                        Stop::Reset => Seen::Reset,
+                        Stop::Stall => Seen::Open,
+                    }
+                }
+                Course::Length(by) => {
+                    assert_eq!(announced, whole.len().checked_add_signed(by.try_into().unwrap()), "{path}");
+                    assert_eq!(text, whole, "{path}: all of the body is sent");
+                    Seen::Open
+                }
+                Course::Endless => {
+                    let start = &whole[..whole.len() - 1];
+                    assert!(
+                        text.contains(&format!("{start}\r\n")) && !text.contains(&whole),
+                        "{path}: all but the end"
+                    );
+                    assert!(text.ends_with("  "), "{path}: blanks follow");
+                    Seen::Endless
+                }
+                Course::Slow(_) => {
+                    assert_eq!(text, whole, "{path}: all of the body arrives");
+                    assert!(
+                        asked.elapsed() >= Duration::from_secs(1),
+                        "{path}: the second ten bytes come a second later"
+                    );
+                    Seen::Open
+                }
+                Course::BadGzip => {
+                    assert!(head.contains("content-encoding: gzip"), "{path}: {head}");
+                    assert!(text.contains(&whole), "{path}: the body is stored in it, not compressed");
+                    assert_eq!(body[body.len() - 8..], [0xff; 8], "{path}: a checksum and a length that are wrong");
+                    Seen::Open
+                }
+                Course::BadChunks => {
+                    assert!(head.contains("transfer-encoding: chunked"), "{path}: {head}");
+                    assert!(text.ends_with("\r\nno size\r\n"), "{path}: {text}");
+                    Seen::Closed
+                }
+            };
+            assert_eq!(seen, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_leaves_before_its_answer_is_noted() {
+        let started = start();
+        let patience = Duration::from_millis(50);
+        for path in ["/plain", "/late", "/stalled", "/stalled-in-body", "/slow", "/endless", "/cut", "/reset", "/gzip"]
+        {
+            drop(converse_with(started.address, path, patience));
+        }
+        let since = Instant::now();
+        let mut left = Vec::new();
+        while left.len() < 5 && since.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(10));
+            left.clone_from(&started.left.lock().unwrap());
+            left.sort();
+        }
+        assert_eq!(left, ["/endless", "/late", "/slow", "/stalled", "/stalled-in-body"], "they had no whole answer");
+    }
+
+    #[test]
+    fn a_connection_goes_on_after_a_wrong_length() {
+        let started = start();
+        let (mut stream, ..) = converse_with(started.address, "/shorter", Duration::from_millis(200));
+        stream.write_all(b"GET /next HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("42 GET /next None"), "{answer}");
     }
 }

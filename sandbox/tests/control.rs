@@ -19,7 +19,9 @@ use tidbcloud_sandbox::{
         REQUESTS_PER_MINUTE, RESTORING_MILLIS, ROWS_MAX, SERVERLESS_HOST as SERVERLESS, SHOP_CLUSTER_ID as SHOP,
         SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS, Sandbox, contract,
     },
-    exchange::{Column, Delivery, Instance, Request, Response, Role, SqlEffect, SqlOutcome, SqlTask, Step},
+    exchange::{
+        Column, Course, Delivery, Instance, Request, Response, Role, SqlEffect, SqlOutcome, SqlTask, Step, Stop,
+    },
 };
 
 /// 2026-11-22T12:00:00Z, the start of a calendar minute.
@@ -903,16 +905,18 @@ fn faults_by_script() {
     };
     let post = json!({ "method": "POST", "host": SERVERLESS, "path": clusters });
 
+    let closed = Course::Stops { after: None, how: Stop::Close };
+
     world.nonce = None;
     order(&mut world, json!({ "match": post, "do": "drop", "when": "before" }));
     let answer = world.post(clusters, cluster("lost-before"));
-    assert_eq!((answer.delivery.cut_after, count(&mut world)), (Some(0), 1));
+    assert_eq!((answer.delivery.course, count(&mut world)), (closed, 1));
     order(&mut world, json!({ "match": post, "do": "drop", "when": "after" }));
     let answer = world.post(clusters, cluster("lost-after"));
-    assert_eq!((answer.delivery.cut_after, count(&mut world)), (Some(0), 2));
+    assert_eq!((answer.delivery.course, count(&mut world)), (closed, 2));
     order(&mut world, json!({ "match": post, "do": "delay", "millis": 1500 }));
     let late = world.post(clusters, cluster("late"));
-    assert_eq!(late.delivery, Delivery { delay_millis: 1500, cut_after: None });
+    assert_eq!(late.delivery, Delivery { delay_millis: 1500, course: Course::Whole });
     assert_eq!(world.post(clusters, cluster("in-time")).delivery, Delivery::default(), "once by default");
 
     let lists = json!({ "path": "^/v1beta1/(clusters|regions)$", "times": 2, "after": 1 });
@@ -929,7 +933,32 @@ fn faults_by_script() {
     let garbage = world.get(clusters);
     assert!(garbage.status == 200 && garbage.json.is_null());
     order(&mut world, json!({ "do": "truncate", "bytes": 7 }));
-    assert_eq!(world.get(clusters).delivery.cut_after, Some(7));
+    assert_eq!(world.get(clusters).delivery.course, Course::Stops { after: Some(7), how: Stop::Close });
+    let stops = |after, how| Course::Stops { after, how };
+    let paid = with(cluster("in-vain"), "/spendingLimit/monthly", json!(100));
+    for (fault, course) in [
+        (json!({ "do": "half_close", "when": "after" }), stops(None, Stop::HalfClose)),
+        (json!({ "do": "stall", "when": "before" }), stops(None, Stop::Stall)),
+        (json!({ "do": "reset", "when": "after" }), stops(None, Stop::Reset)),
+        (json!({ "do": "reset", "bytes": 7 }), stops(Some(7), Stop::Reset)),
+        (json!({ "do": "stall_body", "bytes": 0 }), stops(Some(0), Stop::Stall)),
+        (json!({ "do": "length", "by": -3 }), Course::Length(-3)),
+        (json!({ "do": "endless" }), Course::Endless),
+        (json!({ "do": "slow", "bytes": 10 }), Course::Slow(10)),
+        (json!({ "do": "bad_gzip" }), Course::BadGzip),
+        (json!({ "do": "bad_chunks" }), Course::BadChunks),
+    ] {
+        order(&mut world, fault.clone());
+        assert_eq!(world.get(clusters).delivery.course, course, "{fault}");
+        let is_done = count(&mut world);
+        let mut creation = fault;
+        creation["match"] = post.clone();
+        order(&mut world, creation.clone());
+        assert_eq!(world.post(clusters, paid.clone()).delivery.course, course, "{creation}");
+        let created = usize::from(creation["when"] != "before");
+        assert_eq!(count(&mut world), is_done + created, "{creation}: the effect happens, unless it says before");
+    }
+
     order(&mut world, json!({ "do": "rate_limit" }));
     let limited = world.get(clusters);
     assert_eq!((limited.status, &limited.json["code"]), (429, &json!(49_900_007)));
@@ -950,10 +979,10 @@ fn faults_by_script() {
     let sql = json!({ "path": "/v1beta/sql" });
     order(&mut world, json!({ "match": sql, "do": "drop", "when": "before" }));
     let lost = world.sql(&reader, PASSWORD, "DELETE", done()).err().unwrap();
-    assert_eq!(lost.delivery.cut_after, Some(0), "the statement does not run");
+    assert_eq!(lost.delivery.course, closed, "the statement does not run");
     order(&mut world, json!({ "match": sql, "do": "drop", "when": "after" }));
     let (_, lost) = world.sql(&reader, PASSWORD, "DELETE", done()).ok().unwrap();
-    assert_eq!(lost.delivery.cut_after, Some(0), "the statement runs");
+    assert_eq!(lost.delivery.course, closed, "the statement runs");
     order(&mut world, json!({ "match": sql, "do": "garbage" }));
     let (_, garbage) = world.sql(&reader, PASSWORD, "DELETE", done()).ok().unwrap();
     assert!(garbage.status == 200 && garbage.json.is_null());
@@ -973,6 +1002,13 @@ fn faults_by_script() {
         one(json!({ "do": "explode" })),
         one(json!({ "do": "delay" })),
         one(json!({ "do": "drop" })),
+        one(json!({ "do": "half_close" })),
+        one(json!({ "do": "stall" })),
+        one(json!({ "do": "reset" })),
+        one(json!({ "do": "stall_body" })),
+        one(json!({ "do": "length" })),
+        one(json!({ "do": "slow" })),
+        one(json!({ "do": "slow", "bytes": 0 })),
         one(json!({ "do": "status", "status": 99 })),
         one(json!({ "do": "garbage", "match": { "path": "^(" } })),
         one(json!({ "do": "garbage", "match": { "verb": "GET" } })),

@@ -53,6 +53,10 @@ impl App<'_> {
             Err(error) => return body_refused(route, error),
         };
         line.bytes_in = bytes.len();
+        if !route.is_metadata() {
+            // A code, a token or a consent is not left half used.
+            self.port().io.must_finish();
+        }
         let server = self.authorization_server(&keyring, &visitor, &origin);
         server.handle(route, head, &bytes).await
     }

@@ -11,8 +11,11 @@ use crate::{
     limits::lease::Taken,
     mcp::{Summary, outcome::ErrorCode},
     oauth::{self, Route},
-    port::Port,
+    port::{Port, allowance::Allowance},
 };
+
+/// The status of a request without an answer, as nginx writes it. No HTTP specification has it.
+const CLIENT_LEFT: u16 = 499;
 
 /// The line, filled in while the request is handled.
 #[derive(Serialize)]
@@ -45,6 +48,8 @@ pub(super) struct Line {
     pub(super) rpc_error_code: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error_code: Option<ErrorCode>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    client_left: bool,
     upstream_requests: u32,
     pub(super) bytes_in: usize,
     bytes_out: usize,
@@ -82,6 +87,7 @@ impl Line {
             client: None,
             rpc_error_code: None,
             error_code: None,
+            client_left: false,
             upstream_requests: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -106,12 +112,42 @@ impl Line {
 
     /// Writes the line.
     pub(super) fn finish(&mut self, port: Port<'_>, response: &Response, upstream_requests: u32) {
-        self.status = response.status;
-        self.upstream_requests = upstream_requests;
+        self.client_left = port.io.left_at().is_some();
         self.bytes_out = response.body.len();
+        self.write(port, response.status, upstream_requests);
+    }
+
+    fn write(&mut self, port: Port<'_>, status: u16, upstream_requests: u32) {
+        self.status = status;
+        self.upstream_requests = upstream_requests;
         self.millis = port.io.now().0.saturating_sub(self.started.0);
         if let Ok(line) = serde_json::to_string(self) {
             port.log.write(&line);
+        }
+    }
+}
+
+/// The line of a request that is being handled. A request that is given up has one too.
+pub(super) struct Open<'a> {
+    pub(super) line: Line,
+    pub(super) port: Port<'a>,
+    pub(super) allowance: &'a Allowance,
+    pub(super) is_written: bool,
+}
+
+impl Open<'_> {
+    /// Writes the line.
+    pub(super) fn finish(&mut self, response: &Response) {
+        self.line.finish(self.port, response, self.allowance.requests_sent());
+        self.is_written = true;
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.is_written {
+            self.line.client_left = true;
+            self.line.write(self.port, CLIENT_LEFT, self.allowance.requests_sent());
         }
     }
 }

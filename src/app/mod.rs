@@ -80,13 +80,18 @@ impl<'a> App<'a> {
         self.metered.port()
     }
 
-    /// Answers one request.
+    /// Answers one request. Dropped before it has, the client went away.
     pub async fn handle(&self, head: Head, body: &mut dyn IncomingBody) -> Response {
         let started = self.port().io.now();
-        let mut line = log::Line::new(self.request_id.clone(), &head, started);
-        let response = self.route(&head, body, &mut line).await;
-        line.finish(self.port(), &response, self.metered.allowance.requests_sent());
-        let response = response::finish(response, &head, &line.request_id);
+        let mut open = log::Open {
+            line: log::Line::new(self.request_id.clone(), &head, started),
+            port: self.port(),
+            allowance: &self.metered.allowance,
+            is_written: false,
+        };
+        let response = self.route(&head, body, &mut open.line).await;
+        open.finish(&response);
+        let response = response::finish(response, &head, &open.line.request_id);
         response::allow_origin(response, &head, self.config)
     }
 

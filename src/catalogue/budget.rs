@@ -146,10 +146,11 @@ fn drop_last(entries: &mut Value) -> Option<usize> {
 
 /// Cuts an error: first its texts, then its details.
 pub(super) fn error(error: &mut ToolError, bytes_max: usize) {
+    let bytes_max = bytes_max.saturating_sub(error.receipt.as_ref().map_or(0, serialized_size));
     let texts = ERROR_TEXT_BYTES_MAX.min(bytes_max / 3);
     cut_text(&mut error.message, texts);
     cut_text(&mut error.hint, texts);
-    if let Some(Value::Object(details)) = &mut error.details
+    if let Some(Value::Object(details)) = error.details.as_deref_mut()
         && serialized_size(details) > bytes_max / 3
         && details.remove("results").is_some()
     {
@@ -162,7 +163,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::catalogue::code;
+    use crate::catalogue::{Done, code};
 
     proptest! {
         #[test]
@@ -208,7 +209,8 @@ mod tests {
         #[test]
         fn an_error_of_anything_fits(message in "\\PC{0,3000}", hint in "\\PC{0,3000}", result in "\\PC{0,3000}") {
             let mut long = ToolError::new(code::SQL_ERROR, message).hint(hint);
-            long.details = Some(json!({"tookEffect": 1, "results": [result]}));
+            long.details = Some(json!({"tookEffect": 1, "results": [result]}).into());
+            long.receipt = Done::of("x".repeat(320)).undone_by("y".repeat(200)).in_part();
             error(&mut long, 1_800);
             prop_assert!(serde_json::to_string(&long).unwrap().len() <= 2_000);
             prop_assert_eq!(&long.details.unwrap()["tookEffect"], 1);

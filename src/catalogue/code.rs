@@ -33,11 +33,12 @@ codes! {
     AMBIGUOUS_NAME: ("Several have this name, as display name or as label `mcp-alias`.", false, "Use one of the ids in the message; if the URL fixes the name, put the id there.");
     UNAUTHENTICATED_UPSTREAM: ("TiDB Cloud does not accept the API key, or no longer accepts a sign-in through its own OAuth, or the database does not accept the SQL user of the headers.", false, "Check the key in the TiDB Cloud console; connect again; check the two SQL headers.");
     PERMISSION_DENIED: ("The role of the key does not allow this, or does not allow the server to make its SQL users.", false, "Use a key with a role that does, or send a SQL user in [headers](clients.md#bring-your-own-sql-user).");
-    RATE_LIMITED: ("TiDB Cloud refused this API key too often in the last minute; nothing was sent.", true, "Check the key; wait `retryAfterSeconds`.");
+    RATE_LIMITED: ("TiDB Cloud refused this API key too often in the last minute; nothing was sent.", true, "Check the key; wait `retryAfterSeconds`."), ("More calls with this credential change something than a sixth of its limit, or eight of its calls run SQL at this moment; nothing was sent.", true, "Wait `retryAfterSeconds`.");
     STORAGE_UNAVAILABLE: ("The server's own storage could not say whether this API key may be tried; nothing was sent.", true, "Call again.");
-    RATE_LIMITED_UPSTREAM: ("The key made more requests than TiDB Cloud allows.", true, "Wait `retryAfterSeconds`.");
+    RATE_LIMITED_UPSTREAM: ("The key made more requests than TiDB Cloud allows, or this server sent 80 for it within a minute and holds back before TiDB Cloud's limit of 100: then nothing was sent.", true, "Wait `retryAfterSeconds`.");
     UPSTREAM_TIMEOUT: ("TiDB Cloud did not answer in time.", true, "Call again in a minute.");
     UPSTREAM_UNAVAILABLE: ("TiDB Cloud failed, or could not be reached.", true, "Call again in a minute.");
+    CIRCUIT_OPEN: ("TiDB Cloud, or SQL on this cluster, failed several times in a row. It is not asked for some seconds; nothing was sent.", true, "Wait `retryAfterSeconds`.");
     UPSTREAM_INVALID_RESPONSE: ("TiDB Cloud's answer could not be read.", true, "Call again; if it happens again, report the request id.");
     DEADLINE_EXCEEDED: ("The time of the call ran out before the last request was sent: 28 seconds, 55 for the tools that start with `db_` or `show_`.", true, "Call again.");
     CONFLICT: ("It exists already, or its state does not allow this.", false, "Look at its state.");

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     base::{clock::UnixMillis, secret::Secret},
     mcp::outcome::ToolError,
-    port::{Io, allowance::Allowance},
-    tidbcloud::{Cloud, Databases, SqlLogin, alias::Aliases},
+    port::{Io, RequestLog, allowance::Allowance},
+    tidbcloud::{Cloud, Databases, SqlLogin, Trail, alias::Aliases},
 };
 
 /// One call of one tool in one organization.
@@ -21,6 +21,8 @@ pub struct Context<'a> {
     /// The other organizations, if the call is for all of them.
     pub(super) others: Vec<Cloud<'a>>,
     pub(super) io: &'a dyn Io,
+    /// The log of the HTTP request.
+    pub(super) log: RequestLog<'a>,
     pub(super) allowance: &'a Allowance,
     pub(super) secret: &'a Secret,
     pub(super) own_login: Option<&'a SqlLogin>,
@@ -30,9 +32,18 @@ pub struct Context<'a> {
     pub(super) person: &'a dyn Person,
     /// The organization's name; empty where it has none.
     pub(super) organization: &'a str,
+    /// Whether SQL statements carry the comment that names their tool.
+    pub(super) sql_tags: bool,
+    /// The tool that this call runs, and bytes of its result that are taken already.
+    pub(super) running: (&'static str, usize),
 }
 
 impl<'a> Context<'a> {
+    /// The same while `tool` runs, whose requests are noted in `trail`, with a receipt of so many bytes.
+    pub(super) fn running(self, tool: &'static str, trail: &'a Trail<'a>, receipt_bytes: usize) -> Self {
+        Self { cloud: self.cloud.noting(trail), running: (tool, receipt_bytes), ..self }
+    }
+
     /// TiDB Cloud, with the caller's keys.
     pub fn cloud(&self) -> &Cloud<'a> {
         &self.cloud
@@ -40,12 +51,23 @@ impl<'a> Context<'a> {
 
     /// SQL, as the managed users or the caller's own.
     pub fn sql(&self) -> Databases<'a> {
-        self.cloud.sql(self.secret, self.own_login, self.allowance)
+        let tag = self.sql_tags.then_some(self.running.0);
+        self.cloud.sql(self.secret, self.own_login, self.allowance).tagged(tag)
     }
 
     /// How address and token narrow the tools.
     pub fn narrowing(&self) -> &'a Narrowing {
         self.view.narrowing
+    }
+
+    /// The log of the HTTP request.
+    pub(super) fn log(&self) -> RequestLog<'a> {
+        self.log
+    }
+
+    /// Whose credentials the call uses, without giving them away.
+    pub(super) fn fingerprint(&self) -> String {
+        self.cloud.fingerprint(self.secret)
     }
 
     /// What the caller sees of the catalogue.
@@ -60,7 +82,7 @@ impl<'a> Context<'a> {
 
     /// Bytes of JSON that the result may have.
     pub fn result_bytes(&self) -> usize {
-        self.allowance.result_bytes()
+        self.allowance.result_bytes().saturating_sub(self.running.1)
     }
 
     /// The time.

@@ -7,7 +7,14 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{arguments, context::Context, schemas::Schemas, stakes::Stakes, toolset::Toolset};
+use super::{
+    arguments,
+    context::Context,
+    receipt::{self, Closing, Done, Receipt},
+    schemas::Schemas,
+    stakes::Stakes,
+    toolset::Toolset,
+};
 use crate::{
     base::{future::Pending, scope::Scope},
     mcp::{
@@ -15,6 +22,7 @@ use crate::{
         tools::{Annotations, Definition},
     },
     port::allowance,
+    tidbcloud::Trail,
 };
 
 /// The effect of a call. Its annotations and its place in the documentation follow from it.
@@ -95,6 +103,9 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     const RENAMES: &'static [&'static str] = &[];
     /// How long a call may take. Many clients give up after 60 s.
     const TIME_MAX: Duration = CONTROL_PLANE_TIME_MAX;
+    /// Its part of the receipt. A tool that changes something and says nothing here does not compile, and neither does one that
+    /// only reads and says something.
+    const RECEIPT: Option<Receipt<Self>> = None;
     /// Its result.
     type Output: Serialize + JsonSchema;
 
@@ -141,7 +152,7 @@ pub struct Group {
 }
 
 /// Runs a tool with its input schema and arguments.
-type Run = for<'c> fn(&'c Context<'c>, &'c Value, Map<String, Value>) -> Pending<'c, Result<String, ToolError>>;
+type Run = for<'c> fn(&'c Context<'c>, &'c Value, Map<String, Value>) -> Pending<'c, Ran>;
 
 /// A tool as a value: its metadata and the function that runs it. Made once per isolate.
 pub struct Entry {
@@ -162,6 +173,12 @@ pub struct Entry {
 impl Entry {
     /// The entry of a tool, for the list of its toolset.
     pub fn of<T: Tool>(toolset: Toolset) -> Self {
+        const {
+            assert!(
+                matches!(T::EFFECT, Effect::Read) == T::RECEIPT.is_none(),
+                "a tool has a RECEIPT if it changes something, and only then"
+            );
+        }
         let Schemas { description, input_schema, output_schema } = Schemas::of::<T>();
         Self {
             effect: T::EFFECT,
@@ -188,6 +205,11 @@ impl Entry {
         self.list
     }
 
+    /// Whether it has the time of SQL.
+    pub(super) fn runs_sql(&self) -> bool {
+        self.time_max == SQL_TIME_MAX
+    }
+
     /// Unique name.
     pub fn name(&self) -> &'static str {
         self.definition.name
@@ -209,26 +231,59 @@ impl Entry {
     }
 
     /// Runs it in one organization; the text is a JSON object that satisfies its output schema.
-    pub(super) async fn run(&self, context: &Context<'_>, arguments: Map<String, Value>) -> Result<String, ToolError> {
-        (self.run)(context, &self.definition.input_schema, arguments).await
+    pub(super) async fn run(&self, context: Context<'_>, arguments: Map<String, Value>) -> Result<String, ToolError> {
+        let changes = self.effect != Effect::Read;
+        let caller = changes.then(|| context.fingerprint());
+        let trail = Trail::new(context.log(), caller.as_deref().map(|caller| (self.name(), caller)));
+        let context = &context.running(self.name(), &trail, if changes { receipt::BYTES } else { 0 });
+        let closing = Closing { context, trail: &trail, caller: caller.as_deref().unwrap_or_default() };
+        let Ran { tried, result } = (self.run)(context, &self.definition.input_schema, arguments).await;
+        match result {
+            Ok((text, Some(done))) => Ok(closing.done(text, done)),
+            Ok((text, None)) => Ok(text),
+            Err(error) => Err(closing.failed(error, tried)),
+        }
     }
+}
+
+/// How a tool ran. This much is compiled once for each tool.
+struct Ran {
+    /// What a change tries, once its arguments are read.
+    tried: Option<String>,
+    /// The output, and the tool's part of the receipt.
+    result: Result<(String, Option<Done>), ToolError>,
 }
 
 fn run<'c, T: Tool>(
     context: &'c Context<'c>,
     input_schema: &'c Value,
     arguments: Map<String, Value>,
-) -> Pending<'c, Result<String, ToolError>> {
+) -> Pending<'c, Ran> {
     Box::pin(async move {
-        let tool: T = arguments::read(input_schema, arguments.clone())?;
-        if tool.asks()
-            && !context.goes_without_person(T::NAME, tool.opens())
-            && let Some(stakes) = tool.stakes(context).await?
-        {
-            context.confirm(T::NAME, &arguments, stakes, T::requests_min(&arguments)).await?;
-        }
-        let output = tool.call(context).await?;
-        serde_json::to_string(&output)
-            .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))
+        let tool: T = match arguments::read(input_schema, arguments.clone()) {
+            Ok(tool) => tool,
+            Err(error) => return Ran { tried: None, result: Err(error) },
+        };
+        let tried = T::RECEIPT.map(|receipt| (receipt.tries)(&tool));
+        let result = ask_and_call(tool, context, &arguments).await.and_then(|output| {
+            let text = serde_json::to_string(&output)
+                .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))?;
+            Ok((text, T::RECEIPT.map(|receipt| (receipt.done)(&output))))
+        });
+        Ran { tried, result }
     })
+}
+
+async fn ask_and_call<T: Tool>(
+    tool: T,
+    context: &Context<'_>,
+    arguments: &Map<String, Value>,
+) -> Result<T::Output, ToolError> {
+    if tool.asks()
+        && !context.goes_without_person(T::NAME, tool.opens())
+        && let Some(stakes) = tool.stakes(context).await?
+    {
+        context.confirm(T::NAME, arguments, stakes, T::requests_min(arguments)).await?;
+    }
+    tool.call(context).await
 }

@@ -104,6 +104,12 @@ fn words(error: &ApiError) -> Words {
         ApiError::Malformed(_) => {
             (code::INVALID_ARGUMENT, "A value cannot be sent.", "Change the argument that it comes from.", false)
         }
+        ApiError::CircuitOpen { .. } => (
+            code::CIRCUIT_OPEN,
+            "TiDB Cloud failed several times in a row, so it was not asked now; nothing was sent.",
+            "Wait, then call again.",
+            true,
+        ),
         ApiError::KeyNotTried(NotTried::Limited { .. }) => (
             code::RATE_LIMITED,
             "TiDB Cloud refused this API key too often, so it is not tried again now.",
@@ -114,6 +120,12 @@ fn words(error: &ApiError) -> Words {
             code::STORAGE_UNAVAILABLE,
             "The server's own storage did not answer, so this API key was not tried.",
             "Call again in a few seconds.",
+            true,
+        ),
+        ApiError::HeldBack { .. } => (
+            code::RATE_LIMITED_UPSTREAM,
+            "This server held the request back, before TiDB Cloud's own limit of 100 a minute for an API key is reached; it was not sent.",
+            "Wait, then call again.",
             true,
         ),
         ApiError::OutcomeUnknown { .. } => (
@@ -141,9 +153,9 @@ impl From<ApiError> for ToolError {
         tool_error.retryable = retryable;
         tool_error.cause = Some(error.chain().into());
         tool_error.retry_after_seconds = error.retry_after_seconds();
-        tool_error.upstream = error
-            .answer()
-            .map(|answer| Box::new(UpstreamAnswer { status: Some(answer.status), code: answer.code.clone() }));
+        tool_error.upstream = error.answer().map(|answer| {
+            Box::new(UpstreamAnswer { status: Some(answer.status), code: answer.code.clone(), trace_id: None })
+        });
         tool_error
     }
 }
@@ -167,6 +179,9 @@ fn after_refusal(code: Option<u16>) -> &'static str {
         Some(1146) => "Call show_tables to see the names.",
         Some(1054) => "Run DESCRIBE on the table with db_query to see its columns.",
         Some(1062) => "Use another value, or change the row that has it.",
+        Some(3024) => {
+            "Read less: a condition on an indexed column, fewer tables, or LIMIT without ORDER BY. EXPLAIN shows what is slow."
+        }
         Some(1064) => "Correct the syntax where the message points to.",
         Some(1044 | 1142 | 1143 | 1227 | 8121) => "Ask the person for a SQL user that may do this.",
         Some(1235 | 8108) => "This database does not support it: do it another way.",
@@ -191,7 +206,7 @@ fn of_sql(failure: SqlFailure) -> ToolError {
                 let error = ToolError::new(code::SQL_ERROR, format!("The database refused the statement: {message}"));
                 let mut error = error.hint(after_refusal(code));
                 let code = code.map(|code| code.to_string());
-                error.upstream = Some(Box::new(UpstreamAnswer { status: None, code }));
+                error.upstream = Some(Box::new(UpstreamAnswer { status: None, code, trace_id: None }));
                 error
             }
             SqlFailure::NotReady { state, lacks } => {
@@ -231,7 +246,12 @@ fn of_sql(failure: SqlFailure) -> ToolError {
             SqlFailure::OutcomeUnknown { cause } => {
                 let mut error = ToolError::new(
                     code::OUTCOME_UNKNOWN,
-                    "The answer was lost: the statement may or may not have taken effect.",
+                    match &*cause {
+                        SqlFailure::Sql { message, .. } => {
+                            format!("The statement failed, and all or a part of it may have taken effect: {message}")
+                        }
+                        _ => "The answer was lost: the statement may or may not have taken effect.".to_owned(),
+                    },
                 )
                 .hint("Look with db_query before trying again.");
                 error.upstream = ToolError::from(*cause).upstream;

@@ -9,7 +9,9 @@ mod failures;
 mod finder;
 mod narrowing;
 mod organizations;
+mod pace;
 mod rank;
+mod receipt;
 mod resolve;
 #[cfg(not(target_arch = "wasm32"))]
 mod schema;
@@ -27,6 +29,7 @@ pub(crate) use self::{
     failures::advised,
     finder::{Found, RELAY, Way},
     narrowing::CALLED,
+    receipt::named,
     resolve::{ALIAS_LABEL, BranchReference, ClusterReference, said},
     types::{Moment, PageSize},
     wait::WaitSeconds,
@@ -36,7 +39,9 @@ pub use self::{
     entry::{Effect, Entry, Group, Tool},
     narrowing::{Narrowing, NotNarrowed},
     organizations::{Homes, Organization},
+    pace::Pace,
     rank::{Document, rank},
+    receipt::{Done, Receipt},
     stakes::{Bound, Person, Stakes},
     toolbox::{Called, Catalogue, Tools},
     toolset::Toolset,

@@ -229,7 +229,7 @@ impl Tools<'_> {
             let others = self.view.organizations.iter().enumerate().filter(|(other, _)| *other != at);
             let others = others.map(|(_, other)| *self.context(other, deadline).cloud()).collect();
             let context = Context { others, ..self.context(organization, deadline) };
-            let output = tool.run(&context, own).await;
+            let output = tool.run(context, own).await;
             let mut output = read(&output.map_err(|error| in_organization(error, organization))?);
             if let Some(Value::Array(items)) = output.get_mut(field).map(Value::take) {
                 pages.push((organization, items));

@@ -22,6 +22,16 @@ pub(crate) enum ClusterReference {
     Name(String),
 }
 
+impl ClusterReference {
+    /// As it was written.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Id(id) => id.as_str(),
+            Self::Name(name) => name,
+        }
+    }
+}
+
 impl TryFrom<String> for ClusterReference {
     type Error = &'static str;
 
@@ -44,6 +54,16 @@ impl TryFrom<String> for ClusterReference {
 pub(crate) enum BranchReference {
     Id(BranchId),
     Name(String),
+}
+
+impl BranchReference {
+    /// As it was written.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Id(id) => id.as_str(),
+            Self::Name(name) => name,
+        }
+    }
 }
 
 impl TryFrom<String> for BranchReference {

@@ -8,7 +8,7 @@ use schemars::{
     generate::{Contract, SchemaSettings},
     transform::{Transform, transform_subschemas},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// The description of `T` (its doc comment), and the schema of the arguments it is deserialized from.
 ///
@@ -39,8 +39,14 @@ pub(super) fn input_schema<T: JsonSchema>() -> (String, Value) {
 /// costs it. At the root nothing can be required anyway: `@modelcontextprotocol/sdk` 1.32 checks the `structuredContent`
 /// of failed calls against the schema too, and that root has only `error`; so a result must not have a root field of that
 /// name.
-pub(super) fn output_schema<T: JsonSchema>() -> Value {
-    generate::<T>(Contract::Serialize, Output).to_value()
+///
+/// A receipt is described in the documentation; here it is an object.
+pub(super) fn output_schema<T: JsonSchema>(has_receipt: bool) -> Value {
+    let mut schema = generate::<T>(Contract::Serialize, Output).to_value();
+    if has_receipt && let Some(properties) = schema.pointer_mut("/properties").and_then(Value::as_object_mut) {
+        properties.insert("receipt".to_owned(), json!({ "type": "object" }));
+    }
+    schema
 }
 
 fn generate<T: JsonSchema>(contract: Contract, transform: impl Transform + Clone + Send + 'static) -> Schema {
@@ -164,11 +170,9 @@ fn unwrap_lines(text: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::*;
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
-    use serde_json::json;
-
-    use super::*;
 
     /// Finds things. The first paragraph is
     /// wrapped at the margin.
@@ -254,7 +258,7 @@ mod tests {
     #[test]
     fn results() {
         assert_eq!(
-            output_schema::<Found>(),
+            output_schema::<Found>(true),
             json!({
                 "type": "object",
                 "properties": {
@@ -268,6 +272,7 @@ mod tests {
                     "order": {"type": ["string", "null"], "enum": ["up", "down", null]},
                     "nextPageToken": {"type": "string"},
                     "description": {"type": "string"},
+                    "receipt": {"type": "object"},
                 },
             })
         );

@@ -20,7 +20,8 @@ impl Schemas {
     pub(super) fn of<T: Tool>() -> Self {
         use super::schema;
         let (description, input_schema) = schema::input_schema::<T>();
-        Self { description, input_schema, output_schema: schema::output_schema::<T::Output>() }
+        let output_schema = schema::output_schema::<T::Output>(T::RECEIPT.is_some());
+        Self { description, input_schema, output_schema }
     }
 
     /// Of this tool, as they were generated.

@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 use super::{
     budget, code,
     context::Context,
-    entry::{Entry, Group},
+    entry::{Effect, Entry, Group},
     narrowing::Narrowing,
     organizations::{Homes, Organization},
+    pace::{Pace, Run, change},
     resolve::Meant,
     stakes::Person,
     toolset::Toolset,
@@ -104,8 +105,12 @@ pub struct Tools<'a> {
     pub secret: &'a Secret,
     /// Whoever asks the person.
     pub person: &'a dyn Person,
+    /// Whoever holds the caller back.
+    pub pace: &'a dyn Pace,
     /// Short names for clusters by source, the source with higher precedence first.
     pub aliases: &'a [(&'static str, &'a Aliases)],
+    /// Whether SQL statements carry the comment that names their tool.
+    pub sql_tags: bool,
 }
 
 impl Tools<'_> {
@@ -139,6 +144,7 @@ impl Tools<'_> {
             ),
             others: Vec::new(),
             io: self.io,
+            log: self.log,
             allowance: self.allowance,
             secret: self.secret,
             own_login: organization.own_login,
@@ -147,6 +153,8 @@ impl Tools<'_> {
             meant: Meant::default(),
             person: self.person,
             organization: organization.name,
+            sql_tags: self.sql_tags,
+            running: ("", 0),
         }
     }
 
@@ -158,13 +166,17 @@ impl Tools<'_> {
         arguments: Map<String, Value>,
         deadline: UnixMillis,
     ) -> Result<String, ToolError> {
-        tool.run(&self.context(organization, deadline), arguments).await
+        tool.run(self.context(organization, deadline), arguments).await
     }
 
     async fn answer(&self, called: Called, mut arguments: Map<String, Value>) -> Result<String, ToolError> {
         self.check(called, &arguments)?;
         let tool = called.tool;
         self.allowance.fulfil(tool.requests_min(&arguments));
+        let _run = if tool.runs_sql() { Some(Run::begin(self.pace)?) } else { None };
+        if tool.effect != Effect::Read {
+            change(self.pace).await?;
+        }
         self.view.narrowing.complete(tool, &mut arguments);
         let deadline = self.io.now().after(tool.time_max).min(self.allowance.deadline());
         let named = named(&arguments);

@@ -167,7 +167,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::catalogue::{Context, Group, RELAY, Tool, ToolError};
+    use crate::catalogue::{Context, Done, Group, RELAY, Receipt, Tool, ToolError};
 
     #[derive(Serialize, JsonSchema)]
     struct Nothing {}
@@ -187,6 +187,10 @@ mod tests {
                 const NAME: &'static str = $name;
                 const TITLE: &'static str = $name;
                 const EFFECT: Effect = Effect::$effect;
+                const RECEIPT: Option<Receipt<Self>> = match Self::EFFECT {
+                    Effect::Read => None,
+                    _ => Some(Receipt { tries: |_| String::new(), done: |_| Done::of("Did it") }),
+                };
                 type Output = Nothing;
 
                 async fn call(self, _: &Context<'_>) -> Result<Nothing, ToolError> {

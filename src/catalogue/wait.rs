@@ -74,7 +74,8 @@ impl Context<'_> {
         state: Option<&State>,
         until: &mut Option<UnixMillis>,
     ) -> Option<Duration> {
-        if !passes(state) {
+        // Nobody waits for a client that has gone.
+        if !passes(state) || self.io.left_at().is_some() {
             return None;
         }
         let now = self.io.now();

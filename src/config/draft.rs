@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{Allowed, Config, OAuthClient, Owner, Problem};
-use crate::{base::secret::Secret, tidbcloud::ApiKey};
+use crate::{base::secret::Secret, port::Policy, tidbcloud::ApiKey};
 
 /// The settings read so far.
 pub(super) struct Draft {
@@ -41,6 +41,12 @@ impl Draft {
         let mut wrong = |setting, rule| problems.push(Problem { setting, rule });
         if self.has_sandbox && self.config.public_origin.as_ref().is_some_and(|origin| !origin.is_loopback()) {
             wrong("PUBLIC_ORIGIN", "must be a loopback origin while TIDB_CLOUD_SANDBOX is set");
+        }
+        if self.has_sandbox {
+            // Its few keys are those of all tests and clients: 80 for each 120 requests that a credential may send.
+            let permits = self.config.credential_limit.permits.saturating_mul(2) / 3;
+            let least = self.config.upstream_limit.permits;
+            self.config.upstream_limit = Policy::in_any_minute(permits.max(least));
         }
         let has_access_key = self.access_key.is_some();
         if self.allowed.is_some_and(|allowed| allowed.access_key) && !has_access_key {

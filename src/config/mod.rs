@@ -76,12 +76,19 @@ pub struct Owner {
     pub access_key: Secret,
 }
 
+/// TiDB Cloud takes 100 requests a minute for a key. This server leaves 20 of them to whatever else uses it.
+const UPSTREAM_LIMIT: Policy = Policy::in_any_minute(80);
+
 /// Settings that fit together.
 pub struct Config {
     /// Limit per client IP.
     pub rate_limit: Policy,
     /// Limit per credential.
     pub credential_limit: Policy,
+    /// Limit of calls that change something, per credential.
+    pub write_limit: Policy,
+    /// Limit of requests to TiDB Cloud's API, per key pair.
+    pub upstream_limit: Policy,
     /// Addresses that many strangers share.
     pub shared_egress: Vec<Cidr>,
     /// The only origin served, if set.
@@ -94,6 +101,8 @@ pub struct Config {
     pub allowed: Allowed,
     /// Short names for clusters.
     pub aliases: Aliases,
+    /// Whether SQL statements begin with a comment that names their tool and request.
+    pub sql_tags: bool,
     /// TiDB Cloud, or a sandbox.
     pub hosts: Hosts,
     /// The owner, on the owner's own deployment.
@@ -112,12 +121,15 @@ impl Config {
         Self {
             rate_limit: Policy::per_minute(1, 1),
             credential_limit: Policy::per_minute(1, 1),
+            write_limit: Policy::per_minute(1, 1),
+            upstream_limit: UPSTREAM_LIMIT,
             shared_egress: Vec::new(),
             public_origin: None,
             allowed_origins: Vec::new(),
             allowed_ips: None,
             allowed: Allowed::unset(false),
             aliases: Aliases::default(),
+            sql_tags: false,
             hosts: Hosts::real(),
             owner: None,
             secret: None,
@@ -181,6 +193,7 @@ mod tests {
         let config = valid(&[]);
         assert_eq!((config.rate_limit.permits, config.rate_limit.burst), (100, 100));
         assert_eq!(config.shared_egress.len(), 1);
+        assert!(config.sql_tags && !valid(&[("SQL_TAGS", "off")]).sql_tags);
         assert!(config.owner.is_none() && config.secret.is_none() && config.public_origin.is_none());
         assert!(valid(&[("SHARED_EGRESS_IPS", "")]).shared_egress.is_empty());
         assert_eq!(config.allowed_origins.len(), 4);
@@ -214,6 +227,7 @@ mod tests {
             ("ALLOWED_ORIGINS", "https://fine.example, canary"),
             ("ALLOWED_IPS", "canary"),
             ("CLUSTER_ALIASES", "{\"canary\": 1}"),
+            ("SQL_TAGS", "canary"),
             ("TIDB_CLOUD_SANDBOX", "https://canary.example"),
             ("MCP_SECRET", "canary"),
             ("MCP_SECRET_PREVIOUS", "canary"),
@@ -248,7 +262,8 @@ mod tests {
             assert_eq!(wrong(&[("ALLOWED_CREDENTIALS", wrong_list)]), ["ALLOWED_CREDENTIALS"], "{wrong_list}");
         }
         assert_eq!(wrong(&[("TIDB_CLOUD_OAUTH_CLIENT_ID", "canary")]), ["TIDB_CLOUD_OAUTH_CLIENT_SECRET"]);
-        assert_eq!(valid(&[("CREDENTIAL_LIMIT_PER_MINUTE", "10")]).credential_limit.burst, 3);
+        let slow = valid(&[("CREDENTIAL_LIMIT_PER_MINUTE", "10")]);
+        assert_eq!((slow.credential_limit.burst, slow.write_limit.permits), (3, 1));
     }
 
     #[test]
@@ -256,6 +271,10 @@ mod tests {
         let sandbox = ("TIDB_CLOUD_SANDBOX", "http://127.0.0.1:8788");
         assert!(read(&[sandbox, ("PUBLIC_ORIGIN", "http://localhost:8787")]).is_ok());
         assert_eq!(wrong(&[sandbox, ("PUBLIC_ORIGIN", "https://mcp.example.com")]), ["PUBLIC_ORIGIN"]);
+        let many = ("CREDENTIAL_LIMIT_PER_MINUTE", "1000000");
+        assert_eq!(valid(&[many]).upstream_limit, valid(&[]).upstream_limit, "TiDB Cloud's limit is no setting");
+        assert_eq!(valid(&[sandbox]).upstream_limit, valid(&[]).upstream_limit);
+        assert!(valid(&[sandbox, many]).upstream_limit.permits > 80, "a sandbox's keys are shared by all tests");
     }
 
     #[test]

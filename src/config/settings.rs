@@ -64,6 +64,9 @@ const SECRET_CHARACTERS_MIN: usize = 32;
 /// A credential can use a quarter of its minute at once.
 const CREDENTIAL_BURST_DIVISOR: u32 = 4;
 
+/// Calls that change something: 20 of 120 a minute, one every three seconds, and as many at once.
+const WRITES_DIVISOR: u32 = 6;
+
 /// Upper bound of a limit: a permit a minute costs 60,000,000 µs; a million a minute still leaves 60 µs each.
 const RATE_LIMIT_MAX: u32 = 1_000_000;
 
@@ -87,10 +90,13 @@ pub const SETTINGS: &[Setting] = &[
         name: "CREDENTIAL_LIMIT_PER_MINUTE",
         secret: false,
         unset: Unset::Value("120"),
-        meaning: "Requests a minute per credential, from any address, from 1 to 1000000; a quarter of them can come at once.",
+        meaning: "Requests a minute per credential, from any address, from 1 to 1000000; a quarter of them can come at once. A sixth of them can be calls that change something.",
         read: |draft, text| {
-            let policy = |permits: u32| Policy::per_minute(permits, permits.div_ceil(CREDENTIAL_BURST_DIVISOR));
-            put(&mut draft.config.credential_limit, limit(text).map(policy))
+            let permits = limit(text)?;
+            let writes = (permits / WRITES_DIVISOR).max(1);
+            draft.config.credential_limit = Policy::per_minute(permits, permits.div_ceil(CREDENTIAL_BURST_DIVISOR));
+            draft.config.write_limit = Policy::per_minute(writes, writes);
+            Ok(())
         },
     },
     Setting {
@@ -141,6 +147,13 @@ pub const SETTINGS: &[Setting] = &[
         unset: Unset::Words("`{}`"),
         meaning: "Short names for clusters: a JSON object of alias to cluster id, for example `{\"prod\": \"1379661944646413143\"}`.",
         read: |draft, text| put(&mut draft.config.aliases, Aliases::parse_json(text)),
+    },
+    Setting {
+        name: "SQL_TAGS",
+        secret: false,
+        unset: Unset::Value("on"),
+        meaning: "Whether every SQL statement begins with a comment that names the tool and the request, by which the owner of a database finds it: `on` or `off`.",
+        read: |draft, text| put(&mut draft.config.sql_tags, on_or_off(text)),
     },
     Setting {
         name: "TIDB_CLOUD_SANDBOX",
@@ -222,6 +235,14 @@ fn put<T>(field: &mut T, read: Result<T, Rule>) -> Result<(), Rule> {
 fn limit(text: &str) -> Result<u32, Rule> {
     let number = text.parse().ok().filter(|number| (1..=RATE_LIMIT_MAX).contains(number));
     number.ok_or("must be a whole number from 1 to 1000000")
+}
+
+fn on_or_off(text: &str) -> Result<bool, Rule> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be on or off"),
+    }
 }
 
 fn public_origin(text: &str) -> Result<Origin, Rule> {

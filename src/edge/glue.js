@@ -44,6 +44,38 @@ export class Pipe {
   }
 }
 
+/** The client of a request. `left` resolves once it has gone away, or the request has ended: who waits is let go. */
+export class Client {
+  #context;
+  #leave;
+  #release;
+
+  constructor(request, context) {
+    this.#context = context;
+    const { signal } = request;
+    this.left = new Promise(resolve => {
+      this.#leave = resolve;
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', resolve, { once: true });
+    });
+  }
+
+  /** The request is kept alive without its client, until `release`. */
+  hold() {
+    if (this.#release === undefined) this.#context.waitUntil(new Promise(resolve => (this.#release = resolve)));
+  }
+
+  release() {
+    this.#release?.();
+    this.#release = undefined;
+  }
+
+  end() {
+    this.release();
+    this.#leave();
+  }
+}
+
 /** The same promise, or a rejection after `millis`. */
 async function within(millis, promise) {
   let timer;

@@ -33,6 +33,22 @@ extern "C" {
     /// The stream of its bytes.
     #[wasm_bindgen(method, getter)]
     pub(super) fn body(this: &Pipe) -> JsValue;
+    /// The client of a request.
+    #[wasm_bindgen(js_name = Client)]
+    pub(super) type Held;
+    #[wasm_bindgen(constructor, js_class = "Client")]
+    pub(super) fn of(request: &web_sys::Request, context: &JsValue) -> Held;
+    /// Resolves once it has gone away, or the request has ended.
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn left(this: &Held) -> Promise;
+    /// Keeps the request alive without it.
+    #[wasm_bindgen(method)]
+    pub(super) fn hold(this: &Held);
+    #[wasm_bindgen(method)]
+    pub(super) fn release(this: &Held);
+    /// The request has ended.
+    #[wasm_bindgen(method)]
+    pub(super) fn end(this: &Held);
     /// A setting as text; JSON where it is no text.
     pub(super) fn setting(env: &JsValue, name: &str) -> Option<String>;
 }

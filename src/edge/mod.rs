@@ -2,6 +2,8 @@
 
 mod authorization_store;
 mod body;
+mod circuit_breaker;
+mod client;
 mod glue;
 mod port;
 mod rate_limiter;
@@ -20,7 +22,7 @@ use serde_json::Value;
 use worker::wasm_bindgen_futures::spawn_local;
 use worker::{Context, Env, Result, event, web_sys};
 
-use self::{body::Body, port::Workers, stream::Started};
+use self::{body::Body, client::Client, port::Workers, stream::Started};
 use crate::{
     app::{self, App, Isolate},
     base::http::{Head, Method, Response},
@@ -63,12 +65,12 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> Result<web_sys::Response> {
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
     let (method, url, headers) = glue::request(&request);
     let head = Head::new(Method::parse(&method), &url, headers)
         .map_err(|error| worker::Error::RustError(error.to_string()))?;
     let started = Rc::new(Started::default());
-    let mut answering = Box::pin(answer(request, head, env, Rc::clone(&started)));
+    let mut answering = Box::pin(attended(request, head, env, context, Rc::clone(&started)));
     // The stream begins while the service still works on the answer.
     let whole = poll_fn(|context| match answering.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
@@ -76,19 +78,36 @@ async fn fetch(request: web_sys::Request, env: Env, _context: Context) -> Result
         Poll::Pending => Poll::Pending,
     });
     match whole.await {
-        Some(answer) => glue::answer(answer),
+        // Without a client nobody sees what is answered.
+        Some(answer) => glue::answer(answer.unwrap_or_else(|| Response::empty(204))),
         None => {
             let response = started.response()?;
             // The runtime keeps a request alive for as long as its response has an open stream.
-            spawn_local(async move { started.end(&answering.await) });
+            spawn_local(async move {
+                if let Some(answer) = answering.await {
+                    started.end(&answer);
+                }
+            });
             Ok(response)
         }
     }
 }
 
-async fn answer(request: web_sys::Request, head: Head, env: Env, started: Rc<Started>) -> Response {
-    let workers = Workers::new(&env, &started);
-    let state = state(&env);
+/// The answer, unless the client went away before anything was changed.
+async fn attended(
+    request: web_sys::Request,
+    head: Head,
+    env: Env,
+    context: Context,
+    started: Rc<Started>,
+) -> Option<Response> {
+    let client = Client::new(&request, &context);
+    client.attend(answer(request, head, &env, &client, &started)).await
+}
+
+async fn answer(request: web_sys::Request, head: Head, env: &Env, client: &Client, started: &Started) -> Response {
+    let workers = Workers::new(env, client, started);
+    let state = state(env);
     match &state.config {
         Err(problems) => app::misconfigured(problems, &head, Port::of(&workers)),
         Ok(config) => {

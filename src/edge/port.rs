@@ -12,11 +12,12 @@ use worker::{
     AbortController, ByteStream, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, web_sys,
 };
 
-use super::{glue, stream::Started};
+use super::{client::Client, glue, stream::Started};
 use crate::{
     base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
+    circuit::{Report, Verdict},
     port::{
-        Admission, Assets, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log, Outbound, Policy, Sink,
+        Admission, Ask, Assets, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log, Outbound, Sink,
         StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply},
@@ -24,6 +25,9 @@ use crate::{
 
 /// The limiter is in the path of every request; one that takes longer than this counts as absent.
 const LIMITER_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// A circuit is asked when TiDB Cloud fails; without its verdict an isolate decides alone.
+const CIRCUIT_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A grant is made near its person and may be asked from another continent.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,12 +44,13 @@ extern "C" {
 /// The Workers runtime.
 pub(super) struct Workers<'a> {
     env: &'a Env,
+    client: &'a Client,
     started: &'a Started,
 }
 
 impl<'a> Workers<'a> {
-    pub(super) fn new(env: &'a Env, started: &'a Started) -> Self {
-        Self { env, started }
+    pub(super) fn new(env: &'a Env, client: &'a Client, started: &'a Started) -> Self {
+        Self { env, client, started }
     }
 }
 
@@ -66,7 +71,7 @@ impl Workers<'_> {
             };
             Ok((http::Response { status, headers, body: Vec::new() }, rest))
         };
-        let result = match select(pin!(exchange), pin!(Delay::from(request.timeout))).await {
+        let result = match select(pin!(exchange), pin!(self.client.time_out(request.timeout))).await {
             Either::Left((answer, _)) => answer,
             Either::Right(_) => Err(FetchError::Timeout),
         };
@@ -123,18 +128,33 @@ impl Io for Workers<'_> {
     fn random(&self, bytes: &mut [u8]) {
         get_random_values(bytes);
     }
+
+    fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
+        Box::pin(async move {
+            let report = serde_json::to_string(report).ok()?;
+            let answer =
+                self.ask("CIRCUIT_BREAKER", name, "https://circuit/", Some(&report), CIRCUIT_TIMEOUT).await.ok()?;
+            json::read(answer.as_bytes()).ok()
+        })
+    }
+
+    fn must_finish(&self) {
+        self.client.must_finish();
+    }
+
+    fn may_be_given_up(&self) {
+        self.client.may_be_given_up();
+    }
+
+    fn left_at(&self) -> Option<UnixMillis> {
+        self.client.left_at()
+    }
 }
 
 impl Limiter for Workers<'_> {
-    fn admit<'a>(
-        &'a self,
-        key: &'a LimitKey,
-        policy: Policy,
-        cost: u32,
-    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
+    fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
         Box::pin(async move {
-            let Policy { permits, seconds, burst } = policy;
-            let url = format!("https://limiter/?{permits}&{seconds}&{burst}&{cost}");
+            let url = format!("https://limiter/?{}", ask.to_query());
             let answer = self.ask("RATE_LIMITER", &key.0, &url, None, LIMITER_TIMEOUT).await.map_err(|error| {
                 if is_overloaded(&error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable }
             })?;

@@ -1,18 +1,18 @@
-//! The limiter's Durable Object: one per key. It loads a bucket, takes, stores; the arithmetic is [`crate::limits::bucket`].
+//! The limiter's Durable Object: one per key. It answers from memory and stores what a restart must know; the rules are those of
+//! [`crate::limits::ledger`].
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
 
 use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable_object};
 
-use crate::{
-    base::{clock::UnixMillis, json},
-    limits::bucket::Bucket,
-    port::Policy,
-};
+use crate::{base::clock::UnixMillis, limits::ledger::Ledger, port::Ask};
 
-const BUCKET: &str = "bucket";
+const STATE: &str = "bucket";
 
-/// Buckets are removed this long after they are full again, so that a client that comes once a minute costs one write
+/// State is removed this long after all permits are back, so that a client that comes once a minute costs one write
 /// a minute and no clean-up.
 const LINGER: Duration = Duration::from_secs(60);
 
@@ -20,56 +20,65 @@ const LINGER: Duration = Duration::from_secs(60);
 #[durable_object(alarm)]
 pub struct RateLimiter {
     state: State,
-    bucket: Cell<Option<Bucket>>,
+    ledger: RefCell<Option<Ledger>>,
+    /// Whether the clean-up is set.
+    is_set: Cell<bool>,
 }
 
 impl RateLimiter {
-    async fn load(&self) -> Result<Bucket> {
-        if let Some(bucket) = self.bucket.get() {
-            return Ok(bucket);
+    async fn load(&self) -> Result<()> {
+        if self.ledger.borrow().is_some() {
+            return Ok(());
         }
-        let text = self.state.storage().get::<String>(BUCKET).await?;
-        Ok(text.and_then(|text| json::read(text.as_bytes()).ok()).unwrap_or(Bucket::FULL))
+        let text = self.state.storage().get::<String>(STATE).await?;
+        // Another request may have taken permits while this one waited for the storage.
+        self.ledger.borrow_mut().get_or_insert_with(|| Ledger::of_stored(text.as_deref()));
+        Ok(())
+    }
+
+    /// How long until nothing needs to be kept.
+    fn until_unused(&self) -> Duration {
+        self.ledger.borrow().as_ref().map_or(Duration::ZERO, |ledger| now().until(ledger.unused_at()))
     }
 }
 
 impl DurableObject for RateLimiter {
     fn new(state: State, _env: Env) -> Self {
-        Self { state, bucket: Cell::new(None) }
+        Self { state, ledger: RefCell::new(None), is_set: Cell::new(false) }
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        let url = request.url()?;
-        let mut numbers = url.query().unwrap_or_default().split('&').filter_map(|number| number.parse::<u32>().ok());
-        let mut next = || numbers.next();
-        let (Some(permits), Some(seconds), Some(burst), Some(cost)) = (next(), next(), next(), next()) else {
-            return Response::error("expected ?permits&seconds&burst&cost", 400);
+        let Some(ask) = request.url()?.query().and_then(Ask::of_query) else {
+            return Response::error("expected what is asked for", 400);
         };
-        let first = self.bucket.get().is_none();
-        let mut bucket = self.load().await?;
-        // Another request may have taken permits while this one waited for the storage.
-        bucket = self.bucket.get().unwrap_or(bucket);
-        let admission = bucket.take(Policy { permits, seconds, burst }, now(), cost);
-        self.bucket.set(Some(bucket));
-        if admission.allowed {
+        self.load().await?;
+        let (admission, text) = {
+            let mut ledger = self.ledger.borrow_mut();
+            let ledger = ledger.get_or_insert_default();
+            let (admission, stores) = ledger.admit(&ask, now());
+            (admission, stores.then(|| ledger.to_stored()))
+        };
+        if let Some(text) = text {
             let storage = self.state.storage();
             // The answer leaves only after the write is confirmed (the output gate of Durable Objects).
-            storage.put(BUCKET, serde_json::to_string(&bucket)?).await?;
-            if first && storage.get_alarm().await?.is_none() {
-                storage.set_alarm(delay_until_unused(&bucket)).await?;
+            storage.put(STATE, text).await?;
+            if !self.is_set.replace(true) && storage.get_alarm().await?.is_none() {
+                storage.set_alarm(self.until_unused() + LINGER).await?;
             }
         }
         Response::ok(serde_json::to_string(&admission)?)
     }
 
     async fn alarm(&self) -> Result<Response> {
-        let bucket = self.load().await?;
+        self.load().await?;
         let storage = self.state.storage();
-        if bucket.full_at() > now() {
-            storage.set_alarm(delay_until_unused(&bucket)).await?;
-        } else {
-            storage.delete_all().await?;
-            self.bucket.set(None);
+        match self.until_unused() {
+            Duration::ZERO => {
+                storage.delete_all().await?;
+                self.ledger.borrow_mut().take();
+                self.is_set.set(false);
+            }
+            wait => storage.set_alarm(wait + LINGER).await?,
         }
         Response::empty()
     }
@@ -77,8 +86,4 @@ impl DurableObject for RateLimiter {
 
 fn now() -> UnixMillis {
     UnixMillis(Date::now().as_millis())
-}
-
-fn delay_until_unused(bucket: &Bucket) -> Duration {
-    now().until(bucket.full_at()) + LINGER
 }

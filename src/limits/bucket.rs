@@ -4,15 +4,13 @@
 //! A permit costs the emission interval `T = seconds / permits`; a key may run ahead of the clock by at most
 //! `burst * T`. It is the virtual scheduling algorithm of ITU-T I.371 annex A, in microseconds.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     base::clock::UnixMillis,
     port::{Admission, Policy},
 };
 
-/// The stored state of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The state of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
     /// Theoretical arrival time in microseconds since the epoch.
     tat_micros: u64,
@@ -43,7 +41,18 @@ impl Bucket {
             remaining: u32::try_from((capacity - used) / interval).unwrap_or(u32::MAX),
             reset_millis: used.div_ceil(1_000),
             retry_after_millis: if allowed { 0 } else { (ahead - capacity).div_ceil(1_000) },
+            lease: None,
         }
+    }
+
+    /// A key with this theoretical arrival time.
+    pub(super) const fn at(tat_micros: u64) -> Self {
+        Self { tat_micros }
+    }
+
+    /// The theoretical arrival time in microseconds.
+    pub(super) const fn tat_micros(self) -> u64 {
+        self.tat_micros
     }
 
     /// When all permits are back and nothing needs to be kept.
@@ -94,6 +103,7 @@ mod tests {
                 remaining: u32::try_from(self.credit / price).unwrap(),
                 reset_millis: u64::try_from(full - self.credit).unwrap().div_ceil(1_000),
                 retry_after_millis: u64::try_from(lacking.max(0)).unwrap().div_ceil(1_000),
+                lease: None,
             }
         }
     }
@@ -192,14 +202,5 @@ mod tests {
             prop_assert!(!bucket.take(policy, UnixMillis(START_MILLIS + wait), policy.burst + more).allowed);
             prop_assert!(bucket.take(policy, UnixMillis(START_MILLIS + wait), policy.burst).allowed);
         }
-    }
-
-    #[test]
-    fn stored_form() {
-        let mut bucket = Bucket::FULL;
-        bucket.take(Policy::per_minute(60, 5), UnixMillis(START_MILLIS), 3);
-        let stored = r#"{"tat_micros":1767225603000000}"#;
-        assert_eq!(serde_json::to_string(&bucket).unwrap(), stored);
-        assert_eq!(serde_json::from_str::<Bucket>(stored).unwrap(), bucket);
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     base::{address::ClientAddress, clock::UnixMillis, expiring::ExpiringMap},
     config::Config,
-    port::{Policy, Port},
+    port::{Ask, Policy, Port},
     tidbcloud::ApiKey,
 };
 
@@ -114,7 +114,7 @@ impl WrongCredentials {
         }
         let limit = Limited::WrongCredential(&visitor().await?).limit(config);
         // Without a verdict, what this isolate counts is the limit.
-        let verdict = port.limiter.admit(&limit.key, limit.policy, TOLD_AT_ONCE).await;
+        let verdict = port.limiter.admit(&limit.key, Ask::of(limit.policy, TOLD_AT_ONCE)).await;
         let refused = verdict.ok().filter(|admission| !admission.allowed)?;
         self.0.update(&key, now, |counted| {
             let held_until = UnixMillis(now.0.saturating_add(refused.retry_after_millis));

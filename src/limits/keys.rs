@@ -41,6 +41,10 @@ pub enum Limited<'a> {
     Address(&'a Visitor),
     /// A message to `/mcp`, for its grant or key pair.
     Credential(&'a CredentialHash),
+    /// A call that changes something, for its grant or key pair.
+    Write(&'a CredentialHash),
+    /// A request to TiDB Cloud's API with a key, for the hash of the whole pair.
+    Upstream(&'a str),
     /// A pair of keys in headers that this isolate has not seen, for its address.
     NewPair(&'a Visitor),
     /// An invalid credential, for its address.
@@ -73,6 +77,8 @@ impl Limited<'_> {
         let (name, whose, policy) = match self {
             Self::Address(visitor) => ("ip", &*visitor.hash, visitor.policy(config.rate_limit)),
             Self::Credential(hash) => ("credential", &*hash.0, config.credential_limit),
+            Self::Write(hash) => ("writes", &*hash.0, config.write_limit),
+            Self::Upstream(pair) => ("upstream", pair, config.upstream_limit),
             Self::NewPair(visitor) => ("new-pairs", &*visitor.hash, visitor.policy(NEW_PAIRS)),
             Self::WrongCredential(visitor) => ("wrong-credentials", &*visitor.hash, visitor.policy(WRONG_CREDENTIALS)),
             Self::Authorization(visitor) => ("authorization", &*visitor.hash, visitor.policy(config.rate_limit)),
@@ -235,7 +241,9 @@ mod tests {
             Limited::DocumentOfNetwork(&visitor),
             Limited::DocumentOfHost("canary.example"),
             Limited::Document,
+            Limited::Upstream("hash-of-a-pair"),
         ];
+        all.extend(credentials.iter().map(Limited::Write));
         all.extend(credentials.iter().map(Limited::Credential));
         all.into_iter().map(|limited| limited.limit(&config)).collect()
     }

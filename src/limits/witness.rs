@@ -8,17 +8,27 @@
 //!
 //! Keys inside grants are neither held up nor counted: TiDB Cloud accepted them when they were granted, their holder cannot
 //! choose them, and the holder of a grant with a deleted key must not keep others from trying that public key. TiDB Cloud's
-//! acceptance of them is noted, so that their owner passes elsewhere. The owner's key, a setting, has no witness.
+//! acceptance of them is noted, so that their owner passes elsewhere. Of the owner's key, a setting, nothing is noted.
+//!
+//! The witness also holds back requests beyond the limit of a pair ([`Limited::Upstream`]). Only a pair that TiDB Cloud took is
+//! counted, by both its halves: a wrong half spends nothing of the owner's. The request by which an unknown pair turns out to be right
+//! is counted after it.
 
-use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    time::Duration,
+};
 
-use super::wait_seconds;
+use super::{keys::Limited, lease::Permits, spread, wait_seconds};
 use crate::{
     base::{
         clock::UnixMillis,
         expiring::{ExpiringMap, Key},
         future::Pending,
     },
+    config::Config,
     port::{Io, Port, StorageFailure, Store},
     store::{
         key::{Command, Guess, Reply, Said, Try},
@@ -33,6 +43,8 @@ const KNOWN: Duration = Duration::from_secs(600);
 /// How long an isolate believes that a public key may be tried from an address, unless it hears a refusal: a client that only
 /// lists tools, again and again, then costs one call in ten seconds. Each exchange with TiDB Cloud asks for itself.
 const OPEN: Duration = Duration::from_secs(10);
+/// A call that sends a second request to TiDB Cloud often sends some more: to look, to make a SQL user, to wait.
+const MORE: u32 = 4;
 /// 10,000 hashes of 43 bytes are 1 MB of an isolate's 128, with what holds them.
 const PAIRS_MAX: usize = 10_000;
 
@@ -58,6 +70,8 @@ pub struct Pairs {
     open: ExpiringMap<str, ()>,
     /// Whether the pair is to be reported to its object again.
     taken: ExpiringMap<Pair, Renew>,
+    /// Requests that taken pairs may send.
+    requests: Permits,
 }
 
 /// Whether TiDB Cloud's acceptance of a pair is to be reported to its object again.
@@ -69,6 +83,7 @@ impl Default for Pairs {
             seen: ExpiringMap::refusing(PAIRS_MAX),
             open: ExpiringMap::refusing(PAIRS_MAX),
             taken: ExpiringMap::refusing(PAIRS_MAX),
+            requests: Permits::default(),
         }
     }
 }
@@ -130,25 +145,43 @@ pub struct Source<'a> {
 
 /// Watches over keys for one request.
 pub struct Witness<'a> {
+    port: Port<'a>,
     io: &'a dyn Io,
     store: &'a dyn Store,
+    config: &'a Config,
     keyring: &'a Keyring,
     pairs: &'a Pairs,
     /// Who chose the keys; `None` if they were granted.
     source: Option<Source<'a>>,
+    /// Whether this request has sent one to TiDB Cloud.
+    has_sent: Cell<bool>,
+    /// Whether TiDB Cloud's verdicts are noted in the key's object.
+    notes: bool,
     /// Pairs that were held up in this request, with the seconds to wait: the rest of the request does not ask again.
     held: RefCell<BTreeMap<Pair, u64>>,
 }
 
 impl<'a> Witness<'a> {
     /// The witness of keys that a caller chose.
-    pub fn of_chosen(port: Port<'a>, keyring: &'a Keyring, pairs: &'a Pairs, source: Source<'a>) -> Self {
-        Self { io: port.io, store: port.store, keyring, pairs, source: Some(source), held: RefCell::default() }
+    pub fn of_chosen(
+        port: Port<'a>,
+        config: &'a Config,
+        keyring: &'a Keyring,
+        pairs: &'a Pairs,
+        source: Source<'a>,
+    ) -> Self {
+        Self { source: Some(source), ..Self::of_granted(port, config, keyring, pairs) }
     }
 
     /// The witness of keys inside a grant.
-    pub fn of_granted(port: Port<'a>, keyring: &'a Keyring, pairs: &'a Pairs) -> Self {
-        Self { io: port.io, store: port.store, keyring, pairs, source: None, held: RefCell::default() }
+    pub fn of_granted(port: Port<'a>, config: &'a Config, keyring: &'a Keyring, pairs: &'a Pairs) -> Self {
+        let (io, store, held) = (port.io, port.store, RefCell::default());
+        Self { port, io, store, config, keyring, pairs, source: None, has_sent: Cell::new(false), notes: true, held }
+    }
+
+    /// The witness of the owner's key.
+    pub fn of_owned(port: Port<'a>, config: &'a Config, keyring: &'a Keyring, pairs: &'a Pairs) -> Self {
+        Self { notes: false, ..Self::of_granted(port, config, keyring, pairs) }
     }
 
     /// What a pair is called here.
@@ -217,7 +250,7 @@ impl<'a> Witness<'a> {
     async fn try_key(&self, key: &ApiKey) -> Result<KeyTry, NotTried> {
         let pair = self.pair(key);
         if self.source.is_none() || self.is_taken(&pair) {
-            return Ok(KeyTry { counted: None });
+            return Ok(KeyTry { counted: None, is_known: true });
         }
         if let Some(seconds) = self.held.borrow().get(&pair) {
             return Err(NotTried::Limited { retry_after_seconds: *seconds });
@@ -228,8 +261,8 @@ impl<'a> Witness<'a> {
             Err(failure) => Err(failure),
         };
         match reply {
-            Ok(Reply::Known(_)) => Ok(KeyTry { counted: None }),
-            Ok(Reply::Open(at)) => Ok(KeyTry { counted: Some(UnixMillis(at)) }),
+            Ok(Reply::Known(_)) => Ok(KeyTry { counted: None, is_known: true }),
+            Ok(Reply::Open(at)) => Ok(KeyTry { counted: Some(UnixMillis(at)), is_known: false }),
             Ok(Reply::Held(millis)) => {
                 let retry_after_seconds = wait_seconds(millis);
                 self.held.borrow_mut().insert(pair, retry_after_seconds);
@@ -239,7 +272,31 @@ impl<'a> Witness<'a> {
         }
     }
 
+    /// Takes a pair's permit for one request.
+    async fn spend(&self, Pair(pair): &Pair) -> Result<(), u64> {
+        let limit = Limited::Upstream(pair).limit(self.config);
+        let least = if self.has_sent.replace(true) { MORE } else { 0 };
+        let taken = limit.take_one_of(self.port, &self.pairs.requests, least).await;
+        if taken.allowed() {
+            return Ok(());
+        }
+        let mut random = [0; 2];
+        self.io.random(&mut random);
+        Err(wait_seconds(spread(taken.admission.retry_after_millis, u16::from_le_bytes(random))))
+    }
+
+    async fn send(&self, key: &ApiKey) -> Result<(), u64> {
+        let pair = self.pair(key);
+        if self.source.is_some() && !self.is_taken(&pair) {
+            return Ok(());
+        }
+        self.spend(&pair).await
+    }
+
     async fn note(&self, key: &ApiKey, tried: KeyTry, verdict: KeyVerdict) {
+        if !self.notes {
+            return;
+        }
         let pair = self.pair(key);
         let from = self.source.map(|source| source.from.to_owned());
         let counted = tried.counted.zip(from.clone()).map(|(at, from)| Try { at: at.0, from });
@@ -254,13 +311,17 @@ impl<'a> Witness<'a> {
                 if tried.is_none() && self.pairs.taken(&pair, now).is_some_and(|renew| !renew) {
                     return;
                 }
-                let proven = verdict == KeyVerdict::KeyTaken;
+                let (proven, was_unknown) = (verdict == KeyVerdict::KeyTaken, tried.is_some());
                 let said = Said { pair: pair.0.clone(), tried };
                 let said = if proven { Command::Taken(said) } else { Command::Answered(said) };
                 let reply = self.ask(&self.name(key), said).await;
                 // If the object did not note it, this isolate at least knows it, and reports it again once it has forgotten.
                 if proven || matches!(reply, Ok(Reply::Known(_))) {
                     self.pairs.remember_taken(&pair, now, false);
+                    if was_unknown {
+                        // Its request was sent already.
+                        let _ = self.spend(&pair).await;
+                    }
                 }
             }
             // It was counted when it was tried.
@@ -311,6 +372,10 @@ fn halves(key: &ApiKey) -> [&[u8]; 2] {
 impl KeyWitness for Witness<'_> {
     fn may_try<'w>(&'w self, key: &'w ApiKey) -> Pending<'w, Result<KeyTry, NotTried>> {
         Box::pin(self.try_key(key))
+    }
+
+    fn may_send<'w>(&'w self, key: &'w ApiKey) -> Pending<'w, Result<(), u64>> {
+        Box::pin(self.send(key))
     }
 
     fn heard<'w>(&'w self, key: &'w ApiKey, tried: KeyTry, verdict: KeyVerdict) -> Pending<'w, ()> {

@@ -1,7 +1,7 @@
 //! The outcome of a tool call: a result, or an error written for the model.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// How a tool call ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +56,7 @@ pub struct ErrorCode(pub &'static str);
 
 /// An upstream's error, for a question to its support.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct UpstreamAnswer {
     /// HTTP status.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +64,9 @@ pub struct UpstreamAnswer {
     /// Its own code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// Its id of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
 }
 
 /// A failed call, written for the model: what happened, and what to do next.
@@ -85,7 +89,10 @@ pub struct ToolError {
     pub upstream: Option<Box<UpstreamAnswer>>,
     /// What took effect before the failure, if a call does several things.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub details: Option<Value>,
+    pub details: Option<Box<Value>>,
+    /// What was done or tried, if something has or may have taken effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Box<Map<String, Value>>>,
     /// What ends the call in place of this error, if something does.
     #[serde(skip)]
     pub instead: Option<Box<Instead>>,
@@ -112,6 +119,7 @@ impl Unadvised {
             retry_after_seconds: None,
             upstream: None,
             details: None,
+            receipt: None,
             instead: None,
             cause: None,
         }

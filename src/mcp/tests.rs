@@ -1040,7 +1040,8 @@ impl Toolbox for Tools {
         let error = ToolError::new(ErrorCode("NOT_FOUND"), "Nothing has this name.");
         let mut error = error.hint("Call `list` and use a name from it.").retryable();
         error.retry_after_seconds = Some(2);
-        error.upstream = Some(Box::new(UpstreamAnswer { status: Some(404), code: Some("5".to_owned()) }));
+        error.upstream =
+            Some(Box::new(UpstreamAnswer { status: Some(404), code: Some("5".to_owned()), trace_id: None }));
         Outcome::Failed(Box::new(error))
     }
 

@@ -36,6 +36,9 @@ impl Server<'_> {
                 NotTried::Limited { retry_after_seconds } => Guarded::Limited(retry_after_seconds),
                 NotTried::Unavailable => Guarded::Unavailable,
             }),
+            Err(CheckFailure::Unsettled(ApiError::HeldBack { retry_after_seconds })) => {
+                Checked::Guarded(Guarded::Limited(retry_after_seconds))
+            }
             Err(CheckFailure::Unsettled(_)) => Checked::Unknown,
         }
     }

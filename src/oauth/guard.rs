@@ -73,6 +73,6 @@ impl Server<'_> {
 
     /// The witness of the keys that a person types.
     pub(super) fn witness(&self) -> Witness<'_> {
-        Witness::of_chosen(self.port, self.keyring, self.pairs, self.visitor.source())
+        Witness::of_chosen(self.port, self.config, self.keyring, self.pairs, self.visitor.source())
     }
 }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::base::{
-    clock::UnixMillis,
-    future::Pending,
-    http::{Headers, Method, Response},
+use crate::{
+    base::{
+        clock::UnixMillis,
+        future::Pending,
+        http::{Headers, Method, Response},
+    },
+    circuit::{Report, Verdict},
 };
 
 /// Input and output of the process, and its clock.
@@ -24,10 +27,27 @@ pub trait Io {
     /// Fills `bytes` with cryptographically strong random ones.
     fn random(&self, bytes: &mut [u8]);
 
+    /// Tells the circuit of this name what happened. `None`: there is no verdict of all isolates together.
+    fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
+        let _ = (name, report);
+        Box::pin(async { None })
+    }
+
     /// Whether this many more requests, to other hosts or to stored objects, may be sent for the current HTTP request.
     fn may_send(&self, requests: u32) -> bool {
         let _ = requests;
         true
+    }
+
+    /// From here on the request changes something, and is carried out whether or not its client stays to hear of it.
+    fn must_finish(&self) {}
+
+    /// Takes [`Io::must_finish`] back: nothing was changed yet after all.
+    fn may_be_given_up(&self) {}
+
+    /// When the client of a request that must be finished went away, if it did. Any other request ends with its client.
+    fn left_at(&self) -> Option<UnixMillis> {
+        None
     }
 }
 
@@ -35,9 +55,9 @@ impl dyn Io + '_ {
     /// Sends one request and reads the whole answer, whose body has at most `bytes_max` bytes.
     ///
     /// # Errors
-    /// No complete answer, or a longer one.
+    /// No complete answer, or a success that is longer. Of a longer refusal the beginning is enough.
     pub async fn fetch(&self, request: Outbound, bytes_max: usize) -> Result<Response, FetchError> {
-        let mut whole = Whole { bytes: Vec::new(), bytes_max };
+        let mut whole = Whole { bytes: Vec::new(), bytes_max, is_success: true };
         let answer = self.exchange(request, &mut whole).await?;
         Ok(Response { body: whole.bytes, ..answer })
     }
@@ -82,14 +102,17 @@ pub enum Flow {
 struct Whole {
     bytes: Vec<u8>,
     bytes_max: usize,
+    is_success: bool,
 }
 
 impl Sink for Whole {
-    fn begin(&mut self, _: u16) {}
+    fn begin(&mut self, status: u16) {
+        self.is_success = (200..=299).contains(&status);
+    }
 
     fn take(&mut self, piece: &[u8]) -> Result<Flow, FetchError> {
         if self.bytes.len().saturating_add(piece.len()) > self.bytes_max {
-            return Err(FetchError::TooLarge);
+            return if self.is_success { Err(FetchError::TooLarge) } else { Ok(Flow::Enough) };
         }
         self.bytes.extend_from_slice(piece);
         Ok(Flow::More)

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::{
-    Admission, FetchError, Io, LimitKey, Limiter, LimiterFailure, Outbound, Policy, Port, Sink, StorageFailure, Store,
+    Admission, Ask, FetchError, Io, LimitKey, Limiter, LimiterFailure, Outbound, Port, Sink, StorageFailure, Store,
     allowance::Allowance,
 };
 use crate::{
     base::{clock::UnixMillis, future::Pending, http::Response, secret::Secret},
+    circuit::{Report, Verdict},
     store::object::{Command, ObjectName, Reply},
 };
 
@@ -51,22 +52,38 @@ impl Io for Metered<'_> {
         self.inner.io.random(bytes);
     }
 
+    fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
+        // What is held back for a COMMIT or ROLLBACK is not spent on this.
+        if self.allowance.fits(1) && self.allowance.take_object() {
+            self.inner.io.circuit(name, report)
+        } else {
+            Box::pin(async { None })
+        }
+    }
+
     fn may_send(&self, requests: u32) -> bool {
         self.allowance.fits(requests)
+    }
+
+    fn must_finish(&self) {
+        self.inner.io.must_finish();
+    }
+
+    fn may_be_given_up(&self) {
+        self.inner.io.may_be_given_up();
+    }
+
+    fn left_at(&self) -> Option<UnixMillis> {
+        self.inner.io.left_at()
     }
 }
 
 impl Limiter for Metered<'_> {
-    fn admit<'a>(
-        &'a self,
-        key: &'a LimitKey,
-        policy: Policy,
-        cost: u32,
-    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
-        if self.allowance.take_object() {
-            self.inner.limiter.admit(key, policy, cost)
+    fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
+        if self.allowance.take_limit() {
+            self.inner.limiter.admit(key, ask)
         } else {
-            Box::pin(async { Err(LimiterFailure::Unavailable) })
+            Box::pin(async { Err(LimiterFailure::Exhausted) })
         }
     }
 }

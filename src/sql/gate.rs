@@ -366,7 +366,7 @@ fn explain(tokens: &[Token]) -> Class {
 }
 
 /// What follows `EXPLAIN`: whether it is `ANALYZE`, what the format is, and what is explained.
-fn explained(tokens: &[Token]) -> (bool, Option<&Token>, &[Token]) {
+pub(super) fn explained(tokens: &[Token]) -> (bool, Option<&Token>, &[Token]) {
     let analyzes = one_of(tokens.first(), &["analyze"]);
     let rest = tokens.get(usize::from(analyzes)..).unwrap_or_default();
     match rest {
@@ -541,13 +541,13 @@ fn follows_verb(tokens: &[Token], verb: usize, at: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::{Class, Reason, classify, inspect};
 
     /// Escapes of the case file: `\n \r \t \v \f \0 \\ \uXXXX`, and `\*{n}{x}` for x repeated n times.
-    fn unescape(text: &str) -> String {
+    pub(crate) fn unescape(text: &str) -> String {
         let mut result = String::new();
         let mut rest = text;
         while let Some(index) = rest.find('\\') {

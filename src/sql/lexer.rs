@@ -109,7 +109,13 @@ pub(super) fn read(sql: &str, reading: Reading) -> Result<Text<'_>, Fault> {
 
 /// The tokens of a statement with their places in it; `None` if a mode or a version of the server could read it in another way.
 pub(super) fn placed(sql: &str) -> Option<Vec<(Token, Range<usize>)>> {
-    if sql.len() > STATEMENT_BYTES_MAX || sql.contains(['\\', '\0']) {
+    if sql.contains('\\') { None } else { with_places(sql) }
+}
+
+/// The tokens of a statement with their places in it, as a server reads them to which a backslash escapes. `None` if it is not one
+/// statement.
+pub(super) fn with_places(sql: &str) -> Option<Vec<(Token, Range<usize>)>> {
+    if sql.len() > STATEMENT_BYTES_MAX || sql.contains('\0') {
         return None;
     }
     let mut lexer = Lexer::new(sql, Reading { backslash: true, executed: None });

@@ -7,6 +7,7 @@
 mod account;
 mod change;
 mod condition;
+mod flashback;
 mod functions;
 mod gate;
 mod harm;
@@ -15,13 +16,18 @@ mod kinds;
 mod lexer;
 mod reason;
 mod refused;
+mod time_limit;
 mod touched;
 mod variables;
 mod walk;
 
 pub use change::change;
+pub use flashback::flashback;
+#[cfg(test)]
+pub(crate) use gate::tests::unescape;
 pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
 pub use reason::Reason;
+pub use time_limit::time_limit;
 pub use touched::{count_touched, list_dropped};
 pub use variables::holds_secret;
 

@@ -61,7 +61,7 @@ mod tests {
             ApiError::QuotaExceeded(answer(402)),
             ApiError::NotOffered(answer(405)),
             ApiError::Refused(answer(400)),
-            ApiError::RateLimited { retry_after_seconds: 7, answer: answer(429) },
+            ApiError::RateLimited { retry_after_seconds: Some(7), answer: answer(429) },
             ApiError::Failing { retry_after_seconds: None, answer: answer(503) },
             ApiError::Timeout,
             ApiError::Unreachable,
@@ -73,6 +73,7 @@ mod tests {
             ApiError::Malformed(Malformed { what: "a test", expected: "a test" }),
             ApiError::KeyNotTried(NotTried::Limited { retry_after_seconds: 7 }),
             ApiError::KeyNotTried(NotTried::Unavailable),
+            ApiError::HeldBack { retry_after_seconds: 7 },
         ]
     }
 

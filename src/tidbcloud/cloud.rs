@@ -5,8 +5,12 @@ use std::time::Duration;
 use serde::de::IgnoredAny;
 
 use super::{
-    Authenticator, CheckFailure, Databases, Hosts, KeyWitness, Memory, SqlLogin, service::SERVERLESS,
-    transport::send::Sender,
+    Authenticator, CheckFailure, Databases, Hosts, KeyWitness, Memory, SqlLogin, Trail,
+    service::{SERVERLESS, Service},
+    transport::{
+        health::{Checkup, Part},
+        send::Sender,
+    },
 };
 use crate::{
     base::{clock::UnixMillis, secret::Secret},
@@ -33,7 +37,30 @@ impl<'a> Cloud<'a> {
         memory: &'a Memory,
         deadline: UnixMillis,
     ) -> Self {
-        Self { sender: Sender { io, log, hosts, deadline }, authenticator, witness, memory }
+        Self { sender: Sender { io, log, hosts, deadline, trail: None }, authenticator, witness, memory }
+    }
+
+    /// The same, whose requests are noted in `trail`.
+    #[must_use]
+    pub fn noting(self, trail: &'a Trail<'a>) -> Self {
+        Self { sender: Sender { trail: Some(trail), ..self.sender }, ..self }
+    }
+
+    /// Whose credentials these are, for receipts and the log: see [`Authenticator::fingerprint`].
+    pub fn fingerprint(&self, server_secret: &Secret) -> String {
+        self.authenticator.fingerprint(server_secret)
+    }
+
+    /// An API, as far as its health goes.
+    pub(in crate::tidbcloud) fn part(&self, service: &'static Service) -> Part {
+        Part::new(service.host.name(), self.authenticator.caller())
+    }
+
+    pub(in crate::tidbcloud) fn checkup<'p>(&self, part: &'p Part) -> Checkup<'p>
+    where
+        'a: 'p,
+    {
+        Checkup { sender: self.sender, memory: self.memory, part }
     }
 
     /// The time left for the whole call.
@@ -67,6 +94,6 @@ impl<'a> Cloud<'a> {
         own_login: Option<&'a SqlLogin>,
         allowance: &'a Allowance,
     ) -> Databases<'a> {
-        Databases { cloud: *self, server_secret, own_login, allowance }
+        Databases { cloud: *self, server_secret, own_login, allowance, tag: None }
     }
 }

@@ -17,11 +17,15 @@ use crate::{
     port::{FetchError, Flow, Io, Log, Outbound, RequestLog, Sink, allowance::Allowance},
 };
 
+/// Stands in an answer for the idempotency key of the latest creation.
+pub(crate) const SENT_KEY: &str = "<the key that was sent>";
+
 /// Answers each request with the next line of its script.
 #[derive(Default)]
 pub(crate) struct Fake {
     script: RefCell<VecDeque<Result<Response, FetchError>>>,
     pub(crate) sent: RefCell<Vec<Outbound>>,
+    sent_key: RefCell<String>,
     clock: Cell<u64>,
     drawn: Cell<u8>,
 }
@@ -45,7 +49,7 @@ impl Fake {
                     // RFC 7616 section 3.4: what is signed is the request target as sent.
                     assert!(value.contains(&format!(" uri=\"{}{query}\"", sent.url.path())), "{value}");
                     let part = |name: &str| Some(value.split(name).nth(1)?.split(['"', ',']).next()?.to_owned());
-                    format!(" {}/{}", part(" nonce=\"").unwrap(), part("nc=0000000").unwrap())
+                    format!(" {}/{}", part(" nonce=\"").unwrap(), part(" nc=").unwrap().trim_start_matches('0'))
                 }
                 Some(value) if value.starts_with("Bearer ") => " bearer".to_owned(),
                 Some(_) => " basic".to_owned(),
@@ -91,13 +95,20 @@ impl Fake {
     async fn answer(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
         let timeout = request.timeout;
         let line = format!("{} {}", request.method.as_str(), request.url);
+        let body: Option<Value> = request.body.as_deref().and_then(|body| serde_json::from_slice(body).ok());
+        if let Some(Value::String(key)) = body.as_ref().and_then(|body| body.pointer("/labels/mcp-idempotency-key")) {
+            self.sent_key.replace(key.clone());
+        }
         self.sent.borrow_mut().push(request);
         // Others run while an answer is awaited.
         tokio::task::yield_now().await;
         let next = self.script.borrow_mut().pop_front();
         let answer = next.unwrap_or_else(|| panic!("no answer is left for {line}"));
         self.advance(if matches!(answer, Err(FetchError::Timeout)) { timeout } else { Duration::from_millis(20) });
-        let answer = answer?;
+        let mut answer = answer?;
+        if let Ok(body) = String::from_utf8(answer.body.clone()) {
+            answer.body = body.replace(SENT_KEY, &self.sent_key.borrow()).into_bytes();
+        }
         sink.begin(answer.status);
         // Odd pieces: what belongs together arrives apart.
         for piece in answer.body.chunks(7) {

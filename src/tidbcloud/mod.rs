@@ -55,8 +55,8 @@ pub use self::{
     serverless::{
         branches::{Branch, BranchList, NewBranch},
         clusters::{
-            AutoScaling, AutomatedBackupPolicy, Cluster, ClusterChange, ClusterList, EncryptionConfig, NewCluster,
-            SYSTEM_LABEL_PREFIX, SpendingLimit,
+            AutoScaling, AutomatedBackupPolicy, Cluster, ClusterChange, ClusterList, EncryptionConfig,
+            IDEMPOTENCY_LABEL, NewCluster, SYSTEM_LABEL_PREFIX, SpendingLimit,
         },
         instance::{AuthorizedNetwork, Endpoints, Instance, PrivateEndpoint, PrivateService, PublicEndpoint, State},
         regions::Region,
@@ -66,6 +66,8 @@ pub use self::{
         hosts::Hosts,
         list::{List, Listed},
         memory::Memory,
+        repeat::Made,
+        trail::Trail,
     },
     units::{
         BranchId, BranchName, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target, Timestamp,

@@ -242,7 +242,7 @@ impl<'a> AuthorizationServer<'a> {
         client_secret: &'a Secret,
         deadline: UnixMillis,
     ) -> Self {
-        Self { sender: Sender { io, log, hosts, deadline }, client_id, client_secret }
+        Self { sender: Sender { io, log, hosts, deadline, trail: None }, client_id, client_secret }
     }
 
     /// `POST /v1/device_authorization`: begins a device authorization (RFC 8628 section 3.1). Not documented; as the

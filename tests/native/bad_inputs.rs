@@ -126,7 +126,11 @@ fn rows_that_need_other_settings_or_a_limiter_in_trouble() {
                 let mut server = Native::new();
                 server.world.limiter_fails.set(Some(LimiterFailure::Unavailable));
                 check(&row, &list(), &server.send(list()));
-                assert!(server.world.log.borrow().iter().all(|line| line.contains("\"rate_limit_degraded\":true")));
+                let log = server.world.log.borrow();
+                let says_so = |line: &String| {
+                    line.contains("\"rate_limit_degraded\":true") || line.contains("\"event\":\"ratelimit_degraded\"")
+                };
+                assert!(log.iter().all(says_so), "{log:?}");
             }
             "RATE-005" => flood(&row, |number| list().set("X-Forwarded-For", &format!("198.51.100.{number}"))),
             _ => panic!("{id} has no test"),

@@ -436,8 +436,11 @@ fn guards_of_secrets_fail_closed() {
         assert_eq!((unknown.status, unknown.header("Retry-After")), (503, Some("5")));
     }
     assert_eq!(server.world.sent.borrow().len(), asked, "nothing was sent");
-    assert_eq!(server.send(list_clusters(&tokens.access)).status, 503);
-    assert_eq!(server.send(form("/token", &flow.refreshing(&tokens.refresh))).status, 503);
+    for request in [list_clusters(&tokens.access), form("/token", &flow.refreshing(&tokens.refresh))] {
+        let answer = server.send(request);
+        assert_eq!(answer.status, 503, "a 401 would make a client drop its token");
+        assert!(answer.header("Retry-After").is_some(), "a 503 says when to come back");
+    }
     assert_eq!(flow.decide(&mut server, &page, Flow::typed("owner", "tidb:read")).status, 503);
     server.world.storage_fails.set(false);
     // Nothing was lost on the way.

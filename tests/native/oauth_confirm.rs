@@ -4,8 +4,8 @@
 use mcp_server_tidbcloud::{
     base::secret::Secret,
     catalogue::{
-        Catalogue, Context, Effect, Entry, Group, Homes, Narrowing, Organization, Stakes, Tool, Tools, Toolset, View,
-        code,
+        Catalogue, Context, Done, Effect, Entry, Group, Homes, Narrowing, Organization, Receipt, Stakes, Tool, Tools,
+        Toolset, View, code,
     },
     mcp::{
         outcome::{Answered, Outcome, ToolError},
@@ -564,6 +564,8 @@ impl<const OPENS: bool, const BYTES: usize> Tool for Staked<OPENS, BYTES> {
     };
     const TITLE: &'static str = "Staked";
     const EFFECT: Effect = Effect::Destroy;
+    const RECEIPT: Option<Receipt<Self>> =
+        Some(Receipt { tries: |_| "do it".to_owned(), done: |_| Done::of("Did it") });
     type Output = Value;
 
     fn opens(&self) -> bool {
@@ -612,7 +614,9 @@ fn whoever_goes_without_a_person_is_asked_before_somebody_is_let_in() {
         homes: &homes,
         secret: &secret,
         person: &Nobody { goes_without: true },
+        pace: &Nobody { goes_without: true },
         aliases: &[],
+        sql_tags: true,
     };
     let call = |name: &str| {
         let tool = STAKED.find(name, &mut Map::new()).expect("the tool");

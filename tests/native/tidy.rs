@@ -8,11 +8,12 @@ use std::{
 /// What each module may import from the crate. `edge` may import everything.
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
+    ("circuit", &["base"]),
     ("store", &["base"]),
-    ("port", &["base", "store"]),
+    ("port", &["base", "circuit", "store"]),
     ("sql", &["base"]),
     ("mcp", &["base"]),
-    ("tidbcloud", &["base", "port", "sql"]),
+    ("tidbcloud", &["base", "circuit", "port", "sql"]),
     ("config", &["base", "port", "tidbcloud"]),
     ("limits", &["base", "config", "port", "store", "tidbcloud"]),
     ("catalogue", &["base", "mcp", "port", "tidbcloud"]),

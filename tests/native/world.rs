@@ -20,16 +20,17 @@ use mcp_server_tidbcloud::{
         http::{Head, Headers, Method, Response},
         secret::Secret,
     },
-    catalogue::{Bound, Entry, Person, code},
+    catalogue::{Bound, Entry, Pace, Person, code},
+    circuit::{Circuit, Report, Verdict},
     config::Config,
-    limits::bucket::Bucket,
+    limits::ledger::Ledger,
     mcp::{
         outcome::{Answered, ToolError},
         tools::Definition,
     },
     port::{
-        Admission, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Policy, Port, RequestLog, Sink, StorageFailure, Store, Stream,
+        Admission, Ask, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
+        Outbound, Port, RequestLog, Sink, StorageFailure, Store, Stream,
     },
     store::{
         confirmations,
@@ -40,7 +41,7 @@ use mcp_server_tidbcloud::{
 use serde_json::{Value, json};
 use tidbcloud_sandbox::{
     control::{Sandbox, contract},
-    exchange::{Delivery, Request, SqlEffect, Step},
+    exchange::{Course, Delivery, Request, SqlEffect, SqlOutcome, SqlTask, Step, Stop},
     sql::{Engine, Servers},
 };
 
@@ -66,6 +67,30 @@ static SERVERS_ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
 /// As workerd gives bodies to a Worker: 64 KiB at most at once.
 const PIECE_BYTES: usize = 64 << 10;
 
+/// A piece of a body that is sent without end arrives every 10 ms, which is 50 Mbit/s.
+const PIECE_MILLIS: u64 = 10;
+
+/// A request that arrived at TiDB Cloud.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// When.
+    pub millis: u64,
+    pub method: String,
+    /// Host, path and query.
+    pub target: String,
+    /// Whether it carried credentials: nothing is carried out without.
+    pub has_credentials: bool,
+    pub body: Vec<u8>,
+    /// What it was answered, whether or not that arrived.
+    pub status: u16,
+}
+
+/// Runs statements as a SQL server would.
+pub type Database = Box<dyn FnMut(&SqlTask) -> SqlOutcome>;
+
+/// Answers a request, at a time, as TiDB Cloud would.
+pub type Upstream = Box<dyn FnMut(u64, &Request) -> (tidbcloud_sandbox::exchange::Response, Delivery)>;
+
 /// The outside world, simulated.
 pub struct World {
     pub clock: Cell<u64>,
@@ -75,7 +100,9 @@ pub struct World {
     servers: RefCell<Option<Servers>>,
     /// What the control plane did to SQL servers since the last statement.
     effects: RefCell<Vec<SqlEffect>>,
-    buckets: RefCell<BTreeMap<LimitKey, Bucket>>,
+    ledgers: RefCell<BTreeMap<LimitKey, Ledger>>,
+    circuits: RefCell<BTreeMap<String, Circuit>>,
+    pub circuits_fail: Cell<bool>,
     /// What was asked of other hosts and of Durable Objects, in order: what Workers count as subrequests.
     pub subrequests: RefCell<Vec<String>>,
     /// What Durable Objects keep.
@@ -88,6 +115,18 @@ pub struct World {
     pub read: Cell<usize>,
     /// Every host that anything was sent to, with all that was sent.
     pub sent: RefCell<Vec<(String, String)>>,
+    /// What TiDB Cloud was asked, in order.
+    pub asked: RefCell<Vec<Asked>>,
+    /// Runs statements in place of a SQL server.
+    pub database: RefCell<Option<Database>>,
+    /// Answers in place of the sandbox.
+    pub upstream: RefCell<Option<Upstream>>,
+    /// Each exchange with TiDB Cloud takes this many milliseconds, and what a fault adds.
+    pub latency: Cell<u64>,
+    /// Whether several calls share the clock: each waits for its turn, and none moves the clock for the others.
+    is_shared: Cell<bool>,
+    /// When the call that waits wants to go on.
+    goes_on_at: Cell<Option<u64>>,
     /// The response to the current request, if it began before its answer: its head, and all events so far.
     stream: RefCell<Option<Response>>,
     /// How many requests of others arrive once a call has asked for a person's agreement, before it goes on.
@@ -107,7 +146,9 @@ impl World {
             limiter_fails: Cell::new(None),
             servers: RefCell::new(None),
             effects: RefCell::default(),
-            buckets: RefCell::default(),
+            ledgers: RefCell::default(),
+            circuits: RefCell::default(),
+            circuits_fail: Cell::new(false),
             subrequests: RefCell::default(),
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
@@ -115,6 +156,12 @@ impl World {
             random: Cell::new(1),
             read: Cell::new(0),
             sent: RefCell::default(),
+            asked: RefCell::default(),
+            database: RefCell::default(),
+            upstream: RefCell::default(),
+            latency: Cell::new(0),
+            is_shared: Cell::new(false),
+            goes_on_at: Cell::new(None),
             stream: RefCell::default(),
             between: Cell::new(0),
             is_live: Cell::new(false),
@@ -125,12 +172,18 @@ impl World {
     /// One exchange with the sandbox, every answer of which must be as the published API says.
     fn exchange(&self, request: &Request) -> (tidbcloud_sandbox::exchange::Response, Delivery) {
         let now = self.clock.get();
+        if let Some(upstream) = &mut *self.upstream.borrow_mut() {
+            return upstream(now, request);
+        }
         let step = self.sandbox.borrow_mut().handle(now, request);
         self.effects.borrow_mut().extend(self.sandbox.borrow_mut().take_effects());
         match step {
             Step::Answer(answer, delivery) => (answer, delivery),
             Step::Sql(task, delivery) => {
-                let outcome = self.with_servers(|servers| servers.run(&task));
+                let outcome = match &mut *self.database.borrow_mut() {
+                    Some(database) => database(&task),
+                    None => self.with_servers(|servers| servers.run(&task)),
+                };
                 (self.sandbox.borrow_mut().sql_done(now, task, outcome), delivery)
             }
         }
@@ -157,8 +210,100 @@ impl World {
 
 impl World {
     /// One request of the service to another host.
-    fn send(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
+    async fn send(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
         assert_eq!(request.url.origin().ascii_serialization(), SANDBOX, "a request left for another host");
+        let ends = self.clock.get() + millis(request.timeout);
+        let (answer, delivery) = self.ask(request)?;
+        self.pass_until(self.clock.get() + self.latency.get() + delivery.delay_millis, ends).await?;
+        if let Course::Stops { after: None, how } = delivery.course {
+            return Err(self.stopped(how, ends).await);
+        }
+        sink.begin(answer.status);
+        self.receive(&answer.body, delivery.course, ends, sink).await?;
+        Ok(Response { status: answer.status, headers: answer.headers.into_iter().collect(), body: Vec::new() })
+    }
+
+    /// Gives a body to `sink` as it arrives, as workerd would.
+    async fn receive(&self, body: &[u8], course: Course, ends: u64, sink: &mut dyn Sink) -> Result<(), FetchError> {
+        let (whole, half) = (body.len(), body.len() / 2);
+        match course {
+            Course::Whole => self.pieces(body, sink).map(drop),
+            Course::Stops { after, how } => {
+                let arrives = after.unwrap_or_default();
+                if arrives >= whole {
+                    return self.pieces(body, sink).map(drop);
+                }
+                match self.pieces(&body[..arrives], sink)? {
+                    Flow::Enough => Ok(()),
+                    Flow::More => Err(self.stopped(how, ends).await),
+                }
+            }
+            // Less than there is: that ends the body.
+            Course::Length(by) if by <= 0 => {
+                let announced = whole.saturating_sub(usize::try_from(by.unsigned_abs()).expect("a length"));
+                self.pieces(&body[..announced], sink).map(drop)
+            }
+            // More than there is: the rest never comes.
+            Course::Length(_) => match self.pieces(body, sink)? {
+                Flow::Enough => Ok(()),
+                Flow::More => Err(self.stopped(Stop::Stall, ends).await),
+            },
+            Course::Endless => {
+                let blanks = [b' '; PIECE_BYTES];
+                let mut flow = self.pieces(&body[..whole.saturating_sub(1)], sink)?;
+                while flow == Flow::More {
+                    self.pass_until(self.clock.get() + PIECE_MILLIS, ends).await?;
+                    flow = self.pieces(&blanks, sink)?;
+                }
+                Ok(())
+            }
+            Course::Slow(bytes) => {
+                for (at, piece) in body.chunks(bytes).enumerate() {
+                    if at > 0 {
+                        self.pass_until(self.clock.get() + 1_000, ends).await?;
+                    }
+                    if self.pieces(piece, sink)? == Flow::Enough {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            // The checksum comes last.
+            Course::BadGzip => self.pieces(body, sink).and(Err(FetchError::Unreachable)),
+            Course::BadChunks => self.pieces(&body[..half], sink).and(Err(FetchError::Unreachable)),
+        }
+    }
+
+    /// Gives bytes to `sink`, until it has enough.
+    fn pieces(&self, bytes: &[u8], sink: &mut dyn Sink) -> Result<Flow, FetchError> {
+        for piece in bytes.chunks(PIECE_BYTES) {
+            self.read.set(self.read.get() + piece.len());
+            if sink.take(piece)? == Flow::Enough {
+                return Ok(Flow::Enough);
+            }
+        }
+        Ok(Flow::More)
+    }
+
+    /// An answer that stops before its end.
+    async fn stopped(&self, how: Stop, ends: u64) -> FetchError {
+        match how {
+            Stop::Close | Stop::HalfClose | Stop::Reset => FetchError::Unreachable,
+            Stop::Stall => match self.pass_until(u64::MAX, ends).await {
+                Ok(()) => FetchError::Unreachable,
+                Err(error) => error,
+            },
+        }
+    }
+
+    /// Lets time pass until `moment`, or until the request ends.
+    async fn pass_until(&self, moment: u64, ends: u64) -> Result<(), FetchError> {
+        self.pass(moment.min(ends).saturating_sub(self.clock.get())).await;
+        if moment > ends { Err(FetchError::Timeout) } else { Ok(()) }
+    }
+
+    /// What the sandbox makes of a request, and how its answer travels. Request and answer must be as published.
+    fn ask(&self, request: Outbound) -> Result<(tidbcloud_sandbox::exchange::Response, Delivery), FetchError> {
         let mut target = request.url.path().to_owned();
         if let Some(query) = request.url.query() {
             target = format!("{target}?{query}");
@@ -173,50 +318,64 @@ impl World {
         self.sent.borrow_mut().push((target.clone(), format!("{headers:?} {}", String::from_utf8_lossy(&body))));
         let sent =
             Request { method: request.method.as_str().to_owned(), target: target.clone(), headers, body: body.clone() };
-        if let Some((host, path)) = target.trim_start_matches('/').split_once('/')
-            && host.ends_with(".tidbapi.com")
+        let published =
+            target.trim_start_matches('/').split_once('/').filter(|(host, _)| host.ends_with(".tidbapi.com"));
+        if let Some((host, path)) = published
             && let Err(problem) = contract::check_request(host, &sent.method, &format!("/{path}"), &body)
         {
             panic!("our {} {target} is not as published: {problem}", sent.method);
         }
         let (answer, delivery) = self.exchange(&sent);
-        if let Some((host, path)) = target.trim_start_matches('/').split_once('/')
-            && host.ends_with(".tidbapi.com")
-            && !self.spoiled.get()
+        if let Some((host, path)) = published.filter(|_| !self.spoiled.get() && self.upstream.borrow().is_none())
+            && let Err(problem) = contract::check(host, &sent.method, &format!("/{path}"), answer.status, &answer.body)
         {
-            let path = format!("/{path}");
-            if let Err(problem) = contract::check(host, &sent.method, &path, answer.status, &answer.body) {
-                panic!("{} {target}: {problem}", sent.method);
-            }
+            panic!("{} {target}: {problem}", sent.method);
         }
-        self.clock.set(self.clock.get() + delivery.delay_millis);
-        if Duration::from_millis(delivery.delay_millis) > request.timeout {
-            return Err(FetchError::Timeout);
-        }
-        match delivery.cut_after {
-            Some(bytes) if bytes < answer.body.len() || bytes == 0 => return Err(FetchError::Unreachable),
-            _ => {}
-        }
-        sink.begin(answer.status);
-        let mut read = 0;
-        for piece in answer.body.chunks(PIECE_BYTES) {
-            read += piece.len();
-            if sink.take(piece)? == Flow::Enough {
-                break;
-            }
-        }
-        self.read.set(self.read.get() + read);
-        Ok(Response { status: answer.status, headers: answer.headers.into_iter().collect(), body: Vec::new() })
+        self.asked.borrow_mut().push(Asked {
+            millis: self.clock.get(),
+            has_credentials: sent.header("authorization").is_some(),
+            status: answer.status,
+            method: sent.method,
+            target: target.trim_start_matches('/').to_owned(),
+            body: sent.body,
+        });
+        Ok((answer, delivery))
     }
+
+    /// Lets time pass for a call: at once, or when it is its turn.
+    async fn pass(&self, millis: u64) {
+        let until = self.clock.get() + millis;
+        if !self.is_shared.get() {
+            self.clock.set(until);
+            return;
+        }
+        while self.clock.get() < until {
+            self.goes_on_at.set(Some(until));
+            pending_once().await;
+        }
+    }
+}
+
+/// A duration in milliseconds.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("short")
 }
 
 impl Io for World {
     fn exchange<'a>(&'a self, request: Outbound, sink: &'a mut dyn Sink) -> Pending<'a, Result<Response, FetchError>> {
-        Box::pin(async { self.send(request, sink) })
+        Box::pin(self.send(request, sink))
     }
 
     fn now(&self) -> UnixMillis {
         UnixMillis(self.clock.get())
+    }
+
+    fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
+        Box::pin(async move {
+            self.subrequests.borrow_mut().push(format!("circuit {name}"));
+            let mut circuits = self.circuits.borrow_mut();
+            (!self.circuits_fail.get()).then(|| circuits.entry(name.to_owned()).or_default().step(self.now(), report))
+        })
     }
 
     fn random(&self, bytes: &mut [u8]) {
@@ -231,27 +390,17 @@ impl Io for World {
     }
 
     fn sleep(&self, duration: Duration) -> Pending<'_, ()> {
-        Box::pin(async move {
-            self.clock.set(self.clock.get() + u64::try_from(duration.as_millis()).expect("short"));
-        })
+        Box::pin(self.pass(millis(duration)))
     }
 }
 
 impl Limiter for World {
-    fn admit<'a>(
-        &'a self,
-        key: &'a LimitKey,
-        policy: Policy,
-        cost: u32,
-    ) -> Pending<'a, Result<Admission, LimiterFailure>> {
+    fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
         Box::pin(async move {
             self.subrequests.borrow_mut().push(key.0.clone());
             match self.limiter_fails.get() {
                 Some(failure) => Err(failure),
-                None => {
-                    let mut buckets = self.buckets.borrow_mut();
-                    Ok(buckets.entry(key.clone()).or_insert(Bucket::FULL).take(policy, self.now(), cost))
-                }
+                None => Ok(self.ledgers.borrow_mut().entry(key.clone()).or_default().admit(&ask, self.now()).0),
             }
         })
     }
@@ -328,7 +477,8 @@ impl Store for World {
 
     fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
         self.subrequests.borrow_mut().push("server-secret".to_owned());
-        Box::pin(async { Ok(Secret::new(SERVER_SECRET)) })
+        let secret = if self.storage_fails.get() { Err(StorageFailure) } else { Ok(Secret::new(SERVER_SECRET)) };
+        Box::pin(async { secret })
     }
 }
 
@@ -384,6 +534,18 @@ impl Person for Nobody {
     fn cancel<'c>(&'c self, _: &'c str) -> Pending<'c, ()> {
         Box::pin(async {})
     }
+}
+
+impl Pace for Nobody {
+    fn may_change(&self) -> Pending<'_, Result<(), u64>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn begins(&self) -> bool {
+        true
+    }
+
+    fn ends(&self) {}
 }
 
 /// A header value as it arrives: the Fetch standard takes HTTP whitespace from both ends ("normalize"), and sends nothing
@@ -492,6 +654,56 @@ impl Native {
                 self.converse(other, &mut |_| None);
             }
         }
+    }
+}
+
+impl Native {
+    /// One request whose isolate ends when it waits for the `waits`th time after the first: everything that it had begun ends
+    /// with it. `None` if that happened before the answer.
+    pub fn cut_off(&self, call: Call, mut waits: usize) -> Option<Answer> {
+        let (head, world) = (self.head(&call), &self.world);
+        let app = App::new(&self.config, &self.isolate, Port::of(&**world));
+        let mut body = Body(call.body, &self.body_read);
+        let mut answering = pin!(app.handle(head, &mut body));
+        world.is_shared.set(true);
+        let answer = loop {
+            if let Some(answer) = world.poll(answering.as_mut(), &mut None) {
+                break Some(answer);
+            }
+            let Some(left) = waits.checked_sub(1) else { break None };
+            waits = left;
+            world.clock.set(world.goes_on_at.take().expect("a call that waits for time to pass"));
+        };
+        world.is_shared.set(false);
+        answer
+    }
+}
+
+/// A call of one of several isolates that share the clock.
+pub struct Running(Pin<Box<dyn Future<Output = Response>>>);
+
+impl Native {
+    /// Prepares a call in this isolate; [`World::go_on`] begins it.
+    pub fn run_in(&self, isolate: &Rc<Isolate>, call: Call) -> Running {
+        let (head, read) = (self.head(&call), Cell::new(false));
+        let (world, config, isolate) = (Rc::clone(&self.world), Rc::clone(&self.config), Rc::clone(isolate));
+        Running(Box::pin(async move {
+            let mut body = Body(call.body, &read);
+            App::new(&config, &isolate, Port::of(&*world)).handle(head, &mut body).await
+        }))
+    }
+}
+
+impl World {
+    /// Goes on with a call while the clock stands.
+    ///
+    /// # Errors
+    /// It waits; this is when it wants to go on.
+    pub fn go_on(&self, running: &mut Running) -> Result<Answer, u64> {
+        self.is_shared.set(true);
+        let answer = self.poll(running.0.as_mut(), &mut None);
+        self.is_shared.set(false);
+        answer.ok_or_else(|| self.goes_on_at.take().expect("a call that waits for time to pass"))
     }
 }
 

@@ -18,7 +18,7 @@
 //!
 //! In `>>`, `"$name"` matches anything and is remembered, or matches what was remembered; `"..."` matches anything, and at
 //! the end of an array all that is left of it, which is at least one item. Words with ` ... ` between them come in this order.
-//! In `<<`, `$name` stands for what was remembered. Every transcript runs in every revision, unless it names one.
+//! Within a text `...` matches any text. In `<<`, `$name` stands for what was remembered. Every transcript runs in every revision, unless it names one.
 //!
 //! Where a person confirms:
 //!
@@ -548,6 +548,10 @@ impl<D: Streams, J: Judge> Player<'_, D, J> {
                     }
                 }
             }
+            Value::String(text) if text.contains("...") => {
+                let actual = actual.as_str().unwrap_or_else(|| panic!("{place} is not a text but {actual}"));
+                assert!(has_gaps_as(text, actual), "{place} is not `{text}`, where `...` is any text, but `{actual}`");
+            }
             Value::Object(fields) => {
                 for (name, value) in fields {
                     let actual = actual.get(name).unwrap_or(&Value::Null);
@@ -707,4 +711,19 @@ impl<D: Streams, J: Judge> Player<'_, D, J> {
             assert!(sent, "{}: the last call did not send {expected}; it sent {lines:#?}", self.place);
         }
     }
+}
+
+/// Whether a text is this one, in which each `...` stands for any text.
+fn has_gaps_as(expected: &str, actual: &str) -> bool {
+    let Some((start, rest)) = expected.split_once("...") else { return expected == actual };
+    let Some(mut left) = actual.strip_prefix(start) else { return false };
+    let mut parts: Vec<&str> = rest.split("...").collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        match left.split_once(part) {
+            Some((_, after)) => left = after,
+            None => return false,
+        }
+    }
+    left.ends_with(end)
 }

@@ -59,10 +59,18 @@ impl Worker {
         Self::start_with(state, free_port(), &["--vars", variables])
     }
 
+    /// workerd by itself, with another sandbox. The proxy of `wrangler dev` hides that a client went away.
+    pub fn bare(state: &Path, sandbox: &str) -> Self {
+        Self::start_for(state, free_port(), sandbox, &["--workerd", "ours"])
+    }
+
     fn start_with(state: &Path, port: u16, flags: &[&str]) -> Self {
-        let sandbox = sandbox();
+        Self::start_for(state, port, &sandbox(), flags)
+    }
+
+    fn start_for(state: &Path, port: u16, sandbox: &str, flags: &[&str]) -> Self {
         let child = Command::new(setting("XTASK"))
-            .args(["worker", "--port", &port.to_string(), "--sandbox", &sandbox, "--persist"])
+            .args(["worker", "--port", &port.to_string(), "--sandbox", sandbox, "--persist"])
             .arg(state)
             .args(flags)
             .stdin(Stdio::piped())

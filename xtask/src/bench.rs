@@ -1,6 +1,10 @@
 //! `cargo xtask bench`: the cost of a request, compared with a Worker that does nothing, in one run.
 
-use std::{fs, path::Path};
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -8,9 +12,9 @@ use crate::{
     build,
     dev::{PRIVATE_KEY, PUBLIC_KEY},
     http::{self, Connection},
-    process,
+    measure::{Call, percentiles, processor_micros, workerd_of},
     services::{self, Service},
-    setup::{self, Part, Tools},
+    setup::{self, Part},
     test::{Directory, sandbox_in},
 };
 
@@ -21,9 +25,16 @@ const ROUNDS: usize = 6;
 /// `ROUND * ROUNDS / ADDRESSES = 50` measured ones stay below it.
 const ADDRESSES: usize = 60;
 
-const VERSION: &str = "2026-07-28";
+/// The load: connections that each send the next request when they have the answer, in turns of this many seconds.
+const CONNECTIONS: u32 = 8;
+const TURN: Duration = Duration::from_secs(5);
+const TURNS: u32 = 3;
+/// Requests from one address, of 100 a minute.
+const FROM_ADDRESS: u32 = 60;
 
-/// Prints two tables.
+const KEYS: (&str, &str) = (PUBLIC_KEY, PRIVATE_KEY);
+
+/// Prints three tables.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
     if !Path::new("/proc/self/stat").exists() {
         return Err("bench reads the processor time of workerd from /proc, which this system does not have".to_owned());
@@ -32,15 +43,16 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     build::run(root, &tools)?;
     let directory = Directory::temporary();
     let sandbox = sandbox_in(&tools, &directory, None)?;
-    let start = |config, ready| services::start_workerd(&tools, config, ready, &sandbox.origin(), &directory.0);
+    let start = |config, ready| {
+        services::start_workerd(&tools, services::free_port()?, config, ready, &sandbox.origin(), &directory.0, None)
+    };
     let (bare, hop, ours) = (start("bare", "/")?, start("hop", "/")?, start("ours", "/livez")?);
-    cpu(&tools, [("bare JavaScript", &bare), ("the same with a limiter hop", &hop), ("this Worker", &ours)])?;
+    cpu([("bare JavaScript", &bare), ("the same with a limiter hop", &hop), ("this Worker", &ours)])?;
+    load([("bare JavaScript", &bare), ("this Worker", &ours)])?;
     upstream(&ours, &sandbox)
 }
 
-fn cpu(tools: &Tools, workers: [(&'static str, &Service); 3]) -> Result<(), String> {
-    let tick = process::output(tools.command("getconf").arg("CLK_TCK"))?;
-    let micros_per_tick = 1_000_000 / tick.trim().parse::<u64>().map_err(|error| format!("CLK_TCK: {error}"))?;
+fn cpu(workers: [(&'static str, &Service); 3]) -> Result<(), String> {
     let mut sides = Vec::new();
     for (name, service) in workers {
         let process = workerd_of(service.process.group())?;
@@ -49,21 +61,21 @@ fn cpu(tools: &Tools, workers: [(&'static str, &Service); 3]) -> Result<(), Stri
     let call = Call::new("tools/list", json!({}));
     for (name, _, connection, _) in &mut sides {
         for address in 0..ADDRESSES {
-            call.send(connection, address).map_err(|error| format!("{name}: {error}"))?;
+            call.send(connection, &format!("203.0.113.{address}"), KEYS).map_err(|error| format!("{name}: {error}"))?;
         }
     }
     for round in 0..ROUNDS {
-        for (name, process, connection, ticks) in &mut sides {
-            let before = processor_ticks(*process)?;
+        for (name, process, connection, micros) in &mut sides {
+            let before = processor_micros(*process)?;
             for request in 0..ROUND {
-                call.send(connection, (round * ROUND + request) % ADDRESSES)
-                    .map_err(|error| format!("{name}: {error}"))?;
+                let address = format!("203.0.113.{}", (round * ROUND + request) % ADDRESSES);
+                call.send(connection, &address, KEYS).map_err(|error| format!("{name}: {error}"))?;
             }
-            *ticks += processor_ticks(*process)? - before;
+            *micros += processor_micros(*process)?.saturating_sub(before);
         }
     }
     let requests = u64::try_from(ROUND * ROUNDS).map_err(|error| error.to_string())?;
-    let micros: Vec<u64> = sides.iter().map(|(.., ticks)| ticks * micros_per_tick / requests).collect();
+    let micros: Vec<u64> = sides.iter().map(|(.., micros)| micros / requests).collect();
     println!(
         "\nCPU of the workerd process for each POST of tools/list, {requests} requests to each in turns of {ROUND}"
     );
@@ -72,6 +84,48 @@ fn cpu(tools: &Tools, workers: [(&'static str, &Service); 3]) -> Result<(), Stri
         println!("{name:<28} {micros:>6} µs {:>6.2}", *micros as f64 / first as f64);
     }
     Ok(())
+}
+
+/// How much each Worker serves, and how long a request waits, while eight clients never pause.
+fn load(workers: [(&'static str, &Service); 2]) -> Result<(), String> {
+    let mut waits = workers.map(|_| Vec::new());
+    for turn in 0..TURNS {
+        for ((_, service), waits) in workers.iter().zip(&mut waits) {
+            let of_turn = thread::scope(|scope| {
+                let clients: Vec<_> =
+                    (0..CONNECTIONS).map(|client| scope.spawn(move || never_pause(service, turn, client))).collect();
+                clients.into_iter().map(|client| client.join().map_err(|_| "a client ended".to_owned())?).collect()
+            });
+            let of_turn: Result<Vec<Vec<u64>>, String> = of_turn;
+            waits.extend(of_turn?.concat());
+        }
+    }
+    println!("\nLoad of {CONNECTIONS} clients that never pause, POST of tools/list, turns of {} s", TURN.as_secs());
+    println!("{:<28} {:>10} {:>8} {:>8} {:>8}", "", "requests/s", "p50 µs", "p95 µs", "p99 µs");
+    for ((name, _), waits) in workers.iter().zip(&mut waits) {
+        waits.sort_unstable();
+        let [half, most, nearly_all] = percentiles(waits, [0.5, 0.95, 0.99]);
+        let each_second = waits.len() as u64 / (TURN.as_secs() * u64::from(TURNS));
+        println!("{name:<28} {each_second:>10} {half:>8} {most:>8} {nearly_all:>8}");
+    }
+    Ok(())
+}
+
+/// Microseconds that each request of one client waited.
+fn never_pause(service: &Service, turn: u32, client: u32) -> Result<Vec<u64>, String> {
+    let (call, mut connection) = (Call::new("tools/list", json!({})), Connection::open(service.port)?);
+    let (started, mut waits) = (Instant::now(), Vec::new());
+    for number in 0_u32.. {
+        if started.elapsed() >= TURN {
+            break;
+        }
+        let from = number / FROM_ADDRESS;
+        let address = format!("10.{}.{}.{}", turn * CONNECTIONS + client, from / 256, from % 256);
+        let sent = Instant::now();
+        call.send(&mut connection, &address, KEYS)?;
+        waits.push(u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX));
+    }
+    Ok(waits)
 }
 
 /// The upstream requests of one call, after the same call has been made once.
@@ -87,91 +141,14 @@ fn upstream(ours: &Service, sandbox: &Service) -> Result<(), String> {
     let mut connection = Connection::open(ours.port)?;
     println!("\nUpstream requests of one warm call, as the sandbox counted them");
     for (what, tool, arguments) in calls {
-        let call = Call::new("tools/call", json!({ "name": tool, "arguments": arguments }));
-        call.send(&mut connection, 0)?;
+        let call = Call::of_tool(tool, &arguments);
+        call.send(&mut connection, "203.0.113.0", KEYS)?;
         http::once(sandbox.port, "DELETE", "/_sandbox/requests", "")?;
-        call.send(&mut connection, 0)?;
+        call.send(&mut connection, "203.0.113.0", KEYS)?;
         let counted = http::once(sandbox.port, "GET", "/_sandbox/requests", "")?;
         let counted: Value = serde_json::from_slice(&counted.body).map_err(|error| format!("requests: {error}"))?;
         let count = counted.get("requests").and_then(Value::as_array).ok_or("the sandbox lists no requests")?.len();
         println!("{what:<30} {count:>3}");
     }
     Ok(())
-}
-
-/// A request of the stateless era, ready to be sent many times.
-struct Call {
-    method: &'static str,
-    tool: Option<String>,
-    body: String,
-}
-
-impl Call {
-    fn new(method: &'static str, mut params: Value) -> Self {
-        let tool = params.get("name").and_then(Value::as_str).map(str::to_owned);
-        if let Some(params) = params.as_object_mut() {
-            let meta = json!({
-                "io.modelcontextprotocol/protocolVersion": VERSION,
-                "io.modelcontextprotocol/clientCapabilities": {},
-            });
-            params.insert("_meta".to_owned(), meta);
-        }
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-        Self { method, tool, body }
-    }
-
-    /// Sends it from the given client address and refuses any answer but a good one.
-    fn send(&self, connection: &mut Connection, address: usize) -> Result<(), String> {
-        let address = format!("203.0.113.{address}");
-        let mut headers = vec![
-            ("content-type", "application/json"),
-            ("accept", "application/json, text/event-stream"),
-            ("mcp-protocol-version", VERSION),
-            ("mcp-method", self.method),
-            ("cf-connecting-ip", &address),
-            ("x-tidb-api-public-key", PUBLIC_KEY),
-            ("x-tidb-api-private-key", PRIVATE_KEY),
-        ];
-        headers.extend(self.tool.as_deref().map(|tool| ("mcp-name", tool)));
-        let answer = connection.send("POST", "/mcp", &headers, &self.body)?;
-        let text = String::from_utf8_lossy(&answer.body);
-        if answer.status != 200 || text.contains("\"isError\":true") || text.contains("\"error\":{") {
-            return Err(format!("{} was answered {}: {text}", self.method, answer.status));
-        }
-        Ok(())
-    }
-}
-
-/// The workerd process of a group: npm's program for it is a script that starts the real one.
-fn workerd_of(group: u32) -> Result<u32, String> {
-    let entries = fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .find(|process| stat(*process).is_ok_and(|stat| stat.name == "workerd" && stat.group == group))
-        .ok_or_else(|| "no workerd was started".to_owned())
-}
-
-fn processor_ticks(process: u32) -> Result<u64, String> {
-    stat(process).map(|stat| stat.ticks)
-}
-
-/// The fields of `/proc/<pid>/stat` in use (proc_pid_stat(5)).
-struct Stat {
-    name: String,
-    group: u32,
-    /// User and system time of all threads.
-    ticks: u64,
-}
-
-fn stat(process: u32) -> Result<Stat, String> {
-    let path = format!("/proc/{process}/stat");
-    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    // The name is in parentheses and may hold any character; the fields after it are numbered from 3.
-    let parsed = text.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')).and_then(|(name, rest)| {
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-        Some(Stat { name: name.to_owned(), group: u32::try_from(field(5)?).ok()?, ticks: field(14)? + field(15)? })
-    });
-    parsed.ok_or_else(|| format!("cannot read {path}"))
 }

@@ -12,9 +12,9 @@ use crate::{
     setup::{self, Tools},
 };
 
-/// The largest upload, in KiB after gzip: 525 with 17 tools, 6 for each of the four that came after them, and 51 for what a person
-/// confirms. Workers on the free plan allow 3 MiB; start-up time allows this.
-const BUDGET_KIB: usize = 600;
+/// The largest upload, in KiB after gzip: 525 with 17 tools, 6 for each of the four that came after them, 51 for what a person
+/// confirms, and 45 for circuits, leases, receipts and clients that go away. Workers on the free plan allow 3 MiB; start-up time allows this.
+const BUDGET_KIB: usize = 645;
 
 /// The release build's folder in the checkout, and its entry module.
 const FOLDER: &str = "build";

@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask setup | build | dev | test | bench | contract`.
+//! The project's commands: `cargo xtask setup | build | dev | test | bench | soak | contract`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person at a terminal")]
 
 use std::{
@@ -12,9 +12,11 @@ mod cache;
 mod contract;
 mod dev;
 mod http;
+mod measure;
 mod process;
 mod services;
 mod setup;
+mod soak;
 mod test;
 
 const USAGE: &str = "\
@@ -25,11 +27,14 @@ cargo xtask dev [--port 8787] [--sandbox-port 8788] [--mysql-port PORT]
 cargo xtask test [SUITE[/PART]...]                    run every test, or only these suites, and of a suite only what has
                                                       PART in its name, as transcripts/branches (tests/README.md)
 cargo xtask build                                     build the Worker for release and print its sizes
-cargo xtask bench                                     measure CPU and upstream requests
+cargo xtask bench                                     measure CPU, load and upstream requests
+cargo xtask soak [MINUTES]                            use the Worker steadily for an hour, or for so many minutes, while
+                                                      somebody sends too much; memory and errors are checked
 cargo xtask contract DIR                              rewrite contract/ from the published API files in DIR
-cargo xtask worker --port P --sandbox URL --persist DIR [--vars TOML]
+cargo xtask worker --port P --sandbox URL --persist DIR [--vars TOML] [--workerd NAME]
                                                       run the Worker as built, with its state in DIR and these further
-                                                      variables, until its input ends
+                                                      variables, until its input ends; with NAME of bench/workerd.capnp
+                                                      without wrangler, whose proxy hides that a client went away
 ";
 
 fn main() -> ExitCode {
@@ -51,6 +56,8 @@ fn main() -> ExitCode {
         }
         ["test", suites @ ..] => test::run(&root, suites),
         ["bench"] => bench::run(&root).map(|()| true),
+        ["soak"] => soak::command(&root, 60),
+        ["soak", minutes] => soak::minutes(minutes).and_then(|minutes| soak::command(&root, minutes)),
         ["contract", dir] => contract::run(Path::new(dir), &root.join("contract")).map(|()| true),
         _ => {
             eprint!("{USAGE}");
@@ -93,12 +100,21 @@ struct Flags {
     persist: Option<PathBuf>,
     /// `--vars`: lines of a `[vars]` table of `wrangler.toml`.
     vars: Option<String>,
+    /// `--workerd`: a configuration of `bench/workerd.capnp` that workerd runs by itself.
+    workerd: Option<String>,
 }
 
 impl Flags {
     fn parse(words: &[&str]) -> Result<Self, String> {
-        let mut flags =
-            Self { port: 8787, sandbox_port: 8788, mysql_port: None, sandbox: None, persist: None, vars: None };
+        let mut flags = Self {
+            port: 8787,
+            sandbox_port: 8788,
+            mysql_port: None,
+            sandbox: None,
+            persist: None,
+            vars: None,
+            workerd: None,
+        };
         let port = |name: &str, value: &str| {
             value.parse().map_err(|_| format!("{name} takes a port number (1 to 65535), not {value:?}"))
         };
@@ -111,6 +127,7 @@ impl Flags {
                 "--mysql-port" => flags.mysql_port = Some(port(name, value)?),
                 "--sandbox" => flags.sandbox = Some((*value).to_owned()),
                 "--vars" => flags.vars = Some((*value).to_owned()),
+                "--workerd" => flags.workerd = Some((*value).to_owned()),
                 "--persist" => flags.persist = Some(PathBuf::from(value)),
                 _ => return Err(format!("unknown flag {name}\n{USAGE}")),
             }

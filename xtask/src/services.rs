@@ -193,15 +193,17 @@ pub(crate) fn serve(
     Service { process, port, log }.wait("/livez", Duration::from_secs(120))
 }
 
-/// Starts one of the two Workers of `bench/workerd.capnp`, without wrangler.
+/// Starts one of the Workers of `bench/workerd.capnp`, without wrangler; with an inspector at a port where one is given.
 pub(crate) fn start_workerd(
     tools: &Tools,
+    port: u16,
     config: &str,
     ready: &str,
     sandbox: &str,
     directory: &Path,
+    inspector: Option<u16>,
 ) -> Result<Service, String> {
-    let (log, port) = (directory.join(format!("{config}.log")), free_port()?);
+    let log = directory.join(format!("{config}.log"));
     let storage = directory.join(format!("{config}-storage"));
     fs::create_dir_all(&storage).map_err(|error| format!("{}: {error}", storage.display()))?;
     let mut command = tools.workerd();
@@ -210,6 +212,9 @@ pub(crate) fn start_workerd(
         .env("TIDB_CLOUD_SANDBOX", sandbox);
     if config != "bare" {
         command.args(["--directory-path", &format!("storage={}", storage.display())]);
+    }
+    if let Some(inspector) = inspector {
+        command.arg(format!("--inspector-addr=127.0.0.1:{inspector}"));
     }
     let process = Process::start("workerd", &mut command, &log)?;
     Service { process, port, log }.wait(ready, Duration::from_secs(30))
@@ -264,7 +269,10 @@ pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
     check_free(flags.port, "--port")?;
     let tools = setup::run(root, setup::Part::BUILD)?;
     let vars = flags.vars.as_deref();
-    let worker = start_worker(&tools, flags.port, sandbox, directory, &[MANY_CLIENTS], vars)?;
+    let worker = match &flags.workerd {
+        Some(config) => start_workerd(&tools, flags.port, config, "/livez", sandbox, directory, None)?,
+        None => start_worker(&tools, flags.port, sandbox, directory, &[MANY_CLIENTS], vars)?,
+    };
     println!("ready http://127.0.0.1:{}/mcp", worker.port);
     let input = thread::spawn(|| io::copy(&mut io::stdin(), &mut io::sink()));
     while worker.process.ended()?.is_none() {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     process::{self, Ran},
     services::{self, Service},
     setup::{self, Part, Tools},
+    soak,
 };
 
 /// How many checks of a suite passed and failed.
@@ -51,7 +52,7 @@ struct Suite {
 }
 
 /// The ones that tell first what is wrong with a new tool come first.
-const SUITES: [Suite; 9] = [
+const SUITES: [Suite; 10] = [
     Suite {
         name: "catalogue",
         what: "the rules that every tool keeps, and the files generated from the tools",
@@ -86,6 +87,7 @@ const SUITES: [Suite; 9] = [
         run: clients,
     },
     Suite { name: "page", what: "the landing page in a browser", needs: Part::ALL, run: page },
+    Suite { name: "soak", what: "three minutes of use, two of them under a flood", needs: Part::DEV, run: soak },
 ];
 
 /// The package whose test programs are suites.
@@ -94,8 +96,11 @@ const SERVER: &str = "mcp-server-tidbcloud";
 /// How long the suite `fuzz` feeds each parser, unless the environment says it.
 const FUZZ_SECONDS: &str = "20";
 
+/// How long the suite `soak` uses the Worker.
+const SOAK: Duration = Duration::from_secs(180);
+
 /// Suites against the Worker as built.
-const ON_THE_BUILD: [&str; 3] = ["workerd", "clients", "page"];
+const ON_THE_BUILD: [&str; 4] = ["workerd", "clients", "page", "soak"];
 
 /// A part of the test names to run: `branches` in `cargo xtask test transcripts/branches`.
 #[derive(Clone, Copy)]
@@ -364,6 +369,15 @@ fn clients(context: &Context, filter: Filter) -> Result<Tally, String> {
 
 fn page(context: &Context, filter: Filter) -> Result<Tally, String> {
     scripts(context, "tests/page", filter)
+}
+
+fn soak(context: &Context, _: Filter) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    for (check, holds) in soak::run(&context.tools, SOAK)? {
+        println!("{} {check}", if holds { "ok" } else { "not ok" });
+        tally.add(Tally::one(holds));
+    }
+    Ok(tally)
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ fn made_up(host: &str, path: &str) -> (Response, Delivery) {
             response
         }
         "/slow.json" => {
-            return (json_document(valid().to_string()), Delivery { delay_millis: 10_000, cut_after: None });
+            return (json_document(valid().to_string()), Delivery { delay_millis: 10_000, ..Delivery::default() });
         }
         _ => plain(404, "no such document"),
     };

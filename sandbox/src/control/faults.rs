@@ -7,19 +7,30 @@
 //! | --- | --- | --- |
 //! | `delay` | `millis` | the answer is held back |
 //! | `drop` | `when`: `before` or `after` | the connection closes without an answer, before or after the effect |
+//! | `half_close` | `when` | the server ends its direction of the connection without an answer, and goes on listening |
+//! | `stall` | `when` | no answer ever comes, and the connection stays open |
+//! | `reset` | `when`, or `bytes` | the connection is reset (RST): without an answer, or after so many bytes of its body |
 //! | `status` | `status`, `body`, `headers`, `when` (default `before`) | this answer in place of the real one |
-//! | `garbage` | | the effect happens, the body is not JSON |
-//! | `truncate` | `bytes` | the effect happens, the body ends early |
+//! | `garbage` | | the body is not JSON |
+//! | `truncate` | `bytes` | the connection closes after so many bytes of the body |
+//! | `stall_body` | `bytes` | after so many bytes of the body nothing follows, and the connection stays open |
+//! | `length` | `by` | `Content-Length` announces so many bytes more than there are, or fewer if negative; the connection stays open |
+//! | `endless` | | blanks without end in place of the body's last byte |
+//! | `slow` | `bytes` | so many bytes of the body at the start of each second |
+//! | `bad_gzip` | | the body is compressed, with a wrong checksum and length |
+//! | `bad_chunks` | | the body comes in chunks, the second of which has no size |
 //! | `stale_nonce` | | 401 with `stale=true`, and the nonce ends; not for SQL |
 //! | `rate_limit` | | 429, even below the limit; not for SQL |
+//!
+//! The effect happens, except where `when` is `before`, and with the last two.
 //!
 //! `match`: `method`, `host`, `path` (the start of path and query, or a regular expression where it begins with `^`), `times` (how
 //! often the fault happens, default 1), `after` (how many matching requests pass first, default 0), `challenge` (`true`: it
 //! strikes requests that end in a 401 challenge; by default only those with good credentials, so that a client's bodiless first
 //! leg does not use a fault up). All are optional. The first fault that matches happens, alone.
 //!
-//! By seed: of the matching requests a share of `rate` (0 to 1) meets one of `kinds` (default: all but `rate_limit`), the same
-//! ones for the same seed.
+//! By seed: of the matching requests a share of `rate` (0 to 1) meets one of `kinds` (default: `delay`, `drop`, `status`,
+//! `garbage`, `truncate` and `stale_nonce`), the same ones for the same seed.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +39,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::exchange::{Delivery, Response};
+use crate::exchange::{Course, Delivery, Response, Stop};
 
 /// Before or after the request took effect.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -42,10 +53,12 @@ pub(super) enum When {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Delay(u64),
-    Drop(When),
+    /// No answer at all.
+    Unanswered(Stop, When),
     Status(Replacement, When),
     Garbage,
-    Truncate(usize),
+    /// An answer that does not arrive as it should.
+    Spoiled(Course),
     StaleNonce,
     RateLimit,
 }
@@ -68,13 +81,14 @@ pub(super) enum Ending {
     Replaced(Replacement),
     /// Its body is not JSON.
     Garbage,
-    /// The connection closes without it.
-    Dropped,
+    /// None is sent.
+    Unsent,
 }
 
 /// A replacement for the effect.
 pub(super) enum Instead {
-    Drop,
+    /// No answer.
+    Nothing,
     Answer(Replacement),
     StaleNonce,
     RateLimit,
@@ -95,15 +109,15 @@ impl Plan {
         match fault {
             None => {}
             Some(Fault::Delay(millis)) => plan.delivery.delay_millis = millis,
-            Some(Fault::Truncate(bytes)) => plan.delivery.cut_after = Some(bytes),
+            Some(Fault::Spoiled(course)) => plan.delivery.course = course,
             Some(Fault::Garbage) => plan.ending = Ending::Garbage,
             Some(Fault::Status(replacement, When::After)) => plan.ending = Ending::Replaced(replacement),
             Some(Fault::Status(replacement, When::Before)) => plan.instead = Some(Instead::Answer(replacement)),
-            Some(Fault::Drop(when)) => {
-                plan.delivery.cut_after = Some(0);
+            Some(Fault::Unanswered(how, when)) => {
+                plan.delivery.course = Course::Stops { after: None, how };
                 match when {
-                    When::Before => plan.instead = Some(Instead::Drop),
-                    When::After => plan.ending = Ending::Dropped,
+                    When::Before => plan.instead = Some(Instead::Nothing),
+                    When::After => plan.ending = Ending::Unsent,
                 }
             }
             Some(Fault::StaleNonce) => plan.instead = Some(Instead::StaleNonce),
@@ -125,7 +139,7 @@ impl Ending {
     pub(super) fn apply(self, response: Response) -> (Response, u16) {
         let response = match self {
             Self::Plain => response,
-            Self::Dropped => return (response, 0),
+            Self::Unsent => return (response, 0),
             Self::Replaced(replacement) => replacement.into(),
             Self::Garbage => Response { body: b"{\"garbage\": \x00\xff<html>".to_vec(), ..response },
         };
@@ -175,6 +189,7 @@ struct Scripted {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     bytes: Option<usize>,
+    by: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -182,9 +197,18 @@ struct Scripted {
 enum Kind {
     Delay,
     Drop,
+    HalfClose,
+    Stall,
+    Reset,
     Status,
     Garbage,
     Truncate,
+    StallBody,
+    Length,
+    Endless,
+    Slow,
+    BadGzip,
+    BadChunks,
     StaleNonce,
     RateLimit,
 }
@@ -224,9 +248,20 @@ pub(super) struct Faults(Vec<Rule>);
 
 impl Scripted {
     fn fault(&self) -> Result<Fault, String> {
+        let unanswered = |how| -> Result<Fault, String> {
+            Ok(Fault::Unanswered(how, self.when.ok_or("this fault needs `when`: before or after")?))
+        };
+        let bytes = || self.bytes.ok_or("this fault needs `bytes`");
+        let stops = |after, how| Fault::Spoiled(Course::Stops { after: Some(after), how });
         Ok(match self.kind {
             Kind::Delay => Fault::Delay(self.millis.ok_or("`delay` needs `millis`")?),
-            Kind::Drop => Fault::Drop(self.when.ok_or("`drop` needs `when`: before or after")?),
+            Kind::Drop => unanswered(Stop::Close)?,
+            Kind::HalfClose => unanswered(Stop::HalfClose)?,
+            Kind::Stall => unanswered(Stop::Stall)?,
+            Kind::Reset => match self.bytes {
+                None => unanswered(Stop::Reset)?,
+                Some(after) => stops(after, Stop::Reset),
+            },
             Kind::Status => {
                 let status = self.status.filter(|status| (200..600).contains(status));
                 let body = match &self.body {
@@ -239,7 +274,16 @@ impl Scripted {
                 Fault::Status(replacement, self.when.unwrap_or(When::Before))
             }
             Kind::Garbage => Fault::Garbage,
-            Kind::Truncate => Fault::Truncate(self.bytes.ok_or("`truncate` needs `bytes`")?),
+            Kind::Truncate => stops(bytes()?, Stop::Close),
+            Kind::StallBody => stops(bytes()?, Stop::Stall),
+            Kind::Length => Fault::Spoiled(Course::Length(self.by.ok_or("`length` needs `by`")?)),
+            Kind::Endless => Fault::Spoiled(Course::Endless),
+            Kind::Slow => match bytes()? {
+                0 => return Err("`slow` needs `bytes` of 1 or more".to_owned()),
+                bytes => Fault::Spoiled(Course::Slow(bytes)),
+            },
+            Kind::BadGzip => Fault::Spoiled(Course::BadGzip),
+            Kind::BadChunks => Fault::Spoiled(Course::BadChunks),
             Kind::StaleNonce => Fault::StaleNonce,
             Kind::RateLimit => Fault::RateLimit,
         })
@@ -249,15 +293,25 @@ impl Scripted {
 /// The fault of a kind where only a seed was given. Kinds come twice where they differ by `when`.
 fn plain(kind: Kind, odd: bool) -> Fault {
     let when = if odd { When::After } else { When::Before };
+    let stops = |how| Fault::Spoiled(Course::Stops { after: Some(10), how });
     match kind {
         Kind::Delay => Fault::Delay(1_000),
-        Kind::Drop => Fault::Drop(when),
+        Kind::Drop => Fault::Unanswered(Stop::Close, when),
+        Kind::HalfClose => Fault::Unanswered(Stop::HalfClose, when),
+        Kind::Stall => Fault::Unanswered(Stop::Stall, when),
+        Kind::Reset => stops(Stop::Reset),
         Kind::Status => Fault::Status(
             Replacement { status: 503, headers: BTreeMap::new(), body: b"upstream unavailable".to_vec() },
             when,
         ),
         Kind::Garbage => Fault::Garbage,
-        Kind::Truncate => Fault::Truncate(10),
+        Kind::Truncate => stops(Stop::Close),
+        Kind::StallBody => stops(Stop::Stall),
+        Kind::Length => Fault::Spoiled(Course::Length(if odd { 10 } else { -10 })),
+        Kind::Endless => Fault::Spoiled(Course::Endless),
+        Kind::Slow => Fault::Spoiled(Course::Slow(100)),
+        Kind::BadGzip => Fault::Spoiled(Course::BadGzip),
+        Kind::BadChunks => Fault::Spoiled(Course::BadChunks),
         Kind::StaleNonce => Fault::StaleNonce,
         Kind::RateLimit => Fault::RateLimit,
     }

@@ -18,6 +18,7 @@ struct Entry {
     host: String,
     path: String,
     status: u16,
+    given_up: bool,
 }
 
 /// A statement that runs, and what becomes of its answer. Two that are alike in everything are interchangeable.
@@ -43,7 +44,7 @@ impl Journal {
     pub(super) fn note(&mut self, method: &str, host: &str, path: &str, status: u16) -> u64 {
         self.next += 1;
         let (method, host, path) = (method.to_owned(), host.to_owned(), path.to_owned());
-        self.entries.push_back(Entry { number: self.next, method, host, path, status });
+        self.entries.push_back(Entry { number: self.next, method, host, path, status, given_up: false });
         if self.entries.len() > KEPT {
             self.entries.pop_front();
         }
@@ -82,16 +83,32 @@ impl Journal {
         }
     }
 
+    /// The number of the last request.
+    pub(super) fn last(&self) -> u64 {
+        self.next
+    }
+
+    /// Notes that the client of request `number` left before its answer was sent, if it is still remembered.
+    pub(super) fn give_up(&mut self, number: u64) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.number == number) {
+            entry.given_up = true;
+        }
+    }
+
     /// Forgets the requests that were answered.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
     }
 
-    /// `{"requests": [{method, host, path, status}]}`, oldest first.
+    /// `{"requests": [{method, host, path, status}]}`, oldest first, with `"givenUp": true` where the client left.
     pub(super) fn show(&self) -> Value {
         let entry = |entry: &Entry| {
-            let Entry { method, host, path, status, .. } = entry;
-            json!({ "method": method, "host": host, "path": path, "status": status })
+            let Entry { method, host, path, status, given_up, .. } = entry;
+            let mut shown = json!({ "method": method, "host": host, "path": path, "status": status });
+            if *given_up && let Some(members) = shown.as_object_mut() {
+                members.insert("givenUp".to_owned(), true.into());
+            }
+            shown
         };
         json!({ "requests": self.entries.iter().map(entry).collect::<Vec<_>>() })
     }

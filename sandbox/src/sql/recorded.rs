@@ -273,8 +273,12 @@ pub(crate) fn refused_by_tidb(statement: &Statement) -> Option<Refusal> {
 
 /// TiDB's form of a syntax error: where the offending word ends, and the text from there on.
 pub(crate) fn syntax_error(text: &str, near: &str, doubtful: bool) -> Refusal {
-    let at =
-        text.to_uppercase().find(&near.to_uppercase()).filter(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let (upper, wanted) = (text.to_uppercase(), near.to_uppercase());
+    // Servers quote the rest of the statement, if it is short. A comment before it is none of it.
+    let start = if text.starts_with("/* ") { text.find("*/").unwrap_or_default() } else { 0 };
+    let rest = upper.strip_suffix(&wanted).map(str::len);
+    let at = rest.or_else(|| Some(start + upper.get(start..)?.find(&wanted)?));
+    let at = at.filter(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
     let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
     let word = after.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(after.len()).max(1);
     let line = before.matches('\n').count() + 1;

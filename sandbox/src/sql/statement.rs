@@ -20,7 +20,8 @@ pub(crate) enum Token {
 pub(crate) struct Statement {
     /// The text as sent, without white space around it.
     pub(crate) text: String,
-    /// The text without comments and with single spaces: what recordings are looked up by.
+    /// The text without comments and time limits and with single spaces: what recordings are looked up by. A server's answer does
+    /// not depend on a limit that it kept.
     pub(crate) canonical: String,
     /// Everything but white space and comments, without semicolons at the end.
     pub(crate) tokens: Vec<Token>,
@@ -98,8 +99,12 @@ impl<'a> Lexer<'a> {
             self.executable = false;
         } else if self.rest.starts_with("/*+") {
             let length = self.comment_length().unwrap_or(self.rest.len());
-            let hint = self.keep(length);
-            self.tokens.push(Token::Hint(hint.trim_start_matches("/*+").trim_end_matches("*/").to_owned()));
+            let hint = self.take(length).trim_start_matches("/*+").trim_end_matches("*/");
+            self.tokens.push(Token::Hint(hint.to_owned()));
+            match without_time_limit(hint) {
+                rest if rest.is_empty() => self.space(),
+                rest => self.canonical.push_str(&format!("/*+ {rest} */")),
+            }
         } else if let Some(length) = self.comment_length() {
             self.take(length);
             self.space();
@@ -117,6 +122,19 @@ impl<'a> Lexer<'a> {
             self.tokens.push(Token::Symbol(first));
         }
     }
+}
+
+const TIME_LIMIT: &str = "MAX_EXECUTION_TIME";
+
+/// Hints without those that limit the time.
+fn without_time_limit(hint: &str) -> String {
+    let mut rest = hint.to_owned();
+    while let Some(at) = rest.to_ascii_uppercase().find(TIME_LIMIT)
+        && let Some(length) = rest.get(at..).and_then(|limit| limit.find(')'))
+    {
+        rest.replace_range(at..=at + length, "");
+    }
+    rest.trim_matches([' ', ',']).to_owned()
 }
 
 impl Statement {
@@ -178,14 +196,14 @@ impl Statement {
         matches!(self.word(0), "CREATE" | "DROP" | "ALTER" | "TRUNCATE" | "RENAME" | "GRANT" | "REVOKE")
     }
 
-    /// Milliseconds of the hint `MAX_EXECUTION_TIME`, where a `SELECT` carries it.
+    /// Milliseconds of the hint `MAX_EXECUTION_TIME`, where a `SELECT` carries it. Of several the last one counts, as in TiDB.
     pub(crate) fn time_limit_millis(&self) -> Option<u64> {
         let hints =
             self.tokens.iter().filter_map(|token| if let Token::Hint(hint) = token { Some(hint) } else { None });
         hints
             .filter_map(|hint| {
                 let hint = hint.to_uppercase();
-                let (_, after) = hint.split_once("MAX_EXECUTION_TIME")?;
+                let (_, after) = hint.rsplit_once(TIME_LIMIT)?;
                 after.trim_start().strip_prefix('(')?.split(')').next()?.trim().parse().ok()
             })
             .next()
@@ -249,8 +267,10 @@ mod tests {
         let read = Statement::read(" /* tag */ SELECT\n  'a  b',\t1 -- end\n ; ");
         assert_eq!(read.canonical, "SELECT 'a  b', 1");
         let hinted = Statement::read("SELECT /*+ MAX_EXECUTION_TIME( 50 ), MEMORY_QUOTA(64 MB) */ 1");
-        assert_eq!(hinted.canonical, "SELECT /*+ MAX_EXECUTION_TIME( 50 ), MEMORY_QUOTA(64 MB) */ 1");
+        assert_eq!(hinted.canonical, "SELECT /*+ MEMORY_QUOTA(64 MB) */ 1");
         assert_eq!(hinted.time_limit_millis(), Some(50));
+        let twice = Statement::read("/* tag */ SELECT /*+ max_execution_time(50) MAX_EXECUTION_TIME(40) */ 1");
+        assert_eq!((twice.canonical.as_str(), twice.time_limit_millis()), ("SELECT 1", Some(40)));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{
     admission::Caller,
     doors,
     doors::credentials::Credential,
+    pace::Paced,
     parsing::{Message, Parsed},
     passage::Passage,
     person::{Connected, Live, session, session::Session},
@@ -20,7 +21,7 @@ use crate::{
     mcp, oauth,
     port::RequestLog,
     store::grant::Presence,
-    tidbcloud::{ApiKey, KeyWitness, Unwatched, alias::Aliases},
+    tidbcloud::{ApiKey, alias::Aliases},
     tools,
 };
 
@@ -72,6 +73,13 @@ impl Call<'_> {
             asked: RefCell::default(),
             agreed: Cell::default(),
         };
+        let pace = Paced {
+            port: request.port(),
+            config: request.config(),
+            limits: &request.app.isolate.limits,
+            credential: caller.principal(),
+            slots: RefCell::default(),
+        };
         let view = View {
             catalogue: &tools::ALL,
             narrowing: &caller.narrowing,
@@ -87,11 +95,13 @@ impl Call<'_> {
             person: &person,
             allowance: &request.app.metered.allowance,
             hosts: &request.config().hosts,
-            witness: &*witness,
+            witness: &witness,
             memory: &request.app.isolate.memory,
             homes: &request.app.isolate.homes,
             secret: &secret,
+            pace: &pace,
             aliases: &aliases,
+            sql_tags: request.config().sql_tags,
         };
         doors::requests::check(&message, &tools)?;
         doors::scope::check(request, &caller, &message, &tools)?;
@@ -170,15 +180,15 @@ impl Caller {
         aliases
     }
 
-    /// The witness of the caller's keys, in headers or from a grant; the owner's keys have none.
-    fn witness<'c>(&'c self, request: Request<'c>) -> Box<dyn KeyWitness + 'c> {
-        let (port, pairs) = (request.port(), &request.app.isolate.limits.pairs);
+    /// The witness of the caller's keys: in headers, from a grant, or the owner's.
+    fn witness<'c>(&'c self, request: Request<'c>) -> Witness<'c> {
+        let (port, config, pairs) = (request.port(), request.config(), &request.app.isolate.limits.pairs);
         match (&self.credential, &self.session) {
-            (Credential::Keys(_), _) => Box::new(Witness::of_chosen(port, &self.keyring, pairs, self.visitor.source())),
+            (Credential::Keys(_), _) => Witness::of_chosen(port, config, &self.keyring, pairs, self.visitor.source()),
             (Credential::Token(_), Some(session)) if !session.is_owner => {
-                Box::new(Witness::of_granted(port, &self.keyring, pairs))
+                Witness::of_granted(port, config, &self.keyring, pairs)
             }
-            (Credential::Owner | Credential::Token(_), _) => Box::new(Unwatched),
+            (Credential::Owner | Credential::Token(_), _) => Witness::of_owned(port, config, &self.keyring, pairs),
         }
     }
 }

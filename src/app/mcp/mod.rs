@@ -9,6 +9,7 @@
 mod admission;
 mod call;
 pub(super) mod doors;
+mod pace;
 mod parsing;
 mod passage;
 mod person;

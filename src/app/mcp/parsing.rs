@@ -28,7 +28,7 @@ impl<'r> Admitted<'r> {
         let message = doors::protocol::read(request, &bytes)?;
         passage.line.describe(message.summary());
         doors::untried_keys::check(caller.may_be_tried, &message)?;
-        doors::batch::take(request, &limits, &message).await?;
+        doors::batch::take(request, &limits, &message, passage).await?;
         Ok(Parsed { request, caller, message })
     }
 }

@@ -242,6 +242,8 @@ pub(crate) enum Carried {
     FreshNonce,
     /// The nonce that came with `stale=true` after a fresh one.
     SecondNonce,
+    /// The nonce that came with the refusal of a fresh one.
+    AfterRefusal,
 }
 
 /// The meaning of a 401.
@@ -257,19 +259,22 @@ pub(crate) enum Refusal {
     NotDigest,
 }
 
-/// Decides about a 401. A refused request was not carried out, so even a write can be repeated; four kinds of [`Carried`],
+/// Decides about a 401. A refused request was not carried out, so even a write can be repeated; five kinds of [`Carried`],
 /// each only followed by a later one, bound the repetitions.
-pub(crate) fn refused(carried: Carried, www_authenticate: Option<&str>) -> Refusal {
+///
+/// `sent_twice`: the platform may have repeated the request by itself, and the refusal may be that of the repeated one.
+pub(crate) fn refused(carried: Carried, sent_twice: bool, www_authenticate: Option<&str>) -> Refusal {
     let Some(challenge) = www_authenticate.and_then(Challenge::select) else {
         return Refusal::NotDigest;
     };
     match (carried, challenge.stale) {
         // A server may forget a nonce at any time, and need not call it stale.
         (Carried::Nothing | Carried::OlderNonce, _) => Refusal::Answer(challenge, Carried::FreshNonce),
+        (Carried::FreshNonce, false) if sent_twice => Refusal::Answer(challenge, Carried::AfterRefusal),
         // RFC 7616 section 3.3, `stale`: the credentials were good and only the nonce was not.
         (Carried::FreshNonce, true) => Refusal::Answer(challenge, Carried::SecondNonce),
         (Carried::SecondNonce, true) => Refusal::NeverFresh,
-        (Carried::FreshNonce | Carried::SecondNonce, false) => Refusal::WrongKey,
+        (Carried::FreshNonce | Carried::SecondNonce, false) | (Carried::AfterRefusal, _) => Refusal::WrongKey,
     }
 }
 
@@ -730,7 +735,12 @@ mod tests {
             (Carried::Nothing, None, Refusal::NotDigest),
             (Carried::FreshNonce, Some("Bearer"), Refusal::NotDigest),
         ] {
-            assert_eq!(refused(carried, header), meaning, "{carried:?} {header:?}");
+            assert_eq!(refused(carried, false, header), meaning, "{carried:?} {header:?}");
+        }
+        // What the platform may have repeated is signed once more, and no further.
+        assert_eq!(refused(Carried::FreshNonce, true, Some(fresh)), answer(fresh, Carried::AfterRefusal));
+        for second in [fresh, stale] {
+            assert_eq!(refused(Carried::AfterRefusal, true, Some(second)), Refusal::WrongKey);
         }
     }
 

@@ -13,7 +13,11 @@ use self::{
     bearer::BearerToken,
     key::{ApiKey, Caller},
 };
-use crate::base::{hash::hmac_sha256, secret::Secret};
+use crate::base::{
+    hash::{hex, hmac_sha256},
+    managed_name::HASH_BYTES,
+    secret::Secret,
+};
 
 /// The credentials that a caller sends to TiDB Cloud.
 #[derive(Clone)]
@@ -66,6 +70,27 @@ impl Authenticator {
             Self::Bearer(token) => format!("sql user name of a grant v1\n{}", token.grant()),
         };
         hmac_sha256(server_secret.expose().as_bytes(), text.as_bytes())
+    }
+
+    /// Whose credentials they are, for a person who compares: `SBXO…:a93d589e` for an API key, `oauth:10994ade` for a token.
+    ///
+    /// Before the colon are the first four characters of the public key, by which a person finds it in the TiDB Cloud console;
+    /// of a key with less than eight characters only half of them. After it is the hash in the names of the managed SQL users,
+    /// `mcp_rw_a93d589e`, so that a receipt leads to the statements of the same caller in the database, and back.
+    ///
+    /// It gives nothing away: the private key and the token are not in it. The public key, which is half of a credential, cannot
+    /// be found from it by trying all keys, because the hash is keyed with the server secret; and the same hash is known to
+    /// everybody who can list the SQL users of a cluster.
+    pub fn fingerprint(&self, server_secret: &Secret) -> String {
+        let hash = self.sql_user_name_hash(server_secret);
+        let (head, _) = hash.split_at(HASH_BYTES);
+        match self {
+            Self::Digest(key) => {
+                let shown = (key.public().len() / 2).min(4);
+                format!("{}…:{}", key.public().get(..shown).unwrap_or_default(), hex(head))
+            }
+            Self::Bearer(_) => format!("oauth:{}", hex(head)),
+        }
     }
 
     /// The key from which passwords of managed SQL users are derived: server secret and the caller's own secret. Neither

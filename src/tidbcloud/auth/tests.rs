@@ -76,7 +76,11 @@ impl KeyWitness for Notes {
     fn may_try<'w>(&'w self, _: &'w ApiKey) -> Pending<'w, Result<KeyTry, NotTried>> {
         let left = self.left.replace(self.left.get().saturating_sub(1));
         Box::pin(async move {
-            if left > 0 { Ok(KeyTry { counted: None }) } else { Err(NotTried::Limited { retry_after_seconds: 7 }) }
+            if left > 0 {
+                Ok(KeyTry { counted: None, is_known: false })
+            } else {
+                Err(NotTried::Limited { retry_after_seconds: 7 })
+            }
         })
     }
 
@@ -152,9 +156,9 @@ async fn a_nonce_that_the_server_hands_out_is_used_next() {
 #[tokio::test]
 async fn the_body_of_a_write_is_sent_once_and_signed() {
     let scene = scene(vec![challenge("one", false), ok(cluster("7", "shop", "2026-01-31T12:00:00Z"))]);
-    assert_eq!(scene.cloud().create_cluster(&new_cluster()).await.unwrap().cluster_id.as_str(), "7");
+    assert_eq!(scene.cloud().create_cluster(&new_cluster()).await.unwrap().made.cluster_id.as_str(), "7");
     let body = json!({ "displayName": "shop", "region": { "name": "regions/aws-us-east-1" },
-        "spendingLimit": { "monthly": 500 } });
+        "spendingLimit": { "monthly": 500 }, "labels": { "mcp-idempotency-key": "0102030405060708090a0b0c0d0e0f10" } });
     assert_eq!(scene.fake.last_body(), body);
     assert_eq!(scene.fake.lines(), ["GET /v1beta1/regions", "POST /v1beta1/clusters body one/1"]);
 

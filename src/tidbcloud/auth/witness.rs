@@ -35,6 +35,8 @@ impl KeyVerdict {
 pub struct KeyTry {
     /// When it was counted; `None` if it was not.
     pub counted: Option<UnixMillis>,
+    /// Whether TiDB Cloud is known to accept the key.
+    pub is_known: bool,
 }
 
 /// Why a key was not tried.
@@ -54,6 +56,12 @@ pub trait KeyWitness {
     /// Whether a key may be tried at TiDB Cloud now.
     fn may_try<'w>(&'w self, key: &'w ApiKey) -> Pending<'w, Result<KeyTry, NotTried>>;
 
+    /// Whether a request with this key may be sent now; if not, after how many seconds. Asked before each request that carries the
+    /// key, as TiDB Cloud counts them for each.
+    fn may_send<'w>(&'w self, _: &'w ApiKey) -> Pending<'w, Result<(), u64>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Reports TiDB Cloud's verdict on a key that was tried.
     fn heard<'w>(&'w self, key: &'w ApiKey, tried: KeyTry, verdict: KeyVerdict) -> Pending<'w, ()>;
 }
@@ -63,7 +71,7 @@ pub struct Unwatched;
 
 impl KeyWitness for Unwatched {
     fn may_try<'w>(&'w self, _: &'w ApiKey) -> Pending<'w, Result<KeyTry, NotTried>> {
-        Box::pin(async { Ok(KeyTry { counted: None }) })
+        Box::pin(async { Ok(KeyTry { counted: None, is_known: false }) })
     }
 
     fn heard<'w>(&'w self, _: &'w ApiKey, _: KeyTry, _: KeyVerdict) -> Pending<'w, ()> {

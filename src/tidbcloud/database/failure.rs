@@ -11,6 +11,8 @@ use crate::tidbcloud::{
 /// Errors after which a read can be sent again: deadlock (1213), write conflict (8022, 9007), and storage or placement
 /// servers that are busy or out of reach (9001 to 9005). TiDB, "Error Codes and Troubleshooting".
 const BUSY: [u16; 8] = [1213, 8022, 9001, 9002, 9003, 9004, 9005, 9007];
+/// Those of them that say that what the statement did was rolled back: deadlock, a commit that failed, and a write conflict.
+const ROLLED_BACK: [u16; 3] = [1213, 8022, 9007];
 
 /// Why a statement failed. No variant holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +58,11 @@ impl SqlFailure {
     /// Whether the statement may have taken effect anyway.
     pub fn outcome_unknown(&self) -> bool {
         matches!(self, Self::OutcomeUnknown { .. }) || matches!(self, Self::Api(error) if error.outcome_unknown())
+    }
+
+    /// Whether a statement on its own certainly did nothing, and may do something the next time.
+    pub(super) fn was_rolled_back(&self) -> bool {
+        matches!(self, Self::Sql { code: Some(code), .. } if ROLLED_BACK.contains(code))
     }
 
     pub(super) fn passing(&self) -> Option<Passing> {

@@ -11,6 +11,7 @@ use super::{
     failure::SqlFailure,
     login::{Access, SqlLogin},
     rows::{Limits, Reader, Rows, Unread},
+    sent::{Sent, tag},
 };
 use crate::{
     base::http::{Method, Response},
@@ -20,6 +21,7 @@ use crate::{
         transport::{
             answer::unreadable,
             call::{Failed, bytes},
+            health::{Pass, Sign},
             hosts::Path,
             redact::presentable,
             refusal::{Said, Told},
@@ -40,11 +42,20 @@ const CELL_BYTES_MAX: usize = 2 << 10;
 const KEPT_FACTOR: usize = 2;
 /// 500 characters: an error quotes about 80 characters of the statement; the rest is room for long names.
 const MESSAGE_CHARS_MAX: usize = 500;
-/// Reads are sent twice at most: every repetition costs the caller request units.
+/// Reads are sent twice at most, and so is a write that was rolled back: every repetition costs the caller request units.
 const ATTEMPTS_MAX: u32 = 2;
 /// One round trip: the least time for a single write, and the time that COMMIT leaves, so that a ROLLBACK can follow it.
 /// Statements of a transaction leave twice as much.
 pub(super) const ENDING: Duration = Duration::from_secs(2);
+/// The statements of a transaction.
+const CONTROLS: [&str; 3] = ["BEGIN", "COMMIT", "ROLLBACK"];
+/// The connection behind the gateway was lost: server shutdown, and what MySQL's clients say (`ER_SERVER_SHUTDOWN`,
+/// `CR_SERVER_GONE_ERROR`, `CR_SERVER_LOST`, `CR_SERVER_LOST_EXTENDED`).
+const LOST: [u16; 4] = [1053, 2006, 2013, 2055];
+/// A later part of a `BATCH` failed (TiDB, `ErrNonTransactionalJobFailure`): earlier ones are committed.
+const PART_FAILED: u16 = 8143;
+/// One of the tables of a DROP does not exist (MySQL, `ER_BAD_TABLE_ERROR`): TiDB has dropped the others.
+const NOT_ALL_DROPPED: u16 = 1051;
 /// Access denied (MySQL, `ER_ACCESS_DENIED_ERROR`).
 const ACCESS_DENIED: u16 = 1045;
 
@@ -58,6 +69,8 @@ pub(super) struct Statement<'s> {
     pub(super) reserve: Duration,
     /// With less time than this it is not sent.
     pub(super) time_min: Duration,
+    /// Whether it may change something.
+    pub(super) changes: bool,
 }
 
 impl Statement<'_> {
@@ -69,6 +82,7 @@ impl Statement<'_> {
             query: Query { sql, whole_values: false, skipped_rows: 0 },
             reserve: Duration::ZERO,
             time_min: ATTEMPT_MIN,
+            changes: false,
         }
     }
 }
@@ -97,36 +111,78 @@ impl From<Failed> for Trouble {
 }
 
 impl Databases<'_> {
-    /// Sends a statement; repeats reads after transient failures. `None` if the login was refused.
+    /// Sends a statement; repeats reads after transient failures, and a write that was certainly rolled back. `None` if the login was refused.
+    ///
+    /// A write is finished even if the client goes away, and a read is not sent for a client that has gone.
     pub(super) async fn ask(
         &self,
         access: &Access,
         statement: &Statement<'_>,
         replay: Replay,
     ) -> Result<Option<Answered>, SqlFailure> {
+        let io = self.cloud.sender.io;
+        if replay == Replay::Unsafe {
+            io.must_finish();
+        }
         let mut failures = 0;
         loop {
-            let (failure, maybe_done) = match self.send(access, statement).await {
-                Ok(answered) => return Ok(Some(answered)),
+            if replay == Replay::Safe && io.left_at().is_some() {
+                return Err(ApiError::DeadlineExceeded.into());
+            }
+            let (failure, maybe_done) = match self.send_if_healthy(access, statement, replay).await {
+                Ok(answered) => {
+                    self.cloud.checkup(&access.part).succeeded(failures > 0);
+                    return Ok(Some(answered));
+                }
                 Err(Trouble::Login) => return Ok(None),
                 Err(Trouble::Failed { failure, maybe_done }) => (failure, maybe_done),
             };
-            if replay == Replay::Unsafe {
+            if replay == Replay::Unsafe && (maybe_done || !failure.was_rolled_back()) {
                 return Err(if maybe_done { SqlFailure::OutcomeUnknown { cause: Box::new(failure) } } else { failure });
             }
             failures += 1;
-            let wait = failure.passing().and_then(|passing| self.cloud.wait_after(passing, failures, ATTEMPTS_MAX));
+            let wait = failure
+                .passing()
+                .and_then(|passing| self.cloud.wait_after(&access.part, passing, failures, ATTEMPTS_MAX));
             match wait {
-                Some(wait) => self.cloud.sender.io.sleep(wait).await,
+                Some(wait) => io.sleep(wait).await,
                 None => return Err(failure),
             }
         }
+    }
+
+    /// Sends a statement once, if the cluster's circuit lets it through. A write is never the one that finds out whether SQL
+    /// works again: a read goes before it.
+    async fn send_if_healthy(
+        &self,
+        access: &Access,
+        statement: &Statement<'_>,
+        replay: Replay,
+    ) -> Result<Answered, Trouble> {
+        let health = self.cloud.checkup(&access.part);
+        let mut pass = health.enter().await.map_err(Failed::undone)?;
+        if pass == Pass::Probe && replay == Replay::Unsafe {
+            let found = self.send(access, &Statement::control("SELECT 1")).await;
+            health.leave(pass, sign(&found)).await;
+            if let Err(Trouble::Failed { failure, .. }) = found {
+                return Err(Trouble::Failed { failure, maybe_done: false });
+            }
+            pass = Pass::Usual;
+        }
+        let outcome = self.send(access, statement).await;
+        health.leave(pass, sign(&outcome)).await;
+        outcome
     }
 
     /// Sends a statement once.
     pub(super) async fn send(&self, access: &Access, statement: &Statement<'_>) -> Result<Answered, Trouble> {
         let sender = &self.cloud.sender;
         let url = sender.hosts.url(access.facts.host.host(), &PATH).map_err(Failed::undone)?;
+        // What the gateway knows by its first word is sent as it is.
+        let tag =
+            self.tag.filter(|_| !CONTROLS.contains(&statement.query.sql)).map(|tool| tag(tool, sender.log.request_id));
+        let wait = TIMEOUT.min(sender.remaining().saturating_sub(statement.reserve));
+        let text = Sent::new(statement.query.sql, tag, wait);
         let SqlLogin { user, password, .. } = &access.login;
         let basic = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
         let request = Request {
@@ -135,9 +191,10 @@ impl Databases<'_> {
                 ("tidb-database", statement.database.map_or("", DatabaseName::as_str)),
                 ("tidb-session", statement.session),
             ],
-            body: Some(bytes(&json!({ "query": statement.query.sql }))),
+            body: Some(bytes(&json!({ "query": text.text() }))),
             reserve: statement.reserve,
             time_min: statement.time_min,
+            changes: statement.changes,
             ..Request::new(Method::Post, url, TIMEOUT)
         };
         let mut reader = Reader::new(self.limits(statement.query));
@@ -147,7 +204,7 @@ impl Databases<'_> {
             let response = Response { body: reader.into_refusal(), ..response };
             let secrets = [password.expose(), basic.as_str(), self.cloud.authenticator.secret().expose()];
             let refusal = ApiError::of_refusal(&SQL_ERRORS, &response, sender.io.now(), &secrets);
-            return Err(trouble(&response, refusal, &secrets));
+            return Err(trouble(&response, refusal, &secrets, &text));
         }
         self.allowance.scanned(reader.scanned());
         let session = response.headers.get("tidb-session").unwrap_or_default();
@@ -180,8 +237,17 @@ impl Databases<'_> {
     }
 }
 
+/// What an outcome says of the health of the cluster. A statement that takes long says nothing.
+fn sign<T>(outcome: &Result<T, Trouble>) -> Sign {
+    match outcome {
+        Err(Trouble::Failed { failure: SqlFailure::Api(ApiError::Timeout), .. }) => Sign::None,
+        Err(Trouble::Failed { failure: SqlFailure::Api(error), .. }) => error.sign(),
+        _ => Sign::Good,
+    }
+}
+
 /// Interprets a refusal of the gateway. Its own statuses are not published, so the database's number counts first.
-fn trouble(response: &Response, refusal: ApiError, secrets: &[&str]) -> Trouble {
+fn trouble(response: &Response, refusal: ApiError, secrets: &[&str], sent: &Sent<'_>) -> Trouble {
     let said = Said::read(&response.body, &SQL_ERRORS);
     let code = mysql_number(&said.message);
     let code = code.or_else(|| said.code.as_deref()?.parse().ok().filter(|number| *number >= 1000));
@@ -190,9 +256,11 @@ fn trouble(response: &Response, refusal: ApiError, secrets: &[&str]) -> Trouble 
     }
     let refused = response.status < 500 && !matches!(response.status, 408 | 425 | 429);
     if code.is_some() || refused && !said.message.is_empty() {
-        // The storage did not say whether a commit went through.
-        let maybe_done = said.tells(Told::Undetermined, response.status);
-        let message = presentable(&said.message, MESSAGE_CHARS_MAX, secrets);
+        // Nobody said whether a commit went through, or a part of the statement did.
+        let maybe_done = said.tells(Told::Undetermined, response.status)
+            || code.is_some_and(|code| LOST.contains(&code) || code == PART_FAILED)
+            || code == Some(NOT_ALL_DROPPED) && sent.names_several();
+        let message = presentable(&sent.own(&said.message), MESSAGE_CHARS_MAX, secrets);
         return Trouble::Failed { failure: SqlFailure::Sql { code, message }, maybe_done };
     }
     Trouble::Failed { failure: refusal.into(), maybe_done: response.status >= 500 || response.status == 408 }

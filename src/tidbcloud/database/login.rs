@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::secret::Secret,
-    tidbcloud::{ApiError, ClusterId, Instance, Malformed, State, Target, transport::retry::ATTEMPT_MIN},
+    tidbcloud::{ApiError, ClusterId, Instance, Malformed, State, Target, transport::health::Part},
 };
 
 /// First and longest wait for a new SQL user to work. Until a deadline of 55 s these are 30 logins, of the 50
@@ -79,6 +79,8 @@ pub enum AccessClass {
 pub(super) struct Access {
     pub(super) facts: Facts,
     pub(super) login: SqlLogin,
+    /// The cluster, as far as its health goes.
+    pub(super) part: Part,
 }
 
 impl Databases<'_> {
@@ -100,7 +102,9 @@ impl Databases<'_> {
         };
         let own = self.own_login.filter(|own| own.is_for(target, &facts));
         let login = own.cloned().unwrap_or_else(|| self.managed_login(target, class, &facts));
-        let mut access = Access { facts, login };
+        let branch = target.branch.as_ref().map(|branch| format!(" {branch}")).unwrap_or_default();
+        let part = Part::new(format!("sql {}{branch}", target.cluster), caller);
+        let mut access = Access { facts, login, part };
         if let Some(answered) = self.ask(&access, statement, replay).await? {
             return Ok((access, answered));
         }
@@ -119,7 +123,8 @@ impl Databases<'_> {
                 cloud.memory.keep_facts(caller, target, cloud.sender.io.now(), access.facts.clone());
                 return Ok((access, answered));
             }
-            let in_time = wait.saturating_add(ATTEMPT_MIN).saturating_add(statement.reserve) <= cloud.remaining();
+            let in_time =
+                wait.saturating_add(statement.time_min).saturating_add(statement.reserve) <= cloud.remaining();
             if !in_time || !self.allowance.fits(1) {
                 return Err(SqlFailure::LoginNotYet);
             }

@@ -7,6 +7,7 @@ pub(super) mod login;
 pub(super) mod managed;
 pub(super) mod names;
 pub(super) mod rows;
+mod sent;
 pub(super) mod transaction;
 
 #[cfg(test)]
@@ -45,9 +46,17 @@ pub struct Databases<'a> {
     pub(in crate::tidbcloud) server_secret: &'a Secret,
     pub(in crate::tidbcloud) own_login: Option<&'a SqlLogin>,
     pub(in crate::tidbcloud) allowance: &'a Allowance,
+    /// The tool that every statement names in a comment; `None` for statements without one.
+    pub(in crate::tidbcloud) tag: Option<&'static str>,
 }
 
 impl Databases<'_> {
+    /// The same, whose statements begin with a comment that names this tool.
+    #[must_use]
+    pub fn tagged(self, tag: Option<&'static str>) -> Self {
+        Self { tag, ..self }
+    }
+
     /// Runs a read as the user that can only read, and leaves this much time for others.
     pub async fn read(
         &self,
@@ -71,7 +80,8 @@ impl Databases<'_> {
     ) -> Result<Rows, SqlFailure> {
         // The outcome of a write sent at the last moment would stay unknown.
         let time_min = if replay == Replay::Unsafe { ENDING } else { ATTEMPT_MIN };
-        let statement = Statement { database, query, time_min, ..Statement::control("") };
+        let changes = replay == Replay::Unsafe;
+        let statement = Statement { database, query, time_min, changes, ..Statement::control("") };
         Ok(self.log_in(target, class, &statement, replay).await?.1.rows)
     }
 }

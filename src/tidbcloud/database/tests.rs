@@ -45,7 +45,7 @@ async fn a_warm_statement_is_one_request() {
         assert_eq!(sent[1].url.as_str(), "https://http-gateway01.us-east-1.prod.aws.tidbcloud.com/v1beta/sql");
         assert!(sent.iter().all(|request| !request.headers.get("authorization").unwrap().contains("canary")));
     }
-    assert_eq!(scene.fake.last_body(), json!({ "query": "select 1" }));
+    assert_eq!(scene.fake.last_body(), json!({ "query": "select /*+ MAX_EXECUTION_TIME(29500) */ 1" }));
     let get = format!("GET /v1beta1/clusters/{} warm/2", id());
     assert_eq!(scene.fake.lines(), [get.as_str(), "POST /v1beta/sql body basic", "POST /v1beta/sql body basic"]);
 }
@@ -215,6 +215,8 @@ async fn a_write_is_not_sent_at_the_last_moment() {
 #[tokio::test]
 async fn statements_fail_as_what_they_are() {
     let error = |status_code, message: &str| status(status_code, json!({ "message": message, "code": "" }));
+    const GONE: &str = "Error 2013: Lost connection to MySQL server during query";
+    const PARTLY: &str = "Error 8143: non-transactional job failed, job id: 2, total jobs: 3";
     let missing = "Error 1146 (42S02): Table 'shop.x' doesn't exist";
     let sql = |code, message: &str| SqlFailure::Sql { code, message: message.to_owned() };
     let unknown = |cause| SqlFailure::OutcomeUnknown { cause: Box::new(cause) };
@@ -235,7 +237,11 @@ async fn statements_fail_as_what_they_are() {
             Replay::Safe,
             sql(Some(1146), missing),
         ),
-        (vec![error(500, "Error 9007: Write conflict")], Replay::Unsafe, sql(Some(9007), "Error 9007: Write conflict")),
+        // It was rolled back, so it is sent once more.
+        (vec![error(500, "Error 9007: Write conflict"), error(500, missing)], Replay::Unsafe, sql(Some(1146), missing)),
+        (vec![error(500, GONE)], Replay::Unsafe, unknown(sql(Some(2013), GONE))),
+        (vec![error(400, "invalid connection")], Replay::Unsafe, unknown(sql(None, "invalid connection"))),
+        (vec![error(500, PARTLY)], Replay::Unsafe, unknown(sql(Some(8143), PARTLY))),
         (
             vec![error(500, "Error 1105: execution result undetermined")],
             Replay::Unsafe,

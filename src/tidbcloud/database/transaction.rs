@@ -55,6 +55,8 @@ impl Databases<'_> {
             return fail(None, ApiError::Exhausted.into(), RolledBack::Yes);
         };
         let begin = Statement { database, reserve: ENDING * 2, ..Statement::control("BEGIN") };
+        // A session that nobody ends would hold its locks for ten minutes.
+        self.cloud.sender.io.must_finish();
         // A repeated BEGIN leaves one idle transaction behind, so it can be repeated like a read.
         let (access, begun) = match self.log_in(target, class, &begin, Replay::Safe).await {
             Ok(begun) => begun,
@@ -66,12 +68,12 @@ impl Databases<'_> {
             return fail(None, error.into(), RolledBack::Yes);
         }
         let mut results = Vec::with_capacity(statements.len());
-        let commit = Statement { reserve: ENDING, ..Statement::control("COMMIT") };
+        let commit = Statement { reserve: ENDING, changes: true, ..Statement::control("COMMIT") };
         let (failed_index, trouble) = loop {
             held.release_one();
             let index = results.len();
             let query = statements.get(index);
-            let statement = query.map_or(commit, |query| Statement { query: *query, ..begin });
+            let statement = query.map_or(commit, |query| Statement { query: *query, changes: true, ..begin });
             match (self.send(&access, &Statement { session: &session, database, ..statement }).await, query) {
                 (Ok(_), None) => return Ok(results),
                 (Ok(answered), Some(query)) => {

@@ -122,6 +122,6 @@ impl Cloud<'_> {
     ) -> Result<SqlUser, ApiError> {
         let call =
             IAM.call(Method::Patch, "clusters/{}/sqlUsers/{}", [id.as_str(), full_name]).with_secret(body, password);
-        self.write(&call).await
+        self.set(&call, async || None).await
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         tolerant::or_default,
         transport::{
             list::{List, Listed},
-            repeat::Created,
+            repeat::{Created, Made, Mark},
         },
     },
 };
@@ -146,9 +146,10 @@ impl Cloud<'_> {
 
     /// `POST /clusters/{clusterId}/branches`. It is sent once; if no response comes, the branch is looked up by name and
     /// creation time.
-    pub async fn create_branch(&self, id: &ClusterId, new: &NewBranch) -> Result<Branch, ApiError> {
+    pub async fn create_branch(&self, id: &ClusterId, new: &NewBranch) -> Result<Made<Branch>, ApiError> {
         let call = SERVERLESS.call(Method::Post, "clusters/{}/branches", [id.as_str()]).with_body(&json!(new));
-        self.create(&call, new.display_name.as_str(), async || self.all_branches(id).await).await
+        let mark = Mark { name: new.display_name.as_str(), key: None };
+        self.create(&call, mark, async || self.all_branches(id).await).await
     }
 
     /// `DELETE /clusters/{clusterId}/branches/{branchId}`: returns the branch. Repeated after a lost response; if it is
@@ -171,6 +172,6 @@ impl Cloud<'_> {
         let call = SERVERLESS
             .call(Method::Patch, "clusters/{}/branches/{}/sqlUsers/{}", arguments)
             .with_secret(&body, password);
-        self.write(&call).await
+        self.set(&call, async || None).await
     }
 }

@@ -10,20 +10,23 @@ use super::{
     regions::Region,
 };
 use crate::{
-    base::http::Method,
+    base::{hash::hex, http::Method},
     tidbcloud::{
         ApiError, Cloud, ClusterId, DisplayName, PageToken, RegionName, UsdCents,
         service::SERVERLESS,
         tolerant::{integer, or_default},
         transport::{
             list::{List, Listed},
-            repeat::Created,
+            repeat::{Created, Made, Mark},
         },
     },
 };
 
 /// The start of labels that TiDB Cloud reserves, for example `tidb.cloud/project`.
 pub const SYSTEM_LABEL_PREFIX: &str = "tidb.cloud/";
+
+/// The label with the idempotency key of the request that created a cluster.
+pub const IDEMPOTENCY_LABEL: &str = "mcp-idempotency-key";
 
 /// A cluster (schema `Cluster`): an instance of TiDB Cloud Starter or Essential.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -160,6 +163,10 @@ impl Created for Cluster {
     fn create_time(&self) -> Option<&str> {
         self.create_time.as_deref()
     }
+
+    fn idempotency_key(&self) -> Option<&str> {
+        self.labels.get(IDEMPOTENCY_LABEL).map(String::as_str)
+    }
 }
 
 impl ClusterChange {
@@ -173,9 +180,10 @@ impl ClusterChange {
             }
             // TiDB Cloud keeps labels of its own beside these.
             Self::Labels(labels) => {
-                let own = cluster.labels.iter().filter(|(name, _)| !name.starts_with(SYSTEM_LABEL_PREFIX));
-                let asked = labels.iter().filter(|(name, _)| !name.starts_with(SYSTEM_LABEL_PREFIX));
-                own.eq(asked)
+                let of_callers = |(name, _): &(&String, &String)| {
+                    !name.starts_with(SYSTEM_LABEL_PREFIX) && name.as_str() != IDEMPOTENCY_LABEL
+                };
+                cluster.labels.iter().filter(of_callers).eq(labels.iter().filter(of_callers))
             }
         }
     }
@@ -228,13 +236,21 @@ impl Cloud<'_> {
         self.read(&SERVERLESS.get("clusters/{}", [id.as_str()])).await
     }
 
-    /// `POST /clusters`. It is sent once; if no response comes, the cluster is looked up by name and creation time.
-    pub async fn create_cluster(&self, new: &NewCluster) -> Result<Cluster, ApiError> {
+    /// `POST /clusters`. It is sent once, with an idempotency key of its own in a label; if no response comes, the cluster is
+    /// looked up by that.
+    pub async fn create_cluster(&self, new: &NewCluster) -> Result<Made<Cluster>, ApiError> {
+        let mut key = [0; 16];
+        self.sender.io.random(&mut key);
+        let key = hex(&key);
+        let mut new = new.clone();
+        new.labels.insert(IDEMPOTENCY_LABEL.to_owned(), key.clone());
         let call = SERVERLESS.call(Method::Post, "clusters", []).with_body(&json!(new));
-        self.create(&call, new.display_name.as_str(), async || self.all_clusters().await).await
+        let mark = Mark { name: new.display_name.as_str(), key: Some(&key) };
+        self.create(&call, mark, async || self.all_clusters().await).await
     }
 
-    /// `PATCH /clusters/{clusterId}`. It is sent once; if no response comes, the cluster is read again.
+    /// `PATCH /clusters/{clusterId}`. If no response comes, the cluster is read, and the change sent once more if it does not
+    /// show.
     pub async fn update_cluster(&self, id: &ClusterId, change: &ClusterChange) -> Result<Cluster, ApiError> {
         let (mask, cluster) = match change {
             ClusterChange::DisplayName(name) => ("displayName", json!({ "displayName": name })),
@@ -245,7 +261,7 @@ impl Cloud<'_> {
         };
         let body = json!({ "cluster": cluster, "updateMask": mask });
         let look = async || self.cluster(id).await.ok().filter(|cluster| change.shows_in(cluster));
-        self.write_or_look(&SERVERLESS.call(Method::Patch, "clusters/{}", [id.as_str()]).with_body(&body), look).await
+        self.set(&SERVERLESS.call(Method::Patch, "clusters/{}", [id.as_str()]).with_body(&body), look).await
     }
 
     /// `DELETE /clusters/{clusterId}`: returns the cluster. Repeated after a lost response; if it is then gone, only id and

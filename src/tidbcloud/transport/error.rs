@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// Seconds after which a quota without a hint is back: TiDB Cloud counts requests per minute.
+const QUOTA_SECONDS: u64 = 60;
+
 /// Why a check of credentials did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckFailure {
@@ -78,8 +81,8 @@ pub enum ApiError {
     Refused(Answer),
     /// Too many requests with these credentials (429): nothing was carried out.
     RateLimited {
-        /// Seconds until requests are taken again.
-        retry_after_seconds: u64,
+        /// Seconds until requests are taken again, if it said that.
+        retry_after_seconds: Option<u64>,
         /// What it said.
         answer: Answer,
     },
@@ -114,8 +117,18 @@ pub enum ApiError {
     Exhausted,
     /// A value of the call cannot be sent; nothing was sent.
     Malformed(Malformed),
+    /// TiDB Cloud failed too often lately: nothing was sent.
+    CircuitOpen {
+        /// Seconds until it is tried again.
+        retry_after_seconds: u64,
+    },
     /// The key may not be tried now: nothing was sent.
     KeyNotTried(NotTried),
+    /// This server holds the key's requests back, so that TiDB Cloud's limit is not reached: nothing was sent.
+    HeldBack {
+        /// Seconds until the next may be sent.
+        retry_after_seconds: u64,
+    },
     /// A write may or may not have been carried out, and looking did not settle it. Look again before repeating it.
     OutcomeUnknown {
         /// Its cause.
@@ -151,14 +164,19 @@ impl ApiError {
             | Self::DeadlineExceeded
             | Self::Exhausted
             | Self::Malformed(_)
-            | Self::KeyNotTried(_) => None,
+            | Self::CircuitOpen { .. }
+            | Self::KeyNotTried(_)
+            | Self::HeldBack { .. } => None,
         }
     }
 
     /// Seconds to wait before the next call, if known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after_seconds, .. } => Some(*retry_after_seconds),
+            Self::RateLimited { retry_after_seconds, .. } => Some(retry_after_seconds.unwrap_or(QUOTA_SECONDS)),
+            Self::CircuitOpen { retry_after_seconds } | Self::HeldBack { retry_after_seconds } => {
+                Some(*retry_after_seconds)
+            }
             Self::Failing { retry_after_seconds, .. } => *retry_after_seconds,
             Self::KeyNotTried(NotTried::Limited { retry_after_seconds }) => Some(*retry_after_seconds),
             _ => None,
@@ -182,7 +200,7 @@ impl ApiError {
                 Some(Passing::Stumble(retry_after_seconds.map(Duration::from_secs)))
             }
             Self::RateLimited { retry_after_seconds, .. } => {
-                Some(Passing::Throttled(Some(Duration::from_secs(*retry_after_seconds))))
+                Some(Passing::Throttled(retry_after_seconds.map(Duration::from_secs)))
             }
             _ => None,
         }
@@ -211,8 +229,10 @@ impl ApiError {
             Self::DeadlineExceeded => "the time of this call was up before the request was sent",
             Self::Exhausted => "one HTTP request may send no more requests to TiDB Cloud",
             Self::Malformed(_) => "a value of the call cannot be sent",
+            Self::CircuitOpen { .. } => "TiDB Cloud failed too often lately, and was not asked",
             Self::KeyNotTried(NotTried::Limited { .. }) => "TiDB Cloud refused this key too often lately",
             Self::KeyNotTried(NotTried::Unavailable) => "nobody could say whether this key may be tried",
+            Self::HeldBack { .. } => "this server holds back the requests of this key",
             Self::OutcomeUnknown { .. } => "the write may or may not have taken effect",
         }
     }

@@ -9,8 +9,10 @@ use super::{
     answer::read_answer,
     call::{Call, Failed},
     error::ApiError,
+    health::{Part, Pass, Sign},
     hosts::Path,
     refusal::Said,
+    repeat::ATTEMPTS_MAX,
     send::Request,
 };
 use crate::{
@@ -42,15 +44,55 @@ const NO_CHALLENGE: ApiError = ApiError::Unexpected("401 without a Digest challe
 impl Cloud<'_> {
     /// One attempt of up to four requests: a nonce may have to be requested, and may be refused as stale.
     pub(in crate::tidbcloud) async fn attempt<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Failed> {
-        let (response, replayed) = self.exchange(call).await?;
-        let status = response.status;
-        if (200..=299).contains(&status) {
-            return read_answer(self.sender.log, &call.operation(), &response)
-                .map_err(|error| Failed { error, maybe_done: true });
+        let part = self.part(call.service);
+        let pass = self.enter(call, &part).await?;
+        let response = self.attempt_as(call, &part, pass).await?;
+        let read = read_answer(self.sender.log, &call.operation(), &response);
+        self.checkup(&part).leave(pass, read.as_ref().map_or_else(ApiError::sign, |_| Sign::Good)).await;
+        read.map_err(|error| Failed { error, maybe_done: true })
+    }
+
+    /// Whether the circuit lets this call through. A write is never the request that finds out: a read goes before it.
+    async fn enter(&self, call: &Call<'_>, part: &Part) -> Result<Pass, Failed> {
+        let pass = self.checkup(part).enter().await.map_err(Failed::undone)?;
+        match self.probe(call.service) {
+            Some(probe) if pass == Pass::Probe && call.method != Method::Get => {
+                let found = self.attempt_as(&probe, part, pass).await;
+                match found.map_err(|failed| failed.error.sign()) {
+                    Ok(_) => self.checkup(part).leave(pass, Sign::Good).await,
+                    // It was answered, if not as it was asked for.
+                    Err(Sign::Good) => {}
+                    // What is wrong with that read is no answer to this call.
+                    Err(_) => return Err(Failed::undone(ApiError::CircuitOpen { retry_after_seconds: 1 })),
+                }
+                Ok(Pass::Usual)
+            }
+            _ => Ok(pass),
         }
-        // 4xx: it was refused. A 408 comes from a gateway that gave up waiting, for us or for the server behind it.
-        let maybe_done = status >= 500 && status != 501 || status == 408 || replayed && status == 404;
-        Err(Failed { error: self.refusal(call, &response), maybe_done })
+    }
+
+    /// The service's read without effect. One that names the caller's key is not for callers without a key.
+    fn probe(&self, service: &'static Service) -> Option<Call<'_>> {
+        match self.authenticator {
+            Authenticator::Digest(key) => Some(service.probe(key)),
+            Authenticator::Bearer(_) => (!service.probe.contains("{}")).then(|| service.get(service.probe, [])),
+        }
+    }
+
+    /// The answer, if it is a success. What any other outcome says of TiDB Cloud's health is noted.
+    async fn attempt_as(&self, call: &Call<'_>, part: &Part, pass: Pass) -> Result<Response, Failed> {
+        let failed = match self.exchange(call).await {
+            Ok((response, _)) if (200..=299).contains(&response.status) => return Ok(response),
+            Ok((response, replayed)) => {
+                // 4xx: it was refused. A 408 comes from a gateway that gave up waiting, for us or for the server behind it.
+                let status = response.status;
+                let maybe_done = status >= 500 && status != 501 || status == 408 || replayed && status == 404;
+                Failed { error: self.refusal(call, &response), maybe_done }
+            }
+            Err(failed) => failed,
+        };
+        self.checkup(part).leave(pass, failed.error.sign()).await;
+        Err(failed)
     }
 
     /// Sends with credentials, and reports TiDB Cloud's verdict on the key to its witness. Nothing else sends a key.
@@ -72,21 +114,30 @@ impl Cloud<'_> {
         }
         let tried = self.witness.may_try(key).await.map_err(|why| Failed::undone(ApiError::KeyNotTried(why)))?;
         let mut verdict = KeyVerdict::NotAsked;
-        let outcome = self.exchange_digests(call, &url, key, &mut verdict).await;
+        // Of a key that is known to be good, a single refusal proves nothing.
+        let sent_twice = tried.is_known && call.body.is_none();
+        let outcome = self.exchange_digests(call, &url, key, sent_twice, &mut verdict).await;
         self.witness.heard(key, tried, verdict).await;
         outcome
+    }
+
+    /// Takes the key's turn for one request that carries it.
+    async fn take_turn(&self, key: &ApiKey) -> Result<(), Failed> {
+        let turn = self.witness.may_send(key).await;
+        turn.map_err(|retry_after_seconds| Failed::undone(ApiError::HeldBack { retry_after_seconds }))
     }
 
     /// Sends with a digest, and with another one if the first is refused for its nonce.
     ///
     /// workerd sends a request without a body again by itself where the connection closes before any answer (seen with
-    /// 2026-10), and a server then refuses the second one for its nonce count, which says nothing about the first. A nonce
-    /// that is merely too old is called stale.
+    /// 2026-10), and a server then refuses the second one for its nonce count, which says nothing about the first and nothing
+    /// about the key: `sent_twice` is whether that may be. A nonce that is merely too old is called stale.
     async fn exchange_digests(
         &self,
         call: &Call<'_>,
         url: &Url,
         key: &ApiKey,
+        sent_twice: bool,
         verdict: &mut KeyVerdict,
     ) -> Result<(Response, bool), Failed> {
         let space = Space { base: self.sender.hosts.base(call.service.host), caller: key.caller() };
@@ -100,6 +151,13 @@ impl Cloud<'_> {
         };
         let mut replayed = false;
         loop {
+            if let Some(unsent) = &nonce
+                && let Err(failed) = self.take_turn(key).await
+            {
+                self.memory.nonces.borrow_mut().put_back(space, unsent.clone(), self.sender.io.now());
+                // An earlier one may have been carried out.
+                return Err(Failed { maybe_done: replayed, ..failed });
+            }
             let authorization = nonce.as_mut().map(|nonce| self.sign(nonce, key, call, url));
             let response = self.send(call, url, authorization).await?;
             if response.status != 401 {
@@ -112,7 +170,7 @@ impl Cloud<'_> {
                 }
                 return Ok((response, replayed));
             }
-            match digest::refused(carried, response.headers.get("www-authenticate").as_deref()) {
+            match digest::refused(carried, sent_twice, response.headers.get("www-authenticate").as_deref()) {
                 Refusal::Answer(challenge, next) => {
                     replayed |= call.method == Method::Delete && nonce.is_some() && !challenge.stale();
                     (nonce, carried) = (Some(Nonce::new(challenge)), next);
@@ -145,7 +203,7 @@ impl Cloud<'_> {
                 Err(failed) => failed.error,
                 Ok(response) if response.status == 401 => {
                     let challenge = response.headers.get("www-authenticate");
-                    return match digest::refused(Carried::Nothing, challenge.as_deref()) {
+                    return match digest::refused(Carried::Nothing, false, challenge.as_deref()) {
                         Refusal::Answer(challenge, _) => Ok(Nonce::new(challenge)),
                         _ => Err(NO_CHALLENGE),
                     };
@@ -155,7 +213,7 @@ impl Cloud<'_> {
                 }
                 Ok(response) => self.refusal(&call, &response),
             };
-            self.try_again(&mut failures, error).await?;
+            self.try_again(&self.part(service), &mut failures, ATTEMPTS_MAX, error).await?;
         }
     }
 
@@ -173,8 +231,11 @@ impl Cloud<'_> {
         nonce.sign(key, &request)
     }
 
-    /// Sends once.
+    /// Sends once. What is not a read is from then on finished even if the client goes away.
     async fn send(&self, call: &Call<'_>, url: &Url, authorization: Option<String>) -> Result<Response, Failed> {
+        if call.method != Method::Get && authorization.is_some() {
+            self.sender.io.must_finish();
+        }
         let request =
             Request { authorization, body: call.body.clone(), ..Request::new(call.method, url.clone(), TIMEOUT) };
         self.sender.fetch(request, RESPONSE_BYTES_MAX).await

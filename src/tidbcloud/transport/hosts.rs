@@ -106,6 +106,10 @@ impl Host<'static> {
     pub(crate) const fn fixed(name: &'static str) -> Self {
         Self(name)
     }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.0
+    }
 }
 
 /// A host that takes SQL over HTTP: `http-` and then the public endpoint that the control plane names.

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, time::Duration};
 
+use super::health::Health;
 use crate::{
     base::{clock::UnixMillis, expiring::ExpiringMap},
     tidbcloud::{
@@ -21,13 +22,14 @@ const FACTS_MAX: usize = 256;
 /// Its cells are borrowed for single statements only, never across an `await`.
 pub struct Memory {
     pub(crate) nonces: RefCell<Nonces>,
+    pub(crate) health: Health,
     /// By [`place`].
     facts: ExpiringMap<str, Facts>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { nonces: RefCell::default(), facts: ExpiringMap::evicting(FACTS_MAX) }
+        Self { nonces: RefCell::default(), health: Health::default(), facts: ExpiringMap::evicting(FACTS_MAX) }
     }
 }
 

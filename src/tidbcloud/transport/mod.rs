@@ -4,6 +4,7 @@ pub(super) mod answer;
 pub(super) mod call;
 pub(super) mod error;
 mod exchange;
+pub(super) mod health;
 pub(super) mod hosts;
 pub(super) mod list;
 pub(super) mod memory;
@@ -12,6 +13,7 @@ pub(super) mod refusal;
 pub(super) mod repeat;
 pub(super) mod retry;
 pub(super) mod send;
+pub(super) mod trail;
 
 #[cfg(test)]
 mod tests;

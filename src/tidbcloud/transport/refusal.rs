@@ -16,9 +16,6 @@ use crate::{
 const MESSAGE_CHARS_MAX: usize = 200;
 /// 64 characters: codes are numbers of up to 8 digits or short words.
 const CODE_CHARS_MAX: usize = 64;
-/// Seconds after which a quota without a hint is back: TiDB Cloud counts requests per minute.
-const QUOTA_SECONDS: u64 = 60;
-
 /// Facts that only the words of a refusal tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
@@ -37,11 +34,12 @@ pub(crate) enum Told {
 ///   (tidbcloud/ti-cli). "Spending limit" alone is a field, not a quota.
 /// - How IAM refuses a SQL user that exists is not published: 409, or these words.
 /// - TiDB's `ErrResultUndetermined`, "execution result undetermined" (`pkg/parser/terror/terror.go`), has no number of
-///   MySQL and arrives as 1105, like every error without one.
+///   MySQL and arrives as 1105, like every error without one. TiDB closes the connection on it, and a gateway in Go then says
+///   that the connection is invalid or bad (`database/sql/driver.ErrBadConn`, `go-sql-driver/mysql`).
 const WORDS: [(Told, &[u16], &[&str]); 3] = [
     (Told::Quota, &[400, 403, 409, 422], &["quota", "capacity", "cluster limit", "limit reached", "exceeded the"]),
     (Told::Exists, &[400], &["already exist", "duplicate"]),
-    (Told::Undetermined, &[], &["undetermined"]),
+    (Told::Undetermined, &[], &["undetermined", "invalid connection", "bad connection", "unexpected eof"]),
 ];
 
 /// Code and message of a refusal, as they were sent.
@@ -100,7 +98,7 @@ impl ApiError {
             403 => Self::Forbidden(answer),
             409 | 412 => Self::Conflict(answer),
             _ if said.tells(Told::Exists, status) => Self::Conflict(answer),
-            429 => Self::RateLimited { retry_after_seconds: hint.unwrap_or(QUOTA_SECONDS), answer },
+            429 => Self::RateLimited { retry_after_seconds: hint, answer },
             408 | 425 | 500.. => Self::Failing { retry_after_seconds: hint, answer },
             400..=499 => Self::Refused(answer),
             _ => Self::Unexpected("a status that is neither success nor error"),

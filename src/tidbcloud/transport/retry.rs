@@ -14,8 +14,8 @@ const BASE: Duration = Duration::from_millis(100);
 const THROTTLED_BASE: Duration = Duration::from_secs(1);
 /// 5 s: three attempts of 8 s and two waits of 5 s would take 34 s; the deadline of a call ends them earlier.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// 300 s: quotas of TiDB Cloud come back every minute; a hint of more than five is taken for a mistake.
-const HINT_MAX: Duration = Duration::from_secs(300);
+/// An hour: maintenance may take one, and a hint of more is taken for a mistake.
+const HINT_MAX: Duration = Duration::from_secs(3_600);
 
 /// A transient failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,8 @@ mod tests {
             ("Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT", seconds(7)),
             ("Retry-After", "Sun, 06 Nov 1994 08:49:07 GMT", seconds(0)),
             ("Retry-After", "Sun, 06 Nov 2094 08:49:37 GMT", None),
-            ("Retry-After", "301", None),
+            ("Retry-After", "3600", seconds(3_600)),
+            ("Retry-After", "3601", None),
             ("Retry-After", "-1", None),
             ("Retry-After", "+1", None),
             ("Retry-After", "1.5", None),

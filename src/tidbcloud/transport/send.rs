@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{call::Failed, error::ApiError, hosts::Hosts, retry::ATTEMPT_MIN};
+use super::{call::Failed, error::ApiError, hosts::Hosts, retry::ATTEMPT_MIN, trail::Trail};
 use crate::{
     base::{
         clock::UnixMillis,
@@ -16,6 +16,10 @@ use crate::{
 /// The `User-Agent`, for TiDB Cloud's logs.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
+/// 25 s from when a client went away: the platform ends what still runs 30 s after that
+/// (<https://developers.cloudflare.com/workers/runtime-apis/context/#waituntil>), and five are left to note how it ended.
+const ALONE: Duration = Duration::from_secs(25);
+
 /// The way to TiDB Cloud during one call.
 #[derive(Clone, Copy)]
 pub(crate) struct Sender<'a> {
@@ -24,6 +28,8 @@ pub(crate) struct Sender<'a> {
     pub(crate) hosts: &'a Hosts,
     /// The deadline of all requests.
     pub(crate) deadline: UnixMillis,
+    /// Where changes are noted, if anybody wants to know.
+    pub(crate) trail: Option<&'a Trail<'a>>,
 }
 
 /// One request as sent.
@@ -42,6 +48,8 @@ pub(crate) struct Request<'r> {
     pub(crate) reserve: Duration,
     /// With less time than this it is not sent.
     pub(crate) time_min: Duration,
+    /// Whether it may change something.
+    pub(crate) changes: bool,
 }
 
 impl Request<'_> {
@@ -56,6 +64,7 @@ impl Request<'_> {
             timeout,
             reserve: Duration::ZERO,
             time_min: ATTEMPT_MIN,
+            changes: method != Method::Get,
         }
     }
 }
@@ -63,21 +72,38 @@ impl Request<'_> {
 impl Sender<'_> {
     /// The time left for the whole call.
     pub(crate) fn remaining(&self) -> Duration {
-        self.io.now().until(self.deadline)
+        let end = self.io.left_at().map_or(self.deadline, |left| left.after(ALONE).min(self.deadline));
+        self.io.now().until(end)
     }
 
     /// Sends once and reads the whole answer.
     pub(crate) async fn fetch(&self, request: Request<'_>, bytes_max: usize) -> Result<Response, Failed> {
-        let authorized = request.authorization.is_some();
+        let (authorized, changes) = (request.authorization.is_some(), request.changes);
         let outbound = self.outbound(request)?;
-        self.io.fetch(outbound, bytes_max).await.map_err(|error| unanswered(error, authorized))
+        self.noted(changes, self.io.fetch(outbound, bytes_max)).await.map_err(|error| unanswered(error, authorized))
     }
 
     /// Sends once and gives the body of the answer to `sink`.
     pub(crate) async fn stream(&self, request: Request<'_>, sink: &mut dyn Sink) -> Result<Response, Failed> {
-        let authorized = request.authorization.is_some();
+        let (authorized, changes) = (request.authorization.is_some(), request.changes);
         let outbound = self.outbound(request)?;
-        self.io.exchange(outbound, sink).await.map_err(|error| unanswered(error, authorized))
+        self.noted(changes, self.io.exchange(outbound, sink)).await.map_err(|error| unanswered(error, authorized))
+    }
+
+    /// Notes a request before it is sent, and its answer.
+    async fn noted(
+        &self,
+        changes: bool,
+        answer: impl Future<Output = Result<Response, FetchError>>,
+    ) -> Result<Response, FetchError> {
+        if let Some(trail) = self.trail {
+            trail.sends(changes);
+        }
+        let answer = answer.await;
+        if let (Some(trail), Ok(response)) = (self.trail, &answer) {
+            trail.answered(changes, &response.headers);
+        }
+        answer
     }
 
     fn outbound(&self, request: Request<'_>) -> Result<Outbound, Failed> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::{
+    base::http::Method,
     port::{FetchError, Io as _},
     tidbcloud::{
         fake::{START, Scene, active, body_lost, challenge, cluster, id, new_cluster, ok, status},
@@ -65,22 +66,30 @@ async fn time_limits_hold_for_the_whole_call() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_waited_out_only_for_reads_and_only_shortly() {
+async fn a_rate_limit_is_waited_out_if_it_is_short() {
     let limited = |reset: &str| {
         status(429, json!({ "code": 49900007, "message": "The request exceeded the limit" }))
             .map(|answer| answer.with("X-Ratelimit-Reset", reset))
     };
-    let scene = Scene::warmed(vec![limited("5"), ok(active()), limited("23"), limited("1"), limited("1")]).await;
-    let start = scene.fake.now();
-    scene.cloud().cluster(&id()).await.unwrap();
-    assert!(start.until(scene.fake.now()) >= Duration::from_secs(5));
-    for (error, seconds) in [
-        (scene.cloud().cluster(&id()).await.unwrap_err(), 23),
-        (scene.cloud().create_cluster(&new_cluster()).await.unwrap_err(), 1),
-        (scene.cloud().delete_cluster(&id()).await.unwrap_err(), 1),
-    ] {
+    let scene = Scene::warmed(vec![]).await;
+    let call = async |method| match method {
+        Method::Get => scene.cloud().cluster(&id()).await.map(drop),
+        Method::Post => scene.cloud().create_cluster(&new_cluster()).await.map(drop),
+        _ => scene.cloud().delete_cluster(&id()).await.map(drop),
+    };
+    // It was refused and not carried out, so a write is sent again too.
+    for method in [Method::Get, Method::Post, Method::Delete] {
+        scene.fake.then([limited("5"), ok(active())]);
+        let start = scene.fake.now();
+        call(method).await.unwrap();
+        assert!(start.until(scene.fake.now()) >= Duration::from_secs(5));
+        scene.fake.then([limited("23")]);
+        let error = call(method).await.unwrap_err();
         assert!(matches!(error, ApiError::RateLimited { .. }) && !error.outcome_unknown());
-        assert_eq!(error.retry_after_seconds(), Some(seconds));
+        assert_eq!(error.retry_after_seconds(), Some(23));
+        // Without a hint: a second or two, and then a minute.
+        scene.fake.then((0..3).map(|_| status(429, json!({}))));
+        assert_eq!(call(method).await.unwrap_err().retry_after_seconds(), Some(60));
     }
-    assert_eq!(scene.fake.lines().len(), 5);
+    assert_eq!(scene.fake.lines().len(), 3 * (2 + 1 + 3));
 }

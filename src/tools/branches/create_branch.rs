@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::view::BranchView;
 use crate::{
-    catalogue::{BranchReference, ClusterReference, Context, Effect, Moment, Tool, ToolError},
-    tidbcloud::{BranchName, NewBranch},
+    catalogue::{BranchReference, ClusterReference, Context, Done, Effect, Moment, Receipt, Tool, ToolError, named},
+    tidbcloud::{BranchName, Made, NewBranch},
 };
 
 /// Create a branch: a copy, as of now or a time, of a Starter cluster or branch, which stays untouched. CREATING
@@ -27,6 +27,23 @@ impl Tool for CreateBranch {
     const NAME: &'static str = "tidbcloud_create_branch";
     const TITLE: &'static str = "Create branch";
     const EFFECT: Effect = Effect::Create;
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |call| {
+            format!("create the branch {} of the cluster {}", call.display_name.as_str(), call.cluster.as_str())
+        },
+        done: |branch| {
+            let (id, cluster) = (&branch.branch_id, &branch.cluster_id);
+            let named = named(&branch.display_name, id);
+            let done = Done::of(format!("Created the branch {named} of the cluster {cluster}")).affecting(Some(1));
+            if branch.reconciled {
+                // Known by name and time only: it may be another call's.
+                return done;
+            }
+            done.undone_by(format!(
+                "tidbcloud_delete_branch {{\"cluster\":\"{cluster}\",\"branch\":\"{id}\"}} deletes it."
+            ))
+        },
+    });
     type Output = BranchView;
 
     async fn call(self, context: &Context<'_>) -> Result<BranchView, ToolError> {
@@ -40,8 +57,9 @@ impl Tool for CreateBranch {
         let users = context.sql().ensure_users(&cluster, parent.user_prefix.as_deref().unwrap_or_default()).await;
         let parent_timestamp = self.parent_timestamp.map(|moment| moment.timestamp(context.now()));
         let new = NewBranch { display_name: self.display_name, parent_id, parent_timestamp };
-        let branch = context.cloud().create_branch(&cluster, &new).await?;
-        let mut branch = BranchView::from(branch);
+        let Made { made, reconciled } = context.cloud().create_branch(&cluster, &new).await?;
+        let mut branch = BranchView::from(made);
+        branch.reconciled = reconciled;
         branch.notice = users.err().map(|error| {
             format!(
                 "The SQL users of this server could not be made on the cluster first ({}), so SQL tools cannot log in to \

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    catalogue::{BranchReference, ClusterReference, Context, Effect, Stakes, Tool, ToolError, said},
+    catalogue::{BranchReference, ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, said},
     tidbcloud::State,
 };
 
@@ -29,6 +29,13 @@ impl Tool for DeleteBranch {
     const NAME: &'static str = "tidbcloud_delete_branch";
     const TITLE: &'static str = "Delete branch";
     const EFFECT: Effect = Effect::Destroy;
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |call| format!("delete the branch {} of the cluster {}", call.branch.as_str(), call.cluster.as_str()),
+        done: |deleted| {
+            let DeletedBranch { cluster_id, branch_id, .. } = deleted;
+            Done::of(format!("Deleted the branch {branch_id} of the cluster {cluster_id}")).affecting(Some(1))
+        },
+    });
     type Output = DeletedBranch;
 
     /// The branch as it is named, itself, and its cluster, which a person reads, and the deletion.

@@ -12,9 +12,9 @@ use crate::{
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BranchView {
-    branch_id: String,
-    cluster_id: String,
-    display_name: String,
+    pub(super) branch_id: String,
+    pub(super) cluster_id: String,
+    pub(super) display_name: String,
     state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<String>,
@@ -26,6 +26,10 @@ pub(super) struct BranchView {
     user_prefix: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
+    /// TiDB Cloud's answer was lost, and the branch found. So rare that no schema has to name it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(skip)]
+    pub(super) reconciled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) notice: Option<String>,
 }
@@ -42,6 +46,7 @@ impl From<Branch> for BranchView {
             endpoints: branch.endpoints.into(),
             user_prefix: branch.user_prefix,
             create_time: branch.create_time,
+            reconciled: false,
             notice: None,
         }
     }

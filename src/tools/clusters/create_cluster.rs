@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::{dollars, labels::Labels, money, view::ClusterView};
 use crate::{
-    catalogue::{Context, Effect, Stakes, Tool, ToolError},
-    tidbcloud::{DisplayName, NewCluster, RegionName, UsdCents},
+    catalogue::{Context, Done, Effect, Receipt, Stakes, Tool, ToolError},
+    tidbcloud::{DisplayName, Made, NewCluster, RegionName, UsdCents},
 };
 
 /// Create a Starter cluster, free without a spending limit. CREATING usually takes 30 s: call tidbcloud_get_cluster with
@@ -29,6 +29,15 @@ impl Tool for CreateCluster {
     const NAME: &'static str = "tidbcloud_create_cluster";
     const TITLE: &'static str = "Create cluster";
     const EFFECT: Effect = Effect::Create;
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |call| format!("create the cluster {}", call.display_name.as_str()),
+        done: |cluster| {
+            let id = &cluster.cluster_id;
+            Done::of(format!("Created the cluster {}", cluster.named()))
+                .affecting(Some(1))
+                .undone_by(format!("tidbcloud_delete_cluster {{\"cluster\":\"{id}\"}} deletes it."))
+        },
+    });
     type Output = ClusterView;
 
     fn asks(&self) -> bool {
@@ -55,6 +64,9 @@ impl Tool for CreateCluster {
             spending_limit: self.spending_limit_usd_cents,
             labels: self.labels.map(Labels::into_inner).unwrap_or_default(),
         };
-        Ok(context.cloud().create_cluster(&new).await?.into())
+        let Made { made, reconciled } = context.cloud().create_cluster(&new).await?;
+        let mut view = ClusterView::from(made);
+        view.reconciled = reconciled;
+        Ok(view)
     }
 }

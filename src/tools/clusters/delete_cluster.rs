@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::money;
 use crate::{
-    catalogue::{ClusterReference, Context, Effect, Stakes, Tool, ToolError, said},
+    catalogue::{ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, said},
     tidbcloud::{AutoScaling, AutomatedBackupPolicy, State},
 };
 
@@ -28,6 +28,14 @@ impl Tool for DeleteCluster {
     const NAME: &'static str = "tidbcloud_delete_cluster";
     const TITLE: &'static str = "Delete cluster";
     const EFFECT: Effect = Effect::Destroy;
+    // Backups are restored on the page of their cluster, which is gone with it.
+    // <https://docs.pingcap.com/tidbcloud/backup-and-restore-serverless>
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |call| format!("delete the cluster {}", call.cluster.as_str()),
+        done: |deleted| {
+            Done::of(format!("Deleted the cluster {} and all its branches", deleted.cluster_id)).affecting(Some(1))
+        },
+    });
     type Output = DeletedCluster;
 
     /// The cluster and its branches, which a person reads, and the deletion.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::{base::schema::schema_of, tidbcloud::SYSTEM_LABEL_PREFIX};
+use crate::{
+    base::schema::schema_of,
+    tidbcloud::{IDEMPOTENCY_LABEL, SYSTEM_LABEL_PREFIX},
+};
 
 /// Labels of a cluster.
 ///
@@ -25,9 +28,15 @@ impl Labels {
     }
 }
 
+/// Whether a label is a person's: neither TiDB Cloud's nor this server's.
+pub(super) fn is_own(name: &str) -> bool {
+    !name.starts_with(SYSTEM_LABEL_PREFIX) && name != IDEMPOTENCY_LABEL
+}
+
 /// Labels for a person, without those that TiDB Cloud sets.
 pub(super) fn in_words(labels: &BTreeMap<String, String>) -> String {
-    let own = labels.iter().filter(|(name, _)| !name.starts_with(SYSTEM_LABEL_PREFIX));
+    let own =
+        labels.iter().filter(|(name, _)| !name.starts_with(SYSTEM_LABEL_PREFIX) && name.as_str() != IDEMPOTENCY_LABEL);
     let own: Vec<_> = own.map(|(name, value)| format!("{name} = {value}")).collect();
     if own.is_empty() { "none".to_owned() } else { own.join(", ") }
 }

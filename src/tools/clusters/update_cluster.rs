@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{
     dollars,
-    labels::{Labels, in_words},
+    labels::{Labels, in_words, is_own},
     money,
     view::ClusterView,
 };
 use crate::{
-    catalogue::{ALIAS_LABEL, CALLED, ClusterReference, Context, Effect, Stakes, Tool, ToolError, code, said},
+    catalogue::{
+        ALIAS_LABEL, CALLED, ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, code, named,
+        said,
+    },
     tidbcloud::{ApiError, Cluster, ClusterChange, DisplayName, UsdCents},
 };
 
@@ -34,8 +37,19 @@ impl Tool for UpdateCluster {
     const NAME: &'static str = "tidbcloud_update_cluster";
     const TITLE: &'static str = "Update cluster";
     const EFFECT: Effect = Effect::Update;
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |call| format!("update the cluster {}", call.cluster.as_str()),
+        done: |cluster| {
+            cluster.change.clone().unwrap_or_else(|| Done::of(format!("Updated the cluster {}", cluster.named())))
+        },
+    });
     const RENAMES: &'static [&'static str] = &["displayName"];
     type Output = ClusterView;
+
+    fn requests_min(arguments: &Map<String, Value>) -> u32 {
+        let changes = ["displayName", "labels", "spendingLimitUsdCents"].map(|field| arguments.contains_key(field));
+        1 + changes.map(u32::from).iter().sum::<u32>()
+    }
 
     fn asks(&self) -> bool {
         self.spending_limit_usd_cents.is_some_and(|limit| limit.cents() > 0)
@@ -81,13 +95,10 @@ impl Tool for UpdateCluster {
         }
         let id = context.cluster_id(&self.cluster).await?;
         let keeps_alias = self.labels.is_some() && context.narrowing().fixes_cluster();
-        let before = match keeps_alias || self.spending_limit_usd_cents.is_some() {
-            true => Some(context.cloud().cluster(&id).await?),
-            false => None,
-        };
-        let labels = match (self.labels.map(Labels::into_inner), &before) {
-            (Some(labels), Some(before)) if keeps_alias => Some(with_its_alias(before, labels)?),
-            (labels, _) => labels,
+        let before = context.cloud().cluster(&id).await?;
+        let labels = match self.labels.map(Labels::into_inner) {
+            Some(labels) if keeps_alias => Some(with_its_alias(&before, labels)?),
+            labels => labels,
         };
         let sets_limit = self.spending_limit_usd_cents.is_some();
         let changes = [
@@ -107,7 +118,8 @@ impl Tool for UpdateCluster {
                 Err(error) => {
                     let mut error = ToolError::from(error);
                     if !changed.is_empty() {
-                        error.details = Some(json!({"changed": changed, "failed": field}));
+                        error.receipt = changed_from(&before, &changed).in_part();
+                        error.details = Some(json!({"changed": changed, "failed": field}).into());
                     }
                     return Err(error);
                 }
@@ -118,7 +130,8 @@ impl Tool for UpdateCluster {
             Some(cluster) => ClusterView::from(cluster),
             None => context.cloud().cluster(&id).await?.into(),
         };
-        if let Some(before) = before.filter(|_| sets_limit) {
+        cluster.change = Some(changed_from(&before, &changed));
+        if sets_limit {
             // proto3 JSON leaves zeros out.
             cluster.spending_limit_usd_cents.get_or_insert(0);
             let previous = before.spending_limit.and_then(|limit| limit.monthly);
@@ -127,6 +140,28 @@ impl Tool for UpdateCluster {
         }
         Ok(cluster)
     }
+}
+
+/// What a change of these fields did, and the call that sets them to what they were.
+fn changed_from(before: &Cluster, fields: &[&'static str]) -> Done {
+    let id = &before.cluster_id;
+    let mut call = Map::from_iter([("cluster".to_owned(), json!(id.as_str()))]);
+    for field in fields {
+        let value: Value = match *field {
+            "displayName" => before.display_name.as_str().into(),
+            "labels" => {
+                let own = before.labels.iter().filter(|(name, _)| is_own(name));
+                own.map(|(name, value)| (name.clone(), json!(value))).collect()
+            }
+            _ => before.spending_limit.and_then(|limit| limit.monthly).unwrap_or_default().into(),
+        };
+        call.insert((*field).to_owned(), value);
+    }
+    let call = Value::Object(call);
+    let cluster = named(&before.display_name, id.as_str());
+    Done::of(format!("Changed {} of the cluster {cluster}", fields.join(", ")))
+        .affecting(Some(1))
+        .undone_by(format!("tidbcloud_update_cluster {call} sets what was there before."))
 }
 
 /// The meaning of a limit of 0. <https://docs.pingcap.com/tidbcloud/manage-serverless-spend-limit>

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    tidbcloud::{Cluster, SYSTEM_LABEL_PREFIX},
+    catalogue::{Done, named},
+    tidbcloud::{Cluster, IDEMPOTENCY_LABEL, SYSTEM_LABEL_PREFIX},
     tools::views::{EndpointsView, state},
 };
 
@@ -14,7 +15,7 @@ use crate::{
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ClusterView {
-    cluster_id: String,
+    pub(super) cluster_id: String,
     display_name: String,
     state: String,
     region: String,
@@ -37,14 +38,28 @@ pub(super) struct ClusterView {
     /// The spending limit before a change of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) previous_spending_limit_usd_cents: Option<i64>,
+    /// TiDB Cloud's answer was lost, and the cluster found. So rare that no schema has to name it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(skip)]
+    pub(super) reconciled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) notice: Option<&'static str>,
+    /// What a change says in its receipt.
+    #[serde(skip)]
+    pub(super) change: Option<Done>,
+}
+
+impl ClusterView {
+    /// Name and id, for a receipt.
+    pub(super) fn named(&self) -> String {
+        named(&self.display_name, &self.cluster_id)
+    }
 }
 
 impl From<Cluster> for ClusterView {
     fn from(cluster: Cluster) -> Self {
-        let (system_labels, labels) =
-            cluster.labels.into_iter().partition(|(name, _)| name.starts_with(SYSTEM_LABEL_PREFIX));
+        let labels = cluster.labels.into_iter().filter(|(name, _)| name != IDEMPOTENCY_LABEL);
+        let (system_labels, labels) = labels.partition(|(name, _)| name.starts_with(SYSTEM_LABEL_PREFIX));
         Self {
             cluster_id: cluster.cluster_id.to_string(),
             display_name: cluster.display_name,
@@ -59,7 +74,9 @@ impl From<Cluster> for ClusterView {
             system_labels,
             create_time: cluster.create_time,
             previous_spending_limit_usd_cents: None,
+            reconciled: false,
             notice: None,
+            change: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     base::managed_name::is_managed_name,
-    catalogue::{ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError, advised, code},
+    catalogue::{ClusterReference, Context, Done, Effect, Receipt, SQL_TIME_MAX, Tool, ToolError, advised, code},
     tidbcloud::{ApiError, Cluster, SqlRole, SqlUserName, State, random_password},
 };
 
@@ -30,12 +30,27 @@ pub(super) struct CreatedUser {
     role: String,
     created: bool,
     next_step: &'static str,
+    #[serde(skip)]
+    cluster_id: String,
 }
 
 impl Tool for DbCreateUser {
     const NAME: &'static str = "db_create_user";
     const TITLE: &'static str = "Create SQL user";
     const EFFECT: Effect = Effect::Create;
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |call| {
+            format!("create the SQL user {} on the cluster {}", call.user_name.as_str(), call.cluster.as_str())
+        },
+        done: |created| {
+            let CreatedUser { user_name, role, cluster_id, .. } = created;
+            Done::of(format!("Created the SQL user {user_name} with {role} on the cluster {cluster_id}"))
+                .affecting(Some(1))
+                .undone_by(format!(
+                    "db_remove_user {{\"cluster\":\"{cluster_id}\",\"userName\":\"{user_name}\"}} removes it."
+                ))
+        },
+    });
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = CreatedUser;
 
@@ -55,6 +70,7 @@ impl Tool for DbCreateUser {
             user_name: user.user_name,
             role: self.role.as_str().to_owned(),
             created: true,
+            cluster_id: id.to_string(),
             next_step: "Ask the person to set a password: TiDB Cloud console, this cluster, SQL Users, edit the user.",
         })
     }

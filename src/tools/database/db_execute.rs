@@ -15,7 +15,8 @@ use super::{
 use crate::{
     base::scope::Scope,
     catalogue::{
-        BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, code, cut_text, said,
+        BranchReference, ClusterReference, Context, Done, Effect, Receipt, SQL_TIME_MAX, Stakes, Tool, ToolError, code,
+        cut_text, said,
     },
     sql::{self, Answer, Class, Statement},
     tidbcloud::{AccessClass, ApiError, DatabaseName, Query, Replay, RolledBack, Rows, SqlFailure, Target},
@@ -40,6 +41,8 @@ pub(super) struct Executed {
     results: Vec<StatementResult>,
     /// Of all statements together.
     elapsed_ms: u64,
+    #[serde(skip)]
+    done: Done,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -128,6 +131,17 @@ impl Tool for DbExecute {
     const NAME: &'static str = "db_execute";
     const TITLE: &'static str = "Execute";
     const EFFECT: Effect = Effect::Execute;
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |call| {
+            let of_cluster = format!("the cluster {}", call.cluster.as_str());
+            let place = match &call.branch {
+                Some(branch) => format!("the branch {} of {of_cluster}", branch.as_str()),
+                None => of_cluster,
+            };
+            format!("run {} on {place}", counted(call.sql.0.len()))
+        },
+        done: |executed| executed.done.clone(),
+    });
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = Executed;
 
@@ -224,7 +238,8 @@ impl Tool for DbExecute {
         } else {
             transaction(context, &target, database, &statements, &plan, &mut room).await?
         };
-        Ok(Executed { statement_count: results.len(), results, elapsed_ms: room.elapsed_millis })
+        let done = done(&target, database, &statements, &results);
+        Ok(Executed { statement_count: results.len(), results, elapsed_ms: room.elapsed_millis, done })
     }
 }
 
@@ -312,14 +327,18 @@ async fn one_by_one(
                     // The call as a whole must not be repeated: the statements before this one would run again.
                     error.retryable = false;
                     error.retry_after_seconds = None;
+                    error.receipt = done(target, database, statements, &results).in_part();
                 }
                 if statements.len() > 1 {
-                    error.details = Some(json!({
-                        "failedStatement": index + 1,
-                        "tookEffect": index,
-                        "notRun": statements.len() - index - 1,
-                        "results": results,
-                    }));
+                    error.details = Some(
+                        json!({
+                            "failedStatement": index + 1,
+                            "tookEffect": index,
+                            "notRun": statements.len() - index - 1,
+                            "results": results,
+                        })
+                        .into(),
+                    );
                 }
                 return Err(error);
             }
@@ -371,11 +390,42 @@ async fn transaction(
                 }
             };
             error.details = Some(
-                json!({"failedStatement": failure.failed_index.map(|index| index + 1), "tookEffect": took_effect}),
+                json!({"failedStatement": failure.failed_index.map(|index| index + 1), "tookEffect": took_effect})
+                    .into(),
             );
             Err(error)
         }
     }
+}
+
+/// So many statements, in words.
+fn counted(statements: usize) -> String {
+    if statements == 1 { "1 SQL statement".to_owned() } else { format!("{statements} SQL statements") }
+}
+
+/// What the statements that have results did, and the statements that bring back what they dropped.
+fn done(target: &Target, database: Option<&DatabaseName>, statements: &[&str], results: &[StatementResult]) -> Done {
+    /// Eight tables with names of 40 characters, or two with the longest. More are not listed.
+    const FLASHBACK_BYTES_MAX: usize = 400;
+    let place = match &target.branch {
+        Some(branch) => format!("the branch {branch} of the cluster {}", target.cluster),
+        None => format!("the cluster {}", target.cluster),
+    };
+    let rows: Vec<u64> = results.iter().filter_map(|result| result.rows_affected).collect();
+    let done = Done::of(format!("Ran {} on {place}", counted(results.len())))
+        .affecting((!rows.is_empty()).then(|| rows.iter().fold(0_u64, |sum, rows| sum.saturating_add(*rows))));
+    let ran = statements.get(..results.len()).unwrap_or(statements);
+    let creates = |text: &&str| sql::change(text).is_some_and(|done| done.starts_with("CREATE"));
+    // What a later statement made again stands in the way of what was dropped.
+    let last = ran.iter().rposition(creates).map_or(0, |at| at + 1);
+    let database = database.map(DatabaseName::as_str);
+    let flashback: Vec<String> = ran.iter().skip(last).flat_map(|text| sql::flashback(text, database)).collect();
+    let what = match flashback.join("; ") {
+        none if none.is_empty() => return done,
+        all if all.len() <= FLASHBACK_BYTES_MAX => all,
+        _ => "FLASHBACK TABLE or FLASHBACK DATABASE, and the name".to_owned(),
+    };
+    done.undone_by(format!("Until TiDB collects garbage, by default for 10 minutes, db_execute can run: {what}."))
 }
 
 /// Names the failed statement if there are several.

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 
 use super::db_create_user::{must_be_theirs, without_prefix};
 use crate::{
-    catalogue::{ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, advised, said},
+    catalogue::{
+        ClusterReference, Context, Done, Effect, Receipt, SQL_TIME_MAX, Stakes, Tool, ToolError, advised, said,
+    },
     tidbcloud::{ApiError, Cluster, SqlUserName},
 };
 
@@ -26,12 +28,23 @@ pub(super) struct DbRemoveUser {
 pub(super) struct RemovedUser {
     user_name: String,
     removed: bool,
+    #[serde(skip)]
+    cluster_id: String,
 }
 
 impl Tool for DbRemoveUser {
     const NAME: &'static str = "db_remove_user";
     const TITLE: &'static str = "Remove SQL user";
     const EFFECT: Effect = Effect::Destroy;
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |call| {
+            format!("remove the SQL user {} from the cluster {}", call.user_name.as_str(), call.cluster.as_str())
+        },
+        done: |removed| {
+            let RemovedUser { user_name, cluster_id, .. } = removed;
+            Done::of(format!("Removed the SQL user {user_name} from the cluster {cluster_id}")).affecting(Some(1))
+        },
+    });
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = RemovedUser;
 
@@ -58,7 +71,7 @@ impl Tool for DbRemoveUser {
     async fn call(self, context: &Context<'_>) -> Result<RemovedUser, ToolError> {
         let (cluster, user_name) = self.of_cluster(context).await?;
         context.cloud().delete_sql_user(&cluster.cluster_id, &user_name).await.map_err(not_there)?;
-        Ok(RemovedUser { user_name, removed: true })
+        Ok(RemovedUser { user_name, removed: true, cluster_id: cluster.cluster_id.to_string() })
     }
 }
 

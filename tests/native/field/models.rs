@@ -134,7 +134,7 @@ fn failures(said: &str) -> Vec<ToolError> {
         ApiError::QuotaExceeded(answer(402)),
         ApiError::NotOffered(answer(405)),
         ApiError::Refused(answer(400)),
-        ApiError::RateLimited { retry_after_seconds: 7, answer: answer(429) },
+        ApiError::RateLimited { retry_after_seconds: Some(7), answer: answer(429) },
         ApiError::Failing { retry_after_seconds: None, answer: answer(503) },
         ApiError::Timeout,
         ApiError::Unreachable,

@@ -2,7 +2,7 @@
 
 use super::{Refusal, Request};
 use crate::{
-    app::mcp::passage::{Passage, allowed},
+    app::mcp::passage::Passage,
     limits::keys::{Limit, Limited, Visitor},
 };
 
@@ -14,5 +14,5 @@ pub(in crate::app::mcp) async fn take(
     let limit = Limited::Address(visitor).limit(request.config());
     let taken = limit.take_ahead(request.port(), &request.app.isolate.limits.permits).await;
     passage.note_limit(taken);
-    allowed(&taken).map(|()| limit)
+    passage.allowed(&taken).map(|()| limit)
 }

@@ -2,7 +2,7 @@
 
 use super::{Message, Refusal, Request};
 use crate::{
-    app::{codes::BATCH_TOO_LARGE, mcp::passage::allowed},
+    app::{codes::BATCH_TOO_LARGE, mcp::passage::Passage},
     limits::keys::Limit,
 };
 
@@ -10,6 +10,7 @@ pub(in crate::app::mcp) async fn take(
     request: Request<'_>,
     limits: &[Limit],
     message: &Message,
+    passage: &Passage<'_>,
 ) -> Result<(), Refusal> {
     let messages = u32::try_from(message.messages()).unwrap_or(u32::MAX);
     if limits.iter().any(|limit| messages > limit.burst()) {
@@ -19,7 +20,8 @@ pub(in crate::app::mcp) async fn take(
     let more = messages.saturating_sub(1);
     if more > 0 {
         for limit in limits {
-            allowed(&limit.take(request.port(), &request.app.isolate.limits.permits, more).await)?;
+            let taken = limit.take(request.port(), &request.app.isolate.limits.permits, more).await;
+            passage.allowed(&taken)?;
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::{Refusal, Request, credentials::Credential};
 use crate::{
-    app::mcp::passage::{Passage, allowed},
+    app::mcp::passage::Passage,
     limits::keys::{CredentialHash, Limit, Limited},
     oauth::Session,
     store::seal::Keyring,
@@ -23,5 +23,5 @@ pub(in crate::app::mcp) async fn take(
     let limit = Limited::Credential(&hash).limit(request.config());
     let taken = limit.take_ahead(request.port(), &request.app.isolate.limits.permits).await;
     passage.note_limit(taken);
-    allowed(&taken).map(|()| limit)
+    passage.allowed(&taken).map(|()| limit)
 }

@@ -19,7 +19,7 @@ pub(in crate::app::mcp) async fn check(
 ) -> Result<bool, Refusal> {
     let Credential::Keys(key) = credential else { return Ok(true) };
     let limits = &request.app.isolate.limits;
-    let witness = Witness::of_chosen(request.port(), keyring, &limits.pairs, visitor.source());
+    let witness = Witness::of_chosen(request.port(), request.config(), keyring, &limits.pairs, visitor.source());
     match enter(request.port(), request.config(), limits, &witness, visitor, key).await {
         Entry::Open => Ok(true),
         Entry::Unknown => Ok(false),

@@ -90,6 +90,7 @@ impl Connected<'_> {
             match self.ask(Command::Await { id: id.clone() }).await? {
                 Reply::Waiting => live.stream.send(SIGN_OF_LIFE),
                 Reply::Heard(Said::Yes { name }) if named.is_none() || name == named => {
+                    self.port.io.must_finish();
                     self.agreed.set(Some(whole));
                     return Ok(());
                 }

@@ -93,13 +93,16 @@ impl Connected<'_> {
         if let Some(state) = state {
             return self.hear_repeated(bound, &state, responses.as_ref()).await;
         }
-        match self.ask(Command::Take { call: whole.clone() }).await? {
-            Reply::Done => return Ok(()),
-            Reply::Heard(Said::No) => {
-                let error = ToolError::new(code::CONFIRMATION_DECLINED, format!("The person declined this. {NOTHING}"));
-                return Err(error.hint("Do not make this call again unless they ask for it: it would ask them again."));
-            }
-            _ => {}
+        // What is taken is gone: the call that it allows is made, whether or not its client stays.
+        self.port.io.must_finish();
+        let taken = self.ask(Command::Take { call: whole.clone() }).await?;
+        if taken == Reply::Done {
+            return Ok(());
+        }
+        self.port.io.may_be_given_up();
+        if taken == Reply::Heard(Said::No) {
+            let error = ToolError::new(code::CONFIRMATION_DECLINED, format!("The person declined this. {NOTHING}"));
+            return Err(error.hint("Do not make this call again unless they ask for it: it would ask them again."));
         }
         let may_show = |form: &Form| self.presence != Presence::Page && form.message.len() <= FORM_BYTES_MAX;
         let form = Some(form_of(bound.stakes)).filter(may_show);

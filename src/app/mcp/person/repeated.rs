@@ -78,6 +78,7 @@ impl Connected<'_> {
             return Err(self.ask_to_repeat(bound, &super::form_of(bound.stakes)));
         };
         let used = Command::Use { state: fingerprint(known.nonce.as_bytes()), ends: known.ends };
+        self.port.io.must_finish();
         if self.ask(used).await? != Reply::Done {
             return Err(invalid(format!("This confirmation was used before. {NOTHING}")));
         }
