@@ -1,7 +1,5 @@
 //! The statements that bring back what a statement dropped.
 
-use std::ops::Range;
-
 use super::{
     gate,
     lexer::{self, Token},
@@ -19,7 +17,7 @@ pub fn flashback(sql: &str, database: Option<&str>) -> Vec<String> {
 }
 
 fn of(sql: &str, database: Option<&str>) -> Option<Vec<String>> {
-    let (tokens, places): (Vec<Token>, Vec<Range<usize>>) = lexer::placed(sql)?.into_iter().unzip();
+    let (tokens, places) = lexer::placed(sql)?;
     let (first, second) = (tokens.first(), tokens.get(1));
     let (kind, mut at): (&str, usize) = match () {
         () if one_of(first, &["drop"]) && one_of(second, &["table", "tables"]) => ("TABLE", 2),

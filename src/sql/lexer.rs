@@ -107,14 +107,14 @@ pub(super) fn read(sql: &str, reading: Reading) -> Result<Text<'_>, Fault> {
     Ok(Text { tokens: statement(lexer.tokens)?, kinds: lexer.kinds })
 }
 
-/// The tokens of a statement with their places in it; `None` if a mode or a version of the server could read it in another way.
-pub(super) fn placed(sql: &str) -> Option<Vec<(Token, Range<usize>)>> {
+/// The tokens of a statement, and their places in it; `None` if a mode or a version of the server could read it in another way.
+pub(super) fn placed(sql: &str) -> Option<(Vec<Token>, Vec<Range<usize>>)> {
     if sql.contains('\\') { None } else { with_places(sql) }
 }
 
-/// The tokens of a statement with their places in it, as a server reads them to which a backslash escapes. `None` if it is not one
-/// statement.
-pub(super) fn with_places(sql: &str) -> Option<Vec<(Token, Range<usize>)>> {
+/// The tokens of a statement, and their places in it, as a server reads them to which a backslash escapes. `None` if it is not
+/// one statement. Two lists, because a statement may have 62,000 tokens, and each copy of them takes megabytes.
+pub(super) fn with_places(sql: &str) -> Option<(Vec<Token>, Vec<Range<usize>>)> {
     if sql.len() > STATEMENT_BYTES_MAX || sql.contains('\0') {
         return None;
     }
@@ -132,7 +132,7 @@ pub(super) fn with_places(sql: &str) -> Option<Vec<(Token, Range<usize>)>> {
     if lexer.refused.is_some() {
         return None;
     }
-    Some(statement(lexer.tokens).ok()?.into_iter().zip(places).collect())
+    Some((statement(lexer.tokens).ok()?, places))
 }
 
 /// The word that a text begins with, after comments and opening parentheses, in lower case.

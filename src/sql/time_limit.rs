@@ -1,7 +1,5 @@
 //! The time limit that a read carries to the server.
 
-use std::ops::Range;
-
 use super::{
     gate,
     lexer::{self, Token},
@@ -25,8 +23,7 @@ const HINT: &str = "max_execution_time";
 ///
 /// A hint in a later part of a `UNION` is its author's and takes precedence.
 pub fn time_limit(sql: &str, millis: u64) -> Option<(usize, String)> {
-    let tokens = lexer::with_places(sql)?;
-    let (tokens, places): (Vec<Token>, Vec<Range<usize>>) = tokens.into_iter().unzip();
+    let (tokens, places) = lexer::with_places(sql)?;
     let select = outermost_select(&tokens)?;
     let end = places.get(select)?.end;
     if sql.get(..end)?.contains('\\') {

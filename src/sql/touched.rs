@@ -57,7 +57,7 @@ const OF_THE_SESSION: &[&str] = &[
 /// A read that counts the rows that `DROP TABLE`, `TRUNCATE`, `DELETE` or `UPDATE` of one table would touch now. It is made of the
 /// statement's own text, from the table and the condition as the lexer found them. `None` if that cannot be told for sure.
 pub fn count_touched(sql: &str) -> Option<String> {
-    let (tokens, places): (Vec<Token>, Vec<Range<usize>>) = lexer::placed(sql)?.into_iter().unzip();
+    let (tokens, places) = lexer::placed(sql)?;
     let (table, condition) = table_and_condition(&tokens)?;
     let text = |part: Range<usize>| {
         let places = places.get(part)?;
@@ -72,7 +72,7 @@ pub fn count_touched(sql: &str) -> Option<String> {
 
 /// A read that lists the tables that `DROP DATABASE` drops, found by the database just as that statement finds it.
 pub fn list_dropped(sql: &str) -> Option<String> {
-    let (tokens, places): (Vec<Token>, Vec<Range<usize>>) = lexer::placed(sql)?.into_iter().unzip();
+    let (tokens, places) = lexer::placed(sql)?;
     let begins = |words: &[&[&str]]| words.iter().enumerate().all(|(at, word)| one_of(tokens.get(at), word));
     let drops: &[&[&str]] = &[&["drop"], &["database", "schema"], &["if"], &["exists"]];
     let start = [4, 2].into_iter().find(|count| drops.get(..*count).is_some_and(begins))?;
