@@ -1,6 +1,7 @@
 //! One line per request: named fields only, never a header map, a URL with its query, an argument or a row.
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::{VERSION, health};
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     limits::lease::Taken,
     mcp::{Reply, RpcError, Summary},
     oauth::{self, Route},
-    port::{Level, Noted, Port, RequestLog, Statement, allowance::Allowance},
+    port::{Level, Metered, Noted, Port, RequestLog, Statement},
 };
 
 /// The status of a request without an answer, as nginx writes it. No HTTP specification has it.
@@ -231,7 +232,7 @@ pub(super) struct Open<'a> {
     pub(super) line: Line,
     pub(super) port: Port<'a>,
     pub(super) log: &'a RequestLog<'a>,
-    pub(super) allowance: &'a Allowance,
+    pub(super) metered: &'a Metered<'a>,
     pub(super) is_written: bool,
 }
 
@@ -244,8 +245,12 @@ impl Open<'_> {
     }
 
     fn spent(&mut self) {
-        self.line.upstream_requests = self.allowance.requests_sent();
-        let left = self.port.io.now().until(self.allowance.deadline());
+        for object in self.metered.take_silent() {
+            self.log.warn("storage_failed", json!({ "object": object }));
+        }
+        let allowance = &self.metered.allowance;
+        self.line.upstream_requests = allowance.requests_sent();
+        let left = self.port.io.now().until(allowance.deadline());
         let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         self.line.deadline_left_millis = (self.line.upstream_requests > 0).then_some(millis);
     }

@@ -89,7 +89,7 @@ impl<'a> App<'a> {
             line: log::Line::new(&head, self.port().io.now()),
             port: self.port(),
             log: &self.log,
-            allowance: &self.metered.allowance,
+            metered: &self.metered,
             is_written: false,
         };
         let response = self.route(&head, body, &mut open.line).await;
