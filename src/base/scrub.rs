@@ -61,26 +61,36 @@ fn until_clean<'t>(text: &'t str, pass: impl Fn(&str) -> Option<String>) -> Cow<
     clean
 }
 
-/// A hexadecimal digit.
-const HEX: u8 = 1;
 /// Something is recognized at this byte, by what is around it.
-const SIGN: u8 = 2;
-/// A given secret may begin here.
-const FIRST: u8 = 4;
+const SIGN: u8 = 1;
+/// A given secret may begin with this byte, which another may follow as its second.
+const FIRST: u8 = 2;
+const SECOND: u8 = 4;
+/// These begin a byte that is written in another way.
+const ENCODING: [u8; 3] = *b"%+\\";
+/// Beside the strings of a JSON object there is this byte.
+const BESIDE_STRINGS: u8 = 8;
 
-/// What each byte may mean. Signs are rare bytes: a common one costs this look, and nothing else.
+/// What each byte may mean. Signs are rare bytes: a common one costs a look at its mark, and nothing else.
 const MARKS: [u8; 256] = {
     let mut marks = [0; 256];
     let mut byte = 0;
     while byte < marks.len() {
-        let mark = match byte as u8 {
-            b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' => HEX,
-            b' ' | b'\t' | b'\n' | b'\r' | b'\\' | b'=' | b':' | b'_' | b'-' | b'I' | b'/' | b'[' => SIGN,
+        let sign = match byte as u8 {
+            b'=' | b':' | b'_' | b'-' | b'I' | b'/' | b'[' => SIGN,
+            // Of Basic and Bearer, Digest, and IDENTIFIED.
+            b'B' | b'b' | b'G' | b'g' | b'F' | b'f' => SIGN,
+            _ => 0,
+        };
+        let beside = match byte as u8 {
+            b'{' | b'}' | b'[' | b']' | b',' | b':' | b' ' | b'+'..=b'.' | b'0'..=b'9' => BESIDE_STRINGS,
+            // Of `true`, `false`, `null` and exponents.
+            b't' | b'r' | b'u' | b'e' | b'f' | b'a' | b'l' | b's' | b'n' | b'E' => BESIDE_STRINGS,
             _ => 0,
         };
         #[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
         {
-            marks[byte] = mark;
+            marks[byte] = sign | beside;
         }
         byte += 1;
     }
@@ -95,15 +105,23 @@ struct Scrubber<'s> {
 impl<'s> Scrubber<'s> {
     fn new(secrets: &'s [&'s str]) -> Self {
         let mut marks = MARKS;
+        let mut add = |byte: Option<u8>, mark: u8| {
+            if let Some(marks) = byte.and_then(|byte| marks.get_mut(usize::from(byte))) {
+                *marks |= mark;
+            }
+        };
         for secret in secrets.iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN) {
-            // It may be written percent-encoded, or as JSON writes it.
-            for first in secret.bytes().take(1).chain(*b"%+\\") {
-                if let Some(mark) = marks.get_mut(usize::from(first)) {
-                    *mark |= FIRST;
-                }
+            add(secret.bytes().next(), FIRST);
+            add(secret.bytes().nth(1), SECOND);
+            for byte in ENCODING {
+                add(Some(byte), FIRST | SECOND);
             }
         }
         Self { secrets, marks }
+    }
+
+    fn mark(&self, byte: u8) -> u8 {
+        self.marks.get(usize::from(byte)).copied().unwrap_or_default()
     }
 
     fn text(&self, draft: &mut Draft<'_>) {
@@ -122,10 +140,7 @@ impl<'s> Scrubber<'s> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             if byte != b'"' {
-                // Beside strings there are numbers, `true`, `false` and `null`.
-                if !matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':' | b' ' | b'+'..=b'.' | b'0'..=b'9')
-                    && !b"truefalsnE".contains(&byte)
-                {
+                if self.mark(byte) & BESIDE_STRINGS == 0 {
                     return false;
                 }
                 at += 1;
@@ -156,58 +171,52 @@ impl<'s> Scrubber<'s> {
         let from = part.start;
         let text = draft.text.as_bytes().get(..part.end).unwrap_or_default();
         let mut at = from;
-        // Where the hexadecimal digits before `at` begin.
-        let mut run = from;
+        let watched = if is_id { FIRST } else { FIRST | SIGN };
+        let mut digits = if is_id { None } else { hex_digits(text, from) };
         // The end of what was replaced before.
         let mut replaced = from;
         loop {
-            let mark =
-                text.get(at).map_or(SIGN, |byte| self.marks.get(usize::from(*byte)).copied().unwrap_or_default());
-            if mark == HEX {
-                at += 1;
-                continue;
-            }
-            if mark == 0 && at - run < HEX_DIGITS_MIN {
-                at += 1;
-                run = at;
-                continue;
-            }
-            if text.get(at) == Some(&b'[') && text.get(at..).is_some_and(|rest| rest.starts_with(REDACTED.as_bytes())) {
-                replaced = at + REDACTED.len();
-            }
-            let found = if mark & FIRST != 0
-                && let Some(end) = self.secret_at(text, at).filter(|end| *end > replaced)
+            while let Some(byte) = text.get(at)
+                && self.mark(*byte) & watched == 0
             {
-                Some(at..end)
-            } else if mark & HEX != 0 || is_id {
-                None
-            } else if at - run >= HEX_DIGITS_MIN {
-                Some(run..at)
-            } else if mark & SIGN != 0 {
-                sign(text, from, at, run)
-            } else {
-                None
+                at += 1;
+            }
+            let found = match &digits {
+                Some(digits) if digits.start <= at => Some(digits.clone()),
+                _ => {
+                    let Some(byte) = text.get(at) else { return };
+                    if *byte == b'[' && text.get(at..).is_some_and(|rest| rest.starts_with(REDACTED.as_bytes())) {
+                        replaced = at + REDACTED.len();
+                    }
+                    match self.secret_at(text, at).filter(|end| *end > replaced) {
+                        Some(end) => Some(at..end),
+                        None if is_id => None,
+                        None => sign(text, from, at),
+                    }
+                }
             };
-            if let Some(found) = found {
-                let found = self.whole(text, found);
-                at = found.end;
-                run = at;
-                draft.redact(found);
+            let Some(found) = found else {
+                at += 1;
                 continue;
+            };
+            let found = self.whole(text, found);
+            at = found.end;
+            if digits.as_ref().is_some_and(|digits| digits.start < at) {
+                digits = hex_digits(text, at);
             }
-            if at >= text.len() {
-                return;
-            }
-            at += 1;
-            if mark & HEX == 0 {
-                run = at;
-            }
+            draft.redact(found);
         }
     }
 
     /// The end of the longest of the given secrets that begins here.
     fn secret_at(&self, text: &[u8], at: usize) -> Option<usize> {
         let rest = text.get(at..)?;
+        let (first, second) = (rest.first()?, rest.get(1)?);
+        let may_begin =
+            self.mark(*first) & FIRST != 0 && (self.mark(*second) & SECOND != 0 || ENCODING.contains(first));
+        if !may_begin {
+            return None;
+        }
         let secrets = self.secrets.iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN);
         secrets.filter_map(|secret| begins_with(rest, secret.as_bytes())).max().map(|length| at + length)
     }
@@ -255,17 +264,23 @@ impl<'t> Draft<'t> {
     }
 }
 
-/// What the byte at `at` is a sign of. Nothing before `from` belongs to the text; hexadecimal digits before `at` begin at `run`.
-fn sign(text: &[u8], from: usize, at: usize, run: usize) -> Option<Range<usize>> {
+/// What the byte at `at` is a sign of. Nothing before `from` belongs to the text.
+fn sign(text: &[u8], from: usize, at: usize) -> Option<Range<usize>> {
     let before = text.get(from..at)?;
     let rest = text.get(at..)?;
     match rest.first()? {
-        b' ' | b'\t' | b'\n' | b'\r' | b'\\' => introduced(text, before, at),
+        b'b' | b'B' if begins(rest, "basic") => introduced(text, at + 5, end_of_value),
+        b'b' | b'B' if begins(rest, "bearer") => introduced(text, at + 6, end_of_value),
+        // It goes on to an end that only its server knows.
+        b'g' | b'G' if ends_with(before, "di") && begins(rest, "gest") => {
+            introduced(text, at + 4, |text, _| text.len())
+        }
+        b'f' | b'F' if ends_with(before, "identi") && begins(rest, "fied") => identification(text, at + 4),
         b'=' => named(text, before, at, false),
         b':' if rest.starts_with(b"://") => userinfo(text, at + 3),
         b':' => named(text, before, at, true),
         b'-' if rest.starts_with(b"-----BEGIN ") => Some(at..end_of_pem(text, at)),
-        b'-' => uuid(text, run, at),
+        b'-' => uuid(text, before, at),
         b'_' => own_token(rest).filter(|_| ends_with(before, "tdb")).map(|length| at - 3..at + length),
         b'I' => {
             let is_key = before.ends_with(b"AK") || before.ends_with(b"AS");
@@ -288,17 +303,10 @@ fn redacted(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     (!value.is_empty() && !is_done).then_some(start..end)
 }
 
-/// What follows an introduction. The password in `IDENTIFIED WITH 'plugin' BY 'password'` follows two.
-fn introduced(text: &[u8], before: &[u8], at: usize) -> Option<Range<usize>> {
-    let after = skip(text, at, BLANKS);
-    match before.last()?.to_ascii_lowercase() {
-        // It goes on to an end that only its server knows.
-        b't' if ends_with(before, "digest") => redacted(text, after, text.len()),
-        b'c' if ends_with(before, "basic") => redacted(text, after, end_of_value(text, after)),
-        b'r' if ends_with(before, "bearer") => redacted(text, after, end_of_value(text, after)),
-        b'd' if ends_with(before, "identified") => identification(text, at),
-        _ => None,
-    }
+/// What follows an introduction and a blank, up to an end.
+fn introduced(text: &[u8], end: usize, end_of: impl Fn(&[u8], usize) -> usize) -> Option<Range<usize>> {
+    let start = skip(text, end, BLANKS);
+    if start == end { None } else { redacted(text, start, end_of(text, start)) }
 }
 
 /// The password of a SQL user, whose clause goes on at `at`: `WITH plugin` or `WITH 'plugin'`, then `BY`, `AS` or `BY PASSWORD`.
@@ -358,8 +366,8 @@ fn userinfo(text: &[u8], start: usize) -> Option<Range<usize>> {
     redacted(text, start, start + end)
 }
 
-/// A UUID (RFC 9562 section 4), of which at least the 8 digits before the first dash begin at `run`.
-fn uuid(text: &[u8], run: usize, dash: usize) -> Option<Range<usize>> {
+/// A UUID (RFC 9562 section 4) whose first dash is this.
+fn uuid(text: &[u8], before: &[u8], dash: usize) -> Option<Range<usize>> {
     let mut at = dash;
     for length in [4, 4, 4, 12] {
         let group = text.get(at + 1..at + 1 + length)?;
@@ -368,7 +376,26 @@ fn uuid(text: &[u8], run: usize, dash: usize) -> Option<Range<usize>> {
         }
         at += 1 + length;
     }
-    (dash - run >= 8).then_some(run..at)
+    let digits = before.iter().rev().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    (digits >= 8).then(|| dash - digits..at)
+}
+
+/// The first run of hexadecimal digits from `from` on that is long enough for a key. One of them is at every 32nd byte.
+fn hex_digits(text: &[u8], from: usize) -> Option<Range<usize>> {
+    let mut probe = from + HEX_DIGITS_MIN - 1;
+    loop {
+        if !text.get(probe)?.is_ascii_hexdigit() {
+            probe += HEX_DIGITS_MIN;
+            continue;
+        }
+        let digits = |bytes: &mut dyn Iterator<Item = &u8>| bytes.take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let start = probe - digits(&mut text.get(from..probe)?.iter().rev());
+        let end = probe + digits(&mut text.get(probe..)?.iter());
+        if end - start >= HEX_DIGITS_MIN {
+            return Some(start..end);
+        }
+        probe = end + HEX_DIGITS_MIN;
+    }
 }
 
 /// The length of what follows `tdb` in a token, as `store::token` writes them.
@@ -398,6 +425,10 @@ fn skip(text: &[u8], at: usize, what: &[u8]) -> usize {
 fn ends_with(text: &[u8], word: &str) -> bool {
     let start = text.len().checked_sub(word.len());
     start.and_then(|start| text.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn begins(text: &[u8], word: &str) -> bool {
+    text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 fn names_secret(name: &[u8]) -> bool {
