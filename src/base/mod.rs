@@ -14,3 +14,4 @@ pub mod scrub;
 pub mod secret;
 pub mod strict;
 pub mod text;
+pub mod trace;

@@ -1,6 +1,6 @@
 //! The port, limited to the allowance of one HTTP request.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use super::{
     Admission, Ask, FetchError, Io, LimitKey, Limiter, LimiterFailure, Outbound, Port, Sink, StorageFailure, Store,
@@ -17,12 +17,31 @@ pub struct Metered<'a> {
     inner: Port<'a>,
     /// The remaining allowance.
     pub allowance: Allowance,
+    /// The kinds of stored objects that did not answer.
+    silent: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Metered<'a> {
     /// The allowance of an HTTP request that arrives now.
     pub fn new(inner: Port<'a>) -> Self {
-        Self { inner, allowance: Allowance::new(inner.io.now()) }
+        Self { inner, allowance: Allowance::new(inner.io.now()), silent: RefCell::default() }
+    }
+
+    /// The kinds of stored objects that did not answer since this was asked last.
+    pub fn take_silent(&self) -> Vec<&'static str> {
+        self.silent.take()
+    }
+
+    async fn heard<T>(
+        &self,
+        kind: &'static str,
+        reply: impl Future<Output = Result<T, StorageFailure>>,
+    ) -> Result<T, StorageFailure> {
+        let reply = reply.await;
+        if reply.is_err() {
+            self.silent.borrow_mut().push(kind);
+        }
+        reply
     }
 
     /// The port that counts.
@@ -91,7 +110,7 @@ impl Limiter for Metered<'_> {
 impl Store for Metered<'_> {
     fn object<'a>(&'a self, name: &'a ObjectName, command: &'a Command) -> Pending<'a, Result<Reply, StorageFailure>> {
         if self.allowance.take_object() {
-            self.inner.store.object(name, command)
+            Box::pin(self.heard(name.kind(), self.inner.store.object(name, command)))
         } else {
             Box::pin(async { Err(StorageFailure) })
         }
@@ -99,7 +118,7 @@ impl Store for Metered<'_> {
 
     fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
         if self.allowance.take_object() {
-            self.inner.store.kept_secret()
+            Box::pin(self.heard("server-secret", self.inner.store.kept_secret()))
         } else {
             Box::pin(async { Err(StorageFailure) })
         }

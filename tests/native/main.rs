@@ -23,6 +23,7 @@ mod json;
 mod judge;
 mod ledger;
 mod limits;
+mod log;
 mod matrix;
 mod narrow;
 mod oauth;

@@ -29,8 +29,8 @@ use mcp_server_tidbcloud::{
         tools::Definition,
     },
     port::{
-        Admission, Ask, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Port, RequestLog, Sink, StorageFailure, Store, Stream,
+        Admission, Ask, Assets, BodyError, FIELDS, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter,
+        LimiterFailure, Log, Outbound, Port, RequestLog, Sink, StorageFailure, Store, Stream,
     },
     store::{
         confirmations,
@@ -63,6 +63,9 @@ static SERVERS_ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
     let program = std::env::current_exe().expect("the path of this program");
     program.ancestors().nth(3).expect("a target directory").join("tmp/sql")
 });
+
+/// A line of the log is short: Workers Logs keeps 256 KB of each.
+const LINE_BYTES_MAX: usize = 2_048;
 
 /// As workerd gives bodies to a Worker: 64 KiB at most at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -190,8 +193,8 @@ impl World {
     }
 
     /// The log, as of one request.
-    pub fn request_log(&self) -> RequestLog<'_> {
-        RequestLog { to: self, request_id: "test" }
+    pub fn request_log(&self) -> &RequestLog<'_> {
+        Box::leak(Box::new(RequestLog::new(self, self, 100)))
     }
 
     /// SQL servers start when the first statement needs one; what was to happen to them until then happens before it.
@@ -502,6 +505,15 @@ impl Stream for World {
 
 impl Log for World {
     fn write(&self, line: &str) {
+        let members: serde_json::Map<String, Value> = serde_json::from_str(line).expect("a line is a JSON object");
+        for name in members.keys() {
+            assert!(FIELDS.iter().any(|(known, _)| known == name), "`{name}` is in no table of fields: {line}");
+        }
+        assert!(
+            ["ts", "level", "event"].iter().all(|name| members.contains_key(*name)),
+            "every line has these: {line}"
+        );
+        assert!(line.len() <= LINE_BYTES_MAX, "{} bytes: {line}", line.len());
         self.log.borrow_mut().push(line.to_owned());
     }
 }
