@@ -25,79 +25,78 @@ pub enum Level {
     Error,
 }
 
-/// Every field that a line may have, and its meaning. What is not here is not logged.
-pub const FIELDS: &[(&str, &str)] = &[
-    ("ts", "when the line was written, in milliseconds since 1970"),
-    (
-        "level",
-        "`info`, `warn` (something that was asked for failed) or `error` (this server failed, or TiDB Cloud as it must not)",
-    ),
-    ("event", "what the line is about"),
-    ("version", "of this server"),
-    ("request_id", "this server's id of the HTTP request, as in every error and in `X-Request-Id`"),
-    ("trace_id", "the trace of the caller (W3C Trace Context), or one that began here: then it is the request id"),
-    ("span_id", "this request in the trace; in an `upstream` line, the request to TiDB Cloud"),
-    ("parent_id", "the span of the caller, if it sent one; in an `upstream` line, the `span_id` of the `request` line"),
-    ("client_request_id", "the `X-Request-Id` that came in, if it is short and plain"),
-    ("cf_ray", "Cloudflare's id of the request"),
-    ("colo", "the data centre in that id"),
-    ("method", "HTTP method"),
-    ("route", "the route, or `other`"),
-    (
-        "status",
-        "HTTP status; 499 if the client went away. In an `upstream` line that of TiDB Cloud, absent if no answer came",
-    ),
-    ("auth", "`keys`, `access-key` or `oauth`"),
-    ("sub_hash", "eight characters of a keyed hash of the credential or grant"),
-    ("ip_hash", "eight characters of a keyed hash of the address"),
-    ("limit", "the limit that refused, or else the one that was asked last"),
-    ("limited", "that limit refused"),
-    ("rate_limit_remaining", "permits left of it"),
-    ("rate_limit_degraded", "the object that counts did not answer, so this isolate counted alone"),
-    ("paused", "this isolate does not ask the limits for five seconds"),
-    ("protocol_version", "the protocol's revision"),
-    ("rpc_method", "the protocol's method, `batch` or `unknown`"),
-    ("tool", "the tool, or `unknown`"),
-    (
-        "client",
-        "the name that the client gives itself; in lines about grants the host of its document, or `registered`",
-    ),
-    ("by", "who ended a grant"),
-    ("rpc_error_code", "number of the protocol error"),
-    ("error_code", "code of the error: a tool's, or the protocol's"),
-    ("code", "code of the failed call"),
-    ("cause", "the failure and its causes, in this server's own words"),
-    ("client_left", "the client went away before its answer"),
-    ("upstream_requests", "requests to TiDB Cloud"),
-    ("rows", "rows in the answer"),
-    ("truncated", "the answer was cut"),
-    ("sql_class", "`read`, `write` or `refused`"),
-    ("sql_bytes", "length of the SQL"),
-    ("sql_hash", "eight characters of a keyed hash of the SQL: the same statement has the same hash"),
-    ("confirmation", "`asked`, `agreed`, `declined`, `invalid` or `unattended`"),
-    ("deadline_left_millis", "time that was left for the request"),
-    ("bytes_in", "length of the body"),
-    ("bytes_out", "length of the answer"),
-    ("millis", "time it took"),
-    ("service", "host of TiDB Cloud's API, or `sql` for SQL over HTTP"),
-    ("operation", "method and path, without ids"),
-    (
-        "nonce",
-        "`reused` or `fresh`: under which nonce a digest was sent; absent for a request without credentials and for SQL",
-    ),
-    ("failure", "why no answer came: `timeout`, `unreachable`, `too_large` or `exhausted`"),
-    ("upstream_trace_id", "TiDB Cloud's own id of the request, which its support asks for"),
-    ("problem", "what could not be read, and where, without quoting it"),
-    ("phase", "`begun` before the first request that may change something, `ended` after the last"),
-    ("outcome", "`done`, `refused`, `unknown` or `failed`"),
-    ("as", "fingerprint of the credential: the first four characters of the public key, and a keyed hash"),
-    ("grant", "eight characters of a grant's id"),
-    ("scope", "scope of a grant"),
-    ("reason", "why"),
-    ("object", "the kind of stored object that did not answer"),
-    ("at", "place in the source"),
-    ("message", "message of a panic; logged with a sandbox only"),
-];
+/// Declares the fields: a name and its meaning each.
+macro_rules! fields {
+    ($($name:literal: $meaning:literal;)*) => {
+        /// Every field that a line may have. What is not here is not logged.
+        const NAMES: &[&str] = &[$($name),*];
+
+        /// The same with their meanings, for the reference only: the Worker does not contain them.
+        #[cfg(not(target_arch = "wasm32"))]
+        pub const FIELDS: &[(&str, &str)] = &[$(($name, $meaning)),*];
+    };
+}
+
+fields! {
+    "ts": "when the line was written, in milliseconds since 1970";
+    "level": "`info`, `warn` (something that was asked for failed) or `error` (this server failed, or TiDB Cloud as it must not)";
+    "event": "what the line is about";
+    "version": "of this server";
+    "request_id": "this server's id of the HTTP request, as in every error and in `X-Request-Id`";
+    "trace_id": "the trace of the caller (W3C Trace Context), or one that began here: then it is the request id";
+    "span_id": "this request in the trace; in an `upstream` line, the request to TiDB Cloud";
+    "parent_id": "the span of the caller, if it sent one; in an `upstream` line, the `span_id` of the `request` line";
+    "client_request_id": "the `X-Request-Id` that came in, if it is short and plain";
+    "cf_ray": "Cloudflare's id of the request";
+    "colo": "the data centre in that id";
+    "method": "HTTP method";
+    "route": "the route, or `other`";
+    "status": "HTTP status; 499 if the client went away. In an `upstream` line that of TiDB Cloud, absent if no answer came";
+    "auth": "`keys`, `access-key` or `oauth`";
+    "sub_hash": "eight characters of a keyed hash of the credential or grant";
+    "ip_hash": "eight characters of a keyed hash of the address";
+    "limit": "the limit that refused, or else the one that was asked last";
+    "limited": "that limit refused";
+    "rate_limit_remaining": "permits left of it";
+    "rate_limit_degraded": "the object that counts did not answer, so this isolate counted alone";
+    "paused": "this isolate does not ask the limits for five seconds";
+    "protocol_version": "the protocol's revision";
+    "rpc_method": "the protocol's method, `batch` or `unknown`";
+    "tool": "the tool, or `unknown`";
+    "client": "the name that the client gives itself; in lines about grants the host of its document, or `registered`";
+    "by": "who ended a grant";
+    "rpc_error_code": "number of the protocol error";
+    "error_code": "code of the error: a tool's, or the protocol's";
+    "code": "code of the failed call";
+    "cause": "the failure and its causes, in this server's own words";
+    "client_left": "the client went away before its answer";
+    "upstream_requests": "requests to TiDB Cloud";
+    "rows": "rows in the answer";
+    "truncated": "the answer was cut";
+    "sql_class": "`read`, `write` or `refused`";
+    "sql_bytes": "length of the SQL";
+    "sql_hash": "eight characters of a keyed hash of the SQL: the same statement has the same hash";
+    "confirmation": "`asked`, `agreed`, `declined`, `invalid` or `unattended`";
+    "deadline_left_millis": "time that was left for the request";
+    "bytes_in": "length of the body";
+    "bytes_out": "length of the answer";
+    "millis": "time it took";
+    "service": "host of TiDB Cloud's API, or `sql` for SQL over HTTP";
+    "operation": "method and path, without ids";
+    "nonce": "`reused` or `fresh`: under which nonce a digest was sent; absent for a request without credentials and for SQL";
+    "failure": "why no answer came: `timeout`, `unreachable`, `too_large` or `exhausted`";
+    "upstream_trace_id": "TiDB Cloud's own id of the request, which its support asks for";
+    "problem": "what could not be read, and where, without quoting it";
+    "phase": "`begun` before the first request that may change something, `ended` after the last";
+    "outcome": "`done`, `refused`, `unknown` or `failed`";
+    "as": "fingerprint of the credential: the first four characters of the public key, and a keyed hash";
+    "grant": "eight characters of a grant's id";
+    "scope": "scope of a grant";
+    "reason": "why";
+    "object": "the kind of stored object that did not answer";
+    "at": "place in the source";
+    "message": "message of a panic; logged with a sandbox only";
+}
 
 /// A line that belongs to no request.
 pub fn line(now: UnixMillis, level: Level, event: &str, fields: Value) -> String {
@@ -110,7 +109,7 @@ fn members(now: UnixMillis, level: Level, event: &str, fields: Value) -> Map<Str
         _ => Map::new(),
     };
     line.retain(|name, _| {
-        let is_known = FIELDS.iter().any(|(known, _)| known == name);
+        let is_known = NAMES.contains(&name.as_str());
         debug_assert!(is_known, "{name} is no field of the log");
         is_known
     });

@@ -11,12 +11,14 @@ mod metered;
 mod store;
 mod stream;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use self::log::FIELDS;
 pub use self::{
     assets::Assets,
     body::{BodyError, IncomingBody},
     io::{FetchError, Flow, Io, Outbound, Sink},
     limiter::{Admission, Ask, Ended, Lease, LimitKey, Limiter, LimiterFailure, Policy},
-    log::{Called, FIELDS, Level, Log, Noted, RequestLog, Statement, line},
+    log::{Called, Level, Log, Noted, RequestLog, Statement, line},
     metered::Metered,
     store::{StorageFailure, Store},
     stream::Stream,

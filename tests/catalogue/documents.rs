@@ -11,6 +11,7 @@ use mcp_server_tidbcloud::{
     catalogue::{Entry, Toolset, code},
     config::SETTINGS,
     mcp::{self, code::TransportCode, revision::Revision},
+    port::FIELDS,
     tools,
 };
 use serde_json::Value;
@@ -224,6 +225,15 @@ fn the_settings_are_documented() {
         let _ = writeln!(table, "| `{}` | {kind} | {} | {} |", setting.name, setting.unset.text(), setting.meaning);
     }
     between("docs/settings.md", "settings", &table);
+}
+
+#[test]
+fn the_fields_of_the_log_are_documented() {
+    let mut table = String::from("| field | meaning |\n| --- | --- |\n");
+    for (name, meaning) in FIELDS {
+        let _ = writeln!(table, "| `{name}` | {meaning} |");
+    }
+    between("docs/operations.md", "fields", &table);
 }
 
 /// All codes of protocol errors, by status; those of the protocol before our own.
