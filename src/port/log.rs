@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use serde_json::{Map, Value};
 
 use super::Io;
-use crate::base::{clock::UnixMillis, hash::hex, trace::Trace};
+use crate::base::{clock::UnixMillis, hash::hex, scrub::scrub, secret::Secret, trace::Trace};
 
 /// Takes lines.
 pub trait Log {
@@ -131,6 +131,8 @@ pub struct RequestLog<'a> {
     /// What its parts note for its last line.
     pub noted: Noted,
     trace: Cell<Trace>,
+    /// What must not show, besides what looks like a secret.
+    hidden: RefCell<Vec<Secret>>,
     /// `None`: lines are written at once.
     waiting: RefCell<Option<Vec<String>>>,
 }
@@ -213,6 +215,7 @@ impl<'a> RequestLog<'a> {
             request_id: hex(&id),
             noted: Noted::default(),
             trace: Cell::new(Trace::new(id, span)),
+            hidden: RefCell::default(),
             waiting: RefCell::new((!is_logged).then(Vec::new)),
         }
     }
@@ -227,6 +230,11 @@ impl<'a> RequestLog<'a> {
         if let Some(trace) = self.trace.get().within(traceparent) {
             self.trace.set(trace);
         }
+    }
+
+    /// Hides a secret from the log. Nothing writes one on purpose: this is the second wall.
+    pub fn hides(&self, secret: Secret) {
+        self.hidden.borrow_mut().push(secret);
     }
 
     /// Writes an event with the members of `fields`, which must be an object.
@@ -274,10 +282,12 @@ impl<'a> RequestLog<'a> {
 
 impl Log for RequestLog<'_> {
     fn write(&self, line: &str) {
-        for before in self.waiting.take().unwrap_or_default() {
-            self.to.write(&before);
+        let hidden = self.hidden.borrow();
+        let hidden: Vec<&str> = hidden.iter().map(Secret::expose).collect();
+        let before = self.waiting.take().unwrap_or_default();
+        for line in before.iter().map(String::as_str).chain([line]) {
+            self.to.write(&scrub(line, &hidden));
         }
-        self.to.write(line);
     }
 }
 

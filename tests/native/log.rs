@@ -273,3 +273,22 @@ fn no_header_of_a_request_is_in_the_log() {
     let all = format!("{:?}", lines(&server));
     assert!(!all.contains("canary") && !all.contains(keys("owner").0) && !all.contains(&keys("owner").1), "{all}");
 }
+
+/// What the code around a line let through does not get past the log.
+#[test]
+fn a_secret_of_the_request_does_not_get_past_the_log() {
+    let mut server = Native::new();
+    for name in ["X-TiDB-API-Private-Key", "X-TiDB-SQL-Secret"] {
+        let mut call = query("SELECT 1");
+        call.headers.retain(|(field, _)| field != name);
+        call.headers.push((name.to_owned(), "canary.secret".to_owned()));
+        call.headers.push(("X-Request-Id".to_owned(), "canary.secret".to_owned()));
+        server.send(call);
+        let all = server.world.log.take();
+        assert!(all.iter().any(|line| line.contains("client_request_id")), "the id that came in is logged: {all:?}");
+        assert!(
+            !all.iter().any(|line| line.contains("canary")),
+            "and the secret is not, which {name} has too: {all:?}"
+        );
+    }
+}
