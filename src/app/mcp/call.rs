@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use super::{
     Refusal, Request,
     admission::Caller,
+    deployment::Deployed,
     doors,
     doors::credentials::Credential,
     pace::Paced,
@@ -80,6 +81,13 @@ impl Call<'_> {
             credential: caller.principal(),
             slots: RefCell::default(),
         };
+        let deployment = Deployed {
+            port: request.port(),
+            config: request.config(),
+            limits: &request.app.isolate.limits,
+            caller: &caller,
+            origin: &person.origin,
+        };
         let view = View {
             catalogue: &tools::ALL,
             narrowing: &caller.narrowing,
@@ -100,6 +108,7 @@ impl Call<'_> {
             homes: &request.app.isolate.homes,
             secret: &secret,
             pace: &pace,
+            deployment: &deployment,
             aliases: &aliases,
             sql_tags: request.config().sql_tags,
         };
@@ -165,7 +174,7 @@ impl Caller {
     }
 
     /// Who asks and answers for this caller.
-    fn principal(&self) -> CredentialHash {
+    pub(super) fn principal(&self) -> CredentialHash {
         match (&self.credential, &self.session) {
             (Credential::Keys(key), _) => CredentialHash::of_keys(key, &self.keyring),
             (_, Some(session)) => CredentialHash::of_grant(&session.grant, &self.keyring),
