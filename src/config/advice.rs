@@ -269,6 +269,8 @@ fn distance(one: &[u8], other: &[u8]) -> usize {
 mod tests {
     use super::*;
 
+    type Settings<'s> = &'s [(&'s str, &'s str)];
+
     const OWNER: [(&str, &str); 5] = [
         ("TIDB_CLOUD_PUBLIC_KEY", "CANARY01"),
         ("TIDB_CLOUD_PRIVATE_KEY", "canary-private-key-0123456789abcdef"),
@@ -279,7 +281,7 @@ mod tests {
 
     /// Findings about an owner's deployment that is told of failures, with these settings besides or in place of its own; a blank one
     /// is not set.
-    fn advice_with(settings: &[(&str, &str)]) -> Vec<Finding> {
+    fn advice_with(settings: Settings<'_>) -> Vec<Finding> {
         let mut all: Vec<(&str, &str)> = [OWNER.as_slice(), &[(WEBHOOK, "https://alerts.example/canary")]].concat();
         all.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));
         all.extend(settings.iter().filter(|(_, value)| !value.is_empty()));
@@ -293,7 +295,7 @@ mod tests {
         found
     }
 
-    fn found(settings: &[(&str, &str)]) -> Vec<(String, Level)> {
+    fn found(settings: Settings<'_>) -> Vec<(String, Level)> {
         advice_with(settings).into_iter().map(|finding| (finding.setting, finding.level)).collect()
     }
 
@@ -317,7 +319,7 @@ mod tests {
         use Level::{Contradictory, Missing, Unsafe};
         let access = "canary-access-key-0123456789abcdef";
         let server = "canary-server-secret-0123456789abcdef";
-        let cases: &[(&[(&str, &str)], &str, Level)] = &[
+        let cases: &[(Settings<'_>, &str, Level)] = &[
             (&[("PUBLIC_ORIGIN", "")], "PUBLIC_ORIGIN", Missing),
             (&[("MCP_SECRET", "")], "MCP_SECRET", Missing),
             (&[(WEBHOOK, "")], WEBHOOK, Missing),
