@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
+    deployment::Deployment,
     narrowing::Narrowing,
     resolve::Meant,
     stakes::{Bound, Person, Stakes},
@@ -34,6 +35,7 @@ pub struct Context<'a> {
     pub(super) view: View<'a>,
     pub(super) meant: Meant,
     pub(super) person: &'a dyn Person,
+    pub(super) deployment: &'a dyn Deployment,
     /// The organization's name; empty where it has none.
     pub(super) organization: &'a str,
     /// Whether SQL statements carry the comment that names their tool.
@@ -82,13 +84,18 @@ impl<'a> Context<'a> {
     }
 
     /// Whose credentials the call uses, without giving them away.
-    pub(super) fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         self.cloud.fingerprint(self.secret)
     }
 
     /// What the caller sees of the catalogue.
     pub(crate) fn view(&self) -> View<'a> {
         self.view
+    }
+
+    /// What the deployment says of itself to this caller.
+    pub(crate) fn deployment(&self) -> &'a dyn Deployment {
+        self.deployment
     }
 
     /// The allowance of the HTTP request that carried this call.

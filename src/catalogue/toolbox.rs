@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     budget, code,
     context::Context,
+    deployment::Deployment,
     entry::{Effect, Entry, Group},
     narrowing::Narrowing,
     organizations::{Homes, Organization},
@@ -107,6 +108,8 @@ pub struct Tools<'a> {
     pub person: &'a dyn Person,
     /// Whoever holds the caller back.
     pub pace: &'a dyn Pace,
+    /// Whoever knows the deployment.
+    pub deployment: &'a dyn Deployment,
     /// Short names for clusters by source, the source with higher precedence first.
     pub aliases: &'a [(&'static str, &'a Aliases)],
     /// Whether SQL statements carry the comment that names their tool.
@@ -152,6 +155,7 @@ impl Tools<'_> {
             view: self.view,
             meant: Meant::default(),
             person: self.person,
+            deployment: self.deployment,
             organization: organization.name,
             sql_tags: self.sql_tags,
             running: ("", 0),

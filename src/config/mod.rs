@@ -3,6 +3,7 @@
 //! [`SETTINGS`] is the table: each row is documented and read by itself. All wrong settings are named together, and the
 //! service then answers 503: it never runs half configured.
 
+mod advice;
 mod draft;
 mod origin;
 mod settings;
@@ -11,6 +12,7 @@ use url::Url;
 
 use self::draft::Draft;
 pub use self::{
+    advice::{Finding, Level, advice},
     origin::{Origin, is_loopback},
     settings::{SETTINGS, Setting, Unset},
 };
@@ -115,6 +117,8 @@ pub struct Config {
     pub previous_secret: Option<Secret>,
     /// TiDB Cloud's own OAuth, if this deployment is a client of it.
     pub tidb_cloud_oauth: Option<OAuthClient>,
+    /// Names of all that is set here, settings or not, as far as they are known.
+    pub names: Vec<String>,
 }
 
 impl Config {
@@ -138,6 +142,7 @@ impl Config {
             secret: None,
             previous_secret: None,
             tidb_cloud_oauth: None,
+            names: Vec::new(),
         }
     }
 

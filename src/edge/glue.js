@@ -100,6 +100,11 @@ export function wholeBody(request, millis) {
   return within(millis, request.arrayBuffer().catch(() => null));
 }
 
+/** Names of all that is bound and not blank, settings and others. */
+export function names(env) {
+  return Object.keys(env).filter(name => String(env[name]).trim() !== '').join('\0');
+}
+
 /** A setting as text, undefined where it is not set. In wrangler.toml and in the dashboard it may be any JSON. */
 export function setting(env, name) {
   const value = env[name] ?? undefined;

@@ -51,6 +51,13 @@ extern "C" {
     pub(super) fn end(this: &Held);
     /// A setting as text; JSON where it is no text.
     pub(super) fn setting(env: &JsValue, name: &str) -> Option<String>;
+    #[wasm_bindgen(js_name = names)]
+    fn all_names(env: &JsValue) -> String;
+}
+
+/// Names of all that is bound to the Worker.
+pub(super) fn names(env: &JsValue) -> Vec<String> {
+    all_names(env).split('\0').map(str::to_owned).collect()
 }
 
 /// Method, URL and header fields of a request.

@@ -44,6 +44,7 @@ fn state(env: &Env) -> &'static State {
     STATE.with(|cell| {
         *cell.get_or_init(|| {
             let config = Config::read(&|name| glue::setting(env, name));
+            let config = config.map(|config| Config { names: glue::names(env), ..config });
             MESSAGES.store(config.as_ref().is_ok_and(|config| config.hosts.is_sandbox()), Ordering::Relaxed);
             // One per isolate, for as long as it lives.
             Box::leak(Box::new(State { config, isolate: Isolate::new() }))

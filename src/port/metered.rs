@@ -99,11 +99,12 @@ impl Io for Metered<'_> {
 
 impl Limiter for Metered<'_> {
     fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
-        if self.allowance.take_limit() {
-            self.inner.limiter.admit(key, ask)
-        } else {
-            Box::pin(async { Err(LimiterFailure::Exhausted) })
-        }
+        // Who only looks takes nothing from those who count.
+        let allowed = match ask.cost {
+            0 => self.allowance.can_spare_request() && self.allowance.take_object(),
+            _ => self.allowance.take_limit(),
+        };
+        if allowed { self.inner.limiter.admit(key, ask) } else { Box::pin(async { Err(LimiterFailure::Exhausted) }) }
     }
 }
 

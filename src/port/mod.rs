@@ -17,7 +17,7 @@ pub use self::{
     assets::Assets,
     body::{BodyError, IncomingBody},
     io::{FetchError, Flow, Io, Outbound, Sink},
-    limiter::{Admission, Ask, Ended, Lease, LimitKey, Limiter, LimiterFailure, Policy},
+    limiter::{Admission, Ask, Ended, Lease, LimitKey, LimitState, Limiter, LimiterFailure, Policy},
     log::{Called, Level, Log, Noted, RequestLog, Statement, line},
     metered::Metered,
     store::{StorageFailure, Store},

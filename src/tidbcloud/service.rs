@@ -46,6 +46,14 @@ const PREFIXED: ErrorShape = ErrorShape {
 pub(crate) static SERVERLESS: Service =
     Service { host: Host::fixed("serverless.tidbapi.com"), version: "v1beta1", probe: "regions", errors: RPC_STATUS };
 
+/// Instances of TiDB Cloud Premium, and of Essential as it is made since 2026. TiDB Cloud API, "TiDB Cloud Premium", `v1beta2`.
+pub(crate) static PREMIUM: Service =
+    Service { host: Host::fixed("cloud.tidbapi.com"), version: "v1beta2", probe: "regions", errors: RPC_STATUS };
+
+/// Clusters of TiDB Cloud Dedicated. TiDB Cloud API, "TiDB Cloud Dedicated", `v1beta1`.
+pub(crate) static DEDICATED: Service =
+    Service { host: Host::fixed("dedicated.tidbapi.com"), version: "v1beta1", probe: "regions", errors: RPC_STATUS };
+
 /// API keys and SQL users. API keys are published (TiDB Cloud API, "IAM", `v1beta1`); SQL users are as TiDB Cloud's
 /// command line client manages them.
 pub(crate) static IAM: Service =

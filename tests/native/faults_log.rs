@@ -116,6 +116,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
         secret: &secret,
         person: &Nobody { goes_without: false },
         pace: &Nobody { goes_without: false },
+        deployment: &Nobody { goes_without: false },
         aliases: &[],
         sql_tags: true,
     };

@@ -16,6 +16,7 @@ mod bad_inputs;
 mod circuit;
 mod confirm;
 mod credentials;
+mod doctor;
 mod faults;
 mod faults_log;
 mod field;

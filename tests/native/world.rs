@@ -20,7 +20,7 @@ use mcp_server_tidbcloud::{
         http::{Head, Headers, Method, Response},
         secret::Secret,
     },
-    catalogue::{Bound, Entry, Pace, Person, code},
+    catalogue::{Advice, Bound, Deployment, Entry, Pace, Person, code},
     circuit::{Circuit, Report, Verdict},
     config::Config,
     limits::ledger::Ledger,
@@ -29,7 +29,7 @@ use mcp_server_tidbcloud::{
         tools::Definition,
     },
     port::{
-        Admission, Ask, Assets, BodyError, FIELDS, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter,
+        Admission, Ask, Assets, BodyError, FIELDS, FetchError, Flow, IncomingBody, Io, LimitKey, LimitState, Limiter,
         LimiterFailure, Log, Outbound, Port, RequestLog, Sink, StorageFailure, Store, Stream,
     },
     store::{
@@ -558,6 +558,16 @@ impl Pace for Nobody {
     }
 
     fn ends(&self) {}
+}
+
+impl Deployment for Nobody {
+    fn limits(&self) -> Pending<'_, Vec<(&'static str, LimitState)>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn advice(&self) -> Option<Vec<Advice>> {
+        None
+    }
 }
 
 /// A header value as it arrives: the Fetch standard takes HTTP whitespace from both ends ("normalize"), and sends nothing

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use super::{
     Refusal, Request,
     admission::Caller,
+    deployment::Deployed,
     doors,
     doors::credentials::Credential,
     pace::Paced,
@@ -79,6 +80,13 @@ impl Call<'_> {
             credential: caller.principal(),
             slots: RefCell::default(),
         };
+        let deployment = Deployed {
+            port: request.port(),
+            config: request.config(),
+            limits: &request.app.isolate.limits,
+            caller: &caller,
+            origin: &person.origin,
+        };
         let view = View {
             catalogue: &tools::ALL,
             narrowing: &caller.narrowing,
@@ -99,6 +107,7 @@ impl Call<'_> {
             homes: &request.app.isolate.homes,
             secret: &secret,
             pace: &pace,
+            deployment: &deployment,
             aliases: &aliases,
             sql_tags: request.config().sql_tags,
         };
@@ -163,7 +172,7 @@ impl Caller {
     }
 
     /// Who asks and answers for this caller.
-    fn principal(&self) -> CredentialHash {
+    pub(super) fn principal(&self) -> CredentialHash {
         match (&self.credential, &self.session) {
             (Credential::Keys(key), _) => CredentialHash::of_keys(key, &self.keyring),
             (_, Some(session)) => CredentialHash::of_grant(&session.grant, &self.keyring),

@@ -8,6 +8,7 @@
 
 mod admission;
 mod call;
+mod deployment;
 pub(super) mod doors;
 mod pace;
 mod parsing;
