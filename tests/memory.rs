@@ -27,8 +27,8 @@ use mcp_server_tidbcloud::{
     config::Config,
     limits::ledger::Ledger,
     port::{
-        Admission, Ask, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Port, Sink, StorageFailure, Store, Stream,
+        Admission, Analytics, Ask, Assets, BodyError, DataPoint, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter,
+        LimiterFailure, Log, Outbound, Port, Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply, Stored, step},
 };
@@ -152,6 +152,14 @@ impl Assets for Endless {
     fn asset<'a>(&'a self, _: &'a str) -> Pending<'a, Option<Response>> {
         Box::pin(async { None })
     }
+}
+
+impl Analytics for Endless {
+    fn is_on(&self) -> bool {
+        false
+    }
+
+    fn write(&self, _: &DataPoint<'_>) {}
 }
 
 impl Stream for Endless {

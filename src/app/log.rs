@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::{VERSION, health};
+use super::{VERSION, analytics::Points, health};
 use crate::{
     base::{
         clock::UnixMillis,
@@ -47,27 +47,27 @@ pub(super) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ip_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<&'static str>,
+    pub(super) limit: Option<&'static str>,
     #[serde(skip_serializing_if = "is_false")]
-    limited: bool,
+    pub(super) limited: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit_remaining: Option<u32>,
     #[serde(skip_serializing_if = "is_false")]
-    rate_limit_degraded: bool,
+    pub(super) rate_limit_degraded: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    protocol_version: Option<&'static str>,
+    pub(super) protocol_version: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rpc_method: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool: Option<&'static str>,
+    pub(super) tool: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<String>,
+    pub(super) client: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rpc_error_code: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error_code: Option<&'static str>,
+    pub(super) error_code: Option<&'static str>,
     #[serde(skip_serializing_if = "is_false")]
-    client_left: bool,
+    pub(super) client_left: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     confirmation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,12 +80,12 @@ pub(super) struct Line {
     rows: Option<u64>,
     #[serde(skip_serializing_if = "is_false")]
     truncated: bool,
-    upstream_requests: u32,
+    pub(super) upstream_requests: u32,
     pub(super) bytes_in: usize,
     bytes_out: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline_left_millis: Option<u64>,
-    millis: u64,
+    pub(super) millis: u64,
     #[serde(skip)]
     started: UnixMillis,
 }
@@ -233,6 +233,7 @@ pub(super) struct Open<'a> {
     pub(super) port: Port<'a>,
     pub(super) log: &'a RequestLog<'a>,
     pub(super) metered: &'a Metered<'a>,
+    pub(super) points: Option<Points<'a>>,
     pub(super) is_written: bool,
 }
 
@@ -241,7 +242,14 @@ impl Open<'_> {
     pub(super) fn finish(&mut self, response: &Response) {
         self.spent();
         self.line.finish(self.port, self.log, response);
+        self.count();
         self.is_written = true;
+    }
+
+    fn count(&self) {
+        if let Some(points) = &self.points {
+            points.write(&self.line, self.log);
+        }
     }
 
     fn spent(&mut self) {
@@ -262,6 +270,7 @@ impl Drop for Open<'_> {
             self.spent();
             self.line.client_left = true;
             self.line.write(self.port, self.log, CLIENT_LEFT);
+            self.count();
         }
     }
 }

@@ -1,18 +1,20 @@
 //! Routes, and the memory of an isolate. The doors of `/mcp` are in `mcp`, those of the authorization server in
 //! `authorization`.
 
+pub mod analytics;
 mod authorization;
 pub mod codes;
 mod health;
 mod log;
 mod mcp;
+mod panics;
 mod response;
 mod secrets;
 
 use std::{cell::RefCell, time::Duration};
 
-pub use self::health::misconfigured;
 use self::mcp::doors;
+pub use self::{health::misconfigured, panics::panic_line};
 use crate::{
     base::{
         http::{Head, Method, Response},
@@ -93,6 +95,7 @@ impl<'a> App<'a> {
             port: self.port(),
             log: &self.log,
             metered: &self.metered,
+            points: analytics::Points::new(self.port(), &head),
             is_written: false,
         };
         let response = self.route(&head, body, &mut open.line).await;

@@ -110,3 +110,15 @@ export function setting(env, name) {
   const value = env[name] ?? undefined;
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
+
+/** Whether there is a binding for data points: an account may lack it. */
+export function hasAnalytics(env) {
+  return typeof env.ANALYTICS?.writeDataPoint === 'function';
+}
+
+/** Writes a data point. It is sent after the request; one that cannot be written is lost, and nothing else. */
+export function writeDataPoint(env, index, blobs, doubles) {
+  try {
+    env.ANALYTICS.writeDataPoint({ indexes: [index], blobs: blobs.split('\0'), doubles: [...doubles] });
+  } catch {}
+}

@@ -18,7 +18,6 @@ use std::{
     task::Poll,
 };
 
-use serde_json::Value;
 use worker::wasm_bindgen_futures::spawn_local;
 use worker::{Context, Env, Result, event, web_sys};
 
@@ -58,10 +57,9 @@ static MESSAGES: AtomicBool = AtomicBool::new(false);
 #[event(start)]
 fn start() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(String::new, |place| format!("{}:{}", place.file(), place.line()));
+        let place = panic.location().map(|place| (place.file(), place.line()));
         let message = panic.payload_as_str().filter(|_| MESSAGES.load(Ordering::Relaxed));
-        let message = message.map_or_else(String::new, |message| format!(",\"message\":{}", Value::from(message)));
-        worker::console_error!("{{\"event\":\"panic\",\"at\":\"{place}\"{message}}}");
+        worker::console_error!("{}", app::panic_line(port::now(), place, message));
     }));
 }
 

@@ -1,6 +1,6 @@
 //! The port, on Workers.
 
-use std::{pin::pin, time::Duration};
+use std::{cell::OnceCell, pin::pin, time::Duration};
 
 use futures_util::{
     StreamExt,
@@ -17,8 +17,8 @@ use crate::{
     base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
     circuit::{Report, Verdict},
     port::{
-        Admission, Ask, Assets, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log, Outbound, Sink,
-        StorageFailure, Store, Stream,
+        Admission, Analytics, Ask, Assets, DataPoint, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log,
+        Outbound, Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply},
 };
@@ -118,7 +118,7 @@ impl Io for Workers<'_> {
     }
 
     fn now(&self) -> UnixMillis {
-        UnixMillis(js_sys::Date::now() as u64)
+        now()
     }
 
     fn sleep(&self, duration: Duration) -> Pending<'_, ()> {
@@ -203,6 +203,25 @@ impl Stream for Workers<'_> {
     fn send(&self, text: &str) {
         self.started.send(text);
     }
+}
+
+thread_local! {
+    /// Whether the deployment has the binding, asked once in an isolate.
+    static HAS_ANALYTICS: OnceCell<bool> = const { OnceCell::new() };
+}
+
+impl Analytics for Workers<'_> {
+    fn is_on(&self) -> bool {
+        HAS_ANALYTICS.with(|is_there| *is_there.get_or_init(|| glue::has_analytics(self.env)))
+    }
+
+    fn write(&self, point: &DataPoint<'_>) {
+        glue::write_data_point(self.env, point.index, &point.blobs.join("\0"), point.doubles);
+    }
+}
+
+pub(super) fn now() -> UnixMillis {
+    UnixMillis(js_sys::Date::now() as u64)
 }
 
 /// Gives a body to a sink, one piece after the other, as long as it takes more.

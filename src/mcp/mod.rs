@@ -7,6 +7,7 @@
 //! A result has one model and two forms: the modern era wraps it in `resultType`, `_meta` and cache hints, which the legacy
 //! era must never see.
 
+pub mod clients;
 pub mod code;
 mod dispatch;
 pub mod elicitation;

@@ -2,6 +2,7 @@
 //! the test worlds implement them; users name only the traits that they need. A further trait is an architectural change.
 
 pub mod allowance;
+mod analytics;
 mod assets;
 mod body;
 mod io;
@@ -14,6 +15,7 @@ mod stream;
 #[cfg(not(target_arch = "wasm32"))]
 pub use self::log::FIELDS;
 pub use self::{
+    analytics::{Analytics, DataPoint},
     assets::Assets,
     body::{BodyError, IncomingBody},
     io::{FetchError, Flow, Io, Outbound, Sink},
@@ -39,11 +41,13 @@ pub struct Port<'a> {
     pub log: &'a dyn Log,
     /// What the client is told before its answer.
     pub stream: &'a dyn Stream,
+    /// Statistics.
+    pub analytics: &'a dyn Analytics,
 }
 
 impl<'a> Port<'a> {
     /// The port of one that implements all of it.
-    pub fn of<W: Io + Limiter + Store + Assets + Log + Stream>(world: &'a W) -> Self {
-        Self { io: world, limiter: world, store: world, assets: world, log: world, stream: world }
+    pub fn of<W: Io + Limiter + Store + Assets + Log + Stream + Analytics>(world: &'a W) -> Self {
+        Self { io: world, limiter: world, store: world, assets: world, log: world, stream: world, analytics: world }
     }
 }

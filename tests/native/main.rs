@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod analytics;
 mod bad_inputs;
 mod circuit;
 mod confirm;

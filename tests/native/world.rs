@@ -29,8 +29,8 @@ use mcp_server_tidbcloud::{
         tools::Definition,
     },
     port::{
-        Admission, Ask, Assets, BodyError, FIELDS, FetchError, Flow, IncomingBody, Io, LimitKey, LimitState, Limiter,
-        LimiterFailure, Log, Outbound, Port, RequestLog, Sink, StorageFailure, Store, Stream,
+        Admission, Analytics, Ask, Assets, BodyError, DataPoint, FIELDS, FetchError, Flow, IncomingBody, Io, LimitKey,
+        LimitState, Limiter, LimiterFailure, Log, Outbound, Port, RequestLog, Sink, StorageFailure, Store, Stream,
     },
     store::{
         confirmations,
@@ -99,6 +99,10 @@ pub struct World {
     pub clock: Cell<u64>,
     pub sandbox: RefCell<Sandbox>,
     pub log: RefCell<Vec<String>>,
+    /// Whether there is somebody who keeps data points.
+    pub has_analytics: Cell<bool>,
+    /// Data points: index, words, numbers.
+    pub points: RefCell<Vec<(String, Vec<String>, Vec<f64>)>>,
     pub limiter_fails: Cell<Option<LimiterFailure>>,
     servers: RefCell<Option<Servers>>,
     /// What the control plane did to SQL servers since the last statement.
@@ -146,6 +150,8 @@ impl World {
             clock: Cell::new(START_MILLIS),
             sandbox: RefCell::new(Sandbox::new(1)),
             log: RefCell::default(),
+            has_analytics: Cell::new(false),
+            points: RefCell::default(),
             limiter_fails: Cell::new(None),
             servers: RefCell::new(None),
             effects: RefCell::default(),
@@ -500,6 +506,17 @@ impl Stream for World {
     fn send(&self, text: &str) {
         let mut stream = self.stream.borrow_mut();
         stream.as_mut().expect("a stream that began").body.extend_from_slice(text.as_bytes());
+    }
+}
+
+impl Analytics for World {
+    fn is_on(&self) -> bool {
+        self.has_analytics.get()
+    }
+
+    fn write(&self, point: &DataPoint<'_>) {
+        let words = point.blobs.iter().map(|word| (*word).to_owned()).collect();
+        self.points.borrow_mut().push((point.index.to_owned(), words, point.doubles.to_vec()));
     }
 }
 
