@@ -8,6 +8,7 @@ mod log;
 mod mcp;
 mod response;
 mod secrets;
+pub mod watch;
 
 use std::{cell::RefCell, time::Duration};
 
@@ -53,6 +54,7 @@ pub struct Isolate {
     secret: RefCell<Option<Secret>>,
     limits: limits::Memory,
     homes: Homes,
+    watch: watch::Memory,
 }
 
 impl Isolate {
@@ -90,6 +92,7 @@ impl<'a> App<'a> {
             is_written: false,
         };
         let response = self.route(&head, body, &mut open.line).await;
+        self.count(&head, response.status, &open.line, crate::watch::Tally::default());
         open.finish(&response);
         let response = response::finish(response, &head, &open.line.request_id);
         response::allow_origin(response, &head, self.config)
