@@ -1,13 +1,13 @@
 //! Liveness, and readiness: whether the settings fit together.
 
 use super::{
-    log, request_id,
+    log,
     response::{finish, method_not_allowed},
 };
 use crate::{
     base::http::{Head, Method, Response},
     config::Problem,
-    port::Port,
+    port::{Port, RequestLog},
 };
 
 /// The health route of a path.
@@ -27,7 +27,8 @@ fn ok() -> Response {
 /// The answer of a server with wrong settings: 503 that names each of them, but no value. `/livez` still reports that the
 /// process is alive.
 pub fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) -> Response {
-    let mut line = log::Line::new(request_id(port), head, port.io.now());
+    let log = RequestLog::new(port.log, port.io, 100);
+    let mut line = log::Line::new(head, port.io.now());
     let response = if head.url.path() == "/livez" {
         ok()
     } else {
@@ -38,6 +39,6 @@ pub fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) -> Respo
         let body = serde_json::json!({"status": "misconfigured", "settings": settings});
         Response::json(503, body.to_string()).with("retry-after", "60")
     };
-    line.finish(port, &response, 0);
-    finish(response, head, &line.request_id)
+    line.finish(port, &log, &response);
+    finish(response, head, &log.request_id)
 }

@@ -16,7 +16,6 @@ pub use self::health::misconfigured;
 use self::mcp::doors;
 use crate::{
     base::{
-        hash::hex,
         http::{Head, Method, Response},
         secret::Secret,
     },
@@ -24,7 +23,7 @@ use crate::{
     config::{Config, Origin},
     limits::{self, keys::Visitor},
     oauth::{self, Route},
-    port::{IncomingBody, Metered, Port},
+    port::{IncomingBody, Metered, Port, RequestLog},
     store::seal::Keyring,
     tidbcloud::Memory,
     tools,
@@ -69,32 +68,36 @@ pub struct App<'a> {
     config: &'a Config,
     isolate: &'a Isolate,
     metered: Metered<'a>,
-    request_id: String,
+    log: RequestLog<'a>,
 }
 
 impl<'a> App<'a> {
     /// A service with these settings.
     pub fn new(config: &'a Config, isolate: &'a Isolate, port: Port<'a>) -> Self {
-        Self { config, isolate, metered: Metered::new(port), request_id: request_id(port) }
+        let log = RequestLog::new(port.log, port.io, config.log_percent);
+        Self { config, isolate, metered: Metered::new(port), log }
     }
 
     fn port(&self) -> Port<'_> {
-        self.metered.port()
+        Port { log: &self.log, ..self.metered.port() }
     }
 
     /// Answers one request. Dropped before it has, the client went away.
     pub async fn handle(&self, head: Head, body: &mut dyn IncomingBody) -> Response {
-        let started = self.port().io.now();
+        if let Some(traceparent) = head.headers.get("traceparent") {
+            self.log.follow(&traceparent);
+        }
         let mut open = log::Open {
-            line: log::Line::new(self.request_id.clone(), &head, started),
+            line: log::Line::new(&head, self.port().io.now()),
             port: self.port(),
+            log: &self.log,
             allowance: &self.metered.allowance,
             is_written: false,
         };
         let response = self.route(&head, body, &mut open.line).await;
         self.count(&head, response.status, &open.line, crate::watch::Tally::default());
         open.finish(&response);
-        let response = response::finish(response, &head, &open.line.request_id);
+        let response = response::finish(response, &head, &self.log.request_id);
         response::allow_origin(response, &head, self.config)
     }
 
@@ -142,14 +145,7 @@ impl<'a> App<'a> {
             pairs: &self.isolate.limits.pairs,
             visitor,
             origin,
-            request_id: &self.request_id,
+            log: &self.log,
         }
     }
-}
-
-/// 128 random bits in hexadecimal.
-fn request_id(port: Port<'_>) -> String {
-    let mut bytes = [0; 16];
-    port.io.random(&mut bytes);
-    hex(&bytes)
 }

@@ -13,3 +13,4 @@ pub mod scope;
 pub mod secret;
 pub mod strict;
 pub mod text;
+pub mod trace;

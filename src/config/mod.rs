@@ -105,6 +105,8 @@ pub struct Config {
     pub aliases: Aliases,
     /// Whether SQL statements begin with a comment that names their tool and request.
     pub sql_tags: bool,
+    /// Of a hundred requests in which nothing went wrong and nothing was changed, how many are logged.
+    pub log_percent: u8,
     /// TiDB Cloud, or a sandbox.
     pub hosts: Hosts,
     /// The owner, on the owner's own deployment.
@@ -134,6 +136,7 @@ impl Config {
             allowed: Allowed::unset(false),
             aliases: Aliases::default(),
             sql_tags: false,
+            log_percent: 100,
             hosts: Hosts::real(),
             owner: None,
             secret: None,
@@ -241,6 +244,7 @@ mod tests {
             ("ALLOWED_IPS", "canary"),
             ("CLUSTER_ALIASES", "{\"canary\": 1}"),
             ("SQL_TAGS", "canary"),
+            ("LOG_PERCENT", "canary"),
             ("TIDB_CLOUD_SANDBOX", "https://canary.example"),
             ("MCP_SECRET", "canary"),
             ("MCP_SECRET_PREVIOUS", "canary"),

@@ -156,6 +156,16 @@ pub const SETTINGS: &[Setting] = &[
         read: |draft, text| put(&mut draft.config.sql_tags, on_or_off(text)),
     },
     Setting {
+        name: "LOG_PERCENT",
+        secret: false,
+        unset: Unset::Value("100"),
+        meaning: "Of a hundred requests in which nothing went wrong and nothing was changed, how many are logged, from 0 to 100. Every other request is logged whole.",
+        read: |draft, text| {
+            let percent = text.parse().ok().filter(|percent| (0..=100).contains(percent));
+            put(&mut draft.config.log_percent, percent.ok_or("must be a whole number from 0 to 100"))
+        },
+    },
+    Setting {
         name: "TIDB_CLOUD_SANDBOX",
         secret: false,
         unset: Unset::Words("unset"),

@@ -196,6 +196,21 @@ impl<T: Tool> Parsed<T> {
         !self.revision.is_modern() && matches!(&self.content, Content::Request(Posted { tool: Some(_), .. }))
     }
 
+    /// `traceparent` of the metadata of this request; in a batch, of the first that has one.
+    /// <https://modelcontextprotocol.io/specification/2026-07-28/basic#meta>
+    pub fn traceparent(&self) -> Option<&str> {
+        fn of<T>(posted: &Posted<T>) -> Option<&str> {
+            http::meta(&posted.request)?.get("traceparent")?.as_str()
+        }
+        match &self.content {
+            Content::Accepted { .. } | Content::Cancelled { .. } | Content::Response(_) => None,
+            Content::Request(request) => of(request),
+            Content::Batch(messages) => {
+                messages.iter().find_map(|message| message.as_ref().ok()?.as_ref().and_then(of))
+            }
+        }
+    }
+
     /// The log fields of this request.
     pub fn summary(&self) -> Summary {
         let summary = |method| Summary { protocol_version: self.revision.as_str(), method, tool: None, client: None };

@@ -16,7 +16,7 @@ pub use self::{
     body::{BodyError, IncomingBody},
     io::{FetchError, Flow, Io, Outbound, Sink},
     limiter::{Admission, Ask, Ended, Lease, LimitKey, Limiter, LimiterFailure, Policy},
-    log::{Log, RequestLog},
+    log::{Called, FIELDS, Level, Log, Noted, RequestLog, Statement, line},
     metered::Metered,
     store::{StorageFailure, Store},
     stream::Stream,

@@ -30,7 +30,7 @@ impl<'a> Cloud<'a> {
     /// All requests end by `deadline`. `witness` watches over the key of `authenticator`, if it is one.
     pub fn new(
         io: &'a dyn Io,
-        log: RequestLog<'a>,
+        log: &'a RequestLog<'a>,
         hosts: &'a Hosts,
         authenticator: &'a Authenticator,
         witness: &'a dyn KeyWitness,

@@ -19,7 +19,6 @@ use crate::{
     config::Config,
     limits::{keys::CredentialHash, witness::Witness},
     mcp, oauth,
-    port::RequestLog,
     store::grant::Presence,
     tidbcloud::{ApiKey, alias::Aliases},
     tools,
@@ -53,7 +52,7 @@ impl Call<'_> {
         let organizations = caller.organizations(request.config());
         let aliases = caller.aliases(request.config());
         let witness = caller.witness(request);
-        let log = RequestLog { to: request.port().log, request_id: &request.app.request_id };
+        let log = &request.app.log;
         let origin = oauth::origin(request.head, request.config());
         let address = oauth::resource(&origin);
         let principal = caller.principal();
@@ -111,16 +110,15 @@ impl Call<'_> {
             version: VERSION,
             instructions: &view.instructions(INSTRUCTIONS),
             instructions_are_own: caller.session.is_some(),
-            request_id: &request.app.request_id,
+            ids: mcp::Ids { request: &log.request_id, trace: &log.trace().id() },
         };
         let reply = mcp::dispatch(&server, message, &tools).await;
-        passage.line.rpc_error_code = reply.rpc_code;
-        passage.line.error_code = reply.tool_error;
+        passage.line.answered(&reply);
         let mut response = reply.response;
         if person.has_streamed() {
             response.body = mcp::event(&String::from_utf8_lossy(&response.body)).into_bytes();
         }
-        if let Some(declared) = declared.filter(|_| reply.rpc_code.is_none()) {
+        if let Some(declared) = declared.filter(|_| reply.rpc_error.is_none()) {
             response.headers.set(session::HEADER, person.session_id(declared).unwrap_or_default());
         }
         Ok(response)
@@ -131,7 +129,7 @@ impl<'r> Request<'r> {
     /// The response to this request as a stream of events, with the header fields of every response.
     fn stream(self, passage: &Passage<'_>) -> Live<'r> {
         let head = passage.describe_limits(mcp::stream_response(String::new()));
-        let head = response::finish(head, self.head, &self.app.request_id);
+        let head = response::finish(head, self.head, &self.app.log.request_id);
         let head = response::allow_origin(head, self.head, self.config());
         Live { stream: self.port().stream, head, has_begun: Cell::new(false) }
     }

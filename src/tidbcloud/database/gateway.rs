@@ -26,7 +26,7 @@ use crate::{
             redact::presentable,
             refusal::{Said, Told},
             retry::ATTEMPT_MIN,
-            send::Request,
+            send::{Operation, Request},
         },
     },
 };
@@ -180,7 +180,7 @@ impl Databases<'_> {
         let url = sender.hosts.url(access.facts.host.host(), &PATH).map_err(Failed::undone)?;
         // What the gateway knows by its first word is sent as it is.
         let tag =
-            self.tag.filter(|_| !CONTROLS.contains(&statement.query.sql)).map(|tool| tag(tool, sender.log.request_id));
+            self.tag.filter(|_| !CONTROLS.contains(&statement.query.sql)).map(|tool| tag(tool, &sender.log.request_id));
         let wait = TIMEOUT.min(sender.remaining().saturating_sub(statement.reserve));
         let text = Sent::new(statement.query.sql, tag, wait);
         let SqlLogin { user, password, .. } = &access.login;
@@ -195,7 +195,7 @@ impl Databases<'_> {
             reserve: statement.reserve,
             time_min: statement.time_min,
             changes: statement.changes,
-            ..Request::new(Method::Post, url, TIMEOUT)
+            ..Request::new(Method::Post, url, Operation::SQL, TIMEOUT)
         };
         let mut reader = Reader::new(self.limits(statement.query));
         let sent = sender.io.now();

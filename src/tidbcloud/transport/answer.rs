@@ -14,7 +14,7 @@ use crate::{
 
 /// Reads the JSON of a success; logs a response that cannot be read.
 pub(crate) fn read_answer<T: DeserializeOwned>(
-    log: RequestLog<'_>,
+    log: &RequestLog<'_>,
     operation: &str,
     response: &Response,
 ) -> Result<T, ApiError> {
@@ -32,7 +32,9 @@ pub(crate) fn read_answer<T: DeserializeOwned>(
 }
 
 /// Logs that a response could not be read, and where, without quoting it.
-pub(crate) fn unreadable(log: RequestLog<'_>, operation: &str, status: u16, problem: String) -> ApiError {
-    log.event("unreadable_answer", json!({ "operation": operation, "status": status, "problem": problem }));
+pub(crate) fn unreadable(log: &RequestLog<'_>, operation: &str, status: u16, problem: String) -> ApiError {
+    let failed = &log.noted.upstream_failed;
+    failed.set(failed.get().saturating_add(1));
+    log.error("unreadable_answer", json!({ "operation": operation, "status": status, "problem": problem }));
     ApiError::Unreadable { status, cause: Misread::new(problem) }
 }
