@@ -95,7 +95,7 @@ impl<'a> App<'a> {
             is_written: false,
         };
         let response = self.route(&head, body, &mut open.line).await;
-        self.count(&head, response.status, &open.line, crate::watch::Tally::default());
+        self.count(&head, response.status, open.line.error());
         open.finish(&response);
         let response = response::finish(response, &head, &self.log.request_id);
         response::allow_origin(response, &head, self.config)

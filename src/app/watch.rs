@@ -5,7 +5,7 @@ use std::{cell::Cell, time::Duration};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{App, Isolate, NAME, VERSION, health, log, request_id};
+use super::{App, Isolate, NAME, VERSION, health};
 use crate::{
     base::{
         clock::UnixMillis,
@@ -26,6 +26,8 @@ const REPORT_AFTER: Duration = Duration::from_secs(10);
 const REPORT_REQUESTS: u32 = 50;
 /// A report that is not made this long after its time never will be: the request that carried it is gone.
 const REPORT_LATE: Duration = Duration::from_secs(5);
+/// Every look is logged.
+const LOG_ALL: u8 = 100;
 /// How long the receiver of an alert has to take it.
 const POST_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -72,18 +74,23 @@ impl App<'_> {
     /// TiDB Cloud's own failures are counted where they are seen. Neither is the 503 of a health route, which says how things are.
     /// It was served if it was a message that got a result. Nobody gets one with a refusal, so nobody can hide an outage behind
     /// refusals.
-    pub(super) fn count(&self, head: &Head, status: u16, line: &log::Line, upstream: Tally) {
+    pub(super) fn count(&self, head: &Head, status: u16, error: Option<&'static str>) {
         if self.config.alerts.is_none() {
             return;
         }
-        let path = head.url.path();
+        let (path, noted) = (head.url.path(), &self.log.noted);
+        let is_fault = |code: &str| code == code::INTERNAL.0 || code == code::STORAGE_UNAVAILABLE.0;
         let has_asked = self.metered.allowance.requests_sent() > 0;
-        let failed = line.error_code.is_some_and(|code| code == code::INTERNAL || code == code::STORAGE_UNAVAILABLE)
-            || status >= 500 && !has_asked && health::route(path).is_none();
-        let has_result = line.error_code.is_none() && line.rpc_error_code.is_none();
-        let served = status < 400 && has_result && head.method == Method::Post && oauth::is_endpoint(path);
-        let requests = Tally { answered: u32::from(served), failed: u32::from(failed) };
-        self.isolate.watch.add(Counts { requests, upstream });
+        let failed = if status < 500 {
+            noted.calls.borrow().iter().filter_map(|call| call.code).chain(error).any(is_fault)
+        } else {
+            !has_asked && health::route(path).is_none()
+        };
+        let served = status < 400 && error.is_none() && head.method == Method::Post && oauth::is_endpoint(path);
+        self.isolate.watch.add(Counts {
+            requests: Tally { answered: u32::from(served && !failed), failed: u32::from(failed) },
+            upstream: Tally { answered: noted.upstream_answered.get(), failed: noted.upstream_failed.get() },
+        });
     }
 
     /// Whether this request, which is answered now, has to report what its isolate counted, and after how long: see [`report`].
@@ -137,36 +144,41 @@ async fn has_open_circuit(config: &Config, port: Port<'_>) -> bool {
 
 /// Posts what is to be told, and notes that it arrived. One line of the log says what came of it.
 async fn tell(alerts: &Alerts, seen: Seen, port: Port<'_>) {
-    let mut line = json!({
-        "circuits_open": seen.circuits_open,
-        "checks_fail": seen.checks_fail,
-        "wrong_settings": seen.wrong_settings,
-    });
+    let mut line = json!({ "circuits_open": seen.circuits_open, "checks_fail": seen.checks_fail });
+    if seen.wrong_settings > 0 {
+        line["wrong_settings"] = seen.wrong_settings.into();
+    }
     match port.store.watch(&Event::Look(seen)).await {
         Ok(None) => line["outcome"] = "nothing_to_send".into(),
         Err(StorageFailure) => line["outcome"] = "storage_failed".into(),
         Ok(Some(notice)) => {
-            line["kind"] = json!(notice.kind);
+            line["alert"] = json!(notice.kind);
             line["outcome"] = match post(alerts, &notice, port).await {
                 // Otherwise it is sent again, five minutes later.
                 Ok(()) if port.store.watch(&Event::Sent(notice.kind)).await.is_err() => "sent_and_not_noted".into(),
                 Ok(()) => "sent".into(),
-                Err(Undelivered { status, error }) => {
-                    line["status"] = json!(status);
-                    line["error"] = error.map(|error| format!("{error:?}")).into();
+                Err(Undelivered::Refused(status)) => {
+                    line["status"] = status.into();
                     "not_delivered".into()
                 }
+                Err(Undelivered::Unanswered) => "not_delivered".into(),
             };
         }
     }
-    RequestLog { to: port.log, request_id: &request_id(port) }.event("look", line);
+    let log = RequestLog::new(port.log, port.io, LOG_ALL);
+    if matches!(line["outcome"].as_str(), Some("nothing_to_send" | "sent")) {
+        log.event("look", line);
+    } else {
+        log.warn("look", line);
+    }
 }
 
 /// Why an alert did not arrive.
-struct Undelivered {
-    /// The receiver's answer.
-    status: Option<u16>,
-    error: Option<FetchError>,
+enum Undelivered {
+    /// The receiver answered with this status.
+    Refused(u16),
+    /// It did not answer within five seconds.
+    Unanswered,
 }
 
 /// Takes the status of an answer and nothing else.
@@ -186,7 +198,7 @@ impl Sink for Status {
 /// Whoever answers with a 2xx has the alert, whatever becomes of the rest of the answer.
 async fn post(alerts: &Alerts, notice: &Notice, port: Port<'_>) -> Result<(), Undelivered> {
     let Ok(url) = Url::parse(alerts.webhook.expose()) else {
-        return Err(Undelivered { status: None, error: None });
+        return Err(Undelivered::Unanswered);
     };
     let body = match alerts.format {
         AlertFormat::Slack => json!({ "text": text(notice) }),
@@ -197,10 +209,12 @@ async fn post(alerts: &Alerts, notice: &Notice, port: Port<'_>) -> Result<(), Un
     let body = Some(body.to_string().into_bytes());
     let mut status = Status::default();
     let request = Outbound { method: Method::Post, url, headers, body, timeout: POST_TIMEOUT };
-    let error = port.io.exchange(request, &mut status).await.err();
+    // Only the status matters: an answer that breaks off after it has arrived.
+    drop(port.io.exchange(request, &mut status).await);
     match status.0 {
         Some(200..=299) => Ok(()),
-        status => Err(Undelivered { status, error }),
+        Some(status) => Err(Undelivered::Refused(status)),
+        None => Err(Undelivered::Unanswered),
     }
 }
 

@@ -167,6 +167,45 @@ fn a_day_with_an_outage_and_an_hour_of_flapping() {
     assert_eq!(deployment.posts().len(), quiet, "nothing happens in the evening");
 }
 
+#[test]
+fn an_outage_of_tidb_cloud_from_the_first_failure_to_the_all_clear() {
+    let mut deployment = Deployment::watched();
+    let list = json!({"name": "tidbcloud_list_clusters", "arguments": {}});
+    let call_for = |deployment: &mut Deployment, minutes: u64| {
+        for _ in 0..minutes {
+            for who in ["owner", "viewer", "other"] {
+                deployment.send(request("2026-07-28", who, "tools/call", list.clone()));
+            }
+            deployment.pass(MINUTE);
+        }
+    };
+    call_for(&mut deployment, 30);
+    assert_eq!(deployment.posts(), [], "TiDB Cloud answers");
+    let faults = [false, true].map(|challenge| {
+        json!({"match": {"path": "/v1beta1/", "times": 10_000, "challenge": challenge}, "do": "status", "status": 503})
+    });
+    deployment.server.admin("POST", "/_sandbox/faults", Some(json!({ "faults": faults })));
+    call_for(&mut deployment, 16);
+    let posts = deployment.posts();
+    assert!(matches!(&posts[..], [(event, at)] if event == "alert" && *at <= 41), "one alert: {posts:?}");
+    let alert = deployment.last_post();
+    assert!(alert["wrong"].as_array().is_some_and(|wrong| wrong.contains(&json!("upstream"))), "{alert}");
+    assert_eq!(alert["requests"]["failed"], 0, "this server did not fail: {alert}");
+    call_for(&mut deployment, 26);
+    let alert = deployment.last_post();
+    assert_eq!(deployment.posts().len(), 2, "again after half an hour: {:?}", deployment.posts());
+    assert_eq!(
+        (&alert["circuits"], &alert["event"]),
+        (&json!("open"), &json!("alert")),
+        "the circuit is open: {alert}"
+    );
+    deployment.server.admin("DELETE", "/_sandbox/faults", None);
+    call_for(&mut deployment, 11);
+    let clear = deployment.last_post();
+    assert_eq!((&clear["circuits"], &clear["event"]), (&json!("closed"), &json!("all_clear")), "{clear}");
+    assert_eq!(deployment.posts().len(), 3, "one all-clear");
+}
+
 /// Everything that somebody can send who has no key that TiDB Cloud accepts, or a key and bad intentions.
 fn send_as_a_stranger(deployment: &mut Deployment, number: usize) {
     let get = |target: &str| Call { method: "GET".to_owned(), target: target.to_owned(), ..Call::default() };
