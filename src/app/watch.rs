@@ -306,7 +306,42 @@ fn words(trouble: Trouble, notice: &Notice) -> String {
     }
 }
 
-/// Whole minutes from one moment to another, rounded.
+/// Whole minutes from one moment to another, rounded, and at least one.
 fn minutes(since: u64, at: u64) -> u64 {
-    at.saturating_sub(since).saturating_add(30_000) / 60_000
+    (at.saturating_sub(since).saturating_add(30_000) / 60_000).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_795_428_000_000);
+
+    fn counted(requests: u32) -> Memory {
+        let memory = Memory::default();
+        for _ in 0..requests {
+            memory.add(Counts { requests: Tally { answered: 1, failed: 0 }, ..Counts::default() });
+        }
+        memory
+    }
+
+    #[test]
+    fn a_request_without_a_subrequest_left_leaves_the_report_to_another() {
+        let memory = counted(REPORT_REQUESTS);
+        let used_up = Allowance::new(NOW);
+        while used_up.take_object() {}
+        assert_eq!(memory.carry(NOW, &used_up), None, "it would be one subrequest too many");
+        let fresh = Allowance::new(NOW);
+        assert_eq!(memory.carry(NOW, &fresh), Some(Duration::ZERO), "the next one reports");
+        assert_eq!(counted(0).carry(NOW, &fresh), None, "there is nothing to report");
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_holds_no_report_up() {
+        let (memory, allowance) = (counted(1), Allowance::new(NOW));
+        assert_eq!(memory.carry(NOW, &allowance), Some(REPORT_AFTER));
+        assert_eq!(memory.carry(NOW, &allowance), None, "one is under way");
+        let back = NOW.before(Duration::from_secs(3_600));
+        assert_eq!(memory.carry(back, &allowance), Some(REPORT_AFTER), "its turn does not last an hour");
+    }
 }

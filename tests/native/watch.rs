@@ -306,6 +306,24 @@ fn checks_that_keep_failing_ring_and_those_that_failed_once_do_not() {
 }
 
 #[test]
+fn an_alert_says_what_fails_and_how_much_since_when_and_where_to_look() {
+    let mut deployment = Deployment::with(&[("ALERT_WEBHOOK_URL", WEBHOOK)]);
+    deployment.use_for(5);
+    deployment.suffer_for(10);
+    deployment.use_for(5);
+    let receiver = deployment.world().receiver.borrow();
+    let texts: Vec<_> = receiver.posts.iter().map(|(_, body)| body["text"].as_str().expect("a text")).collect();
+    let expected = [
+        "mcp-server-tidbcloud is in trouble since 2026-11-23 10:05 UTC (10 minutes).\n\
+         - Requests fail by a fault of this server: 30 of 30 in the last 10 minutes (100 %; set is 5 %). Look at /readyz, then at log lines with a status of 500 or more.\n\
+         What to do: \"When an alert comes\" in docs/operations.md. Until the all-clear this comes again, every half hour at most.",
+        "mcp-server-tidbcloud: all clear. The trouble since 2026-11-23 10:05 UTC is over, after 15 minutes.\n\
+         In the last 5 minutes 0 of 15 requests failed, and 0 of 0 to TiDB Cloud.",
+    ];
+    assert_eq!(texts, expected, "somebody who is woken reads this first");
+}
+
+#[test]
 fn settings_that_are_wrong_are_told() {
     let read = |settings: &'static [(&str, &str)]| {
         move |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
