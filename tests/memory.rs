@@ -31,6 +31,7 @@ use mcp_server_tidbcloud::{
         LimiterFailure, Log, Outbound, Port, Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply, Stored, step},
+    watch,
 };
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
@@ -145,6 +146,10 @@ impl Store for Endless {
 
     fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
         Box::pin(async { Ok(Secret::new("canary-server-secret-0123456789abcdef")) })
+    }
+
+    fn watch<'a>(&'a self, _: &'a watch::Event) -> Pending<'a, Result<Option<watch::Notice>, StorageFailure>> {
+        Box::pin(async { Ok(None) })
     }
 }
 

@@ -179,6 +179,11 @@ impl Line {
         self.error_code = reply.tool_error.map(|code| code.0).or(name);
     }
 
+    /// The code of the error in the answer.
+    pub(super) fn error(&self) -> Option<&'static str> {
+        self.error_code
+    }
+
     /// Writes the line.
     pub(super) fn finish(&mut self, port: Port<'_>, log: &RequestLog<'_>, response: &Response) {
         self.client_left = port.io.left_at().is_some();

@@ -10,6 +10,7 @@ mod mcp;
 mod panics;
 mod response;
 mod secrets;
+pub mod watch;
 
 use std::{cell::RefCell, time::Duration};
 
@@ -54,6 +55,7 @@ pub struct Isolate {
     secret: RefCell<Option<Secret>>,
     limits: limits::Memory,
     homes: Homes,
+    watch: watch::Memory,
 }
 
 impl Isolate {
@@ -99,6 +101,7 @@ impl<'a> App<'a> {
             is_written: false,
         };
         let response = self.route(&head, body, &mut open.line).await;
+        self.count(&head, response.status, open.line.error());
         open.finish(&response);
         let response = response::finish(response, &head, &self.log.request_id);
         response::allow_origin(response, &head, self.config)

@@ -9,6 +9,7 @@ mod port;
 mod rate_limiter;
 mod secret_keeper;
 mod stream;
+mod watcher;
 
 use std::{
     cell::OnceCell,
@@ -16,14 +17,15 @@ use std::{
     rc::Rc,
     sync::atomic::{AtomicBool, Ordering},
     task::Poll,
+    time::Duration,
 };
 
 use worker::wasm_bindgen_futures::spawn_local;
-use worker::{Context, Env, Result, event, web_sys};
+use worker::{Context, Env, Result, ScheduleContext, ScheduledEvent, event, web_sys};
 
 use self::{body::Body, client::Client, port::Workers, stream::Started};
 use crate::{
-    app::{self, App, Isolate},
+    app::{self, App, Isolate, watch},
     base::http::{Head, Method, Response},
     config::{Config, Problem},
     port::Port,
@@ -101,17 +103,47 @@ async fn attended(
     started: Rc<Started>,
 ) -> Option<Response> {
     let client = Client::new(&request, &context);
-    client.attend(answer(request, head, &env, &client, &started)).await
+    let (answer, report) = client.attend(answer(request, head, &env, &client, &started)).await?;
+    if let Some(wait) = report {
+        context.wait_until(async move {
+            let (client, started) = (Client::nobody(), Started::default());
+            watch::report(&state(&env).isolate, wait, Port::of(&Workers::new(&env, &client, &started))).await;
+        });
+    }
+    Some(answer)
 }
 
-async fn answer(request: web_sys::Request, head: Head, env: &Env, client: &Client, started: &Started) -> Response {
+/// The answer, and how long after it this isolate reports what it counted, if it does.
+async fn answer(
+    request: web_sys::Request,
+    head: Head,
+    env: &Env,
+    client: &Client,
+    started: &Started,
+) -> (Response, Option<Duration>) {
     let workers = Workers::new(env, client, started);
     let state = state(env);
     match &state.config {
-        Err(problems) => app::misconfigured(problems, &head, Port::of(&workers)),
+        Err(problems) => (app::misconfigured(problems, &head, Port::of(&workers)), None),
         Ok(config) => {
             let declared = head.headers.get("content-length").and_then(|length| length.parse().ok());
-            App::new(config, &state.isolate, Port::of(&workers)).handle(head, &mut Body { request, declared }).await
+            let app = App::new(config, &state.isolate, Port::of(&workers));
+            let answer = app.handle(head, &mut Body { request, declared }).await;
+            (answer, app.carries_report())
+        }
+    }
+}
+
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    let (client, started) = (Client::nobody(), Started::default());
+    let workers = Workers::new(&env, &client, &started);
+    match &state(&env).config {
+        Ok(config) => watch::look(config, async || true, Port::of(&workers)).await,
+        Err(problems) => {
+            if let Some(alerts) = Config::alerts_of(&|name| glue::setting(&env, name)) {
+                watch::look_at_wrong_settings(&alerts, problems.len(), Port::of(&workers)).await;
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
         Outbound, Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply},
+    watch::{Event, Notice},
 };
 
 /// The limiter is in the path of every request; one that takes longer than this counts as absent.
@@ -31,6 +32,9 @@ const CIRCUIT_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A grant is made near its person and may be asked from another continent.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Nobody waits for it but the schedule.
+const WATCHER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asked once per isolate; a Durable Object that starts cold on another continent takes a second.
 const KEEPER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -179,6 +183,14 @@ impl Store for Workers<'_> {
             let secret = self.ask("SECRET_KEEPER", "server-secret", "https://keeper/", None, KEEPER_TIMEOUT).await;
             // An error page is no secret.
             secret.ok().filter(|secret| secret.len() == 64).map(Secret::new).ok_or(StorageFailure)
+        })
+    }
+
+    fn watch<'a>(&'a self, event: &'a Event) -> Pending<'a, Result<Option<Notice>, StorageFailure>> {
+        Box::pin(async move {
+            let event = serde_json::to_string(event).map_err(|_| StorageFailure)?;
+            let answer = self.ask("WATCHER", "watch", "https://watcher/", Some(&event), WATCHER_TIMEOUT).await;
+            json::read(answer.map_err(|_| StorageFailure)?.as_bytes()).map_err(|_| StorageFailure)
         })
     }
 }

@@ -51,7 +51,7 @@ fields! {
     "colo": "the data centre in that id";
     "method": "HTTP method";
     "route": "the route, or `other`";
-    "status": "HTTP status; 499 if the client went away. In an `upstream` line that of TiDB Cloud, absent if no answer came";
+    "status": "HTTP status; 499 if the client went away. In an `upstream` line that of TiDB Cloud, in a `look` line that of the receiver of alerts, absent if no answer came";
     "auth": "`keys`, `access-key` or `oauth`";
     "sub_hash": "eight characters of a keyed hash of the credential or grant";
     "ip_hash": "eight characters of a keyed hash of the address";
@@ -88,7 +88,11 @@ fields! {
     "upstream_trace_id": "TiDB Cloud's own id of the request, which its support asks for";
     "problem": "what could not be read, and where, without quoting it";
     "phase": "`begun` before the first request that may change something, `ended` after the last";
-    "outcome": "`done`, `refused`, `unknown` or `failed`";
+    "outcome": "`done`, `refused`, `unknown` or `failed`; in a `look` line `nothing_to_send`, `sent`, `sent_and_not_noted`, `not_delivered` or `storage_failed`";
+    "alert": "what a look had to send: `alert` or `all_clear`";
+    "circuits_open": "a circuit of TiDB Cloud's API is open";
+    "checks_fail": "a check of readiness failed";
+    "wrong_settings": "how many settings are wrong";
     "as": "fingerprint of the credential: the first four characters of the public key, and a keyed hash";
     "grant": "eight characters of a grant's id";
     "scope": "scope of a grant";

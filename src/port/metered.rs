@@ -10,6 +10,7 @@ use crate::{
     base::{clock::UnixMillis, future::Pending, http::Response, secret::Secret},
     circuit::{Report, Verdict},
     store::object::{Command, ObjectName, Reply},
+    watch::{Event, Notice},
 };
 
 /// Counts requests to other hosts and to stored objects, and refuses those beyond the allowance.
@@ -120,6 +121,14 @@ impl Store for Metered<'_> {
     fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
         if self.allowance.take_object() {
             Box::pin(self.heard("server-secret", self.inner.store.kept_secret()))
+        } else {
+            Box::pin(async { Err(StorageFailure) })
+        }
+    }
+
+    fn watch<'a>(&'a self, event: &'a Event) -> Pending<'a, Result<Option<Notice>, StorageFailure>> {
+        if self.allowance.take_object() {
+            self.inner.store.watch(event)
         } else {
             Box::pin(async { Err(StorageFailure) })
         }

@@ -35,6 +35,11 @@ mod units;
 #[cfg(test)]
 mod fake;
 
+/// The names of the control plane's circuits.
+pub fn apis() -> impl Iterator<Item = &'static str> {
+    service::CONTROL_PLANE.iter().map(|service| service.host.name())
+}
+
 pub(crate) use self::database::facts::Facts;
 pub use self::{
     auth::{

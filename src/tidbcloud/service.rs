@@ -72,6 +72,9 @@ pub(crate) static OAUTH: Service = Service {
     },
 };
 
+/// The APIs of the control plane, each with a circuit of its own.
+pub(crate) static CONTROL_PLANE: [&Service; 2] = [&SERVERLESS, &IAM];
+
 /// SQL over HTTP refuses with `{message, code}` or `{error}`, as its driver `@tidbcloud/serverless` 0.3 reads it. It is no
 /// [`Service`]: every instance has a host of its own, and a SQL user logs in there and no API key.
 pub(crate) const SQL_ERRORS: ErrorShape = ErrorShape {

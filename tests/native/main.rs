@@ -42,4 +42,5 @@ mod stakes;
 mod tidb_cloud_oauth;
 mod tidy;
 mod views;
+mod watch;
 mod world;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use mcp_server_tidbcloud::{
-    app::{App, Isolate},
+    app::{App, Isolate, watch},
     base::{
         clock::UnixMillis,
         future::Pending,
@@ -37,6 +37,7 @@ use mcp_server_tidbcloud::{
         object::{self, Command, ObjectName, Reply},
     },
     tools,
+    watch::{Event, Notice, Watch},
 };
 use serde_json::{Value, json};
 use tidbcloud_sandbox::{
@@ -88,6 +89,17 @@ pub struct Asked {
     pub status: u16,
 }
 
+/// Where alerts are posted to.
+pub const WEBHOOK: &str = "https://hooks.example.com/services/canary-webhook-path?key=canary-webhook-key";
+
+/// The receiver of alerts.
+pub struct Receiver {
+    /// What it answers, or how it fails to.
+    pub answers: Result<u16, FetchError>,
+    /// What was posted to it, and when.
+    pub posts: Vec<(u64, Value)>,
+}
+
 /// Runs statements as a SQL server would.
 pub type Database = Box<dyn FnMut(&SqlTask) -> SqlOutcome>;
 
@@ -110,6 +122,10 @@ pub struct World {
     ledgers: RefCell<BTreeMap<LimitKey, Ledger>>,
     circuits: RefCell<BTreeMap<String, Circuit>>,
     pub circuits_fail: Cell<bool>,
+    /// What the watcher keeps.
+    watch: RefCell<String>,
+    pub watcher_fails: Cell<bool>,
+    pub receiver: RefCell<Receiver>,
     /// What was asked of other hosts and of Durable Objects, in order: what Workers count as subrequests.
     pub subrequests: RefCell<Vec<String>>,
     /// What Durable Objects keep.
@@ -158,6 +174,9 @@ impl World {
             ledgers: RefCell::default(),
             circuits: RefCell::default(),
             circuits_fail: Cell::new(false),
+            watch: RefCell::default(),
+            watcher_fails: Cell::new(false),
+            receiver: RefCell::new(Receiver { answers: Ok(200), posts: Vec::new() }),
             subrequests: RefCell::default(),
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
@@ -220,6 +239,9 @@ impl World {
 impl World {
     /// One request of the service to another host.
     async fn send(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
+        if request.url.as_str() == WEBHOOK {
+            return self.receive_alert(&request, sink).await;
+        }
         assert_eq!(request.url.origin().ascii_serialization(), SANDBOX, "a request left for another host");
         let ends = self.clock.get() + millis(request.timeout);
         let (answer, delivery) = self.ask(request)?;
@@ -230,6 +252,28 @@ impl World {
         sink.begin(answer.status);
         self.receive(&answer.body, delivery.course, ends, sink).await?;
         Ok(Response { status: answer.status, headers: answer.headers.into_iter().collect(), body: Vec::new() })
+    }
+
+    /// One alert. The receiver's redirect leads to another host, so following it would be seen.
+    async fn receive_alert(&self, request: &Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
+        assert_eq!(request.method, Method::Post, "alerts are posted");
+        assert_eq!(request.headers.get("content-type").as_deref(), Some("application/json"), "alerts are JSON");
+        assert!(request.headers.get("authorization").is_none(), "no credential leaves with an alert");
+        let body = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).expect("JSON");
+        self.receiver.borrow_mut().posts.push((self.clock.get(), body));
+        let answers = self.receiver.borrow().answers;
+        match answers {
+            Ok(status) => {
+                sink.begin(status);
+                sink.take(b"ok")?;
+                Ok(Response::empty(status).with("location", "https://elsewhere.example.com/"))
+            }
+            Err(FetchError::Timeout) => {
+                self.pass(millis(request.timeout)).await;
+                Err(FetchError::Timeout)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives a body to `sink` as it arrives, as workerd would.
@@ -489,6 +533,21 @@ impl Store for World {
         let secret = if self.storage_fails.get() { Err(StorageFailure) } else { Ok(Secret::new(SERVER_SECRET)) };
         Box::pin(async { secret })
     }
+
+    fn watch<'a>(&'a self, event: &'a Event) -> Pending<'a, Result<Option<Notice>, StorageFailure>> {
+        Box::pin(async move {
+            self.subrequests.borrow_mut().push("watch".to_owned());
+            if self.watcher_fails.get() {
+                return Err(StorageFailure);
+            }
+            // As text, because that is how it is kept and how it travels.
+            let mut watch = Watch::of_stored(Some(&self.watch.borrow()));
+            let event = serde_json::from_str(&serde_json::to_string(event).expect("JSON")).expect("an event");
+            let notice = watch.step(self.now(), &event);
+            self.watch.replace(watch.to_stored());
+            Ok(serde_json::from_str(&serde_json::to_string(&notice).expect("JSON")).expect("a notice"))
+        })
+    }
 }
 
 impl Assets for World {
@@ -715,6 +774,34 @@ impl Native {
         };
         world.is_shared.set(false);
         answer
+    }
+}
+
+/// What an isolate does after an answer, as `waitUntil` lets it.
+pub type After = Pin<Box<dyn Future<Output = ()>>>;
+
+impl Native {
+    /// One request in this isolate, and the report that it carries, if any.
+    pub fn send_and_carry(&self, isolate: &Rc<Isolate>, call: Call) -> (Answer, Option<After>) {
+        let (head, world) = (self.head(&call), Rc::clone(&self.world));
+        let app = App::new(&self.config, isolate, Port::of(&*world));
+        let answer = block_on(app.handle(head, &mut Body(call.body, &self.body_read)));
+        let report = app.carries_report().map(|wait| {
+            let (world, isolate) = (Rc::clone(&self.world), Rc::clone(isolate));
+            let report: After = Box::pin(async move { watch::report(&isolate, wait, Port::of(&*world)).await });
+            report
+        });
+        (answer.into(), report)
+    }
+}
+
+impl World {
+    /// Goes on with what waits, while the clock stands. Returns whether it has ended.
+    pub fn go_on_after(&self, after: &mut After) -> bool {
+        self.is_shared.set(true);
+        let ended = after.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        self.is_shared.set(false);
+        ended
     }
 }
 

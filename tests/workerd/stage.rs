@@ -26,15 +26,20 @@ pub struct Stage {
     directory: tempfile::TempDir,
 }
 
+/// A sandbox of a test's own.
+pub fn own_sandbox() -> Running {
+    let program = std::env::current_exe().expect("the path of this program");
+    // As native tests: templates of SQL servers take seconds to make.
+    let servers: PathBuf = program.ancestors().nth(3).expect("a target directory").join("tmp/sql");
+    let engine = Engine::find().unwrap_or_else(|error| panic!("{error}"));
+    Running::start(0, 1, engine, &servers).expect("a sandbox")
+}
+
 /// The one that the tests here share.
 pub fn stage() -> &'static Stage {
     static STAGE: LazyLock<Stage> = LazyLock::new(|| {
         let directory = tempfile::tempdir().expect("a directory");
-        let program = std::env::current_exe().expect("the path of this program");
-        // As native tests: templates of SQL servers take seconds to make.
-        let servers: PathBuf = program.ancestors().nth(3).expect("a target directory").join("tmp/sql");
-        let engine = Engine::find().unwrap_or_else(|error| panic!("{error}"));
-        let sandbox = Running::start(0, 1, engine, &servers).expect("a sandbox");
+        let sandbox = own_sandbox();
         let worker = Worker::bare(directory.path(), &format!("http://{}", sandbox.address));
         Stage { sandbox, worker, directory }
     });
