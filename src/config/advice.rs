@@ -87,7 +87,7 @@ pub fn advice(config: &Config, origin: &Origin) -> Vec<Finding> {
             "Set TIDB_CLOUD_OAUTH_CLIENT_ID and its secret too, or remove it.",
         );
     }
-    if !is_set(WEBHOOK) {
+    if config.alerts.is_none() {
         note(
             WEBHOOK,
             Level::Missing,
@@ -214,7 +214,7 @@ const NAME_BYTES_MAX: usize = 40;
 
 /// The finding about a name that is set, if it is no setting and resembles one.
 fn misspelt(name: &str) -> Option<Finding> {
-    let settings = || SETTINGS.iter().map(|setting| setting.name).filter(|name| *name != WEBHOOK).chain([WEBHOOK]);
+    let settings = || SETTINGS.iter().map(|setting| setting.name);
     if name.len() > NAME_BYTES_MAX || settings().any(|setting| setting == name) {
         return None;
     }
