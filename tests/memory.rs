@@ -25,10 +25,11 @@ use mcp_server_tidbcloud::{
         secret::Secret,
     },
     config::Config,
+    health,
     limits::ledger::Ledger,
     port::{
         Admission, Ask, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Port, Sink, StorageFailure, Store, Stream,
+        Outbound, Port, Readiness, Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply, Stored, step},
 };
@@ -145,6 +146,12 @@ impl Store for Endless {
 
     fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
         Box::pin(async { Ok(Secret::new("canary-server-secret-0123456789abcdef")) })
+    }
+}
+
+impl Readiness for Endless {
+    fn readiness<'a>(&'a self, _: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
+        Box::pin(async { None })
     }
 }
 

@@ -7,6 +7,7 @@ mod client;
 mod glue;
 mod port;
 mod rate_limiter;
+mod readiness;
 mod secret_keeper;
 mod stream;
 

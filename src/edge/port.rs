@@ -15,10 +15,11 @@ use worker::{
 use super::{client::Client, glue, stream::Started};
 use crate::{
     base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
-    circuit::{Report, Verdict},
+    circuit::{Event, Report, Verdict},
+    health,
     port::{
-        Admission, Ask, Assets, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log, Outbound, Sink,
-        StorageFailure, Store, Stream,
+        Admission, Ask, Assets, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log, Outbound, Readiness,
+        Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply},
 };
@@ -28,6 +29,9 @@ const LIMITER_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A circuit is asked when TiDB Cloud fails; without its verdict an isolate decides alone.
 const CIRCUIT_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// No call waits for those who find out whether the service works, and an object that sleeps on another continent takes longer.
+const READINESS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A grant is made near its person and may be asked from another continent.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -131,9 +135,9 @@ impl Io for Workers<'_> {
 
     fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
         Box::pin(async move {
+            let timeout = if report.event == Event::Watched { READINESS_TIMEOUT } else { CIRCUIT_TIMEOUT };
             let report = serde_json::to_string(report).ok()?;
-            let answer =
-                self.ask("CIRCUIT_BREAKER", name, "https://circuit/", Some(&report), CIRCUIT_TIMEOUT).await.ok()?;
+            let answer = self.ask("CIRCUIT_BREAKER", name, "https://circuit/", Some(&report), timeout).await.ok()?;
             json::read(answer.as_bytes()).ok()
         })
     }
@@ -179,6 +183,17 @@ impl Store for Workers<'_> {
             let secret = self.ask("SECRET_KEEPER", "server-secret", "https://keeper/", None, KEEPER_TIMEOUT).await;
             // An error page is no secret.
             secret.ok().filter(|secret| secret.len() == 64).map(Secret::new).ok_or(StorageFailure)
+        })
+    }
+}
+
+impl Readiness for Workers<'_> {
+    fn readiness<'a>(&'a self, command: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
+        Box::pin(async move {
+            let command = serde_json::to_string(command).ok()?;
+            let url = "https://readiness/";
+            let answer = self.ask("READINESS", "all", url, Some(&command), READINESS_TIMEOUT).await.ok()?;
+            json::read(answer.as_bytes()).ok()
         })
     }
 }

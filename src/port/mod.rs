@@ -8,6 +8,7 @@ mod io;
 mod limiter;
 mod log;
 mod metered;
+mod readiness;
 mod store;
 mod stream;
 
@@ -18,6 +19,7 @@ pub use self::{
     limiter::{Admission, Ask, Ended, Lease, LimitKey, Limiter, LimiterFailure, Policy},
     log::{Log, RequestLog},
     metered::Metered,
+    readiness::Readiness,
     store::{StorageFailure, Store},
     stream::Stream,
 };
@@ -31,6 +33,8 @@ pub struct Port<'a> {
     pub limiter: &'a dyn Limiter,
     /// Stored objects.
     pub store: &'a dyn Store,
+    /// Whether the service works.
+    pub readiness: &'a dyn Readiness,
     /// The files of the landing page.
     pub assets: &'a dyn Assets,
     /// The log.
@@ -41,7 +45,7 @@ pub struct Port<'a> {
 
 impl<'a> Port<'a> {
     /// The port of one that implements all of it.
-    pub fn of<W: Io + Limiter + Store + Assets + Log + Stream>(world: &'a W) -> Self {
-        Self { io: world, limiter: world, store: world, assets: world, log: world, stream: world }
+    pub fn of<W: Io + Limiter + Store + Readiness + Assets + Log + Stream>(world: &'a W) -> Self {
+        Self { io: world, limiter: world, store: world, readiness: world, assets: world, log: world, stream: world }
     }
 }

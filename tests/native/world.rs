@@ -23,6 +23,7 @@ use mcp_server_tidbcloud::{
     catalogue::{Bound, Entry, Pace, Person, code},
     circuit::{Circuit, Report, Verdict},
     config::Config,
+    health::{self, Examinations},
     limits::ledger::Ledger,
     mcp::{
         outcome::{Answered, ToolError},
@@ -30,7 +31,7 @@ use mcp_server_tidbcloud::{
     },
     port::{
         Admission, Ask, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Port, RequestLog, Sink, StorageFailure, Store, Stream,
+        Outbound, Port, Readiness, RequestLog, Sink, StorageFailure, Store, Stream,
     },
     store::{
         confirmations,
@@ -103,6 +104,9 @@ pub struct World {
     ledgers: RefCell<BTreeMap<LimitKey, Ledger>>,
     circuits: RefCell<BTreeMap<String, Circuit>>,
     pub circuits_fail: Cell<bool>,
+    /// What all isolates know together of whether the service works.
+    pub examinations: RefCell<Examinations>,
+    pub readiness_fails: Cell<bool>,
     /// What was asked of other hosts and of Durable Objects, in order: what Workers count as subrequests.
     pub subrequests: RefCell<Vec<String>>,
     /// What Durable Objects keep.
@@ -149,6 +153,8 @@ impl World {
             ledgers: RefCell::default(),
             circuits: RefCell::default(),
             circuits_fail: Cell::new(false),
+            examinations: RefCell::default(),
+            readiness_fails: Cell::new(false),
             subrequests: RefCell::default(),
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
@@ -391,6 +397,15 @@ impl Io for World {
 
     fn sleep(&self, duration: Duration) -> Pending<'_, ()> {
         Box::pin(self.pass(millis(duration)))
+    }
+}
+
+impl Readiness for World {
+    fn readiness<'a>(&'a self, command: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
+        Box::pin(async move {
+            self.subrequests.borrow_mut().push("readiness".to_owned());
+            (!self.readiness_fails.get()).then(|| self.examinations.borrow_mut().step(self.now(), command))
+        })
     }
 }
 

@@ -1,0 +1,30 @@
+//! The Durable Object of the examinations. What it knows stays in memory: losing it costs one examination. The rules are
+//! [`crate::health`].
+
+use std::cell::RefCell;
+
+use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable_object};
+
+use crate::{
+    base::{clock::UnixMillis, json},
+    health::{Command, Examinations},
+};
+
+/// One object per deployment.
+#[durable_object(fetch)]
+pub struct Readiness {
+    examinations: RefCell<Examinations>,
+}
+
+impl DurableObject for Readiness {
+    fn new(_state: State, _env: Env) -> Self {
+        Self { examinations: RefCell::default() }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let command: Command =
+            json::read(&request.bytes().await?).map_err(|error| worker::Error::RustError(error.to_string()))?;
+        let reply = self.examinations.borrow_mut().step(UnixMillis(Date::now().as_millis()), &command);
+        Response::ok(serde_json::to_string(&reply)?)
+    }
+}
