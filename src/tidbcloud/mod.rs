@@ -62,6 +62,7 @@ pub use self::{
         regions::Region,
     },
     transport::{
+        alive::{circuits, is_alive},
         error::{Answer, ApiError, CheckFailure, Misread},
         hosts::Hosts,
         list::{List, Listed},

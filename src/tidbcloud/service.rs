@@ -51,6 +51,9 @@ pub(crate) static SERVERLESS: Service =
 pub(crate) static IAM: Service =
     Service { host: Host::fixed("iam.tidbapi.com"), version: "v1beta1", probe: "apikeys/{}", errors: PREFIXED };
 
+/// The APIs that are called with credentials: each has a circuit.
+pub(crate) static CONTROL_PLANE: [&Service; 2] = [&SERVERLESS, &IAM];
+
 /// TiDB Cloud's own authorization server, as TiDB Cloud's command line client calls it. Errors are those of RFC 6749
 /// section 5.2. It is not asked for nonces; without a token its probe is refused, as elsewhere.
 pub(crate) static OAUTH: Service = Service {
