@@ -19,6 +19,7 @@ mod credentials;
 mod faults;
 mod faults_log;
 mod field;
+mod health;
 mod json;
 mod judge;
 mod ledger;
