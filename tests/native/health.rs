@@ -314,13 +314,16 @@ fn a_browser_is_shown_a_page_and_a_program_the_document() {
     let (status, text) = page(&mut server);
     assert_eq!(status, 200);
     assert!(text.contains("Everything works") && !text.contains("<script"), "{text}");
-    assert_eq!(text.matches("<span>Works</span>").count(), states(&[]).as_object().expect("checks").len());
+    assert_eq!(
+        text.matches("<span class=\"state\">Works</span>").count(),
+        states(&[]).as_object().expect("checks").len()
+    );
     assert_eq!(server.send(get("/readyz").set("Accept", BROWSER)).json()["status"], "ready", "monitors read JSON");
     fault(&mut server, json!({"do": "drop", "when": "before"}));
     server.advance(15);
     let (status, text) = page(&mut server);
     assert_eq!(status, 503);
-    assert_eq!(text.matches("<span>Fails</span>").count(), 1, "one check fails");
+    assert_eq!(text.matches("<span class=\"state\">Fails</span>").count(), 1, "one check fails");
     assert!(text.contains("https://status.tidbcloud.com/"), "the page says where to look: {text}");
 }
 

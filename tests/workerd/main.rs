@@ -21,6 +21,7 @@ mod bad_inputs;
 mod client;
 mod disconnects;
 mod field;
+mod health;
 mod limiter;
 mod page;
 mod settings;

@@ -26,18 +26,9 @@ pub struct Stage {
     directory: tempfile::TempDir,
 }
 
-/// The one that the tests here share.
+/// The one that most tests share.
 pub fn stage() -> &'static Stage {
-    static STAGE: LazyLock<Stage> = LazyLock::new(|| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let program = std::env::current_exe().expect("the path of this program");
-        // As native tests: templates of SQL servers take seconds to make.
-        let servers: PathBuf = program.ancestors().nth(3).expect("a target directory").join("tmp/sql");
-        let engine = Engine::find().unwrap_or_else(|error| panic!("{error}"));
-        let sandbox = Running::start(0, 1, engine, &servers).expect("a sandbox");
-        let worker = Worker::bare(directory.path(), &format!("http://{}", sandbox.address));
-        Stage { sandbox, worker, directory }
-    });
+    static STAGE: LazyLock<Stage> = LazyLock::new(Stage::new);
     &STAGE
 }
 
@@ -83,6 +74,18 @@ impl Client {
 }
 
 impl Stage {
+    /// One for a test whose faults would meet the requests of others.
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let program = std::env::current_exe().expect("the path of this program");
+        // As native tests: templates of SQL servers take seconds to make.
+        let servers: PathBuf = program.ancestors().nth(3).expect("a target directory").join("tmp/sql");
+        let engine = Engine::find().unwrap_or_else(|error| panic!("{error}"));
+        let sandbox = Running::start(0, 1, engine, &servers).expect("a sandbox");
+        let worker = Worker::bare(directory.path(), &format!("http://{}", sandbox.address));
+        Self { sandbox, worker, directory }
+    }
+
     fn sandbox(&self) -> String {
         format!("http://{}", self.sandbox.address)
     }

@@ -1,4 +1,4 @@
-//! `/health` in a browser: what works, what does not, and what to do about it. Every word is a constant, so nothing is escaped.
+//! `/health` in a browser: what works, what does not, and what to do about it. Every word is a constant, so that nothing has to be escaped.
 
 use super::Document;
 use crate::health::State;
@@ -65,13 +65,11 @@ impl Document {
         let (title, lead) = if self.checks.are_ok() {
             ("Everything works", "This server is ready to take calls.")
         } else {
-            (
-                "Not everything works",
-                "This server may not be able to take calls. What is wrong stands below, with what to do about it.",
-            )
+            ("Not everything works", "Calls may fail. What is wrong stands below, and what to do about it.")
         };
         let mut html = String::with_capacity(6 << 10);
-        let parts = [
+        let mut add = |parts: &[&'static str]| parts.iter().for_each(|part| html.push_str(part));
+        add(&[
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">",
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">",
             "<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"robots\" content=\"noindex\"><title>",
@@ -83,39 +81,41 @@ impl Document {
             title,
             "</h1><p>",
             lead,
-            "</p><ul class=\"checks\">",
-        ];
-        parts.into_iter().for_each(|part| html.push_str(part));
+            "</p>",
+        ]);
         for (name, state) in self.checks.each() {
             let Words { title, about, advice } = words(name);
-            let parts = [
-                "<li class=\"",
-                state.name(),
-                "\"><h2>",
+            let class = if state == State::Ok { "" } else { " class=\"warning\"" };
+            add(&[
+                "<section",
+                class,
+                "><h2>",
                 title,
-                " <span>",
+                " <span class=\"state\">",
                 word(state),
                 "</span></h2><p>",
                 about,
                 "</p>",
-            ];
-            parts.into_iter().for_each(|part| html.push_str(part));
+            ]);
             if name == "settings" && !self.settings.is_empty() {
-                html.push_str("<ul>");
-                for named in &self.settings {
-                    ["<li><code>", named.setting, "</code></li>"].into_iter().for_each(|part| html.push_str(part));
-                }
-                html.push_str("</ul>");
+                add(&["<ul>"]);
+                self.settings.iter().for_each(|named| add(&["<li><code>", named.setting, "</code></li>"]));
+                add(&["</ul>"]);
             }
             match state {
                 State::Ok => {}
-                State::Failing => ["<p>", advice, "</p>"].into_iter().for_each(|part| html.push_str(part)),
-                State::Unknown => html.push_str("<p>Nobody could find out. Load this page again in 15 seconds.</p>"),
+                State::Failing => add(&["<p>", advice, "</p>"]),
+                State::Unknown if self.settings.is_empty() => {
+                    add(&["<p>Nobody could find out. Load this page again in 15 seconds.</p>"]);
+                }
+                State::Unknown => add(&["<p>This is not asked while a setting is wrong.</p>"]),
             }
-            html.push_str("</li>");
+            add(&["</section>"]);
         }
-        html.push_str("</ul><p class=\"hint\">This is at most half a minute old. Monitors read the same at ");
-        html.push_str("<a href=\"/readyz\">/readyz</a>.</p></main></body></html>");
+        add(&[
+            "<p class=\"hint\">This is at most half a minute old. Monitors read the same at <a href=\"/readyz\">/readyz</a>.</p>",
+            "</main></body></html>",
+        ]);
         html
     }
 }
