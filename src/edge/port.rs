@@ -190,10 +190,10 @@ impl Store for Workers<'_> {
 impl Readiness for Workers<'_> {
     fn readiness<'a>(&'a self, command: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
         Box::pin(async move {
-            let command = serde_json::to_string(command).ok()?;
+            let command = command.to_text();
             let url = "https://readiness/";
             let answer = self.ask("READINESS", "all", url, Some(&command), READINESS_TIMEOUT).await.ok()?;
-            json::read(answer.as_bytes()).ok()
+            health::Reply::of_text(&answer)
         })
     }
 }

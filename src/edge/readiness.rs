@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use worker::{Date, DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use crate::{
-    base::{clock::UnixMillis, json},
+    base::clock::UnixMillis,
     health::{Command, Examinations},
 };
 
@@ -22,9 +22,10 @@ impl DurableObject for Readiness {
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let command: Command =
-            json::read(&request.bytes().await?).map_err(|error| worker::Error::RustError(error.to_string()))?;
+        let Some(command) = Command::of_text(&String::from_utf8_lossy(&request.bytes().await?)) else {
+            return Response::error("expected a command", 400);
+        };
         let reply = self.examinations.borrow_mut().step(UnixMillis(Date::now().as_millis()), &command);
-        Response::ok(serde_json::to_string(&reply)?)
+        Response::ok(reply.to_text())
     }
 }

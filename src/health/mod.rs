@@ -5,7 +5,9 @@
 //! or waits. One instance stands in a Durable Object, for all isolates together; an isolate has one in front of it, which lets one
 //! request at a time ask that object, and one that stands in for it while it does not answer.
 
-use serde::{Deserialize, Serialize};
+mod text;
+
+use serde::Serialize;
 
 use crate::base::clock::UnixMillis;
 
@@ -20,7 +22,7 @@ const TURN_MILLIS: u64 = 15_000;
 const RENEWED_MILLIS: u64 = BELIEVED_MILLIS + TURN_MILLIS;
 
 /// What is known of one part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It works.
@@ -43,7 +45,7 @@ impl State {
 }
 
 /// The verdict of an examination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Checks {
     /// The settings fit together.
     pub settings: State,
@@ -82,7 +84,7 @@ impl Checks {
 }
 
 /// What an asker says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Does everything work?
     Ask,
@@ -101,7 +103,7 @@ pub enum Command {
 }
 
 /// What it is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The last verdict.
     Known(Checks),

@@ -404,7 +404,8 @@ impl Readiness for World {
     fn readiness<'a>(&'a self, command: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
         Box::pin(async move {
             self.subrequests.borrow_mut().push("readiness".to_owned());
-            (!self.readiness_fails.get()).then(|| self.examinations.borrow_mut().step(self.now(), command))
+            let command = health::Command::of_text(&command.to_text()).expect("a command");
+            (!self.readiness_fails.get()).then(|| self.examinations.borrow_mut().step(self.now(), &command))
         })
     }
 }

@@ -1,5 +1,7 @@
 //! `/readyz` where Durable Objects, timeouts and clients that leave are real.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use super::stage::{Stage, until};
@@ -30,7 +32,7 @@ fn answered(stage: &Stage, status: u16) -> Answer {
 
 #[test]
 fn readiness_follows_tidb_cloud_and_costs_it_one_request_at_a_time() {
-    let stage = Stage::new();
+    let (stage, began) = (Stage::new(), Instant::now());
     let mut expected = json!({
         "status": "ready",
         "checks": {"settings": "ok", "limiter": "ok", "grants": "ok", "circuits": "ok", "tidb_cloud": "ok"},
@@ -52,7 +54,8 @@ fn readiness_follows_tidb_cloud_and_costs_it_one_request_at_a_time() {
     answered(&stage, 200);
     let (asked, found) = (stage.requests().len(), probes(&stage));
     assert_eq!(asked, found, "TiDB Cloud hears of nothing but the question whether it is there");
-    assert_eq!(found, 3, "each verdict cost one request, however often it was asked for");
+    let most = 1 + usize::try_from(began.elapsed().as_secs() / 15).expect("a short test");
+    assert!((3..=most).contains(&found), "{found} requests: each verdict cost one, and a verdict holds for 15 s");
 }
 
 #[test]

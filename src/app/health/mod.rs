@@ -154,12 +154,19 @@ fn weight(accept: &str, ranges: [&str; 3]) -> u16 {
         let range = parts.next().unwrap_or_default();
         let Some(at) = ranges.iter().position(|known| known.eq_ignore_ascii_case(range)) else { continue };
         let q = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        let weight = q.map_or(Some(1.0), |q| q.parse::<f32>().ok()).unwrap_or_default();
         if let Some(found) = found.get_mut(at) {
-            *found = Some((weight.clamp(0.0, 1.0) * 1_000.0) as u16);
+            *found = Some(q.map_or(1_000, thousandths));
         }
     }
     found.into_iter().flatten().next().unwrap_or_default()
+}
+
+/// A weight (RFC 9110 section 12.4.2): 0 or 1, and at most three digits after the point. Anything else weighs nothing.
+fn thousandths(q: &str) -> u16 {
+    let (whole, fraction) = q.split_once('.').unwrap_or((q, ""));
+    let is_weight = whole.len() == 1 && fraction.len() <= 3;
+    let digits = format!("{whole}{fraction:0<3}");
+    digits.parse().ok().filter(|weight| is_weight && *weight <= 1_000).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -186,6 +193,8 @@ mod tests {
             "text/html;q=0, application/json;q=0",
             "text/html;q=0.5, application/*",
             "text/html;q=x",
+            "text/html;q=2",
+            "text/html;q=0.9999",
             "text/htmlx",
             "application/json, text/plain, */*",
         ] {

@@ -3,10 +3,11 @@
 use super::Document;
 use crate::health::State;
 
-/// What a check is about, and what to do when it fails.
+/// What is said of a check that works, of one that fails, and what to do then.
 struct Words {
     title: &'static str,
-    about: &'static str,
+    works: &'static str,
+    fails: &'static str,
     advice: &'static str,
 }
 
@@ -15,34 +16,38 @@ fn words(check: &str) -> Words {
     match check {
         "settings" => Words {
             title: "Settings",
-            about: "The variables and secrets of this deployment are complete and fit together.",
-            advice: "Correct the settings that are named here and deploy again. Every other address of this server says what each of \
-                     them must be. Until then nothing else is answered.",
+            works: "The variables and secrets of this deployment fit together.",
+            fails: "These settings are wrong or missing:",
+            advice: "Correct them and deploy again. Every other address of this server says what each of them must be, and \
+                     answers nothing else until then.",
         },
         "limiter" => Words {
             title: "Limits",
-            about: "Requests are counted, for each client and for all instances of the server together.",
+            works: "Requests are counted for all instances of the server together.",
+            fails: "Requests cannot be counted for all instances of the server together.",
             advice: "Each instance counts alone meanwhile and lets fewer requests through, and pages that take keys are closed. This \
-                     mostly passes within a minute. If it stays, look whether the last deployment had all its Durable Objects, and \
-                     at <a href=\"https://www.cloudflarestatus.com/\">Cloudflare’s status page</a>.",
+                     mostly passes within a minute. If it stays, see whether the last deployment has its Durable Objects, and <a \
+                     href=\"https://www.cloudflarestatus.com/\">Cloudflare’s status page</a>.",
         },
         "grants" => Words {
             title: "Connections",
-            about: "The connections that people have allowed can be looked up.",
-            advice: "Clients with a token are told to try again, and keep it. Nobody has to connect again. This mostly passes within \
-                     a minute. If it stays, look whether the last deployment had all its Durable Objects, and at <a \
+            works: "The connections that people have allowed can be looked up.",
+            fails: "The connections that people have allowed cannot be looked up.",
+            advice: "Clients with a token are told to try again, and nobody has to connect again. This mostly passes within a \
+                     minute. If it stays, see whether the last deployment has its Durable Objects, and <a \
                      href=\"https://www.cloudflarestatus.com/\">Cloudflare’s status page</a>.",
         },
         "circuits" => Words {
             title: "Circuit breakers",
-            about: "TiDB Cloud has not failed for several callers lately.",
-            advice: "TiDB Cloud failed for several callers, so calls are refused for up to 36 seconds at a time. Then one of them is \
-                     let through to find out. Nothing has to be done here: see <a \
+            works: "No calls are held back.",
+            fails: "TiDB Cloud failed for several callers, so calls are held back. Every half minute or so one is let through.",
+            advice: "Nothing has to be done here: once TiDB Cloud answers that one, all go on. See <a \
                      href=\"https://status.tidbcloud.com/\">TiDB Cloud’s status page</a>.",
         },
         _ => Words {
             title: "TiDB Cloud",
-            about: "TiDB Cloud answers a request without a key as it should, within 3 seconds.",
+            works: "TiDB Cloud answers.",
+            fails: "TiDB Cloud did not answer within 3 seconds, or not as it does when it works.",
             advice: "Calls fail, or take long. Nothing has to be done here: see <a \
                      href=\"https://status.tidbcloud.com/\">TiDB Cloud’s status page</a>. The log of this server says how TiDB \
                      Cloud answered, in lines with <code>not_ready</code>.",
@@ -84,36 +89,29 @@ impl Document {
             "</p>",
         ]);
         for (name, state) in self.checks.each() {
-            let Words { title, about, advice } = words(name);
+            let Words { title, works, fails, advice } = words(name);
             let class = if state == State::Ok { "" } else { " class=\"warning\"" };
-            add(&[
-                "<section",
-                class,
-                "><h2>",
-                title,
-                " <span class=\"state\">",
-                word(state),
-                "</span></h2><p>",
-                about,
-                "</p>",
-            ]);
-            if name == "settings" && !self.settings.is_empty() {
-                add(&["<ul>"]);
-                self.settings.iter().for_each(|named| add(&["<li><code>", named.setting, "</code></li>"]));
-                add(&["</ul>"]);
-            }
+            add(&["<section", class, "><h2>", title, " <span class=\"state\">", word(state), "</span></h2><p>"]);
             match state {
-                State::Ok => {}
-                State::Failing => add(&["<p>", advice, "</p>"]),
-                State::Unknown if self.settings.is_empty() => {
-                    add(&["<p>Nobody could find out. Load this page again in 15 seconds.</p>"]);
+                State::Ok => add(&[works, "</p>"]),
+                State::Failing => {
+                    add(&[fails, "</p>"]);
+                    if name == "settings" {
+                        add(&["<ul>"]);
+                        self.settings.iter().for_each(|named| add(&["<li><code>", named.setting, "</code></li>"]));
+                        add(&["</ul>"]);
+                    }
+                    add(&["<p>", advice, "</p>"]);
                 }
-                State::Unknown => add(&["<p>This is not asked while a setting is wrong.</p>"]),
+                State::Unknown if self.settings.is_empty() => {
+                    add(&["Nobody could find out. Load this page again in 15 seconds.</p>"]);
+                }
+                State::Unknown => add(&["This is not asked while a setting is wrong.</p>"]),
             }
             add(&["</section>"]);
         }
         add(&[
-            "<p class=\"hint\">This is at most half a minute old. Monitors read the same at <a href=\"/readyz\">/readyz</a>.</p>",
+            "<p class=\"hint\">This is less than a minute old. Monitors read the same at <a href=\"/readyz\">/readyz</a>.</p>",
             "</main></body></html>",
         ]);
         html
