@@ -55,6 +55,7 @@ const worker :Workerd.Worker = (
     (name = "AUTHORIZATION_STORE", durableObjectNamespace = "AuthorizationStore"),
     (name = "CIRCUIT_BREAKER", durableObjectNamespace = "CircuitBreaker"),
     (name = "WATCHER", durableObjectNamespace = "Watcher"),
+    (name = "READINESS", durableObjectNamespace = "Readiness"),
     # One credential asks as often as the machine can: what a limit costs is measured, not what it refuses.
     (name = "CREDENTIAL_LIMIT_PER_MINUTE", text = "1000000"),
     (name = "TIDB_CLOUD_SANDBOX", fromEnvironment = "TIDB_CLOUD_SANDBOX"),
@@ -65,6 +66,7 @@ const worker :Workerd.Worker = (
     (className = "AuthorizationStore", uniqueKey = "authorization-store", enableSql = true),
     (className = "CircuitBreaker", uniqueKey = "circuit-breaker", enableSql = true),
     (className = "Watcher", uniqueKey = "watcher", enableSql = true),
+    (className = "Readiness", uniqueKey = "readiness", enableSql = true),
   ],
   durableObjectStorage = (localDisk = "storage"),
 );

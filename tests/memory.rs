@@ -25,10 +25,11 @@ use mcp_server_tidbcloud::{
         secret::Secret,
     },
     config::Config,
+    health,
     limits::ledger::Ledger,
     port::{
         Admission, Analytics, Ask, Assets, BodyError, DataPoint, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter,
-        LimiterFailure, Log, Outbound, Port, Sink, StorageFailure, Store, Stream,
+        LimiterFailure, Log, Outbound, Port, Readiness, Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply, Stored, step},
     watch,
@@ -150,6 +151,12 @@ impl Store for Endless {
 
     fn watch<'a>(&'a self, _: &'a watch::Event) -> Pending<'a, Result<Option<watch::Notice>, StorageFailure>> {
         Box::pin(async { Ok(None) })
+    }
+}
+
+impl Readiness for Endless {
+    fn readiness<'a>(&'a self, _: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
+        Box::pin(async { None })
     }
 }
 

@@ -54,6 +54,7 @@ pub struct Isolate {
     authorization: oauth::Memory,
     secret: RefCell<Option<Secret>>,
     limits: limits::Memory,
+    health: health::examination::Memory,
     homes: Homes,
     watch: watch::Memory,
 }
@@ -116,7 +117,7 @@ impl<'a> App<'a> {
             _ if doors::url::is_too_long(&head.url) => {
                 response::plain_error(414, "url_too_long", "The URL is too long.")
             }
-            path if health::route(path).is_some() => health::answer(head.method),
+            path if health::route(path).is_some() => health::answer(self, head, line).await,
             path if let Some(route) = Route::of(path)
                 && (self.config.allowed.oauth || route == Route::Confirm) =>
             {

@@ -5,7 +5,10 @@ use std::{cell::Cell, time::Duration};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{App, Isolate, NAME, VERSION, health};
+use super::{
+    App, Isolate, NAME, VERSION,
+    health::{self, examination::examine},
+};
 use crate::{
     base::{
         clock::UnixMillis,
@@ -91,6 +94,11 @@ impl App<'_> {
             requests: Tally { answered: u32::from(served && !failed), failed: u32::from(failed) },
             upstream: Tally { answered: noted.upstream_answered.get(), failed: noted.upstream_failed.get() },
         });
+    }
+
+    /// The look of the schedule, with checks that are made now.
+    pub async fn look(&self) {
+        look(self.config, async || examine(self).await.are_ok(), self.port()).await;
     }
 
     /// Whether this request, which is answered now, has to report what its isolate counted, and after how long: see [`report`].

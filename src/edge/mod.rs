@@ -7,6 +7,7 @@ mod client;
 mod glue;
 mod port;
 mod rate_limiter;
+mod readiness;
 mod secret_keeper;
 mod stream;
 mod watcher;
@@ -138,8 +139,9 @@ async fn answer(
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let (client, started) = (Client::nobody(), Started::default());
     let workers = Workers::new(&env, &client, &started);
-    match &state(&env).config {
-        Ok(config) => watch::look(config, async || true, Port::of(&workers)).await,
+    let state = state(&env);
+    match &state.config {
+        Ok(config) => App::new(config, &state.isolate, Port::of(&workers)).look().await,
         Err(problems) => {
             if let Some(alerts) = Config::alerts_of(&|name| glue::setting(&env, name)) {
                 watch::look_at_wrong_settings(&alerts, problems.len(), Port::of(&workers)).await;

@@ -15,13 +15,14 @@ use worker::{
 use super::{client::Client, glue, stream::Started};
 use crate::{
     base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
-    circuit::{Report, Verdict},
+    circuit::{Event, Report, Verdict},
+    health,
     port::{
         Admission, Analytics, Ask, Assets, DataPoint, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Sink, StorageFailure, Store, Stream,
+        Outbound, Readiness, Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply},
-    watch::{Event, Notice},
+    watch::{self, Notice},
 };
 
 /// The limiter is in the path of every request; one that takes longer than this counts as absent.
@@ -29,6 +30,9 @@ const LIMITER_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A circuit is asked when TiDB Cloud fails; without its verdict an isolate decides alone.
 const CIRCUIT_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// No call waits for those who find out whether the service works, and an object that sleeps on another continent takes longer.
+const READINESS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A grant is made near its person and may be asked from another continent.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -135,9 +139,9 @@ impl Io for Workers<'_> {
 
     fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
         Box::pin(async move {
+            let timeout = if report.event == Event::Watched { READINESS_TIMEOUT } else { CIRCUIT_TIMEOUT };
             let report = serde_json::to_string(report).ok()?;
-            let answer =
-                self.ask("CIRCUIT_BREAKER", name, "https://circuit/", Some(&report), CIRCUIT_TIMEOUT).await.ok()?;
+            let answer = self.ask("CIRCUIT_BREAKER", name, "https://circuit/", Some(&report), timeout).await.ok()?;
             json::read(answer.as_bytes()).ok()
         })
     }
@@ -186,11 +190,22 @@ impl Store for Workers<'_> {
         })
     }
 
-    fn watch<'a>(&'a self, event: &'a Event) -> Pending<'a, Result<Option<Notice>, StorageFailure>> {
+    fn watch<'a>(&'a self, event: &'a watch::Event) -> Pending<'a, Result<Option<Notice>, StorageFailure>> {
         Box::pin(async move {
             let event = serde_json::to_string(event).map_err(|_| StorageFailure)?;
             let answer = self.ask("WATCHER", "watch", "https://watcher/", Some(&event), WATCHER_TIMEOUT).await;
             json::read(answer.map_err(|_| StorageFailure)?.as_bytes()).map_err(|_| StorageFailure)
+        })
+    }
+}
+
+impl Readiness for Workers<'_> {
+    fn readiness<'a>(&'a self, command: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
+        Box::pin(async move {
+            let command = command.to_text();
+            let url = "https://readiness/";
+            let answer = self.ask("READINESS", "all", url, Some(&command), READINESS_TIMEOUT).await.ok()?;
+            health::Reply::of_text(&answer)
         })
     }
 }

@@ -109,10 +109,14 @@ impl Allowance {
 
     /// Takes one call to the limiter. Returns whether one was left.
     pub fn take_limit(&self) -> bool {
-        let began = self.began.get();
-        let fits = (!began || self.limits.get() < LIMITS_MAX) && self.take_object();
-        self.limits.set(self.limits.get().saturating_add(u32::from(began && fits)));
+        let fits = self.fits_limit() && self.take_object();
+        self.limits.set(self.limits.get().saturating_add(u32::from(self.began.get() && fits)));
         fits
+    }
+
+    /// Whether a call to the limiter can be made, as far as those are counted by themselves.
+    pub fn fits_limit(&self) -> bool {
+        !self.began.get() || self.limits.get() < LIMITS_MAX
     }
 
     /// Takes one request. Returns whether one was left.

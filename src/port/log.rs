@@ -92,6 +92,7 @@ fields! {
     "alert": "what a look had to send: `alert` or `all_clear`";
     "circuits_open": "a circuit of TiDB Cloud's API is open";
     "checks_fail": "a check of readiness failed";
+    "checks": "states of the checks of readiness";
     "wrong_settings": "how many settings are wrong";
     "as": "fingerprint of the credential: the first four characters of the public key, and a keyed hash";
     "grant": "eight characters of a grant's id";

@@ -3,12 +3,13 @@
 use std::{cell::RefCell, time::Duration};
 
 use super::{
-    Admission, Ask, FetchError, Io, LimitKey, Limiter, LimiterFailure, Outbound, Port, Sink, StorageFailure, Store,
-    allowance::Allowance,
+    Admission, Ask, FetchError, Io, LimitKey, Limiter, LimiterFailure, Outbound, Port, Readiness, Sink, StorageFailure,
+    Store, allowance::Allowance,
 };
 use crate::{
     base::{clock::UnixMillis, future::Pending, http::Response, secret::Secret},
     circuit::{Report, Verdict},
+    health,
     store::object::{Command, ObjectName, Reply},
     watch::{Event, Notice},
 };
@@ -47,7 +48,7 @@ impl<'a> Metered<'a> {
 
     /// The port that counts.
     pub fn port(&self) -> Port<'_> {
-        Port { io: self, limiter: self, store: self, ..self.inner }
+        Port { io: self, limiter: self, store: self, readiness: self, ..self.inner }
     }
 }
 
@@ -131,6 +132,16 @@ impl Store for Metered<'_> {
             self.inner.store.watch(event)
         } else {
             Box::pin(async { Err(StorageFailure) })
+        }
+    }
+}
+
+impl Readiness for Metered<'_> {
+    fn readiness<'a>(&'a self, command: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
+        if self.allowance.fits(1) && self.allowance.take_object() {
+            self.inner.readiness.readiness(command)
+        } else {
+            Box::pin(async { None })
         }
     }
 }

@@ -9,6 +9,7 @@ mod io;
 mod limiter;
 mod log;
 mod metered;
+mod readiness;
 mod store;
 mod stream;
 
@@ -22,6 +23,7 @@ pub use self::{
     limiter::{Admission, Ask, Ended, Lease, LimitKey, LimitState, Limiter, LimiterFailure, Policy},
     log::{Called, Level, Log, Noted, RequestLog, Statement, line},
     metered::Metered,
+    readiness::Readiness,
     store::{StorageFailure, Store},
     stream::Stream,
 };
@@ -35,6 +37,8 @@ pub struct Port<'a> {
     pub limiter: &'a dyn Limiter,
     /// Stored objects.
     pub store: &'a dyn Store,
+    /// Whether the service works.
+    pub readiness: &'a dyn Readiness,
     /// The files of the landing page.
     pub assets: &'a dyn Assets,
     /// The log.
@@ -47,7 +51,16 @@ pub struct Port<'a> {
 
 impl<'a> Port<'a> {
     /// The port of one that implements all of it.
-    pub fn of<W: Io + Limiter + Store + Assets + Log + Stream + Analytics>(world: &'a W) -> Self {
-        Self { io: world, limiter: world, store: world, assets: world, log: world, stream: world, analytics: world }
+    pub fn of<W: Io + Limiter + Store + Readiness + Assets + Log + Stream + Analytics>(world: &'a W) -> Self {
+        Self {
+            io: world,
+            limiter: world,
+            store: world,
+            readiness: world,
+            assets: world,
+            log: world,
+            stream: world,
+            analytics: world,
+        }
     }
 }

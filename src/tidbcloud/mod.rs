@@ -73,6 +73,7 @@ pub use self::{
         regions::Region,
     },
     transport::{
+        alive::is_alive,
         error::{Answer, ApiError, CheckFailure, Misread},
         hosts::Hosts,
         list::{List, Listed},

@@ -59,6 +59,9 @@ pub(crate) static DEDICATED: Service =
 pub(crate) static IAM: Service =
     Service { host: Host::fixed("iam.tidbapi.com"), version: "v1beta1", probe: "apikeys/{}", errors: PREFIXED };
 
+/// The APIs that tools cannot do without. Each API has a circuit of its own.
+pub(crate) static CONTROL_PLANE: [&Service; 2] = [&SERVERLESS, &IAM];
+
 /// TiDB Cloud's own authorization server, as TiDB Cloud's command line client calls it. Errors are those of RFC 6749
 /// section 5.2. It is not asked for nonces; without a token its probe is refused, as elsewhere.
 pub(crate) static OAUTH: Service = Service {
@@ -71,9 +74,6 @@ pub(crate) static OAUTH: Service = Service {
         unknown_key: None,
     },
 };
-
-/// The APIs of the control plane, each with a circuit of its own.
-pub(crate) static CONTROL_PLANE: [&Service; 2] = [&SERVERLESS, &IAM];
 
 /// SQL over HTTP refuses with `{message, code}` or `{error}`, as its driver `@tidbcloud/serverless` 0.3 reads it. It is no
 /// [`Service`]: every instance has a host of its own, and a SQL user logs in there and no API key.

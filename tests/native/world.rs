@@ -23,6 +23,7 @@ use mcp_server_tidbcloud::{
     catalogue::{Advice, Bound, Deployment, Entry, Pace, Person, code},
     circuit::{Circuit, Report, Verdict},
     config::Config,
+    health::{self, Examinations},
     limits::ledger::Ledger,
     mcp::{
         outcome::{Answered, ToolError},
@@ -30,7 +31,8 @@ use mcp_server_tidbcloud::{
     },
     port::{
         Admission, Analytics, Ask, Assets, BodyError, DataPoint, FIELDS, FetchError, Flow, IncomingBody, Io, LimitKey,
-        LimitState, Limiter, LimiterFailure, Log, Outbound, Port, RequestLog, Sink, StorageFailure, Store, Stream,
+        LimitState, Limiter, LimiterFailure, Log, Outbound, Port, Readiness, RequestLog, Sink, StorageFailure, Store,
+        Stream,
     },
     store::{
         confirmations,
@@ -126,6 +128,9 @@ pub struct World {
     watch: RefCell<String>,
     pub watcher_fails: Cell<bool>,
     pub receiver: RefCell<Receiver>,
+    /// What all isolates know together of whether the service works.
+    pub examinations: RefCell<Examinations>,
+    pub readiness_fails: Cell<bool>,
     /// What was asked of other hosts and of Durable Objects, in order: what Workers count as subrequests.
     pub subrequests: RefCell<Vec<String>>,
     /// What Durable Objects keep.
@@ -177,6 +182,8 @@ impl World {
             watch: RefCell::default(),
             watcher_fails: Cell::new(false),
             receiver: RefCell::new(Receiver { answers: Ok(200), posts: Vec::new() }),
+            examinations: RefCell::default(),
+            readiness_fails: Cell::new(false),
             subrequests: RefCell::default(),
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
@@ -444,6 +451,16 @@ impl Io for World {
 
     fn sleep(&self, duration: Duration) -> Pending<'_, ()> {
         Box::pin(self.pass(millis(duration)))
+    }
+}
+
+impl Readiness for World {
+    fn readiness<'a>(&'a self, command: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
+        Box::pin(async move {
+            self.subrequests.borrow_mut().push("readiness".to_owned());
+            let command = health::Command::of_text(&command.to_text()).expect("a command");
+            (!self.readiness_fails.get()).then(|| self.examinations.borrow_mut().step(self.now(), &command))
+        })
     }
 }
 

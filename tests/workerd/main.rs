@@ -22,6 +22,7 @@ mod bad_inputs;
 mod client;
 mod disconnects;
 mod field;
+mod health;
 mod limiter;
 mod page;
 mod settings;

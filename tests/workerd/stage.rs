@@ -35,14 +35,9 @@ pub fn own_sandbox() -> Running {
     Running::start(0, 1, engine, &servers).expect("a sandbox")
 }
 
-/// The one that the tests here share.
+/// The one that most tests share.
 pub fn stage() -> &'static Stage {
-    static STAGE: LazyLock<Stage> = LazyLock::new(|| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let sandbox = own_sandbox();
-        let worker = Worker::bare(directory.path(), &format!("http://{}", sandbox.address));
-        Stage { sandbox, worker, directory }
-    });
+    static STAGE: LazyLock<Stage> = LazyLock::new(Stage::new);
     &STAGE
 }
 
@@ -88,6 +83,14 @@ impl Client {
 }
 
 impl Stage {
+    /// One for a test whose faults would meet the requests of others.
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let sandbox = own_sandbox();
+        let worker = Worker::bare(directory.path(), &format!("http://{}", sandbox.address));
+        Self { sandbox, worker, directory }
+    }
+
     fn sandbox(&self) -> String {
         format!("http://{}", self.sandbox.address)
     }
