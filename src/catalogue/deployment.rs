@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::{base::future::Pending, port::LimitState};
+use crate::base::future::Pending;
+pub use crate::port::LimitState;
 
 /// Whoever knows the deployment.
 pub trait Deployment {

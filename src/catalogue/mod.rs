@@ -37,7 +37,7 @@ pub(crate) use self::{
 };
 pub use self::{
     context::Context,
-    deployment::{Advice, Deployment},
+    deployment::{Advice, Deployment, LimitState},
     entry::{Effect, Entry, Group, Tool},
     narrowing::{Narrowing, NotNarrowed},
     organizations::{Homes, Organization},

@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    catalogue::{Advice, Context, Effect, Tool, ToolError},
-    port::LimitState,
+    catalogue::{Advice, Context, Effect, LimitState, Tool, ToolError},
     tidbcloud::{ApiError, Cluster, OwnKey},
 };
 
