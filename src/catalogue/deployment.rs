@@ -10,6 +10,9 @@ pub trait Deployment {
     /// The limits of the caller as they stand, by name. Looking takes nothing from them.
     fn limits(&self) -> Pending<'_, Vec<(&'static str, LimitState)>>;
 
+    /// Whether the deployment works: the names and states of its checks, as `/readyz` says them.
+    fn checks(&self) -> Pending<'_, Vec<(&'static str, &'static str)>>;
+
     /// What is to be changed in the settings; `None` for a caller who is not told.
     fn advice(&self) -> Option<Vec<Advice>>;
 }

@@ -658,6 +658,10 @@ impl Deployment for Nobody {
         Box::pin(async { Vec::new() })
     }
 
+    fn checks(&self) -> Pending<'_, Vec<(&'static str, &'static str)>> {
+        Box::pin(async { Vec::new() })
+    }
+
     fn advice(&self) -> Option<Vec<Advice>> {
         None
     }

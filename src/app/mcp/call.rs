@@ -80,13 +80,7 @@ impl Call<'_> {
             credential: caller.principal(),
             slots: RefCell::default(),
         };
-        let deployment = Deployed {
-            port: request.port(),
-            config: request.config(),
-            limits: &request.app.isolate.limits,
-            caller: &caller,
-            origin: &person.origin,
-        };
+        let deployment = Deployed { app: request.app, caller: &caller, origin: &person.origin };
         let view = View {
             catalogue: &tools::ALL,
             narrowing: &caller.narrowing,

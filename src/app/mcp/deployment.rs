@@ -2,18 +2,17 @@
 
 use super::{admission::Caller, doors::credentials::Credential};
 use crate::{
+    app::{App, health::examination::verdict},
     base::future::Pending,
     catalogue::{Advice, Deployment},
-    config::{self, Config, Origin},
-    limits::{self, keys::Limited},
-    port::{LimitState, Port},
+    config::{self, Origin},
+    limits::keys::Limited,
+    port::LimitState,
 };
 
 /// This deployment, as one caller is told of it.
 pub(super) struct Deployed<'r> {
-    pub(super) port: Port<'r>,
-    pub(super) config: &'r Config,
-    pub(super) limits: &'r limits::Memory,
+    pub(super) app: &'r App<'r>,
     pub(super) caller: &'r Caller,
     /// Where it is served.
     pub(super) origin: &'r Origin,
@@ -22,19 +21,29 @@ pub(super) struct Deployed<'r> {
 impl Deployment for Deployed<'_> {
     fn limits(&self) -> Pending<'_, Vec<(&'static str, LimitState)>> {
         Box::pin(async {
+            let (config, port) = (self.app.config, self.app.port());
+            let memory = &self.app.isolate.limits;
             let credential = self.caller.principal();
-            let look =
-                async |limited: Limited<'_>| limited.limit(self.config).look(self.port, &self.limits.permits).await;
+            let look = async |limited: Limited<'_>| limited.limit(config).look(port, &memory.permits).await;
             vec![
                 ("requests", look(Limited::Credential(&credential)).await),
                 ("calls that change something", look(Limited::Write(&credential)).await),
-                ("calls that run SQL", self.limits.running.look(&credential, self.port.io.now())),
+                ("calls that run SQL", memory.running.look(&credential, port.io.now())),
             ]
         })
     }
 
+    fn checks(&self) -> Pending<'_, Vec<(&'static str, &'static str)>> {
+        Box::pin(async {
+            let checks = verdict(self.app).await;
+            checks.each().into_iter().map(|(name, state)| (name, state.name())).collect()
+        })
+    }
+
     fn advice(&self) -> Option<Vec<Advice>> {
-        self.caller.is_owner().then(|| config::advice(self.config, self.origin).into_iter().map(Advice::from).collect())
+        self.caller
+            .is_owner()
+            .then(|| config::advice(self.app.config, self.origin).into_iter().map(Advice::from).collect())
     }
 }
 

@@ -1,5 +1,7 @@
 //! `tidbcloud_doctor`: what is wrong with a deployment, its keys and their limits.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -19,6 +21,9 @@ pub(super) struct Doctor {}
 pub(super) struct Diagnosis {
     #[schemars(with = "Vec<Map<String, Value>>")]
     keys: Vec<KeyView>,
+    /// As `/readyz`
+    #[schemars(with = "Map<String, Value>")]
+    checks: BTreeMap<&'static str, &'static str>,
     #[schemars(with = "Vec<Map<String, Value>>")]
     limits: Vec<LimitView>,
     /// For the access key's holder
@@ -115,7 +120,7 @@ impl Tool for Doctor {
     const TITLE: &'static str = "Diagnose the deployment";
     const EFFECT: Effect = Effect::Read;
     const LIST: Option<&'static str> = Some("keys");
-    const OF_CALLER: &'static [&'static str] = &["limits", "settings", "note"];
+    const OF_CALLER: &'static [&'static str] = &["checks", "limits", "settings", "note"];
     type Output = Diagnosis;
 
     /// One for each plane.
@@ -131,6 +136,7 @@ impl Tool for Doctor {
             .then_some("What settings lack is told to the holder of this deployment's access key only.");
         Ok(Diagnosis {
             keys: vec![key(context).await],
+            checks: context.deployment().checks().await.into_iter().collect(),
             limits: limits.into_iter().map(|(name, state)| LimitView::of(name, state)).collect(),
             settings,
             note,
