@@ -115,7 +115,7 @@ impl Allowance {
     }
 
     /// Whether a call to the limiter can be made, as far as those are counted by themselves.
-    pub fn fits_limit(&self) -> bool {
+    fn fits_limit(&self) -> bool {
         !self.began.get() || self.limits.get() < LIMITS_MAX
     }
 
