@@ -152,41 +152,41 @@ async fn has_open_circuit(config: &Config, port: Port<'_>) -> bool {
 
 /// Posts what is to be told, and notes that it arrived. One line of the log says what came of it.
 async fn tell(alerts: &Alerts, seen: Seen, port: Port<'_>) {
-    let mut line = json!({ "circuits_open": seen.circuits_open, "checks_fail": seen.checks_fail });
-    if seen.wrong_settings > 0 {
-        line["wrong_settings"] = seen.wrong_settings.into();
-    }
-    match port.store.watch(&Event::Look(seen)).await {
-        Ok(None) => line["outcome"] = "nothing_to_send".into(),
-        Err(StorageFailure) => line["outcome"] = "storage_failed".into(),
-        Ok(Some(notice)) => {
-            line["alert"] = json!(notice.kind);
-            line["outcome"] = match post(alerts, &notice, port).await {
-                // Otherwise it is sent again, five minutes later.
-                Ok(()) if port.store.watch(&Event::Sent(notice.kind)).await.is_err() => "sent_and_not_noted".into(),
-                Ok(()) => "sent".into(),
-                Err(Undelivered::Refused(status)) => {
-                    line["status"] = status.into();
-                    "not_delivered".into()
-                }
-                Err(Undelivered::Unanswered) => "not_delivered".into(),
-            };
-        }
+    let (outcome, alert, status) = match port.store.watch(&Event::Look(seen)).await {
+        Ok(None) => ("nothing_to_send", None, None),
+        Err(StorageFailure) => ("storage_failed", None, None),
+        Ok(Some(notice)) => match post(alerts, &notice, port).await {
+            // What is not noted is sent again, five minutes later.
+            Ok(()) if port.store.watch(&Event::Sent(notice.kind)).await.is_err() => {
+                ("sent_and_not_noted", Some(notice.kind), None)
+            }
+            Ok(()) => ("sent", Some(notice.kind), None),
+            Err(Undelivered { status }) => ("not_delivered", Some(notice.kind), status),
+        },
+    };
+    let mut line = json!({
+        "circuits_open": seen.circuits_open,
+        "checks_fail": seen.checks_fail,
+        "wrong_settings": (seen.wrong_settings > 0).then_some(seen.wrong_settings),
+        "outcome": outcome,
+        "alert": alert,
+        "status": status,
+    });
+    if let Some(fields) = line.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
     }
     let log = RequestLog::new(port.log, port.io, LOG_ALL);
-    if matches!(line["outcome"].as_str(), Some("nothing_to_send" | "sent")) {
+    if matches!(outcome, "nothing_to_send" | "sent") {
         log.event("look", line);
     } else {
         log.warn("look", line);
     }
 }
 
-/// Why an alert did not arrive.
-enum Undelivered {
-    /// The receiver answered with this status.
-    Refused(u16),
-    /// It did not answer within five seconds.
-    Unanswered,
+/// An alert did not arrive.
+struct Undelivered {
+    /// The receiver's answer, if there was one.
+    status: Option<u16>,
 }
 
 /// Takes the status of an answer and nothing else.
@@ -206,7 +206,7 @@ impl Sink for Status {
 /// Whoever answers with a 2xx has the alert, whatever becomes of the rest of the answer.
 async fn post(alerts: &Alerts, notice: &Notice, port: Port<'_>) -> Result<(), Undelivered> {
     let Ok(url) = Url::parse(alerts.webhook.expose()) else {
-        return Err(Undelivered::Unanswered);
+        return Err(Undelivered { status: None });
     };
     let body = match alerts.format {
         AlertFormat::Slack => json!({ "text": text(notice) }),
@@ -221,8 +221,7 @@ async fn post(alerts: &Alerts, notice: &Notice, port: Port<'_>) -> Result<(), Un
     drop(port.io.exchange(request, &mut status).await);
     match status.0 {
         Some(200..=299) => Ok(()),
-        Some(status) => Err(Undelivered::Refused(status)),
-        None => Err(Undelivered::Unanswered),
+        status => Err(Undelivered { status }),
     }
 }
 

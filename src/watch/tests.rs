@@ -196,7 +196,7 @@ fn what_cannot_be_read_begins_anew() {
 enum Step {
     Report(Counts),
     Pass(u64),
-    StepBack(u64),
+    SetBack(u64),
     Look { seen: Seen, arrives: bool },
 }
 
@@ -219,7 +219,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (tallies(), tallies()).prop_map(|(requests, upstream)| Step::Report(Counts { requests, upstream })),
         3 => (0..2 * LOOK_MILLIS).prop_map(Step::Pass),
-        1 => (0..4 * COOL_DOWN_MILLIS).prop_map(Step::StepBack),
+        1 => (0..4 * COOL_DOWN_MILLIS).prop_map(Step::SetBack),
         3 => (looks(), prop::bool::weighted(0.8)).prop_map(|(seen, arrives)| Step::Look { seen, arrives }),
     ];
     prop::collection::vec(step, 0..60)
@@ -229,7 +229,7 @@ fn take(watched: &mut Watched, step: &Step) {
     match *step {
         Step::Report(counts) => watched.report(counts),
         Step::Pass(millis) => watched.pass(millis),
-        Step::StepBack(millis) => watched.clock = watched.clock.saturating_sub(millis),
+        Step::SetBack(millis) => watched.clock = watched.clock.saturating_sub(millis),
         Step::Look { seen, arrives } => drop(watched.look(seen, arrives)),
     }
 }

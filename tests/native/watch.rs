@@ -314,8 +314,8 @@ fn an_alert_says_what_fails_and_how_much_since_when_and_where_to_look() {
     let receiver = deployment.world().receiver.borrow();
     let texts: Vec<_> = receiver.posts.iter().map(|(_, body)| body["text"].as_str().expect("a text")).collect();
     let expected = [
-        "mcp-server-tidbcloud is in trouble since 2026-11-23 10:05 UTC (10 minutes).\n\
-         - Requests fail by a fault of this server: 30 of 30 in the last 10 minutes (100 %; set is 5 %). Look at /readyz, then at log lines with a status of 500 or more.\n\
+        "mcp-server-tidbcloud is in trouble since 2026-11-23 10:05 UTC (5 minutes).\n\
+         - Requests fail by a fault of this server: 15 of 30 in the last 10 minutes (50 %; set is 5 %). Look at /readyz, then at log lines with a status of 500 or more.\n\
          What to do: \"When an alert comes\" in docs/operations.md. Until the all-clear this comes again, every half hour at most.",
         "mcp-server-tidbcloud: all clear. The trouble since 2026-11-23 10:05 UTC is over, after 15 minutes.\n\
          In the last 5 minutes 0 of 15 requests failed, and 0 of 0 to TiDB Cloud.",
