@@ -13,11 +13,11 @@ const MESSAGE_CHARS_MAX: usize = 500;
 /// The line of a panic at a file and line of the source, with its message if that may be logged: it may hold data.
 pub fn panic_line(now: UnixMillis, place: Option<(&str, u32)>, message: Option<&str>) -> String {
     let at = place.map_or_else(|| "unknown".to_owned(), |(file, number)| format!("{file}:{number}"));
-    let mut fields = json!({ "at": at });
-    if let Some(message) = message {
-        let message: String = message.chars().take(MESSAGE_CHARS_MAX).collect();
-        fields["message"] = message.into();
-    }
+    let message = message.map(|message| message.chars().take(MESSAGE_CHARS_MAX).collect::<String>());
+    let fields = match message {
+        Some(message) => json!({ "at": at, "message": message }),
+        None => json!({ "at": at }),
+    };
     scrub(&line(now, Level::Error, "panic", fields), &[]).into_owned()
 }
 

@@ -111,8 +111,8 @@ impl<'s> Scrubber<'s> {
             }
         };
         for secret in secrets.iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN) {
-            add(secret.bytes().next(), FIRST);
-            add(secret.bytes().nth(1), SECOND);
+            add(secret.as_bytes().first().copied(), FIRST);
+            add(secret.as_bytes().get(1).copied(), SECOND);
             for byte in ENCODING {
                 add(Some(byte), FIRST | SECOND);
             }

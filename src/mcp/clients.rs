@@ -66,7 +66,7 @@ fn find(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_lowercase();
     let is_called =
         |known: &&str| known.strip_suffix('$').map_or_else(|| name.starts_with(known), |whole| name == whole);
-    CLIENTS.iter().find(|(_, names)| names.iter().any(|known| is_called(&known))).map(|(word, _)| *word)
+    CLIENTS.iter().find(|(_, names)| names.iter().any(is_called)).map(|(word, _)| *word)
 }
 
 #[cfg(test)]
