@@ -13,6 +13,7 @@ use crate::{
     base::{
         clock::UnixMillis,
         http::{Head, Headers, Method},
+        secret::Secret,
     },
     catalogue::code,
     circuit::{self, Verdict},
@@ -176,6 +177,7 @@ async fn tell(alerts: &Alerts, seen: Seen, port: Port<'_>) {
         fields.retain(|_, value| !value.is_null());
     }
     let log = RequestLog::new(port.log, port.io, LOG_ALL);
+    log.hides(Secret::new(alerts.webhook.expose()));
     if matches!(outcome, "nothing_to_send" | "sent") {
         log.event("look", line);
     } else {

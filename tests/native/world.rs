@@ -108,6 +108,9 @@ pub type Database = Box<dyn FnMut(&SqlTask) -> SqlOutcome>;
 /// Answers a request, at a time, as TiDB Cloud would.
 pub type Upstream = Box<dyn FnMut(u64, &Request) -> (tidbcloud_sandbox::exchange::Response, Delivery)>;
 
+/// A data point: index, words, numbers.
+pub type Point = (String, Vec<String>, Vec<f64>);
+
 /// The outside world, simulated.
 pub struct World {
     pub clock: Cell<u64>,
@@ -115,8 +118,7 @@ pub struct World {
     pub log: RefCell<Vec<String>>,
     /// Whether there is somebody who keeps data points.
     pub has_analytics: Cell<bool>,
-    /// Data points: index, words, numbers.
-    pub points: RefCell<Vec<(String, Vec<String>, Vec<f64>)>>,
+    pub points: RefCell<Vec<Point>>,
     pub limiter_fails: Cell<Option<LimiterFailure>>,
     servers: RefCell<Option<Servers>>,
     /// What the control plane did to SQL servers since the last statement.
