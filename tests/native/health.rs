@@ -82,9 +82,12 @@ fn whoever_asks_whether_the_process_is_there_asks_nobody_else() {
     assert!(server.world.subrequests.borrow().is_empty(), "no object and no host is asked");
 }
 
+/// Takes something away that the service needs.
+type Break = fn(&mut Native);
+
 #[test]
 fn each_check_fails_by_itself() {
-    let break_it: [(&str, &str, fn(&mut Native)); 8] = [
+    let break_it: [(&str, &str, Break); 8] = [
         ("limiter", "failing", |server| server.world.limiter_fails.set(Some(LimiterFailure::Unavailable))),
         ("grants", "failing", |server| {
             // The isolate has the secret already.
