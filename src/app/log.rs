@@ -258,7 +258,7 @@ impl Open<'_> {
     }
 
     fn spent(&mut self) {
-        for object in self.metered.take_silent() {
+        for object in self.metered.silent() {
             self.log.warn("storage_failed", json!({ "object": object }));
         }
         let allowance = &self.metered.allowance;

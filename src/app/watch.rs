@@ -83,7 +83,9 @@ impl App<'_> {
             return;
         }
         let (path, noted) = (head.url.path(), &self.log.noted);
-        let is_fault = |code: &str| code == code::INTERNAL.0 || code == code::STORAGE_UNAVAILABLE.0;
+        // Storage may also not have been asked, because a batch had used up its allowance.
+        let is_silent = !self.metered.silent().is_empty();
+        let is_fault = |code: &str| code == code::INTERNAL.0 || code == code::STORAGE_UNAVAILABLE.0 && is_silent;
         let has_asked = self.metered.allowance.requests_sent() > 0;
         let failed = if status < 500 {
             noted.calls.borrow().iter().filter_map(|call| call.code).chain(error).any(is_fault)

@@ -29,9 +29,9 @@ impl<'a> Metered<'a> {
         Self { inner, allowance: Allowance::new(inner.io.now()), silent: RefCell::default() }
     }
 
-    /// The kinds of stored objects that did not answer since this was asked last.
-    pub fn take_silent(&self) -> Vec<&'static str> {
-        self.silent.take()
+    /// The kinds of stored objects that did not answer.
+    pub fn silent(&self) -> Vec<&'static str> {
+        self.silent.borrow().clone()
     }
 
     async fn heard<T>(

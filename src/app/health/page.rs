@@ -39,7 +39,7 @@ fn words(check: &str) -> Words {
         },
         "circuits" => Words {
             title: "Circuit breakers",
-            works: "No calls are held back.",
+            works: "No calls are held back for all callers.",
             fails: "TiDB Cloud failed for several callers, so calls are held back. Every half minute or so one is let through.",
             advice: "Nothing has to be done here: once TiDB Cloud answers that one, all go on. See <a \
                      href=\"https://status.tidbcloud.com/\">TiDB Cloud’s status page</a>.",
