@@ -244,9 +244,14 @@ impl Circuit {
         own.and_then(|own| own.verdict(now, takes, false)).unwrap_or(Verdict::Closed)
     }
 
-    /// What somebody sees who is no caller. Nothing changes.
+    /// What somebody sees who is no caller. Nothing changes. A circuit that nobody tried for a minute counts as closed: callers who
+    /// meet trouble try at once, so nobody had any.
     fn watched(&self, now: UnixMillis) -> Verdict {
-        let open = |mut breaker: Breaker, all| breaker.verdict(now, false, all);
+        let open = |mut breaker: Breaker, all| {
+            let verdict = breaker.verdict(now, false, all)?;
+            let is_tried = breaker.until.is_some_and(|until| until > now) || breaker.idle_millis(now) < CALM_MILLIS;
+            is_tried.then_some(verdict)
+        };
         let of_anybody = || self.callers.values().find_map(|failures| open(failures.own, false));
         open(self.everybody, true).or_else(of_anybody).unwrap_or(Verdict::Closed)
     }

@@ -64,6 +64,9 @@ fn who_only_looks_sees_an_open_circuit_and_changes_nothing() {
     assert!(matches!(scene.tell("", Event::Watched), Verdict::Open { all: true, .. }));
     scene.now += OPEN_MILLIS.0;
     assert!(matches!(scene.tell("", Event::Watched), Verdict::Open { .. }), "nobody knows yet that it could be closed");
+    let mut idle = scene.clone();
+    idle.now += CALM_MILLIS;
+    assert_eq!(idle.tell("", Event::Watched), Verdict::Closed, "nobody has tried for a minute");
     assert_eq!(scene.tell("a", Event::Asked), Verdict::Probe, "the read that finds out is left to callers");
 }
 
