@@ -3,12 +3,13 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::{VERSION, analytics::Points, health};
+use super::{VERSION, analytics::Points, health, mcp::doors::credentials::SECRET_HEADERS};
 use crate::{
     base::{
         clock::UnixMillis,
         http::{Head, Response},
     },
+    catalogue::code,
     limits::lease::Taken,
     mcp::{Reply, RpcError, Summary},
     oauth::{self, Route},
@@ -199,9 +200,17 @@ impl Line {
         self.level = match status {
             500.. => Level::Error,
             400.. => Level::Warn,
+            _ if self.error_code == Some(code::INTERNAL.0) => Level::Error,
             _ if self.rpc_error_code.is_some() || self.error_code.is_some() => Level::Warn,
             _ => Level::Info,
         };
+        if let Some(name) = log.noted.refused_by.get() {
+            (self.limit, self.limited, self.rate_limit_remaining) = (Some(name), true, None);
+        }
+        if log.holds(self.level) {
+            // It is the last line: nothing can come that would need it.
+            return;
+        }
         let trace = log.trace();
         self.request_id.clone_from(&log.request_id);
         self.trace_id = trace.id();
@@ -232,6 +241,21 @@ fn read_ray(ray: &str) -> Option<(String, Option<String>)> {
     (is_id && is_colo).then(|| (id.to_owned(), colo.map(str::to_owned)))
 }
 
+/// Takes what a request's head says for all of its lines: its trace, and the secrets that none of them may show.
+pub(super) fn begins(log: &RequestLog<'_>, head: &Head) {
+    for name in SECRET_HEADERS {
+        if let Some(secret) = head.headers.get(name) {
+            log.hides(&secret);
+        }
+    }
+    if let Some((_, secret)) = head.headers.get("authorization").as_deref().and_then(|value| value.split_once(' ')) {
+        log.hides(secret.trim());
+    }
+    if let Some(traceparent) = head.headers.get("traceparent") {
+        log.follow(&traceparent);
+    }
+}
+
 /// The line of a request that is being handled. A request that is given up has one too.
 pub(super) struct Open<'a> {
     pub(super) line: Line,
@@ -247,11 +271,11 @@ impl Open<'_> {
     pub(super) fn finish(&mut self, response: &Response) {
         self.spent();
         self.line.finish(self.port, self.log, response);
-        self.count();
+        self.point();
         self.is_written = true;
     }
 
-    fn count(&self) {
+    fn point(&self) {
         if let Some(points) = &self.points {
             points.write(&self.line, self.log);
         }
@@ -275,7 +299,7 @@ impl Drop for Open<'_> {
             self.spent();
             self.line.client_left = true;
             self.line.write(self.port, self.log, CLIENT_LEFT);
-            self.count();
+            self.point();
         }
     }
 }

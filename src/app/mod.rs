@@ -87,12 +87,7 @@ impl<'a> App<'a> {
 
     /// Answers one request. Dropped before it has, the client went away.
     pub async fn handle(&self, head: Head, body: &mut dyn IncomingBody) -> Response {
-        for value in doors::credentials::SECRET_HEADERS.iter().filter_map(|name| head.headers.get(name)) {
-            self.log.hides(Secret::new(value.split_once(' ').map_or(value.as_str(), |(_, token)| token)));
-        }
-        if let Some(traceparent) = head.headers.get("traceparent") {
-            self.log.follow(&traceparent);
-        }
+        log::begins(&self.log, &head);
         let mut open = log::Open {
             line: log::Line::new(&head, self.port().io.now()),
             port: self.port(),

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Long enough for the two values of a failed `assert_eq!` on one line each.
-const MESSAGE_CHARS_MAX: usize = 500;
+const MESSAGE_CHARS_MAX: usize = 300;
 
 /// The line of a panic at a file and line of the source, with its message if that may be logged: it may hold data.
 pub fn panic_line(now: UnixMillis, place: Option<(&str, u32)>, message: Option<&str>) -> String {

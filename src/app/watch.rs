@@ -13,13 +13,12 @@ use crate::{
     base::{
         clock::UnixMillis,
         http::{Head, Headers, Method},
-        secret::Secret,
     },
     catalogue::code,
     circuit::{self, Verdict},
     config::{AlertFormat, Alerts, Config},
     oauth,
-    port::{FetchError, Flow, Outbound, Port, RequestLog, Sink, StorageFailure, allowance::Allowance},
+    port::{Answers, FetchError, Flow, Outbound, Port, RequestLog, Sink, StorageFailure, allowance::Allowance},
     tidbcloud::{self, Timestamp},
     watch::{Counts, Event, Judged, Kind, Notice, Seen, Tally, Trouble},
 };
@@ -76,8 +75,10 @@ impl App<'_> {
     /// Counts a request that was answered. It failed by a fault of this server if it got a 5xx, or if its tool met with one. A
     /// 5xx after a request to another host is not counted: that host may have been the reason, and a caller may have chosen it;
     /// TiDB Cloud's own failures are counted where they are seen. Neither is the 503 of a health route, which says how things are.
-    /// It was served if it was a message that got a result. Nobody gets one with a refusal, so nobody can hide an outage behind
-    /// refusals.
+    /// It was served if it got a result for which TiDB Cloud answered with a success: whoever makes up keys gets none, so nobody can
+    /// hide an outage behind requests that cost nothing.
+    ///
+    /// Statements count on an owner's deployment only. Elsewhere anybody could ring, with a cluster that fails.
     pub(super) fn count(&self, head: &Head, status: u16, error: Option<&'static str>) {
         if self.config.alerts.is_none() {
             return;
@@ -92,16 +93,19 @@ impl App<'_> {
         } else {
             !has_asked && health::route(path).is_none()
         };
-        let served = status < 400 && error.is_none() && head.method == Method::Post && oauth::is_endpoint(path);
+        let tally = |answers: &Answers| Tally { answered: answers.answered.get(), failed: answers.failed.get() };
+        let (upstream, sql) = (tally(&noted.upstream), tally(&noted.sql));
+        let was_answered = upstream.answered > 0 || sql.answered > 0;
+        let served = status < 400 && error.is_none() && was_answered && oauth::is_endpoint(path);
         self.isolate.watch.add(Counts {
             requests: Tally { answered: u32::from(served && !failed), failed: u32::from(failed) },
-            upstream: Tally { answered: noted.upstream_answered.get(), failed: noted.upstream_failed.get() },
+            upstream: if self.config.owner.is_some() { upstream.plus(sql) } else { upstream },
         });
     }
 
     /// The look of the schedule, with checks that are made now.
     pub async fn look(&self) {
-        look(self.config, async || examine(self).await.are_ok(), self.port()).await;
+        look(self.config, async || !examine(self).await.have_failed(), self.port()).await;
     }
 
     /// Whether this request, which is answered now, has to report what its isolate counted, and after how long: see [`report`].
@@ -155,17 +159,25 @@ async fn has_open_circuit(config: &Config, port: Port<'_>) -> bool {
 
 /// Posts what is to be told, and notes that it arrived. One line of the log says what came of it.
 async fn tell(alerts: &Alerts, seen: Seen, port: Port<'_>) {
-    let (outcome, alert, status) = match port.store.watch(&Event::Look(seen)).await {
-        Ok(None) => ("nothing_to_send", None, None),
-        Err(StorageFailure) => ("storage_failed", None, None),
-        Ok(Some(notice)) => match post(alerts, &notice, port).await {
+    let decided = port.store.watch(&Event::Look(seen)).await;
+    let notice = match &decided {
+        Ok(notice) => notice.clone(),
+        Err(StorageFailure) => Notice::without_memory(port.io.now(), seen),
+    };
+    let (outcome, alert, status) = match (decided, notice) {
+        (Ok(_), None) => ("nothing_to_send", None, None),
+        (Err(StorageFailure), None) => ("storage_failed", None, None),
+        (decided, Some(notice)) => {
+            let posted = post(alerts, &notice, port).await;
+            let event = if posted.is_ok() { Event::Sent(notice.kind) } else { Event::Tried(notice.kind) };
             // What is not noted is sent again, five minutes later.
-            Ok(()) if port.store.watch(&Event::Sent(notice.kind)).await.is_err() => {
-                ("sent_and_not_noted", Some(notice.kind), None)
+            let is_noted = decided.is_ok() && port.store.watch(&event).await.is_ok();
+            match posted {
+                Ok(()) if is_noted => ("sent", Some(notice.kind), None),
+                Ok(()) => ("sent_and_not_noted", Some(notice.kind), None),
+                Err(Undelivered { status }) => ("not_delivered", Some(notice.kind), status),
             }
-            Ok(()) => ("sent", Some(notice.kind), None),
-            Err(Undelivered { status }) => ("not_delivered", Some(notice.kind), status),
-        },
+        }
     };
     let mut line = json!({
         "circuits_open": seen.circuits_open,
@@ -179,7 +191,7 @@ async fn tell(alerts: &Alerts, seen: Seen, port: Port<'_>) {
         fields.retain(|_, value| !value.is_null());
     }
     let log = RequestLog::new(port.log, port.io, LOG_ALL);
-    log.hides(Secret::new(alerts.webhook.expose()));
+    log.hides(alerts.webhook.expose());
     if matches!(outcome, "nothing_to_send" | "sent") {
         log.event("look", line);
     } else {
@@ -267,14 +279,17 @@ fn text(notice: &Notice) -> String {
         Kind::Alert => vec![format!("{NAME} is in trouble since {began} ({lasted} minutes).")],
         Kind::AllClear => vec![
             format!("{NAME}: all clear. The trouble since {began} is over, after {lasted} minutes."),
-            format!(
-                "In the last {} minutes {} of {} requests failed, and {} of {} to TiDB Cloud.",
-                minutes(notice.requests.since, *at),
-                notice.requests.tally.failed,
-                notice.requests.tally.total(),
-                notice.upstream.tally.failed,
-                notice.upstream.tally.total(),
-            ),
+            match notice.requests.tally.total() + notice.upstream.tally.total() {
+                0 => "Nobody called since; circuits and checks are well.".to_owned(),
+                _ => format!(
+                    "In the last {} minutes {} of {} requests failed, and {} of {} to TiDB Cloud.",
+                    minutes(notice.requests.since, *at),
+                    notice.requests.tally.failed,
+                    notice.requests.tally.total(),
+                    notice.upstream.tally.failed,
+                    notice.upstream.tally.total(),
+                ),
+            },
         ],
     };
     lines.extend(wrong.iter().map(|trouble| format!("- {}", words(*trouble, notice))));

@@ -198,7 +198,11 @@ impl Tools<'_> {
         let bytes_max = self.allowance.result_bytes();
         match answer {
             Ok(output) => {
+                let whole = output.len();
                 let (output, bytes) = budget::output(output, bytes_max, tool.argument("pageSize").is_some());
+                if output.len() < whole {
+                    self.log.noted.truncated.set(true);
+                }
                 self.allowance.answered(bytes);
                 Outcome::Complete(output)
             }

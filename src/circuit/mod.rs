@@ -249,7 +249,8 @@ impl Circuit {
     fn watched(&self, now: UnixMillis) -> Verdict {
         let open = |mut breaker: Breaker, all| {
             let verdict = breaker.verdict(now, false, all)?;
-            let is_tried = breaker.until.is_some_and(|until| until > now) || breaker.idle_millis(now) < CALM_MILLIS;
+            let is_tried = breaker.until.is_some_and(|until| left(until, now, OPEN_MILLIS_MAX) > 0)
+                || breaker.idle_millis(now) < CALM_MILLIS;
             is_tried.then_some(verdict)
         };
         let of_anybody = || self.callers.values().find_map(|failures| open(failures.own, false));

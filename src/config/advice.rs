@@ -1,7 +1,7 @@
 //! What is missing, unsafe or contradictory in settings that fit together: the deployment runs, and not as it should. Findings name
 //! settings, and never a value.
 
-use super::{Config, Origin, SETTINGS};
+use super::{Alerts, Config, Origin, SETTINGS};
 use crate::{
     base::{address::Cidr, secret::Secret},
     port::Policy,
@@ -57,7 +57,7 @@ const BURST_MIN: u32 = 4;
 /// sites of IPv6, each of which is a /48 at most (RFC 6177).
 const PREFIX_MIN: (u8, u8) = (8, 24);
 
-const WEBHOOK: &str = "ALERT_WEBHOOK_URL";
+const WEBHOOK: &str = Alerts::WEBHOOK;
 const AUTHORIZE_URL: &str = "TIDB_CLOUD_OAUTH_AUTHORIZE_URL";
 
 /// Findings about the settings of a deployment that is served at `origin`, by the names of settings.
@@ -149,7 +149,7 @@ fn who_comes_in(config: &Config, origin: &Origin, note: Note<'_>) {
         note(
             "ALLOWED_CREDENTIALS",
             Level::Contradictory,
-            "It leaves out access-key, so that MCP_ACCESS_KEY, which is set, opens nothing.",
+            "It leaves out access-key: no client can send MCP_ACCESS_KEY, which then opens the consent page only.",
             "Add access-key, or remove the setting for the default.",
         );
     }

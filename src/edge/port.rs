@@ -163,7 +163,9 @@ impl Limiter for Workers<'_> {
     fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
         Box::pin(async move {
             let url = format!("https://limiter/?{}", ask.to_query());
-            let answer = self.ask("RATE_LIMITER", &key.0, &url, None, LIMITER_TIMEOUT).await.map_err(|error| {
+            // Who only looks holds nobody up.
+            let timeout = if ask.cost == 0 { READINESS_TIMEOUT } else { LIMITER_TIMEOUT };
+            let answer = self.ask("RATE_LIMITER", &key.0, &url, None, timeout).await.map_err(|error| {
                 if is_overloaded(&error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable }
             })?;
             json::read(answer.as_bytes()).map_err(|_| LimiterFailure::Unavailable)

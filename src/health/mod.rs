@@ -77,6 +77,11 @@ impl Checks {
         ]
     }
 
+    /// Whether something does not work, as far as anybody could find out.
+    pub fn have_failed(&self) -> bool {
+        self.each().iter().any(|(_, state)| *state == State::Failing)
+    }
+
     /// Whether everything works.
     pub fn are_ok(&self) -> bool {
         self.each().iter().all(|(_, state)| *state == State::Ok)

@@ -196,19 +196,16 @@ impl<T: Tool> Parsed<T> {
         !self.revision.is_modern() && matches!(&self.content, Content::Request(Posted { tool: Some(_), .. }))
     }
 
-    /// `traceparent` of the metadata of this request; in a batch, of the first that has one.
+    /// `traceparent` of the metadata of each request that has one. A batch has several; its answers name one trace.
     /// <https://modelcontextprotocol.io/specification/2026-07-28/basic#meta>
-    pub fn traceparent(&self) -> Option<&str> {
-        fn of<T>(posted: &Posted<T>) -> Option<&str> {
-            http::meta(&posted.request)?.get("traceparent")?.as_str()
-        }
-        match &self.content {
-            Content::Accepted { .. } | Content::Cancelled { .. } | Content::Response(_) => None,
-            Content::Request(request) => of(request),
-            Content::Batch(messages) => {
-                messages.iter().find_map(|message| message.as_ref().ok()?.as_ref().and_then(of))
-            }
-        }
+    pub fn traceparents(&self) -> impl Iterator<Item = &str> {
+        let (one, batch) = match &self.content {
+            Content::Accepted { .. } | Content::Cancelled { .. } | Content::Response(_) => (None, [].as_slice()),
+            Content::Request(request) => (Some(request), [].as_slice()),
+            Content::Batch(messages) => (None, messages.as_slice()),
+        };
+        let of_batch = batch.iter().filter_map(|message| message.as_ref().ok()?.as_ref());
+        one.into_iter().chain(of_batch).filter_map(|posted| http::meta(&posted.request)?.get("traceparent")?.as_str())
     }
 
     /// The log fields of this request.

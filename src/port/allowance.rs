@@ -154,9 +154,9 @@ impl Allowance {
         self.promised.set(self.promised.get().saturating_sub(requests));
     }
 
-    /// Whether a request can be sent that no later call needs.
-    pub fn can_spare_request(&self) -> bool {
-        self.fits(self.to_come().saturating_add(1))
+    /// Whether so many requests can be sent that no later call needs.
+    pub fn can_spare(&self, requests: u32) -> bool {
+        self.fits(self.to_come().saturating_add(requests))
     }
 
     /// Requests that later calls need.

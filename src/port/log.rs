@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use super::Io;
 use crate::base::{clock::UnixMillis, hash::hex, scrub::scrub, secret::Secret, trace::Trace};
 
+/// Longer than any event and any code. Keys of TiDB Cloud have 36 characters, secrets of this server at least 32.
+const HIDDEN_BYTES_MIN: usize = 24;
+
 /// Takes lines.
 pub trait Log {
     /// Writes one line.
@@ -55,7 +58,7 @@ fields! {
     "auth": "`keys`, `access-key` or `oauth`";
     "sub_hash": "eight characters of a keyed hash of the credential or grant";
     "ip_hash": "eight characters of a keyed hash of the address";
-    "limit": "the limit that refused, or else the one that was asked last";
+    "limit": "the limit that refused, or else the last one at the doors";
     "limited": "that limit refused";
     "rate_limit_remaining": "permits left of it";
     "rate_limit_degraded": "the object that counts did not answer, so this isolate counted alone";
@@ -70,7 +73,7 @@ fields! {
     "code": "code of the failed call";
     "cause": "the failure and its causes, in this server's own words";
     "client_left": "the client went away before its answer";
-    "upstream_requests": "requests to TiDB Cloud";
+    "upstream_requests": "requests to TiDB Cloud, or for a client's document to its host";
     "rows": "rows in the answer";
     "truncated": "the answer was cut";
     "sql_class": "`read`, `write` or `refused`";
@@ -84,7 +87,7 @@ fields! {
     "service": "host of TiDB Cloud's API, or `sql` for SQL over HTTP";
     "operation": "method and path, without ids";
     "nonce": "`reused` or `fresh`: under which nonce a digest was sent; absent for a request without credentials and for SQL";
-    "failure": "why no answer came: `timeout`, `unreachable`, `too_large` or `exhausted`";
+    "failure": "why no answer came: `timeout`, `unreachable`, `too_large`, or `client_left` before it did";
     "upstream_trace_id": "TiDB Cloud's own id of the request, which its support asks for";
     "problem": "what could not be read, and where, without quoting it";
     "phase": "`begun` before the first request that may change something, `ended` after the last";
@@ -145,11 +148,12 @@ pub struct RequestLog<'a> {
 /// What the parts of a request note.
 #[derive(Default)]
 pub struct Noted {
-    /// Requests to TiDB Cloud with an answer that says nothing bad of it: below 400.
-    pub upstream_answered: Cell<u32>,
-    /// Requests to TiDB Cloud that it failed to answer, or to answer well. Neither its refusals nor statements that took too
-    /// long are among them: anybody can cause these.
-    pub upstream_failed: Cell<u32>,
+    /// Requests to TiDB Cloud's APIs.
+    pub upstream: Answers,
+    /// Statements.
+    pub sql: Answers,
+    /// The limit that refused something after the doors.
+    pub refused_by: Cell<Option<&'static str>>,
     /// What a person was asked or said.
     pub confirmation: Cell<Option<&'static str>>,
     /// Whether a result was cut.
@@ -160,6 +164,23 @@ pub struct Noted {
     pub statement: RefCell<Option<Statement>>,
     /// The calls of tools that have ended.
     pub calls: RefCell<Vec<Called>>,
+}
+
+/// How TiDB Cloud answered, as far as that says how it does. Refusals say nothing: anybody can cause them.
+#[derive(Default)]
+pub struct Answers {
+    /// With a success.
+    pub answered: Cell<u32>,
+    /// Not at all, not in time, with a 5xx, or with what cannot be read.
+    pub failed: Cell<u32>,
+}
+
+impl Answers {
+    /// The last success turned out to be none.
+    pub fn takes_back(&self) {
+        self.answered.set(self.answered.get().saturating_sub(1));
+        self.failed.set(self.failed.get().saturating_add(1));
+    }
 }
 
 /// A statement, as far as it is logged.
@@ -230,16 +251,27 @@ impl<'a> RequestLog<'a> {
         self.trace.get()
     }
 
-    /// Makes the request a part of its caller's trace, if `traceparent` is valid.
-    pub fn follow(&self, traceparent: &str) {
-        if let Some(trace) = self.trace.get().within(traceparent) {
+    /// Makes the request a part of its caller's trace, if `traceparent` is valid. Returns whether it is.
+    pub fn follow(&self, traceparent: &str) -> bool {
+        let within = self.trace.get().within(traceparent);
+        if let Some(trace) = within {
             self.trace.set(trace);
+        }
+        within.is_some()
+    }
+
+    /// Hides a secret from the log. Nothing writes one on purpose: this is the second wall. What is shorter than a secret of
+    /// TiDB Cloud or of this server stays: a caller could blank words of the program by sending them as secrets.
+    pub fn hides(&self, secret: &str) {
+        let mut hidden = self.hidden.borrow_mut();
+        if secret.len() >= HIDDEN_BYTES_MIN && !hidden.iter().any(|known| known.expose() == secret) {
+            hidden.push(Secret::new(secret));
         }
     }
 
-    /// Hides a secret from the log. Nothing writes one on purpose: this is the second wall.
-    pub fn hides(&self, secret: Secret) {
-        self.hidden.borrow_mut().push(secret);
+    /// Whether lines of this level wait for a reason to be written.
+    pub fn holds(&self, level: Level) -> bool {
+        level == Level::Info && self.waiting.borrow().is_some()
     }
 
     /// Writes an event with the members of `fields`, which must be an object.

@@ -103,7 +103,7 @@ impl Limiter for Metered<'_> {
     fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
         // Who only looks takes nothing from those who count.
         let allowed = match ask.cost {
-            0 => self.allowance.can_spare_request() && self.allowance.take_object(),
+            0 => self.allowance.can_spare(1) && self.allowance.take_object(),
             _ => self.allowance.take_limit(),
         };
         if allowed { self.inner.limiter.admit(key, ask) } else { Box::pin(async { Err(LimiterFailure::Exhausted) }) }

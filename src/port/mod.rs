@@ -21,7 +21,7 @@ pub use self::{
     body::{BodyError, IncomingBody},
     io::{FetchError, Flow, Io, Outbound, Sink},
     limiter::{Admission, Ask, Ended, Lease, LimitKey, LimitState, Limiter, LimiterFailure, Policy},
-    log::{Called, Level, Log, Noted, RequestLog, Statement, line},
+    log::{Answers, Called, Level, Log, Noted, RequestLog, Statement, line},
     metered::Metered,
     readiness::Readiness,
     store::{StorageFailure, Store},

@@ -38,6 +38,7 @@ impl<'a> Cloud<'a> {
         memory: &'a Memory,
         deadline: UnixMillis,
     ) -> Self {
+        log.hides(authenticator.secret().expose());
         Self { sender: Sender { io, log, hosts, deadline, trail: None }, authenticator, witness, memory }
     }
 

@@ -20,7 +20,9 @@
 //! fails and no setting is wrong. After it counting begins anew. A bucket without a single success proves that only if it was
 //! open for four minutes: a second look right after the alert says nothing.
 //!
-//! What was decided counts once it is known to have arrived. Until then each look decides again, so it arrives at least once.
+//! What was decided counts once it is known to have arrived. Until then each look decides again, three times at most: a receiver may
+//! have it and not say so. If what is known does not answer, checks that fail and wrong settings are told all the same, at
+//! the first look of each half hour.
 //!
 //! A clock that steps back moves what then lies ahead to the present: nothing is silent for longer than 30 minutes, and no
 //! two alerts are closer than that.
@@ -39,6 +41,10 @@ const BUCKETS_MAX: usize = 12;
 const LOOK_MILLIS: u64 = 300_000;
 /// A look of five minutes, less a minute for a schedule that comes late once and early the next time.
 const LASTING_MILLIS: u64 = 240_000;
+/// A pause in which nobody looked says nothing of what came before it: three looks.
+const PAUSE_MILLIS: u64 = 900_000;
+/// How often a decision is sent whose arrival nobody confirms.
+const TRIES_MAX: u8 = 3;
 /// The time from one alert to the next.
 const COOL_DOWN_MILLIS: u64 = 1_800_000;
 
@@ -121,6 +127,8 @@ pub enum Event {
     Look(Seen),
     /// What the last look decided has arrived.
     Sent(Kind),
+    /// It was sent, and nobody knows whether it has arrived.
+    Tried(Kind),
 }
 
 /// What is sent.
@@ -177,6 +185,25 @@ pub struct Notice {
     pub at: u64,
 }
 
+impl Notice {
+    /// The alert of a look while nobody remembers anything, if it sees something wrong.
+    pub fn without_memory(now: UnixMillis, seen: Seen) -> Option<Self> {
+        let is_wrong = seen.wrong_settings > 0 || seen.checks_fail;
+        let is_first = now.0 % COOL_DOWN_MILLIS < LOOK_MILLIS;
+        let wrong = if seen.wrong_settings > 0 { Trouble::Settings } else { Trouble::Checks };
+        let nothing = Judged { tally: Tally::default(), since: now.0 };
+        (is_wrong && is_first).then(|| Self {
+            kind: Kind::Alert,
+            wrong: vec![wrong],
+            requests: nothing,
+            upstream: nothing,
+            seen,
+            since: now.0,
+            at: now.0,
+        })
+    }
+}
+
 /// The counts of the time from one look to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Bucket {
@@ -200,6 +227,9 @@ pub struct Watch {
     alerted: Option<u64>,
     /// Whether no all-clear followed it.
     is_alarmed: bool,
+    /// How often the last decision was sent in vain.
+    #[serde(default)]
+    tries: u8,
 }
 
 impl Watch {
@@ -219,11 +249,14 @@ impl Watch {
         match *event {
             Event::Report(counts) => self.open = self.open.plus(counts),
             Event::Look(seen) => return self.look(now.0, seen),
-            Event::Sent(Kind::Alert) => {
-                self.alerted = Some(now.0);
+            Event::Tried(_) if self.tries + 1 < TRIES_MAX => self.tries += 1,
+            Event::Sent(Kind::Alert) | Event::Tried(Kind::Alert) => {
+                // From the look on that decided: the next one that may ring is six looks later.
+                self.alerted = self.looked.or(Some(now.0));
                 self.is_alarmed = true;
+                self.tries = 0;
             }
-            Event::Sent(Kind::AllClear) => {
+            Event::Sent(Kind::AllClear) | Event::Tried(Kind::AllClear) => {
                 // Of what came before only the last alert matters still.
                 *self = Self { open: self.open, looked: self.looked, alerted: self.alerted, ..Self::default() };
             }
@@ -248,6 +281,10 @@ impl Watch {
 
     fn look(&mut self, now: u64, seen: Seen) -> Option<Notice> {
         let since = self.looked.unwrap_or(now.saturating_sub(LOOK_MILLIS));
+        if now.saturating_sub(since) >= PAUSE_MILLIS {
+            self.buckets.clear();
+            (self.circuits_open_since, self.checks_fail_since, self.wrong_since) = (None, None, None);
+        }
         let newest = Bucket { since, counts: std::mem::take(&mut self.open) };
         self.looked = Some(now);
         self.buckets.push(newest);

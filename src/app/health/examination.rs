@@ -20,9 +20,9 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Eight times 0.5 s are longer than TiDB Cloud may take to answer.
 const LOOKS: u32 = 8;
-/// Eight looks, the report, and the examination: two asks of the limiter, one of the authorization store, two circuits, and one
-/// request to TiDB Cloud.
-const REQUESTS_MAX: u32 = LOOKS + 1 + 6;
+/// Eight looks, the report, and the examination: two asks of the limiter, one of the authorization store and one of the keeper of the
+/// server secret, two circuits, and one request to TiDB Cloud.
+const REQUESTS_MAX: u32 = LOOKS + 1 + 7;
 /// Any policy: whoever looks takes no permit.
 const PERMITS: Policy = Policy::per_minute(1, 1);
 
@@ -80,11 +80,9 @@ impl App<'_> {
 async fn of_all(app: &App<'_>) -> Option<Checks> {
     let (port, allowance) = (app.port(), &app.metered.allowance);
     // Half an examination would be a wrong verdict for everybody.
-    if !allowance.fits(REQUESTS_MAX) {
+    if !allowance.can_spare(REQUESTS_MAX) {
         return None;
     }
-    // Others wait for what this request may have to find out.
-    port.io.must_finish();
     let alone = &app.isolate.health.alone;
     for _ in 0..LOOKS {
         let now = port.io.now();
@@ -92,6 +90,8 @@ async fn of_all(app: &App<'_>) -> Option<Checks> {
         match shared.unwrap_or_else(|| alone.borrow_mut().step(now, &Command::Ask)) {
             Reply::Known(checks) => return Some(checks),
             Reply::Examine { turn } => {
+                // Others wait for what this request finds out.
+                port.io.must_finish();
                 let checks = examine(app).await;
                 alone.borrow_mut().note(now, checks);
                 if shared.is_some() {
@@ -112,7 +112,7 @@ pub(in crate::app) async fn examine(app: &App<'_>) -> Checks {
     let checks = Checks {
         settings: State::Ok,
         limiter: limiter(port).await,
-        grants: grants(port).await,
+        grants: grants(app).await,
         circuits: circuits(port).await,
         tidb_cloud: match &alive {
             Ok(()) => State::Ok,
@@ -121,8 +121,11 @@ pub(in crate::app) async fn examine(app: &App<'_>) -> Checks {
         },
     };
     if !checks.are_ok() {
-        let cause = alive.err().map(|error| error.chain());
-        app.log.warn("not_ready", json!({ "checks": checks, "cause": cause }));
+        let mut line = json!({ "checks": checks });
+        if let (Err(error), Some(line)) = (&alive, line.as_object_mut()) {
+            line.insert("cause".to_owned(), error.chain().into());
+        }
+        app.log.warn("not_ready", line);
     }
     checks
 }
@@ -141,8 +144,12 @@ async fn limiter(port: Port<'_>) -> State {
     state
 }
 
-/// A transaction that never began has ended, and nothing is stored of the question.
-async fn grants(port: Port<'_>) -> State {
+/// The server secret, which seals grants, can be had; and a transaction that never began has ended. Nothing is stored of the question.
+async fn grants(app: &App<'_>) -> State {
+    let port = app.port();
+    if app.secret().await.is_err() {
+        return State::Failing;
+    }
     let look = object::Command::Transaction(transaction::Command::Look { ends: 0 });
     match port.store.object(&ObjectName::transaction("readiness"), &look).await {
         Ok(_) => State::Ok,

@@ -56,7 +56,7 @@ async fn limited(app: &App<'_>, head: &Head, line: &mut log::Line) -> Option<Res
     let Some(address) = doors::address::of_client(head) else {
         return Some(plain_error(403, "forbidden", "The client's address is not known."));
     };
-    // Without the server secret no address can be counted. That is what has to be said then, and verdicts are remembered.
+    // Without the server secret no address can be counted. The examination asks for it too, so that is what is told then.
     let secret = app.secret().await.ok()?;
     let visitor = Visitor::of(address, app.config, &Keyring::new(secret, []));
     line.ip_hash = Some(visitor.short_hash().to_owned());
@@ -77,6 +77,7 @@ async fn limited(app: &App<'_>, head: &Head, line: &mut log::Line) -> Option<Res
 /// process is alive.
 pub fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) -> Response {
     let log = RequestLog::new(port.log, port.io, 100);
+    log::begins(&log, head);
     let mut line = log::Line::new(head, port.io.now());
     let response = match route(head.url.path()) {
         Some(_) if !matches!(head.method, Method::Get | Method::Head) => method_not_allowed("GET, HEAD"),

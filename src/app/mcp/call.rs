@@ -78,6 +78,7 @@ impl Call<'_> {
             config: request.config(),
             limits: &request.app.isolate.limits,
             credential: caller.principal(),
+            noted: &log.noted,
             slots: RefCell::default(),
         };
         let deployment = Deployed { app: request.app, caller: &caller, origin: &person.origin };

@@ -31,7 +31,9 @@ pub async fn is_alive(io: &dyn Io, log: &RequestLog<'_>, hosts: &Hosts) -> Resul
     let url = hosts.url(SERVERLESS.host, &path).map_err(ApiError::Malformed)?;
     let operation = Operation { service: SERVERLESS.host.name(), path: SERVERLESS.probe };
     let sender = Sender { io, log, hosts, deadline: io.now().after(TIMEOUT), trail: None };
-    let answer = sender.fetch(Request::new(Method::Get, url, operation, TIMEOUT), RESPONSE_BYTES_MAX).await;
+    // Its success is a refusal, which counts for nothing, so its failure must not either.
+    let request = Request { counts: false, ..Request::new(Method::Get, url, operation, TIMEOUT) };
+    let answer = sender.fetch(request, RESPONSE_BYTES_MAX).await;
     let response = answer.map_err(|failed| failed.error)?;
     let challenge = response.headers.get("www-authenticate");
     match response.status {

@@ -19,6 +19,7 @@ pub(crate) fn read_answer<T: DeserializeOwned>(
     response: &Response,
 ) -> Result<T, ApiError> {
     json::read(&response.body).map_err(|error| {
+        log.noted.upstream.takes_back();
         unreadable(
             log,
             operation,
@@ -33,8 +34,6 @@ pub(crate) fn read_answer<T: DeserializeOwned>(
 
 /// Logs that a response could not be read, and where, without quoting it.
 pub(crate) fn unreadable(log: &RequestLog<'_>, operation: &str, status: u16, problem: String) -> ApiError {
-    let failed = &log.noted.upstream_failed;
-    failed.set(failed.get().saturating_add(1));
     log.error("unreadable_answer", json!({ "operation": operation, "status": status, "problem": problem }));
     ApiError::Unreadable { status, cause: Misread::new(problem) }
 }

@@ -1,6 +1,6 @@
 //! The only sender: every request to TiDB Cloud is built here and ends in time.
 
-use std::{cell::Cell, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use url::Url;
@@ -61,6 +61,8 @@ pub(crate) struct Request<'r> {
     pub(crate) operation: Operation,
     /// Under which nonce its digest was made.
     pub(crate) nonce: Option<&'static str>,
+    /// Whether its answer says by itself how TiDB Cloud does.
+    pub(crate) counts: bool,
 }
 
 /// What a request is, for the log: nothing of it is a caller's.
@@ -92,6 +94,7 @@ impl Request<'_> {
             changes: method != Method::Get,
             operation,
             nonce: None,
+            counts: true,
         }
     }
 }
@@ -105,22 +108,25 @@ impl Sender<'_> {
 
     /// Sends once and reads the whole answer.
     pub(crate) async fn fetch(&self, request: Request<'_>, bytes_max: usize) -> Result<Response, Failed> {
-        let sent = Sent::of(&request, self);
+        let sent = Sent::of(&request, *self);
         let outbound = self.outbound(request, &sent)?;
-        sent.noted(self, self.io.fetch(outbound, bytes_max)).await
+        sent.noted(self.io.fetch(outbound, bytes_max)).await
     }
 
     /// Sends once and gives the body of the answer to `sink`.
     pub(crate) async fn stream(&self, request: Request<'_>, sink: &mut dyn Sink) -> Result<Response, Failed> {
-        let sent = Sent::of(&request, self);
+        let sent = Sent::of(&request, *self);
         let outbound = self.outbound(request, &sent)?;
-        sent.noted(self, self.io.exchange(outbound, sink)).await
+        sent.noted(self.io.exchange(outbound, sink)).await
     }
 
-    fn outbound(&self, request: Request<'_>, sent: &Sent) -> Result<Outbound, Failed> {
+    fn outbound(&self, request: Request<'_>, sent: &Sent<'_>) -> Result<Outbound, Failed> {
         let remaining = self.remaining().saturating_sub(request.reserve);
         if remaining < request.time_min {
             return Err(Failed::undone(ApiError::DeadlineExceeded));
+        }
+        if !self.io.may_send(1) {
+            return Err(Failed::undone(ApiError::Exhausted));
         }
         let mut headers = Headers::from_iter([("accept", "application/json"), ("user-agent", USER_AGENT)]);
         headers.append("traceparent", sent.traceparent.as_str());
@@ -138,97 +144,120 @@ impl Sender<'_> {
     }
 }
 
-/// A request under way, as far as its line of the log goes.
-struct Sent {
+/// A request under way, as far as its line of the log goes. One that is given up because its client left has a line too.
+struct Sent<'a> {
+    sender: Sender<'a>,
     operation: Operation,
     method: Method,
     nonce: Option<&'static str>,
+    counts: bool,
     authorized: bool,
     changes: bool,
     traceparent: String,
     span: String,
     at: UnixMillis,
+    /// Whether it was sent, and has no line yet.
+    is_open: bool,
 }
 
-impl Sent {
-    fn of(request: &Request<'_>, sender: &Sender<'_>) -> Self {
+impl<'a> Sent<'a> {
+    fn of(request: &Request<'_>, sender: Sender<'a>) -> Self {
         let mut random = [0; 8];
         sender.io.random(&mut random);
         let (traceparent, span) = sender.log.trace().below(random);
         Self {
+            sender,
             operation: request.operation,
             method: request.method,
             nonce: request.nonce,
+            counts: request.counts,
             authorized: request.authorization.is_some(),
             changes: request.changes,
             traceparent,
             span,
             at: sender.io.now(),
+            is_open: false,
         }
     }
 
     /// Waits for the answer. What was sent is noted before that, and what came of it after.
-    async fn noted(
-        self,
-        sender: &Sender<'_>,
-        answer: impl Future<Output = Result<Response, FetchError>>,
-    ) -> Result<Response, Failed> {
-        if let Some(trail) = sender.trail {
+    async fn noted(mut self, answer: impl Future<Output = Result<Response, FetchError>>) -> Result<Response, Failed> {
+        if let Some(trail) = self.sender.trail {
             trail.sends(self.changes);
         }
+        self.is_open = true;
         let answer = answer.await;
-        if let (Some(trail), Ok(response)) = (sender.trail, &answer) {
+        self.is_open = false;
+        if let (Some(trail), Ok(response)) = (self.sender.trail, &answer) {
             trail.answered(self.changes, &response.headers);
         }
-        self.log(sender, &answer);
+        if self.counts {
+            self.count(&answer);
+        }
+        self.log(Some(&answer));
         answer.map_err(|error| {
             let maybe_done = self.authorized && error != FetchError::Exhausted;
             Failed { error: ApiError::of_fetch(error), maybe_done }
         })
     }
 
-    fn log(&self, sender: &Sender<'_>, answer: &Result<Response, FetchError>) {
-        let Operation { service, path } = self.operation;
+    /// Counts what the answer says of TiDB Cloud. A 401 or another refusal says nothing bad, and nothing good.
+    fn count(&self, answer: &Result<Response, FetchError>) {
+        let noted = &self.sender.log.noted;
+        let counter = match answer {
+            Ok(response) => match response.status {
+                200..=299 => &noted.upstream.answered,
+                500.. => &noted.upstream.failed,
+                _ => return,
+            },
+            Err(FetchError::Timeout | FetchError::Unreachable) => &noted.upstream.failed,
+            Err(FetchError::TooLarge | FetchError::Exhausted) => return,
+        };
+        counter.set(counter.get().saturating_add(1));
+    }
+
+    /// Writes the line; without an answer, the client left.
+    fn log(&self, answer: Option<&Result<Response, FetchError>>) {
+        let (log, Operation { service, path }) = (self.sender.log, self.operation);
         let mut fields = json!({
             "service": service,
             "operation": format!("{} /{path}", self.method.as_str()),
             "span_id": self.span,
-            "parent_id": sender.log.trace().span_id(),
-            "millis": u64::try_from(self.at.until(sender.io.now()).as_millis()).unwrap_or(u64::MAX),
+            "parent_id": log.trace().span_id(),
+            "millis": u64::try_from(self.at.until(self.sender.io.now()).as_millis()).unwrap_or(u64::MAX),
         });
-        let mut add =
-            |name: &str, value: Value| fields.as_object_mut().and_then(|fields| fields.insert(name.to_owned(), value));
+        let mut add = |name: &str, value: Value| {
+            fields.as_object_mut().and_then(|fields| fields.insert(name.to_owned(), value));
+        };
         if let Some(nonce) = self.nonce {
             add("nonce", nonce.into());
         }
-        let is_sql = service == Operation::SQL.service;
-        let noted = &sender.log.noted;
-        let count = |counter: &Cell<u32>| counter.set(counter.get().saturating_add(1));
         let has_failed = match answer {
-            Ok(response) => {
+            Some(Ok(response)) => {
                 add("status", response.status.into());
                 if let Some(id) = trail::trace_id_of(&response.headers) {
                     add("upstream_trace_id", id.into());
                 }
-                match response.status {
-                    500.. => count(&noted.upstream_failed),
-                    400.. => {}
-                    _ => count(&noted.upstream_answered),
-                }
                 response.status >= 500
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 add("failure", words(*error).into());
-                match error {
-                    // A statement that runs for long is its sender's.
-                    FetchError::Timeout if is_sql => {}
-                    FetchError::Timeout | FetchError::Unreachable => count(&noted.upstream_failed),
-                    FetchError::TooLarge | FetchError::Exhausted => {}
-                }
+                true
+            }
+            None => {
+                add("failure", "client_left".into());
                 true
             }
         };
-        sender.log.routine(if has_failed { Level::Warn } else { Level::Info }, "upstream", fields);
+        log.routine(if has_failed { Level::Warn } else { Level::Info }, "upstream", fields);
+    }
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.log(None);
+        }
     }
 }
 

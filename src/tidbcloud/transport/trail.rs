@@ -76,7 +76,8 @@ impl<'a> Trail<'a> {
             if let (Some(id), Some(fields)) = (self.trace_id(), fields.as_object_mut()) {
                 fields.insert("upstream_trace_id".to_owned(), id.into());
             }
-            self.log.event("change", fields);
+            let write = if outcome == "unknown" { RequestLog::warn } else { RequestLog::event };
+            write(self.log, "change", fields);
         }
     }
 }

@@ -147,7 +147,7 @@ impl Tool for Doctor {
 /// What the caller's credentials are and see. Each plane is asked once: one that fails is shown.
 async fn key(context: &Context<'_>) -> KeyView {
     let cloud = context.cloud();
-    let _kept = context.allowance().keep_to(REQUESTS_MAX);
+    let kept = context.allowance().keep_to(REQUESTS_MAX);
     let own = cloud.own_key().await;
     let is_refused = matches!(own, Err(ApiError::KeyRejected(_) | ApiError::TokenRejected(_)));
     let (identity, own) = match own {
@@ -174,6 +174,7 @@ async fn key(context: &Context<'_>) -> KeyView {
         planes.push(PlaneView::of("Dedicated", cloud.sees_dedicated().await));
         managed_users(context, role.as_deref(), known.and_then(|(.., may)| *may), first).await
     };
+    drop(kept);
     KeyView {
         credential: context.fingerprint(),
         display_name,
@@ -260,7 +261,7 @@ impl LimitView {
     fn of(limit: &'static str, state: LimitState) -> Self {
         let LimitState { left, at_once, a_minute } = state;
         let note = match (left, a_minute) {
-            (None, _) => Some("The limiter did not answer."),
+            (None, _) => Some("Not known: the limiter did not answer, or this request had no call to it left."),
             (_, None) => Some("Each isolate counts its own."),
             _ => None,
         };

@@ -79,7 +79,8 @@ impl Connected<'_> {
             Ok(object::Reply::Confirmations(reply)) => Ok(reply),
             Ok(_) | Err(StorageFailure) => {
                 let message = "The server's own storage did not answer, so nobody can be asked. Nothing was changed.";
-                Err(ToolError::new(code::STORAGE_UNAVAILABLE, message).hint("Call again in a moment.").retryable())
+                let error = ToolError::new(code::STORAGE_UNAVAILABLE, message).hint("Call again in a moment.");
+                Err(ToolError { cause: Some("the object of confirmations did not answer".into()), ..error.retryable() })
             }
         }
     }
