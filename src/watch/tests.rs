@@ -186,6 +186,42 @@ fn what_did_not_arrive_is_decided_again() {
 }
 
 #[test]
+fn what_nobody_confirms_is_sent_three_times_and_then_counts_as_an_alert() {
+    let mut watched = Watched::new();
+    let mut tried = 0;
+    for _ in 0..6 {
+        watched.report(requests(0, 40));
+        watched.pass(LOOK_MILLIS);
+        if let Some(notice) = watched.step(Event::Look(CALM)) {
+            tried += 1;
+            watched.step(Event::Tried(notice.kind));
+        }
+    }
+    assert_eq!(tried, u32::from(TRIES_MAX), "a receiver may have it and not say so");
+    watched.pass(COOL_DOWN_MILLIS);
+    let clear = watched.five_minutes(requests(40, 0), CALM).expect("the all-clear of what may have arrived");
+    assert_eq!(clear.kind, Kind::AllClear);
+}
+
+#[test]
+fn what_was_seen_before_a_pause_in_which_nobody_looked_is_forgotten() {
+    let failing = Seen { checks_fail: true, ..CALM };
+    let mut watched = Watched::new();
+    assert_eq!(watched.five_minutes(requests(0, 15), failing), None, "one look at failing checks, and few requests");
+    watched.pass(PAUSE_MILLIS);
+    assert_eq!(watched.look(failing, true), None, "it did not last for as long as nobody looked");
+    assert_eq!(watched.five_minutes(requests(0, 15), CALM), None, "what was counted before is not judged");
+}
+
+#[test]
+fn without_memory_what_a_look_sees_is_told_once_in_half_an_hour() {
+    let failing = Seen { checks_fail: true, ..CALM };
+    let told =
+        |seen| (0..12).filter_map(|look| Notice::without_memory(UnixMillis(START + look * LOOK_MILLIS), seen)).count();
+    assert_eq!((told(failing), told(Seen { wrong_settings: 2, ..CALM }), told(CALM)), (2, 2, 0), "in an hour");
+}
+
+#[test]
 fn what_cannot_be_read_begins_anew() {
     for text in [None, Some(""), Some("{}"), Some("{\"open\": 1}"), Some("[]")] {
         assert_eq!(Watch::of_stored(text), Watch::default(), "{text:?}");
