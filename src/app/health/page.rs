@@ -70,7 +70,7 @@ impl Document {
         let (title, lead) = if self.checks.are_ok() {
             ("Everything works", "This server is ready to take calls.")
         } else {
-            ("Not everything works", "Calls may fail. What is wrong stands below, and what to do about it.")
+            ("Not everything works", "Calls may fail. What is wrong is below, with what to do about it.")
         };
         let mut html = String::with_capacity(6 << 10);
         let mut add = |parts: &[&'static str]| parts.iter().for_each(|part| html.push_str(part));
