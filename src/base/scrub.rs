@@ -15,9 +15,28 @@ const HEX_DIGITS_MIN: usize = 32;
 /// 256 bits in hexadecimal. What is longer is no id.
 const ID_BYTES_MAX: usize = 64;
 
-/// Secrets have names that end so.
-const SECRET_NAMES: [&str; 10] =
-    ["password", "passwd", "pwd", "secret", "token", "signature", "apikey", "api_key", "privatekey", "private_key"];
+/// Names of secrets that are words of prose, after which a colon may be one of prose too.
+const PROSE: [&str; 4] = ["secret", "token", "signature", "cookie"];
+
+/// No name of a SQL user, host or plugin is longer, and no comment is that people write between two words of a clause. It bounds
+/// what is read again for the next clause, if a quotation mark or a comment has no end.
+const SQL_NAME_BYTES_MAX: usize = 260;
+const COMMENT_BYTES_MAX: usize = 64;
+
+/// A quotation mark in JSON within JSON, six deep, has fewer before it.
+const BACKSLASHES_MAX: usize = 64;
+
+/// What is read of a name, to see that it is longer than a word.
+const NAME_BYTES: usize = 64;
+
+/// More comments are not between two words of a clause.
+const COMMENTS_MAX: usize = 4;
+
+/// A header of Digest is told from the word by a parameter whose name is within so many bytes.
+const DIGEST_BYTES: usize = 512;
+
+/// `{"alg":"none"}` in base64url, the shortest header of a JWT, has 19.
+const JWT_HEADER_BYTES_MIN: usize = 19;
 
 /// Who knows the path below one of these may post there.
 const WEBHOOKS: [&str; 5] = ["hooks.slack.com", "hooks.slack-gov.com", "/webhooks", "/webhook", "/webhookb2"];
@@ -77,8 +96,8 @@ const MARKS: [u8; 256] = {
     let mut byte = 0;
     while byte < marks.len() {
         let sign = match byte as u8 {
-            b'=' | b':' | b'_' | b'-' | b'I' | b'/' | b'[' => SIGN,
-            // Of Basic and Bearer, Digest, and IDENTIFIED.
+            b'=' | b':' | b'_' | b'-' | b'I' | b'/' | b'[' | b'.' => SIGN,
+            // Of Basic and Bearer, Digest, and IDENTIFIED and FOR.
             b'B' | b'b' | b'G' | b'g' | b'F' | b'f' => SIGN,
             _ => 0,
         };
@@ -217,14 +236,29 @@ impl<'s> Scrubber<'s> {
         if !may_begin {
             return None;
         }
+        // What begins with a part of a run of backslashes begins with the whole of it too. To read the rest of the run from each of
+        // its places would take time that grows with the square of its length.
+        let is_within_run = starts_with_backslash(rest) && text.get(..at).is_some_and(ends_with_backslash);
+        let length = |secret: &&str| {
+            let secret = secret.as_bytes();
+            if rest.starts_with(secret) {
+                Some(secret.len())
+            } else if is_within_run {
+                None
+            } else {
+                begins_with_encoded(rest, secret)
+            }
+        };
         let secrets = self.secrets.iter().filter(|secret| secret.len() >= SECRET_BYTES_MIN);
-        secrets.filter_map(|secret| begins_with(rest, secret.as_bytes())).max().map(|length| at + length)
+        secrets.filter_map(length).max().map(|length| at + length)
     }
 
-    /// What is replaced for what was found: also the rest of a secret that reaches out of it, and of an escape of JSON, half of which
-    /// is none.
+    /// What is replaced for what was found: also the rest of a secret that reaches out of it, of a run of backslashes, which JSON adds
+    /// to those of a secret, and of an escape of JSON, half of which is none.
     fn whole(&self, text: &[u8], found: Range<usize>) -> Range<usize> {
         let end = found.clone().filter_map(|at| self.secret_at(text, at)).fold(found.end, usize::max);
+        let end =
+            if text.get(..end).is_some_and(|found| found.ends_with(b"\\")) { skip(text, end, b"\\") } else { end };
         let start = unit_around(text, found.start).map_or(found.start, |unit| unit.start);
         start..unit_around(text, end).map_or(end, |unit| unit.end.min(text.len()))
     }
@@ -265,22 +299,25 @@ impl<'t> Draft<'t> {
 }
 
 /// What the byte at `at` is a sign of. Nothing before `from` belongs to the text.
+///
+/// Most signs are of nothing. What reads on is marked as cold, because the scan takes a quarter longer with all of it inlined.
 fn sign(text: &[u8], from: usize, at: usize) -> Option<Range<usize>> {
     let before = text.get(from..at)?;
     let rest = text.get(at..)?;
     match rest.first()? {
-        b'b' | b'B' if begins(rest, "basic") => introduced(text, at + 5, end_of_value),
-        b'b' | b'B' if begins(rest, "bearer") => introduced(text, at + 6, end_of_value),
-        // It goes on to an end that only its server knows.
-        b'g' | b'G' if ends_with(before, "di") && begins(rest, "gest") => {
-            introduced(text, at + 4, |text, _| text.len())
-        }
+        b'b' | b'B' if begins(rest, "basic") => introduced(text, at + 5),
+        b'b' | b'B' if begins(rest, "bearer") => introduced(text, at + 6),
+        b'g' | b'G' if ends_with(before, "di") && begins(rest, "gest") => digest(text, at + 4),
         b'f' | b'F' if ends_with(before, "identi") && begins(rest, "fied") => identification(text, at + 4),
+        b'f' | b'F' if begins(rest, "for") && ends_with(without_comment(before), "password") => {
+            password_of_account(text, at + 3)
+        }
         b'=' => named(text, before, at, false),
-        b':' if rest.starts_with(b"://") => userinfo(text, at + 3),
+        b':' if rest.starts_with(b"://") => userinfo(text, before, at + 3),
         b':' => named(text, before, at, true),
         b'-' if rest.starts_with(b"-----BEGIN ") => Some(at..end_of_pem(text, at)),
         b'-' => uuid(text, before, at),
+        b'.' => jwt(text, before, at),
         b'_' => own_token(rest).filter(|_| ends_with(before, "tdb")).map(|length| at - 3..at + length),
         b'I' => {
             let is_key = before.ends_with(b"AK") || before.ends_with(b"AS");
@@ -296,6 +333,7 @@ fn sign(text: &[u8], from: usize, at: usize) -> Option<Range<usize>> {
 }
 
 /// The range, unless nothing is there or it was replaced before.
+#[cold]
 fn redacted(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let value = text.get(start..end)?;
     let is_done =
@@ -303,67 +341,215 @@ fn redacted(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     (!value.is_empty() && !is_done).then_some(start..end)
 }
 
-/// What follows an introduction and a blank, up to an end.
-fn introduced(text: &[u8], end: usize, end_of: impl Fn(&[u8], usize) -> usize) -> Option<Range<usize>> {
+/// The value that follows an introduction and a blank.
+#[cold]
+fn introduced(text: &[u8], end: usize) -> Option<Range<usize>> {
     let start = skip(text, end, BLANKS);
-    if start == end { None } else { redacted(text, start, end_of(text, start)) }
+    if start == end { None } else { redacted(text, start, end_of_value(text, start)) }
+}
+
+/// Parameters of Digest (RFC 7616 section 3.4): they go on to an end that only their server knows. Prose follows the word too.
+#[cold]
+fn digest(text: &[u8], end: usize) -> Option<Range<usize>> {
+    let start = skip(text, end, BLANKS);
+    let rest = text.get(start..)?;
+    let rest = rest.get(..DIGEST_BYTES).unwrap_or(rest);
+    let name = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let is_value_of =
+        |at: usize, name: &str| rest.get(..at).is_some_and(|before| ends_with(before.trim_ascii_end(), name));
+    let is_parameter = |(at, byte): (usize, &u8)| {
+        *byte == b'=' && ["username", "realm", "nonce", "response"].iter().any(|name| is_value_of(at, name))
+    };
+    let begins = start > end && name > 0 && rest.get(skip(rest, name, BLANKS)) == Some(&b'=');
+    if begins && rest.iter().enumerate().any(is_parameter) { redacted(text, start, text.len()) } else { None }
 }
 
 /// The password of a SQL user, whose clause goes on at `at`: `WITH plugin` or `WITH 'plugin'`, then `BY`, `AS` or `BY PASSWORD`.
+/// `BY RANDOM PASSWORD` has none.
+#[cold]
 fn identification(text: &[u8], mut at: usize) -> Option<Range<usize>> {
+    // A part of a longer word, of which there can be many in one: each would be read to its end.
+    if text.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') {
+        return None;
+    }
     let mut is_next = false;
     for _ in 0..5 {
-        at = skip(text, at, BLANKS);
-        // As JSON writes a line break.
-        while matches!(text.get(at..), Some([b'\\', b'n' | b'r' | b't', ..])) {
-            at = skip(text, at + 2, BLANKS);
-        }
-        let rest = text.get(at..)?;
-        let word = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
-        let is = |keyword: &[u8]| rest.get(..word).is_some_and(|word| word.eq_ignore_ascii_case(keyword));
-        let is_introduction = is(b"by") || is(b"as") || (is_next && is(b"password"));
+        at = skip_gap(text, at);
+        let word = sql_word(text, at);
+        let is =
+            |keyword: &str| text.get(at..at + word).is_some_and(|word| word.eq_ignore_ascii_case(keyword.as_bytes()));
+        let is_introduction = is("by") || is("as") || (is_next && is("password"));
         if is_next && !is_introduction {
-            return redacted(text, at, end_of_value(text, at));
+            let is_random =
+                is("random") && text.get(skip_gap(text, at + word)..).is_some_and(|rest| begins(rest, "password"));
+            return if is_random { None } else { redacted(text, at, end_of_value(text, at)) };
         }
         is_next |= is_introduction;
-        at = if word == 0 { end_of_value(text, at) } else { at + word };
+        at = if word == 0 { end_of_sql_name(text, at)? } else { at + word };
     }
     None
 }
 
-/// The value of a name that ends before `at`. A colon follows words of prose too, as in `using password: NO`: the name before it is
-/// quoted, or is no word.
+/// The password in `SET PASSWORD FOR 'name'@'host' = 'password'`, of which the account begins at `at`.
+#[cold]
+fn password_of_account(text: &[u8], mut at: usize) -> Option<Range<usize>> {
+    at = skip_gap(text, end_of_sql_name(text, skip_gap(text, at))?);
+    if text.get(at) == Some(&b'@') {
+        at = skip_gap(text, end_of_sql_name(text, skip_gap(text, at + 1))?);
+    }
+    at = skip(text, at, b":");
+    if text.get(at) != Some(&b'=') {
+        return None;
+    }
+    let start = skip_gap(text, at + 1);
+    redacted(text, start, end_of_value(text, start))
+}
+
+/// What is before blanks and a comment of SQL.
+fn without_comment(before: &[u8]) -> &[u8] {
+    let before = before.trim_ascii_end();
+    let Some(comment) = before.strip_suffix(b"*/") else { return before };
+    let start = comment.windows(2).rev().take(COMMENT_BYTES_MAX).position(|begin| begin == b"/*");
+    let length = start.and_then(|start| comment.len().checked_sub(start + 2));
+    length.and_then(|length| comment.get(..length)).unwrap_or(before).trim_ascii_end()
+}
+
+/// The length of the word of SQL that is here.
+fn sql_word(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count()
+}
+
+/// The end of the name of a user, host or plugin, quoted or not. `None`: there is no name.
+fn end_of_sql_name(text: &[u8], at: usize) -> Option<usize> {
+    let text = text.get(..at + SQL_NAME_BYTES_MAX).unwrap_or(text);
+    let open = skip(text, at, b"\\");
+    match text.get(open)? {
+        b'"' | b'\'' | b'`' => Some(end_of_quoted(text, open, open - at)),
+        _ => {
+            let belongs = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-.%$()".contains(byte);
+            let length = text.get(at..)?.iter().take_while(belongs).count();
+            (length > 0).then_some(at + length)
+        }
+    }
+}
+
+/// The first place from `at` on that is neither blank, as JSON writes blanks too, nor a comment of SQL.
+fn skip_gap(text: &[u8], mut at: usize) -> usize {
+    let mut comments = 0;
+    loop {
+        at = skip(text, at, BLANKS);
+        let escape = skip(text, at, b"\\");
+        let rest = text.get(at..).unwrap_or_default();
+        if escape > at && matches!(text.get(escape), Some(b'n' | b'r' | b't')) {
+            at = escape + 1;
+        } else if comments < COMMENTS_MAX
+            && let Some(comment) = rest.strip_prefix(b"/*")
+            && let Some(length) = comment.windows(2).take(COMMENT_BYTES_MAX).position(|end| end == b"*/")
+        {
+            comments += 1;
+            at += length + 4;
+        } else {
+            return at;
+        }
+    }
+}
+
+/// The value of a name that ends before `at`. A colon follows words of prose too, as in `an invalid token: try again`: before it, such
+/// a word is the name of a secret only if it is quoted, or is a part of a longer name. MySQL says `using password: NO`.
 fn named(text: &[u8], before: &[u8], at: usize, is_colon: bool) -> Option<Range<usize>> {
     let mut name = before.trim_ascii_end();
-    let mut is_name = !is_colon;
+    let mut is_bare = is_colon;
     if let Some((b'"' | b'\'' | b'`', unquoted)) = name.split_last() {
-        is_name = true;
+        is_bare = false;
         name = unquoted;
         while let Some((b'\\', unescaped)) = name.split_last() {
             name = unescaped;
         }
     }
-    let joined = |byte: &&u8| matches!(byte, b'-' | b'_');
-    is_name |= name
-        .iter()
-        .rev()
-        .take(64)
-        .take_while(|byte| byte.is_ascii_alphanumeric() || joined(byte))
-        .any(|byte| joined(&byte));
-    if !is_name || !names_secret(name) {
+    if !names_secret(name) {
         return None;
     }
-    let start = skip(text, at + 1, b" =>");
+    let start = skip(text, at + 1, b" \t=>");
+    let rest = text.get(start..)?;
+    if is_colon && ends_with(name, "cookie") && !matches!(rest.first(), Some(b'"' | b'\'' | b'\\')) {
+        return redacted(text, start, end_of_cookies(text, start)?);
+    }
+    if is_bare {
+        let belongs = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let length = name.iter().rev().take(NAME_BYTES).take_while(belongs).count();
+        let is_prose = PROSE.iter().any(|word| length == word.len() && ends_with(name, word));
+        let is_answer = [&b"YES"[..], b"NO"].into_iter().any(|answer| {
+            rest.strip_prefix(answer).is_some_and(|after| !after.first().is_some_and(u8::is_ascii_alphanumeric))
+        });
+        if is_prose || is_answer {
+            return None;
+        }
+    }
     redacted(text, start, end_of_value(text, start))
 }
 
-/// The user information of an authority that begins at `start` (RFC 3986 section 3.2).
-fn userinfo(text: &[u8], start: usize) -> Option<Range<usize>> {
+/// The end of `name=value; name=value` (RFC 6265 section 4.2.1), and of the attributes of a new cookie. `None`: here is none.
+#[cold]
+fn end_of_cookies(text: &[u8], start: usize) -> Option<usize> {
+    let mut end = None;
+    let mut at = start;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let name = rest.iter().take_while(|byte| byte.is_ascii_graphic() && !b"\"\\,;:=".contains(byte)).count();
+        if rest.get(name) != Some(&b'=') {
+            return end;
+        }
+        let value = text.get(at + name..).unwrap_or_default();
+        let length = value.iter().take_while(|byte| byte.is_ascii_graphic() && !b"\"\\,;".contains(byte)).count();
+        let pair = at + name + length;
+        end = Some(pair);
+        at = skip(text, pair, b"; ");
+        if text.get(pair) != Some(&b';') {
+            return end;
+        }
+    }
+}
+
+/// The user information of an authority that begins at `start` (RFC 3986 section 3.2). A password that somebody did not encode can
+/// have what ends an authority in it.
+#[cold]
+fn userinfo(text: &[u8], scheme: &[u8], start: usize) -> Option<Range<usize>> {
     let rest = text.get(start..)?;
-    let ends = |byte: &u8| matches!(byte, b'/' | b'?' | b'#' | b'"' | b'<' | b'>') || byte.is_ascii_whitespace();
+    let ends_url = |byte: &u8| matches!(byte, b'"' | b'<' | b'>') || byte.is_ascii_whitespace();
+    let ends = |byte: &u8| matches!(byte, b'/' | b'?' | b'#') || ends_url(byte);
     let authority = rest.get(..rest.iter().position(ends).unwrap_or(rest.len()))?;
-    let end = authority.iter().rposition(|byte| *byte == b'@')?;
-    redacted(text, start, start + end)
+    if let Some(end) = authority.iter().rposition(|byte| *byte == b'@') {
+        return redacted(text, start, start + end);
+    }
+    let colon = authority.iter().rposition(|byte| *byte == b':')?;
+    let is_port = authority.iter().skip(colon + 1).all(u8::is_ascii_digit)
+        && ["http", "https"].iter().any(|web| ends_with(scheme, web));
+    if is_port || authority.starts_with(b"[") {
+        return None;
+    }
+    let next = rest.windows(3).position(|window| window == b"://" || window.first().is_some_and(ends_url));
+    let url = rest.get(..next.unwrap_or(rest.len()))?;
+    redacted(text, start, start + url.iter().rposition(|byte| *byte == b'@')?)
+}
+
+/// A JSON Web Token (RFC 7519 section 3), of which the first dot is at `dot`.
+fn jwt(text: &[u8], before: &[u8], dot: usize) -> Option<Range<usize>> {
+    let belongs = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let rest = text.get(dot + 1..)?;
+    let claims = rest.iter().take_while(belongs).count();
+    if claims == 0 || rest.get(claims) != Some(&b'.') {
+        return None;
+    }
+    let length = before.iter().rev().take_while(belongs).count();
+    let run = before.get(before.len() - length..)?;
+    // `{"` in base64url.
+    let header = length - run.windows(3).position(|window| window == b"eyJ")?;
+    if header < JWT_HEADER_BYTES_MIN {
+        return None;
+    }
+    let length = rest.iter().take_while(|byte| belongs(byte) || **byte == b'.').count();
+    Some(dot - header..dot + 1 + length)
 }
 
 /// A UUID (RFC 9562 section 4) whose first dash is this.
@@ -407,6 +593,7 @@ fn own_token(rest: &[u8]) -> Option<usize> {
 }
 
 /// The end of a block of PEM (RFC 7468 section 2), or of the text if it was cut off.
+#[cold]
 fn end_of_pem(text: &[u8], start: usize) -> usize {
     let find = |from: usize, what: &[u8]| {
         let rest = text.get(from..)?;
@@ -431,10 +618,29 @@ fn begins(text: &[u8], word: &str) -> bool {
     text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
 }
 
+/// Whether a name ends as those of secrets do, with dashes and underscores anywhere.
 fn names_secret(name: &[u8]) -> bool {
     // Looks at the one letter first: this is asked for every name of a line.
-    matches!(name.last(), Some(b'd' | b'D' | b't' | b'T' | b'n' | b'N' | b'e' | b'E' | b'y' | b'Y'))
-        && SECRET_NAMES.iter().any(|end| ends_with(name, end))
+    let ends: &[&str] = match name.last() {
+        Some(b'd' | b'D') => &["password", "passwd", "pwd"],
+        Some(b'e' | b'E') => &["signature", "passphrase", "cookie"],
+        Some(b'n' | b'N') => &["token"],
+        Some(b't' | b'T') => &["secret"],
+        Some(b'y' | b'Y') => &["apikey", "privatekey", "accesskey", "secretkey", "accountkey"],
+        _ => return false,
+    };
+    ends.iter().any(|end| {
+        let mut letters = name.iter().rev().filter(|byte| !matches!(byte, b'-' | b'_'));
+        end.bytes().rev().all(|letter| letters.next().is_some_and(|byte| byte.eq_ignore_ascii_case(&letter)))
+    })
+}
+
+fn starts_with_backslash(text: &[u8]) -> bool {
+    matches!(text, [b'\\', ..] | [b'%', b'5', b'c' | b'C', ..])
+}
+
+fn ends_with_backslash(text: &[u8]) -> bool {
+    matches!(text, [.., b'\\'] | [.., b'%', b'5', b'c' | b'C'])
 }
 
 fn looks_like_id(value: &[u8]) -> bool {
@@ -453,11 +659,19 @@ fn end_of_string(text: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// The end of a value, which may be quoted, also within a string.
+/// The end of a value, which may be quoted, also within a string, and within `PASSWORD('...')`, `Some("...")` and the like.
+#[cold]
 fn end_of_value(text: &[u8], start: usize) -> usize {
-    let at = skip(text, start, b"\\");
+    let mut quoted = start;
+    for _ in 0..3 {
+        let word = sql_word(text, quoted);
+        if word > 0 && text.get(quoted + word) == Some(&b'(') {
+            quoted += word + 1;
+        }
+    }
+    let at = skip(text, quoted, b"\\");
     match text.get(at) {
-        Some(b'"' | b'\'' | b'`') => end_of_quoted(text, at, at - start),
+        Some(b'"' | b'\'' | b'`') => end_of_quoted(text, at, at - quoted),
         _ => end_of_word(text, start),
     }
 }
@@ -484,8 +698,10 @@ fn end_of_quoted(text: &[u8], open: usize, backslashes: usize) -> usize {
 
 fn end_of_word(text: &[u8], start: usize) -> usize {
     let rest = text.get(start..).unwrap_or_default();
-    let ends = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b'&' | b';' | b'"');
-    let end = start + rest.iter().position(ends).unwrap_or(rest.len());
+    let ends = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'&' | b';' | b'"');
+    let word = rest.get(..rest.iter().position(ends).unwrap_or(rest.len())).unwrap_or_default();
+    // A comma within it may be of a password, one behind it is of the sentence.
+    let end = start + word.strip_suffix(b",").unwrap_or(word).len();
     // The backslash of an escaped quotation mark is not of the word.
     unit_around(text, end).map_or(end, |escape| escape.start.max(start))
 }
@@ -512,19 +728,18 @@ fn unit_around(text: &[u8], place: usize) -> Option<Range<usize>> {
     (backslashes % 2 == 1 && place < end).then_some(start..end)
 }
 
-/// The length of a secret that text begins with: as it is, percent-encoded, or with the escapes of JSON, also of JSON within JSON.
-fn begins_with(text: &[u8], secret: &[u8]) -> Option<usize> {
-    if text.starts_with(secret) {
-        return Some(secret.len());
-    }
+/// The length of a secret that text begins with: percent-encoded, or with the escapes of JSON, also of JSON within JSON.
+fn begins_with_encoded(text: &[u8], secret: &[u8]) -> Option<usize> {
     let hex = |digits: &[u8]| u32::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
     let mut at = 0;
     let mut secret = secret;
     while !secret.is_empty() {
         // An escape adds backslashes to those of the secret.
         let own = skip(secret, 0, b"\\");
+        // Only the first run is read to its end: nothing begins within it. The letters before another can be those of `%5c`.
+        let backslashes_max = if at == 0 { usize::MAX } else { BACKSLASHES_MAX * (own + 1) };
         let mut backslashes = 0;
-        loop {
+        while backslashes < backslashes_max {
             match text.get(at..)? {
                 [b'\\', ..] => at += 1,
                 [b'%', b'5', b'c' | b'C', ..] => at += 3,
@@ -619,6 +834,41 @@ mod tests {
             ("a cluster 1379661944646413143 and branch-1", "a cluster 1379661944646413143 and branch-1"),
             ("ending in password=", "ending in password="),
             ("tdb_users, basic", "tdb_users, basic"),
+            ("X-TiDB-API-Private-Key: canary", "X-TiDB-API-Private-Key: [redacted]"),
+            ("private-key: \"can ary\", x", "private-key: [redacted], x"),
+            ("api-key=canary access-key=canary", "api-key=[redacted] access-key=[redacted]"),
+            ("aws_secret-access-key=canary;", "aws_secret-access-key=[redacted];"),
+            ("account-key=canary&SecretKey: canary", "account-key=[redacted]&SecretKey: [redacted]"),
+            ("secret_key=canary passphrase=canary", "secret_key=[redacted] passphrase=[redacted]"),
+            ("accessToken: canary", "accessToken: [redacted]"),
+            ("password: canary, x", "password: [redacted], x"),
+            ("password:\tcanary", "password:\t[redacted]"),
+            ("password: NOcanary", "password: [redacted]"),
+            ("(using password: NO)", "(using password: NO)"),
+            ("password=a,canary, x", "password=[redacted], x"),
+            ("password: Some(\"can ary\"), x", "password: [redacted]), x"),
+            ("SET PASSWORD FOR 'a' = 'can ary' x", "SET PASSWORD FOR 'a' = [redacted] x"),
+            ("set password/**/for `a`@'%' := PASSWORD('can ary') x", "set password/**/for `a`@'%' := [redacted]) x"),
+            ("password for the account = x", "password for the account = x"),
+            ("IDENTIFIED/**/BY 'canary' x", "IDENTIFIED/**/BY [redacted] x"),
+            ("IDENTIFIED BY RANDOM PASSWORD, b", "IDENTIFIED BY RANDOM PASSWORD, b"),
+            ("identified by random/* x */password", "identified by random/* x */password"),
+            ("identified by randomcanary", "identified by [redacted]"),
+            ("Cookie: sid=canary; b=canary failed", "Cookie: [redacted] failed"),
+            ("Set-Cookie: sid=canary; Path=/; x", "Set-Cookie: [redacted]; x"),
+            ("a cookie: it is sweet", "a cookie: it is sweet"),
+            ("\"cookie\": \"sid=canary; x\", y", "\"cookie\": [redacted], y"),
+            ("got eyJhbGciOiJub25lIn0.e30.canary, x", "got [redacted], x"),
+            ("idtoken_eyJhbGciOiJIUzI1NiJ9.canary.", "idtoken_[redacted]"),
+            ("eyJhbGciOiJub25lIn0.e30", "eyJhbGciOiJub25lIn0.e30"),
+            ("com.KeyJar.of.keys", "com.KeyJar.of.keys"),
+            ("mysql://u:p/canary@h", "mysql://[redacted]@h"),
+            ("mysql://u:1#canary@h", "mysql://[redacted]@h"),
+            ("https://u:p/canary@h", "https://[redacted]@h"),
+            ("https://[::1]/a@b http://h:80/a@b", "https://[::1]/a@b http://h:80/a@b"),
+            ("Digest of the answer differs, x", "Digest of the answer differs, x"),
+            ("Digest algorithm=MD5 is meant", "Digest algorithm=MD5 is meant"),
+            ("Digest qop=auth, realm=\"a\", x", "Digest [redacted]"),
         ] {
             assert_eq!(scrub_text(text, &[]), clean, "what is shown of {text}");
             // The same as a value of a line.
@@ -652,6 +902,56 @@ mod tests {
         assert_eq!(scrub_text("a key is a key", &["key", ""]), "a key is a key", "short secrets would hide words");
         assert_eq!(scrub_text("canary-long canary", &["canary", "canary-long"]), "[redacted] [redacted]");
         assert_eq!(scrub_text("redacted act [redacted]", &["redacted"]), "[redacted] act [redacted]");
+    }
+
+    #[test]
+    fn what_a_text_costs_grows_with_its_length_and_not_with_its_square() {
+        for piece in [
+            "\\",
+            "%5c",
+            "\\a",
+            "identified",
+            "_identified",
+            "identified(",
+            "identified '",
+            "identified/*",
+            "identified/**/",
+            "password for '",
+            "password=",
+            "password:[redacted]",
+            "cookie:",
+            "cookie:a=",
+            "Digest a=",
+            "a.",
+            "eyJ",
+            "eyJhbGciOiJub25lIn0.",
+            "://u:p/",
+            "basic ",
+            "-----BEGIN ",
+            "\\\"",
+        ] {
+            let text = |bytes: usize| piece.repeat(bytes / piece.len());
+            let took = |text: &str| {
+                let begun = std::time::Instant::now();
+                std::hint::black_box(scrub_text(text, &["canary-canary", "\\\\\\\\"]));
+                begun.elapsed()
+            };
+            let (short, long) = (text(4 * 1024), text(64 * 1024));
+            // Sixteen times the time is expected, and 256 times it if it grew with the square. What lies between is for a machine
+            // that does other things too, and so is the best of several runs.
+            let (mut best_short, mut best_long) = (took(&short), took(&long));
+            for _ in 0..5 {
+                if best_long < best_short * 64 {
+                    break;
+                }
+                best_short = best_short.min(took(&short));
+                best_long = best_long.min(took(&long));
+            }
+            assert!(
+                best_long < best_short * 64,
+                "{piece}: {best_short:?}, and {best_long:?} for sixteen times as much"
+            );
+        }
     }
 
     #[test]
@@ -714,6 +1014,12 @@ mod tests {
             Just("password=".to_owned()),
             Just("\"token\":\"".to_owned()),
             Just("IDENTIFIED BY '".to_owned()),
+            Just("password for a=".to_owned()),
+            Just("password: ".to_owned()),
+            Just("api-key=Some(\"".to_owned()),
+            Just("cookie: a=b;".to_owned()),
+            Just("eyJhbGciOiJub25lIn0.e30.".to_owned()),
+            Just("realm=".to_owned()),
             Just("-----BEGIN KEY-----".to_owned()),
             Just("://a:b@".to_owned()),
             Just("/webhook/".to_owned()),
