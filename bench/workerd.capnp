@@ -54,6 +54,8 @@ const worker :Workerd.Worker = (
     (name = "SECRET_KEEPER", durableObjectNamespace = "SecretKeeper"),
     (name = "AUTHORIZATION_STORE", durableObjectNamespace = "AuthorizationStore"),
     (name = "CIRCUIT_BREAKER", durableObjectNamespace = "CircuitBreaker"),
+    (name = "WATCHER", durableObjectNamespace = "Watcher"),
+    (name = "READINESS", durableObjectNamespace = "Readiness"),
     # One credential asks as often as the machine can: what a limit costs is measured, not what it refuses.
     (name = "CREDENTIAL_LIMIT_PER_MINUTE", text = "1000000"),
     (name = "TIDB_CLOUD_SANDBOX", fromEnvironment = "TIDB_CLOUD_SANDBOX"),
@@ -63,6 +65,8 @@ const worker :Workerd.Worker = (
     (className = "SecretKeeper", uniqueKey = "secret-keeper", enableSql = true),
     (className = "AuthorizationStore", uniqueKey = "authorization-store", enableSql = true),
     (className = "CircuitBreaker", uniqueKey = "circuit-breaker", enableSql = true),
+    (className = "Watcher", uniqueKey = "watcher", enableSql = true),
+    (className = "Readiness", uniqueKey = "readiness", enableSql = true),
   ],
   durableObjectStorage = (localDisk = "storage"),
 );

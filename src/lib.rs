@@ -3,6 +3,8 @@
 //! ```text
 //! base        words that everything uses: addresses, clock, hash, HTTP, JSON, secrets, text
 //! circuit     whether a part of TiDB Cloud is worth asking: a pure state machine
+//! watch       whether somebody has to be told that a deployment is in trouble: a pure state machine
+//! health      whether the service works, and who finds out: a pure state machine
 //! store       what is kept of an authorization, and how it is sealed: pure state machines
 //! port        what the platform gives, one small trait for each concern
 //! sql         what a statement is and does, decided without a server
@@ -30,6 +32,7 @@ pub mod circuit;
 pub mod config;
 #[cfg(target_arch = "wasm32")]
 pub mod edge;
+pub mod health;
 pub mod limits;
 pub mod mcp;
 pub mod oauth;
@@ -38,3 +41,4 @@ pub mod sql;
 pub mod store;
 pub mod tidbcloud;
 pub mod tools;
+pub mod watch;

@@ -317,7 +317,7 @@ fn answers_of_tidb_cloud() {
         let (hosts, memory, secret) = (Hosts::real(), Memory::new(), Secret::new("canary-secret"));
         let authenticator: Authenticator = ApiKey::new("CANARY01", "canary-private").expect("a key").into();
         let deadline = UnixMillis(odd.now().0 + 28_000);
-        let log = RequestLog { to: &odd, request_id: "fuzz" };
+        let log = &RequestLog::new(&odd, &odd, 100);
         let cloud = Cloud::new(&odd, log, &hosts, &authenticator, &Unwatched, &memory, deadline);
         let mut said = Vec::new();
         said.extend(block_on(cloud.clusters(None, None)).err().map(|error| error.to_string()));

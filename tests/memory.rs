@@ -25,12 +25,14 @@ use mcp_server_tidbcloud::{
         secret::Secret,
     },
     config::Config,
+    health,
     limits::ledger::Ledger,
     port::{
-        Admission, Ask, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Port, Sink, StorageFailure, Store, Stream,
+        Admission, Analytics, Ask, Assets, BodyError, DataPoint, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter,
+        LimiterFailure, Log, Outbound, Port, Readiness, Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply, Stored, step},
+    watch,
 };
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
@@ -146,12 +148,30 @@ impl Store for Endless {
     fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>> {
         Box::pin(async { Ok(Secret::new("canary-server-secret-0123456789abcdef")) })
     }
+
+    fn watch<'a>(&'a self, _: &'a watch::Event) -> Pending<'a, Result<Option<watch::Notice>, StorageFailure>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+impl Readiness for Endless {
+    fn readiness<'a>(&'a self, _: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
+        Box::pin(async { None })
+    }
 }
 
 impl Assets for Endless {
     fn asset<'a>(&'a self, _: &'a str) -> Pending<'a, Option<Response>> {
         Box::pin(async { None })
     }
+}
+
+impl Analytics for Endless {
+    fn is_on(&self) -> bool {
+        false
+    }
+
+    fn write(&self, _: &DataPoint<'_>) {}
 }
 
 impl Stream for Endless {

@@ -729,6 +729,18 @@ fn sql_users_take_a_moment() {
 }
 
 #[test]
+fn other_plans_are_there_and_empty() {
+    let mut world = World::new();
+    for (host, path, member) in
+        [("cloud.tidbapi.com", "/v1beta2/tidbs", "tidbs"), ("dedicated.tidbapi.com", "/v1beta1/clusters", "clusters")]
+    {
+        world.nonce = None;
+        let answer = world.call("GET", host, &format!("{path}?pageSize=1"), Value::Null);
+        assert_eq!((answer.status, &answer.json[member]), (200, &json!([])), "{host} lists what nobody has");
+    }
+}
+
+#[test]
 fn a_viewer_reads_only() {
     let mut world = World::new();
     let writer = world.sql_user("writer", "role_readwrite");

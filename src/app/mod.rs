@@ -1,21 +1,23 @@
 //! Routes, and the memory of an isolate. The doors of `/mcp` are in `mcp`, those of the authorization server in
 //! `authorization`.
 
+pub mod analytics;
 mod authorization;
 pub mod codes;
 mod health;
 mod log;
 mod mcp;
+mod panics;
 mod response;
 mod secrets;
+pub mod watch;
 
 use std::{cell::RefCell, time::Duration};
 
-pub use self::health::misconfigured;
 use self::mcp::doors;
+pub use self::{health::misconfigured, panics::panic_line};
 use crate::{
     base::{
-        hash::hex,
         http::{Head, Method, Response},
         secret::Secret,
     },
@@ -23,7 +25,7 @@ use crate::{
     config::{Config, Origin},
     limits::{self, keys::Visitor},
     oauth::{self, Route},
-    port::{IncomingBody, Metered, Port},
+    port::{IncomingBody, Metered, Port, RequestLog},
     store::seal::Keyring,
     tidbcloud::Memory,
     tools,
@@ -52,7 +54,9 @@ pub struct Isolate {
     authorization: oauth::Memory,
     secret: RefCell<Option<Secret>>,
     limits: limits::Memory,
+    health: health::examination::Memory,
     homes: Homes,
+    watch: watch::Memory,
 }
 
 impl Isolate {
@@ -67,31 +71,35 @@ pub struct App<'a> {
     config: &'a Config,
     isolate: &'a Isolate,
     metered: Metered<'a>,
-    request_id: String,
+    log: RequestLog<'a>,
 }
 
 impl<'a> App<'a> {
     /// A service with these settings.
     pub fn new(config: &'a Config, isolate: &'a Isolate, port: Port<'a>) -> Self {
-        Self { config, isolate, metered: Metered::new(port), request_id: request_id(port) }
+        let log = RequestLog::new(port.log, port.io, config.log_percent);
+        Self { config, isolate, metered: Metered::new(port), log }
     }
 
     fn port(&self) -> Port<'_> {
-        self.metered.port()
+        Port { log: &self.log, ..self.metered.port() }
     }
 
     /// Answers one request. Dropped before it has, the client went away.
     pub async fn handle(&self, head: Head, body: &mut dyn IncomingBody) -> Response {
-        let started = self.port().io.now();
+        log::begins(&self.log, &head);
         let mut open = log::Open {
-            line: log::Line::new(self.request_id.clone(), &head, started),
+            line: log::Line::new(&head, self.port().io.now()),
             port: self.port(),
-            allowance: &self.metered.allowance,
+            log: &self.log,
+            metered: &self.metered,
+            points: analytics::Points::new(self.port(), &head),
             is_written: false,
         };
         let response = self.route(&head, body, &mut open.line).await;
+        self.count(&head, response.status, open.line.error());
         open.finish(&response);
-        let response = response::finish(response, &head, &open.line.request_id);
+        let response = response::finish(response, &head, &self.log.request_id);
         response::allow_origin(response, &head, self.config)
     }
 
@@ -104,7 +112,7 @@ impl<'a> App<'a> {
             _ if doors::url::is_too_long(&head.url) => {
                 response::plain_error(414, "url_too_long", "The URL is too long.")
             }
-            path if health::route(path).is_some() => health::answer(head.method),
+            path if health::route(path).is_some() => health::answer(self, head, line).await,
             path if let Some(route) = Route::of(path)
                 && (self.config.allowed.oauth || route == Route::Confirm) =>
             {
@@ -139,14 +147,7 @@ impl<'a> App<'a> {
             pairs: &self.isolate.limits.pairs,
             visitor,
             origin,
-            request_id: &self.request_id,
+            log: &self.log,
         }
     }
-}
-
-/// 128 random bits in hexadecimal.
-fn request_id(port: Port<'_>) -> String {
-    let mut bytes = [0; 16];
-    port.io.random(&mut bytes);
-    hex(&bytes)
 }

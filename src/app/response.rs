@@ -8,7 +8,7 @@ use crate::{
 
 /// Headers that a browser may send: the protocol's and this server's.
 const PREFLIGHT_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, \
-    Mcp-Name, Mcp-Session-Id, Last-Event-ID, X-Request-Id, X-TiDB-API-Public-Key, X-TiDB-API-Private-Key, \
+    Mcp-Name, Mcp-Session-Id, Last-Event-ID, X-Request-Id, traceparent, tracestate, X-TiDB-API-Public-Key, X-TiDB-API-Private-Key, \
     X-TiDB-SQL-User, X-TiDB-SQL-Secret";
 
 /// Adds the headers of every response.

@@ -80,6 +80,11 @@ impl Cidr {
         (prefix <= width && bits(network) & !mask(width, prefix) == 0).then_some(Self { network, prefix })
     }
 
+    /// Whether the prefix is shorter than this one of IPv4, or of IPv6.
+    pub fn is_wider_than(&self, (v4, v6): (u8, u8)) -> bool {
+        self.prefix < if self.network.is_ipv4() { v4 } else { v6 }
+    }
+
     /// Whether the address lies in this range.
     pub fn contains(&self, address: ClientAddress) -> bool {
         let width = width(self.network);

@@ -10,6 +10,8 @@ pub mod json;
 pub mod managed_name;
 pub(crate) mod schema;
 pub mod scope;
+pub mod scrub;
 pub mod secret;
 pub mod strict;
 pub mod text;
+pub mod trace;

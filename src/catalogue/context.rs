@@ -3,15 +3,20 @@
 use serde_json::{Map, Value};
 
 use super::{
+    deployment::Deployment,
     narrowing::Narrowing,
     resolve::Meant,
     stakes::{Bound, Person, Stakes},
     view::View,
 };
 use crate::{
-    base::{clock::UnixMillis, secret::Secret},
+    base::{
+        clock::UnixMillis,
+        hash::{hex, hmac_sha256},
+        secret::Secret,
+    },
     mcp::outcome::ToolError,
-    port::{Io, RequestLog, allowance::Allowance},
+    port::{Io, RequestLog, Statement, allowance::Allowance},
     tidbcloud::{Cloud, Databases, SqlLogin, Trail, alias::Aliases},
 };
 
@@ -22,7 +27,7 @@ pub struct Context<'a> {
     pub(super) others: Vec<Cloud<'a>>,
     pub(super) io: &'a dyn Io,
     /// The log of the HTTP request.
-    pub(super) log: RequestLog<'a>,
+    pub(super) log: &'a RequestLog<'a>,
     pub(super) allowance: &'a Allowance,
     pub(super) secret: &'a Secret,
     pub(super) own_login: Option<&'a SqlLogin>,
@@ -30,6 +35,7 @@ pub struct Context<'a> {
     pub(super) view: View<'a>,
     pub(super) meant: Meant,
     pub(super) person: &'a dyn Person,
+    pub(super) deployment: &'a dyn Deployment,
     /// The organization's name; empty where it has none.
     pub(super) organization: &'a str,
     /// Whether SQL statements carry the comment that names their tool.
@@ -61,18 +67,35 @@ impl<'a> Context<'a> {
     }
 
     /// The log of the HTTP request.
-    pub(super) fn log(&self) -> RequestLog<'a> {
+    pub(super) fn log(&self) -> &'a RequestLog<'a> {
         self.log
     }
 
+    /// Notes what a result shows, for the log.
+    pub fn notes_rows(&self, returned: usize, is_cut: bool) {
+        self.log.noted.shows(returned, is_cut);
+    }
+
+    /// Notes the caller's SQL for the log: its class, length, and a keyed hash by which the same SQL is found again.
+    pub fn notes_sql(&self, class: &'static str, text: &str) {
+        let hash = hmac_sha256(self.secret.expose().as_bytes(), format!("sql in the log v1\n{text}").as_bytes());
+        let hash = hex(hash.get(..4).unwrap_or_default());
+        self.log.noted.statement.replace(Some(Statement { class, bytes: text.len(), hash }));
+    }
+
     /// Whose credentials the call uses, without giving them away.
-    pub(super) fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         self.cloud.fingerprint(self.secret)
     }
 
     /// What the caller sees of the catalogue.
     pub(crate) fn view(&self) -> View<'a> {
         self.view
+    }
+
+    /// What the deployment says of itself to this caller.
+    pub(crate) fn deployment(&self) -> &'a dyn Deployment {
+        self.deployment
     }
 
     /// The allowance of the HTTP request that carried this call.

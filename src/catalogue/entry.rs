@@ -99,6 +99,8 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     const DATA_CROSSES: bool = false;
     /// For a tool that lists over all organizations: the output field with the list.
     const LIST: Option<&'static str> = None;
+    /// Fields beside that list which are about the caller: over all organizations, the first says them for all.
+    const OF_CALLER: &'static [&'static str] = &[];
     /// Arguments that rename the cluster. They are refused if the address fixes the cluster.
     const RENAMES: &'static [&'static str] = &[];
     /// How long a call may take. Many clients give up after 60 s.
@@ -163,6 +165,7 @@ pub struct Entry {
     /// As clients see it.
     pub definition: Definition,
     pub(super) list: Option<&'static str>,
+    pub(super) of_caller: &'static [&'static str],
     pub(super) renames: &'static [&'static str],
     pub(super) time_max: Duration,
     requests_min: fn(&Map<String, Value>) -> u32,
@@ -192,6 +195,7 @@ impl Entry {
                 annotations: T::EFFECT.annotations(T::DATA_CROSSES),
             },
             list: T::LIST,
+            of_caller: T::OF_CALLER,
             renames: T::RENAMES,
             time_max: T::TIME_MAX,
             requests_min: T::requests_min,

@@ -4,6 +4,7 @@ mod arguments;
 mod budget;
 pub mod code;
 mod context;
+mod deployment;
 mod entry;
 mod failures;
 mod finder;
@@ -36,6 +37,7 @@ pub(crate) use self::{
 };
 pub use self::{
     context::Context,
+    deployment::{Advice, Deployment, LimitState},
     entry::{Effect, Entry, Group, Tool},
     narrowing::{Narrowing, NotNarrowed},
     organizations::{Homes, Organization},

@@ -220,7 +220,7 @@ impl Tools<'_> {
             None => (0, None),
             Some(token) => self.place(&token)?,
         };
-        let (mut pages, mut next) = (Vec::new(), None);
+        let (mut pages, mut next, mut merged) = (Vec::new(), None, Map::new());
         for (at, organization) in self.view.organizations.iter().enumerate().skip(first) {
             let mut own = arguments.clone();
             if let Some(token) = token.take() {
@@ -231,6 +231,10 @@ impl Tools<'_> {
             let context = Context { others, ..self.context(organization, deadline) };
             let output = tool.run(context, own).await;
             let mut output = read(&output.map_err(|error| in_organization(error, organization))?);
+            if pages.is_empty() {
+                let member = |name: &&str| Some(((*name).to_owned(), output.get_mut(*name)?.take()));
+                merged.extend(tool.of_caller.iter().filter_map(member));
+            }
             if let Some(Value::Array(items)) = output.get_mut(field).map(Value::take) {
                 pages.push((organization, items));
             }
@@ -239,11 +243,11 @@ impl Tools<'_> {
                 break;
             }
         }
-        let mut merged = json!({ field: merge(&pages) });
-        if let (Some(next), Some(merged)) = (next, merged.as_object_mut()) {
+        merged.insert(field.to_owned(), merge(&pages).into());
+        if let Some(next) = next {
             merged.insert("nextPageToken".to_owned(), next.into());
         }
-        Ok(merged.to_string())
+        Ok(Value::Object(merged).to_string())
     }
 }
 

@@ -125,7 +125,7 @@ impl Closing<'_> {
         let mut add = |name: &str, text: &str| members.insert(name.to_owned(), text.into());
         add("as", self.caller);
         add("at", Timestamp::at(self.context.now()).as_str());
-        add("requestId", self.context.log().request_id);
+        add("requestId", &self.context.log().request_id);
         if let Some(id) = self.trail.trace_id() {
             add("traceId", &id);
         }

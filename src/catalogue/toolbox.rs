@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     budget, code,
     context::Context,
+    deployment::Deployment,
     entry::{Effect, Entry, Group},
     narrowing::Narrowing,
     organizations::{Homes, Organization},
@@ -23,7 +24,7 @@ use crate::{
         outcome::{Answered, Instead, Outcome, ToolError},
         tools::{Listing, Toolbox},
     },
-    port::{Io, RequestLog, allowance::Allowance},
+    port::{self, Io, RequestLog, allowance::Allowance},
     tidbcloud::{Cloud, Hosts, KeyWitness, Memory, alias::Aliases},
 };
 
@@ -90,7 +91,7 @@ pub struct Tools<'a> {
     /// Other hosts, time and randomness.
     pub io: &'a dyn Io,
     /// The log of the HTTP request.
-    pub log: RequestLog<'a>,
+    pub log: &'a RequestLog<'a>,
     /// The allowance of the HTTP request that carried the calls.
     pub allowance: &'a Allowance,
     /// TiDB Cloud, or a sandbox.
@@ -107,6 +108,8 @@ pub struct Tools<'a> {
     pub person: &'a dyn Person,
     /// Whoever holds the caller back.
     pub pace: &'a dyn Pace,
+    /// Whoever knows the deployment.
+    pub deployment: &'a dyn Deployment,
     /// Short names for clusters by source, the source with higher precedence first.
     pub aliases: &'a [(&'static str, &'a Aliases)],
     /// Whether SQL statements carry the comment that names their tool.
@@ -152,6 +155,7 @@ impl Tools<'_> {
             view: self.view,
             meant: Meant::default(),
             person: self.person,
+            deployment: self.deployment,
             organization: organization.name,
             sql_tags: self.sql_tags,
             running: ("", 0),
@@ -194,7 +198,11 @@ impl Tools<'_> {
         let bytes_max = self.allowance.result_bytes();
         match answer {
             Ok(output) => {
+                let whole = output.len();
                 let (output, bytes) = budget::output(output, bytes_max, tool.argument("pageSize").is_some());
+                if output.len() < whole {
+                    self.log.noted.truncated.set(true);
+                }
                 self.allowance.answered(bytes);
                 Outcome::Complete(output)
             }
@@ -206,7 +214,8 @@ impl Tools<'_> {
                 }
                 if let Some(cause) = error.cause.as_deref() {
                     let what = json!({ "tool": tool.name(), "code": error.code, "cause": cause });
-                    self.log.event("failed_call", what);
+                    let write = if error.code == code::INTERNAL { RequestLog::error } else { RequestLog::warn };
+                    write(self.log, "failed_call", what);
                 }
                 if let Some(instead) = self.view.instead(&error.hint) {
                     error.hint.push_str(&instead);
@@ -232,6 +241,7 @@ impl Toolbox for Tools<'_> {
 
     async fn call(&self, called: Called, arguments: Map<String, Value>, answered: Answered) -> Outcome {
         self.person.hears(answered);
+        let begun = Begun::of(self);
         let mut answer = self.answer(called, arguments.clone()).await;
         if matches!(&answer, Err(error) if error.instead.as_deref() == Some(&Instead::Wait)) {
             let asked = self.io.now();
@@ -243,7 +253,9 @@ impl Toolbox for Tools<'_> {
                 Err(error) => Err(error),
             };
         }
-        self.finish(called.tool, answer)
+        let outcome = self.finish(called.tool, answer);
+        begun.ended(self, called.tool, &outcome);
+        outcome
     }
 
     async fn hear(&self, id: &str, result: &Value) {
@@ -259,6 +271,44 @@ impl Toolbox for Tools<'_> {
         let mut bytes = [0; 16];
         self.io.random(&mut bytes);
         hex(&bytes)
+    }
+}
+
+/// What had happened when a call began.
+struct Begun {
+    at: UnixMillis,
+    upstream_requests: u32,
+    rows: Option<u64>,
+}
+
+impl Begun {
+    fn of(tools: &Tools<'_>) -> Self {
+        Self {
+            at: tools.io.now(),
+            upstream_requests: tools.allowance.requests_sent(),
+            rows: tools.log.noted.rows.get(),
+        }
+    }
+
+    /// Notes the call.
+    fn ended(self, tools: &Tools<'_>, tool: &Entry, outcome: &Outcome) {
+        let (outcome, code) = match outcome {
+            Outcome::Complete(_) => ("done", None),
+            Outcome::InputRequired(_) => ("asked", None),
+            Outcome::Failed(error) if error.code == code::CONFIRMATION_REQUIRED => ("asked", Some(error.code.0)),
+            Outcome::Failed(error) => ("failed", Some(error.code.0)),
+            Outcome::Refused(_) => ("refused", None),
+        };
+        let noted = &tools.log.noted;
+        let rows = noted.rows.get().filter(|_| noted.rows.get() != self.rows);
+        noted.calls.borrow_mut().push(port::Called {
+            tool: tool.name(),
+            outcome,
+            code,
+            millis: u64::try_from(self.at.until(tools.io.now()).as_millis()).unwrap_or(u64::MAX),
+            upstream_requests: tools.allowance.requests_sent().saturating_sub(self.upstream_requests),
+            rows: rows.map(|rows| rows.saturating_sub(self.rows.unwrap_or_default())),
+        });
     }
 }
 

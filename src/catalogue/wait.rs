@@ -90,7 +90,7 @@ impl Context<'_> {
             }
         };
         let pause = PAUSE.min(now.until(until));
-        (!pause.is_zero() && self.allowance.can_spare_request()).then_some(pause)
+        (!pause.is_zero() && self.allowance.can_spare(1)).then_some(pause)
     }
 }
 

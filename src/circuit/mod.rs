@@ -75,6 +75,8 @@ pub enum Event {
     Released,
     /// The circuit was open: is it still?
     Asked,
+    /// Somebody looks who sends nothing: is it open, for everybody or for anybody?
+    Watched,
 }
 
 /// An event, as an isolate reports it.
@@ -228,6 +230,7 @@ impl Circuit {
                 }
             }
             Event::Asked => {}
+            Event::Watched => return self.watched(now),
         }
         let takes = *event == Event::Asked;
         let leaves_it = self.prober.as_ref() == Some(caller) && self.everybody.idle_millis(now) < PROBE_MILLIS;
@@ -239,6 +242,19 @@ impl Circuit {
         }
         let own = self.callers.get_mut(caller).map(|failures| &mut failures.own);
         own.and_then(|own| own.verdict(now, takes, false)).unwrap_or(Verdict::Closed)
+    }
+
+    /// What somebody sees who is no caller. Nothing changes. A circuit that nobody tried for a minute counts as closed: callers who
+    /// meet trouble try at once, so nobody had any.
+    fn watched(&self, now: UnixMillis) -> Verdict {
+        let open = |mut breaker: Breaker, all| {
+            let verdict = breaker.verdict(now, false, all)?;
+            let is_tried = breaker.until.is_some_and(|until| left(until, now, OPEN_MILLIS_MAX) > 0)
+                || breaker.idle_millis(now) < CALM_MILLIS;
+            is_tried.then_some(verdict)
+        };
+        let of_anybody = || self.callers.values().find_map(|failures| open(failures.own, false));
+        open(self.everybody, true).or_else(of_anybody).unwrap_or(Verdict::Closed)
     }
 
     fn failed(&mut self, now: UnixMillis, caller: &str, (trouble, attempts): (Trouble, u32), probed: bool, random: u8) {

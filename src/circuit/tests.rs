@@ -55,6 +55,22 @@ fn five_failures_of_one_kind_open_a_circuit_for_their_caller_alone() {
 }
 
 #[test]
+fn who_only_looks_sees_an_open_circuit_and_changes_nothing() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.tell("", Event::Watched), Verdict::Closed);
+    scene.fails("a", Trouble::Status, 5);
+    assert!(matches!(scene.tell("", Event::Watched), Verdict::Open { all: false, .. }), "it is open for one caller");
+    let mut scene = Scene::opened();
+    assert!(matches!(scene.tell("", Event::Watched), Verdict::Open { all: true, .. }));
+    scene.now += OPEN_MILLIS.0;
+    assert!(matches!(scene.tell("", Event::Watched), Verdict::Open { .. }), "nobody knows yet that it could be closed");
+    let mut idle = scene.clone();
+    idle.now += CALM_MILLIS;
+    assert_eq!(idle.tell("", Event::Watched), Verdict::Closed, "nobody has tried for a minute");
+    assert_eq!(scene.tell("a", Event::Asked), Verdict::Probe, "the read that finds out is left to callers");
+}
+
+#[test]
 fn a_success_ends_what_was_counted_for_its_caller() {
     let mut scene = Scene::new();
     scene.fails("a", Trouble::Status, 4);

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Allowed, Config, OAuthClient, Owner, Problem};
+use super::{AlertFormat, Alerts, Allowed, Config, OAuthClient, Owner, Problem};
 use crate::{base::secret::Secret, port::Policy, tidbcloud::ApiKey};
 
 /// The settings read so far.
@@ -18,6 +18,9 @@ pub(super) struct Draft {
     pub(super) oauth_id: Option<String>,
     pub(super) oauth_secret: Option<String>,
     pub(super) oauth_authorize_url: Option<Url>,
+    pub(super) webhook: Option<Url>,
+    pub(super) alert_format: AlertFormat,
+    pub(super) alert_percent: u8,
 }
 
 impl Draft {
@@ -33,6 +36,9 @@ impl Draft {
             oauth_id: None,
             oauth_secret: None,
             oauth_authorize_url: None,
+            webhook: None,
+            alert_format: AlertFormat::Slack,
+            alert_percent: 1,
         }
     }
 
@@ -53,6 +59,10 @@ impl Draft {
             wrong("ALLOWED_CREDENTIALS", Allowed::RULE);
         }
         self.config.allowed = self.allowed.unwrap_or(Allowed::unset(has_access_key));
+        self.config.alerts = self.webhook.and_then(|webhook| {
+            let alerts = Alerts::to(&webhook, self.has_sandbox, self.alert_format, self.alert_percent);
+            alerts.map_err(|rule| wrong(Alerts::WEBHOOK, rule)).ok()
+        });
         self.config.owner = owner(self.public_key, self.private_key, self.access_key, &mut wrong);
         self.config.tidb_cloud_oauth = match (self.oauth_id, self.oauth_secret) {
             (None, None) => None,

@@ -3,6 +3,8 @@
 //! [`SETTINGS`] is the table: each row is documented and read by itself. All wrong settings are named together, and the
 //! service then answers 503: it never runs half configured.
 
+mod advice;
+mod alerts;
 mod draft;
 mod origin;
 mod settings;
@@ -11,6 +13,8 @@ use url::Url;
 
 use self::draft::Draft;
 pub use self::{
+    advice::{Finding, Level, advice},
+    alerts::{AlertFormat, Alerts},
     origin::{Origin, is_loopback},
     settings::{SETTINGS, Setting, Unset},
 };
@@ -103,6 +107,8 @@ pub struct Config {
     pub aliases: Aliases,
     /// Whether SQL statements begin with a comment that names their tool and request.
     pub sql_tags: bool,
+    /// Of a hundred requests in which nothing went wrong and nothing was changed, how many are logged.
+    pub log_percent: u8,
     /// TiDB Cloud, or a sandbox.
     pub hosts: Hosts,
     /// The owner, on the owner's own deployment.
@@ -113,6 +119,10 @@ pub struct Config {
     pub previous_secret: Option<Secret>,
     /// TiDB Cloud's own OAuth, if this deployment is a client of it.
     pub tidb_cloud_oauth: Option<OAuthClient>,
+    /// Names of all that is set here, settings or not, as far as they are known.
+    pub names: Vec<String>,
+    /// Who is told of trouble, if anybody is.
+    pub alerts: Option<Alerts>,
 }
 
 impl Config {
@@ -130,11 +140,14 @@ impl Config {
             allowed: Allowed::unset(false),
             aliases: Aliases::default(),
             sql_tags: false,
+            log_percent: 100,
             hosts: Hosts::real(),
             owner: None,
             secret: None,
             previous_secret: None,
             tidb_cloud_oauth: None,
+            names: Vec::new(),
+            alerts: None,
         }
     }
 
@@ -144,6 +157,17 @@ impl Config {
     /// # Errors
     /// Every setting that is wrong.
     pub fn read(read: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
+        let (config, problems) = Self::read_all(read);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// Who is told of trouble, although other settings are wrong.
+    pub fn alerts_of(read: &dyn Fn(&str) -> Option<String>) -> Option<Alerts> {
+        let (config, problems) = Self::read_all(read);
+        config.alerts.filter(|_| !problems.iter().any(|problem| Alerts::SETTINGS.contains(&problem.setting)))
+    }
+
+    fn read_all(read: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
         let (mut draft, mut problems) = (Draft::new(), Vec::new());
         for setting in SETTINGS {
             if let Some(text) = setting.value(read(setting.name))
@@ -153,12 +177,9 @@ impl Config {
             }
         }
         let config = draft.fit_together(&mut problems);
-        if problems.is_empty() {
-            return Ok(config);
-        }
         let place = |problem: &Problem| SETTINGS.iter().position(|setting| setting.name == problem.setting);
         problems.sort_by_key(place);
-        Err(problems)
+        (config, problems)
     }
 }
 
@@ -169,7 +190,7 @@ fn list<T>(text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Allowed, Config, Origin, Problem, SETTINGS};
+    use super::{AlertFormat, Allowed, Config, Origin, Problem, SETTINGS};
 
     fn read(settings: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
         Config::read(&|name| {
@@ -228,11 +249,15 @@ mod tests {
             ("ALLOWED_IPS", "canary"),
             ("CLUSTER_ALIASES", "{\"canary\": 1}"),
             ("SQL_TAGS", "canary"),
+            ("LOG_PERCENT", "canary"),
             ("TIDB_CLOUD_SANDBOX", "https://canary.example"),
             ("MCP_SECRET", "canary"),
             ("MCP_SECRET_PREVIOUS", "canary"),
             ("ALLOWED_CREDENTIALS", "oauth,canary"),
             ("TIDB_CLOUD_OAUTH_AUTHORIZE_URL", "http://canary.example"),
+            ("ALERT_WEBHOOK_URL", "http://canary.example"),
+            ("ALERT_FORMAT", "canary"),
+            ("ALERT_ERROR_PERCENT", "canary"),
         ];
         let problems = read(&bad).err().expect("invalid");
         let named: Vec<_> = problems.iter().map(|problem| problem.setting).collect();
@@ -275,6 +300,51 @@ mod tests {
         assert_eq!(valid(&[many]).upstream_limit, valid(&[]).upstream_limit, "TiDB Cloud's limit is no setting");
         assert_eq!(valid(&[sandbox]).upstream_limit, valid(&[]).upstream_limit);
         assert!(valid(&[sandbox, many]).upstream_limit.permits > 80, "a sandbox's keys are shared by all tests");
+    }
+
+    #[test]
+    fn alerts_go_to_an_https_address_and_to_this_machine_only_beside_a_sandbox() {
+        let sandbox = ("TIDB_CLOUD_SANDBOX", "http://127.0.0.1:8788");
+        let wrong_alone = |url| !wrong(&[("ALERT_WEBHOOK_URL", url)]).is_empty();
+        let wrong_beside_a_sandbox = |url| !wrong(&[sandbox, ("ALERT_WEBHOOK_URL", url)]).is_empty();
+        assert!(valid(&[("ALERT_FORMAT", "json"), ("ALERT_ERROR_PERCENT", "1")]).alerts.is_none(), "nobody is told");
+        for good in ["https://hooks.example.com/services/canary?key=canary", "https://192.0.2.1:8443/"] {
+            assert!(!wrong_alone(good) && !wrong_beside_a_sandbox(good), "{good} is an https address");
+        }
+        for local in ["http://127.0.0.1:9/canary", "https://localhost/canary", "http://[::1]:9/", "http://127.9.9.9/"] {
+            assert!(wrong_alone(local) && !wrong_beside_a_sandbox(local), "{local} is for tests");
+        }
+        for bad in [
+            "canary",
+            "http://hooks.example.com/",
+            "ftp://127.0.0.1/",
+            "https://user@hooks.example.com/",
+            "https://user:canary@hooks.example.com/",
+            "http://:canary@127.0.0.1/",
+            "https://hooks.example.com/#canary",
+            "https://",
+        ] {
+            assert!(wrong_alone(bad) && wrong_beside_a_sandbox(bad), "{bad} is refused");
+        }
+        for percent in ["0", "101", "-1", "5.5", "5%", "canary"] {
+            assert_eq!(wrong(&[("ALERT_ERROR_PERCENT", percent)]), ["ALERT_ERROR_PERCENT"], "{percent}");
+        }
+        let alerts = valid(&[("ALERT_WEBHOOK_URL", "https://hooks.example.com/")]).alerts.expect("alerts");
+        assert_eq!((alerts.percent, alerts.format), (5, AlertFormat::Slack));
+    }
+
+    #[test]
+    fn who_is_told_of_wrong_settings_is_known_if_the_settings_of_alerts_are_right() {
+        let of = |settings: &[(&str, &str)]| {
+            let read = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            Config::alerts_of(&read)
+        };
+        let (hook, bad) = (("ALERT_WEBHOOK_URL", "https://hooks.example.com/"), ("MCP_SECRET", "canary"));
+        assert!(of(&[hook, bad]).is_some_and(|alerts| alerts.webhook.expose() == hook.1), "MCP_SECRET is wrong");
+        assert!(of(&[bad]).is_none(), "nobody is named");
+        for wrong in [("ALERT_FORMAT", "canary"), ("ALERT_ERROR_PERCENT", "canary")] {
+            assert!(of(&[hook, bad, wrong]).is_none(), "{wrong:?} is wrong, so it is not known how to tell");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Allowed, Origin, draft::Draft, list};
+use super::{AlertFormat, Alerts, Allowed, Origin, draft::Draft, list};
 use crate::{
     base::{address::Cidr, secret::Secret},
     port::Policy,
@@ -156,6 +156,16 @@ pub const SETTINGS: &[Setting] = &[
         read: |draft, text| put(&mut draft.config.sql_tags, on_or_off(text)),
     },
     Setting {
+        name: "LOG_PERCENT",
+        secret: false,
+        unset: Unset::Value("100"),
+        meaning: "Of a hundred requests in which nothing went wrong and nothing was changed, how many are logged, from 0 to 100. Every other request is logged whole.",
+        read: |draft, text| {
+            let percent = text.parse().ok().filter(|percent| (0..=100).contains(percent));
+            put(&mut draft.config.log_percent, percent.ok_or("must be a whole number from 0 to 100"))
+        },
+    },
+    Setting {
         name: "TIDB_CLOUD_SANDBOX",
         secret: false,
         unset: Unset::Words("unset"),
@@ -224,6 +234,27 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "The page of TiDB Cloud's authorization code flow, which is not published: if set, people are sent there; otherwise they type a code (device flow).",
         read: |draft, text| put(&mut draft.oauth_authorize_url, authorize_url(text).map(Some)),
     },
+    Setting {
+        name: Alerts::WEBHOOK,
+        secret: true,
+        unset: Unset::Words("no alerts"),
+        meaning: "Address that alerts are posted to: https, without a login or a fragment, and no redirect is followed. While it is set, requests are counted and a look is taken every five minutes. Loopback hosts, by http or https, only while `TIDB_CLOUD_SANDBOX` is set.",
+        read: |draft, text| put(&mut draft.webhook, Url::parse(text).map(Some).map_err(|_| Alerts::RULE)),
+    },
+    Setting {
+        name: Alerts::FORMAT,
+        secret: false,
+        unset: Unset::Value("slack"),
+        meaning: "How alerts are written: `slack`, a text that Slack and what is compatible with it show, or `json`, for programs.",
+        read: |draft, text| put(&mut draft.alert_format, AlertFormat::parse(text).ok_or("must be slack or json")),
+    },
+    Setting {
+        name: Alerts::PERCENT,
+        secret: false,
+        unset: Unset::Value("5"),
+        meaning: "The percentage of failed requests that is an alert, of at least 20 requests to this server or to TiDB Cloud: a whole number from 1 to 100.",
+        read: |draft, text| put(&mut draft.alert_percent, percent(text)),
+    },
 ];
 
 /// Fills a field with what was read.
@@ -235,6 +266,11 @@ fn put<T>(field: &mut T, read: Result<T, Rule>) -> Result<(), Rule> {
 fn limit(text: &str) -> Result<u32, Rule> {
     let number = text.parse().ok().filter(|number| (1..=RATE_LIMIT_MAX).contains(number));
     number.ok_or("must be a whole number from 1 to 1000000")
+}
+
+fn percent(text: &str) -> Result<u8, Rule> {
+    let number = text.parse().ok().filter(|number| (1..=100).contains(number));
+    number.ok_or("must be a whole number from 1 to 100")
 }
 
 fn on_or_off(text: &str) -> Result<bool, Rule> {

@@ -12,25 +12,33 @@ use crate::base::clock::UnixMillis;
 /// remain for a ROLLBACK or a look at what came of it.
 const ALONE: Duration = Duration::from_secs(20);
 
-/// The client of one request.
+/// The client of one request, or nobody.
 pub(super) struct Client {
-    held: Held,
+    held: Option<Held>,
     must_finish: Cell<bool>,
     left_at: Cell<Option<UnixMillis>>,
 }
 
 impl Client {
     pub(super) fn new(request: &web_sys::Request, context: &Context) -> Self {
-        let held = Held::of(request, context.as_ref());
-        Self { held, must_finish: Cell::default(), left_at: Cell::default() }
+        Self { held: Some(Held::of(request, context.as_ref())), ..Self::nobody() }
+    }
+
+    /// For work that no client waits for.
+    pub(super) fn nobody() -> Self {
+        Self { held: None, must_finish: Cell::default(), left_at: Cell::default() }
     }
 
     /// The outcome of `work`; `None` if the client went away while it could be given up. It is dropped then, because nothing
     /// would wake it again: the runtime ends what it waits for.
     pub(super) async fn attend<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let (mut work, mut left) = (pin!(work), pin!(JsFuture::from(self.held.left())));
+        let left = self.held.as_ref().map(|held| JsFuture::from(held.left()));
+        let (mut work, mut left) = (pin!(work), pin!(left));
         let outcome = poll_fn(|context| {
-            if self.left_at.get().is_none() && left.as_mut().poll(context).is_ready() {
+            if self.left_at.get().is_none()
+                && let Some(left) = left.as_mut().as_pin_mut()
+                && left.poll(context).is_ready()
+            {
                 self.left_at.set(Some(UnixMillis(Date::now() as u64)));
             }
             if self.is_given_up() {
@@ -44,7 +52,7 @@ impl Client {
         });
         let outcome = outcome.await;
         // A promise that never resolves would keep what waits for it for as long as the isolate lives.
-        self.held.end();
+        self.held.iter().for_each(Held::end);
         outcome
     }
 
@@ -58,12 +66,12 @@ impl Client {
 
     pub(super) fn must_finish(&self) {
         self.must_finish.set(true);
-        self.held.hold();
+        self.held.iter().for_each(Held::hold);
     }
 
     pub(super) fn may_be_given_up(&self) {
         self.must_finish.set(false);
-        self.held.release();
+        self.held.iter().for_each(Held::release);
     }
 
     /// Ends after `timeout`, or sooner once the client has gone away.

@@ -100,8 +100,25 @@ export function wholeBody(request, millis) {
   return within(millis, request.arrayBuffer().catch(() => null));
 }
 
+/** Names of all that is bound and not blank, settings and others. */
+export function names(env) {
+  return Object.keys(env).filter(name => String(env[name]).trim() !== '').join('\0');
+}
+
 /** A setting as text, undefined where it is not set. In wrangler.toml and in the dashboard it may be any JSON. */
 export function setting(env, name) {
   const value = env[name] ?? undefined;
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** Whether there is a binding for data points: an account may lack it. */
+export function hasAnalytics(env) {
+  return typeof env.ANALYTICS?.writeDataPoint === 'function';
+}
+
+/** Writes a data point. It is sent after the request; one that cannot be written is lost, and nothing else. */
+export function writeDataPoint(env, index, blobs, doubles) {
+  try {
+    env.ANALYTICS.writeDataPoint({ indexes: [index], blobs: blobs.split('\0'), doubles: [...doubles] });
+  } catch {}
 }

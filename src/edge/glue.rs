@@ -49,8 +49,21 @@ extern "C" {
     /// The request has ended.
     #[wasm_bindgen(method)]
     pub(super) fn end(this: &Held);
+    /// Whether there is a binding for data points.
+    #[wasm_bindgen(js_name = hasAnalytics)]
+    pub(super) fn has_analytics(env: &JsValue) -> bool;
+    /// Writes one; its words are separated by NUL.
+    #[wasm_bindgen(js_name = writeDataPoint)]
+    pub(super) fn write_data_point(env: &JsValue, index: &str, blobs: &str, doubles: &[f64]);
     /// A setting as text; JSON where it is no text.
     pub(super) fn setting(env: &JsValue, name: &str) -> Option<String>;
+    #[wasm_bindgen(js_name = names)]
+    fn all_names(env: &JsValue) -> String;
+}
+
+/// Names of all that is bound to the Worker.
+pub(super) fn names(env: &JsValue) -> Vec<String> {
+    all_names(env).split('\0').map(str::to_owned).collect()
 }
 
 /// Method, URL and header fields of a request.

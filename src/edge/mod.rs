@@ -7,8 +7,10 @@ mod client;
 mod glue;
 mod port;
 mod rate_limiter;
+mod readiness;
 mod secret_keeper;
 mod stream;
+mod watcher;
 
 use std::{
     cell::OnceCell,
@@ -16,15 +18,15 @@ use std::{
     rc::Rc,
     sync::atomic::{AtomicBool, Ordering},
     task::Poll,
+    time::Duration,
 };
 
-use serde_json::Value;
 use worker::wasm_bindgen_futures::spawn_local;
-use worker::{Context, Env, Result, event, web_sys};
+use worker::{Context, Env, Result, ScheduleContext, ScheduledEvent, event, web_sys};
 
 use self::{body::Body, client::Client, port::Workers, stream::Started};
 use crate::{
-    app::{self, App, Isolate},
+    app::{self, App, Isolate, watch},
     base::http::{Head, Method, Response},
     config::{Config, Problem},
     port::Port,
@@ -44,6 +46,7 @@ fn state(env: &Env) -> &'static State {
     STATE.with(|cell| {
         *cell.get_or_init(|| {
             let config = Config::read(&|name| glue::setting(env, name));
+            let config = config.map(|config| Config { names: glue::names(env), ..config });
             MESSAGES.store(config.as_ref().is_ok_and(|config| config.hosts.is_sandbox()), Ordering::Relaxed);
             // One per isolate, for as long as it lives.
             Box::leak(Box::new(State { config, isolate: Isolate::new() }))
@@ -57,10 +60,9 @@ static MESSAGES: AtomicBool = AtomicBool::new(false);
 #[event(start)]
 fn start() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(String::new, |place| format!("{}:{}", place.file(), place.line()));
+        let place = panic.location().map(|place| (place.file(), place.line()));
         let message = panic.payload_as_str().filter(|_| MESSAGES.load(Ordering::Relaxed));
-        let message = message.map_or_else(String::new, |message| format!(",\"message\":{}", Value::from(message)));
-        worker::console_error!("{{\"event\":\"panic\",\"at\":\"{place}\"{message}}}");
+        worker::console_error!("{}", app::panic_line(port::now(), place, message));
     }));
 }
 
@@ -102,17 +104,48 @@ async fn attended(
     started: Rc<Started>,
 ) -> Option<Response> {
     let client = Client::new(&request, &context);
-    client.attend(answer(request, head, &env, &client, &started)).await
+    let (answer, report) = client.attend(answer(request, head, &env, &client, &started)).await?;
+    if let Some(wait) = report {
+        context.wait_until(async move {
+            let (client, started) = (Client::nobody(), Started::default());
+            watch::report(&state(&env).isolate, wait, Port::of(&Workers::new(&env, &client, &started))).await;
+        });
+    }
+    Some(answer)
 }
 
-async fn answer(request: web_sys::Request, head: Head, env: &Env, client: &Client, started: &Started) -> Response {
+/// The answer, and how long after it this isolate reports what it counted, if it does.
+async fn answer(
+    request: web_sys::Request,
+    head: Head,
+    env: &Env,
+    client: &Client,
+    started: &Started,
+) -> (Response, Option<Duration>) {
     let workers = Workers::new(env, client, started);
     let state = state(env);
     match &state.config {
-        Err(problems) => app::misconfigured(problems, &head, Port::of(&workers)),
+        Err(problems) => (app::misconfigured(problems, &head, Port::of(&workers)), None),
         Ok(config) => {
             let declared = head.headers.get("content-length").and_then(|length| length.parse().ok());
-            App::new(config, &state.isolate, Port::of(&workers)).handle(head, &mut Body { request, declared }).await
+            let app = App::new(config, &state.isolate, Port::of(&workers));
+            let answer = app.handle(head, &mut Body { request, declared }).await;
+            (answer, app.carries_report())
+        }
+    }
+}
+
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    let (client, started) = (Client::nobody(), Started::default());
+    let workers = Workers::new(&env, &client, &started);
+    let state = state(&env);
+    match &state.config {
+        Ok(config) => App::new(config, &state.isolate, Port::of(&workers)).look().await,
+        Err(problems) => {
+            if let Some(alerts) = Config::alerts_of(&|name| glue::setting(&env, name)) {
+                watch::look_at_wrong_settings(&alerts, problems.len(), Port::of(&workers)).await;
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The port, on Workers.
 
-use std::{pin::pin, time::Duration};
+use std::{cell::OnceCell, pin::pin, time::Duration};
 
 use futures_util::{
     StreamExt,
@@ -15,12 +15,14 @@ use worker::{
 use super::{client::Client, glue, stream::Started};
 use crate::{
     base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
-    circuit::{Report, Verdict},
+    circuit::{Event, Report, Verdict},
+    health,
     port::{
-        Admission, Ask, Assets, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log, Outbound, Sink,
-        StorageFailure, Store, Stream,
+        Admission, Analytics, Ask, Assets, DataPoint, FetchError, Flow, Io, LimitKey, Limiter, LimiterFailure, Log,
+        Outbound, Readiness, Sink, StorageFailure, Store, Stream,
     },
     store::object::{Command, ObjectName, Reply},
+    watch::{self, Notice},
 };
 
 /// The limiter is in the path of every request; one that takes longer than this counts as absent.
@@ -29,8 +31,14 @@ const LIMITER_TIMEOUT: Duration = Duration::from_millis(300);
 /// A circuit is asked when TiDB Cloud fails; without its verdict an isolate decides alone.
 const CIRCUIT_TIMEOUT: Duration = Duration::from_millis(300);
 
+/// No call waits for those who find out whether the service works, and an object that sleeps on another continent takes longer.
+const READINESS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A grant is made near its person and may be asked from another continent.
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Nobody waits for it but the schedule.
+const WATCHER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asked once per isolate; a Durable Object that starts cold on another continent takes a second.
 const KEEPER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -118,7 +126,7 @@ impl Io for Workers<'_> {
     }
 
     fn now(&self) -> UnixMillis {
-        UnixMillis(js_sys::Date::now() as u64)
+        now()
     }
 
     fn sleep(&self, duration: Duration) -> Pending<'_, ()> {
@@ -131,9 +139,9 @@ impl Io for Workers<'_> {
 
     fn circuit<'a>(&'a self, name: &'a str, report: &'a Report) -> Pending<'a, Option<Verdict>> {
         Box::pin(async move {
+            let timeout = if report.event == Event::Watched { READINESS_TIMEOUT } else { CIRCUIT_TIMEOUT };
             let report = serde_json::to_string(report).ok()?;
-            let answer =
-                self.ask("CIRCUIT_BREAKER", name, "https://circuit/", Some(&report), CIRCUIT_TIMEOUT).await.ok()?;
+            let answer = self.ask("CIRCUIT_BREAKER", name, "https://circuit/", Some(&report), timeout).await.ok()?;
             json::read(answer.as_bytes()).ok()
         })
     }
@@ -155,7 +163,9 @@ impl Limiter for Workers<'_> {
     fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
         Box::pin(async move {
             let url = format!("https://limiter/?{}", ask.to_query());
-            let answer = self.ask("RATE_LIMITER", &key.0, &url, None, LIMITER_TIMEOUT).await.map_err(|error| {
+            // Who only looks holds nobody up.
+            let timeout = if ask.cost == 0 { READINESS_TIMEOUT } else { LIMITER_TIMEOUT };
+            let answer = self.ask("RATE_LIMITER", &key.0, &url, None, timeout).await.map_err(|error| {
                 if is_overloaded(&error) { LimiterFailure::Overloaded } else { LimiterFailure::Unavailable }
             })?;
             json::read(answer.as_bytes()).map_err(|_| LimiterFailure::Unavailable)
@@ -181,6 +191,25 @@ impl Store for Workers<'_> {
             secret.ok().filter(|secret| secret.len() == 64).map(Secret::new).ok_or(StorageFailure)
         })
     }
+
+    fn watch<'a>(&'a self, event: &'a watch::Event) -> Pending<'a, Result<Option<Notice>, StorageFailure>> {
+        Box::pin(async move {
+            let event = serde_json::to_string(event).map_err(|_| StorageFailure)?;
+            let answer = self.ask("WATCHER", "watch", "https://watcher/", Some(&event), WATCHER_TIMEOUT).await;
+            json::read(answer.map_err(|_| StorageFailure)?.as_bytes()).map_err(|_| StorageFailure)
+        })
+    }
+}
+
+impl Readiness for Workers<'_> {
+    fn readiness<'a>(&'a self, command: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
+        Box::pin(async move {
+            let command = command.to_text();
+            let url = "https://readiness/";
+            let answer = self.ask("READINESS", "all", url, Some(&command), READINESS_TIMEOUT).await.ok()?;
+            health::Reply::of_text(&answer)
+        })
+    }
 }
 
 impl Assets for Workers<'_> {
@@ -203,6 +232,25 @@ impl Stream for Workers<'_> {
     fn send(&self, text: &str) {
         self.started.send(text);
     }
+}
+
+thread_local! {
+    /// Whether the deployment has the binding, asked once in an isolate.
+    static HAS_ANALYTICS: OnceCell<bool> = const { OnceCell::new() };
+}
+
+impl Analytics for Workers<'_> {
+    fn is_on(&self) -> bool {
+        HAS_ANALYTICS.with(|is_there| *is_there.get_or_init(|| glue::has_analytics(self.env)))
+    }
+
+    fn write(&self, point: &DataPoint<'_>) {
+        glue::write_data_point(self.env, point.index, &point.blobs.join("\0"), point.doubles);
+    }
+}
+
+pub(super) fn now() -> UnixMillis {
+    UnixMillis(js_sys::Date::now() as u64)
 }
 
 /// Gives a body to a sink, one piece after the other, as long as it takes more.

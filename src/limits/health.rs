@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     base::clock::UnixMillis,
-    port::{LimiterFailure, Port},
+    port::{Level, LimiterFailure, Port, line},
 };
 
 /// Results are counted over this long.
@@ -59,8 +59,8 @@ impl Health {
         }
         if has_failed && counts.log_after <= now {
             counts.log_after = now.saturating_add(WINDOW_MILLIS);
-            let line = json!({ "event": "ratelimit_degraded", "limit": limit, "paused": pauses });
-            port.log.write(&line.to_string());
+            let what = json!({ "limit": limit, "paused": pauses });
+            port.log.write(&line(port.io.now(), Level::Warn, "ratelimit_degraded", what));
         }
         self.0.set(counts);
     }

@@ -181,6 +181,11 @@ impl CredentialHash {
         &self.0
     }
 
+    /// Eight characters that tell credentials apart in the log.
+    pub fn short(&self) -> &str {
+        self.0.get(..8).unwrap_or_default()
+    }
+
     /// A grant, from any address.
     pub fn of_grant(grant: &str, keyring: &Keyring) -> Self {
         Self::of(&[b"grant", grant.as_bytes()], keyring)

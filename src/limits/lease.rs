@@ -9,7 +9,7 @@
 use super::{bucket::Bucket, health::Health, keys::Limit, ledger, wait_seconds};
 use crate::{
     base::{clock::UnixMillis, expiring::ExpiringMap},
-    port::{Admission, Ask, Ended, Lease, LimitKey, Limiter, LimiterFailure, Policy, Port},
+    port::{Admission, Ask, Ended, Lease, LimitKey, LimitState, Limiter, LimiterFailure, Policy, Port},
 };
 
 /// 10,000 keys of some 200 bytes are 2 MB of an isolate's 128.
@@ -167,6 +167,19 @@ impl Limit {
         }
     }
 
+    /// How much is left, without taking any of it: what the Durable Object has, and what this isolate has on lease. Leases of other
+    /// isolates are theirs.
+    pub async fn look(&self, port: Port<'_>, permits: &Permits) -> LimitState {
+        let now = port.io.now();
+        let left = if permits.health.is_well(now) {
+            let seen = port.limiter.admit(&self.key, Ask::of(self.policy, 0)).await;
+            seen.ok().map(|seen| seen.remaining.saturating_add(permits.leased(&self.key, now)))
+        } else {
+            None
+        };
+        LimitState { left, at_once: self.policy.burst, a_minute: Some(self.policy.a_minute()) }
+    }
+
     /// Takes permits that this isolate has, or says what to ask for.
     fn begin(&self, permits: &Permits, now: UnixMillis, cost: u32, ahead: Option<u32>) -> Begun {
         if let Some(taken) = self.take_leased(permits, now, cost) {
@@ -268,6 +281,12 @@ impl Permits {
         }
         self.known.insert(key, known, UnixMillis(known.until), now);
         Some(known)
+    }
+
+    /// What is left of the lease of a key.
+    fn leased(&self, key: &LimitKey, now: UnixMillis) -> u32 {
+        let lease = self.known.get(key, now).and_then(|known| known.lease).filter(|lease| lease.holds(now));
+        lease.map_or(0, |lease| lease.left)
     }
 
     /// What to ask the Durable Object of a key for.

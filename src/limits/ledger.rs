@@ -133,7 +133,7 @@ impl Ledger {
             self.lend(ask, now, &mut admission);
         }
         let takes = if ask.policy.sliding { admission.allowed } else { self.now.tat_micros > self.stored_micros };
-        let stores = gave_back || admission.lease.is_some() || takes && admission.allowed;
+        let stores = gave_back || admission.lease.is_some() || takes && admission.allowed && ask.cost > 0;
         if stores {
             let reserve = self.admitted.saturating_sub(ask.cost).min(ask.policy.burst / RESERVE_DIVISOR);
             let reserve = ask.policy.interval().saturating_mul(u64::from(reserve));
@@ -374,6 +374,21 @@ mod tests {
             let now = UnixMillis(NOW.0 + minute * 60_000);
             assert!(ledger.admit(&Ask::of(policy, 1), now).0.allowed, "minute {minute}");
             stored = Some(ledger.to_stored());
+        }
+    }
+
+    #[test]
+    fn who_only_looks_takes_and_stores_nothing() {
+        for policy in [POLICY, Policy::in_any_minute(30)] {
+            let look = Ask::of(policy, 0);
+            let mut ledger = Ledger::default();
+            for admitted in 0..=30 {
+                for _ in 0..3 {
+                    let (seen, stores) = ledger.admit(&look, NOW);
+                    assert_eq!((seen.remaining, stores), (30 - admitted, false), "{policy:?}: looking changes nothing");
+                }
+                assert_eq!(ledger.admit(&Ask::of(policy, 1), NOW).0.allowed, admitted < 30, "{policy:?}");
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::{
     base::{clock::UnixMillis, expiring::ExpiringMap},
     limits::keys::CredentialHash,
-    port::allowance,
+    port::{LimitState, allowance},
 };
 
 /// Calls of one credential at once.
@@ -44,11 +44,7 @@ impl Running {
         let end = now.after(SLOT_TIME_MAX);
         let taken = self.0.update(credential.as_str(), now, |slots| {
             let mut slots = slots.unwrap_or([UnixMillis(0); RUNNING_MAX]);
-            let free = slots.iter_mut().enumerate().find(|(_, end)| {
-                // One that would be in use for longer was taken before the clock stepped back.
-                !(1..=u64::try_from(SLOT_TIME_MAX.as_millis()).unwrap_or(u64::MAX))
-                    .contains(&end.0.saturating_sub(now.0))
-            });
+            let free = slots.iter_mut().enumerate().find(|(_, end)| is_free(**end, now));
             let slot = free.map(|(index, slot)| {
                 *slot = end;
                 Slot { index, end }
@@ -56,6 +52,14 @@ impl Running {
             (slots, end, slot)
         });
         taken.flatten()
+    }
+
+    /// How many can run, and how many more at this moment.
+    pub fn look(&self, credential: &CredentialHash, now: UnixMillis) -> LimitState {
+        let slots = self.0.get(credential.as_str(), now).unwrap_or([UnixMillis(0); RUNNING_MAX]);
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let free = slots.iter().filter(|end| is_free(**end, now)).count();
+        LimitState { left: Some(count(free)), at_once: count(RUNNING_MAX), a_minute: None }
     }
 
     /// Frees a slot.
@@ -72,6 +76,11 @@ impl Running {
     }
 }
 
+/// Whether a slot with this end is free. One that would be in use for longer was taken before the clock stepped back.
+fn is_free(end: UnixMillis, now: UnixMillis) -> bool {
+    !(1..=u64::try_from(SLOT_TIME_MAX.as_millis()).unwrap_or(u64::MAX)).contains(&end.0.saturating_sub(now.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,8 +94,10 @@ mod tests {
         let slots: Vec<Slot> = std::iter::from_fn(|| running.take(&ours, now)).collect();
         assert_eq!(slots.len(), RUNNING_MAX, "all slots are taken, and no more");
         assert!(running.take(&theirs, now).is_some(), "another credential has slots of its own");
+        assert_eq!(running.look(&ours, now).left, Some(0), "who looks sees that all are in use");
         running.free(&ours, slots[3], now);
         running.free(&ours, slots[3], now);
+        assert_eq!(running.look(&ours, UnixMillis(2_000)).left, Some(1), "and which is free again");
         let next = running.take(&ours, UnixMillis(2_000)).expect("a freed slot is free");
         assert!(running.take(&ours, UnixMillis(2_000)).is_none(), "it is freed once");
         running.free(&ours, slots[3], UnixMillis(2_000));

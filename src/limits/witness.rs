@@ -29,7 +29,7 @@ use crate::{
         future::Pending,
     },
     config::Config,
-    port::{Io, Port, StorageFailure, Store},
+    port::{Io, LimitState, Port, StorageFailure, Store},
     store::{
         key::{Command, Guess, Reply, Said, Try},
         object::{self, ObjectName},
@@ -376,6 +376,13 @@ impl KeyWitness for Witness<'_> {
 
     fn may_send<'w>(&'w self, key: &'w ApiKey) -> Pending<'w, Result<(), u64>> {
         Box::pin(self.send(key))
+    }
+
+    fn requests_left<'w>(&'w self, key: &'w ApiKey) -> Pending<'w, Option<LimitState>> {
+        Box::pin(async {
+            let Pair(pair) = self.pair(key);
+            Some(Limited::Upstream(&pair).limit(self.config).look(self.port, &self.pairs.requests).await)
+        })
     }
 
     fn heard<'w>(&'w self, key: &'w ApiKey, tried: KeyTry, verdict: KeyVerdict) -> Pending<'w, ()> {

@@ -19,8 +19,8 @@ use crate::base::http;
 pub struct Reply {
     /// What to send.
     pub response: http::Response,
-    /// JSON-RPC code of the (in a batch: first) protocol error.
-    pub rpc_code: Option<i64>,
+    /// JSON-RPC code of the (in a batch: first) protocol error, and its name.
+    pub rpc_error: Option<(i64, &'static str)>,
     /// Code of the (in a batch: first) failed tool call.
     pub tool_error: Option<ErrorCode>,
 }
@@ -30,14 +30,14 @@ struct Answer {
     status: u16,
     body: String,
     is_stream: bool,
-    rpc_code: Option<i64>,
+    rpc_error: Option<(i64, &'static str)>,
     tool_error: Option<ErrorCode>,
 }
 
 /// Answers. A batch is worked through in order, one message after the other.
 pub async fn dispatch<B: Toolbox>(server: &Server<'_>, parsed: Parsed<B::Tool>, toolbox: &B) -> Reply {
     let Parsed { revision, content } = parsed;
-    let silence = || Reply { response: no_store(http::Response::empty(202)), rpc_code: None, tool_error: None };
+    let silence = || Reply { response: no_store(http::Response::empty(202)), rpc_error: None, tool_error: None };
     match content {
         Content::Accepted { .. } => silence(),
         Content::Cancelled { request } => {
@@ -51,32 +51,32 @@ pub async fn dispatch<B: Toolbox>(server: &Server<'_>, parsed: Parsed<B::Tool>, 
             silence()
         }
         Content::Request(request) => {
-            let Answer { status, body, is_stream, rpc_code, tool_error } =
+            let Answer { status, body, is_stream, rpc_error, tool_error } =
                 answer(server, revision, request, toolbox).await;
             let response = if is_stream { stream_response(body) } else { json_response(status, body) };
-            Reply { response, rpc_code, tool_error }
+            Reply { response, rpc_error, tool_error }
         }
         Content::Batch(messages) => {
-            let (mut bodies, mut rpc_code, mut tool_error) = (Vec::new(), None, None);
+            let (mut bodies, mut rpc_error, mut tool_error) = (Vec::new(), None, None);
             for message in messages {
                 match message {
                     Ok(Some(request)) => {
                         let answer = answer(server, revision, request, toolbox).await;
-                        rpc_code = rpc_code.or(answer.rpc_code);
+                        rpc_error = rpc_error.or(answer.rpc_error);
                         tool_error = tool_error.or(answer.tool_error);
                         bodies.push(answer.body);
                     }
                     Ok(None) => {}
                     Err(Malformed { id, error }) => {
-                        rpc_code = rpc_code.or(Some(error.code));
-                        bodies.push(error.answer(id.as_ref(), server.request_id));
+                        rpc_error = rpc_error.or(Some((error.code, error.name)));
+                        bodies.push(error.answer(id.as_ref(), server.ids));
                     }
                 }
             }
             if bodies.is_empty() {
                 return silence();
             }
-            Reply { response: json_response(200, format!("[{}]", bodies.join(","))), rpc_code, tool_error }
+            Reply { response: json_response(200, format!("[{}]", bodies.join(","))), rpc_error, tool_error }
         }
     }
 }
@@ -85,9 +85,9 @@ async fn answer<B: Toolbox>(server: &Server<'_>, revision: Revision, posted: Pos
     let Posted { request: Request { id, method, mut params }, tool } = posted;
     let refuse = |status, error: RpcError| Answer {
         status,
-        body: error.answer(Some(&id), server.request_id),
+        body: error.answer(Some(&id), server.ids),
         is_stream: false,
-        rpc_code: Some(error.code),
+        rpc_error: Some((error.code, error.name)),
         tool_error: None,
     };
     let Some(method) = Method::find(revision, &method) else {
@@ -104,11 +104,11 @@ async fn answer<B: Toolbox>(server: &Server<'_>, revision: Revision, posted: Pos
         Method::PromptsList => tools::no_list(&params, "prompts"),
         Method::ResourcesRead => Err(lifecycle::no_resource(&params, revision)),
         Method::PromptsGet => Err(lifecycle::no_prompt(&params)),
-        Method::ToolsCall => tools::call(&id, tool, &mut params, toolbox, revision, server.request_id).await,
+        Method::ToolsCall => tools::call(&id, tool, &mut params, toolbox, revision, server.ids).await,
         Method::Listen => match lifecycle::check_filter(&params) {
             Ok(()) => {
                 let body = closed_subscription(server, &id);
-                return Answer { status: 200, body, is_stream: true, rpc_code: None, tool_error: None };
+                return Answer { status: 200, body, is_stream: true, rpc_error: None, tool_error: None };
             }
             Err(error) => Err(error),
         },
@@ -118,7 +118,7 @@ async fn answer<B: Toolbox>(server: &Server<'_>, revision: Revision, posted: Pos
             let tool_error = success.tool_error;
             let result = success.result(server, revision);
             let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id.to_json());
-            Answer { status: 200, body, is_stream: false, rpc_code: None, tool_error }
+            Answer { status: 200, body, is_stream: false, rpc_error: None, tool_error }
         }
         Err(error) => refuse(200, error),
     }

@@ -85,7 +85,8 @@ pub(super) fn elicits(capabilities: Option<&Value>) -> bool {
     modes.is_some_and(|modes| modes.is_empty() || modes.contains_key("form"))
 }
 
-fn meta(request: &Request) -> Option<&Map<String, Value>> {
+/// The metadata of a request.
+pub(super) fn meta(request: &Request) -> Option<&Map<String, Value>> {
     request.params.get("_meta")?.as_object()
 }
 

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    Ids,
     code::{
         HEADER_MISMATCH, INVALID_META, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR,
         RESOURCE_NOT_FOUND, TransportCode, UNSUPPORTED_PROTOCOL_VERSION,
@@ -170,15 +171,17 @@ fn drop_nulls(members: &mut Map<String, Value>) {
 
 /// A protocol error: the `error` member of a JSON-RPC answer.
 ///
-/// On the wire its `data` holds `code`, `requestId`, `retryable`, and what the constructor adds.
+/// On the wire its `data` holds `code`, `requestId`, `traceId`, `retryable`, and what the constructor adds.
 /// Codes: <https://modelcontextprotocol.io/specification/2026-07-28/basic#error-codes>.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RpcError {
     /// JSON-RPC code.
     pub code: i64,
+    /// Its stable name: `data.code`.
+    pub name: &'static str,
     /// The problem, in one sentence.
     pub message: String,
-    /// For programs, without `requestId`.
+    /// For programs, without the names of the request.
     pub(super) data: Map<String, Value>,
 }
 
@@ -187,7 +190,7 @@ impl RpcError {
         let mut data = Map::new();
         data.insert("code".into(), code.name.into());
         data.insert("retryable".into(), code.is_retryable().into());
-        Self { code: code.numbers.rpc, message: message.into(), data }
+        Self { code: code.numbers.rpc, name: code.name, message: message.into(), data }
     }
 
     pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -242,9 +245,10 @@ impl RpcError {
     }
 
     /// A whole error answer. The schema of 2026-07-28 knows no null id: one that could not be read is left out.
-    pub(super) fn answer(&self, id: Option<&Id>, request_id: &str) -> String {
+    pub(super) fn answer(&self, id: Option<&Id>, ids: Ids<'_>) -> String {
         let mut data = self.data.clone();
-        data.insert("requestId".into(), request_id.into());
+        data.insert("requestId".into(), ids.request.into());
+        data.insert("traceId".into(), ids.trace.into());
         let error = json!({"code": self.code, "message": self.message, "data": data});
         match id {
             Some(id) => format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id.to_json()),

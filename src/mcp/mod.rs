@@ -7,6 +7,7 @@
 //! A result has one model and two forms: the modern era wraps it in `resultType`, `_meta` and cache hints, which the legacy
 //! era must never see.
 
+pub mod clients;
 pub mod code;
 mod dispatch;
 pub mod elicitation;
@@ -31,11 +32,12 @@ use serde_json::{Value, json};
 pub use self::{
     dispatch::{Reply, dispatch},
     http::{accepts_events, precheck},
+    jsonrpc::RpcError,
     parsing::{Declared, Parsed, Summary, parse},
     rejection::Rejection,
     response::{SIGN_OF_LIFE, event, stream_response},
 };
-/// The server's identity, and the request id.
+/// The server's identity, and the names of the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Server<'a> {
     /// Name for programs.
@@ -48,8 +50,17 @@ pub struct Server<'a> {
     pub instructions: &'a str,
     /// Whether they depend on who asks.
     pub instructions_are_own: bool,
-    /// Names this request in the log and in every error.
-    pub request_id: &'a str,
+    /// Names of this request in every error.
+    pub ids: Ids<'a>,
+}
+
+/// The names of a request in logs, this server's and everybody's.
+#[derive(Clone, Copy, Debug)]
+pub struct Ids<'a> {
+    /// This server's name for it.
+    pub request: &'a str,
+    /// The id of the trace that it is a part of (W3C Trace Context).
+    pub trace: &'a str,
 }
 
 impl Server<'_> {

@@ -196,6 +196,18 @@ impl<T: Tool> Parsed<T> {
         !self.revision.is_modern() && matches!(&self.content, Content::Request(Posted { tool: Some(_), .. }))
     }
 
+    /// `traceparent` of the metadata of each request that has one. A batch has several; its answers name one trace.
+    /// <https://modelcontextprotocol.io/specification/2026-07-28/basic#meta>
+    pub fn traceparents(&self) -> impl Iterator<Item = &str> {
+        let (one, batch) = match &self.content {
+            Content::Accepted { .. } | Content::Cancelled { .. } | Content::Response(_) => (None, [].as_slice()),
+            Content::Request(request) => (Some(request), [].as_slice()),
+            Content::Batch(messages) => (None, messages.as_slice()),
+        };
+        let of_batch = batch.iter().filter_map(|message| message.as_ref().ok()?.as_ref());
+        one.into_iter().chain(of_batch).filter_map(|posted| http::meta(&posted.request)?.get("traceparent")?.as_str())
+    }
+
     /// The log fields of this request.
     pub fn summary(&self) -> Summary {
         let summary = |method| Summary { protocol_version: self.revision.as_str(), method, tool: None, client: None };

@@ -1,6 +1,7 @@
 //! A request that is refused before any of its calls ran.
 
 use super::{
+    Ids,
     code::TransportCode,
     jsonrpc::{Id, RpcError},
     response::json_response,
@@ -37,8 +38,8 @@ impl Rejection {
     }
 
     /// The answer.
-    pub fn response(&self, request_id: &str) -> Response {
-        let response = json_response(self.status, self.error.answer(self.id.as_ref(), request_id));
+    pub fn response(&self, ids: Ids<'_>) -> Response {
+        let response = json_response(self.status, self.error.answer(self.id.as_ref(), ids));
         match self.error.data.get("retryAfterSeconds") {
             Some(seconds) => response.with("retry-after", seconds.to_string()),
             None => response,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Parsed, Rejection, Reply, Server, Summary,
+    Ids, Parsed, Rejection, Reply, Server, Summary,
     code::{TransportCode, of_http},
     dispatch,
     outcome::{Answered, ErrorCode, Outcome, ToolError, UpstreamAnswer},
@@ -24,7 +24,7 @@ const SERVER: Server<'static> = Server {
     version: "1.2.3",
     instructions: "Ask, and it echoes.",
     instructions_are_own: false,
-    request_id: "req-1",
+    ids: Ids { request: "req-1", trace: "4bf92f3577b34da6a3ce929d0e0e4736" },
 };
 
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -412,7 +412,7 @@ fn refusals() {
     for (name, post, status, code) in rows {
         let answer = post.send();
         assert_eq!((answer.status(), answer.code()), (status, code), "{name}: {}", answer.text());
-        assert_eq!(answer.rpc_code, code, "{name}: the log");
+        assert_eq!(answer.rpc_error.map(|(code, _)| code), code, "{name}: the log");
         post.check(&answer);
     }
 }
@@ -437,7 +437,7 @@ fn error_data() {
                 "message": format!("`params._meta` lacks {VERSION} and {CAPABILITIES}."),
                 "data": {
                     "code": "INVALID_PARAMS",
-                    "requestId": "req-1",
+                    "requestId": "req-1", "traceId": SERVER.ids.trace,
                     "retryable": false,
                     "missing": [VERSION, CAPABILITIES],
                 },
@@ -448,17 +448,17 @@ fn error_data() {
         data(version(list(), "1900-01-01")),
         json!({
             "code": "UNSUPPORTED_PROTOCOL_VERSION",
-            "requestId": "req-1",
+            "requestId": "req-1", "traceId": SERVER.ids.trace,
             "retryable": false,
             "supported": ["2026-07-28"],
             "requested": "1900-01-01",
         })
     );
     assert_eq!(
-        Rejection::new(&own_code("RATE_LIMITED", 429), "Too many requests.").response("req-1").body,
-        br#"{"jsonrpc":"2.0","error":{"code":-31029,"data":{"code":"RATE_LIMITED","requestId":"req-1","retryable":true},"message":"Too many requests."}}"#
+        Rejection::new(&own_code("RATE_LIMITED", 429), "Too many requests.").response(SERVER.ids).body,
+        br#"{"jsonrpc":"2.0","error":{"code":-31029,"data":{"code":"RATE_LIMITED","requestId":"req-1","retryable":true,"traceId":"4bf92f3577b34da6a3ce929d0e0e4736"},"message":"Too many requests."}}"#
     );
-    let busy = Rejection::new(&own_code("UNAVAILABLE", 503), "Not now.").retry_after(3).response("req-1");
+    let busy = Rejection::new(&own_code("UNAVAILABLE", 503), "Not now.").retry_after(3).response(SERVER.ids);
     assert_eq!(busy.headers.get("retry-after").as_deref(), Some("3"));
     let busy: Value = serde_json::from_slice(&busy.body).unwrap();
     assert_eq!(busy["error"]["code"], -31103);
@@ -526,7 +526,7 @@ fn results_in_both_eras() {
         "retryable": true,
         "retryAfterSeconds": 2,
         "upstream": {"status": 404, "code": "5"},
-        "requestId": "req-1",
+        "requestId": "req-1", "traceId": SERVER.ids.trace,
     });
     let arguments = json!({"a": "<\"é\u{202e}\">"});
     let rows = [
@@ -659,7 +659,10 @@ fn batch() {
             (json!(null), json!(-32600)),
         ]
     );
-    assert_eq!((answer.rpc_code, answer.tool_error), (Some(-32601), Some(ErrorCode("NOT_FOUND"))));
+    assert_eq!(
+        (answer.rpc_error, answer.tool_error),
+        (Some((-32601, "METHOD_NOT_FOUND")), Some(ErrorCode("NOT_FOUND")))
+    );
     assert_eq!(post.parsed().messages(), 7);
     assert_eq!(post.summary(), Summary { protocol_version: "2025-03-26", method: "batch", tool: None, client: None });
 }
@@ -932,8 +935,8 @@ impl Post {
                 Err(rejection) => rejection,
             },
         };
-        let response = refused.response(SERVER.request_id);
-        Reply { response, rpc_code: Some(refused.error.code), tool_error: None }
+        let response = refused.response(SERVER.ids);
+        Reply { response, rpc_error: Some((refused.error.code, refused.error.name)), tool_error: None }
     }
 
     /// What holds for every answer.
@@ -962,7 +965,8 @@ impl Post {
             if let Some(error) = answer.get("error") {
                 assert!(error["code"].is_i64() && error["message"].is_string());
                 assert!(error["data"]["code"].is_string() && error["data"]["retryable"].is_boolean());
-                assert_eq!(error["data"]["requestId"], SERVER.request_id);
+                assert_eq!(error["data"]["requestId"], SERVER.ids.request);
+                assert_eq!(error["data"]["traceId"], SERVER.ids.trace);
             } else {
                 let modern =
                     self.headers.iter().any(|(name, value)| name == "mcp-protocol-version" && value == "2026-07-28")

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 pub use super::success::CacheScope;
 use super::{
-    fence,
+    Ids, fence,
     http::{CLIENT_CAPABILITIES, elicits},
     jsonrpc::{Id, RpcError, clip},
     outcome::{Answered, Outcome, Question, ToolError},
@@ -133,7 +133,7 @@ pub(super) async fn call<B: Toolbox>(
     params: &mut Map<String, Value>,
     toolbox: &B,
     revision: Revision,
-    request_id: &str,
+    ids: Ids<'_>,
 ) -> Result<Success, RpcError> {
     let answered = if revision.is_modern() { answered(params) } else { Answered::default() };
     let answered = Answered { request: id.to_json(), ..answered };
@@ -156,7 +156,7 @@ pub(super) async fn call<B: Toolbox>(
         Outcome::InputRequired(Question { requests, state }) => {
             Success::input_required(json!({"inputRequests": requests, "requestState": state}))
         }
-        Outcome::Failed(error) => failed(&error, request_id),
+        Outcome::Failed(error) => failed(&error, ids),
         Outcome::Refused(message) => return Err(RpcError::invalid_params(message)),
     })
 }
@@ -169,11 +169,12 @@ fn answered(params: &mut Map<String, Value>) -> Answered {
 }
 
 /// A failed call as a result: the model reads the text, programs read `structuredContent.error`.
-fn failed(error: &ToolError, request_id: &str) -> Success {
-    let text = format!("{} {} [{}, request {request_id}]", error.message, error.hint, error.code.0);
+fn failed(error: &ToolError, ids: Ids<'_>) -> Success {
+    let text = format!("{} {} [{}, request {}]", error.message, error.hint, error.code.0, ids.request);
     let mut structured = json!(error);
     if let Some(members) = structured.as_object_mut() {
-        members.insert("requestId".into(), request_id.into());
+        members.insert("requestId".into(), ids.request.into());
+        members.insert("traceId".into(), ids.trace.into());
     }
     let mut result = Success::plain(json!({
         "content": [{"type": "text", "text": spelled_out(&text)}],

@@ -28,7 +28,7 @@ impl Server<'_> {
     pub(super) async fn check(&self, authenticator: &Authenticator) -> Checked {
         let (hosts, memory, witness) = (&self.config.hosts, self.tidb_cloud_memory, self.witness());
         let deadline = self.now().after(CHECK_TIME_MAX);
-        let cloud = Cloud::new(self.port.io, self.log(), hosts, authenticator, &witness, memory, deadline);
+        let cloud = Cloud::new(self.port.io, self.log, hosts, authenticator, &witness, memory, deadline);
         match cloud.check().await {
             Ok(()) => Checked::Accepted,
             Err(CheckFailure::Refused(_)) => Checked::Refused,

@@ -188,8 +188,8 @@ pub struct Server<'a> {
     pub visitor: &'a Visitor,
     /// Issuer and host of everything: `PUBLIC_ORIGIN`, or the origin of the request. No header counts.
     pub origin: &'a Origin,
-    /// Names the request in the log.
-    pub request_id: &'a str,
+    /// The log of the request.
+    pub log: &'a RequestLog<'a>,
 }
 
 /// The origin that a request is served under.
@@ -295,11 +295,7 @@ impl Server<'_> {
     fn audit(&self, event: &'static str, fields: &[(&'static str, &str)]) {
         let whose = [("ip_hash", self.visitor.short_hash())];
         let line = whose.iter().chain(fields).map(|(name, value)| ((*name).to_owned(), (*value).into()));
-        self.log().event(event, serde_json::Value::Object(line.collect()));
-    }
-
-    fn log(&self) -> RequestLog<'_> {
-        RequestLog { to: self.port.log, request_id: self.request_id }
+        self.log.event(event, serde_json::Value::Object(line.collect()));
     }
 }
 

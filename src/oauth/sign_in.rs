@@ -70,7 +70,7 @@ pub(super) enum SignedIn {
 impl Server<'_> {
     fn tidb_cloud<'c>(&'c self, client: &'c OAuthClient) -> AuthorizationServer<'c> {
         let deadline = self.now().after(CHECK_TIME_MAX);
-        AuthorizationServer::new(self.port.io, self.log(), &self.config.hosts, &client.id, &client.secret, deadline)
+        AuthorizationServer::new(self.port.io, self.log, &self.config.hosts, &client.id, &client.secret, deadline)
     }
 
     /// Begins a sign-in and shows the page that says where to go.

@@ -38,6 +38,7 @@ const SCANNED_BYTES_MAX: usize = 2 << 20;
 /// The remaining allowance.
 pub struct Allowance {
     requests: Cell<u32>,
+    requests_max: Cell<u32>,
     objects: Cell<u32>,
     limits: Cell<u32>,
     /// Whether the doors are passed.
@@ -56,6 +57,7 @@ impl Allowance {
     pub fn new(now: UnixMillis) -> Self {
         Self {
             requests: Cell::new(0),
+            requests_max: Cell::new(REQUESTS_MAX),
             objects: Cell::new(0),
             limits: Cell::new(0),
             began: Cell::new(false),
@@ -86,10 +88,14 @@ impl Allowance {
 
     /// Whether this many requests can be sent, besides those that are held back.
     pub fn fits(&self, requests: u32) -> bool {
+        requests <= self.left()
+    }
+
+    fn left(&self) -> u32 {
         let objects = self.objects.get().saturating_sub(self.limits.get());
         let beside_objects = SUBREQUESTS_MAX.saturating_sub(OBJECTS_TO_COME).saturating_sub(objects);
         let sent = self.requests.get().saturating_add(self.held.get());
-        requests <= REQUESTS_MAX.min(beside_objects).saturating_sub(sent)
+        self.requests_max.get().min(beside_objects).saturating_sub(sent)
     }
 
     /// Takes one call to a Durable Object. Returns whether one was left.
@@ -103,10 +109,14 @@ impl Allowance {
 
     /// Takes one call to the limiter. Returns whether one was left.
     pub fn take_limit(&self) -> bool {
-        let began = self.began.get();
-        let fits = (!began || self.limits.get() < LIMITS_MAX) && self.take_object();
-        self.limits.set(self.limits.get().saturating_add(u32::from(began && fits)));
+        let fits = self.fits_limit() && self.take_object();
+        self.limits.set(self.limits.get().saturating_add(u32::from(self.began.get() && fits)));
         fits
+    }
+
+    /// Whether a call to the limiter can be made, as far as those are counted by themselves.
+    fn fits_limit(&self) -> bool {
+        !self.began.get() || self.limits.get() < LIMITS_MAX
     }
 
     /// Takes one request. Returns whether one was left.
@@ -126,6 +136,13 @@ impl Allowance {
         })
     }
 
+    /// Keeps to so many requests more, and to those that no later call needs, until this is dropped.
+    pub fn keep_to(&self, requests: u32) -> Kept<'_> {
+        let spare = self.left().saturating_sub(self.to_come());
+        self.requests_max.set(self.requests.get().saturating_add(requests.min(spare)));
+        Kept(self)
+    }
+
     /// Sets the least number of requests that the calls to come take.
     pub fn promise(&self, requests: u32) {
         self.promised.set(requests);
@@ -137,11 +154,15 @@ impl Allowance {
         self.promised.set(self.promised.get().saturating_sub(requests));
     }
 
-    /// Whether a request can be sent that no later call needs.
-    pub fn can_spare_request(&self) -> bool {
+    /// Whether so many requests can be sent that no later call needs.
+    pub fn can_spare(&self, requests: u32) -> bool {
+        self.fits(self.to_come().saturating_add(requests))
+    }
+
+    /// Requests that later calls need.
+    fn to_come(&self) -> u32 {
         let promised = self.promised.get();
-        let to_come = if promised == 0 { 0 } else { promised.saturating_add(TO_BEGIN + OBJECTS_TO_COME) };
-        self.fits(to_come.saturating_add(1))
+        if promised == 0 { 0 } else { promised.saturating_add(TO_BEGIN + OBJECTS_TO_COME) }
     }
 
     /// Takes the single wait for a state that all calls share. Returns whether it was left.
@@ -207,6 +228,15 @@ impl Drop for Held<'_> {
     }
 }
 
+/// Fewer requests than the HTTP request may send.
+pub struct Kept<'a>(&'a Allowance);
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.0.requests_max.set(REQUESTS_MAX);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -258,6 +288,21 @@ mod tests {
             let promised: u32 = held.iter().map(|held| held.requests).sum();
             drop(held);
             prop_assert!((0..promised).all(|_| allowance.take_request()));
+        }
+
+        /// A call that keeps to so many requests sends no more, leaves those that were promised, and takes nothing from what follows.
+        #[test]
+        fn a_call_keeps_to_its_requests(sent in 0..50_u32, promised in 0..45_u32, requests in 0..50_u32) {
+            let allowance = Allowance::new(UnixMillis(0));
+            let taken = (0..sent).filter(|_| allowance.take_request()).count();
+            allowance.promise(promised);
+            let kept = allowance.keep_to(requests);
+            let within = (0..REQUESTS_MAX).filter(|_| allowance.take_request()).count();
+            drop(kept);
+            let later = (0..REQUESTS_MAX).filter(|_| allowance.take_request()).count();
+            prop_assert!(within <= requests as usize);
+            prop_assert!(within == 0 || later >= promised as usize);
+            prop_assert_eq!(taken + within + later, REQUESTS_MAX as usize);
         }
 
         #[test]

@@ -69,6 +69,12 @@ impl Policy {
         Self { permits: self.permits.saturating_mul(factor), burst: self.burst.saturating_mul(factor), ..self }
     }
 
+    /// Permits that come back in a minute.
+    pub(crate) fn a_minute(self) -> u32 {
+        let permits = u64::from(self.permits).saturating_mul(60) / u64::from(self.seconds.max(1));
+        u32::try_from(permits).unwrap_or(u32::MAX)
+    }
+
     /// Microseconds in which one permit comes back.
     pub(crate) fn interval(self) -> u64 {
         (u64::from(self.seconds.max(1)) * 1_000_000 / u64::from(self.permits.max(1))).max(1)
@@ -80,12 +86,23 @@ impl Policy {
     }
 }
 
+/// A limit as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitState {
+    /// What can be taken at this moment; `None` if nobody knows.
+    pub left: Option<u32>,
+    /// What can be taken at once after a pause.
+    pub at_once: u32,
+    /// What comes back in a minute; `None` for what is taken and given back.
+    pub a_minute: Option<u32>,
+}
+
 /// What an isolate asks the limiter for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
     /// How large the limit is.
     pub policy: Policy,
-    /// Permits to take now: all of them or none.
+    /// Permits to take now: all of them or none. Who asks for 0 hears how many are left.
     pub cost: u32,
     /// Permits to take ahead, if there are enough: at most so many.
     pub ahead: u32,

@@ -3,6 +3,7 @@
 use crate::{
     base::{future::Pending, secret::Secret},
     store::object::{Command, ObjectName, Reply},
+    watch::{Event, Notice},
 };
 
 /// Stored objects.
@@ -13,6 +14,9 @@ pub trait Store {
 
     /// The server secret of a deployment that has set none: made once, the same for every isolate.
     fn kept_secret(&self) -> Pending<'_, Result<Secret, StorageFailure>>;
+
+    /// Tells the watcher of this deployment what happened. Returns what to send. [`crate::watch`] has the rules.
+    fn watch<'a>(&'a self, event: &'a Event) -> Pending<'a, Result<Option<Notice>, StorageFailure>>;
 }
 
 /// Storage failed; the request can be tried again.

@@ -14,42 +14,54 @@ use crate::base::clock::UnixMillis;
 
 /// Name of a stored object: its kind and a random id or keyed hash.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectName(String);
+pub struct ObjectName {
+    kind: &'static str,
+    text: String,
+}
 
 impl ObjectName {
+    fn new(kind: &'static str, id: &str) -> Self {
+        Self { kind, text: format!("{kind}:{id}") }
+    }
+
     /// A grant.
     pub fn grant(id: &GrantId) -> Self {
-        Self(format!("grant:{}", id.as_str()))
+        Self::new("grant", id.as_str())
     }
 
     /// A consent page's transaction.
     pub fn transaction(id: &str) -> Self {
-        Self(format!("transaction:{id}"))
+        Self::new("transaction", id)
     }
 
     /// The index of a key, by its keyed hash.
     pub fn index(hash: &[u8]) -> Self {
-        Self(format!("index:{}", base64url(hash)))
+        Self::new("index", &base64url(hash))
     }
 
     /// A client's document, by the hash of its address.
     pub fn document(address: &str) -> Self {
-        Self(format!("document:{}", fingerprint(address.as_bytes())))
+        Self::new("document", &fingerprint(address.as_bytes()))
     }
 
     /// The record of an API key, by the keyed hash of its public half.
     pub fn key(hash: &[u8]) -> Self {
-        Self(format!("key:{}", base64url(hash)))
+        Self::new("key", &base64url(hash))
     }
 
     /// The confirmations of a principal, by its keyed hash.
     pub fn confirmations(principal: &str) -> Self {
-        Self(format!("confirmations:{principal}"))
+        Self::new("confirmations", principal)
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> &'static str {
+        self.kind
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use crate::{
         base::http::Response,
-        tidbcloud::{Answer, Cluster, NotTried, fake::NO_LOG, transport::answer::read_answer, units::Malformed},
+        tidbcloud::{Answer, Cluster, NotTried, fake::no_log, transport::answer::read_answer, units::Malformed},
     };
 
     const CANARY: &str = "canary";
@@ -65,7 +65,7 @@ mod tests {
             ApiError::Failing { retry_after_seconds: None, answer: answer(503) },
             ApiError::Timeout,
             ApiError::Unreachable,
-            read_answer::<Cluster>(NO_LOG, "GET /clusters/{}", &unreadable).unwrap_err(),
+            read_answer::<Cluster>(no_log(), "GET /clusters/{}", &unreadable).unwrap_err(),
             ApiError::TooLarge,
             ApiError::Unexpected("a test"),
             ApiError::DeadlineExceeded,
@@ -108,7 +108,7 @@ mod tests {
             "statuses and numbers are kept"
         );
         let cut = Response::json(200, "{\"clusterId\": \"7\", \"labels\": {\"team\": 7}}");
-        let misread = read_answer::<Cluster>(NO_LOG, "GET /clusters/{}", &cut).unwrap_err();
+        let misread = read_answer::<Cluster>(no_log(), "GET /clusters/{}", &cut).unwrap_err();
         assert_eq!(
             misread.chain(),
             "TiDB Cloud's answer cannot be read (HTTP 200) <- another shape at `labels.*`",

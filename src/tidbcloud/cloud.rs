@@ -9,12 +9,13 @@ use super::{
     service::{SERVERLESS, Service},
     transport::{
         health::{Checkup, Part},
+        list::ONE,
         send::Sender,
     },
 };
 use crate::{
     base::{clock::UnixMillis, secret::Secret},
-    port::{Io, RequestLog, allowance::Allowance},
+    port::{Io, LimitState, RequestLog, allowance::Allowance},
 };
 
 /// TiDB Cloud as one caller sees it during one call.
@@ -30,13 +31,14 @@ impl<'a> Cloud<'a> {
     /// All requests end by `deadline`. `witness` watches over the key of `authenticator`, if it is one.
     pub fn new(
         io: &'a dyn Io,
-        log: RequestLog<'a>,
+        log: &'a RequestLog<'a>,
         hosts: &'a Hosts,
         authenticator: &'a Authenticator,
         witness: &'a dyn KeyWitness,
         memory: &'a Memory,
         deadline: UnixMillis,
     ) -> Self {
+        log.hides(authenticator.secret().expose());
         Self { sender: Sender { io, log, hosts, deadline, trail: None }, authenticator, witness, memory }
     }
 
@@ -49,6 +51,14 @@ impl<'a> Cloud<'a> {
     /// Whose credentials these are, for receipts and the log: see [`Authenticator::fingerprint`].
     pub fn fingerprint(&self, server_secret: &Secret) -> String {
         self.authenticator.fingerprint(server_secret)
+    }
+
+    /// What is left of the requests that may be sent with the caller's key, if anybody counts them.
+    pub async fn requests_left(&self) -> Option<LimitState> {
+        match self.authenticator {
+            Authenticator::Digest(key) => self.witness.requests_left(key).await,
+            Authenticator::Bearer(_) => None,
+        }
     }
 
     /// An API, as far as its health goes.
@@ -74,7 +84,7 @@ impl<'a> Cloud<'a> {
     /// # Errors
     /// [`CheckFailure::Refused`] if it does not accept them, [`CheckFailure::Unsettled`] if it did not say.
     pub async fn check(&self) -> Result<(), CheckFailure> {
-        let call = SERVERLESS.get("clusters", []).with_query(&[("pageSize", "1")]);
+        let call = SERVERLESS.get("clusters", []).with_query(ONE);
         match self.read::<IgnoredAny>(&call).await {
             Ok(_) => Ok(()),
             Err(error) => Err(match error.answer() {

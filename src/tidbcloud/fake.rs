@@ -142,12 +142,30 @@ impl Io for Fake {
 }
 
 /// Keeps nothing of what is logged.
-pub(crate) const NO_LOG: RequestLog<'static> = RequestLog { to: &Nowhere, request_id: "" };
+pub(crate) fn no_log() -> &'static RequestLog<'static> {
+    Box::leak(Box::new(RequestLog::new(&Nowhere, &Nowhere, 0)))
+}
 
 struct Nowhere;
 
 impl Log for Nowhere {
     fn write(&self, _: &str) {}
+}
+
+impl Io for Nowhere {
+    fn exchange<'a>(&'a self, _: Outbound, _: &'a mut dyn Sink) -> Pending<'a, Result<Response, FetchError>> {
+        Box::pin(async { Err(FetchError::Unreachable) })
+    }
+
+    fn now(&self) -> UnixMillis {
+        START
+    }
+
+    fn sleep(&self, _: Duration) -> Pending<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn random(&self, _: &mut [u8]) {}
 }
 
 const PRIVATE_KEY: &str = "canary-private-key";
@@ -186,7 +204,7 @@ impl Scene {
     /// A call that may take this long.
     pub(crate) fn cloud_for(&self, time: Duration) -> Cloud<'_> {
         let deadline = self.fake.now().after(time);
-        Cloud::new(&self.fake, NO_LOG, &self.hosts, &self.authenticator, &Unwatched, &self.memory, deadline)
+        Cloud::new(&self.fake, no_log(), &self.hosts, &self.authenticator, &Unwatched, &self.memory, deadline)
     }
 
     /// SQL that may take 55 s.

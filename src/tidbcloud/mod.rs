@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cloud                  one caller during one call
-//!   serverless iam       one folder a service, one file a resource: its types and its calls
+//!   serverless premium   one folder a service, one file a resource: its types and its calls
+//!   dedicated iam
 //!   database             SQL over HTTP: login, statement, transaction, rows
 //!   transport            a call becomes requests, an answer a result; the one place that sends
 //!   auth                 API keys by HTTP Digest, bearer tokens, and who watches over keys
@@ -21,8 +22,10 @@ mod auth;
 mod cause;
 mod cloud;
 mod database;
+mod dedicated;
 mod iam;
 mod oauth;
+mod premium;
 mod serverless;
 mod service;
 mod tolerant;
@@ -31,6 +34,11 @@ mod units;
 
 #[cfg(test)]
 mod fake;
+
+/// The names of the control plane's circuits.
+pub fn apis() -> impl Iterator<Item = &'static str> {
+    service::CONTROL_PLANE.iter().map(|service| service.host.name())
+}
 
 pub(crate) use self::database::facts::Facts;
 pub use self::{
@@ -50,7 +58,10 @@ pub use self::{
         rows::{Cell, ColumnType, Rows},
         transaction::{BESIDE_STATEMENTS, RolledBack, TransactionFailure},
     },
-    iam::sql_users::{SqlRole, SqlUser},
+    iam::{
+        api_keys::OwnKey,
+        sql_users::{SqlRole, SqlUser},
+    },
     oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},
     serverless::{
         branches::{Branch, BranchList, NewBranch},
@@ -62,6 +73,7 @@ pub use self::{
         regions::Region,
     },
     transport::{
+        alive::is_alive,
         error::{Answer, ApiError, CheckFailure, Misread},
         hosts::Hosts,
         list::{List, Listed},

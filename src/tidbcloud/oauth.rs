@@ -22,7 +22,7 @@ use super::{
         answer::read_answer,
         call::bytes,
         hosts::Path,
-        send::{Request, Sender},
+        send::{Operation, Request, Sender},
     },
 };
 use crate::{
@@ -236,7 +236,7 @@ impl<'a> AuthorizationServer<'a> {
     /// `client_id` and `client_secret` are those that PingCAP gave the client. Everything ends by `deadline`.
     pub fn new(
         io: &'a dyn Io,
-        log: RequestLog<'a>,
+        log: &'a RequestLog<'a>,
         hosts: &'a Hosts,
         client_id: &'a str,
         client_secret: &'a Secret,
@@ -388,10 +388,11 @@ impl<'a> AuthorizationServer<'a> {
     async fn exchange(&self, exchange: &Exchange<'_>) -> Result<Response, OAuthError> {
         let path = Path { version: OAUTH.version, template: exchange.path, arguments: &[], query: &[] };
         let url = self.sender.hosts.url(OAUTH.host, &path).map_err(ApiError::from)?;
+        let operation = Operation { service: OAUTH.host.name(), path: exchange.path };
         let request = Request {
             authorization: exchange.bearer.map(|token| format!("Bearer {}", token.expose())),
             body: exchange.body.as_ref().map(bytes),
-            ..Request::new(exchange.method, url, TIMEOUT)
+            ..Request::new(exchange.method, url, operation, TIMEOUT)
         };
         let response = self.sender.fetch(request, RESPONSE_BYTES_MAX).await.map_err(|failed| failed.error)?;
         if (200..=299).contains(&response.status) {
@@ -437,7 +438,7 @@ mod tests {
         port::FetchError,
         tidbcloud::{
             Misread,
-            fake::{Fake, NO_LOG, ok, status},
+            fake::{Fake, no_log, ok, status},
         },
     };
 
@@ -451,7 +452,7 @@ mod tests {
     ) -> (T, Fake) {
         let (fake, secret) = (Fake::new(script), Secret::new(CLIENT_SECRET));
         let deadline = fake.now().after(Duration::from_secs(28));
-        let server = AuthorizationServer::new(&fake, NO_LOG, hosts, "client", &secret, deadline);
+        let server = AuthorizationServer::new(&fake, no_log(), hosts, "client", &secret, deadline);
         (call(&server).await, fake)
     }
 
@@ -604,7 +605,7 @@ mod tests {
             assert_eq!(tokens.err(), Some(expected.into()));
         }
         let (fake, secret) = (Fake::new([]), Secret::new(CLIENT_SECRET));
-        let late = AuthorizationServer::new(&fake, NO_LOG, &sandbox, "client", &secret, fake.now());
+        let late = AuthorizationServer::new(&fake, no_log(), &sandbox, "client", &secret, fake.now());
         assert_eq!(late.device_authorization().await.err(), Some(ApiError::DeadlineExceeded.into()));
         let nobody = ok(json!({ "email": "a\nb", "username": "x".repeat(257) }));
         let user = ask(&Hosts::real(), [nobody], async |server| server.user_info(&code).await).await.0;

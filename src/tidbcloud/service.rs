@@ -46,10 +46,21 @@ const PREFIXED: ErrorShape = ErrorShape {
 pub(crate) static SERVERLESS: Service =
     Service { host: Host::fixed("serverless.tidbapi.com"), version: "v1beta1", probe: "regions", errors: RPC_STATUS };
 
+/// Instances of TiDB Cloud Premium, and of Essential as it is made since 2026. TiDB Cloud API, "TiDB Cloud Premium", `v1beta2`.
+pub(crate) static PREMIUM: Service =
+    Service { host: Host::fixed("cloud.tidbapi.com"), version: "v1beta2", probe: "regions", errors: RPC_STATUS };
+
+/// Clusters of TiDB Cloud Dedicated. TiDB Cloud API, "TiDB Cloud Dedicated", `v1beta1`.
+pub(crate) static DEDICATED: Service =
+    Service { host: Host::fixed("dedicated.tidbapi.com"), version: "v1beta1", probe: "regions", errors: RPC_STATUS };
+
 /// API keys and SQL users. API keys are published (TiDB Cloud API, "IAM", `v1beta1`); SQL users are as TiDB Cloud's
 /// command line client manages them.
 pub(crate) static IAM: Service =
     Service { host: Host::fixed("iam.tidbapi.com"), version: "v1beta1", probe: "apikeys/{}", errors: PREFIXED };
+
+/// The APIs that tools cannot do without. Each API has a circuit of its own.
+pub(crate) static CONTROL_PLANE: [&Service; 2] = [&SERVERLESS, &IAM];
 
 /// TiDB Cloud's own authorization server, as TiDB Cloud's command line client calls it. Errors are those of RFC 6749
 /// section 5.2. It is not asked for nonces; without a token its probe is refused, as elsewhere.

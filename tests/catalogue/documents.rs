@@ -7,10 +7,14 @@ use std::{
 };
 
 use mcp_server_tidbcloud::{
-    app,
+    app::{
+        self,
+        analytics::{BLOBS, DOUBLES, INDEX},
+    },
     catalogue::{Entry, Toolset, code},
     config::SETTINGS,
     mcp::{self, code::TransportCode, revision::Revision},
+    port::FIELDS,
     tools,
 };
 use serde_json::Value;
@@ -224,6 +228,27 @@ fn the_settings_are_documented() {
         let _ = writeln!(table, "| `{}` | {kind} | {} | {} |", setting.name, setting.unset.text(), setting.meaning);
     }
     between("docs/settings.md", "settings", &table);
+}
+
+#[test]
+fn the_fields_of_the_log_are_documented() {
+    let mut table = String::from("| field | meaning |\n| --- | --- |\n");
+    for (name, meaning) in FIELDS {
+        let _ = writeln!(table, "| `{name}` | {meaning} |");
+    }
+    between("docs/operations.md", "fields", &table);
+}
+
+#[test]
+fn the_columns_of_data_points_are_documented() {
+    let mut table = String::from("| column | name | meaning |\n| --- | --- | --- |\n");
+    let mut add = |column: String, name, meaning| {
+        let _ = writeln!(table, "| `{column}` | {name} | {meaning} |");
+    };
+    add("index1".to_owned(), INDEX.name, INDEX.meaning);
+    BLOBS.iter().zip(1..).for_each(|(column, at)| add(format!("blob{at}"), column.name, column.meaning));
+    DOUBLES.iter().zip(1..).for_each(|(column, at)| add(format!("double{at}"), column.name, column.meaning));
+    between("docs/operations.md", "points", &table);
 }
 
 /// All codes of protocol errors, by status; those of the protocol before our own.

@@ -34,7 +34,7 @@ fn an_answer_that_cannot_be_read_is_logged_with_its_request_and_without_its_data
     for (name, arguments, path, operation) in [
         ("tidbcloud_list_clusters", json!({}), "^/v1beta1/clusters", "GET /clusters"),
         ("tidbcloud_get_cluster", json!({"cluster": "1379661944646413143"}), "^/v1beta1/clusters/", "GET /clusters/{}"),
-        ("db_query", json!({"cluster": "1379661944646413143", "sql": "SELECT 1"}), "^/v1beta/sql", "POST /v1beta/sql"),
+        ("db_query", json!({"cluster": "1379661944646413143", "sql": "SELECT 1"}), "^/v1beta/sql", "POST /sql"),
     ] {
         for body in
             [format!("{{\"clusters\": \"{canary}\"}}"), format!("<html>{canary}"), format!("{{\"rows\": \"{canary}")]
@@ -116,6 +116,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
         secret: &secret,
         person: &Nobody { goes_without: false },
         pace: &Nobody { goes_without: false },
+        deployment: &Nobody { goes_without: false },
         aliases: &[],
         sql_tags: true,
     };

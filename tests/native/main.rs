@@ -12,17 +12,21 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod analytics;
 mod bad_inputs;
 mod circuit;
 mod confirm;
 mod credentials;
+mod doctor;
 mod faults;
 mod faults_log;
 mod field;
+mod health;
 mod json;
 mod judge;
 mod ledger;
 mod limits;
+mod log;
 mod matrix;
 mod narrow;
 mod oauth;
@@ -39,4 +43,5 @@ mod stakes;
 mod tidb_cloud_oauth;
 mod tidy;
 mod views;
+mod watch;
 mod world;

@@ -615,6 +615,7 @@ fn whoever_goes_without_a_person_is_asked_before_somebody_is_let_in() {
         secret: &secret,
         person: &Nobody { goes_without: true },
         pace: &Nobody { goes_without: true },
+        deployment: &Nobody { goes_without: true },
         aliases: &[],
         sql_tags: true,
     };

@@ -156,7 +156,8 @@ fn a_change_has_a_line_when_it_begins_and_one_when_it_ends_and_neither_tells_wha
     let partly = json!({"cluster": CLUSTER, "sql": ["DROP TABLE shop.canary_table", "DROP TABLE shop.canary_table"]});
     expect(server, "not all of it was refused", &["failed"], "db_execute", partly);
 
-    let fields = ["event", "request_id", "phase", "tool", "as", "outcome", "trace_id"];
+    let fields =
+        ["ts", "level", "event", "request_id", "trace_id", "phase", "tool", "as", "outcome", "upstream_trace_id"];
     for line in &all {
         let text = line.to_string();
         assert!(!text.contains("canary"), "no argument, no name and no SQL is in a line: {text}");

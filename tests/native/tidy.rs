@@ -9,8 +9,10 @@ use std::{
 const ARROWS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("circuit", &["base"]),
+    ("watch", &["base"]),
+    ("health", &["base"]),
     ("store", &["base"]),
-    ("port", &["base", "circuit", "store"]),
+    ("port", &["base", "circuit", "health", "store", "watch"]),
     ("sql", &["base"]),
     ("mcp", &["base"]),
     ("tidbcloud", &["base", "circuit", "port", "sql"]),
@@ -19,7 +21,25 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("catalogue", &["base", "mcp", "port", "tidbcloud"]),
     ("tools", &["base", "catalogue", "sql", "tidbcloud"]),
     ("oauth", &["base", "catalogue", "config", "limits", "port", "store", "tidbcloud"]),
-    ("app", &["base", "catalogue", "config", "limits", "mcp", "oauth", "port", "sql", "store", "tidbcloud", "tools"]),
+    (
+        "app",
+        &[
+            "base",
+            "catalogue",
+            "circuit",
+            "config",
+            "health",
+            "limits",
+            "mcp",
+            "oauth",
+            "port",
+            "sql",
+            "store",
+            "tidbcloud",
+            "tools",
+            "watch",
+        ],
+    ),
 ];
 
 /// Words that do not belong outside the edge, and why.

@@ -13,30 +13,33 @@ use std::{
 };
 
 use mcp_server_tidbcloud::{
-    app::{App, Isolate},
+    app::{App, Isolate, watch},
     base::{
         clock::UnixMillis,
         future::Pending,
         http::{Head, Headers, Method, Response},
         secret::Secret,
     },
-    catalogue::{Bound, Entry, Pace, Person, code},
+    catalogue::{Advice, Bound, Deployment, Entry, Pace, Person, code},
     circuit::{Circuit, Report, Verdict},
     config::Config,
+    health::{self, Examinations},
     limits::ledger::Ledger,
     mcp::{
         outcome::{Answered, ToolError},
         tools::Definition,
     },
     port::{
-        Admission, Ask, Assets, BodyError, FetchError, Flow, IncomingBody, Io, LimitKey, Limiter, LimiterFailure, Log,
-        Outbound, Port, RequestLog, Sink, StorageFailure, Store, Stream,
+        Admission, Analytics, Ask, Assets, BodyError, DataPoint, FIELDS, FetchError, Flow, IncomingBody, Io, LimitKey,
+        LimitState, Limiter, LimiterFailure, Log, Outbound, Port, Readiness, RequestLog, Sink, StorageFailure, Store,
+        Stream,
     },
     store::{
         confirmations,
         object::{self, Command, ObjectName, Reply},
     },
     tools,
+    watch::{Event, Notice, Watch},
 };
 use serde_json::{Value, json};
 use tidbcloud_sandbox::{
@@ -64,6 +67,9 @@ static SERVERS_ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
     program.ancestors().nth(3).expect("a target directory").join("tmp/sql")
 });
 
+/// A line of the log is short: Workers Logs keeps 256 KB of each.
+const LINE_BYTES_MAX: usize = 2_048;
+
 /// As workerd gives bodies to a Worker: 64 KiB at most at once.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -85,17 +91,34 @@ pub struct Asked {
     pub status: u16,
 }
 
+/// Where alerts are posted to.
+pub const WEBHOOK: &str = "https://hooks.example.com/services/canary-webhook-path?key=canary-webhook-key";
+
+/// The receiver of alerts.
+pub struct Receiver {
+    /// What it answers, or how it fails to.
+    pub answers: Result<u16, FetchError>,
+    /// What was posted to it, and when.
+    pub posts: Vec<(u64, Value)>,
+}
+
 /// Runs statements as a SQL server would.
 pub type Database = Box<dyn FnMut(&SqlTask) -> SqlOutcome>;
 
 /// Answers a request, at a time, as TiDB Cloud would.
 pub type Upstream = Box<dyn FnMut(u64, &Request) -> (tidbcloud_sandbox::exchange::Response, Delivery)>;
 
+/// A data point: index, words, numbers.
+pub type Point = (String, Vec<String>, Vec<f64>);
+
 /// The outside world, simulated.
 pub struct World {
     pub clock: Cell<u64>,
     pub sandbox: RefCell<Sandbox>,
     pub log: RefCell<Vec<String>>,
+    /// Whether there is somebody who keeps data points.
+    pub has_analytics: Cell<bool>,
+    pub points: RefCell<Vec<Point>>,
     pub limiter_fails: Cell<Option<LimiterFailure>>,
     servers: RefCell<Option<Servers>>,
     /// What the control plane did to SQL servers since the last statement.
@@ -103,6 +126,13 @@ pub struct World {
     ledgers: RefCell<BTreeMap<LimitKey, Ledger>>,
     circuits: RefCell<BTreeMap<String, Circuit>>,
     pub circuits_fail: Cell<bool>,
+    /// What the watcher keeps.
+    watch: RefCell<String>,
+    pub watcher_fails: Cell<bool>,
+    pub receiver: RefCell<Receiver>,
+    /// What all isolates know together of whether the service works.
+    pub examinations: RefCell<Examinations>,
+    pub readiness_fails: Cell<bool>,
     /// What was asked of other hosts and of Durable Objects, in order: what Workers count as subrequests.
     pub subrequests: RefCell<Vec<String>>,
     /// What Durable Objects keep.
@@ -143,12 +173,19 @@ impl World {
             clock: Cell::new(START_MILLIS),
             sandbox: RefCell::new(Sandbox::new(1)),
             log: RefCell::default(),
+            has_analytics: Cell::new(false),
+            points: RefCell::default(),
             limiter_fails: Cell::new(None),
             servers: RefCell::new(None),
             effects: RefCell::default(),
             ledgers: RefCell::default(),
             circuits: RefCell::default(),
             circuits_fail: Cell::new(false),
+            watch: RefCell::default(),
+            watcher_fails: Cell::new(false),
+            receiver: RefCell::new(Receiver { answers: Ok(200), posts: Vec::new() }),
+            examinations: RefCell::default(),
+            readiness_fails: Cell::new(false),
             subrequests: RefCell::default(),
             objects: RefCell::default(),
             storage_fails: Cell::new(false),
@@ -190,8 +227,8 @@ impl World {
     }
 
     /// The log, as of one request.
-    pub fn request_log(&self) -> RequestLog<'_> {
-        RequestLog { to: self, request_id: "test" }
+    pub fn request_log(&self) -> &RequestLog<'_> {
+        Box::leak(Box::new(RequestLog::new(self, self, 100)))
     }
 
     /// SQL servers start when the first statement needs one; what was to happen to them until then happens before it.
@@ -211,6 +248,9 @@ impl World {
 impl World {
     /// One request of the service to another host.
     async fn send(&self, request: Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
+        if request.url.as_str() == WEBHOOK {
+            return self.receive_alert(&request, sink).await;
+        }
         assert_eq!(request.url.origin().ascii_serialization(), SANDBOX, "a request left for another host");
         let ends = self.clock.get() + millis(request.timeout);
         let (answer, delivery) = self.ask(request)?;
@@ -221,6 +261,28 @@ impl World {
         sink.begin(answer.status);
         self.receive(&answer.body, delivery.course, ends, sink).await?;
         Ok(Response { status: answer.status, headers: answer.headers.into_iter().collect(), body: Vec::new() })
+    }
+
+    /// One alert. The receiver's redirect leads to another host, so following it would be seen.
+    async fn receive_alert(&self, request: &Outbound, sink: &mut dyn Sink) -> Result<Response, FetchError> {
+        assert_eq!(request.method, Method::Post, "alerts are posted");
+        assert_eq!(request.headers.get("content-type").as_deref(), Some("application/json"), "alerts are JSON");
+        assert!(request.headers.get("authorization").is_none(), "no credential leaves with an alert");
+        let body = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).expect("JSON");
+        self.receiver.borrow_mut().posts.push((self.clock.get(), body));
+        let answers = self.receiver.borrow().answers;
+        match answers {
+            Ok(status) => {
+                sink.begin(status);
+                sink.take(b"ok")?;
+                Ok(Response::empty(status).with("location", "https://elsewhere.example.com/"))
+            }
+            Err(FetchError::Timeout) => {
+                self.pass(millis(request.timeout)).await;
+                Err(FetchError::Timeout)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives a body to `sink` as it arrives, as workerd would.
@@ -394,6 +456,16 @@ impl Io for World {
     }
 }
 
+impl Readiness for World {
+    fn readiness<'a>(&'a self, command: &'a health::Command) -> Pending<'a, Option<health::Reply>> {
+        Box::pin(async move {
+            self.subrequests.borrow_mut().push("readiness".to_owned());
+            let command = health::Command::of_text(&command.to_text()).expect("a command");
+            (!self.readiness_fails.get()).then(|| self.examinations.borrow_mut().step(self.now(), &command))
+        })
+    }
+}
+
 impl Limiter for World {
     fn admit<'a>(&'a self, key: &'a LimitKey, ask: Ask) -> Pending<'a, Result<Admission, LimiterFailure>> {
         Box::pin(async move {
@@ -480,6 +552,21 @@ impl Store for World {
         let secret = if self.storage_fails.get() { Err(StorageFailure) } else { Ok(Secret::new(SERVER_SECRET)) };
         Box::pin(async { secret })
     }
+
+    fn watch<'a>(&'a self, event: &'a Event) -> Pending<'a, Result<Option<Notice>, StorageFailure>> {
+        Box::pin(async move {
+            self.subrequests.borrow_mut().push("watch".to_owned());
+            if self.watcher_fails.get() {
+                return Err(StorageFailure);
+            }
+            // As text, because that is how it is kept and how it travels.
+            let mut watch = Watch::of_stored(Some(&self.watch.borrow()));
+            let event = serde_json::from_str(&serde_json::to_string(event).expect("JSON")).expect("an event");
+            let notice = watch.step(self.now(), &event);
+            self.watch.replace(watch.to_stored());
+            Ok(serde_json::from_str(&serde_json::to_string(&notice).expect("JSON")).expect("a notice"))
+        })
+    }
 }
 
 impl Assets for World {
@@ -500,8 +587,28 @@ impl Stream for World {
     }
 }
 
+impl Analytics for World {
+    fn is_on(&self) -> bool {
+        self.has_analytics.get()
+    }
+
+    fn write(&self, point: &DataPoint<'_>) {
+        let words = point.blobs.iter().map(|word| (*word).to_owned()).collect();
+        self.points.borrow_mut().push((point.index.to_owned(), words, point.doubles.to_vec()));
+    }
+}
+
 impl Log for World {
     fn write(&self, line: &str) {
+        let members: serde_json::Map<String, Value> = serde_json::from_str(line).expect("a line is a JSON object");
+        for name in members.keys() {
+            assert!(FIELDS.iter().any(|(known, _)| known == name), "`{name}` is in no table of fields: {line}");
+        }
+        assert!(
+            ["ts", "level", "event"].iter().all(|name| members.contains_key(*name)),
+            "every line has these: {line}"
+        );
+        assert!(line.len() <= LINE_BYTES_MAX, "{} bytes: {line}", line.len());
         self.log.borrow_mut().push(line.to_owned());
     }
 }
@@ -546,6 +653,20 @@ impl Pace for Nobody {
     }
 
     fn ends(&self) {}
+}
+
+impl Deployment for Nobody {
+    fn limits(&self) -> Pending<'_, Vec<(&'static str, LimitState)>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn checks(&self) -> Pending<'_, Vec<(&'static str, &'static str)>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn advice(&self) -> Option<Vec<Advice>> {
+        None
+    }
 }
 
 /// A header value as it arrives: the Fetch standard takes HTTP whitespace from both ends ("normalize"), and sends nothing
@@ -676,6 +797,34 @@ impl Native {
         };
         world.is_shared.set(false);
         answer
+    }
+}
+
+/// What an isolate does after an answer, as `waitUntil` lets it.
+pub type After = Pin<Box<dyn Future<Output = ()>>>;
+
+impl Native {
+    /// One request in this isolate, and the report that it carries, if any.
+    pub fn send_and_carry(&self, isolate: &Rc<Isolate>, call: Call) -> (Answer, Option<After>) {
+        let (head, world) = (self.head(&call), Rc::clone(&self.world));
+        let app = App::new(&self.config, isolate, Port::of(&*world));
+        let answer = block_on(app.handle(head, &mut Body(call.body, &self.body_read)));
+        let report = app.carries_report().map(|wait| {
+            let (world, isolate) = (Rc::clone(&self.world), Rc::clone(isolate));
+            let report: After = Box::pin(async move { watch::report(&isolate, wait, Port::of(&*world)).await });
+            report
+        });
+        (answer.into(), report)
+    }
+}
+
+impl World {
+    /// Goes on with what waits, while the clock stands. Returns whether it has ended.
+    pub fn go_on_after(&self, after: &mut After) -> bool {
+        self.is_shared.set(true);
+        let ended = after.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        self.is_shared.set(false);
+        ended
     }
 }
 

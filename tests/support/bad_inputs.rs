@@ -612,6 +612,7 @@ pub fn check(row: &Row, call: &Call, answer: &Answer) -> String {
         let data = &json["error"]["data"];
         assert!(data["code"].as_str().is_some_and(|code| !code.is_empty()), "{place}");
         assert_eq!(data["requestId"], json!(request_id), "{place}");
+        assert!(is_trace_id(&data["traceId"]), "{place}");
         assert_eq!(data["retryable"], json!(matches!(answer.status, 408 | 429 | 503)), "{place}");
         assert!(json["error"]["message"].as_str().is_some_and(|message| message.len() > 10), "{place}");
     }
@@ -639,6 +640,7 @@ pub fn check(row: &Row, call: &Call, answer: &Answer) -> String {
             assert_eq!(json["result"]["isError"], json!(true), "{place}");
             assert_eq!(error["code"], json!(code), "{place}");
             assert_eq!(error["requestId"], json!(request_id), "{place}");
+            assert!(is_trace_id(&error["traceId"]), "{place}");
             let message = error["message"].as_str().unwrap_or_default();
             let shown = json["result"]["content"][0]["text"].as_str().unwrap_or_default();
             assert!(shown.starts_with(message) && shown.contains(request_id) && shown.contains(code), "{place}");
@@ -701,4 +703,9 @@ fn details(row: &Row, answer: &Answer, json: &Value, body: &str, place: &str) {
         }
         _ => {}
     }
+}
+
+/// Whether this is the id of a trace: 32 hexadecimal digits.
+fn is_trace_id(id: &Value) -> bool {
+    id.as_str().is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }

@@ -1,5 +1,5 @@
 //! Tests that need the real runtime: the limiter's Durable Object, races and restarts in authorization, settings that are no
-//! text, the landing page, and an official Rust client.
+//! text, alerts, the landing page, and an official Rust client.
 //!
 //! `cargo xtask test` gives the sandbox's address in `SANDBOX_URL` and its own program in `XTASK`, which starts Workers
 //! from the build that is there.
@@ -16,11 +16,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod authorization;
 mod bad_inputs;
 mod client;
 mod disconnects;
 mod field;
+mod health;
 mod limiter;
 mod page;
 mod settings;

@@ -28,8 +28,8 @@ type Outcome = (&'static str, usize);
 /// Each fault, and what calls that meet it once come to.
 fn matrix() -> Vec<(Value, Vec<(Operation, Outcome)>)> {
     let no_answer = |when: &str| {
-        // A read is sent again. So is a deletion: workerd repeats a request without a body that had no answer, with a nonce that was
-        // used before, and this server repeats it once more. A creation is looked up.
+        // A read is sent again. So is a deletion: by this server, and before that by workerd, which repeats a request without a body
+        // that had no answer if its connection had served another one. A creation is looked up.
         let create = if when == "before" { "OUTCOME_UNKNOWN" } else { "ok" };
         vec![
             (List, ("ok", 2)),
@@ -167,6 +167,9 @@ fn play(operations: &[Operation], shop: &str) -> Vec<String> {
             let name = format!("socket-{number}-{operation:?}").to_lowercase();
             let mut place = json!({ "clusterId": shop });
             if operation == Delete {
+                // Each deletion has a minute of the key's limit of its own, and a nonce of that minute.
+                stage.admin("POST", "clock", &json!({ "advanceSeconds": 61 }));
+                stage.done("owner", "tidbcloud_get_cluster", &json!({ "cluster": shop }));
                 let branch = json!({ "cluster": shop, "displayName": name });
                 place["branchId"] = stage.done("owner", "tidbcloud_create_branch", &branch)["branchId"].clone();
             }
@@ -181,7 +184,8 @@ fn play(operations: &[Operation], shop: &str) -> Vec<String> {
             stage.fault(&ordered);
             let outcome = operation.call(&name, &place);
             let count = seen() - seen_before;
-            if (outcome.as_str(), count) != expected {
+            let workerd_did_not_repeat = operation == Delete && expected == ("ok", 3) && count == 2;
+            if outcome != expected.0 || count != expected.1 && !workerd_did_not_repeat {
                 wrong.push(format!("{operation:?} with {fault}: {outcome} after {count} requests, not {expected:?}"));
             }
             if operation == Transaction {

@@ -26,18 +26,18 @@ pub struct Stage {
     directory: tempfile::TempDir,
 }
 
-/// The one that the tests here share.
+/// A sandbox of a test's own.
+pub fn own_sandbox() -> Running {
+    let program = std::env::current_exe().expect("the path of this program");
+    // As native tests: templates of SQL servers take seconds to make.
+    let servers: PathBuf = program.ancestors().nth(3).expect("a target directory").join("tmp/sql");
+    let engine = Engine::find().unwrap_or_else(|error| panic!("{error}"));
+    Running::start(0, 1, engine, &servers).expect("a sandbox")
+}
+
+/// The one that most tests share.
 pub fn stage() -> &'static Stage {
-    static STAGE: LazyLock<Stage> = LazyLock::new(|| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let program = std::env::current_exe().expect("the path of this program");
-        // As native tests: templates of SQL servers take seconds to make.
-        let servers: PathBuf = program.ancestors().nth(3).expect("a target directory").join("tmp/sql");
-        let engine = Engine::find().unwrap_or_else(|error| panic!("{error}"));
-        let sandbox = Running::start(0, 1, engine, &servers).expect("a sandbox");
-        let worker = Worker::bare(directory.path(), &format!("http://{}", sandbox.address));
-        Stage { sandbox, worker, directory }
-    });
+    static STAGE: LazyLock<Stage> = LazyLock::new(Stage::new);
     &STAGE
 }
 
@@ -83,6 +83,14 @@ impl Client {
 }
 
 impl Stage {
+    /// One for a test whose faults would meet the requests of others.
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let sandbox = own_sandbox();
+        let worker = Worker::bare(directory.path(), &format!("http://{}", sandbox.address));
+        Self { sandbox, worker, directory }
+    }
+
     fn sandbox(&self) -> String {
         format!("http://{}", self.sandbox.address)
     }

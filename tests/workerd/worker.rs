@@ -59,6 +59,11 @@ impl Worker {
         Self::start_with(state, free_port(), &["--vars", variables])
     }
 
+    /// The same with another sandbox.
+    pub fn beside(state: &Path, sandbox: &str, variables: &str) -> Self {
+        Self::start_for(state, free_port(), sandbox, &["--vars", variables])
+    }
+
     /// workerd by itself, with another sandbox. The proxy of `wrangler dev` hides that a client went away.
     pub fn bare(state: &Path, sandbox: &str) -> Self {
         Self::start_for(state, free_port(), sandbox, &["--workerd", "ours"])

@@ -25,8 +25,8 @@ struct Source {
     only: &'static [&'static str],
 }
 
-/// Published files first; the other two come with the sources of PingCAP's command line client and hold
-/// operations that are not published.
+/// Published files, and two that come with the sources of PingCAP's command line client and hold operations that are not
+/// published. That of Premium is its published description in the client's copy, with shorter prose.
 const SOURCES: &[Source] = &[
     Source {
         original: "published-v1beta1-serverless.swagger.json",
@@ -45,6 +45,18 @@ const SOURCES: &[Source] = &[
         original: "cli-v1beta1-serverless-branch.swagger.json",
         contract: "serverless-branch-client.json",
         host: "serverless.tidbapi.com",
+        only: &[],
+    },
+    Source {
+        original: "premium-v1beta2-nextgen.condensed.swagger.json",
+        contract: "premium.json",
+        host: "cloud.tidbapi.com",
+        only: &[],
+    },
+    Source {
+        original: "published-v1beta1-dedicated.swagger.json",
+        contract: "dedicated.json",
+        host: "dedicated.tidbapi.com",
         only: &[],
     },
 ];

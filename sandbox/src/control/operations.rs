@@ -12,14 +12,16 @@ use super::{
         self, Found, Known, Origin,
         Origin::{Client, Published},
     },
-    services::{IAM, SERVERLESS, Service},
+    services::{DEDICATED, IAM, PREMIUM, SERVERLESS, Service},
     state::{Key, KeyRole, World},
 };
 use crate::exchange::Request;
 
 pub(super) mod branches;
 pub(super) mod clusters;
+mod dedicated;
 mod iam;
+mod premium;
 mod regions;
 
 /// What is simulated. A test holds this against the contract.
@@ -51,6 +53,8 @@ static ROUTES: &[Route] = &[
     Route::writes(&IAM, "DELETE", "/clusters/{clusterId}/sqlUsers/{userName}", iam::delete_sql_user).read_as(&[Client]),
     Route::reads(&IAM, "GET", "/projects", iam::list_projects).read_as(&[Client]),
     Route::reads(&IAM, "GET", "/apikeys/{accessKey}", iam::get_api_key),
+    Route::reads(&PREMIUM, "GET", "/tidbs", premium::list),
+    Route::reads(&DEDICATED, "GET", "/clusters", dedicated::list),
 ];
 
 /// An authenticated request for an operation.

@@ -67,8 +67,12 @@ pub(super) static IAM: Service = digest(
     ],
 );
 
-static PREMIUM: Service = digest("cloud.tidbapi.com", "/v1beta2", &RPC, &[]);
-static DEDICATED: Service = digest("dedicated.tidbapi.com", "/v1beta1", &RPC, &[]);
+pub(super) static PREMIUM: Service =
+    digest("cloud.tidbapi.com", "/v1beta2", &RPC, &[(Published, include_str!("../../../contract/premium.json"))]);
+
+pub(super) static DEDICATED: Service =
+    digest("dedicated.tidbapi.com", "/v1beta1", &RPC, &[(Published, include_str!("../../../contract/dedicated.json"))]);
+
 static BILLING: Service = digest("billing.tidbapi.com", "/v1beta1", &RPC, &[]);
 static DATA_SERVICE: Service = digest("dataservice.tidbapi.com", "/v1beta1", &RPC, &[]);
 static LEGACY: Service = digest("api.tidbcloud.com", "/api/v1beta", &RPC, &[]);

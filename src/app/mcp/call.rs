@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use super::{
     Refusal, Request,
     admission::Caller,
+    deployment::Deployed,
     doors,
     doors::credentials::Credential,
     pace::Paced,
@@ -19,7 +20,6 @@ use crate::{
     config::Config,
     limits::{keys::CredentialHash, witness::Witness},
     mcp, oauth,
-    port::RequestLog,
     store::grant::Presence,
     tidbcloud::{ApiKey, alias::Aliases},
     tools,
@@ -53,7 +53,7 @@ impl Call<'_> {
         let organizations = caller.organizations(request.config());
         let aliases = caller.aliases(request.config());
         let witness = caller.witness(request);
-        let log = RequestLog { to: request.port().log, request_id: &request.app.request_id };
+        let log = &request.app.log;
         let origin = oauth::origin(request.head, request.config());
         let address = oauth::resource(&origin);
         let principal = caller.principal();
@@ -78,8 +78,10 @@ impl Call<'_> {
             config: request.config(),
             limits: &request.app.isolate.limits,
             credential: caller.principal(),
+            noted: &log.noted,
             slots: RefCell::default(),
         };
+        let deployment = Deployed { app: request.app, caller: &caller, origin: &person.origin };
         let view = View {
             catalogue: &tools::ALL,
             narrowing: &caller.narrowing,
@@ -100,6 +102,7 @@ impl Call<'_> {
             homes: &request.app.isolate.homes,
             secret: &secret,
             pace: &pace,
+            deployment: &deployment,
             aliases: &aliases,
             sql_tags: request.config().sql_tags,
         };
@@ -111,16 +114,15 @@ impl Call<'_> {
             version: VERSION,
             instructions: &view.instructions(INSTRUCTIONS),
             instructions_are_own: caller.session.is_some(),
-            request_id: &request.app.request_id,
+            ids: mcp::Ids { request: &log.request_id, trace: &log.trace().id() },
         };
         let reply = mcp::dispatch(&server, message, &tools).await;
-        passage.line.rpc_error_code = reply.rpc_code;
-        passage.line.error_code = reply.tool_error;
+        passage.line.answered(&reply);
         let mut response = reply.response;
         if person.has_streamed() {
             response.body = mcp::event(&String::from_utf8_lossy(&response.body)).into_bytes();
         }
-        if let Some(declared) = declared.filter(|_| reply.rpc_code.is_none()) {
+        if let Some(declared) = declared.filter(|_| reply.rpc_error.is_none()) {
             response.headers.set(session::HEADER, person.session_id(declared).unwrap_or_default());
         }
         Ok(response)
@@ -131,7 +133,7 @@ impl<'r> Request<'r> {
     /// The response to this request as a stream of events, with the header fields of every response.
     fn stream(self, passage: &Passage<'_>) -> Live<'r> {
         let head = passage.describe_limits(mcp::stream_response(String::new()));
-        let head = response::finish(head, self.head, &self.app.request_id);
+        let head = response::finish(head, self.head, &self.app.log.request_id);
         let head = response::allow_origin(head, self.head, self.config());
         Live { stream: self.port().stream, head, has_begun: Cell::new(false) }
     }
@@ -165,7 +167,7 @@ impl Caller {
     }
 
     /// Who asks and answers for this caller.
-    fn principal(&self) -> CredentialHash {
+    pub(super) fn principal(&self) -> CredentialHash {
         match (&self.credential, &self.session) {
             (Credential::Keys(key), _) => CredentialHash::of_keys(key, &self.keyring),
             (_, Some(session)) => CredentialHash::of_grant(&session.grant, &self.keyring),

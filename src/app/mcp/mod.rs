@@ -8,6 +8,7 @@
 
 mod admission;
 mod call;
+mod deployment;
 pub(super) mod doors;
 mod pace;
 mod parsing;
@@ -20,6 +21,7 @@ use super::{App, log};
 use crate::{
     base::http::{Head, Method, Response},
     config::Config,
+    mcp::Ids,
     port::{IncomingBody, Port},
 };
 
@@ -50,15 +52,15 @@ impl App<'_> {
     /// Answers a request to the MCP endpoint. Only here does a refusal become an answer.
     pub(super) async fn answer_mcp(&self, head: &Head, body: &mut dyn IncomingBody, line: &mut log::Line) -> Response {
         let request = Request { app: self, head };
-        let mut passage = Passage::new(line);
+        let mut passage = Passage::new(line, &self.log.request_id);
         let answer = match head.method {
             Method::Options => answer_preflight(request),
             Method::Delete => answer_delete(request),
             _ => answer_post(Arrived { request, body }, &mut passage).await,
         };
         let response = answer.unwrap_or_else(|refusal| {
-            passage.line.rpc_error_code = Some(refusal.code());
-            refusal.response(&self.request_id)
+            passage.line.refused(refusal.error());
+            refusal.response(Ids { request: &self.log.request_id, trace: &self.log.trace().id() })
         });
         passage.describe_limits(response)
     }

@@ -12,7 +12,7 @@ use crate::{
         running::Slot,
         spread, wait_seconds,
     },
-    port::Port,
+    port::{Noted, Port},
 };
 
 /// The pace of one credential, for one HTTP request.
@@ -21,6 +21,7 @@ pub(super) struct Paced<'r> {
     pub(super) config: &'r Config,
     pub(super) limits: &'r limits::Memory,
     pub(super) credential: CredentialHash,
+    pub(super) noted: &'r Noted,
     pub(super) slots: RefCell<Vec<Slot>>,
 }
 
@@ -32,6 +33,7 @@ impl Pace for Paced<'_> {
             if taken.allowed() {
                 return Ok(());
             }
+            self.noted.refused_by.set(Some(taken.name));
             let mut random = [0; 2];
             self.port.io.random(&mut random);
             Err(wait_seconds(spread(taken.admission.retry_after_millis, u16::from_le_bytes(random))))
@@ -41,6 +43,9 @@ impl Pace for Paced<'_> {
     fn begins(&self) -> bool {
         let slot = self.limits.running.take(&self.credential, self.port.io.now());
         self.slots.borrow_mut().extend(slot);
+        if slot.is_none() {
+            self.noted.refused_by.set(Some("running"));
+        }
         slot.is_some()
     }
 

@@ -27,6 +27,7 @@ impl<'r> Admitted<'r> {
         passage.line.bytes_in = bytes.len();
         let message = doors::protocol::read(request, &bytes)?;
         passage.line.describe(message.summary());
+        let _ = message.traceparents().any(|traceparent| request.app.log.follow(traceparent));
         doors::untried_keys::check(caller.may_be_tried, &message)?;
         doors::batch::take(request, &limits, &message, passage).await?;
         Ok(Parsed { request, caller, message })

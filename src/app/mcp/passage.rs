@@ -17,8 +17,8 @@ pub(super) struct Passage<'l> {
 }
 
 impl<'l> Passage<'l> {
-    pub(super) fn new(line: &'l mut log::Line) -> Self {
-        let random = line.request_id.get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok());
+    pub(super) fn new(line: &'l mut log::Line, request_id: &str) -> Self {
+        let random = request_id.get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok());
         Self { line, taken: Vec::new(), random: random.unwrap_or_default() }
     }
 

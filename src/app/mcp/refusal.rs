@@ -4,7 +4,7 @@ use crate::{
     app::codes::{RATE_LIMITED, STORAGE_UNAVAILABLE},
     base::http::Response,
     limits::wait_seconds,
-    mcp::{Rejection, code::TransportCode},
+    mcp::{Ids, Rejection, RpcError, code::TransportCode},
     port::StorageFailure,
 };
 
@@ -14,7 +14,7 @@ const STORAGE_WAIT_SECONDS: u64 = 5;
 /// A request refused by a door.
 pub(in crate::app) struct Refusal {
     rejection: Rejection,
-    header: Option<(&'static str, String)>,
+    header: Option<Box<(&'static str, String)>>,
 }
 
 impl Refusal {
@@ -37,19 +37,19 @@ impl Refusal {
 
     /// The same refusal with a header field.
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.header = Some((name, value.into()));
+        self.header = Some(Box::new((name, value.into())));
         self
     }
 
-    /// Its JSON-RPC code.
-    pub(super) fn code(&self) -> i64 {
-        self.rejection.error.code
+    /// Its error.
+    pub(super) fn error(&self) -> &RpcError {
+        &self.rejection.error
     }
 
     /// The answer.
-    pub(super) fn response(&self, request_id: &str) -> Response {
-        let response = self.rejection.response(request_id);
-        match &self.header {
+    pub(super) fn response(&self, ids: Ids<'_>) -> Response {
+        let response = self.rejection.response(ids);
+        match self.header.as_deref() {
             Some((name, value)) => response.with(name, value.as_str()),
             None => response,
         }

@@ -2,7 +2,10 @@
 //! exchange that carries the key, and reports TiDB Cloud's verdict afterwards.
 
 use super::key::ApiKey;
-use crate::base::{clock::UnixMillis, future::Pending};
+use crate::{
+    base::{clock::UnixMillis, future::Pending},
+    port::LimitState,
+};
 
 /// The verdict of TiDB Cloud's API on a key in one exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,11 @@ pub trait KeyWitness {
     /// key, as TiDB Cloud counts them for each.
     fn may_send<'w>(&'w self, _: &'w ApiKey) -> Pending<'w, Result<(), u64>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// What is left of the requests that may be sent with this key, if anybody counts them. Looking takes none.
+    fn requests_left<'w>(&'w self, _: &'w ApiKey) -> Pending<'w, Option<LimitState>> {
+        Box::pin(async { None })
     }
 
     /// Reports TiDB Cloud's verdict on a key that was tried.

@@ -26,7 +26,7 @@ use crate::{
             redact::presentable,
             refusal::{Said, Told},
             retry::ATTEMPT_MIN,
-            send::Request,
+            send::{Operation, Request},
         },
     },
 };
@@ -170,7 +170,14 @@ impl Databases<'_> {
             pass = Pass::Usual;
         }
         let outcome = self.send(access, statement).await;
-        health.leave(pass, sign(&outcome)).await;
+        let sign = sign(&outcome);
+        let sql = &self.cloud.sender.log.noted.sql;
+        match sign {
+            Sign::Good => sql.answered.set(sql.answered.get().saturating_add(1)),
+            Sign::None => {}
+            Sign::Bad(_) => sql.failed.set(sql.failed.get().saturating_add(1)),
+        }
+        health.leave(pass, sign).await;
         outcome
     }
 
@@ -180,10 +187,11 @@ impl Databases<'_> {
         let url = sender.hosts.url(access.facts.host.host(), &PATH).map_err(Failed::undone)?;
         // What the gateway knows by its first word is sent as it is.
         let tag =
-            self.tag.filter(|_| !CONTROLS.contains(&statement.query.sql)).map(|tool| tag(tool, sender.log.request_id));
+            self.tag.filter(|_| !CONTROLS.contains(&statement.query.sql)).map(|tool| tag(tool, &sender.log.request_id));
         let wait = TIMEOUT.min(sender.remaining().saturating_sub(statement.reserve));
         let text = Sent::new(statement.query.sql, tag, wait);
         let SqlLogin { user, password, .. } = &access.login;
+        sender.log.hides(password.expose());
         let basic = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
         let request = Request {
             authorization: Some(format!("Basic {basic}")),
@@ -195,7 +203,8 @@ impl Databases<'_> {
             reserve: statement.reserve,
             time_min: statement.time_min,
             changes: statement.changes,
-            ..Request::new(Method::Post, url, TIMEOUT)
+            counts: false,
+            ..Request::new(Method::Post, url, Operation::SQL, TIMEOUT)
         };
         let mut reader = Reader::new(self.limits(statement.query));
         let sent = sender.io.now();
@@ -219,7 +228,7 @@ impl Databases<'_> {
             Unread::TooLong => ApiError::TooLarge,
             Unread::Malformed(expected) => {
                 let problem = format!("not there: {expected}");
-                unreadable(self.cloud.sender.log, "POST /v1beta/sql", status, problem)
+                unreadable(self.cloud.sender.log, "POST /sql", status, problem)
             }
         };
         Failed { error, maybe_done: true }

@@ -5,7 +5,12 @@ use serde_json::{Value, json};
 
 use crate::{
     base::{http::Method, secret::Secret},
-    tidbcloud::{ApiError, Cloud, ClusterId, service::IAM, tolerant::or_default, transport::list::Listed},
+    tidbcloud::{
+        ApiError, Cloud, ClusterId,
+        service::IAM,
+        tolerant::or_default,
+        transport::list::{Listed, ONE},
+    },
 };
 
 /// A SQL user (schema `api.SqlUser`). It never carries a password.
@@ -77,6 +82,12 @@ impl Cloud<'_> {
     /// `GET /clusters/{clusterId}/sqlUsers` of IAM, all pages.
     pub async fn all_sql_users(&self, id: &ClusterId) -> Result<Vec<SqlUser>, ApiError> {
         self.all(IAM.get("clusters/{}/sqlUsers", [id.as_str()])).await
+    }
+
+    /// Whether SQL users can be read: `GET /clusters/{clusterId}/sqlUsers` of IAM for one of them, sent once.
+    pub async fn sees_sql_users(&self, id: &ClusterId) -> Result<(), ApiError> {
+        let call = IAM.get("clusters/{}/sqlUsers", [id.as_str()]);
+        self.look::<IgnoredAny>(&call.with_query(ONE)).await.map(drop)
     }
 
     /// `GET /clusters/{clusterId}/sqlUsers/{userName}` of IAM, by full name.

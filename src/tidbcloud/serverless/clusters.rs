@@ -16,7 +16,7 @@ use crate::{
         service::SERVERLESS,
         tolerant::{integer, or_default},
         transport::{
-            list::{List, Listed},
+            list::{List, Listed, ONE},
             repeat::{Created, Made, Mark},
         },
     },
@@ -224,6 +224,12 @@ impl Cloud<'_> {
         page_token: Option<&PageToken>,
     ) -> Result<ClusterList, ApiError> {
         self.page(SERVERLESS.get("clusters", []), page_size, page_token).await
+    }
+
+    /// `GET /clusters`: the first, sent once.
+    pub async fn first_cluster(&self) -> Result<Option<Cluster>, ApiError> {
+        let clusters: ClusterList = self.look(&SERVERLESS.get("clusters", []).with_query(ONE)).await?;
+        Ok(clusters.items.into_iter().next())
     }
 
     /// `GET /clusters`: all pages.

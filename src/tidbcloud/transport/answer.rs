@@ -14,11 +14,12 @@ use crate::{
 
 /// Reads the JSON of a success; logs a response that cannot be read.
 pub(crate) fn read_answer<T: DeserializeOwned>(
-    log: RequestLog<'_>,
+    log: &RequestLog<'_>,
     operation: &str,
     response: &Response,
 ) -> Result<T, ApiError> {
     json::read(&response.body).map_err(|error| {
+        log.noted.upstream.takes_back();
         unreadable(
             log,
             operation,
@@ -32,7 +33,7 @@ pub(crate) fn read_answer<T: DeserializeOwned>(
 }
 
 /// Logs that a response could not be read, and where, without quoting it.
-pub(crate) fn unreadable(log: RequestLog<'_>, operation: &str, status: u16, problem: String) -> ApiError {
-    log.event("unreadable_answer", json!({ "operation": operation, "status": status, "problem": problem }));
+pub(crate) fn unreadable(log: &RequestLog<'_>, operation: &str, status: u16, problem: String) -> ApiError {
+    log.error("unreadable_answer", json!({ "operation": operation, "status": status, "problem": problem }));
     ApiError::Unreadable { status, cause: Misread::new(problem) }
 }

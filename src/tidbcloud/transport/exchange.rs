@@ -13,7 +13,7 @@ use super::{
     hosts::Path,
     refusal::Said,
     repeat::ATTEMPTS_MAX,
-    send::Request,
+    send::{Operation, Request},
 };
 use crate::{
     base::{
@@ -105,7 +105,7 @@ impl Cloud<'_> {
             // Nothing can be asked for first and nothing wears out, so what is refused is refused for good.
             Authenticator::Bearer(bearer) => {
                 let authorization = format!("Bearer {}", bearer.token().expose());
-                return Ok((self.send(call, &url, Some(authorization)).await?, false));
+                return Ok((self.send(call, &url, Some(authorization), None).await?, false));
             }
         };
         // A try is a request itself: without another one left it would be counted in vain.
@@ -142,6 +142,7 @@ impl Cloud<'_> {
     ) -> Result<(Response, bool), Failed> {
         let space = Space { base: self.sender.hosts.base(call.service.host), caller: key.caller() };
         let leased = self.memory.nonces.borrow_mut().lease(&space, self.sender.io.now());
+        let mut age = if leased.is_some() { "reused" } else { "fresh" };
         let (mut nonce, mut carried) = match leased {
             Some(nonce) => (Some(nonce), Carried::OlderNonce),
             None if call.method == Method::Get => (None, Carried::Nothing),
@@ -159,7 +160,8 @@ impl Cloud<'_> {
                 return Err(Failed { maybe_done: replayed, ..failed });
             }
             let authorization = nonce.as_mut().map(|nonce| self.sign(nonce, key, call, url));
-            let response = self.send(call, url, authorization).await?;
+            let under = nonce.is_some().then_some(age);
+            let response = self.send(call, url, authorization, under).await?;
             if response.status != 401 {
                 if let Some(mut nonce) = nonce {
                     *verdict = KeyVerdict::of_status(response.status);
@@ -173,7 +175,7 @@ impl Cloud<'_> {
             match digest::refused(carried, sent_twice, response.headers.get("www-authenticate").as_deref()) {
                 Refusal::Answer(challenge, next) => {
                     replayed |= call.method == Method::Delete && nonce.is_some() && !challenge.stale();
-                    (nonce, carried) = (Some(Nonce::new(challenge)), next);
+                    (nonce, carried, age) = (Some(Nonce::new(challenge)), next, "fresh");
                 }
                 Refusal::WrongKey => {
                     *verdict = KeyVerdict::KeyRefused;
@@ -199,7 +201,7 @@ impl Cloud<'_> {
         let url = self.url(&call).map_err(|failed| failed.error)?;
         let mut failures = 0;
         loop {
-            let error = match self.send(&call, &url, None).await {
+            let error = match self.send(&call, &url, None, None).await {
                 Err(failed) => failed.error,
                 Ok(response) if response.status == 401 => {
                     let challenge = response.headers.get("www-authenticate");
@@ -231,13 +233,25 @@ impl Cloud<'_> {
         nonce.sign(key, &request)
     }
 
-    /// Sends once. What is not a read is from then on finished even if the client goes away.
-    async fn send(&self, call: &Call<'_>, url: &Url, authorization: Option<String>) -> Result<Response, Failed> {
+    /// Sends once. What is not a read is from then on finished even if the client goes away. `nonce` says for the log under which
+    /// one the digest was made.
+    async fn send(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        authorization: Option<String>,
+        nonce: Option<&'static str>,
+    ) -> Result<Response, Failed> {
         if call.method != Method::Get && authorization.is_some() {
             self.sender.io.must_finish();
         }
-        let request =
-            Request { authorization, body: call.body.clone(), ..Request::new(call.method, url.clone(), TIMEOUT) };
+        let operation = Operation { service: call.service.host.name(), path: call.path };
+        let request = Request {
+            authorization,
+            nonce,
+            body: call.body.clone(),
+            ..Request::new(call.method, url.clone(), operation, TIMEOUT)
+        };
         self.sender.fetch(request, RESPONSE_BYTES_MAX).await
     }
 

@@ -13,6 +13,8 @@ use crate::tidbcloud::{
     tolerant::{filled, integer},
 };
 
+/// Asks for a page of one item.
+pub(in crate::tidbcloud) const ONE: &[(&str, &str)] = &[("pageSize", "1")];
 /// The largest page that TiDB Cloud gives.
 const PAGE_SIZE_MAX: u32 = 100;
 /// 50 pages of 100 are 5,000 clusters, 50 times what the API lets an organization have (100 instances and branches),

@@ -1,5 +1,6 @@
 //! How a call becomes requests, and answers become a result.
 
+pub(super) mod alive;
 pub(super) mod answer;
 pub(super) mod call;
 pub(super) mod error;

@@ -71,6 +71,11 @@ impl Cloud<'_> {
         }
     }
 
+    /// Reads, once: for somebody who wants to hear of failures.
+    pub(in crate::tidbcloud) async fn look<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ApiError> {
+        self.attempt(call).await.map_err(|failed| failed.error)
+    }
+
     /// Writes, once.
     pub(in crate::tidbcloud) async fn write<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, ApiError> {
         self.attempt_when_admitted(call).await.map_err(Failed::unsettled)

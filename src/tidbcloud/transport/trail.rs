@@ -19,7 +19,7 @@ const TRACE_ID_BYTES_MAX: usize = 64;
 /// [`Trail::end`] writes the one with `ended`. An isolate that is killed between them leaves a change that has begun and not ended.
 /// Lines have named fields only: no argument, no name of a resource and no SQL.
 pub struct Trail<'a> {
-    log: RequestLog<'a>,
+    log: &'a RequestLog<'a>,
     /// What is called and as whom; `None` for a call that only reads.
     change: Option<(&'static str, &'a str)>,
     begun: Cell<bool>,
@@ -30,7 +30,7 @@ pub struct Trail<'a> {
 
 impl<'a> Trail<'a> {
     /// The trail of a call. `change` is the tool and the fingerprint of the credential, for a call that changes something.
-    pub fn new(log: RequestLog<'a>, change: Option<(&'static str, &'a str)>) -> Self {
+    pub fn new(log: &'a RequestLog<'a>, change: Option<(&'static str, &'a str)>) -> Self {
         Self { log, change, begun: Cell::new(false), of_change: RefCell::default(), of_any: RefCell::default() }
     }
 
@@ -50,7 +50,7 @@ impl<'a> Trail<'a> {
 
     /// Notes an answer.
     pub(super) fn answered(&self, changes: bool, headers: &Headers) {
-        let id = headers.get(TRACE_ID).and_then(|id| trace_id(&id));
+        let id = trace_id_of(headers);
         if changes {
             self.of_change.replace(id.clone());
         }
@@ -74,11 +74,17 @@ impl<'a> Trail<'a> {
         if let Some((tool, caller)) = self.change.filter(|_| self.has_begun()) {
             let mut fields = json!({ "phase": "ended", "tool": tool, "as": caller, "outcome": outcome });
             if let (Some(id), Some(fields)) = (self.trace_id(), fields.as_object_mut()) {
-                fields.insert("trace_id".to_owned(), id.into());
+                fields.insert("upstream_trace_id".to_owned(), id.into());
             }
-            self.log.event("change", fields);
+            let write = if outcome == "unknown" { RequestLog::warn } else { RequestLog::event };
+            write(self.log, "change", fields);
         }
     }
+}
+
+/// TiDB Cloud's id of a request, in its answer.
+pub(super) fn trace_id_of(headers: &Headers) -> Option<String> {
+    headers.get(TRACE_ID).and_then(|id| trace_id(&id))
 }
 
 /// An id as it can be shown and logged. It is text of others: anything but letters, digits and `-` is no id.
@@ -95,7 +101,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::port::Log;
+    use crate::{port::Log, tidbcloud::fake::Fake};
 
     #[derive(Default)]
     struct Lines(RefCell<Vec<String>>);
@@ -109,7 +115,9 @@ mod tests {
     #[test]
     fn a_change_begins_once_before_it_is_sent_and_ends_with_the_id_of_its_answer() {
         let lines = Lines::default();
-        let trail = Trail::new(RequestLog { to: &lines, request_id: "r" }, Some(("db_execute", "SBXO…:1a2b3c4d")));
+        let fake = Fake::new(Vec::new());
+        let log = RequestLog::new(&lines, &fake, 0);
+        let trail = Trail::new(&log, Some(("db_execute", "SBXO…:1a2b3c4d")));
         let answer = |id: &str| Headers::from_iter([("X-Debug-Trace-Id", id)]);
         trail.sends(false);
         trail.answered(false, &answer("read"));
@@ -128,13 +136,18 @@ mod tests {
         trail.answered(false, &answer("look"));
         assert_eq!(trail.trace_id().as_deref(), Some("write"), "a later read does not replace the id of the change");
         trail.end("done");
-        let lines: Vec<Value> = lines.0.take().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let all = ["ts", "level", "request_id", "trace_id"];
+        let mut lines: Vec<Value> = lines.0.take().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for line in &mut lines {
+            let members = line.as_object_mut().unwrap();
+            assert!(all.iter().all(|name| members.remove(*name).is_some()), "every line has these: {all:?}");
+        }
         assert_eq!(
             lines,
             [
-                json!({"event": "change", "request_id": "r", "phase": "begun", "tool": "db_execute", "as": "SBXO…:1a2b3c4d"}),
-                json!({"event": "change", "request_id": "r", "phase": "ended", "tool": "db_execute", "as": "SBXO…:1a2b3c4d",
-                    "outcome": "done", "trace_id": "write"}),
+                json!({"event": "change", "phase": "begun", "tool": "db_execute", "as": "SBXO…:1a2b3c4d"}),
+                json!({"event": "change", "phase": "ended", "tool": "db_execute", "as": "SBXO…:1a2b3c4d",
+                    "outcome": "done", "upstream_trace_id": "write"}),
             ]
         );
     }

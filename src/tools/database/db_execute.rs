@@ -183,7 +183,7 @@ impl Tool for DbExecute {
     /// Only what destroys is asked about, but all statements are shown: they run together.
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let statements: Vec<&str> = self.sql.0.iter().map(SqlText::as_str).collect();
-        plan(&statements)?;
+        noted_plan(context, &statements)?;
         let (first, then): (Vec<(usize, &str)>, Vec<_>) = (1..)
             .zip(statements.iter().copied())
             .partition(|(_, text)| judged(text, |statement| statement.destructive));
@@ -224,7 +224,7 @@ impl Tool for DbExecute {
 
     async fn call(self, context: &Context<'_>) -> Result<Executed, ToolError> {
         let statements: Vec<&str> = self.sql.0.iter().map(|statement| statement.as_str()).collect();
-        let plan = plan(&statements)?;
+        let plan = noted_plan(context, &statements)?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
         if plan.may_make_account {
@@ -238,6 +238,7 @@ impl Tool for DbExecute {
         } else {
             transaction(context, &target, database, &statements, &plan, &mut room).await?
         };
+        results.iter().filter_map(|result| result.result.as_ref()).for_each(|view| view.noted(context));
         let done = done(&target, database, &statements, &results);
         Ok(Executed { statement_count: results.len(), results, elapsed_ms: room.elapsed_millis, done })
     }
@@ -268,6 +269,13 @@ fn what(statements: usize, destroying: usize) -> String {
         (count, _) if count == destroying => format!("Run {count} statements that destroy"),
         (count, _) => format!("Run {count} statements that destroy, or change who may do what,"),
     }
+}
+
+/// The plan, with a note for the log of what is to be run.
+fn noted_plan(context: &Context<'_>, statements: &[&str]) -> Result<Plan, ToolError> {
+    let plan = plan(statements);
+    context.notes_sql(if plan.is_ok() { "write" } else { "refused" }, &statements.join(";\n"));
+    plan
 }
 
 /// Checks every statement before the first one runs.

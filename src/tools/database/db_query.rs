@@ -34,12 +34,16 @@ impl Tool for DbQuery {
     type Output = RowsView;
 
     async fn call(self, context: &Context<'_>) -> Result<RowsView, ToolError> {
-        must_read(self.sql.as_str())?;
+        let judged = must_read(self.sql.as_str());
+        context.notes_sql(if judged.is_ok() { "read" } else { "refused" }, self.sql.as_str());
+        judged?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
         let query = query(self.sql.as_str());
         let rows = context.sql().run(&target, AccessClass::ReadOnly, database, query, Replay::Safe).await;
         let rows = rows.map_err(|failure| refused_read(failure, query.sql))?;
-        Ok(shown(rows, &query, context.result_bytes()))
+        let view = shown(rows, &query, context.result_bytes());
+        view.noted(context);
+        Ok(view)
     }
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::base::schema::schema_of;
 use crate::{
-    catalogue::{cap, cut_text, text_size},
+    catalogue::{Context, cap, cut_text, text_size},
     tidbcloud::{Cell, ColumnType, Rows},
 };
 
@@ -52,6 +52,11 @@ pub(super) struct RowsView {
 }
 
 impl RowsView {
+    /// Notes for the log how many rows it has.
+    pub(super) fn noted(&self, context: &Context<'_>) {
+        context.notes_rows(self.returned, self.truncated);
+    }
+
     /// As much as fits into `bytes_max` of JSON: whole rows, and at least the beginning of the first.
     ///
     /// If the columns leave less than a third of it to rows, the last columns are left out. `whole_values` is whether values

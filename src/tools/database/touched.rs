@@ -32,7 +32,7 @@ pub(super) async fn touched(
             Some(read) => {
                 counts += 1;
                 let rows = match &held {
-                    Some(_) if context.allowance().can_spare_request() => {
+                    Some(_) if context.allowance().can_spare(1) => {
                         context.sql().read(target, database, query(&read), KEPT_TIME).await.ok()
                     }
                     _ => None,

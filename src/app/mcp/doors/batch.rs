@@ -21,6 +21,9 @@ pub(in crate::app::mcp) async fn take(
     if more > 0 {
         for limit in limits {
             let taken = limit.take(request.port(), &request.app.isolate.limits.permits, more).await;
+            if !taken.allowed() {
+                request.app.log.noted.refused_by.set(Some(taken.name));
+            }
             passage.allowed(&taken)?;
         }
     }

@@ -20,6 +20,7 @@ pub(in crate::app::mcp) async fn take(
         (Credential::Keys(key), None) => CredentialHash::of_keys(key, keyring),
         (Credential::Owner | Credential::Token(_), None) => CredentialHash::of_owner(keyring),
     };
+    passage.line.sub_hash = Some(hash.short().to_owned());
     let limit = Limited::Credential(&hash).limit(request.config());
     let taken = limit.take_ahead(request.port(), &request.app.isolate.limits.permits).await;
     passage.note_limit(taken);

@@ -14,6 +14,9 @@ use crate::{
 /// An access key or token is at most this long; anything longer is refused before it is looked at.
 const TOKEN_BYTES_MAX: usize = 512;
 
+/// The header fields that hold a secret and nothing else.
+pub(in crate::app) const SECRET_HEADERS: [&str; 2] = ["x-tidb-api-private-key", "x-tidb-sql-secret"];
+
 /// The credential of a caller.
 pub(in crate::app) enum Credential {
     /// A key pair in headers. The call shows whether TiDB Cloud accepts it.

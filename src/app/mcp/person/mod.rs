@@ -40,7 +40,7 @@ const NOTHING: &str = "Nothing was changed.";
 /// The person behind one connection.
 pub(super) struct Connected<'a> {
     pub(super) port: Port<'a>,
-    pub(super) log: RequestLog<'a>,
+    pub(super) log: &'a RequestLog<'a>,
     pub(super) keyring: &'a Keyring,
     pub(super) principal: CredentialHash,
     pub(super) origin: Origin,
@@ -79,7 +79,8 @@ impl Connected<'_> {
             Ok(object::Reply::Confirmations(reply)) => Ok(reply),
             Ok(_) | Err(StorageFailure) => {
                 let message = "The server's own storage did not answer, so nobody can be asked. Nothing was changed.";
-                Err(ToolError::new(code::STORAGE_UNAVAILABLE, message).hint("Call again in a moment.").retryable())
+                let error = ToolError::new(code::STORAGE_UNAVAILABLE, message).hint("Call again in a moment.");
+                Err(ToolError { cause: Some("the object of confirmations did not answer".into()), ..error.retryable() })
             }
         }
     }
@@ -150,13 +151,23 @@ impl Person for Connected<'_> {
     fn is_absent(&self, tool: &'static str) -> bool {
         let is_absent = self.presence == Presence::Absent;
         if is_absent {
+            self.log.noted.confirmation.set(Some("unattended"));
             self.log.event("unattended", json!({ "tool": tool }));
         }
         is_absent
     }
 
     fn agrees<'c>(&'c self, bound: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
-        Box::pin(self.agrees_to(bound))
+        Box::pin(async {
+            let agreed = self.agrees_to(bound).await;
+            self.log.noted.confirmation.set(Some(match &agreed {
+                Ok(()) => "agreed",
+                Err(error) if error.code == code::CONFIRMATION_DECLINED => "declined",
+                Err(error) if error.code == code::CONFIRMATION_INVALID => "invalid",
+                Err(_) => "asked",
+            }));
+            agreed
+        })
     }
 
     fn waits(&self) -> Pending<'_, Result<(), ToolError>> {

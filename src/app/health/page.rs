@@ -1,0 +1,119 @@
+//! `/health` in a browser: what works, what does not, and what to do about it. Every word is a constant, so that nothing has to be escaped.
+
+use super::Document;
+use crate::health::State;
+
+/// What is said of a check that works, of one that fails, and what to do then.
+struct Words {
+    title: &'static str,
+    works: &'static str,
+    fails: &'static str,
+    advice: &'static str,
+}
+
+/// The words of the check of this name.
+fn words(check: &str) -> Words {
+    match check {
+        "settings" => Words {
+            title: "Settings",
+            works: "The variables and secrets of this deployment fit together.",
+            fails: "These settings are wrong or missing:",
+            advice: "Correct them and deploy again. Every other address of this server says what each of them must be, and \
+                     answers nothing else until then.",
+        },
+        "limiter" => Words {
+            title: "Limits",
+            works: "Requests are counted for all instances of the server together.",
+            fails: "Requests cannot be counted for all instances of the server together.",
+            advice: "Each instance counts alone meanwhile and lets fewer requests through, and pages that take keys are closed. This \
+                     mostly passes within a minute. If it stays, see whether the last deployment has its Durable Objects, and <a \
+                     href=\"https://www.cloudflarestatus.com/\">Cloudflare’s status page</a>.",
+        },
+        "grants" => Words {
+            title: "Connections",
+            works: "The connections that people have allowed can be looked up.",
+            fails: "The connections that people have allowed cannot be looked up.",
+            advice: "Clients with a token are told to try again, and nobody has to connect again. This mostly passes within a \
+                     minute. If it stays, see whether the last deployment has its Durable Objects, and <a \
+                     href=\"https://www.cloudflarestatus.com/\">Cloudflare’s status page</a>.",
+        },
+        "circuits" => Words {
+            title: "Circuit breakers",
+            works: "No calls are held back for all callers.",
+            fails: "TiDB Cloud failed for several callers, so calls are held back. Every half minute or so one is let through.",
+            advice: "Nothing has to be done here: once TiDB Cloud answers that one, all go on. See <a \
+                     href=\"https://status.tidbcloud.com/\">TiDB Cloud’s status page</a>.",
+        },
+        _ => Words {
+            title: "TiDB Cloud",
+            works: "TiDB Cloud answers.",
+            fails: "TiDB Cloud did not answer within 3 seconds, or not as it does when it works.",
+            advice: "Calls fail, or take long. Nothing has to be done here: see <a \
+                     href=\"https://status.tidbcloud.com/\">TiDB Cloud’s status page</a>. The log of this server says how TiDB \
+                     Cloud answered, in lines with <code>not_ready</code>.",
+        },
+    }
+}
+
+/// A state in a word that needs no colour.
+fn word(state: State) -> &'static str {
+    match state {
+        State::Ok => "Works",
+        State::Failing => "Fails",
+        State::Unknown => "Not known",
+    }
+}
+
+impl Document {
+    /// The page.
+    pub(super) fn page(&self) -> String {
+        let (title, lead) = if self.checks.are_ok() {
+            ("Everything works", "This server is ready to take calls.")
+        } else {
+            ("Not everything works", "Calls may fail. What is wrong is below, with what to do about it.")
+        };
+        let mut html = String::with_capacity(6 << 10);
+        let mut add = |parts: &[&'static str]| parts.iter().for_each(|part| html.push_str(part));
+        add(&[
+            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">",
+            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">",
+            "<meta name=\"color-scheme\" content=\"light dark\"><meta name=\"robots\" content=\"noindex\"><title>",
+            title,
+            "</title><link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">",
+            "<link rel=\"stylesheet\" href=\"/style.css\"><link rel=\"stylesheet\" href=\"/pages.css\"></head>",
+            "<body class=\"page\"><header><img src=\"/favicon.svg\" alt=\"\" width=\"28\" height=\"28\">",
+            "TiDB Cloud MCP Server</header><main><h1>",
+            title,
+            "</h1><p>",
+            lead,
+            "</p>",
+        ]);
+        for (name, state) in self.checks.each() {
+            let Words { title, works, fails, advice } = words(name);
+            let class = if state == State::Ok { "" } else { " class=\"warning\"" };
+            add(&["<section", class, "><h2>", title, " <span class=\"state\">", word(state), "</span></h2><p>"]);
+            match state {
+                State::Ok => add(&[works, "</p>"]),
+                State::Failing => {
+                    add(&[fails, "</p>"]);
+                    if name == "settings" {
+                        add(&["<ul>"]);
+                        self.settings.iter().for_each(|named| add(&["<li><code>", named.setting, "</code></li>"]));
+                        add(&["</ul>"]);
+                    }
+                    add(&["<p>", advice, "</p>"]);
+                }
+                State::Unknown if self.settings.is_empty() => {
+                    add(&["Nobody could find out. Load this page again in 15 seconds.</p>"]);
+                }
+                State::Unknown => add(&["This is not asked while a setting is wrong.</p>"]),
+            }
+            add(&["</section>"]);
+        }
+        add(&[
+            "<p class=\"hint\">This is less than a minute old. Monitors read the same at <a href=\"/readyz\">/readyz</a>.</p>",
+            "</main></body></html>",
+        ]);
+        html
+    }
+}

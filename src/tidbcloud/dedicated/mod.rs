@@ -1,0 +1,3 @@
+//! Dedicated.
+
+pub(super) mod clusters;
