@@ -248,8 +248,8 @@ pub(super) fn begins(log: &RequestLog<'_>, head: &Head) {
             log.hides(&secret);
         }
     }
-    if let Some((_, secret)) = head.headers.get("authorization").as_deref().and_then(|value| value.split_once(' ')) {
-        log.hides(secret.trim());
+    if let Some(value) = head.headers.get("authorization") {
+        log.hides(value.split_once(char::is_whitespace).map_or(value.as_str(), |(_, secret)| secret.trim()));
     }
     if let Some(traceparent) = head.headers.get("traceparent") {
         log.follow(&traceparent);

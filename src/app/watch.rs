@@ -171,7 +171,7 @@ async fn tell(alerts: &Alerts, seen: Seen, port: Port<'_>) {
             let posted = post(alerts, &notice, port).await;
             let event = if posted.is_ok() { Event::Sent(notice.kind) } else { Event::Tried(notice.kind) };
             // What is not noted is sent again, five minutes later.
-            let is_noted = decided.is_ok() && port.store.watch(&event).await.is_ok();
+            let is_noted = port.store.watch(&event).await.is_ok() && decided.is_ok();
             match posted {
                 Ok(()) if is_noted => ("sent", Some(notice.kind), None),
                 Ok(()) => ("sent_and_not_noted", Some(notice.kind), None),
@@ -280,7 +280,7 @@ fn text(notice: &Notice) -> String {
         Kind::AllClear => vec![
             format!("{NAME}: all clear. The trouble since {began} is over, after {lasted} minutes."),
             match notice.requests.tally.total() + notice.upstream.tally.total() {
-                0 => "Nobody called since; circuits and checks are well.".to_owned(),
+                0 => "No request that counts came since; circuits and checks are well.".to_owned(),
                 _ => format!(
                     "In the last {} minutes {} of {} requests failed, and {} of {} to TiDB Cloud.",
                     minutes(notice.requests.since, *at),

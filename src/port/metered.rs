@@ -40,8 +40,9 @@ impl<'a> Metered<'a> {
         reply: impl Future<Output = Result<T, StorageFailure>>,
     ) -> Result<T, StorageFailure> {
         let reply = reply.await;
-        if reply.is_err() {
-            self.silent.borrow_mut().push(kind);
+        let mut silent = self.silent.borrow_mut();
+        if reply.is_err() && !silent.contains(&kind) {
+            silent.push(kind);
         }
         reply
     }

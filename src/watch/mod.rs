@@ -227,9 +227,9 @@ pub struct Watch {
     alerted: Option<u64>,
     /// Whether no all-clear followed it.
     is_alarmed: bool,
-    /// How often the last decision was sent in vain.
+    /// What was sent in vain since something else was decided, and how often.
     #[serde(default)]
-    tries: u8,
+    tried: Option<(Kind, u8)>,
 }
 
 impl Watch {
@@ -249,12 +249,14 @@ impl Watch {
         match *event {
             Event::Report(counts) => self.open = self.open.plus(counts),
             Event::Look(seen) => return self.look(now.0, seen),
-            Event::Tried(_) if self.tries + 1 < TRIES_MAX => self.tries += 1,
+            Event::Tried(kind) if self.tries(kind).saturating_add(1) < TRIES_MAX => {
+                self.tried = Some((kind, self.tries(kind).saturating_add(1)));
+            }
             Event::Sent(Kind::Alert) | Event::Tried(Kind::Alert) => {
                 // From the look on that decided: the next one that may ring is six looks later.
                 self.alerted = self.looked.or(Some(now.0));
                 self.is_alarmed = true;
-                self.tries = 0;
+                self.tried = None;
             }
             Event::Sent(Kind::AllClear) | Event::Tried(Kind::AllClear) => {
                 // Of what came before only the last alert matters still.
@@ -262,6 +264,11 @@ impl Watch {
             }
         }
         None
+    }
+
+    /// How often a decision of this kind was sent in vain.
+    fn tries(&self, kind: Kind) -> u8 {
+        self.tried.filter(|(tried, _)| *tried == kind).map_or(0, |(_, times)| times)
     }
 
     /// What lies ahead was noted before the clock stepped back.
@@ -283,7 +290,10 @@ impl Watch {
         let since = self.looked.unwrap_or(now.saturating_sub(LOOK_MILLIS));
         if now.saturating_sub(since) >= PAUSE_MILLIS {
             self.buckets.clear();
-            (self.circuits_open_since, self.checks_fail_since, self.wrong_since) = (None, None, None);
+            (self.circuits_open_since, self.checks_fail_since) = (None, None);
+            if !self.is_alarmed {
+                self.wrong_since = None;
+            }
         }
         let newest = Bucket { since, counts: std::mem::take(&mut self.open) };
         self.looked = Some(now);
@@ -314,6 +324,7 @@ impl Watch {
         let wrong: Vec<_> = all.into_iter().filter(|(_, is_wrong, _)| *is_wrong).map(|(trouble, ..)| trouble).collect();
         if wrong.is_empty() && !self.is_alarmed {
             self.wrong_since = None;
+            self.tried = None;
             return None;
         }
         let since = *self.wrong_since.get_or_insert(began.unwrap_or(now));

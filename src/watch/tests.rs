@@ -188,16 +188,22 @@ fn what_did_not_arrive_is_decided_again() {
 #[test]
 fn what_nobody_confirms_is_sent_three_times_and_then_counts_as_an_alert() {
     let mut watched = Watched::new();
-    let mut tried = 0;
-    for _ in 0..6 {
-        watched.report(requests(0, 40));
-        watched.pass(LOOK_MILLIS);
-        if let Some(notice) = watched.step(Event::Look(CALM)) {
-            tried += 1;
-            watched.step(Event::Tried(notice.kind));
+    // How many notices so many looks at an outage send, none of which is confirmed.
+    let tries = |watched: &mut Watched, looks: usize| {
+        let mut tries = 0;
+        for _ in 0..looks {
+            watched.report(requests(0, 40));
+            watched.pass(LOOK_MILLIS);
+            if let Some(notice) = watched.step(Event::Look(CALM)) {
+                tries += 1;
+                watched.step(Event::Tried(notice.kind));
+            }
         }
-    }
-    assert_eq!(tried, u32::from(TRIES_MAX), "a receiver may have it and not say so");
+        tries
+    };
+    assert_eq!(tries(&mut watched, 2), 2);
+    assert_eq!(watched.five_minutes(requests(500, 0), CALM), None, "it is over, and nobody may have heard of it");
+    assert_eq!(tries(&mut watched, 6), u32::from(TRIES_MAX), "a receiver may have it and not say so");
     watched.pass(COOL_DOWN_MILLIS);
     let clear = watched.five_minutes(requests(40, 0), CALM).expect("the all-clear of what may have arrived");
     assert_eq!(clear.kind, Kind::AllClear);

@@ -83,6 +83,8 @@ async fn of_all(app: &App<'_>) -> Option<Checks> {
     if !allowance.can_spare(REQUESTS_MAX) {
         return None;
     }
+    // Others wait for what this request may have to find out.
+    port.io.must_finish();
     let alone = &app.isolate.health.alone;
     for _ in 0..LOOKS {
         let now = port.io.now();
@@ -90,8 +92,6 @@ async fn of_all(app: &App<'_>) -> Option<Checks> {
         match shared.unwrap_or_else(|| alone.borrow_mut().step(now, &Command::Ask)) {
             Reply::Known(checks) => return Some(checks),
             Reply::Examine { turn } => {
-                // Others wait for what this request finds out.
-                port.io.must_finish();
                 let checks = examine(app).await;
                 alone.borrow_mut().note(now, checks);
                 if shared.is_some() {

@@ -170,19 +170,23 @@ impl Databases<'_> {
             pass = Pass::Usual;
         }
         let outcome = self.send(access, statement).await;
-        let sign = sign(&outcome);
-        let sql = &self.cloud.sender.log.noted.sql;
-        match sign {
-            Sign::Good => sql.answered.set(sql.answered.get().saturating_add(1)),
-            Sign::None => {}
-            Sign::Bad(_) => sql.failed.set(sql.failed.get().saturating_add(1)),
-        }
-        health.leave(pass, sign).await;
+        health.leave(pass, sign(&outcome)).await;
         outcome
     }
 
-    /// Sends a statement once.
+    /// Sends a statement once, and counts what its answer says of the database. A refusal says nothing: anybody can cause one.
     pub(super) async fn send(&self, access: &Access, statement: &Statement<'_>) -> Result<Answered, Trouble> {
+        let outcome = self.send_uncounted(access, statement).await;
+        let sql = &self.cloud.sender.log.noted.sql;
+        match (&outcome, sign(&outcome)) {
+            (Ok(_), _) => sql.answered.set(sql.answered.get().saturating_add(1)),
+            (Err(_), Sign::Bad(_)) => sql.failed.set(sql.failed.get().saturating_add(1)),
+            (Err(_), Sign::Good | Sign::None) => {}
+        }
+        outcome
+    }
+
+    async fn send_uncounted(&self, access: &Access, statement: &Statement<'_>) -> Result<Answered, Trouble> {
         let sender = &self.cloud.sender;
         let url = sender.hosts.url(access.facts.host.host(), &PATH).map_err(Failed::undone)?;
         // What the gateway knows by its first word is sent as it is.
