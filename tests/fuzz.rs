@@ -27,6 +27,7 @@ use mcp_server_tidbcloud::{
         clock::UnixMillis,
         future::Pending,
         http::{Headers, Response},
+        scrub::scrub_text,
         secret::Secret,
     },
     catalogue::Narrowing,
@@ -419,5 +420,53 @@ fn no_repetition_is_expensive() {
             let slow = |_| time(start, part) > base * 20;
             assert!(!(0..3).all(slow), "{start:?} and {part:?} again and again: more than 20 times {base:?}");
         }
+    }
+}
+
+/// An answer of TiDB Cloud can repeat what somebody sent: what it costs to scrub grows with its length and not with its square.
+#[test]
+fn no_repetition_is_expensive_to_scrub() {
+    for piece in [
+        "\\",
+        "%5c",
+        "\\a",
+        "identified",
+        "_identified",
+        "identified(",
+        "identified '",
+        "identified/*",
+        "identified/**/",
+        "password for '",
+        "password=",
+        "password:[redacted]",
+        "cookie:",
+        "cookie:a=",
+        "Digest a=",
+        "a.",
+        "eyJ",
+        "eyJhbGciOiJub25lIn0.",
+        "://u:p/",
+        "basic ",
+        "-----BEGIN ",
+        "\\\"",
+    ] {
+        let text = |bytes: usize| piece.repeat(bytes / piece.len());
+        let took = |text: &str| {
+            let begun = std::time::Instant::now();
+            std::hint::black_box(scrub_text(text, &["canary-canary", "\\\\\\\\"]));
+            begun.elapsed()
+        };
+        let (short, long) = (text(4 * 1024), text(64 * 1024));
+        // Sixteen times the time is expected, and 256 times it if it grew with the square. What lies between is for a machine
+        // that does other things too, and so is the best of several runs.
+        let (mut best_short, mut best_long) = (took(&short), took(&long));
+        for _ in 0..5 {
+            if best_long < best_short * 64 {
+                break;
+            }
+            best_short = best_short.min(took(&short));
+            best_long = best_long.min(took(&long));
+        }
+        assert!(best_long < best_short * 64, "{piece}: {best_short:?}, and {best_long:?} for sixteen times as much");
     }
 }
