@@ -192,7 +192,7 @@ fn an_isolate_that_ends_in_the_middle_costs_one_turn() {
     assert_eq!(ready(&mut server), (503, states(&unknown)), "nobody has found out, and nobody claims to know");
     assert_eq!(probes(&server), 1, "the turn is not given to two at once");
     assert!(server.world.clock.get() - began < 5_000, "and nobody waits until it is over");
-    server.world.clock.set(began + 15_000);
+    server.world.clock.set(began + 20_000);
     assert_eq!(ready(&mut server).0, 200, "the next turn finds out");
     assert_eq!(probes(&server), 2);
 }
