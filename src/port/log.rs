@@ -100,7 +100,6 @@ fields! {
     "as": "fingerprint of the credential: the first four characters of the public key, and a keyed hash";
     "grant": "eight characters of a grant's id";
     "scope": "scope of a grant";
-    "reason": "why";
     "object": "the kind of stored object that did not answer";
     "at": "place in the source";
     "message": "message of a panic; logged with a sandbox only";

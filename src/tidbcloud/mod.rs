@@ -35,11 +35,6 @@ mod units;
 #[cfg(test)]
 mod fake;
 
-/// The names of the control plane's circuits.
-pub fn apis() -> impl Iterator<Item = &'static str> {
-    service::CONTROL_PLANE.iter().map(|service| service.host.name())
-}
-
 pub(crate) use self::database::facts::Facts;
 pub use self::{
     auth::{
@@ -73,7 +68,7 @@ pub use self::{
         regions::Region,
     },
     transport::{
-        alive::is_alive,
+        alive::{circuits, is_alive},
         error::{Answer, ApiError, CheckFailure, Misread},
         hosts::Hosts,
         list::{List, Listed},

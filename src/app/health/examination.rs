@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     app::App,
-    circuit::{self, Event, Report},
+    circuit::Verdict,
     health::{Checks, Command, Examinations, Reply, State},
     port::{Ask, LimitKey, LimiterFailure, Policy, Port, StorageFailure},
     store::{
@@ -159,14 +159,12 @@ async fn grants(app: &App<'_>) -> State {
 
 /// No API's circuit is open for everybody: that of one caller is that caller's trouble.
 async fn circuits(port: Port<'_>) -> State {
-    let watched = Report { caller: String::new(), event: Event::Watched, random: 0 };
-    let mut state = State::Ok;
-    for name in tidbcloud::apis() {
-        match port.io.circuit(name, &watched).await {
-            Some(circuit::Verdict::Open { all: true, .. }) => return State::Failing,
-            Some(_) => {}
-            None => state = State::Unknown,
-        }
+    let seen = tidbcloud::circuits(port.io).await;
+    if seen.iter().any(|seen| matches!(seen, Some(Verdict::Open { all: true, .. }))) {
+        State::Failing
+    } else if seen.contains(&None) {
+        State::Unknown
+    } else {
+        State::Ok
     }
-    state
 }
