@@ -8,11 +8,13 @@
 //! store       what is kept of an authorization, and how it is sealed: pure state machines
 //! port        what the platform gives, one small trait for each concern
 //! sql         what a statement is and does, decided without a server
+//! plan        TiDB's plan of a statement, read and weighed
 //! mcp         the protocol, both eras
 //! tidbcloud   the client: a folder for each service, one transport, SQL over HTTP
 //! config      the settings, a row each
 //! limits      what is limited, for whom and how far
 //! catalogue   what makes tools out of files
+//! statements  what tools share that run a caller's SQL
 //! tools       the tools: a folder for each toolset, a file for each tool
 //! oauth       the authorization server and its pages
 //! app         routes, and `POST /mcp` as a pipeline of doors
@@ -36,8 +38,10 @@ pub mod health;
 pub mod limits;
 pub mod mcp;
 pub mod oauth;
+pub mod plan;
 pub mod port;
 pub mod sql;
+pub mod statements;
 pub mod store;
 pub mod tidbcloud;
 pub mod tools;

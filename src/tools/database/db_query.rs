@@ -5,13 +5,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{
-    rows::RowsView,
-    statement::{must_read, query, refused_read, shown},
-    types::SqlText,
-};
 use crate::{
     catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError},
+    statements::{
+        judged::{must_read, query, refused_read, shown},
+        rows::RowsView,
+        types::SqlText,
+    },
     tidbcloud::{AccessClass, DatabaseName, Replay},
 };
 

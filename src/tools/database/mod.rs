@@ -5,13 +5,8 @@ mod db_execute;
 mod db_list_users;
 mod db_query;
 mod db_remove_user;
-mod names;
-mod rows;
 mod show_databases;
 mod show_tables;
-mod statement;
-mod touched;
-mod types;
 
 use crate::catalogue::{Entry, Group, Toolset};
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{names::Names, statement::query};
 use crate::{
     catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError},
+    statements::{judged::query, names::Names},
     tidbcloud::{AccessClass, Replay},
 };
 

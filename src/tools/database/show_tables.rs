@@ -5,13 +5,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    names::{Names, Place},
-    statement::query,
-    types::{LikePattern, SchemaName},
-};
 use crate::{
     catalogue::{BranchReference, ClusterReference, Context, Effect, PageSize, SQL_TIME_MAX, Tool, ToolError, code},
+    statements::{
+        judged::query,
+        names::{Names, Place},
+        types::{LikePattern, SchemaName},
+    },
     tidbcloud::{AccessClass, Query, Replay},
 };
 

@@ -36,7 +36,7 @@ schema_of! {
 /// The rows of a query, cut to what a model can read.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct RowsView {
+pub(crate) struct RowsView {
     columns: Vec<ColumnView>,
     #[schemars(with = "Vec<Row>")]
     rows: Vec<Vec<ValueView>>,
@@ -53,7 +53,7 @@ pub(super) struct RowsView {
 
 impl RowsView {
     /// Notes for the log how many rows it has.
-    pub(super) fn noted(&self, context: &Context<'_>) {
+    pub(crate) fn noted(&self, context: &Context<'_>) {
         context.notes_rows(self.returned, self.truncated);
     }
 
@@ -61,7 +61,7 @@ impl RowsView {
     ///
     /// If the columns leave less than a third of it to rows, the last columns are left out. `whole_values` is whether values
     /// were kept whole, because no other statement can return their rest.
-    pub(super) fn within(answer: Rows, whole_values: bool, bytes_max: usize) -> Self {
+    pub(crate) fn within(answer: Rows, whole_values: bool, bytes_max: usize) -> Self {
         let room = bytes_max.saturating_sub(FRAME_BYTES);
         let column_count = answer.types.len();
         let mut left = room / 3 * 2;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::statement::query;
 use crate::{
     catalogue::Context,
     sql,
+    statements::judged::query,
     tidbcloud::{BESIDE_STATEMENTS, DatabaseName, Rows, Target},
 };
 
@@ -112,7 +112,8 @@ fn grouped(number: u128) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::types::Statements, COUNTS_MAX, KEPT, rounded};
+    use super::{COUNTS_MAX, KEPT, rounded};
+    use crate::statements::types::Statements;
 
     #[test]
     fn rows_are_told_so_that_a_person_reads_them_and_a_live_table_stays_the_same() {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Lets through only statements that are known to be reads.
-pub(super) fn must_read(text: &str) -> Result<(), ToolError> {
+pub(crate) fn must_read(text: &str) -> Result<(), ToolError> {
     match sql::classify(text) {
         Class::Read => Ok(()),
         Class::Write => {
@@ -22,7 +22,7 @@ pub(super) fn must_read(text: &str) -> Result<(), ToolError> {
 }
 
 /// A statement that no tool runs.
-pub(super) fn rejected(reason: sql::Reason) -> ToolError {
+pub(crate) fn rejected(reason: sql::Reason) -> ToolError {
     let text = reason.sentence();
     let (message, hint) = text.split_once(". ").unwrap_or((&text, "Change the statement."));
     ToolError::new(code::SQL_REJECTED, message).hint(hint)
@@ -30,7 +30,7 @@ pub(super) fn rejected(reason: sql::Reason) -> ToolError {
 
 /// The database's refusal of a read. `EXPLAIN` of a change needs the right to make it, which the reading user lacks.
 /// <https://docs.pingcap.com/tidb/stable/error-codes>
-pub(super) fn refused_read(failure: SqlFailure, text: &str) -> ToolError {
+pub(crate) fn refused_read(failure: SqlFailure, text: &str) -> ToolError {
     const DENIED: [u16; 2] = [1142, 8121];
     let denied = matches!(&failure, SqlFailure::Sql { code: Some(code), .. } if DENIED.contains(code));
     let mut error = ToolError::from(failure);
@@ -42,13 +42,13 @@ pub(super) fn refused_read(failure: SqlFailure, text: &str) -> ToolError {
 }
 
 /// A statement as it is sent.
-pub(super) fn query(sql: &str) -> Query<'_> {
+pub(crate) fn query(sql: &str) -> Query<'_> {
     Query { sql, whole_values: sql::answer(sql) == Answer::Description, skipped_rows: 0 }
 }
 
 /// A statement's result for the model: `SHOW VARIABLES` without the variables that hold secrets, and statistics, which are
 /// made of values, without the schema of accounts.
-pub(super) fn shown(mut rows: Rows, query: &Query<'_>, bytes_max: usize) -> RowsView {
+pub(crate) fn shown(mut rows: Rows, query: &Query<'_>, bytes_max: usize) -> RowsView {
     let closed: Option<fn(&str) -> bool> = if sql::shows_variables(query.sql) {
         Some(sql::holds_secret)
     } else if sql::shows_statistics(query.sql) {

@@ -9,15 +9,15 @@ use crate::{catalogue::text_size, tidbcloud::Rows};
 const FRAME_BYTES: usize = 520;
 
 /// A page of names.
-pub(super) struct Names {
-    pub(super) names: Vec<String>,
+pub(crate) struct Names {
+    pub(crate) names: Vec<String>,
     /// Whether there are names after these.
-    pub(super) more: bool,
+    pub(crate) more: bool,
 }
 
 impl Names {
     /// The first column of as many rows as fit.
-    pub(super) fn within(rows: Rows, count_max: usize, bytes_max: usize) -> Self {
+    pub(crate) fn within(rows: Rows, count_max: usize, bytes_max: usize) -> Self {
         let kept = rows.rows.len();
         let more_rows = rows.skipped.saturating_add(kept) < rows.seen || !rows.complete;
         let mut left = bytes_max.saturating_sub(FRAME_BYTES);
@@ -39,15 +39,15 @@ impl Names {
 /// The offset of a page: how many names come before it. A name created or dropped between two pages shifts the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct Place(usize);
+pub(crate) struct Place(usize);
 
 impl Place {
-    pub(super) fn get(self) -> usize {
+    pub(crate) fn get(self) -> usize {
         self.0
     }
 
     /// The token of the page that begins this many names later.
-    pub(super) fn after(self, names: usize) -> String {
+    pub(crate) fn after(self, names: usize) -> String {
         self.0.saturating_add(names).to_string()
     }
 }

@@ -7,11 +7,11 @@ use crate::{base::schema::schema_of, sql};
 /// A pattern of names: 1 to 64 characters, none of which depends on the SQL mode.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct LikePattern(String);
+pub(crate) struct LikePattern(String);
 
 impl LikePattern {
     /// As a literal of SQL: a quote is doubled, in every mode.
-    pub(super) fn literal(&self) -> String {
+    pub(crate) fn literal(&self) -> String {
         format!("'{}'", self.0.replace('\'', "''"))
     }
 }
@@ -29,10 +29,10 @@ impl TryFrom<String> for LikePattern {
 /// One SQL statement, not checked yet.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct SqlText(String);
+pub(crate) struct SqlText(String);
 
 impl SqlText {
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -48,11 +48,11 @@ impl TryFrom<String> for SqlText {
 /// 1 to 20 statements.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<SqlText>")]
-pub(super) struct Statements(pub(super) Vec<SqlText>);
+pub(crate) struct Statements(pub(crate) Vec<SqlText>);
 
 impl Statements {
     /// 20 statements and their BEGIN and COMMIT are 22 of the 50 requests that Workers' free plan allows.
-    pub(super) const COUNT_MAX: usize = 20;
+    pub(crate) const COUNT_MAX: usize = 20;
 }
 
 impl TryFrom<Vec<SqlText>> for Statements {
@@ -71,18 +71,18 @@ impl TryFrom<Vec<SqlText>> for Statements {
 /// hashes.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(super) struct SchemaName {
+pub(crate) struct SchemaName {
     name: String,
     quoted: String,
 }
 
 impl SchemaName {
     /// In backticks.
-    pub(super) fn quoted(&self) -> &str {
+    pub(crate) fn quoted(&self) -> &str {
         &self.quoted
     }
 
-    pub(super) fn into_inner(self) -> String {
+    pub(crate) fn into_inner(self) -> String {
         self.name
     }
 }
