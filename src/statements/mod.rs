@@ -2,5 +2,6 @@
 
 pub(crate) mod judged;
 pub(crate) mod names;
+pub(crate) mod params;
 pub(crate) mod rows;
 pub(crate) mod types;
