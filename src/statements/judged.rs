@@ -41,6 +41,14 @@ pub(crate) fn refused_read(failure: SqlFailure, text: &str) -> ToolError {
     error
 }
 
+/// Names the failed statement if there are several.
+pub(crate) fn place(mut error: ToolError, index: usize, count: usize) -> ToolError {
+    if count > 1 {
+        error.message = format!("Statement {} of {count}: {}", index + 1, error.message);
+    }
+    error
+}
+
 /// A statement as it is sent.
 pub(crate) fn query(sql: &str) -> Query<'_> {
     Query { sql, whole_values: sql::answer(sql) == Answer::Description, skipped_rows: 0 }

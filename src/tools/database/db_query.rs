@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::{
-    catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError},
+    catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError},
     statements::{
+        guard::{self, Guarded},
         judged::{must_read, query, refused_read, shown},
         rows::RowsView,
         types::SqlText,
@@ -33,10 +35,21 @@ impl Tool for DbQuery {
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = RowsView;
 
+    /// What is not small is planned first, so that is two requests. One row by a key is known to be small once it was planned.
+    fn requests_min(arguments: &Map<String, Value>) -> u32 {
+        1 + guard::plans_min(arguments.get("sql").and_then(Value::as_str))
+    }
+
+    async fn weighs(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        self.judged(context)?;
+        let target = context.target(&self.cluster, self.branch.as_ref()).await?;
+        let (class, database) = (AccessClass::ReadOnly, self.database.as_ref());
+        let guarded = Guarded { target: &target, class, database, statements: &[self.sql.as_str()] };
+        guard::stakes(context, guarded, "Run a query").await
+    }
+
     async fn call(self, context: &Context<'_>) -> Result<RowsView, ToolError> {
-        let judged = must_read(self.sql.as_str());
-        context.notes_sql(if judged.is_ok() { "read" } else { "refused" }, self.sql.as_str());
-        judged?;
+        self.judged(context)?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
         let query = query(self.sql.as_str());
@@ -45,5 +58,14 @@ impl Tool for DbQuery {
         let view = shown(rows, &query, context.result_bytes());
         view.noted(context);
         Ok(view)
+    }
+}
+
+impl DbQuery {
+    /// Lets through only reads, and notes what was given.
+    fn judged(&self, context: &Context<'_>) -> Result<(), ToolError> {
+        let judged = must_read(self.sql.as_str());
+        context.notes_sql(if judged.is_ok() { "read" } else { "refused" }, self.sql.as_str());
+        judged
     }
 }
