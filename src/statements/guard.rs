@@ -35,18 +35,34 @@ pub(crate) struct Heavy {
     pub(crate) why: String,
 }
 
+/// What the texts of statements tell. What an earlier statement changes in the schema is not there yet when a plan is made.
+fn sizes(statements: &[&str]) -> Vec<Size> {
+    let mut changed = false;
+    let size = |text: &&str| {
+        let size = match sql::size(text) {
+            Size::Nothing => Size::Nothing,
+            _ if changed => Size::Unplannable,
+            size => size,
+        };
+        changed |= sql::inspect(text).is_ok_and(|statement| statement.ddl);
+        size
+    };
+    statements.iter().map(size).collect()
+}
+
 /// Requests that the guard takes before these statements run, at least: those that their texts do not show to be small are planned, and
 /// several that are the same once.
-pub(crate) fn plans_min<'s>(statements: impl IntoIterator<Item = &'s str>) -> u32 {
-    let planned: BTreeSet<&str> =
-        statements.into_iter().filter(|text| matches!(sql::size(text), Size::Planned)).collect();
-    u32::try_from(planned.len()).unwrap_or(u32::MAX)
+pub(crate) fn plans_min(statements: &[&str]) -> u32 {
+    let plans = least_plans(statements, &sizes(statements), |_| true);
+    u32::try_from(plans).unwrap_or(u32::MAX)
 }
 
 /// Requests that the guard takes at most: a plan for each statement that runs a query or a change, and one for row counts.
 pub(crate) fn requests_max(statements: &[&str]) -> usize {
-    let planned: BTreeSet<&&str> = statements.iter().filter(|text| sql::size(text) != Size::Nothing).collect();
-    if planned.is_empty() { 0 } else { planned.len() + 1 }
+    match least_plans(statements, &sizes(statements), |_| false) {
+        0 => 0,
+        plans => plans + 1,
+    }
 }
 
 /// The statements that need a person, each planned as the user that would run it.
@@ -57,7 +73,7 @@ pub(crate) async fn heavy(context: &Context<'_>, guarded: Guarded<'_>) -> Result
     let Some(rows_max) = context.rows_guard() else { return Ok(Vec::new()) };
     let Guarded { target, database, statements, .. } = guarded;
     let known = |keyed: &Keyed| context.sql().finds_one(target, database, &keyed.table, &keyed.columns);
-    let sizes: Vec<Size> = statements.iter().map(|text| sql::size(text)).collect();
+    let sizes = sizes(statements);
     must_fit(context, statements.len(), least_plans(statements, &sizes, known))?;
     let mut plans: Vec<Planned<'_>> = Vec::new();
     for ((place, text), size) in (1..).zip(statements.iter().copied()).zip(sizes) {
@@ -137,12 +153,6 @@ async fn plan_of(
     let query = Query { whole_values: true, ..query(text) };
     match context.sql().plan(target, class, database, query).await {
         Ok(rows) => Ok(read(&rows)),
-        // What an earlier statement of the call makes is not there yet.
-        Err(SqlFailure::Sql { .. })
-            if statements.iter().take(at - 1).any(|text| sql::inspect(text).is_ok_and(|one| one.ddl)) =>
-        {
-            Ok(None)
-        }
         Err(SqlFailure::Sql { code: Some(VIEW_NO_EXPLAIN), .. }) => Ok(None),
         Err(failure) if class == AccessClass::ReadOnly => Err(refused_read(failure, text)),
         Err(failure) => Err(place(failure.into(), at - 1, statements.len())),
@@ -238,7 +248,7 @@ fn judge(weight: &Weight, rows_max: u64) -> Option<(Option<String>, String)> {
     let mut rows = Some(told(weight.rows()));
     let mut why = if weight.is_unclear {
         rows = None;
-        "TiDB's plan of it could not be read, so it counts as expensive.".to_owned()
+        "There is no plan of it to be read before it runs, so it counts as expensive.".to_owned()
     } else if !weight.unknown.is_empty() {
         rows = None;
         let tables = weight.unknown.join(", ");

@@ -81,7 +81,8 @@ impl Tool for DbExecute {
             // Others are refused.
             _ => return 0,
         };
-        let plans = guard::plans_min(statements.iter().filter_map(Value::as_str));
+        let texts: Vec<&str> = statements.iter().filter_map(Value::as_str).collect();
+        let plans = guard::plans_min(&texts);
         run.saturating_add(u32::from(destroys)).saturating_add(plans)
     }
 

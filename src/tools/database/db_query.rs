@@ -37,7 +37,7 @@ impl Tool for DbQuery {
 
     /// What is not small is planned first, so that is two requests. One row by a key is known to be small once it was planned.
     fn requests_min(arguments: &Map<String, Value>) -> u32 {
-        1 + guard::plans_min(arguments.get("sql").and_then(Value::as_str))
+        1 + arguments.get("sql").and_then(Value::as_str).map_or(0, |text| guard::plans_min(&[text]))
     }
 
     async fn weighs(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
