@@ -2,6 +2,10 @@
 //!
 //! <https://docs.pingcap.com/tidb/stable/explain-overview>
 
+mod weigh;
+
+pub use weigh::{Counts, Pseudo, Weight, weigh};
+
 /// A plan: operators from the root down, each followed by those below it. Common table expressions and scalar subqueries
 /// follow as further roots.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -15,9 +15,10 @@ mod harm;
 #[cfg(test)]
 mod kinds;
 mod lexer;
+mod limits;
 mod reason;
 mod refused;
-mod time_limit;
+mod small;
 mod touched;
 mod variables;
 mod walk;
@@ -28,8 +29,11 @@ pub use flashback::flashback;
 #[cfg(test)]
 pub(crate) use gate::tests::unescape;
 pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
+#[cfg(test)]
+pub(crate) use limits::tests as limits_tests;
+pub use limits::{Edits, limited, planned};
 pub use reason::Reason;
-pub use time_limit::time_limit;
+pub use small::{Keyed, Size, size, table_called};
 pub use touched::{count_touched, list_dropped};
 pub use variables::holds_secret;
 

@@ -1,5 +1,7 @@
 //! What tools share that run a caller's SQL: from the text to its judgement, and from the answer to what a model reads.
 
+pub(crate) mod figures;
+pub(crate) mod guard;
 pub(crate) mod judged;
 pub(crate) mod names;
 pub(crate) mod params;

@@ -30,7 +30,7 @@ impl Ledger {
     }
 
     /// Reads all entries.
-    pub const SELECT: &str = "SELECT entry FROM shop.ledger";
+    pub const SELECT: &str = "SELECT 'entries of shop.ledger'";
 
     /// How often an entry is there.
     pub fn count(&self, entry: u64) -> usize {

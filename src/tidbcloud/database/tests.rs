@@ -45,7 +45,10 @@ async fn a_warm_statement_is_one_request() {
         assert_eq!(sent[1].url.as_str(), "https://http-gateway01.us-east-1.prod.aws.tidbcloud.com/v1beta/sql");
         assert!(sent.iter().all(|request| !request.headers.get("authorization").unwrap().contains("canary")));
     }
-    assert_eq!(scene.fake.last_body(), json!({ "query": "select /*+ MAX_EXECUTION_TIME(29500) */ 1" }));
+    assert_eq!(
+        scene.fake.last_body(),
+        json!({ "query": "select /*+ MAX_EXECUTION_TIME(29500) MEMORY_QUOTA(512 MB) */ 1" })
+    );
     let get = format!("GET /v1beta1/clusters/{} warm/2", id());
     assert_eq!(scene.fake.lines(), [get.as_str(), "POST /v1beta/sql body basic", "POST /v1beta/sql body basic"]);
 }

@@ -19,11 +19,10 @@ use self::{
 };
 use crate::{
     base::scope::Scope,
-    catalogue::{
-        BranchReference, ClusterReference, Context, Effect, Receipt, SQL_TIME_MAX, Stakes, Tool, ToolError, said,
-    },
+    catalogue::{BranchReference, ClusterReference, Context, Effect, Receipt, SQL_TIME_MAX, Stakes, Tool, ToolError},
     sql::{self, Statement},
     statements::{
+        guard::{self, Guarded, Whereabouts},
         judged::query,
         params::{Params, Statements},
     },
@@ -68,7 +67,7 @@ impl Tool for DbExecute {
     }
 
     /// Its statements, with BEGIN and COMMIT if there are several. DDL, which has neither, is counted as if it had. Where
-    /// something destroys, a person reads which cluster it is; rows are counted only with what is left.
+    /// something destroys, a person reads which cluster it is; rows are counted only with what is left. What is not small is planned first.
     fn requests_min(arguments: &Map<String, Value>) -> u32 {
         // What cannot be read is refused.
         let statements = Statements::of_arguments(arguments).unwrap_or_default();
@@ -79,7 +78,9 @@ impl Tool for DbExecute {
             // Others are refused.
             _ => return 0,
         };
-        run.saturating_add(u32::from(destroys))
+        let texts: Vec<&str> = statements.iter().map(AsRef::as_ref).collect();
+        let plans = guard::plans_min(&texts);
+        run.saturating_add(u32::from(destroys)).saturating_add(plans)
     }
 
     fn asks(&self) -> bool {
@@ -95,43 +96,36 @@ impl Tool for DbExecute {
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let bound = self.sql.bound(self.params.as_ref())?;
         let statements: Vec<&str> = bound.iter().map(AsRef::as_ref).collect();
-        noted_plan(context, &statements)?;
+        let class = noted_plan(context, &statements)?.class;
         let (first, then): (Vec<(usize, &str)>, Vec<_>) = (1..)
             .zip(statements.iter().copied())
             .partition(|(_, text)| judged(text, |statement| statement.destructive));
         let destroying: Vec<_> = first.iter().copied().filter(|(_, text)| destroys(text)).collect();
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
-        let cluster = context.cloud().cluster(&target.cluster).await?;
-        let branch = match &target.branch {
-            Some(id) => Some(context.cloud().branch(&target.cluster, id).await?),
-            None => None,
-        };
-        let on_cluster = format!("the cluster {}", said(&cluster.display_name, target.cluster.as_str()));
-        let place = match &branch {
-            Some(branch) => {
-                format!("the branch {} of {on_cluster}", said(&branch.display_name, branch.branch_id.as_str()))
-            }
-            None => on_cluster,
-        };
-        let mut stakes = Stakes::of(format!("{} on {place}.", what(first.len(), destroying.len())))
-            .fact("Cluster", Some(&cluster.display_name))
-            .fact("Cluster id", Some(&target.cluster))
-            .fact("Region", cluster.region.map(|region| region.name))
-            .fact("Branch", branch.as_ref().map(|branch| &branch.display_name))
-            .fact("Branch id", target.branch.as_ref())
-            .fact("Database", self.database.as_ref().map(DatabaseName::as_str));
+        let whereabouts = Whereabouts::read(context, &target, self.database.as_ref()).await?;
+        let (name, id) = whereabouts.name.clone();
+        let what = format!("{} on {}.", what(first.len(), destroying.len()), whereabouts.words);
+        let mut stakes = whereabouts.stakes(what);
         if !destroying.is_empty() {
-            let (name, id) = match &branch {
-                Some(branch) => (&branch.display_name, branch.branch_id.as_str()),
-                None => (&cluster.display_name, target.cluster.as_str()),
-            };
-            stakes = stakes.typing(name, id);
+            stakes = stakes.typing(&name, &id);
         }
         stakes = stakes.running(first.into_iter().chain(then));
         stakes.must_be_readable()?;
         // What only gives a right touches no rows.
-        let rows = touched(context, &target, self.database.as_ref(), &destroying, statements.len()).await;
-        Ok(Some(rows.into_iter().fold(stakes, |stakes, (name, rows)| stakes.fact(&name, Some(rows)))))
+        let rows = touched(context, &target, self.database.as_ref(), &destroying, &statements).await;
+        let stakes = rows.into_iter().fold(stakes, |stakes, (name, rows)| stakes.fact(&name, Some(rows)));
+        let guarded = Guarded { target: &target, class, database: self.database.as_ref(), statements: &statements };
+        let heavy = guard::heavy(context, guarded).await?;
+        Ok(Some(heavy.iter().fold(stakes, |stakes, heavy| heavy.fact(stakes, statements.len()))))
+    }
+
+    async fn weighs(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        let bound = self.sql.bound(self.params.as_ref())?;
+        let statements: Vec<&str> = bound.iter().map(AsRef::as_ref).collect();
+        let class = noted_plan(context, &statements)?.class;
+        let target = context.target(&self.cluster, self.branch.as_ref()).await?;
+        let guarded = Guarded { target: &target, class, database: self.database.as_ref(), statements: &statements };
+        guard::stakes(context, guarded, "Run a statement").await
     }
 
     async fn call(self, context: &Context<'_>) -> Result<Executed, ToolError> {
