@@ -7,6 +7,7 @@
 mod account;
 mod change;
 mod condition;
+mod dry_run;
 mod flashback;
 mod functions;
 mod gate;
@@ -22,13 +23,14 @@ mod variables;
 mod walk;
 
 pub use change::change;
+pub use dry_run::{NotHeld, advances_sequence, held_by_transaction, ignores_errors};
 pub use flashback::flashback;
 #[cfg(test)]
 pub(crate) use gate::tests::unescape;
 pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
 pub use reason::Reason;
 pub use time_limit::time_limit;
-pub use touched::{count_touched, list_dropped};
+pub use touched::{Changed, ChangedRows, changed_rows, count_touched, list_dropped};
 pub use variables::holds_secret;
 
 /// 64 KiB, the longest statement: the longest that a person writes has a few KiB; the rest is room for generated ones.
