@@ -551,7 +551,7 @@ fn answer(server: &Server, connection: &mut Conn, task: &SqlTask, statement: &St
         };
     }
     let instead = |refusal: Refusal| {
-        recorded::instead_of(refusal, statement, task.role, &task.user, &mut Ground(server))
+        recorded::instead_of(refusal, statement, task, &mut Ground(server))
             .map(Given::Recorded)
             .map_err(Failure::Refused)
     };

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tidbcloud_sandbox::exchange::{Instance, Role, SqlEffect, SqlOutcome, SqlTask};
-use tidbcloud_sandbox::sql::recorded::{AS_READER, AS_ROOT, Recording};
+use tidbcloud_sandbox::sql::recorded::{AS_READER, AS_ROOT, OF_CLIENTS, Recording};
 use tidbcloud_sandbox::sql::{Engine, Servers};
 
 fn engine() -> Engine {
@@ -174,6 +174,22 @@ fn recordings_replay() {
             if !matches(&outcome, recording) {
                 different.insert(recording.name.clone());
             }
+        }
+    }
+    for recordings in OF_CLIENTS.chunk_by(|one, next| one.session.is_some() && one.session == next.session) {
+        let mut caller = root.clone();
+        for recording in recordings {
+            caller.task.database = recording.database.clone().unwrap_or_default();
+            if recording.session.is_some() && caller.task.session.is_empty() {
+                caller.task.session = session(&caller.action("open"));
+            }
+            let outcome = caller.run(&recording.sql);
+            if !matches(&outcome, recording) {
+                different.insert(recording.name.clone());
+            }
+        }
+        if !caller.task.session.is_empty() {
+            caller.action("close");
         }
     }
     assert_eq!(types, Some(true), "every type on the wire is as recorded");

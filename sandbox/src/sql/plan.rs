@@ -126,7 +126,7 @@ pub(super) fn explain(
     wanted: &Wanted,
 ) -> Result<Given, Failure> {
     let instead = |refusal: Refusal| {
-        recorded::instead_of(refusal, statement, task.role, &task.user, &mut Ground(server))
+        recorded::instead_of(refusal, statement, task, &mut Ground(server))
             .map(Given::Recorded)
             .map_err(Failure::Refused)
     };
@@ -137,13 +137,13 @@ pub(super) fn explain(
         Ok(_) => {}
     }
     let ground = &mut Ground(server);
-    let found = recorded::find(statement, task.role, ground).is_some();
+    let found = recorded::find(statement, &task.database, task.role, ground).is_some();
     let format = match &wanted.format {
         Ok(format) => *format,
         Err(refusal) if found => return instead(refusal.clone()),
         Err(refusal) => return Err(Failure::Refused(refusal.clone())),
     };
-    if found && recorded::plans_hold(statement, ground) {
+    if found && recorded::plans_hold(statement, &task.database, ground) {
         return instead(recorded::needs_tidb("EXPLAIN"));
     }
     let plan = match run_on(server, connection, statement, &wanted.question()) {

@@ -1,7 +1,7 @@
 //! Statements that only TiDB understands, answered from recordings of a real one.
 //!
-//! `data/recorded/*.jsonl` holds what TiDB release 8.5 answered to some 190 statements on the sample data: one JSON object a
-//! line. Where the server is MariaDB, a statement that it refuses or would answer in a way of its own is looked up there.
+//! `data/recorded/*.jsonl` holds what TiDB release 8.5 answered to the statements of `statements*.sql` on the sample data: one
+//! JSON object a line. Where the server is MariaDB, a statement that it refuses or would answer in a way of its own is looked up there.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -10,13 +10,17 @@ use serde::Deserialize;
 
 use super::statement::{Statement, Token};
 use super::{Refusal, tidb};
-use crate::exchange::{Column, Role};
+use crate::exchange::{Column, Role, SqlTask};
 
 /// A recorded answer.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Recording {
     /// Its name in the statement file.
     pub name: String,
+    /// The selected database; `None` if there was none, or it makes no difference.
+    pub database: Option<String>,
+    /// Statements next to each other with the same text here ran in one session.
+    pub session: Option<String>,
     /// The statement.
     pub sql: String,
     /// Columns, where there was a result set.
@@ -42,6 +46,44 @@ pub struct RecordedError {
     pub message: String,
 }
 
+/// A statement that is to be recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// The selected database; empty for none.
+    pub database: String,
+    /// Statements next to each other with the same text here run in one session.
+    pub session: Option<String>,
+    /// The statement.
+    pub sql: String,
+}
+
+/// The statements of a file. `-- name: N` begins one, `-- database: D` selects a database for it, and those between `-- session N`
+/// and `-- end` run in one session.
+pub fn wanted(file: &str) -> Vec<Wanted> {
+    let (mut all, mut session) = (Vec::<Wanted>::new(), None::<String>);
+    for line in file.lines() {
+        if let Some(name) = line.strip_prefix("-- name: ") {
+            all.push(Wanted { name: name.trim().to_owned(), session: session.clone(), ..Wanted::default() });
+        } else if let Some(name) = line.strip_prefix("-- session ") {
+            session = Some(name.trim().to_owned());
+        } else if line.trim_end() == "-- end" {
+            session = None;
+        } else if let Some(wanted) = all.last_mut() {
+            match line.strip_prefix("-- database: ") {
+                Some(database) => database.trim().clone_into(&mut wanted.database),
+                None if line.starts_with("--") && wanted.sql.is_empty() => {}
+                None => wanted.sql.extend([line, "\n"]),
+            }
+        }
+    }
+    for wanted in &mut all {
+        wanted.sql = wanted.sql.trim().trim_end_matches(';').to_owned();
+    }
+    all
+}
+
 fn read(lines: &str) -> Vec<Recording> {
     // A line that does not parse shows in the test below, which counts them.
     lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
@@ -58,18 +100,27 @@ pub static AS_ROOT: LazyLock<Vec<Recording>> = LazyLock::new(|| {
 pub static AS_READER: LazyLock<Vec<Recording>> =
     LazyLock::new(|| read(include_str!("../../data/recorded/answers-readonly.jsonl")));
 
+/// What clients of the sandbox send by themselves, recorded as `root`: for a guard of expensive statements, for descriptions of
+/// tables and plans, and around changes.
+pub static OF_CLIENTS: LazyLock<Vec<Recording>> = LazyLock::new(|| {
+    let mut all = read(include_str!("../../data/recorded/answers-guard.jsonl"));
+    all.extend(read(include_str!("../../data/recorded/answers-insight.jsonl")));
+    all.extend(read(include_str!("../../data/recorded/answers-execute.jsonl")));
+    all
+});
+
 type Index = HashMap<String, Vec<&'static Recording>>;
 
-fn index(recordings: &'static [Recording]) -> Index {
+fn index(recordings: impl Iterator<Item = &'static Recording>) -> Index {
     let mut index = Index::new();
-    for recording in recordings.iter().filter(|recording| !NEVER_REPLAYED.contains(&recording.name.as_str())) {
+    for recording in recordings.filter(|recording| !NEVER_REPLAYED.contains(&recording.name.as_str())) {
         index.entry(Statement::read(&recording.sql).canonical).or_default().push(recording);
     }
     index
 }
 
-static BY_ROOT: LazyLock<Index> = LazyLock::new(|| index(&AS_ROOT));
-static BY_READER: LazyLock<Index> = LazyLock::new(|| index(&AS_READER));
+static BY_ROOT: LazyLock<Index> = LazyLock::new(|| index(AS_ROOT.iter().chain(OF_CLIENTS.iter())));
+static BY_READER: LazyLock<Index> = LazyLock::new(|| index(AS_READER.iter()));
 
 /// Recordings that say more about the server they were made on than about TiDB: a table left over from an earlier run.
 const NEVER_REPLAYED: &[&str] = &["vector_table"];
@@ -119,10 +170,18 @@ pub(crate) trait Ground {
 /// The answer recorded for this statement, for a caller with this role, where it can hold on this server.
 ///
 /// A recorded success that changed something is not given: nothing was changed here.
-pub(crate) fn find(statement: &Statement, role: Role, ground: &mut dyn Ground) -> Option<&'static Recording> {
+pub(crate) fn find(
+    statement: &Statement,
+    database: &str,
+    role: Role,
+    ground: &mut dyn Ground,
+) -> Option<&'static Recording> {
     let reader = BY_READER.get(&statement.canonical).filter(|_| role == Role::ReadOnly);
     let candidates = reader.or_else(|| BY_ROOT.get(&statement.canonical))?;
-    let suited = |recording: &&&Recording| recording.rows.is_some() || recording.error.is_some();
+    let suited = |recording: &&&Recording| {
+        let selected = recording.database.as_deref().is_none_or(|of| of.eq_ignore_ascii_case(database));
+        selected && (recording.rows.is_some() || recording.error.is_some())
+    };
     let mut suited = candidates.iter().filter(suited);
     let first = suited.next()?;
     let later = suited.find(|recording| recording.name.ends_with(AFTER_INDEX));
@@ -132,8 +191,7 @@ pub(crate) fn find(statement: &Statement, role: Role, ground: &mut dyn Ground) -
     };
     // Answers about a schema hold only where there is one.
     let schemas = ["shop", "kinds", "adv"];
-    let named = |schema: &str| statement.tokens.iter().any(|token| is_named(token, schema));
-    schemas.iter().all(|schema| !named(schema) || ground.has_schema(schema)).then_some(found)
+    schemas.iter().all(|schema| !concerns(statement, database, schema) || ground.has_schema(schema)).then_some(found)
 }
 
 /// The indexes with which plans were recorded, and the one that was added later.
@@ -155,8 +213,8 @@ const SAMPLE_TABLES: &[&str] = &["customers", "event_log", "order_items", "order
 const INDEX_ADDED: &[&str] = &["orders.idx_customer_placed.customer_id", "orders.idx_customer_placed.placed_at"];
 
 /// Whether a recorded plan of this statement can hold: with other indexes, it is a plan of other tables.
-pub(crate) fn plans_hold(statement: &Statement, ground: &mut dyn Ground) -> bool {
-    if !statement.tokens.iter().any(|token| is_named(token, "shop")) {
+pub(crate) fn plans_hold(statement: &Statement, database: &str, ground: &mut dyn Ground) -> bool {
+    if !concerns(statement, database, "shop") {
         return true;
     }
     let mut found = ground.shop_indexes();
@@ -164,6 +222,11 @@ pub(crate) fn plans_hold(statement: &Statement, ground: &mut dyn Ground) -> bool
     found.retain(|index| of_sample(index) && !INDEX_ADDED.contains(&index.as_str()));
     found.sort_unstable();
     found == RECORDED_INDEXES
+}
+
+/// Whether a statement may be about this schema: it names it, or has selected it.
+fn concerns(statement: &Statement, database: &str, schema: &str) -> bool {
+    database.eq_ignore_ascii_case(schema) || statement.tokens.iter().any(|token| is_named(token, schema))
 }
 
 fn is_named(token: &Token, schema: &str) -> bool {
@@ -328,19 +391,18 @@ fn in_tidbs_words(statement: &Statement, refusal: Refusal) -> Refusal {
 pub(crate) fn instead_of(
     refusal: Refusal,
     statement: &Statement,
-    role: Role,
-    user: &str,
+    task: &SqlTask,
     ground: &mut dyn Ground,
 ) -> Result<&'static Recording, Refusal> {
     let not_understood = is_not_understood(&refusal, statement);
-    if let Some(recording) = find(statement, role, ground) {
+    if let Some(recording) = find(statement, &task.database, task.role, ground) {
         match &recording.error {
             None if not_understood => return Ok(recording),
             Some(error)
                 if not_understood || error.code == refusal.code || is_same_refusal(error.code, refusal.code) =>
             {
                 // Recorded as this user; told to the one who asks.
-                let message = error.message.replace("'reader'@'%'", &format!("'{user}'@'%'"));
+                let message = error.message.replace("'reader'@'%'", &format!("'{}'@'%'", task.user));
                 return Err(Refusal { code: error.code, sqlstate: sqlstate(error.code).to_owned(), message });
             }
             _ => {}
@@ -378,7 +440,7 @@ pub(crate) fn sqlstate(code: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{AS_READER, AS_ROOT, refused_by_tidb, syntax_error};
+    use super::{AS_READER, AS_ROOT, Recording, Wanted, refused_by_tidb, syntax_error, wanted};
     use crate::sql::statement::Statement;
 
     #[test]
@@ -387,6 +449,33 @@ mod tests {
         let root = lines(include_str!("../../data/recorded/answers.jsonl"));
         assert_eq!(AS_ROOT.len(), root + lines(include_str!("../../data/recorded/answers-advanced.jsonl")));
         assert_eq!(AS_READER.len(), lines(include_str!("../../data/recorded/answers-readonly.jsonl")));
+        let of_clients = [
+            (
+                include_str!("../../data/recorded/statements-guard.sql"),
+                include_str!("../../data/recorded/answers-guard.jsonl"),
+            ),
+            (
+                include_str!("../../data/recorded/statements-insight.sql"),
+                include_str!("../../data/recorded/answers-insight.jsonl"),
+            ),
+            (
+                include_str!("../../data/recorded/statements-execute.sql"),
+                include_str!("../../data/recorded/answers-execute.jsonl"),
+            ),
+        ];
+        for (statements, answers) in of_clients {
+            let recorded: Vec<_> = super::read(answers)
+                .into_iter()
+                .map(|Recording { name, database, session, sql, .. }| Wanted {
+                    name,
+                    database: database.unwrap_or_default(),
+                    session,
+                    sql,
+                })
+                .collect();
+            assert_eq!(recorded, wanted(statements), "each file of statements was recorded as it is");
+            assert_eq!(lines(answers), recorded.len());
+        }
     }
 
     /// The recorded syntax errors are the test vectors: their place and text are computed here.

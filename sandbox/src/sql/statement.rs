@@ -20,8 +20,8 @@ pub(crate) enum Token {
 pub(crate) struct Statement {
     /// The text as sent, without white space around it.
     pub(crate) text: String,
-    /// The text without comments and time limits and with single spaces: what recordings are looked up by. A server's answer does
-    /// not depend on a limit that it kept.
+    /// The text without comments and limits, and with single spaces: what recordings are looked up by. A server's answer does not
+    /// depend on a limit that it kept.
     pub(crate) canonical: String,
     /// Everything but white space and comments, without semicolons at the end.
     pub(crate) tokens: Vec<Token>,
@@ -101,7 +101,7 @@ impl<'a> Lexer<'a> {
             let length = self.comment_length().unwrap_or(self.rest.len());
             let hint = self.take(length).trim_start_matches("/*+").trim_end_matches("*/");
             self.tokens.push(Token::Hint(hint.to_owned()));
-            match without_time_limit(hint) {
+            match without_limits(hint) {
                 rest if rest.is_empty() => self.space(),
                 rest => self.canonical.push_str(&format!("/*+ {rest} */")),
             }
@@ -126,13 +126,15 @@ impl<'a> Lexer<'a> {
 
 const TIME_LIMIT: &str = "MAX_EXECUTION_TIME";
 
-/// Hints without those that limit the time.
-fn without_time_limit(hint: &str) -> String {
+/// Hints without those that limit time and memory.
+fn without_limits(hint: &str) -> String {
     let mut rest = hint.to_owned();
-    while let Some(at) = rest.to_ascii_uppercase().find(TIME_LIMIT)
-        && let Some(length) = rest.get(at..).and_then(|limit| limit.find(')'))
-    {
-        rest.replace_range(at..=at + length, "");
+    for limit in [TIME_LIMIT, "MEMORY_QUOTA"] {
+        while let Some(at) = rest.to_ascii_uppercase().find(limit)
+            && let Some(length) = rest.get(at..).and_then(|limit| limit.find(')'))
+        {
+            rest.replace_range(at..=at + length, "");
+        }
     }
     rest.trim_matches([' ', ',']).to_owned()
 }
@@ -266,8 +268,8 @@ mod tests {
     fn recordings_are_looked_up_without_comments_and_spacing() {
         let read = Statement::read(" /* tag */ SELECT\n  'a  b',\t1 -- end\n ; ");
         assert_eq!(read.canonical, "SELECT 'a  b', 1");
-        let hinted = Statement::read("SELECT /*+ MAX_EXECUTION_TIME( 50 ), MEMORY_QUOTA(64 MB) */ 1");
-        assert_eq!(hinted.canonical, "SELECT /*+ MEMORY_QUOTA(64 MB) */ 1");
+        let hinted = Statement::read("SELECT /*+ MAX_EXECUTION_TIME( 50 ), HASH_AGG() MEMORY_QUOTA(64 MB) */ 1");
+        assert_eq!(hinted.canonical, "SELECT /*+ HASH_AGG() */ 1");
         assert_eq!(hinted.time_limit_millis(), Some(50));
         let twice = Statement::read("/* tag */ SELECT /*+ max_execution_time(50) MAX_EXECUTION_TIME(40) */ 1");
         assert_eq!((twice.canonical.as_str(), twice.time_limit_millis()), ("SELECT 1", Some(40)));

@@ -1,0 +1,1 @@
+-- What the tools that describe tables and plans send by themselves.
