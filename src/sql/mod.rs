@@ -30,7 +30,7 @@ pub(crate) use gate::tests::unescape;
 pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
 pub use reason::Reason;
 pub use time_limit::time_limit;
-pub use touched::{Changed, ChangedRows, changed_rows, count_touched, list_dropped};
+pub use touched::{Changed, ChangedRows, changed_rows, count_touched, list_dropped, rows_as_of};
 pub use variables::holds_secret;
 
 /// 64 KiB, the longest statement: the longest that a person writes has a few KiB; the rest is room for generated ones.

@@ -141,6 +141,37 @@ pub fn changed_rows(sql: &str) -> Option<Changed> {
     reads.then_some(Changed { table, rows: ChangedRows::Matching { condition, sets } })
 }
 
+/// Functions that give something else later.
+const OF_THE_TIME: &[&str] = &[
+    "now",
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "localtime",
+    "localtimestamp",
+    "curdate",
+    "curtime",
+    "utc_timestamp",
+    "utc_date",
+    "utc_time",
+    "unix_timestamp",
+];
+
+/// A read of the rows that an `UPDATE` or a `DELETE` of one table changed, as they were at this time, in seconds since 1970. `None` if
+/// they cannot be told for sure. <https://docs.pingcap.com/tidbcloud/as-of-timestamp>
+pub fn rows_as_of(sql: &str, database: Option<&str>, seconds: u64) -> Option<String> {
+    let Changed { table, rows: ChangedRows::Matching { condition, .. } } = changed_rows(sql)? else { return None };
+    let (tokens, _) = lexer::placed(&condition).unwrap_or_default();
+    if tokens.iter().any(|token| token.name().is_some_and(|name| OF_THE_TIME.contains(&name))) {
+        return None;
+    }
+    let is_whole = lexer::placed(&table)?.0.contains(&Token::Symbol('.'));
+    let place = if is_whole { String::new() } else { format!("`{}`.", database?.replace('`', "``")) };
+    let query = format!("SELECT * FROM {place}{table} AS OF TIMESTAMP FROM_UNIXTIME({seconds}) {condition}");
+    let query = query.trim_end().to_owned();
+    (classify(&query) == Class::Read).then_some(query)
+}
+
 /// The column that an assignment sets.
 fn assigned(assignment: &[Token]) -> Option<String> {
     let (at, _) = assignment.iter().enumerate().find(|(_, token)| **token == Token::Symbol('='))?;
@@ -211,7 +242,7 @@ fn is_uncertain(token: &Token, next: Option<&Token>) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{ChangedRows, changed_rows, count_touched, list_dropped};
+    use super::{ChangedRows, changed_rows, count_touched, list_dropped, rows_as_of};
     use crate::sql::{Class, classify, inspect};
 
     #[test]
@@ -283,6 +314,28 @@ mod tests {
         ] {
             assert_eq!(changed_rows(sql), None, "{sql}");
         }
+    }
+
+    #[test]
+    fn rows_as_they_were_are_read_by_the_statements_own_condition() {
+        for (sql, read) in [
+            ("UPDATE d.t SET a = 1 WHERE id = 5", "SELECT * FROM d.t AS OF TIMESTAMP FROM_UNIXTIME(17) WHERE id = 5"),
+            ("DELETE FROM `T x`", "SELECT * FROM `my``db`.`T x` AS OF TIMESTAMP FROM_UNIXTIME(17)"),
+            ("UPDATE t SET a = NOW()", "SELECT * FROM `my``db`.t AS OF TIMESTAMP FROM_UNIXTIME(17)"),
+        ] {
+            assert_eq!(rows_as_of(sql, Some("my`db"), 17).as_deref(), Some(read), "{sql}");
+        }
+        for sql in [
+            "DELETE FROM t WHERE a < NOW()",
+            "DELETE FROM t WHERE a < CURRENT_DATE",
+            "DELETE FROM t LIMIT 1",
+            "INSERT INTO t (a) VALUES (1)",
+            "REPLACE INTO t (a) VALUES (1)",
+            "TRUNCATE t",
+        ] {
+            assert_eq!(rows_as_of(sql, Some("d"), 17), None, "{sql}");
+        }
+        assert_eq!(rows_as_of("DELETE FROM t", None, 17), None, "no database to name");
     }
 
     #[test]

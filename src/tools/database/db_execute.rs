@@ -178,13 +178,14 @@ impl Tool for DbExecute {
             let dry = dry_run(context, &target, database, &statements, &plan, &mut room).await?;
             return Ok(self.rehearsed(&target, dry, room.elapsed_millis));
         }
+        let begun = context.now();
         let results = if plan.one_by_one || !in_transaction(&statements, self.expected_rows) {
             one_by_one(context, &target, database, &statements, &plan, &mut room).await?
         } else {
             transaction(context, &target, database, &statements, &plan, self.expected_rows, &mut room).await?
         };
         results.iter().filter_map(|result| result.result.as_ref()).for_each(|view| view.noted(context));
-        let done = done(&target, database, &statements, &results);
+        let done = done(&target, database, &statements, &results, begun);
         let elapsed_ms = room.elapsed_millis;
         Ok(Executed {
             statement_count: results.len(),

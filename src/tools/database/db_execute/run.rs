@@ -8,6 +8,7 @@ use super::{
     touched::COUNTS_MAX,
 };
 use crate::{
+    base::clock::UnixMillis,
     catalogue::{Context, Done, ToolError, code},
     sql::{self, Answer},
     statements::judged::query,
@@ -22,7 +23,7 @@ pub(super) async fn one_by_one(
     plan: &Plan,
     room: &mut Room,
 ) -> Result<Vec<StatementResult>, ToolError> {
-    let mut results = Vec::new();
+    let (mut results, begun) = (Vec::new(), context.now());
     // All of them fit, or none runs.
     let count = u32::try_from(statements.len()).unwrap_or(u32::MAX);
     let mut held = context.allowance().hold(count).ok_or(SqlFailure::Api(ApiError::Exhausted))?;
@@ -37,7 +38,7 @@ pub(super) async fn one_by_one(
                     // The call as a whole must not be repeated: the statements before this one would run again.
                     error.retryable = false;
                     error.retry_after_seconds = None;
-                    error.receipt = done(target, database, statements, &results).in_part();
+                    error.receipt = done(target, database, statements, &results, begun).in_part();
                 }
                 if statements.len() > 1 {
                     error.details = Some(
@@ -186,12 +187,36 @@ pub(super) fn counted(statements: usize) -> String {
     if statements == 1 { "1 SQL statement".to_owned() } else { format!("{statements} SQL statements") }
 }
 
+/// What undoes the one statement of a call, if that is sure: of several, one may have changed what another found.
+fn as_it_was(
+    database: Option<&str>,
+    statements: &[&str],
+    results: &[StatementResult],
+    begun: UnixMillis,
+) -> Option<String> {
+    /// As long as the statements that bring back what was dropped.
+    const QUERY_BYTES_MAX: usize = 400;
+    /// The clocks of Cloudflare and TiDB Cloud may differ, and rows as of a moment after the change would be the changed ones.
+    const MARGIN_SECONDS: u64 = 5;
+    let ([text], [result]) = (statements, results) else { return None };
+    if result.rows_affected.unwrap_or_default() == 0 {
+        return None;
+    }
+    let seconds = (begun.0 / 1_000).saturating_sub(MARGIN_SECONDS);
+    let query = sql::rows_as_of(text, database, seconds).filter(|query| query.len() <= QUERY_BYTES_MAX)?;
+    Some(format!(
+        "Until TiDB collects garbage, by default for 10 minutes, db_query can read the rows as they were {MARGIN_SECONDS} seconds \
+         before: {query}."
+    ))
+}
+
 /// What the statements that have results did, and the statements that bring back what they dropped.
 pub(super) fn done(
     target: &Target,
     database: Option<&DatabaseName>,
     statements: &[&str],
     results: &[StatementResult],
+    begun: UnixMillis,
 ) -> Done {
     /// Eight tables with names of 40 characters, or two with the longest. More are not listed.
     const FLASHBACK_BYTES_MAX: usize = 400;
@@ -205,7 +230,12 @@ pub(super) fn done(
     let database = database.map(DatabaseName::as_str);
     let flashback: Vec<String> = ran.iter().skip(last).flat_map(|text| sql::flashback(text, database)).collect();
     let what = match flashback.join("; ") {
-        none if none.is_empty() => return done,
+        none if none.is_empty() => {
+            return match as_it_was(database, statements, results, begun) {
+                Some(undo) => done.undone_by(undo),
+                None => done,
+            };
+        }
         all if all.len() <= FLASHBACK_BYTES_MAX => all,
         _ => "FLASHBACK TABLE or FLASHBACK DATABASE, and the name".to_owned(),
     };
