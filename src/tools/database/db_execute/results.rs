@@ -146,10 +146,12 @@ fn shown_warnings(warnings: &Rows, bytes: usize) -> (Vec<Value>, usize) {
     let mut left = bytes / 3;
     let mut shown = Vec::new();
     for row in warnings.rows.iter().take(SHOWN_MAX) {
-        let cell = |at: usize| row.get(at).and_then(Option::as_ref).map(|cell| cell.text.clone()).unwrap_or_default();
-        let mut message = cell(2);
+        // What is no warning is only counted.
+        let [Some(level), Some(code), Some(message)] = row.as_slice() else { continue };
+        let Ok(code) = code.text.parse::<u64>() else { continue };
+        let mut message = message.text.clone();
         cut_text(&mut message, MESSAGE_BYTES_MAX);
-        let warning = json!({"level": cell(0), "code": cell(1).parse::<u64>().ok(), "message": message});
+        let warning = json!({"level": level.text, "code": code, "message": message});
         let size = warning.to_string().len() + 1;
         if size > left {
             break;
