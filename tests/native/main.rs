@@ -18,6 +18,7 @@ mod circuit;
 mod confirm;
 mod credentials;
 mod doctor;
+mod dry_run;
 mod faults;
 mod faults_log;
 mod field;

@@ -283,8 +283,17 @@ async fn transaction(script: Script) -> (Result<Vec<Rows>, TransactionFailure>, 
     let scene = Scene::warmed(vec![ok(active())]).await;
     scene.fake.then(script);
     let statements = [query("insert into t values (1)"), query("insert into t values (2)")];
-    let keep = |_: &Query<'_>, rows| rows;
-    let done = scene.sql().transaction(&on_cluster(), AccessClass::ReadWrite, Some(&shop()), &statements, keep).await;
+    let sql = scene.sql();
+    let (target, shop) = (on_cluster(), shop());
+    let done = async {
+        let mut transaction = sql.begin(&target, AccessClass::ReadWrite, Some(&shop), 3).await?;
+        let mut results = Vec::new();
+        for (index, statement) in statements.into_iter().enumerate() {
+            results.push(transaction.run(index, statement).await?);
+        }
+        transaction.commit().await.map(|()| results)
+    };
+    let done = done.await;
     let line = |sent: &crate::port::Outbound| {
         let body: Value = serde_json::from_slice(sent.body.as_ref().unwrap()).unwrap();
         format!("{} {}", session_of(sent), body["query"].as_str().unwrap())

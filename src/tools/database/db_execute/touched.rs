@@ -58,7 +58,7 @@ const KEPT: u32 = BESIDE_STATEMENTS + 2;
 /// two are for nonces that have expired; [`KEPT`] is 9; and six make a SQL user for the statements (a refused login, two to make it,
 /// two where it exists, another login): the one that counts was made by the call that asked. The statements alone decide how many are
 /// counted, and not what is left, because the repeated call has to count the same.
-const COUNTS_MAX: usize = 23;
+pub(super) const COUNTS_MAX: usize = 23;
 
 /// Time that counting leaves: a statement of 30 s, and 5 s for the control plane, of 55 s.
 const KEPT_TIME: Duration = Duration::from_secs(35);
