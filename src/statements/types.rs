@@ -14,6 +14,11 @@ impl LikePattern {
     pub(crate) fn literal(&self) -> String {
         format!("'{}'", self.0.replace('\'', "''"))
     }
+
+    /// Whether every name matches.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.0.bytes().all(|byte| byte == b'%')
+    }
 }
 
 impl TryFrom<String> for LikePattern {
@@ -77,6 +82,11 @@ pub(crate) struct SchemaName {
 }
 
 impl SchemaName {
+    /// As it is.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.name
+    }
+
     /// In backticks.
     pub(crate) fn quoted(&self) -> &str {
         &self.quoted
