@@ -73,8 +73,8 @@ impl TryFrom<String> for SchemaHash {
 }
 
 schema_of! {
-    TablePattern => {"type": "string", "description": "LIKE pattern; % lists all, a line each"};
-    SchemaHash => {"type": "string", "description": "Last `schemaHash`: the same answers `unchanged`"};
+    TablePattern => {"type": "string", "description": "LIKE pattern; % lists all"};
+    SchemaHash => {"type": "string", "description": "Last `schemaHash`"};
 }
 
 #[derive(Default, Serialize, JsonSchema)]
