@@ -2,6 +2,9 @@
 //!
 //! <https://docs.pingcap.com/tidb/stable/explain-overview>
 
+pub mod advise;
+pub mod conditions;
+
 /// A plan: operators from the root down, each followed by those below it. Common table expressions and scalar subqueries
 /// follow as further roots.
 #[derive(Clone, Debug, Default, PartialEq)]

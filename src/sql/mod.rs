@@ -11,6 +11,7 @@ mod flashback;
 mod functions;
 mod gate;
 mod harm;
+mod hinted;
 #[cfg(test)]
 mod kinds;
 mod lexer;
@@ -27,6 +28,7 @@ pub use flashback::flashback;
 #[cfg(test)]
 pub(crate) use gate::tests::unescape;
 pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
+pub use hinted::hinted;
 pub use reason::Reason;
 pub use reserved::{literal, shortest_name};
 pub use time_limit::time_limit;

@@ -57,10 +57,66 @@ pub(crate) fn compact(definition: &str) -> String {
     text.replace(" ,\n", ",\n").trim_end().to_owned()
 }
 
+/// What a definition says of the columns and indexes of a table.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outline {
+    /// Names and types of columns.
+    pub(crate) columns: Vec<(String, String)>,
+    pub(crate) indexes: Vec<Index>,
+}
+
+/// An index, or the primary key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub(crate) name: String,
+    /// Columns from the first on; an expression, or the beginning of a column, ends them.
+    pub(crate) columns: Vec<String>,
+    /// Whether the optimizer may use it.
+    pub(crate) visible: bool,
+}
+
+/// Reads what `SHOW CREATE TABLE` gives.
+pub(crate) fn outline(definition: &str) -> Outline {
+    let pieces = pieces(definition);
+    let words = Words(&pieces);
+    let mut outline = Outline::default();
+    for (at, piece) in pieces.iter().enumerate().filter(|(_, piece)| piece.depth == 1 && piece.before == "\n") {
+        match (piece.kind, piece.text) {
+            (Kind::Name, name) => outline.columns.push((name.replace("``", "`"), words.text(at + 1).to_owned())),
+            (Kind::Word, "PRIMARY" | "UNIQUE" | "KEY") => outline.indexes.push(words.index(at)),
+            _ => {}
+        }
+    }
+    outline
+}
+
 /// A definition in pieces.
 struct Words<'p, 'd>(&'p [Piece<'d>]);
 
 impl<'d> Words<'_, 'd> {
+    /// The index whose definition begins here: `UNIQUE KEY `uk` (`a`,`b`) INVISIBLE`.
+    fn index(&self, at: usize) -> Index {
+        let item = self.0.get(at..).unwrap_or_default();
+        let end = item.iter().skip(1).position(|piece| piece.depth <= 1 && piece.before == "\n");
+        let item = item.get(..end.map_or(item.len(), |end| end + 1)).unwrap_or_default();
+        let name = item.iter().find(|piece| piece.kind == Kind::Name && piece.depth == 1);
+        let mut columns = Vec::new();
+        // Between the parentheses: names with commas. What else stands there ends the columns that are whole.
+        let mut inside = item.iter().filter(|piece| piece.depth > 1);
+        while let Some(column) = inside.next().filter(|piece| piece.kind == Kind::Name) {
+            match inside.next().map(|piece| piece.text) {
+                None | Some(",") => columns.push(column.text.replace("``", "`")),
+                Some(_) => break,
+            }
+        }
+        let hidden = |piece: &Piece<'_>| piece.kind == Kind::Word && matches!(piece.text, "INVISIBLE" | "IGNORED");
+        Index {
+            name: name.map_or("PRIMARY", |name| name.text).replace("``", "`"),
+            columns,
+            visible: !item.iter().any(hidden),
+        }
+    }
+
     fn text(&self, at: usize) -> &'d str {
         self.0.get(at).map_or("", |piece| piece.text)
     }
@@ -200,7 +256,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::compact;
+    use super::{Index, compact, outline};
 
     /// What TiDB 8.5 answered to `SHOW CREATE` of this name.
     fn recorded(name: &str) -> String {
@@ -271,6 +327,26 @@ mod tests {
         ] {
             assert_eq!(compact(&recorded(name)), expected, "the definition of {name}");
         }
+    }
+
+    #[test]
+    fn an_outline_has_types_and_indexes() {
+        let index = |name: &str, columns: &[&str], visible| Index {
+            name: name.to_owned(),
+            columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+            visible,
+        };
+        let of = |name| outline(&recorded(name)).indexes;
+        assert_eq!(
+            of("gen"),
+            [index("PRIMARY", &["id"], true), index("idx_name", &["name"], false), index("idx_expr", &[], true)],
+            "an expression is no column"
+        );
+        assert_eq!(of("hot")[1], index("iv", &[], true), "the beginning of a column is not the column");
+        assert_eq!(of("part"), [index("PRIMARY", &["id", "at"], true)]);
+        assert_eq!(of("odd"), [index("k`1", &["we`ird, col"], true)]);
+        let types: Vec<String> = outline(&recorded("chk")).columns.into_iter().map(|column| column.1).collect();
+        assert_eq!(types, ["int", "int", "tinyint", "enum", "timestamp", "bit", "json"]);
     }
 
     #[test]
