@@ -2,13 +2,10 @@
 
 use std::{pin::pin, time::Duration};
 
-use futures_util::{
-    StreamExt,
-    future::{Either, select},
-};
-use worker::{ByteStream, Delay, Request, web_sys};
+use futures_util::future::{Either, select};
+use worker::{Delay, web_sys};
 
-use super::glue;
+use super::glue::{self, Pieces};
 use crate::{
     base::future::Pending,
     port::{BodyError, IncomingBody},
@@ -29,15 +26,10 @@ impl Body {
         let bytes = match self.declared {
             // HTTP ends a body where its declared length does.
             Some(_) => glue::body(&self.request, timeout).await?,
-            None => {
-                // Another handle of the same request: the inherent `clone` would tee its body.
-                let request = Clone::clone(&self.request);
-                let Ok(stream) = Request::from(request).stream() else { return Ok(Vec::new()) };
-                match select(pin!(collect(stream, bytes_max)), pin!(Delay::from(timeout))).await {
-                    Either::Left((read, _)) => read?,
-                    Either::Right(_) => return Err(BodyError::Timeout),
-                }
-            }
+            None => match select(pin!(collect(&self.request, bytes_max)), pin!(Delay::from(timeout))).await {
+                Either::Left((read, _)) => read?,
+                Either::Right(_) => return Err(BodyError::Timeout),
+            },
         };
         if bytes.len() > bytes_max { Err(BodyError::TooLarge) } else { Ok(bytes) }
     }
@@ -49,15 +41,15 @@ impl IncomingBody for Body {
     }
 }
 
-/// Reads a stream and stops at `bytes_max`; dropping the stream cancels it.
-async fn collect(mut stream: ByteStream, bytes_max: usize) -> Result<Vec<u8>, BodyError> {
+/// Reads a body and stops at `bytes_max`.
+async fn collect(request: &web_sys::Request, bytes_max: usize) -> Result<Vec<u8>, BodyError> {
+    let pieces = Pieces::of(request).map_err(|_| BodyError::Broken)?;
     let mut bytes = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| BodyError::Broken)?;
-        if bytes.len().saturating_add(chunk.len()) > bytes_max {
+    while let Some(piece) = pieces.next().await.map_err(|_| BodyError::Broken)? {
+        if bytes.len().saturating_add(piece.len()) > bytes_max {
             return Err(BodyError::TooLarge);
         }
-        bytes.extend_from_slice(&chunk);
+        bytes.extend_from_slice(&piece);
     }
     Ok(bytes)
 }

@@ -33,6 +33,14 @@ extern "C" {
     /// The stream of its bytes.
     #[wasm_bindgen(method, getter)]
     pub(super) fn body(this: &Pipe) -> JsValue;
+    #[wasm_bindgen(js_name = Pieces)]
+    type Reader;
+    #[wasm_bindgen(constructor, catch, js_class = "Pieces")]
+    fn of(message: &JsValue) -> Result<Reader, JsValue>;
+    #[wasm_bindgen(method)]
+    fn next(this: &Reader) -> Promise;
+    #[wasm_bindgen(method)]
+    fn cancel(this: &Reader);
     /// The client of a request.
     #[wasm_bindgen(js_name = Client)]
     pub(super) type Held;
@@ -110,6 +118,31 @@ pub(super) async fn body(request: &web_sys::Request, timeout: Duration) -> Resul
     let promise = whole_body(request, millis(timeout)).map_err(|_| BodyError::Broken)?;
     let buffer = JsFuture::from(promise).await.map_err(|_| BodyError::Timeout)?;
     if buffer.is_null() { Err(BodyError::Broken) } else { Ok(Uint8Array::new(&buffer).to_vec()) }
+}
+
+/// A body that is read piece by piece. What is not read of it is cancelled when this is dropped.
+pub(super) struct Pieces(Reader);
+
+/// A body broke off, or is read by somebody else.
+pub(super) struct Broken;
+
+impl Pieces {
+    /// The body of a request or a response.
+    pub(super) fn of(message: &JsValue) -> Result<Self, Broken> {
+        Reader::of(message).map(Self).map_err(|_| Broken)
+    }
+
+    /// The next 64 KiB at most; `None` at the end.
+    pub(super) async fn next(&self) -> Result<Option<Vec<u8>>, Broken> {
+        let piece = JsFuture::from(self.0.next()).await.map_err(|_| Broken)?;
+        Ok((!piece.is_undefined()).then(|| Uint8Array::new(&piece).to_vec()))
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }
 
 fn millis(timeout: Duration) -> u32 {

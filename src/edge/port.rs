@@ -2,17 +2,16 @@
 
 use std::{cell::OnceCell, pin::pin, time::Duration};
 
-use futures_util::{
-    StreamExt,
-    future::{Either, select},
-};
+use futures_util::future::{Either, select};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use worker::{
-    AbortController, ByteStream, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, Response, web_sys,
-};
+use worker::{AbortController, Delay, Env, Fetch, Request, RequestInit, RequestRedirect, web_sys};
 
-use super::{client::Client, glue, stream::Started};
+use super::{
+    client::Client,
+    glue::{self, Pieces},
+    stream::Started,
+};
 use crate::{
     base::{clock::UnixMillis, future::Pending, hash::hex, http, json, secret::Secret},
     circuit::{Event, Report, Verdict},
@@ -73,10 +72,7 @@ impl Workers<'_> {
             let response = web_sys::Response::from(response);
             let (status, headers) = glue::response(&response);
             sink.begin(status);
-            let rest = match Response::from(response).stream() {
-                Ok(stream) => pour(stream, sink).await?,
-                Err(_) => Flow::More,
-            };
+            let rest = pour(&response, sink).await?;
             Ok((http::Response { status, headers, body: Vec::new() }, rest))
         };
         let result = match select(pin!(exchange), pin!(self.client.time_out(request.timeout))).await {
@@ -254,9 +250,10 @@ pub(super) fn now() -> UnixMillis {
 }
 
 /// Gives a body to a sink, one piece after the other, as long as it takes more.
-async fn pour(mut stream: ByteStream, sink: &mut dyn Sink) -> Result<Flow, FetchError> {
-    while let Some(piece) = stream.next().await {
-        if sink.take(&piece.map_err(|_| FetchError::Unreachable)?)? == Flow::Enough {
+async fn pour(response: &web_sys::Response, sink: &mut dyn Sink) -> Result<Flow, FetchError> {
+    let pieces = Pieces::of(response).map_err(|_| FetchError::Unreachable)?;
+    while let Some(piece) = pieces.next().await.map_err(|_| FetchError::Unreachable)? {
+        if sink.take(&piece)? == Flow::Enough {
             return Ok(Flow::Enough);
         }
     }

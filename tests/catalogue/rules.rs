@@ -234,7 +234,7 @@ fn a_tool_that_reads_without_a_cluster_lists_what_all_organizations_have() {
 }
 
 /// Verbs that name a tool which changes nothing.
-const READING: [&str; 8] =
+const READING: [&str; 10] =
     ["list_", "get_", "show_", "db_describe", "db_explain", "db_query", "db_list_", "find_", "run_read_", "doctor"];
 
 #[test]

@@ -46,6 +46,44 @@ pub struct RecordedError {
     pub message: String,
 }
 
+/// A statement that is to be recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// The selected database; empty for none.
+    pub database: String,
+    /// Statements next to each other with the same text here run in one session.
+    pub session: Option<String>,
+    /// The statement.
+    pub sql: String,
+}
+
+/// The statements of a file. `-- name: N` begins one, `-- database: D` selects a database for it, and those between `-- session N`
+/// and `-- end` run in one session.
+pub fn wanted(file: &str) -> Vec<Wanted> {
+    let (mut all, mut session) = (Vec::<Wanted>::new(), None::<String>);
+    for line in file.lines() {
+        if let Some(name) = line.strip_prefix("-- name: ") {
+            all.push(Wanted { name: name.trim().to_owned(), session: session.clone(), ..Wanted::default() });
+        } else if let Some(name) = line.strip_prefix("-- session ") {
+            session = Some(name.trim().to_owned());
+        } else if line.trim_end() == "-- end" {
+            session = None;
+        } else if let Some(wanted) = all.last_mut() {
+            match line.strip_prefix("-- database: ") {
+                Some(database) => database.trim().clone_into(&mut wanted.database),
+                None if line.starts_with("--") && wanted.sql.is_empty() => {}
+                None => wanted.sql.extend([line, "\n"]),
+            }
+        }
+    }
+    for wanted in &mut all {
+        wanted.sql = wanted.sql.trim().trim_end_matches(';').to_owned();
+    }
+    all
+}
+
 fn read(lines: &str) -> Vec<Recording> {
     // A line that does not parse shows in the test below, which counts them.
     lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
@@ -402,7 +440,7 @@ pub(crate) fn sqlstate(code: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{AS_READER, AS_ROOT, OF_CLIENTS, refused_by_tidb, syntax_error};
+    use super::{AS_READER, AS_ROOT, Recording, Wanted, refused_by_tidb, syntax_error, wanted};
     use crate::sql::statement::Statement;
 
     #[test]
@@ -412,11 +450,32 @@ mod tests {
         assert_eq!(AS_ROOT.len(), root + lines(include_str!("../../data/recorded/answers-advanced.jsonl")));
         assert_eq!(AS_READER.len(), lines(include_str!("../../data/recorded/answers-readonly.jsonl")));
         let of_clients = [
-            include_str!("../../data/recorded/answers-guard.jsonl"),
-            include_str!("../../data/recorded/answers-insight.jsonl"),
-            include_str!("../../data/recorded/answers-execute.jsonl"),
+            (
+                include_str!("../../data/recorded/statements-guard.sql"),
+                include_str!("../../data/recorded/answers-guard.jsonl"),
+            ),
+            (
+                include_str!("../../data/recorded/statements-insight.sql"),
+                include_str!("../../data/recorded/answers-insight.jsonl"),
+            ),
+            (
+                include_str!("../../data/recorded/statements-execute.sql"),
+                include_str!("../../data/recorded/answers-execute.jsonl"),
+            ),
         ];
-        assert_eq!(OF_CLIENTS.len(), of_clients.map(lines).iter().sum::<usize>());
+        for (statements, answers) in of_clients {
+            let recorded: Vec<_> = super::read(answers)
+                .into_iter()
+                .map(|Recording { name, database, session, sql, .. }| Wanted {
+                    name,
+                    database: database.unwrap_or_default(),
+                    session,
+                    sql,
+                })
+                .collect();
+            assert_eq!(recorded, wanted(statements), "each file of statements was recorded as it is");
+            assert_eq!(lines(answers), recorded.len());
+        }
     }
 
     /// The recorded syntax errors are the test vectors: their place and text are computed here.

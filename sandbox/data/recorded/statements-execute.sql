@@ -1,0 +1,1 @@
+-- What is sent around statements that change something.

@@ -1,0 +1,1 @@
+-- What the guard of expensive statements sends by itself.
