@@ -114,7 +114,7 @@ impl TryFrom<String> for SchemaName {
 }
 
 schema_of! {
-    LikePattern => {"type": "string", "description": "LIKE pattern without backslash"};
+    LikePattern => {"type": "string", "description": "LIKE pattern"};
     SqlText => {"type": "string", "description": "Statement"};
     // A statement alone is taken too; two types for one argument would confuse hosts.
     Statements => {

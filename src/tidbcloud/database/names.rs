@@ -71,8 +71,7 @@ impl JsonSchema for DatabaseName {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": r"^[\w$-]{1,64}$",
-            "description": "For unqualified names; default: none",
+            "description": "For unqualified names",
         })
     }
 }

@@ -31,7 +31,7 @@ const DEFINITION_BYTES_MIN: usize = 400;
 /// Names of tables in the notice that none matches.
 const NAMES_MAX: usize = 20;
 
-/// Columns, keys, indexes and size of the tables whose names match, as DDL.
+/// Schema of the tables whose names match, as DDL: columns, keys, indexes, size.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct DbDescribe {

@@ -15,7 +15,7 @@ use crate::{
     tidbcloud::{AccessClass, DatabaseName, Replay},
 };
 
-/// Run one SQL statement that reads (SELECT, WITH, SHOW, EXPLAIN, DESCRIBE). BIGINT and DECIMAL are text.
+/// Run one SQL statement that reads. BIGINT and DECIMAL are text.
 /// Past 18 KB `notice` says how to go on; past 10,000 rows is an error.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

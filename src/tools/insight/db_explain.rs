@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use self::advice::{Adviser, IndexView};
 use crate::{
+    base::schema::schema_of,
     catalogue::{
         BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError, code, cut_text, text_size,
     },
@@ -36,7 +37,14 @@ const SENTENCE_BYTES_MAX: usize = 400;
 /// 10: after them they repeat.
 const SENTENCES_MAX: usize = 10;
 
-/// Plan of one statement: rows, access paths, missing indexes. Runs it only with `analyze`, and only reads.
+/// An index that was tried, for the schema: its members say what they are.
+struct Tried;
+
+schema_of! {
+    Tried => {"type": "object"};
+}
+
+/// Why a query is slow or uses no index: its plan, indexes tried. Runs it only with `analyze`, and only reads.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct DbExplain {
@@ -44,7 +52,7 @@ pub(super) struct DbExplain {
     branch: Option<BranchReference>,
     database: Option<DatabaseName>,
     sql: SqlText,
-    /// Default: false
+    /// Run it
     analyze: Option<bool>,
 }
 
@@ -69,6 +77,7 @@ pub(super) struct Explained {
     warnings: Vec<String>,
     /// Indexes that were tried without making them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Tried>")]
     indexes: Vec<IndexView>,
     truncated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,5 @@
 //! Why tables are read whole, and indexes that are tried without making them.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{WITHOUT_RUNNING, read, tree, whole};
@@ -30,7 +29,7 @@ const UNINDEXED: [&str; 10] =
     ["text", "tinytext", "mediumtext", "longtext", "blob", "tinyblob", "mediumblob", "longblob", "json", "vector"];
 
 /// An index that was tried with `HYPO_INDEX`.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct IndexView {
     /// The statement that would make it.
