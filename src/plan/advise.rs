@@ -217,3 +217,108 @@ impl Plan {
         after.get(..end)?.parse().ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::{FullScan, full_scans};
+    use crate::plan::{Plan, conditions::Condition};
+
+    /// The plan that TiDB 8.5 answered with, recorded under this name.
+    fn recorded(name: &str) -> Plan {
+        let lines = include_str!("../../sandbox/data/recorded/answers-insight.jsonl").lines();
+        let mut recordings = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let name = format!("insight.{name}");
+        let recording = recordings.find(|recording| recording["name"] == name).unwrap();
+        let list = |value: &Value| value.as_array().unwrap().clone();
+        let columns: Vec<String> =
+            list(&recording["types"]).iter().map(|column| column["name"].as_str().unwrap().to_owned()).collect();
+        let rows: Vec<Vec<Value>> = list(&recording["rows"]).iter().map(list).collect();
+        let rows = rows.iter().map(|row| row.iter().map(Value::as_str).collect());
+        Plan::read(&columns.iter().map(String::as_str).collect::<Vec<_>>(), rows).unwrap()
+    }
+
+    fn scans(name: &str) -> Vec<FullScan> {
+        full_scans(&recorded(name))
+    }
+
+    fn only(name: &str) -> FullScan {
+        let mut scans = scans(name);
+        assert_eq!(scans.len(), 1, "one scan in {name}");
+        scans.remove(0)
+    }
+
+    #[test]
+    fn candidates_hold_equalities_first_then_the_order_or_a_range() {
+        for (name, table, candidates) in [
+            ("slow", "shop.orders", vec![vec!["customer_id", "placed_at"], vec!["customer_id"]]),
+            ("range", "shop.customers", vec![vec!["name"]]),
+            ("sorted", "shop.orders", vec![vec!["total"]]),
+            ("join", "shop.orders", vec![vec!["customer_id"]]),
+            ("change", "shop.orders", vec![vec!["customer_id"]]),
+            ("unhelpful", "shop.orders", vec![vec!["status"]]),
+            ("unselective", "shop.orders", vec![vec!["placed_at"]]),
+            ("function", "shop.orders", vec![]),
+            ("converted", "shop.customers", vec![]),
+            ("wildcard", "shop.customers", vec![]),
+            ("either", "shop.orders", vec![]),
+        ] {
+            let scan = only(name);
+            assert_eq!(
+                (scan.table.as_deref(), scan.candidates()),
+                (Some(table), owned(candidates)),
+                "of the plan {name}"
+            );
+        }
+        assert!(scans("point").is_empty(), "a row that is found by its key is not scanned for");
+        let nothing = only("everything");
+        assert_eq!((nothing.table, nothing.filtered, nothing.conditions), (None, false, vec![]));
+    }
+
+    fn owned(candidates: Vec<Vec<&str>>) -> Vec<Vec<String>> {
+        candidates.into_iter().map(|columns| columns.into_iter().map(str::to_owned).collect()).collect()
+    }
+
+    #[test]
+    fn a_scan_in_a_subquery_is_seen_and_ends_when_it_has_enough() {
+        let [outer, inner] = <[FullScan; 2]>::try_from(scans("subquery")).unwrap();
+        assert!(!outer.limited && inner.limited, "a LIMIT is right above the inner one only");
+        assert_eq!(outer.candidates(), [["id"]]);
+        assert!(matches!(inner.conditions.as_slice(), [Condition::Equal(column)] if column.name == "customer_id"));
+    }
+
+    #[test]
+    fn an_index_counts_where_it_is_used_and_spares_rows() {
+        let rows = |name: &str| recorded(name).rows_read().0;
+        for (before, after, index, uses) in [
+            ("slow", "slow_idx_customer_id_placed_at", "idx_customer_id_placed_at", true),
+            ("slow", "slow_idx_customer_id", "idx_customer_id", true),
+            ("join", "join_idx_customer_id", "idx_customer_id", true),
+            ("change", "change_idx_customer_id", "idx_customer_id", true),
+            ("sorted", "sorted_idx_total", "idx_total", true),
+            ("unhelpful", "unhelpful_idx_status", "idx_status", false),
+            ("range", "range_idx_name", "idx_name", false),
+        ] {
+            let found = recorded(after).uses(index);
+            assert_eq!((found, rows(after) < rows(before)), (uses, uses), "the plan {after} against {before}");
+        }
+        assert!(!recorded("slow_idx_customer_id_placed_at").uses("idx_customer_id"), "a longer name is another index");
+    }
+
+    #[test]
+    fn a_run_tells_its_cost() {
+        let units = recorded("slow_analyze").request_units().unwrap();
+        assert!(units > 1.0, "{units}");
+        assert_eq!(recorded("slow").request_units(), None, "nothing ran");
+        assert!(recorded("slow_analyze").rows_read().1.is_some() && recorded("slow").rows_read().1.is_none());
+    }
+
+    #[test]
+    fn missing_statistics_are_seen() {
+        let columns = ["id", "estRows", "task", "access object", "operator info"];
+        let rows = [["TableFullScan", "10000.00", "cop[tikv]", "table:t", "keep order:false, stats:pseudo"]];
+        let plan = Plan::read(&columns, rows.map(|row| row.into_iter().map(Some).collect())).unwrap();
+        assert_eq!(full_scans(&plan)[0].statistics.as_deref(), Some("stats:pseudo"));
+    }
+}
