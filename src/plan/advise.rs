@@ -284,7 +284,7 @@ mod tests {
     fn a_scan_in_a_subquery_is_seen_and_ends_when_it_has_enough() {
         let [outer, inner] = <[FullScan; 2]>::try_from(scans("subquery")).unwrap();
         assert!(!outer.limited && inner.limited, "a LIMIT is right above the inner one only");
-        assert_eq!(outer.candidates(), [["id"]]);
+        assert!(outer.candidates().is_empty(), "what it is compared with is not known before it runs");
         assert!(matches!(inner.conditions.as_slice(), [Condition::Equal(column)] if column.name == "customer_id"));
     }
 

@@ -1,6 +1,6 @@
 //! `db_describe`: definitions and sizes of tables.
 
-use std::{collections::HashMap, fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -362,7 +362,7 @@ impl Server<'_> {
     }
 
     /// When tables were analyzed. A user needs the right to read `mysql.stats_meta`.
-    async fn statistics(&self, schema: &str) -> Result<HashMap<String, Statistics>, SqlFailure> {
+    async fn statistics(&self, schema: &str) -> Result<BTreeMap<String, Statistics>, SqlFailure> {
         let rows = self.rows_if_given(&format!("SHOW STATS_META WHERE Db_name = {schema}")).await?;
         // Database, table, partition, time of update, rows changed, rows, time of analysis.
         let read = |row: Vec<String>| match row.as_slice() {
@@ -376,7 +376,7 @@ impl Server<'_> {
     }
 
     /// TiFlash replicas of tables, in words.
-    async fn replicas(&self, schema: &str) -> Result<HashMap<String, String>, SqlFailure> {
+    async fn replicas(&self, schema: &str) -> Result<BTreeMap<String, String>, SqlFailure> {
         let sql = format!(
             "SELECT TABLE_NAME, REPLICA_COUNT, AVAILABLE, PROGRESS FROM information_schema.TIFLASH_REPLICA \
              WHERE TABLE_SCHEMA = {schema}"

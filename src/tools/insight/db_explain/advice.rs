@@ -263,6 +263,10 @@ fn of_condition(condition: &Condition, outline: Option<&Outline>) -> Option<Stri
         Condition::Wildcard(column) => {
             format!("LIKE on {} begins with a wildcard, which no index of its order can find", column.name)
         }
+        Condition::Subquery(column) => format!(
+            "{} is compared with a subquery, which does not run for a plan; an index on {} may be used when it runs",
+            column.name, column.name
+        ),
         Condition::Either(columns) => format!("it is OR over {}; each side needs an index", names(columns)),
         Condition::Other(columns) if columns.is_empty() => return None,
         Condition::Other(columns) => format!("the condition on {} is no equality and no range", names(columns)),
