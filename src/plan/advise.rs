@@ -315,6 +315,21 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_over_groups_ends_no_scan() {
+        let columns = ["id", "estRows", "task", "access object", "operator info"];
+        let rows = [
+            ["Limit", "3.00", "root", "", "offset:0, count:3"],
+            ["└─HashAgg", "5.00", "root", "", "group by:d.t.a, funcs:count(1)->Column#9"],
+            ["  └─TableReader", "100.00", "root", "", "data:TableFullScan"],
+            ["    └─TableFullScan", "100.00", "cop[tikv]", "table:t", "keep order:false"],
+        ];
+        let plan = Plan::read(&columns, rows.map(|row| row.into_iter().map(Some).collect())).unwrap();
+        let [scan] = <[FullScan; 1]>::try_from(full_scans(&plan)).unwrap();
+        assert!(!scan.limited, "all rows are read to group them");
+        assert_eq!((scan.table.as_deref(), scan.candidates()), (Some("d.t"), owned(vec![vec!["a"]])));
+    }
+
+    #[test]
     fn missing_statistics_are_seen() {
         let columns = ["id", "estRows", "task", "access object", "operator info"];
         let rows = [["TableFullScan", "10000.00", "cop[tikv]", "table:t", "keep order:false, stats:pseudo"]];
