@@ -149,9 +149,21 @@ impl Source {
             Value::Number(number) => match (number.as_u64(), number.as_i64()) {
                 (Some(value), _) => visitor.visit_u64(value),
                 (None, Some(value)) => visitor.visit_i64(value),
-                (None, None) => visitor.visit_f64(number.as_f64().unwrap_or_default()),
+                (None, None) => {
+                    visitor.visit_f64(number.as_f64().ok_or_else(|| Unread::custom("a number out of range"))?)
+                }
             },
             _ => Err(self.other(&visitor)),
+        }
+    }
+
+    fn scalar<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+        match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(value),
+            Value::Number(_) => self.number(visitor),
+            Value::String(text) => visitor.visit_string(text),
+            Value::Array(_) | Value::Object(_) => Err(self.other(&visitor)),
         }
     }
 
@@ -205,16 +217,15 @@ impl<'de> Deserializer<'de> for Source {
     alike!(deserialize_char deserialize_str deserialize_string deserialize_identifier: text);
     alike!(deserialize_seq: elements);
     alike!(deserialize_map: entries);
-    alike!(deserialize_bool deserialize_bytes deserialize_byte_buf deserialize_unit: deserialize_any);
+    alike!(deserialize_bool deserialize_bytes deserialize_byte_buf deserialize_unit: scalar);
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
         match self.0 {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(value) => visitor.visit_bool(value),
-            Value::Number(_) => self.number(visitor),
-            Value::String(text) => visitor.visit_string(text),
+            // What reads any value keeps all digits of a number.
+            Value::Number(number) => number.deserialize_any(visitor).map_err(Unread::custom),
             Value::Array(_) => self.elements(visitor),
             Value::Object(_) => self.entries(visitor),
+            _ => self.scalar(visitor),
         }
     }
 

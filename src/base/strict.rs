@@ -58,10 +58,6 @@ impl<'de> Visitor<'de> for Inner {
         Ok(value.into())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
         Ok(value.into())
     }
@@ -82,6 +78,14 @@ impl<'de> Visitor<'de> for Inner {
         let mut object = Map::new();
         // Keys arrive unescaped: `method` and `\u006dethod` are the same key.
         while let Some(key) = entries.next_key::<String>()? {
+            // A number that is no integer, in the digits that were written.
+            if key == NUMBER {
+                let Digits(digits) = entries.next_value()?;
+                let number: Number = digits.parse().map_err(A::Error::custom)?;
+                // Too large for a double: to another reader it is infinity.
+                number.as_f64().ok_or_else(|| A::Error::custom("a number is out of range"))?;
+                return Ok(Value::Number(number));
+            }
             if object.len() == KEYS_MAX {
                 return Err(A::Error::custom("an object has more than 1000 keys"));
             }
@@ -92,5 +96,35 @@ impl<'de> Visitor<'de> for Inner {
             object.insert(key, value);
         }
         Ok(Value::Object(object))
+    }
+}
+
+/// `serde_json` gives a number with more than an integer's digits as an object with this member (`arbitrary_precision`).
+const NUMBER: &str = "$serde_json::private::Number";
+
+/// The digits of such a number. They come owned; the text of a document, where somebody wrote this member, does not.
+struct Digits(String);
+
+impl<'de> Deserialize<'de> for Digits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Owned).map(Self)
+    }
+}
+
+struct Owned;
+
+impl Visitor<'_> for Owned {
+    type Value = String;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a number")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<String, E> {
+        Err(E::custom("an object has a reserved key"))
+    }
+
+    fn visit_string<E>(self, digits: String) -> Result<String, E> {
+        Ok(digits)
     }
 }

@@ -2,7 +2,7 @@
 //! that name the argument.
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use super::{code, entry::Entry, organizations};
 use crate::{
@@ -28,9 +28,6 @@ const NOT_TAKEN: &[(&[&str], &str)] = &[
 
 /// Arguments that the workflow product n8n adds to every call.
 const HOST_MEMBERS: [&str; 4] = ["toolCallId", "sessionId", "chatInput", "action"];
-
-/// Up to 2^53 a floating-point number stands for one whole number only.
-const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Normalizes the arguments of a call to the tool's schema: null and empty text are left out, and numbers, booleans,
 /// arrays and objects may come as text. A value that cannot be read stays as it is: the tool refuses it by name.
@@ -64,27 +61,17 @@ fn plain(value: &Value, schema: &Value) -> Option<Value> {
         Value::Number(number) => Value::from(number.clone()),
         _ => return None,
     };
-    let whole = match (value, &written) {
-        (Value::String(text), Value::Number(_)) => whole_text(text.trim()),
-        (_, Value::Number(number)) => whole(number),
-        _ => None,
-    };
-    match kind {
-        "integer" => whole.map(Value::from),
+    match (kind, &written) {
+        ("integer", Value::Number(number)) => whole(number.as_str()).map(Value::from),
+        ("integer", _) => None,
         _ => Some(written).filter(|written| is_of(written, kind)),
     }
 }
 
-/// An integer of JSON Schema: `10.0` and `1e1` are one, and Rust's readers take neither.
+/// An integer of JSON Schema: `10.0` and `1e1` are one, and Rust's readers take neither. Digit by digit: a reader of floating point
+/// takes `1e-400` for 0.
 /// <https://json-schema.org/draft/2020-12/json-schema-core#section-4.2.1>
-fn whole(number: &Number) -> Option<i64> {
-    let value = number.as_f64().filter(|value| number.is_f64() && value.fract() == 0.0 && value.abs() <= EXACT_MAX)?;
-    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and within 2^53")]
-    Some(value as i64)
-}
-
-/// The same of a number in text, digit by digit: a reader of floating point takes `1e-400` for 0.
-fn whole_text(text: &str) -> Option<i64> {
+fn whole(text: &str) -> Option<i64> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |whole| ("-", whole));

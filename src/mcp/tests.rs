@@ -77,7 +77,7 @@ fn refusals() {
         ("0xff in a string", list().bytes(b"{\"jsonrpc\":\"\xff\"}".to_vec()), 400, Some(-32700)),
         ("overlong slash", list().bytes(b"{\"jsonrpc\":\"\xc0\xaf\"}".to_vec()), 400, Some(-32700)),
         ("Infinity", text(r#"{"jsonrpc":"2.0","id":Infinity}"#), 400, Some(-32700)),
-        ("1e400", text(r#"{"jsonrpc":"2.0","id":1e400}"#), 400, Some(-32700)),
+        ("1e400", text(r#"{"jsonrpc":"2.0","id":1e400}"#), 400, Some(-32600)),
         ("129 arrays", text(&("[".repeat(129) + &"]".repeat(129))), 400, Some(-32700)),
         ("100 arrays in arguments", call().param("arguments", json!({"a": nested(97)})), 200, None),
         ("a batch of many arrays", text(&format!("[{}]", vec!["[]"; 300_000].join(","))), 400, Some(-32600)),

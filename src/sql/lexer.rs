@@ -24,6 +24,8 @@ pub(super) enum Token {
     Hint(String),
     /// `:=`
     Assign,
+    /// `?`, where values are bound.
+    Placeholder,
     /// Any other single character.
     Symbol(char),
 }
@@ -135,6 +137,25 @@ pub(super) fn with_places(sql: &str) -> Option<(Vec<Token>, Vec<Range<usize>>)> 
     Some((statement(lexer.tokens).ok()?, places))
 }
 
+/// The tokens of a statement with placeholders, and where in the text each placeholder is. What else is no single statement is left
+/// to whoever judges the text once values stand in it.
+pub(super) fn with_placeholders(sql: &str, backslash: bool) -> Result<(Vec<Token>, Vec<usize>), Fault> {
+    if sql.len() > STATEMENT_BYTES_MAX {
+        return Err(Reason::TooLong.into());
+    }
+    let reading = Reading { backslash, executed: Some(Reading::ALL) };
+    let mut lexer = Lexer { placeholders: true, ..Lexer::new(sql, reading) };
+    let mut places = Vec::new();
+    loop {
+        if lexer.rest.starts_with('?') {
+            places.push(sql.len() - lexer.rest.len());
+        }
+        if !lexer.step()? {
+            return Ok((lexer.tokens, places));
+        }
+    }
+}
+
 /// The word that a text begins with, after comments and opening parentheses, in lower case.
 pub(super) fn first_word(sql: &str) -> Option<String> {
     let mut lexer = Lexer::new(sql, Reading { backslash: true, executed: None });
@@ -181,11 +202,13 @@ struct Lexer<'a> {
     kinds: Vec<&'a str>,
     /// A refusal of text that a server may accept; reading goes on, to see whether a server could.
     refused: Option<Reason>,
+    /// Whether `?` stands for a value.
+    placeholders: bool,
 }
 
 impl<'a> Lexer<'a> {
     fn new(sql: &'a str, reading: Reading) -> Self {
-        Self { rest: sql, reading, tokens: Vec::new(), kinds: Vec::new(), refused: None }
+        Self { rest: sql, reading, tokens: Vec::new(), kinds: Vec::new(), refused: None, placeholders: false }
     }
 
     /// Reads one token, comment or blank; `false` at the end.
@@ -215,6 +238,10 @@ impl<'a> Lexer<'a> {
                 return Err(Fault { reason: Reason::Characters(first), hopeless: true });
             }
             '}' => self.literal()?,
+            '?' if self.placeholders => {
+                self.skip(1);
+                self.tokens.push(Token::Placeholder);
+            }
             '\\' | '[' | ']' | '?' => {
                 self.skip(1);
                 self.refused.get_or_insert(Reason::Characters(first));

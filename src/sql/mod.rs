@@ -5,6 +5,7 @@
 //! sent. It is an allow-list: a statement that is not known to be a read is not one.
 
 mod account;
+mod bind;
 mod change;
 mod condition;
 mod flashback;
@@ -23,6 +24,7 @@ mod touched;
 mod variables;
 mod walk;
 
+pub use bind::{Parameter, Placeholders, Unbound, bind};
 pub use change::change;
 pub use flashback::flashback;
 #[cfg(test)]

@@ -154,8 +154,9 @@ impl Reason {
             Self::TooDeep => "The statement nests more than 100 parentheses. Name inner queries with WITH.",
             Self::Unbalanced => "The parentheses do not match. Close each that opens.",
             Self::Unterminated(_) => "The quote {} is not closed. Double a quote inside a string.",
+            Self::Characters('?') => "A `{}` outside quotes is a placeholder. Give one value for each in `params`.",
             Self::Characters(_) => {
-                "The character {} is not allowed outside quotes. Leave it out, or quote the name or text; write values into the statement itself."
+                "The character {} is not allowed outside quotes. Leave it out, or quote the name or text."
             }
             Self::Comment => "A comment is not closed, or SQL parsers disagree where it ends. Leave comments out.",
             Self::ExecutableComment => {

@@ -168,6 +168,7 @@ pub(super) fn shown(token: &Token) -> String {
         }
         Token::Hint(_) => "/*+ */".to_owned(),
         Token::Assign => ":=".to_owned(),
+        Token::Placeholder => "?".to_owned(),
         Token::Symbol(symbol) => symbol.to_string(),
     }
 }

@@ -28,6 +28,14 @@ pub(crate) fn rejected(reason: sql::Reason) -> ToolError {
     ToolError::new(code::SQL_REJECTED, message).hint(hint)
 }
 
+/// Names the failed statement if there are several.
+pub(crate) fn place(mut error: ToolError, index: usize, count: usize) -> ToolError {
+    if count > 1 {
+        error.message = format!("Statement {} of {count}: {}", index + 1, error.message);
+    }
+    error
+}
+
 /// The database's refusal of a read. `EXPLAIN` of a change needs the right to make it, which the reading user lacks.
 /// <https://docs.pingcap.com/tidb/stable/error-codes>
 pub(crate) fn refused_read(failure: SqlFailure, text: &str) -> ToolError {

@@ -4,5 +4,6 @@ pub(crate) mod definition;
 pub(crate) mod judged;
 pub(crate) mod measures;
 pub(crate) mod names;
+pub(crate) mod params;
 pub(crate) mod rows;
 pub(crate) mod types;

@@ -31,47 +31,6 @@ impl TryFrom<String> for LikePattern {
     }
 }
 
-/// One SQL statement, not checked yet.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct SqlText(String);
-
-impl SqlText {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for SqlText {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text.trim().is_empty() { Err("must not be empty") } else { Ok(Self(text)) }
-    }
-}
-
-/// 1 to 20 statements.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Vec<SqlText>")]
-pub(crate) struct Statements(pub(crate) Vec<SqlText>);
-
-impl Statements {
-    /// 20 statements and their BEGIN and COMMIT are 22 of the 50 requests that Workers' free plan allows.
-    pub(crate) const COUNT_MAX: usize = 20;
-}
-
-impl TryFrom<Vec<SqlText>> for Statements {
-    type Error = &'static str;
-
-    fn try_from(statements: Vec<SqlText>) -> Result<Self, Self::Error> {
-        if (1..=Self::COUNT_MAX).contains(&statements.len()) {
-            Ok(Self(statements))
-        } else {
-            Err("must be 1 to 20 statements")
-        }
-    }
-}
-
 /// A database to name in a statement: any identifier that can be quoted, but not the system schema that holds password
 /// hashes.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -115,12 +74,5 @@ impl TryFrom<String> for SchemaName {
 
 schema_of! {
     LikePattern => {"type": "string", "description": "LIKE pattern"};
-    SqlText => {"type": "string", "description": "Statement"};
-    // A statement alone is taken too; two types for one argument would confuse hosts.
-    Statements => {
-        "type": "array",
-        "items": {"type": "string"},
-        "description": "1 to 20 statements"
-    };
     SchemaName => {"type": "string", "description": "Exact name"};
 }

@@ -56,10 +56,7 @@ fn what_does_not_fit_is_cut_at_whole_tables_and_said() {
     assert_eq!(schema(&one).lines().next(), Some(format!("CREATE TABLE {} (", name(1)).as_str()));
 
     let columns = |count: usize| {
-        (0..count)
-            .map(|number| format!("c{number:03}{} INT NOT NULL", "o".repeat(40)))
-            .collect::<Vec<_>>()
-            .join(", ")
+        (0..count).map(|number| format!("c{number:03}{} INT NOT NULL", "o".repeat(40))).collect::<Vec<_>>().join(", ")
     };
     let tables: Vec<_> = (0..6).map(|number| format!("CREATE TABLE wide.long_{number} ({})", columns(80))).collect();
     execute(&mut server, json!(tables));

@@ -129,11 +129,12 @@ impl Tool for DbDescribe {
         let replicas = server.replicas(&schema).await?;
         let lines = listed.iter().zip(texts).map(|(table, (text, whole))| {
             let estimates = table.estimates(statistics.get(&table.name), replicas.get(&table.name));
-            match (as_list, whole) {
+            let line = match (as_list, whole) {
                 (true, _) => table.line(&estimates),
                 (false, true) => format!("{text};\n{estimates}"),
                 (false, false) => format!("{text}…\n{estimates}"),
-            }
+            };
+            (line, whole)
         });
         let mut described = Described::within(lines, as_list, seen, context.result_bytes());
         described.schema_hash = schema_hash;
@@ -144,20 +145,19 @@ impl Tool for DbDescribe {
 
 impl Described {
     /// As many tables as fit, and at least the beginning of the first.
-    fn within(lines: impl Iterator<Item = String>, as_list: bool, total: usize, bytes_max: usize) -> Self {
+    fn within(lines: impl Iterator<Item = (String, bool)>, as_list: bool, total: usize, bytes_max: usize) -> Self {
         const HEAD: &str = "-- name | kind | rows | size | statistics | primary key | columns | comment\n";
         let mut left = bytes_max.saturating_sub(FRAME_BYTES);
         let mut schema = if as_list { HEAD.to_owned() } else { String::new() };
         left = left.saturating_sub(text_size(&schema));
         let (mut returned, mut is_cut) = (0, false);
-        for mut line in lines {
-            if returned == 0 {
-                is_cut = cut_text(&mut line, left.max(DEFINITION_BYTES_MIN));
-            }
+        for (mut line, whole) in lines {
+            let fits = returned > 0 || !cut_text(&mut line, left.max(DEFINITION_BYTES_MIN));
             let bytes = text_size(&line);
             if bytes > left && returned > 0 {
                 break;
             }
+            is_cut |= !fits || !whole;
             left = left.saturating_sub(bytes);
             schema.push_str(&line);
             schema.push('\n');

@@ -5,7 +5,7 @@ mod results;
 mod run;
 mod touched;
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,13 +25,13 @@ use crate::{
     sql::{self, Statement},
     statements::{
         judged::query,
-        types::{SqlText, Statements},
+        params::{Params, Statements},
     },
     tidbcloud::{DatabaseName, Replay},
 };
 
-/// Run SQL that changes data or schema (INSERT, UPDATE, DELETE, CREATE TABLE or INDEX, ALTER, DROP). Several run in one
-/// transaction, unless one is DDL, which commits by itself.
+/// Run SQL that changes data or schema (INSERT, UPDATE, DELETE, CREATE TABLE or INDEX, ALTER, DROP). Several are one
+/// transaction, unless one is DDL.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DbExecute {
@@ -39,6 +39,7 @@ pub(super) struct DbExecute {
     branch: Option<BranchReference>,
     database: Option<DatabaseName>,
     sql: Statements,
+    params: Option<Params>,
 }
 
 impl Tool for DbExecute {
@@ -52,7 +53,7 @@ impl Tool for DbExecute {
                 Some(branch) => format!("the branch {} of {of_cluster}", branch.as_str()),
                 None => of_cluster,
             };
-            format!("run {} on {place}", counted(call.sql.0.len()))
+            format!("run {} on {place}", counted(call.sql.count()))
         },
         done: |executed| executed.done.clone(),
     });
@@ -61,21 +62,17 @@ impl Tool for DbExecute {
 
     /// By its statements: one that destroys or cannot be parsed needs more than one that changes.
     fn scope(arguments: &Map<String, Value>) -> Scope {
-        let spares = |text: &Value| {
-            text.as_str().is_some_and(|text| sql::inspect(text).is_ok_and(|statement| !statement.destructive))
-        };
-        let all = match arguments.get("sql") {
-            Some(Value::Array(statements)) => !statements.is_empty() && statements.iter().all(spares),
-            _ => false,
-        };
-        if all { Scope::Write } else { Scope::Destroy }
+        let spares = |text: &Cow<'_, str>| sql::inspect(text).is_ok_and(|statement| !statement.destructive);
+        let statements = Statements::of_arguments(arguments).unwrap_or_default();
+        if !statements.is_empty() && statements.iter().all(spares) { Scope::Write } else { Scope::Destroy }
     }
 
     /// Its statements, with BEGIN and COMMIT if there are several. DDL, which has neither, is counted as if it had. Where
     /// something destroys, a person reads which cluster it is; rows are counted only with what is left.
     fn requests_min(arguments: &Map<String, Value>) -> u32 {
-        let statements = arguments.get("sql").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let destroys = statements.iter().filter_map(Value::as_str).any(|text| judged(text, |one| one.destructive));
+        // What cannot be read is refused.
+        let statements = Statements::of_arguments(arguments).unwrap_or_default();
+        let destroys = statements.iter().any(|text| judged(text, |one| one.destructive));
         let run = match statements.len() {
             count @ 2..=Statements::COUNT_MAX => u32::try_from(count + 2).unwrap_or(u32::MAX),
             1 => 1,
@@ -96,7 +93,8 @@ impl Tool for DbExecute {
 
     /// Only what destroys is asked about, but all statements are shown: they run together.
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
-        let statements: Vec<&str> = self.sql.0.iter().map(SqlText::as_str).collect();
+        let bound = self.sql.bound(self.params.as_ref())?;
+        let statements: Vec<&str> = bound.iter().map(AsRef::as_ref).collect();
         noted_plan(context, &statements)?;
         let (first, then): (Vec<(usize, &str)>, Vec<_>) = (1..)
             .zip(statements.iter().copied())
@@ -137,7 +135,8 @@ impl Tool for DbExecute {
     }
 
     async fn call(self, context: &Context<'_>) -> Result<Executed, ToolError> {
-        let statements: Vec<&str> = self.sql.0.iter().map(|statement| statement.as_str()).collect();
+        let bound = self.sql.bound(self.params.as_ref())?;
+        let statements: Vec<&str> = bound.iter().map(AsRef::as_ref).collect();
         let plan = noted_plan(context, &statements)?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
@@ -160,7 +159,8 @@ impl Tool for DbExecute {
 
 impl DbExecute {
     fn any(&self, is: fn(&Statement) -> bool) -> bool {
-        self.sql.0.iter().any(|statement| judged(statement.as_str(), is))
+        let bound = self.sql.bound(self.params.as_ref()).unwrap_or_default();
+        bound.iter().any(|statement| judged(statement, is))
     }
 }
 

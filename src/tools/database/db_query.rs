@@ -9,14 +9,14 @@ use crate::{
     catalogue::{BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError},
     statements::{
         judged::{must_read, query, refused_read, shown},
+        params::{Params, SqlText},
         rows::RowsView,
-        types::SqlText,
     },
     tidbcloud::{AccessClass, DatabaseName, Replay},
 };
 
-/// Run one SQL statement that reads. BIGINT and DECIMAL are text.
-/// Past 18 KB `notice` says how to go on; past 10,000 rows is an error.
+/// Read with SQL. BIGINT and DECIMAL are text.
+/// Past 18 KB `notice` says how to go on; 10,001 rows fail.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DbQuery {
@@ -24,6 +24,7 @@ pub(super) struct DbQuery {
     branch: Option<BranchReference>,
     database: Option<DatabaseName>,
     sql: SqlText,
+    params: Option<Params>,
 }
 
 impl Tool for DbQuery {
@@ -34,12 +35,13 @@ impl Tool for DbQuery {
     type Output = RowsView;
 
     async fn call(self, context: &Context<'_>) -> Result<RowsView, ToolError> {
-        let judged = must_read(self.sql.as_str());
-        context.notes_sql(if judged.is_ok() { "read" } else { "refused" }, self.sql.as_str());
+        let sql = self.sql.bound(self.params.as_ref())?;
+        let judged = must_read(&sql);
+        context.notes_sql(if judged.is_ok() { "read" } else { "refused" }, &sql);
         judged?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
-        let query = query(self.sql.as_str());
+        let query = query(&sql);
         let rows = context.sql().run(&target, AccessClass::ReadOnly, database, query, Replay::Safe).await;
         let rows = rows.map_err(|failure| refused_read(failure, query.sql))?;
         let view = shown(rows, &query, context.result_bytes());

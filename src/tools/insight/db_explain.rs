@@ -18,7 +18,7 @@ use crate::{
     sql,
     statements::{
         judged::{must_read, query, refused_read},
-        types::SqlText,
+        params::SqlText,
     },
     tidbcloud::{AccessClass, DatabaseName, Rows},
 };
@@ -93,8 +93,9 @@ impl Tool for DbExplain {
 
     async fn call(self, context: &Context<'_>) -> Result<Explained, ToolError> {
         let analyze = self.analyze == Some(true);
-        let judged = explainable(self.sql.as_str(), analyze);
-        context.notes_sql(if judged.is_ok() { "read" } else { "refused" }, self.sql.as_str());
+        let sql = self.sql.bound(None)?;
+        let judged = explainable(&sql, analyze);
+        context.notes_sql(if judged.is_ok() { "read" } else { "refused" }, &sql);
         let explain = judged?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
@@ -108,7 +109,7 @@ impl Tool for DbExplain {
         let is_cut = !plan.complete || plan.rows.len() < plan.seen;
         let plan = read(&plan)?;
         let made = made_up(&plan);
-        let adviser = Adviser { context, target: &target, database, sql: self.sql.as_str() };
+        let adviser = Adviser { context, target: &target, database, sql: &sql };
         let advice = adviser.advise(&plan, &full_scans(&plan), made.is_none() && !is_cut).await?;
         let (estimated, rows_read) = plan.rows_read();
         let mut explained = Explained {

@@ -267,7 +267,7 @@ fn fld_025_a_refusal_says_the_true_reason_and_what_to_do() {
         ("VACUUM t", "`VACUUM`", "what TiDB supports"),
         ("SELECT * FROM t JOIN LATERAL (SELECT 1) x", "`LATERAL`", "what TiDB supports"),
         ("SELECT 0X1F", "`0X1F`", "0x1f"),
-        ("SELECT a FROM t WHERE b = ?", "character ?", "write values"),
+        ("SELECT a FROM t WHERE b = ?", "`?` outside quotes", "`params`"),
         ("SHOW CREATE USER root", "`SHOW CREATE USER`", "information_schema"),
         ("TRACE DELETE FROM t", "`DELETE`", "TRACE SELECT"),
         ("SELECT 1; SELECT 2", "`;`", "db_query call"),

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 /// JSON whose objects keep their order and may have a name more than once: before MariaDB 10.10 a join is an object with
 /// several members `table`.
@@ -114,8 +114,14 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Tree, A::Error> {
         let mut all = Vec::new();
-        while let Some(member) = members.next_entry()? {
-            all.push(member);
+        while let Some((name, member)) = members.next_entry::<String, Tree>()? {
+            match member {
+                // So `serde_json` gives a number with its digits where a crate beside this one asks for them (`arbitrary_precision`).
+                Tree::Text(digits) if name == "$serde_json::private::Number" => {
+                    return digits.parse().map(Tree::Number).map_err(A::Error::custom);
+                }
+                member => all.push((name, member)),
+            }
         }
         Ok(Tree::Object(all))
     }

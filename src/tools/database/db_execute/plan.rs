@@ -3,7 +3,7 @@
 use crate::{
     catalogue::{Context, ToolError, code},
     sql::{self, Class},
-    statements::judged::rejected,
+    statements::judged::{place, rejected},
     tidbcloud::{AccessClass, Replay, Rows},
 };
 
@@ -56,14 +56,6 @@ pub(super) fn grants_to_accounts_only(mode: &Rows) -> Result<(), ToolError> {
         "GRANT is not run: without NO_AUTO_CREATE_USER in sql_mode it could make an account with an empty password.",
     )
     .hint("Ask the person to add NO_AUTO_CREATE_USER to the global sql_mode."))
-}
-
-/// Names the failed statement if there are several.
-pub(super) fn place(mut error: ToolError, index: usize, count: usize) -> ToolError {
-    if count > 1 {
-        error.message = format!("Statement {} of {count}: {}", index + 1, error.message);
-    }
-    error
 }
 
 #[cfg(test)]

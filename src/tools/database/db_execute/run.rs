@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::{
-    plan::{Plan, place},
+    plan::Plan,
     results::{Room, StatementResult},
 };
 use crate::{
     catalogue::{Context, Done, ToolError, code},
     sql,
-    statements::judged::query,
+    statements::judged::{place, query},
     tidbcloud::{ApiError, DatabaseName, Query, RolledBack, SqlFailure, Target},
 };
 

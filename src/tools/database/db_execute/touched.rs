@@ -113,7 +113,7 @@ fn grouped(number: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::{COUNTS_MAX, KEPT, rounded};
-    use crate::statements::types::Statements;
+    use crate::statements::params::Statements;
 
     #[test]
     fn rows_are_told_so_that_a_person_reads_them_and_a_live_table_stays_the_same() {
