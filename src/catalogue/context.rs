@@ -40,6 +40,8 @@ pub struct Context<'a> {
     pub(super) organization: &'a str,
     /// Whether SQL statements carry the comment that names their tool.
     pub(super) sql_tags: bool,
+    /// Estimated rows above which a statement needs a person; 0 for never.
+    pub(super) rows_guard: u64,
     /// The tool that this call runs, and bytes of its result that are taken already.
     pub(super) running: (&'static str, usize),
 }
@@ -59,6 +61,11 @@ impl<'a> Context<'a> {
     pub fn sql(&self) -> Databases<'a> {
         let tag = self.sql_tags.then_some(self.running.0);
         self.cloud.sql(self.secret, self.own_login, self.allowance).tagged(tag)
+    }
+
+    /// Estimated rows above which a statement needs a person; `None` if none does.
+    pub fn rows_guard(&self) -> Option<u64> {
+        Some(self.rows_guard).filter(|rows| *rows > 0)
     }
 
     /// How address and token narrow the tools.

@@ -141,6 +141,12 @@ pub trait Tool: DeserializeOwned + JsonSchema {
         Err(ToolError::fault(format!("{} does not say what is at stake", Self::NAME)))
     }
 
+    /// What a person must agree to before a call that does not [ask](Tool::asks), because of what it would cost the database.
+    async fn weighs(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        let _ = context;
+        Ok(None)
+    }
+
     /// Does it.
     async fn call(self, context: &Context<'_>) -> Result<Self::Output, ToolError>;
 }
@@ -283,10 +289,16 @@ async fn ask_and_call<T: Tool>(
     context: &Context<'_>,
     arguments: &Map<String, Value>,
 ) -> Result<T::Output, ToolError> {
-    if tool.asks()
-        && !context.goes_without_person(T::NAME, tool.opens())
-        && let Some(stakes) = tool.stakes(context).await?
-    {
+    let stakes = if !tool.asks() {
+        // Nobody is absent before it is known that there is something to ask.
+        let heavy = tool.weighs(context).await?;
+        heavy.filter(|_| !context.goes_without_person(T::NAME, false))
+    } else if context.goes_without_person(T::NAME, tool.opens()) {
+        None
+    } else {
+        tool.stakes(context).await?
+    };
+    if let Some(stakes) = stakes {
         context.confirm(T::NAME, arguments, stakes, T::requests_min(arguments)).await?;
     }
     tool.call(context).await

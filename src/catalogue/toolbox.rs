@@ -114,6 +114,8 @@ pub struct Tools<'a> {
     pub aliases: &'a [(&'static str, &'a Aliases)],
     /// Whether SQL statements carry the comment that names their tool.
     pub sql_tags: bool,
+    /// Estimated rows above which a statement needs a person; 0 for never.
+    pub rows_guard: u64,
 }
 
 impl Tools<'_> {
@@ -158,6 +160,7 @@ impl Tools<'_> {
             deployment: self.deployment,
             organization: organization.name,
             sql_tags: self.sql_tags,
+            rows_guard: self.rows_guard,
             running: ("", 0),
         }
     }

@@ -107,6 +107,8 @@ pub struct Config {
     pub aliases: Aliases,
     /// Whether SQL statements begin with a comment that names their tool and request.
     pub sql_tags: bool,
+    /// Estimated rows above which a statement needs a person; 0 for never.
+    pub rows_guard: u64,
     /// Of a hundred requests in which nothing went wrong and nothing was changed, how many are logged.
     pub log_percent: u8,
     /// TiDB Cloud, or a sandbox.
@@ -140,6 +142,7 @@ impl Config {
             allowed: Allowed::unset(false),
             aliases: Aliases::default(),
             sql_tags: false,
+            rows_guard: 0,
             log_percent: 100,
             hosts: Hosts::real(),
             owner: None,

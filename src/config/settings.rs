@@ -156,6 +156,15 @@ pub const SETTINGS: &[Setting] = &[
         read: |draft, text| put(&mut draft.config.sql_tags, on_or_off(text)),
     },
     Setting {
+        name: "QUERY_ROWS_GUARD",
+        secret: false,
+        unset: Unset::Value("1000000"),
+        meaning: "Rows that a statement may read, by TiDB's own estimate, before a person has to allow it; products of tables and recursive queries always need that. 0 switches this off: no statement is planned before it runs.",
+        read: |draft, text| {
+            put(&mut draft.config.rows_guard, text.parse().map_err(|_| "must be a whole number, 0 or more"))
+        },
+    },
+    Setting {
         name: "LOG_PERCENT",
         secret: false,
         unset: Unset::Value("100"),

@@ -4,6 +4,9 @@
 
 pub mod advise;
 pub mod conditions;
+mod weigh;
+
+pub use weigh::{Counts, Pseudo, Weight, weigh};
 
 /// A plan: operators from the root down, each followed by those below it. Common table expressions and scalar subqueries
 /// follow as further roots.

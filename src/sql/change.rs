@@ -14,7 +14,7 @@ const KINDS: &[&str] =
 /// Words between the verb and the kind: `CREATE OR REPLACE DEFINER = CURRENT_USER SQL SECURITY INVOKER VIEW`.
 const TO_KIND_MAX: usize = 12;
 
-/// Verb, kind and name: `CREATE TABLE shop.notes`. `None` if a statement changes no schema.
+/// Verb, kind and name: `CREATE TABLE shop.notes`, with `IF NOT EXISTS` if the statement has it. `None` if a statement changes no schema.
 pub fn change(sql: &str) -> Option<String> {
     let reading = Reading { backslash: true, executed: Some(Reading::ALL) };
     let tokens = lexer::read(sql, reading).ok()?.tokens;
@@ -33,7 +33,10 @@ pub fn change(sql: &str) -> Option<String> {
     {
         words.push(kind.to_ascii_uppercase());
     }
-    while rest.next_if(|token| ["if", "not", "exists"].iter().any(|word| token.is(word))).is_some() {}
+    // It may have been there already, or not: then the statement did nothing.
+    while let Some(word) = rest.next_if(|token| ["if", "not", "exists"].iter().any(|word| token.is(word))) {
+        words.extend(word.name().map(str::to_ascii_uppercase));
+    }
     let mut names = vec![name(&mut rest)];
     while verb == "drop" && rest.next_if(|token| **token == Token::Symbol(',')).is_some() {
         names.push(name(&mut rest));
@@ -66,14 +69,14 @@ mod tests {
     fn a_change_is_told_by_verb_kind_and_name() {
         for (sql, expected) in [
             ("create table shop.notes (id INT)", "CREATE TABLE shop.notes"),
-            ("CREATE TABLE IF NOT EXISTS `a b` (id INT)", "CREATE TABLE a b"),
+            ("CREATE TABLE IF NOT EXISTS `a b` (id INT)", "CREATE TABLE IF NOT EXISTS a b"),
             ("CREATE GLOBAL TEMPORARY TABLE t (id INT) ON COMMIT DELETE ROWS", "CREATE TABLE t"),
             ("CREATE UNIQUE INDEX i USING BTREE ON d.t (a)", "CREATE INDEX i ON d.t"),
-            ("DROP INDEX IF EXISTS i ON t", "DROP INDEX i ON t"),
-            ("DROP TABLE IF EXISTS p1, d.`p 2`, p3", "DROP TABLE p1, d.p 2, p3"),
+            ("DROP INDEX IF EXISTS i ON t", "DROP INDEX IF EXISTS i ON t"),
+            ("DROP TABLE IF EXISTS p1, d.`p 2`, p3", "DROP TABLE IF EXISTS p1, d.p 2, p3"),
             ("CREATE OR REPLACE ALGORITHM = MERGE VIEW v AS SELECT 1", "CREATE VIEW v"),
             ("ALTER TABLE t ADD COLUMN user INT", "ALTER TABLE t"),
-            ("DROP DATABASE IF EXISTS x", "DROP DATABASE x"),
+            ("DROP DATABASE IF EXISTS x", "DROP DATABASE IF EXISTS x"),
             ("TRUNCATE t", "TRUNCATE t"),
             ("RENAME TABLE a TO b", "RENAME TABLE a"),
             ("ANALYZE TABLE shop.orders", "ANALYZE TABLE shop.orders"),

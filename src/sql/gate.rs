@@ -5,6 +5,7 @@ use super::{
     harm::{DATA, EXPLAIN, spares},
     is_system_secret_schema,
     lexer::{Reading, Token, read, tokens},
+    limits::{self, LIMITS},
     refused, variables,
     walk::{after_name, after_parentheses, group, is_part_of_a_name, main_of_with, one_of, outside, starts_as_query},
 };
@@ -132,10 +133,14 @@ pub fn classify(sql: &str) -> Class {
         Err(fault) => Class::Reject(fault.reason),
         Ok(read) => {
             let class = of_statement(&read);
-            match tokens(sql, false) {
-                Err(fault) if fault.hopeless => class,
-                Ok(other) if of_statement(&other) == class => class,
-                _ => Class::Reject(Reason::Backslash),
+            let alike = match tokens(sql, false) {
+                Err(fault) => fault.hopeless,
+                Ok(other) => of_statement(&other) == class,
+            };
+            match class {
+                _ if !alike => Class::Reject(Reason::Backslash),
+                Class::Read => limits::unlimited(sql).map_or(Class::Read, Class::Reject),
+                class => class,
             }
         }
     }
@@ -173,6 +178,9 @@ pub fn inspect(sql: &str) -> Result<Statement, Reason> {
                 Some(_) => return Err(if skips { Reason::ExecutableComment } else { Reason::Backslash }),
             }
         }
+    }
+    if let Some(reason) = limits::unlimited(sql) {
+        return Err(reason);
     }
     judged.ok_or(Reason::Empty)
 }
@@ -468,6 +476,11 @@ fn forbidden_everywhere(tokens: &[Token]) -> Result<(), Reason> {
             && let Some(word) = ["set_var", "resource_group"].into_iter().find(|word| hint.contains(word))
         {
             return Err(Reason::Hint(word));
+        }
+        if let Token::Hint(hint) = token
+            && let Some(word) = LIMITS.iter().find(|word| hint.contains(**word))
+        {
+            return Err(Reason::Limit(word));
         }
         if token.name().is_some_and(is_system_secret_schema) && names_schema(tokens, index) {
             return Err(Reason::SystemSchema);

@@ -10,7 +10,7 @@ use super::{
 ///
 /// `None` if there is no place for hints (`TABLE t`, `VALUES ROW(1)`), or if a mode of the server decides where it is.
 pub fn hinted(sql: &str, hints: &str) -> Option<String> {
-    let (tokens, places) = lexer::with_places(sql)?;
+    let (tokens, places) = lexer::with_places(sql, true)?;
     let mut rest = after_parentheses(&tokens);
     if one_of(rest.first(), &["with"]) {
         rest = after_parentheses(main_of_with(rest)?);

@@ -111,16 +111,16 @@ pub(super) fn read(sql: &str, reading: Reading) -> Result<Text<'_>, Fault> {
 
 /// The tokens of a statement, and their places in it; `None` if a mode or a version of the server could read it in another way.
 pub(super) fn placed(sql: &str) -> Option<(Vec<Token>, Vec<Range<usize>>)> {
-    if sql.contains('\\') { None } else { with_places(sql) }
+    if sql.contains('\\') { None } else { with_places(sql, true) }
 }
 
-/// The tokens of a statement, and their places in it, as a server reads them to which a backslash escapes. `None` if it is not
-/// one statement. Two lists, because a statement may have 62,000 tokens, and each copy of them takes megabytes.
-pub(super) fn with_places(sql: &str) -> Option<(Vec<Token>, Vec<Range<usize>>)> {
+/// The tokens of a statement, and their places in it, as a server reads them to which a backslash escapes, or does not. `None` if it is
+/// not one statement. Two lists, because a statement may have 62,000 tokens, and each copy of them takes megabytes.
+pub(super) fn with_places(sql: &str, backslash: bool) -> Option<(Vec<Token>, Vec<Range<usize>>)> {
     if sql.len() > STATEMENT_BYTES_MAX || sql.contains('\0') {
         return None;
     }
-    let mut lexer = Lexer::new(sql, Reading { backslash: true, executed: None });
+    let mut lexer = Lexer::new(sql, Reading { backslash, executed: None });
     let mut places = Vec::new();
     loop {
         let (count, start) = (lexer.tokens.len(), sql.len() - lexer.rest.len());

@@ -8,6 +8,7 @@ mod account;
 mod bind;
 mod change;
 mod condition;
+mod dry_run;
 mod flashback;
 mod functions;
 mod gate;
@@ -16,25 +17,30 @@ mod hinted;
 #[cfg(test)]
 mod kinds;
 mod lexer;
+mod limits;
 mod reason;
 mod refused;
 mod reserved;
-mod time_limit;
+mod small;
 mod touched;
 mod variables;
 mod walk;
 
 pub use bind::{Parameter, Placeholders, Unbound, bind};
 pub use change::change;
+pub use dry_run::{NotHeld, advances_sequence, held_by_transaction, ignores_errors};
 pub use flashback::flashback;
 #[cfg(test)]
 pub(crate) use gate::tests::unescape;
 pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
 pub use hinted::hinted;
+#[cfg(test)]
+pub(crate) use limits::tests as limits_tests;
+pub use limits::{Edits, limited, planned};
 pub use reason::Reason;
 pub use reserved::{literal, shortest_name};
-pub use time_limit::time_limit;
-pub use touched::{count_touched, list_dropped};
+pub use small::{Keyed, Size, size, table_called};
+pub use touched::{Changed, ChangedRows, changed_rows, count_touched, list_dropped, rows_as_of};
 pub use variables::holds_secret;
 
 /// 64 KiB, the longest statement: the longest that a person writes has a few KiB; the rest is room for generated ones.

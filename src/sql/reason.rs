@@ -25,6 +25,10 @@ pub enum Reason {
     HintPlace,
     /// A hint that changes settings.
     Hint(&'static str),
+    /// A hint that sets a limit which the server sets itself.
+    Limit(&'static str),
+    /// An order within parentheses, and a clause after them.
+    OrderInParentheses,
     /// A number that runs on as a word.
     NumberRunsOn(String),
     /// More than one statement.
@@ -119,7 +123,7 @@ impl Reason {
                 sentence.push(*character);
             }
             Self::Characters(character) => sentence.push_str(&format!("U+{:04X}", u32::from(*character))),
-            Self::Locks(word) | Self::Hint(word) => sentence.push_str(word),
+            Self::Locks(word) | Self::Hint(word) | Self::Limit(word) => sentence.push_str(word),
             Self::NumberRunsOn(word)
             | Self::Unknown(word, _)
             | Self::Missing(word)
@@ -166,6 +170,12 @@ impl Reason {
                 "A hint must come right after SELECT, INSERT, REPLACE, UPDATE or DELETE. Move /*+ */ there."
             }
             Self::Hint(_) => "The hint {} changes settings and is not allowed. Leave it out.",
+            Self::Limit(_) => {
+                "The server sets the limit {} itself, and of two TiDB heeds the last. Leave the hint out."
+            }
+            Self::OrderInParentheses => {
+                "A query in parentheses has its own ORDER BY, and a clause follows. Write ORDER BY and LIMIT of the result after the parentheses, or leave these out."
+            }
             Self::NumberRunsOn(_) => {
                 "The number `{}` runs on as a word. Put a name that begins with a digit in backticks, and write hexadecimal as 0x1f."
             }

@@ -6,7 +6,7 @@ use super::{
     condition::own_where,
     gate::{Class, classify},
     lexer::{self, Token},
-    walk::one_of,
+    walk::{between_commas, group, one_of},
 };
 
 /// Words after which a query means something else than the change that they are taken from: what selects fewer rows, and what
@@ -84,6 +84,121 @@ pub fn list_dropped(sql: &str) -> Option<String> {
     (classify(&query) == Class::Read).then_some(query)
 }
 
+/// The rows of one table that a statement changes, by its own text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The table, as the statement names it.
+    pub table: String,
+    /// Which rows.
+    pub rows: ChangedRows,
+}
+
+/// Which rows of a table a statement changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangedRows {
+    /// Those that were there and match.
+    Matching {
+        /// From `WHERE` on; empty if there is none.
+        condition: String,
+        /// Columns that it sets, in lower case: none if it deletes the rows.
+        sets: Vec<String>,
+    },
+    /// One for each list of its `VALUES`.
+    Inserted {
+        /// The columns that it gives values, in lower case.
+        columns: Vec<String>,
+    },
+}
+
+/// The rows that an `UPDATE` or a `DELETE` of one table, or an `INSERT ... VALUES` with a list of columns, changes. `None` if they
+/// cannot be told for sure.
+pub fn changed_rows(sql: &str) -> Option<Changed> {
+    let (tokens, places) = lexer::placed(sql)?;
+    let text = |part: Range<usize>| {
+        let places = places.get(part)?;
+        sql.get(places.first()?.start..places.last()?.end).map(str::to_owned)
+    };
+    if one_of(tokens.first(), &["insert"]) {
+        let (table, columns) = inserts(&tokens)?;
+        let table = text(table)?;
+        let reads = classify(&format!("SELECT * FROM {table}")) == Class::Read;
+        return reads.then_some(Changed { table, rows: ChangedRows::Inserted { columns } });
+    }
+    if !one_of(tokens.first(), &["update", "delete"]) {
+        return None;
+    }
+    let (table, condition) = table_and_condition(&tokens)?;
+    let end = if condition.is_empty() { tokens.len() } else { condition.start };
+    let sets = match tokens.get(table.end..end)? {
+        [set, assignments @ ..] if set.is("set") => {
+            between_commas(assignments).into_iter().map(assigned).collect::<Option<Vec<_>>>()?
+        }
+        _ => Vec::new(),
+    };
+    let condition = if condition.is_empty() { String::new() } else { text(condition)? };
+    let table = text(table)?;
+    let reads = classify(&format!("SELECT * FROM {table} {condition}")) == Class::Read;
+    reads.then_some(Changed { table, rows: ChangedRows::Matching { condition, sets } })
+}
+
+/// Functions that give something else later.
+const OF_THE_TIME: &[&str] = &[
+    "now",
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "localtime",
+    "localtimestamp",
+    "curdate",
+    "curtime",
+    "utc_timestamp",
+    "utc_date",
+    "utc_time",
+    "unix_timestamp",
+];
+
+/// A read of the rows that an `UPDATE` or a `DELETE` of one table changed, as they were at this time, in seconds since 1970. `None` if
+/// they cannot be told for sure. <https://docs.pingcap.com/tidbcloud/as-of-timestamp>
+pub fn rows_as_of(sql: &str, database: Option<&str>, seconds: u64) -> Option<String> {
+    let Changed { table, rows: ChangedRows::Matching { condition, .. } } = changed_rows(sql)? else { return None };
+    let (tokens, _) = lexer::placed(&condition).unwrap_or_default();
+    if tokens.iter().any(|token| token.name().is_some_and(|name| OF_THE_TIME.contains(&name))) {
+        return None;
+    }
+    let is_whole = lexer::placed(&table)?.0.contains(&Token::Symbol('.'));
+    let place = if is_whole { String::new() } else { format!("`{}`.", database?.replace('`', "``")) };
+    let query = format!("SELECT * FROM {place}{table} AS OF TIMESTAMP FROM_UNIXTIME({seconds}) {condition}");
+    let query = query.trim_end().to_owned();
+    (classify(&query) == Class::Read).then_some(query)
+}
+
+/// The column that an assignment sets.
+fn assigned(assignment: &[Token]) -> Option<String> {
+    let (at, _) = assignment.iter().enumerate().find(|(_, token)| **token == Token::Symbol('='))?;
+    assignment.get(at.checked_sub(1)?)?.name().map(str::to_owned)
+}
+
+/// Which tokens of an `INSERT [INTO] table (columns) VALUES ...` name the table, and the columns.
+fn inserts(tokens: &[Token]) -> Option<(Range<usize>, Vec<String>)> {
+    const UNCERTAIN: &[&str] = &["select", "table", "with", "duplicate", "returning"];
+    let start = 1 + usize::from(one_of(tokens.get(1), &["into"]));
+    let end = if tokens.get(start + 1) == Some(&Token::Symbol('.')) { start + 3 } else { start + 1 };
+    let is_name = |at: usize| matches!(tokens.get(at), Some(Token::Word(_) | Token::Name(_)));
+    let (columns, values) = group(tokens.get(end..)?)?;
+    let columns: Option<Vec<String>> = between_commas(columns)
+        .into_iter()
+        .map(|column| match column {
+            [Token::Word(name) | Token::Name(name)] => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    let certain = is_name(start)
+        && is_name(end - 1)
+        && one_of(values.first(), &["values", "value"])
+        && !values.iter().any(|token| one_of(Some(token), UNCERTAIN));
+    if certain { Some((start..end, columns?)) } else { None }
+}
+
 /// Which tokens name the one table, and which are its condition, from `WHERE` on.
 fn table_and_condition(tokens: &[Token]) -> Option<(Range<usize>, Range<usize>)> {
     let Token::Word(verb) = tokens.first()? else { return None };
@@ -127,7 +242,7 @@ fn is_uncertain(token: &Token, next: Option<&Token>) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{count_touched, list_dropped};
+    use super::{ChangedRows, changed_rows, count_touched, list_dropped, rows_as_of};
     use crate::sql::{Class, classify, inspect};
 
     #[test]
@@ -152,6 +267,75 @@ mod tests {
         ] {
             assert_eq!(count_touched(sql).as_deref(), Some(count), "{sql}");
         }
+    }
+
+    #[test]
+    fn the_rows_that_a_change_names_are_told_by_its_own_text() {
+        let matching = |condition: &str, sets: &[&str]| ChangedRows::Matching {
+            condition: condition.to_owned(),
+            sets: sets.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let inserted = |columns: &[&str]| ChangedRows::Inserted {
+            columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        for (sql, table, rows) in [
+            (
+                "UPDATE d.t SET a = 1, `B` = IF(c = 1, 2, 3), t.e = 2 WHERE id = 1",
+                "d.t",
+                matching("WHERE id = 1", &["a", "b", "e"]),
+            ),
+            ("UPDATE `T x` SET a = 1", "`T x`", matching("", &["a"])),
+            ("DELETE FROM t WHERE a < 3;", "t", matching("WHERE a < 3", &[])),
+            ("delete from t", "t", matching("", &[])),
+            ("INSERT INTO d.t (A, `b`) VALUES (1, 'x'), (2, 'y')", "d.t", inserted(&["a", "b"])),
+            ("insert t (a) value (DEFAULT)", "t", inserted(&["a"])),
+        ] {
+            let changed = changed_rows(sql).expect(sql);
+            assert_eq!((changed.table.as_str(), changed.rows), (table, rows), "{sql}");
+        }
+        for sql in [
+            "TRUNCATE t",
+            "DROP TABLE t",
+            "UPDATE t, u SET t.a = 1",
+            "UPDATE t SET a = 1 LIMIT 1",
+            "DELETE FROM t WHERE a IN (SELECT 1)",
+            "DELETE FROM mysql.user WHERE a = 1",
+            "INSERT INTO mysql.user (a) VALUES (1)",
+            "INSERT INTO t VALUES (1)",
+            "INSERT IGNORE INTO t (a) VALUES (1)",
+            "INSERT INTO t (a) VALUES (1) ON DUPLICATE KEY UPDATE a = 2",
+            "INSERT INTO t (a) VALUES ((SELECT 1))",
+            "INSERT INTO t (a) SELECT 1",
+            "INSERT INTO t SET a = 1",
+            "INSERT INTO t (a) VALUES ('\\'')",
+            "REPLACE INTO t (a) VALUES (1)",
+            "SELECT 1",
+            "",
+        ] {
+            assert_eq!(changed_rows(sql), None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn rows_as_they_were_are_read_by_the_statements_own_condition() {
+        for (sql, read) in [
+            ("UPDATE d.t SET a = 1 WHERE id = 5", "SELECT * FROM d.t AS OF TIMESTAMP FROM_UNIXTIME(17) WHERE id = 5"),
+            ("DELETE FROM `T x`", "SELECT * FROM `my``db`.`T x` AS OF TIMESTAMP FROM_UNIXTIME(17)"),
+            ("UPDATE t SET a = NOW()", "SELECT * FROM `my``db`.t AS OF TIMESTAMP FROM_UNIXTIME(17)"),
+        ] {
+            assert_eq!(rows_as_of(sql, Some("my`db"), 17).as_deref(), Some(read), "{sql}");
+        }
+        for sql in [
+            "DELETE FROM t WHERE a < NOW()",
+            "DELETE FROM t WHERE a < CURRENT_DATE",
+            "DELETE FROM t LIMIT 1",
+            "INSERT INTO t (a) VALUES (1)",
+            "REPLACE INTO t (a) VALUES (1)",
+            "TRUNCATE t",
+        ] {
+            assert_eq!(rows_as_of(sql, Some("d"), 17), None, "{sql}");
+        }
+        assert_eq!(rows_as_of("DELETE FROM t", None, 17), None, "no database to name");
     }
 
     #[test]

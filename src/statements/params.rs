@@ -52,7 +52,9 @@ impl Statements {
 
     /// The statements in arguments that were not read yet, with their values; `None` if they cannot be read.
     pub(crate) fn of_arguments(arguments: &Map<String, Value>) -> Option<Vec<Cow<'_, str>>> {
-        let texts: Option<Vec<&str>> = arguments.get("sql")?.as_array()?.iter().map(Value::as_str).collect();
+        let sql = arguments.get("sql")?;
+        let all = sql.as_array().map_or(std::slice::from_ref(sql), Vec::as_slice);
+        let texts: Option<Vec<&str>> = all.iter().map(Value::as_str).collect();
         let params = arguments.get("params").cloned().map(json::from_value).transpose().ok()?;
         bind(&texts?, params.as_ref()).ok()
     }

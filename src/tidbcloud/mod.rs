@@ -51,7 +51,7 @@ pub use self::{
         managed::random_password,
         names::{DatabaseName, NotADatabase},
         rows::{Cell, ColumnType, Rows},
-        transaction::{BESIDE_STATEMENTS, RolledBack, TransactionFailure},
+        transaction::{BESIDE_STATEMENTS, Outside, RolledBack, Transaction, TransactionFailure},
     },
     iam::{
         api_keys::OwnKey,

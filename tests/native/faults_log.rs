@@ -119,6 +119,7 @@ fn a_fault_of_the_server_is_logged_with_its_cause_and_told_without_it() {
         deployment: &Nobody { goes_without: false },
         aliases: &[],
         sql_tags: true,
+        rows_guard: 0,
     };
     let tool = BROKEN.find(Broken::NAME, &mut serde_json::Map::new()).expect("the tool");
     let Outcome::Failed(error) = block_on(tools.call(tool, serde_json::Map::new(), Answered::default())) else {

@@ -19,6 +19,7 @@ mod confirm;
 mod credentials;
 mod describe;
 mod doctor;
+mod dry_run;
 mod faults;
 mod faults_log;
 mod field;

@@ -618,6 +618,7 @@ fn whoever_goes_without_a_person_is_asked_before_somebody_is_let_in() {
         deployment: &Nobody { goes_without: true },
         aliases: &[],
         sql_tags: true,
+        rows_guard: 0,
     };
     let call = |name: &str| {
         let tool = STAKED.find(name, &mut Map::new()).expect("the tool");

@@ -100,8 +100,8 @@ impl Operation {
             Query | Write => ("POST", "^/v1beta/sql", 0),
             // After BEGIN.
             Statement => ("POST", "^/v1beta/sql", 1),
-            // After BEGIN and two statements.
-            Commit => ("POST", "^/v1beta/sql", 3),
+            // After BEGIN, and two statements with their warnings.
+            Commit => ("POST", "^/v1beta/sql", 5),
             Consent => ("GET", "^/v1beta1/clusters", 0),
             // Nothing is asked of TiDB Cloud.
             Redeem => ("GET", "^/$", 0),

@@ -190,7 +190,7 @@ fn every_statement_names_its_tool_and_request_unless_that_is_switched_off() {
     let mut server = Native::with(&[("TIDB_CLOUD_SANDBOX", SANDBOX), ("SQL_TAGS", "off")]);
     execute(&mut server, two);
     let sent = statements(&server);
-    assert!(!sent.is_empty() && sent.iter().all(|text| !text.contains("/*")), "{sent:?}");
+    assert!(!sent.is_empty() && sent.iter().all(|text| !text.contains("/* ")), "{sent:?}");
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn who_cannot_be_asked_gets_the_page() {
     let before_forms = session(&mut server, "2025-03-26", json!({"elicitation": {}}));
     let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
     let arguments = json!({"name": "tidbcloud_delete_cluster", "arguments": {"cluster": "shop"}});
-    let many = json!({"cluster": "shop", "sql": vec!["DELETE FROM shop.event_log WHERE id <> 1"; 20]});
+    let many = json!({"cluster": "shop", "sql": vec!["DELETE FROM shop.orders WHERE id <> 1"; 20]});
     let many = call("db_execute", many, &with_forms);
     let modern = request("2026-07-28", "owner", "tools/call", arguments).without("X-MCP-Unattended");
     let calls = [

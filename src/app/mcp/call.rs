@@ -105,6 +105,7 @@ impl Call<'_> {
             deployment: &deployment,
             aliases: &aliases,
             sql_tags: request.config().sql_tags,
+            rows_guard: request.config().rows_guard,
         };
         doors::requests::check(&message, &tools)?;
         doors::scope::check(request, &caller, &message, &tools)?;

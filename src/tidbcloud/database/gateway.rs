@@ -71,6 +71,8 @@ pub(super) struct Statement<'s> {
     pub(super) time_min: Duration,
     /// Whether it may change something.
     pub(super) changes: bool,
+    /// Whether only its plan is asked for.
+    pub(super) planned: bool,
 }
 
 impl Statement<'_> {
@@ -83,6 +85,7 @@ impl Statement<'_> {
             reserve: Duration::ZERO,
             time_min: ATTEMPT_MIN,
             changes: false,
+            planned: false,
         }
     }
 }
@@ -193,7 +196,10 @@ impl Databases<'_> {
         let tag =
             self.tag.filter(|_| !CONTROLS.contains(&statement.query.sql)).map(|tool| tag(tool, &sender.log.request_id));
         let wait = TIMEOUT.min(sender.remaining().saturating_sub(statement.reserve));
-        let text = Sent::new(statement.query.sql, tag, wait);
+        let text = match statement.planned {
+            true => Sent::plan(statement.query.sql, tag),
+            false => Sent::new(statement.query.sql, tag, wait),
+        };
         let SqlLogin { user, password, .. } = &access.login;
         sender.log.hides(password.expose());
         let basic = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));

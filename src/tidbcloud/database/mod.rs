@@ -16,7 +16,10 @@ mod tests;
 use std::time::Duration;
 
 use self::gateway::{ENDING, Statement};
-use super::{AccessClass, Cloud, DatabaseName, Rows, SqlFailure, SqlLogin, Target, transport::retry::ATTEMPT_MIN};
+use super::{
+    AccessClass, Cloud, DatabaseName, Rows, SqlFailure, SqlLogin, Target,
+    transport::{memory::Table, retry::ATTEMPT_MIN},
+};
 use crate::{base::secret::Secret, port::allowance::Allowance};
 
 /// Whether a statement may be sent again if its response is lost.
@@ -67,6 +70,32 @@ impl Databases<'_> {
     ) -> Result<Rows, SqlFailure> {
         let statement = Statement { database, query, reserve, ..Statement::control("") };
         Ok(self.log_in(target, AccessClass::ReadOnly, &statement, Replay::Safe).await?.1.rows)
+    }
+
+    /// TiDB's plan of a statement, as the user that would run it. The statement does not run.
+    pub async fn plan(
+        &self,
+        target: &Target,
+        class: AccessClass,
+        database: Option<&DatabaseName>,
+        query: Query<'_>,
+    ) -> Result<Rows, SqlFailure> {
+        let statement = Statement { database, query, planned: true, ..Statement::control("") };
+        Ok(self.log_in(target, class, &statement, Replay::Safe).await?.1.rows)
+    }
+
+    /// Whether one row of this table was found by some of these columns, within the last minutes.
+    pub fn finds_one(&self, target: &Target, database: Option<&DatabaseName>, name: &str, columns: &[String]) -> bool {
+        let (cloud, database) = (&self.cloud, database.map_or("", DatabaseName::as_str));
+        let caller = cloud.authenticator.caller();
+        cloud.memory.finds_one(caller, &Table { target, database, name }, columns, cloud.sender.io.now())
+    }
+
+    /// Remembers that one row of this table is found by these columns, for some minutes.
+    pub fn keep_key(&self, target: &Target, database: Option<&DatabaseName>, name: &str, columns: Vec<String>) {
+        let (cloud, database) = (&self.cloud, database.map_or("", DatabaseName::as_str));
+        let caller = cloud.authenticator.caller();
+        cloud.memory.keep_key(caller, &Table { target, database, name }, columns, cloud.sender.io.now());
     }
 
     /// Runs one statement on its own. `database` is the one that unqualified names are looked up in.

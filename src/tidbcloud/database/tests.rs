@@ -45,7 +45,10 @@ async fn a_warm_statement_is_one_request() {
         assert_eq!(sent[1].url.as_str(), "https://http-gateway01.us-east-1.prod.aws.tidbcloud.com/v1beta/sql");
         assert!(sent.iter().all(|request| !request.headers.get("authorization").unwrap().contains("canary")));
     }
-    assert_eq!(scene.fake.last_body(), json!({ "query": "select /*+ MAX_EXECUTION_TIME(29500) */ 1" }));
+    assert_eq!(
+        scene.fake.last_body(),
+        json!({ "query": "select /*+ MAX_EXECUTION_TIME(29500) MEMORY_QUOTA(512 MB) */ 1" })
+    );
     let get = format!("GET /v1beta1/clusters/{} warm/2", id());
     assert_eq!(scene.fake.lines(), [get.as_str(), "POST /v1beta/sql body basic", "POST /v1beta/sql body basic"]);
 }
@@ -280,8 +283,17 @@ async fn transaction(script: Script) -> (Result<Vec<Rows>, TransactionFailure>, 
     let scene = Scene::warmed(vec![ok(active())]).await;
     scene.fake.then(script);
     let statements = [query("insert into t values (1)"), query("insert into t values (2)")];
-    let keep = |_: &Query<'_>, rows| rows;
-    let done = scene.sql().transaction(&on_cluster(), AccessClass::ReadWrite, Some(&shop()), &statements, keep).await;
+    let sql = scene.sql();
+    let (target, shop) = (on_cluster(), shop());
+    let done = async {
+        let mut transaction = sql.begin(&target, AccessClass::ReadWrite, Some(&shop), 3).await?;
+        let mut results = Vec::new();
+        for (index, statement) in statements.into_iter().enumerate() {
+            results.push(transaction.run(index, statement).await?);
+        }
+        transaction.commit().await.map(|()| results)
+    };
+    let done = done.await;
     let line = |sent: &crate::port::Outbound| {
         let body: Value = serde_json::from_slice(sent.body.as_ref().unwrap()).unwrap();
         format!("{} {}", session_of(sent), body["query"].as_str().unwrap())

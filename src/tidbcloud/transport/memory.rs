@@ -16,6 +16,10 @@ use crate::{
 const FACTS_AGE_MAX: Duration = Duration::from_secs(300);
 /// 256 instances at about 300 bytes each are 75 KiB of an isolate's 128 MiB.
 const FACTS_MAX: usize = 256;
+/// 1,024 tables with [`KEYS_OF_A_TABLE_MAX`] keys of some 50 bytes each are 400 KiB.
+const KEYS_MAX: usize = 1_024;
+/// Few tables have more than a primary key and some unique ones; each may be compared with integers and with texts.
+const KEYS_OF_A_TABLE_MAX: usize = 8;
 
 /// Nonces and connection facts of one isolate, kept apart by caller.
 ///
@@ -25,11 +29,18 @@ pub struct Memory {
     pub(crate) health: Health,
     /// By [`place`].
     facts: ExpiringMap<str, Facts>,
+    /// Columns of tables by which one row is found, by [`place`] and table.
+    keys: ExpiringMap<str, Vec<Vec<String>>>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { nonces: RefCell::default(), health: Health::default(), facts: ExpiringMap::evicting(FACTS_MAX) }
+        Self {
+            nonces: RefCell::default(),
+            health: Health::default(),
+            facts: ExpiringMap::evicting(FACTS_MAX),
+            keys: ExpiringMap::evicting(KEYS_MAX),
+        }
     }
 }
 
@@ -49,6 +60,39 @@ impl Memory {
 
     pub(crate) fn drop_facts(&self, caller: Caller, target: &Target) {
         self.facts.remove(&place(caller, target));
+    }
+}
+
+/// A table of an instance, as a statement names it.
+pub(crate) struct Table<'t> {
+    pub(crate) target: &'t Target,
+    /// The database in which unqualified names are looked up.
+    pub(crate) database: &'t str,
+    pub(crate) name: &'t str,
+}
+
+impl Memory {
+    /// Whether one row of a table was found by some of these columns.
+    pub(crate) fn finds_one(&self, caller: Caller, table: &Table<'_>, columns: &[String], now: UnixMillis) -> bool {
+        let keys = self.keys.get(&table.place(caller), now).unwrap_or_default();
+        keys.iter().any(|key| key.iter().all(|column| columns.contains(column)))
+    }
+
+    /// Remembers that one row of a table is found by these columns.
+    pub(crate) fn keep_key(&self, caller: Caller, table: &Table<'_>, columns: Vec<String>, now: UnixMillis) {
+        self.keys.update(&table.place(caller), now, |keys| {
+            let mut keys = keys.unwrap_or_default();
+            keys.retain(|key| *key != columns);
+            keys.insert(0, columns);
+            keys.truncate(KEYS_OF_A_TABLE_MAX);
+            (keys, now.after(FACTS_AGE_MAX), ())
+        });
+    }
+}
+
+impl Table<'_> {
+    fn place(&self, caller: Caller) -> String {
+        format!("{}\0{}\0{}", place(caller, self.target), self.database, self.name)
     }
 }
 

@@ -7,20 +7,23 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use self::advice::{Adviser, IndexView};
 use crate::{
     base::schema::schema_of,
     catalogue::{
-        BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Tool, ToolError, code, cut_text, text_size,
+        BranchReference, ClusterReference, Context, Effect, SQL_TIME_MAX, Stakes, Tool, ToolError, code, cut_text,
+        text_size,
     },
     plan::{Plan, advise::full_scans},
     sql,
     statements::{
+        guard::{self, Guarded},
         judged::{must_read, query, refused_read},
         params::SqlText,
     },
-    tidbcloud::{AccessClass, DatabaseName, Rows},
+    tidbcloud::{AccessClass, DatabaseName, Rows, TransactionFailure},
 };
 
 /// TiDB runs a subquery that is constant while it makes a plan, unless this says otherwise (8.5: a plan of a statement with such
@@ -91,6 +94,23 @@ impl Tool for DbExplain {
     const TIME_MAX: Duration = SQL_TIME_MAX;
     type Output = Explained;
 
+    /// BEGIN, the plan, its warnings and ROLLBACK.
+    fn requests_min(_: &Map<String, Value>) -> u32 {
+        4
+    }
+
+    async fn weighs(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        if self.analyze != Some(true) {
+            return Ok(None);
+        }
+        let sql = self.sql.bound(None)?;
+        explainable(&sql, true)?;
+        let target = context.target(&self.cluster, self.branch.as_ref()).await?;
+        let (class, database) = (AccessClass::ReadOnly, self.database.as_ref());
+        let guarded = Guarded { target: &target, class, database, statements: &[&sql] };
+        guard::stakes(context, guarded, "Run a query to see its plan").await
+    }
+
     async fn call(self, context: &Context<'_>) -> Result<Explained, ToolError> {
         let analyze = self.analyze == Some(true);
         let sql = self.sql.bound(None)?;
@@ -100,12 +120,13 @@ impl Tool for DbExplain {
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
         // In one session: the warnings are those of the statement before.
-        let queries = [query(&explain), query("SHOW WARNINGS")];
-        let answers =
-            context.sql().transaction(&target, AccessClass::ReadOnly, database, &queries, |_, rows| rows).await;
-        let answers = answers.map_err(|failure| refused_read(failure.error, &explain))?;
-        let [plan, warnings] = <[Rows; 2]>::try_from(answers)
-            .map_err(|_| ToolError::fault("two statements were not answered with two results"))?;
+        let databases = context.sql();
+        let refused = |failure: TransactionFailure| refused_read(failure.error, &explain);
+        let mut session = databases.begin(&target, AccessClass::ReadOnly, database, 3).await.map_err(refused)?;
+        let plan = session.look(0, query(&explain)).await.map_err(refused)?;
+        let warnings = session.look(0, query("SHOW WARNINGS")).await.map_err(refused)?;
+        // A session that only read has nothing to roll back: its end may get lost.
+        drop(session.roll_back().await);
         let is_cut = !plan.complete || plan.rows.len() < plan.seen;
         let plan = read(&plan)?;
         let made = made_up(&plan);

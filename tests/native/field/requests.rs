@@ -97,8 +97,8 @@ fn a_batch_of_a_key_that_is_new_keeps_to_the_subrequests_of_the_platform_whateve
 fn after_a_commit_without_an_answer_a_rollback_is_sent() {
     for when in ["before", "after"] {
         let mut server = prepared();
-        // BEGIN and two statements pass.
-        let commit = json!({"do": "drop", "when": when, "match": {"path": "/v1beta/sql", "after": 3}});
+        // BEGIN and two statements with their warnings pass.
+        let commit = json!({"do": "drop", "when": when, "match": {"path": "/v1beta/sql", "after": 5}});
         server.admin("POST", "/_sandbox/faults", Some(json!({"faults": [commit]})));
         let (name, arguments) = inserts(0, 2);
         let error = server.send(tool(name, arguments)).json()["result"]["structuredContent"]["error"].clone();

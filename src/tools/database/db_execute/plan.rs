@@ -2,7 +2,7 @@
 
 use crate::{
     catalogue::{Context, ToolError, code},
-    sql::{self, Class},
+    sql::{self, Class, NotHeld},
     statements::judged::{place, rejected},
     tidbcloud::{AccessClass, Replay, Rows},
 };
@@ -41,6 +41,34 @@ fn plan(statements: &[&str]) -> Result<Plan, ToolError> {
         }
     }
     Ok(plan)
+}
+
+/// Requires statements that a transaction holds, for a `dryRun` or `expectedRows`: each of them would be in vain for another.
+pub(super) fn transaction_only(statements: &[&str], is_dry: bool) -> Result<(), ToolError> {
+    for (index, text) in statements.iter().enumerate() {
+        let Err(not_held) = sql::held_by_transaction(text) else { continue };
+        let (argument, instead) = match (is_dry, not_held) {
+            (true, NotHeld::CommitsByItself) => (
+                "dryRun",
+                "A dry run of it needs a copy of the data: run it on a branch, which tidbcloud_create_branch makes.",
+            ),
+            (true, NotHeld::InParts) => {
+                ("dryRun", "Leave out BATCH for the dry run, or use its own DRY RUN without `dryRun`.")
+            }
+            (false, NotHeld::CommitsByItself) => {
+                ("expectedRows", "Leave out `expectedRows`, or run it in a call of its own.")
+            }
+            (false, NotHeld::InParts) => ("expectedRows", "Leave out BATCH, or `expectedRows`."),
+        };
+        let why = match not_held {
+            NotHeld::CommitsByItself => "commits by itself, and TiDB cannot roll it back",
+            NotHeld::InParts => "commits in parts, and TiDB cannot roll them back",
+        };
+        let verb = sql::changing_word(text).unwrap_or_else(|| "This".to_owned());
+        let message = format!("`{argument}` does not go with this statement: `{verb}` {why}.");
+        return Err(place(ToolError::new(code::INVALID_ARGUMENT, message).hint(instead), index, statements.len()));
+    }
+    Ok(())
 }
 
 /// Requires a mode in which `GRANT` creates no account: that account would have an empty password.

@@ -1,0 +1,175 @@
+//! How large a statement is, as far as its text tells.
+
+use super::{
+    condition::own_where,
+    gate::SCHEMA,
+    lexer::{self, Token},
+    limits::{Place, place_of, run_by},
+    walk::{one_of, outside},
+};
+
+/// What the text of a statement tells of the rows that it reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// It reads no table, or does not run.
+    Nothing,
+    /// It reads one table, by columns that equal literals.
+    Keyed(Keyed),
+    /// Its plan tells.
+    Planned,
+    /// It has a plan, and servers of different versions could make different ones of this text.
+    Unplannable,
+}
+
+/// A table, and the columns that each equal a literal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyed {
+    /// As it is written, with its database if that is.
+    pub table: String,
+    /// Each with the kind of its literal, in order: `email = 5` is a full scan where `email = '5'` finds one row (TiDB 8.5).
+    pub columns: Vec<String>,
+}
+
+/// Words that begin a query, or join its parts.
+const QUERIES: &[&str] = &["select", "from", "table", "values", "with", "union", "except", "intersect", "join"];
+/// Those of them that a change of data with its own values has not.
+const SOURCES: &[&str] = &["select", "table", "with"];
+/// A number of so many digits fits into every integer that is a key, and compares as one.
+const DIGITS_MAX: usize = 18;
+
+/// What the text of a statement tells. What is not known for sure is [`Size::Planned`].
+pub fn size(sql: &str) -> Size {
+    let Some((tokens, _)) = lexer::with_places(sql, true) else {
+        let first = lexer::first_word(sql).unwrap_or_default();
+        return if SCHEMA.contains(&first.as_str()) { Size::Nothing } else { Size::Unplannable };
+    };
+    let Some(start) = run_by(&tokens) else { return Size::Nothing };
+    let verb = match place_of(&tokens, start) {
+        None => return Size::Nothing,
+        Some(Place::Around(_)) => return Size::Planned,
+        Some(Place::After(verb)) => verb,
+    };
+    let rest = tokens.get(verb + 1..).unwrap_or_default();
+    let has = |words: &[&str]| rest.iter().any(|token| one_of(Some(token), words));
+    let nothing = match tokens.get(verb) {
+        Some(verb) if one_of(Some(verb), &["insert", "replace"]) => !has(SOURCES),
+        Some(verb) if verb.is("select") => !has(QUERIES),
+        _ => false,
+    };
+    let alone = !tokens.get(start..verb).unwrap_or_default().iter().any(|token| token.is("with"));
+    if nothing && alone {
+        return Size::Nothing;
+    }
+    if verb != start || sql.contains('\\') {
+        return Size::Planned;
+    }
+    keyed(tokens.get(verb..).unwrap_or_default()).map_or(Size::Planned, Size::Keyed)
+}
+
+/// The one table of a statement and its keys.
+fn keyed(tokens: &[Token]) -> Option<Keyed> {
+    let (verb, rest) = tokens.split_first()?;
+    if rest.iter().any(|token| matches!(token, Token::Hint(_) | Token::Assign)) {
+        return None;
+    }
+    let table = match verb {
+        verb if verb.is("update") => rest,
+        verb if verb.is("delete") => rest.strip_prefix(&[Token::Word("from".to_owned())])?,
+        verb if verb.is("select") => {
+            let (at, _) = outside(rest).find(|(_, token)| token.is("from"))?;
+            let list = rest.get(..at)?;
+            (!list.iter().any(|token| one_of(Some(token), QUERIES))).then_some(rest.get(at + 1..)?)?
+        }
+        _ => return None,
+    };
+    if table.iter().any(|token| one_of(Some(token), QUERIES)) {
+        return None;
+    }
+    let (table, rest) = name(table)?;
+    let condition = match rest {
+        [token, ..] if one_of(Some(token), &["where", "set"]) => rest,
+        [word, Token::Word(_) | Token::Name(_), rest @ ..] if word.is("as") => rest,
+        [Token::Word(_) | Token::Name(_), rest @ ..] => rest,
+        _ => return None,
+    };
+    let condition = match (verb.is("update"), condition.first()) {
+        (true, Some(set)) if set.is("set") => condition.get(own_where(condition)?..)?,
+        (false, _) => condition,
+        _ => return None,
+    };
+    let mut rest = condition.strip_prefix(&[Token::Word("where".to_owned())])?;
+    let mut columns = Vec::new();
+    loop {
+        let (column, after) = name(rest)?;
+        let (literal, after) = after.strip_prefix(&[Token::Symbol('=')])?.split_first()?;
+        let kind = match literal {
+            Token::Single(_) => "text",
+            Token::Number(number) if number.len() <= DIGITS_MAX && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                "integer"
+            }
+            _ => return None,
+        };
+        let column = column.rsplit('.').next().unwrap_or_default();
+        columns.push(format!("{column} {kind}"));
+        match after.split_first() {
+            Some((and, after)) if and.is("and") => rest = after,
+            Some((end, after)) if one_of(Some(end), &["order", "limit"]) => {
+                let plain = |token: &Token| {
+                    matches!(token, Token::Word(_) | Token::Name(_) | Token::Number(_) | Token::Symbol(',' | '.'))
+                };
+                after.iter().all(plain).then_some(())?;
+                break;
+            }
+            Some(_) => return None,
+            None => break,
+        }
+    }
+    columns.sort_unstable();
+    columns.dedup();
+    Some(Keyed { table, columns })
+}
+
+/// A name of up to three parts, with dots, and what follows.
+fn name(tokens: &[Token]) -> Option<(String, &[Token])> {
+    let part = |token: Option<&Token>| match token {
+        Some(Token::Word(name) | Token::Name(name)) => Some(name.clone()),
+        _ => None,
+    };
+    let (mut full, mut rest) = (part(tokens.first())?, tokens.get(1..)?);
+    while rest.first() == Some(&Token::Symbol('.')) {
+        full = format!("{full}.{}", part(rest.get(1))?);
+        rest = rest.get(2..)?;
+    }
+    Some((full, rest))
+}
+
+/// The table that a plan of this statement calls by this name, with its database if the statement names that. `None` if the statement
+/// calls none so, or several.
+pub fn table_called(sql: &str, called: &str) -> Option<(Option<String>, String)> {
+    const BEFORE: &[&str] = &["from", "join", "update", "into", "table"];
+    let (tokens, _) = lexer::with_places(sql, true)?;
+    let called = lexer::fold(called);
+    let mut found = None;
+    for (at, before) in tokens.iter().enumerate() {
+        let introduces = one_of(Some(before), BEFORE) || matches!(before, Token::Symbol(',' | '('));
+        let Some((full, rest)) = tokens.get(at + 1..).and_then(name).filter(|_| introduces) else { continue };
+        let rest = if one_of(rest.first(), &["as"]) { rest.get(1..).unwrap_or_default() } else { rest };
+        let alias = match rest.first() {
+            Some(Token::Word(alias) | Token::Name(alias)) if *alias == called => Some(alias),
+            _ => None,
+        };
+        let (database, table) = match full.rsplit_once('.') {
+            Some((database, table)) => (Some(database.to_owned()), table.to_owned()),
+            None => (None, full),
+        };
+        let named = table == called && one_of(Some(before), BEFORE);
+        if alias.is_none() && !named {
+            continue;
+        }
+        let this = (database, table);
+        if found.replace(this.clone()).is_some_and(|other| other != this) {
+            return None;
+        }
+    }
+    found
+}

@@ -1,0 +1,266 @@
+//! Changes that are tried and rolled back, and changes that are undone because they were not as expected.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::{
+    support::{Driver, bad_inputs::tool},
+    world::Native,
+};
+
+const GATEWAY: &str = "/v1beta/sql";
+
+/// A table to change, and users that work.
+fn prepared() -> Native {
+    let mut server = Native::new();
+    for sql in [
+        "CREATE TABLE shop.notes (id BIGINT AUTO_INCREMENT PRIMARY KEY, body VARCHAR(20) UNIQUE, size INT NOT NULL DEFAULT 0)",
+        "INSERT INTO shop.notes (id, body) VALUES (1, 'a'), (2, 'b'), (3, 'c''d'), (4, NULL)",
+    ] {
+        let done = execute(&mut server, json!({"sql": [sql]}));
+        assert_eq!(done.get("error"), None, "{done}");
+    }
+    read(&mut server, "SELECT 1");
+    server.world.subrequests.borrow_mut().clear();
+    server
+}
+
+/// The structured content of a `db_execute`.
+fn execute(server: &mut Native, arguments: Value) -> Value {
+    let mut arguments = arguments;
+    arguments["cluster"] = json!("shop");
+    server.send(tool("db_execute", arguments)).json()["result"]["structuredContent"].clone()
+}
+
+fn read(server: &mut Native, sql: &str) -> Value {
+    let answer = server.send(tool("db_query", json!({"cluster": "shop", "sql": sql}))).json();
+    answer["result"]["structuredContent"]["rows"].clone()
+}
+
+/// All rows of the table.
+fn rows(server: &mut Native) -> Value {
+    read(server, "SELECT * FROM shop.notes ORDER BY id")
+}
+
+/// How many requests went to the SQL gateway since the last time.
+fn statements_sent(server: &Native) -> usize {
+    let mut sent = server.world.subrequests.borrow_mut();
+    let count = sent.iter().filter(|target| target.ends_with(GATEWAY)).count();
+    sent.clear();
+    count
+}
+
+/// Drops the SQL request after so many, before or after TiDB has it.
+fn drop_one(server: &mut Native, after: usize, when: &str) {
+    let fault = json!({"do": "drop", "when": when, "match": {"path": GATEWAY, "after": after}});
+    server.admin("POST", "/_sandbox/faults", Some(json!({"faults": [fault]})));
+}
+
+fn heal(server: &mut Native) {
+    server.admin("DELETE", "/_sandbox/faults", None);
+}
+
+const UPDATE: &str = "UPDATE shop.notes SET size = size + 1 WHERE id <= 2";
+
+/// Requests of a dry run of [`UPDATE`], in order: the key, BEGIN, the rows before it, itself, its warnings, the rows after it, ROLLBACK,
+/// and the rows after that.
+const STEPS: [&str; 8] = ["key", "BEGIN", "before", "statement", "warnings", "after", "ROLLBACK", "proof"];
+
+#[test]
+fn a_dry_run_whose_answers_get_lost_never_says_that_it_was_rolled_back_unless_a_read_has_shown_it() {
+    for when in ["before", "after"] {
+        for (at, step) in STEPS.iter().enumerate() {
+            let mut server = prepared();
+            let was = rows(&mut server);
+            drop_one(&mut server, at, when);
+            let tried = execute(&mut server, json!({"sql": [UPDATE], "dryRun": true}));
+            let place = format!("{step} lost {when} it ran: {tried}");
+            let error = &tried["error"];
+            match *step {
+                // Reads and BEGIN are sent again.
+                "key" | "BEGIN" => assert_eq!(tried["rolledBack"], json!(true), "{place}"),
+                "ROLLBACK" => {
+                    let message = error["message"].as_str().unwrap_or_default();
+                    assert!(message.contains("Nothing was committed") && message.contains("10 minutes"), "{place}");
+                    assert_eq!(tried.get("rolledBack"), None, "{place}");
+                }
+                "proof" => {
+                    assert_eq!(error["code"], "OUTCOME_UNKNOWN", "{place}");
+                    assert_eq!(error["details"]["rollbackConfirmed"], json!(true), "{place}");
+                }
+                _ => assert_eq!(error["details"]["tookEffect"], json!(0), "{place}"),
+            }
+            heal(&mut server);
+            assert_eq!(rows(&mut server), was, "{place}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_as_expected_is_rolled_back_and_a_lost_commit_is_not_called_so() {
+    let mut server = prepared();
+    let was = rows(&mut server);
+    let done = execute(&mut server, json!({"sql": [UPDATE], "expectedRows": 3}));
+    assert_eq!(done["error"]["code"], "FAILED_PRECONDITION", "{done}");
+    let details = &done["error"]["details"];
+    assert_eq!(
+        (&details["expectedRows"], &details["rowsAffected"], &details["tookEffect"]),
+        (&json!(3), &json!(2), &json!(0))
+    );
+    assert_eq!(rows(&mut server), was, "nothing took effect");
+    // BEGIN, the statement, its warnings, COMMIT.
+    statements_sent(&server);
+    let done = execute(&mut server, json!({"sql": [UPDATE], "expectedRows": 2}));
+    assert_eq!((&done["results"][0]["rowsAffected"], statements_sent(&server)), (&json!(2), 4), "{done}");
+    assert_ne!(rows(&mut server), was, "it took effect");
+    let was = rows(&mut server);
+    // Rows that are as they should be are not affected.
+    let same = "UPDATE shop.notes SET size = 1 WHERE id <= 2";
+    assert_eq!(
+        execute(&mut server, json!({"sql": [same], "expectedRows": 2}))["error"]["details"]["rowsAffected"],
+        json!(0)
+    );
+    assert_eq!(rows(&mut server), was);
+    for (when, took_effect) in [("before", false), ("after", true)] {
+        drop_one(&mut server, 3, when);
+        let done = execute(&mut server, json!({"sql": [UPDATE], "expectedRows": 2}));
+        assert_eq!(done["error"]["code"], "OUTCOME_UNKNOWN", "{done}");
+        heal(&mut server);
+        assert_eq!(rows(&mut server) != was, took_effect, "COMMIT lost {when} it ran");
+    }
+}
+
+/// What a statement adds to a dry run: itself and its warnings, two reads of rows or one, and where the table is new, its key.
+const KINDS: [(&str, usize); 3] = [
+    (UPDATE, 2),
+    ("INSERT INTO shop.notes (body) VALUES (NULL)", 1),
+    ("DELETE FROM shop.notes ORDER BY id LIMIT 1", 0),
+];
+
+#[test]
+fn a_dry_run_sends_as_many_requests_as_computed_and_always_fits() {
+    /// As many as `docs/tools.md` promises.
+    const STATEMENTS_MAX: usize = 7;
+    const SPARE: usize = 21;
+    for is_new in [false, true] {
+        for (sql, reads) in KINDS {
+            for count in 1..=STATEMENTS_MAX {
+                let mut server = if is_new { Native::new() } else { prepared() };
+                let statements =
+                    vec![
+                        if is_new { sql.replace("notes", "products").replace("body", "sku") } else { sql.to_owned() };
+                        count
+                    ];
+                let tried = execute(&mut server, json!({"sql": statements, "dryRun": true}));
+                let place = format!("{count} of {sql}: {tried}");
+                assert!(server.world.subrequests.borrow().len() <= 50, "{place}");
+                if is_new {
+                    // Another schema: what counts is that it fits, whatever the database makes of it.
+                    let code = tried["error"]["code"].as_str().unwrap_or_default();
+                    assert!(matches!(code, "" | "SQL_ERROR"), "{place}");
+                    continue;
+                }
+                assert_eq!(tried.get("error"), None, "{place}");
+                // Each has three, and the first table that is looked at one; of what is left come the reads.
+                let mut left = SPARE - 3 * count;
+                let (mut sampled, mut keys) = (0, 0);
+                while reads > 0 && sampled < count && left >= reads + (1 - keys) {
+                    left -= reads + (1 - keys);
+                    keys = 1;
+                    sampled += 1;
+                }
+                let samples =
+                    tried["results"].as_array().expect("results").iter().filter(|one| one["sample"].is_object());
+                assert_eq!(samples.count(), sampled, "{place}");
+                let proof = usize::from(sampled > 0);
+                let computed = 2 + 2 * count + keys + reads * sampled + proof;
+                assert_eq!(statements_sent(&server), computed, "{place}");
+            }
+            let mut server = prepared();
+            let tried = execute(&mut server, json!({"sql": vec![sql; STATEMENTS_MAX + 1], "dryRun": true}));
+            assert_eq!(tried["error"]["code"], "INVALID_ARGUMENT", "{tried}");
+            assert_eq!(
+                server.world.subrequests.borrow().iter().filter(|one| one.starts_with('/')).count(),
+                0,
+                "nothing was sent"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_sample_is_what_was_there_before_and_after_by_key() {
+    let mut server = prepared();
+    let sample = |server: &mut Native, sql: &str| {
+        let tried = execute(server, json!({"sql": [sql], "dryRun": true}));
+        let result = &tried["results"][0];
+        assert_eq!(tried["rolledBack"], json!(true), "{tried}");
+        result["sample"]["rows"].clone()
+    };
+    assert_eq!(
+        sample(&mut server, "UPDATE shop.notes SET size = 1 WHERE body IN ('a', 'c''d') OR size = 1"),
+        json!([["before", "1", "a", 0], ["after", "1", "a", 1], ["before", "3", "c'd", 0], ["after", "3", "c'd", 1]])
+    );
+    assert_eq!(
+        sample(&mut server, "UPDATE shop.notes SET size = IF(id = 2, 5, size) WHERE id <= 2"),
+        json!([["unchanged", "1", "a", 0], ["before", "2", "b", 0], ["after", "2", "b", 5]])
+    );
+    assert_eq!(sample(&mut server, "DELETE FROM shop.notes WHERE body IS NULL"), json!([["deleted", "4", null, 0]]));
+    let several = json!({"sql": [UPDATE, "DELETE FROM shop.notes WHERE size = 1"], "dryRun": true});
+    let tried = execute(&mut server, several);
+    assert_eq!(
+        tried["results"][1]["sample"]["rows"],
+        json!([["deleted", "1", "a", 1], ["deleted", "2", "b", 1]]),
+        "{tried}"
+    );
+    assert_eq!(tried["rolledBack"], json!(true), "{tried}");
+    // A key of text, with a quote in it, and of two columns.
+    let made = json!({"sql": ["CREATE TABLE shop.pairs (a VARCHAR(9), b INT, c INT, PRIMARY KEY (a, b))",
+        "INSERT INTO shop.pairs VALUES ('it''s', 1, 1), ('x', 2, 1)"]});
+    execute(&mut server, made);
+    assert_eq!(
+        sample(&mut server, "UPDATE shop.pairs SET c = 2 WHERE b = 1"),
+        json!([["before", "it's", 1, 1], ["after", "it's", 1, 2]])
+    );
+    let none = json!({"sql": ["UPDATE shop.pairs SET c = 2 WHERE b = 9"], "dryRun": true});
+    let tried = execute(&mut server, none);
+    assert_eq!(
+        (&tried["results"][0]["noSample"], tried.get("rolledBack")),
+        (&json!("No row matches it."), None),
+        "{tried}"
+    );
+}
+
+fn changes() -> impl Strategy<Value = Vec<String>> {
+    let one = (0..7_usize, 0..6_u8, 0..3_i8).prop_map(|(kind, id, size)| match kind {
+        0 => format!("UPDATE shop.notes SET size = size + {size} WHERE id <= {id}"),
+        1 => format!("DELETE FROM shop.notes WHERE id = {id}"),
+        2 => format!("INSERT INTO shop.notes (size) VALUES ({size}), (7)"),
+        3 => format!("REPLACE INTO shop.notes (id, body) VALUES ({id}, 'r{size}')"),
+        4 => format!("INSERT IGNORE INTO shop.notes (id, body) VALUES ({id}, 'i')"),
+        5 => format!("INSERT INTO shop.notes (id, body) VALUES ({id}, 'a') ON DUPLICATE KEY UPDATE size = {size}"),
+        // A key that may be there already: the database refuses it, and the transaction ends.
+        _ => format!("UPDATE shop.notes SET id = id + {size} WHERE size = 0 ORDER BY id DESC"),
+    });
+    prop::collection::vec(one, 1..7)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever is tried, and whatever answer gets lost on the way: the rows stay as they were.
+    #[test]
+    fn nothing_is_ever_committed_by_a_dry_run(sql in changes(), lost in prop::option::of((0..20_usize, any::<bool>()))) {
+        let mut server = prepared();
+        let was = rows(&mut server);
+        if let Some((after, before)) = lost {
+            drop_one(&mut server, after, if before { "before" } else { "after" });
+        }
+        let tried = execute(&mut server, json!({"sql": sql, "dryRun": true}));
+        heal(&mut server);
+        prop_assert_eq!(rows(&mut server), was, "{:?}: {}", sql, tried);
+        if tried.get("error").is_none() {
+            prop_assert!(tried["rolledBack"] == json!(true) || tried["notice"].is_string(), "{}", tried);
+        }
+    }
+}
