@@ -15,6 +15,8 @@ pub enum Toolset {
     Organization,
     /// The pair that reaches tools that are not listed. No address and no grant names it.
     Finder,
+    /// Why a database is slow.
+    Insight,
 }
 
 /// What is said of a toolset.
@@ -29,7 +31,7 @@ struct Row {
 
 impl Toolset {
     /// Those that can be named, in the order in which they are listed.
-    pub const ALL: &[Self] = &[Self::Clusters, Self::Branches, Self::Database, Self::Organization];
+    pub const ALL: &[Self] = &[Self::Clusters, Self::Branches, Self::Database, Self::Insight, Self::Organization];
 
     fn row(self) -> Row {
         let row = |name, title, topics| Row { name, title, topics };
@@ -37,6 +39,7 @@ impl Toolset {
             Self::Clusters => row("clusters", "Clusters", None),
             Self::Branches => row("branches", "Branches", None),
             Self::Database => row("database", "SQL and SQL users", None),
+            Self::Insight => row("insight", "Plans and performance", None),
             Self::Organization => row("organization", "Organization", Some("short names of clusters")),
             Self::Finder => row("finder", "Tools that are not listed", None),
         }

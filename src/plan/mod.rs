@@ -2,6 +2,8 @@
 //!
 //! <https://docs.pingcap.com/tidb/stable/explain-overview>
 
+pub mod advise;
+pub mod conditions;
 mod weigh;
 
 pub use weigh::{Counts, Pseudo, Weight, weigh};

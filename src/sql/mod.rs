@@ -13,12 +13,14 @@ mod flashback;
 mod functions;
 mod gate;
 mod harm;
+mod hinted;
 #[cfg(test)]
 mod kinds;
 mod lexer;
 mod limits;
 mod reason;
 mod refused;
+mod reserved;
 mod small;
 mod touched;
 mod variables;
@@ -31,10 +33,12 @@ pub use flashback::flashback;
 #[cfg(test)]
 pub(crate) use gate::tests::unescape;
 pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
+pub use hinted::hinted;
 #[cfg(test)]
 pub(crate) use limits::tests as limits_tests;
 pub use limits::{Edits, limited, planned};
 pub use reason::Reason;
+pub use reserved::{literal, shortest_name};
 pub use small::{Keyed, Size, size, table_called};
 pub use touched::{Changed, ChangedRows, changed_rows, count_touched, list_dropped, rows_as_of};
 pub use variables::holds_secret;

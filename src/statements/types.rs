@@ -14,6 +14,11 @@ impl LikePattern {
     pub(crate) fn literal(&self) -> String {
         format!("'{}'", self.0.replace('\'', "''"))
     }
+
+    /// Whether every name matches.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.0.bytes().all(|byte| byte == b'%')
+    }
 }
 
 impl TryFrom<String> for LikePattern {
@@ -36,6 +41,11 @@ pub(crate) struct SchemaName {
 }
 
 impl SchemaName {
+    /// As it is.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.name
+    }
+
     /// In backticks.
     pub(crate) fn quoted(&self) -> &str {
         &self.quoted
@@ -63,6 +73,6 @@ impl TryFrom<String> for SchemaName {
 }
 
 schema_of! {
-    LikePattern => {"type": "string", "description": "LIKE pattern without backslash"};
+    LikePattern => {"type": "string", "description": "LIKE pattern"};
     SchemaName => {"type": "string", "description": "Exact name"};
 }

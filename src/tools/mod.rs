@@ -8,6 +8,7 @@ mod branches;
 mod clusters;
 mod database;
 mod finder;
+mod insight;
 mod organization;
 mod views;
 
@@ -16,8 +17,14 @@ use serde_json::{Map, Value};
 use crate::catalogue::{Called, Catalogue};
 
 /// All of them, in the order in which clients see them.
-pub static ALL: Catalogue =
-    Catalogue::new(&[clusters::GROUP, branches::GROUP, database::GROUP, finder::GROUP, organization::GROUP]);
+pub static ALL: Catalogue = Catalogue::new(&[
+    clusters::GROUP,
+    branches::GROUP,
+    database::GROUP,
+    insight::GROUP,
+    finder::GROUP,
+    organization::GROUP,
+]);
 
 /// The tool that a call means. Normalizes its arguments to the tool's schema.
 pub fn find(name: &str, arguments: &mut Map<String, Value>) -> Option<Called> {

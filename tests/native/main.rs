@@ -17,6 +17,7 @@ mod bad_inputs;
 mod circuit;
 mod confirm;
 mod credentials;
+mod describe;
 mod doctor;
 mod dry_run;
 mod faults;

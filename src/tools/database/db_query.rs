@@ -17,7 +17,7 @@ use crate::{
     tidbcloud::{AccessClass, DatabaseName, Replay},
 };
 
-/// Read with SQL (SELECT, WITH, SHOW, EXPLAIN, DESCRIBE). BIGINT and DECIMAL are text.
+/// Read with SQL. BIGINT and DECIMAL are text.
 /// Past 18 KB `notice` says how to go on; 10,001 rows fail.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,7 @@
 //! SQL, and SQL users.
 
 mod db_create_user;
+mod db_describe;
 mod db_execute;
 mod db_list_users;
 mod db_query;
@@ -16,6 +17,7 @@ pub(super) const GROUP: Group = Group {
     tools: &[
         Entry::of::<show_databases::ShowDatabases>,
         Entry::of::<show_tables::ShowTables>,
+        Entry::of::<db_describe::DbDescribe>,
         Entry::of::<db_query::DbQuery>,
         Entry::of::<db_execute::DbExecute>,
         Entry::of::<db_list_users::DbListUsers>,

@@ -6,11 +6,11 @@ use serde_json::{Map, Value};
 
 use crate::catalogue::{Context, Effect, Found, RELAY, Tool, ToolError, Way};
 
-/// Find tools that are not listed: {topics}. Answers with their schemas and how each can be run.
+/// Find tools that are not listed: {topics}.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FindTools {
-    /// What to do, in a few words
+    /// What to do
     query: String,
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::catalogue::{Context, Effect, RELAY, Tool, ToolError};
 
-/// Run a read-only tool that tidbcloud_find_tools named. It refuses every tool that changes anything.
+/// Run a read-only tool that tidbcloud_find_tools named.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RunReadTool {
