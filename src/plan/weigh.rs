@@ -16,9 +16,6 @@ const SCANS: &[&str] = &[
 ];
 /// Those that read all of a table or an index.
 const FULL: &[&str] = &["TableFullScan", "IndexFullScan"];
-/// The rows that TiDB supposes where it has no statistics (8.5).
-const SUPPOSED_ROWS: f64 = 10_000.0;
-
 /// What is known of a table whose statistics are missing or stale.
 pub type Counts<'c> = &'c dyn Fn(&str) -> Option<f64>;
 
@@ -143,11 +140,13 @@ pub fn weigh(plan: &Plan, counts: Counts<'_>) -> Weight {
         let reads_all = FULL.contains(&operator.name.as_str());
         if operator.is_pseudo() {
             let table = operator.table().unwrap_or_default();
-            let stops = above.is_some_and(|above| above.name == "Limit") && rows < SUPPOSED_ROWS;
+            let stops = above.is_some_and(|above| above.name == "Limit");
             match counts(table) {
                 _ if stops => {}
                 Some(count) => {
-                    rows = if reads_all { rows.max(SUPPOSED_ROWS) } else { rows } * count / SUPPOSED_ROWS;
+                    // A range is estimated of the rows that TiDB counted (8.5), and so is a whole table, unless a condition and a
+                    // limit let it hope to find what it needs early.
+                    rows = if reads_all { count } else { rows };
                     push(&mut weight.counted, table);
                 }
                 None => push(&mut weight.unknown, table),
@@ -274,7 +273,8 @@ mod tests {
         assert!(weight("CTE_0 | 1.80 | root |  | Recursive CTE\n├─Projection(Seed Part) | 1.00 | root |  | 1->Column#2\n└─CTETable(Recursive Part) | 1.00 | root |  | Scan on CTE_0").is_recursive);
     }
 
-    /// TiDB supposes 10,000 rows where it has no statistics; its own count decides, and where that is missing the table is large.
+    /// TiDB supposes 10,000 rows where it has neither statistics nor a count; its own count decides, and where that is missing the table is
+    /// large.
     #[test]
     fn a_table_without_statistics_has_the_rows_that_tidb_counted() {
         let scan = |name: &str, rows: &str, above: &str| {
@@ -284,7 +284,7 @@ mod tests {
         };
         for (text, read) in [
             (scan("TableFullScan", "10000.00", "TableReader"), 2_000_000.0),
-            (scan("TableRangeScan", "250.00", "TableReader"), 50_000.0),
+            (scan("TableRangeScan", "533333.33", "TableReader"), 533_333.33),
             (scan("TableFullScan", "12.50", "Selection"), 2_000_000.0),
             (scan("TableFullScan", "10.00", "Limit"), 10.0),
         ] {
