@@ -21,6 +21,7 @@ mod doctor;
 mod faults;
 mod faults_log;
 mod field;
+mod guard;
 mod health;
 mod json;
 mod judge;

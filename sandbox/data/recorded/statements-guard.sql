@@ -43,3 +43,6 @@ EXPLAIN FORMAT = 'brief' SELECT /*+ SET_VAR(tidb_opt_enable_non_eval_scalar_subq
 
 -- name: guard_no_count_count
 SHOW STATS_META WHERE LOWER(Db_name) IN ('shop') AND LOWER(Table_name) IN ('drafts')
+
+-- name: guard_delete_all
+EXPLAIN FORMAT = 'brief' DELETE /*+ SET_VAR(tidb_opt_enable_non_eval_scalar_subquery=1) */ FROM shop.orders
