@@ -48,8 +48,8 @@ codes! {
     READ_ONLY_VIOLATION: ("`db_query` was given a statement that changes something. Nothing was sent.", false, "Use `db_execute`.");
     SQL_ERROR: ("The database refused the statement. `upstream.code` is its error code. `db_query` lets `EXPLAIN` of a change through, and the database refuses that to a user who may only read (1142, 8121).", false, "Correct the statement; send `EXPLAIN` of a change to `db_execute`, as the hint says.");
     RESULT_TOO_LARGE: ("The answer is longer than the server reads.", false, "Use LIMIT, name the columns that matter, or ask page by page.");
-    REQUESTS_EXHAUSTED: ("The HTTP request has sent all 45 requests to TiDB Cloud that it may send; what this call needs was not sent.", true, "Send fewer calls at once.");
-    CONFIRMATION_REQUIRED: ("The call destroys, costs, or lets somebody in, and a person has to allow it first. Nothing was changed.", false, "Give the person the link, then make the same call again.");
+    REQUESTS_EXHAUSTED: ("The HTTP request has sent all 45 requests to TiDB Cloud that it may send; what this call needs was not sent.", true, "Send fewer calls at once, or fewer statements in one: each that is not obviously small is planned before it runs.");
+    CONFIRMATION_REQUIRED: ("The call destroys, costs, lets somebody in, or would make the database read very much, and a person has to allow it first. Nothing was changed.", false, "Give the person the link, then make the same call again.");
     CONFIRMATION_DECLINED: ("The person declined, or the client did so without asking. Nothing was changed.", false, "Leave it, or give the person the link in the hint.");
     CONFIRMATION_INVALID: ("A confirmation was used before, or what the call would do has changed since. Nothing was changed.", false, "Make the call again, and ask again.");
     OUTCOME_UNKNOWN: ("A change was sent and the answer was lost: it may have happened. The server does not repeat it.", false, "Look first, then decide.");

@@ -178,6 +178,7 @@ fn after_refusal(code: Option<u16>) -> &'static str {
         Some(1049) => "Call show_databases to see the names.",
         Some(1146) => "Call show_tables to see the names.",
         Some(1054) => "Run DESCRIBE on the table with db_query to see its columns.",
+        Some(1060) => "Give each column a name of its own: SELECT a.id, b.id AS b_id.",
         Some(1062) => "Use another value, or change the row that has it.",
         Some(3024) => {
             "Read less: a condition on an indexed column, fewer tables, or LIMIT without ORDER BY. EXPLAIN shows what is slow."

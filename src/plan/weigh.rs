@@ -16,9 +16,6 @@ const SCANS: &[&str] = &[
 ];
 /// Those that read all of a table or an index.
 const FULL: &[&str] = &["TableFullScan", "IndexFullScan"];
-/// The rows that TiDB supposes where it has no statistics (8.5).
-const SUPPOSED_ROWS: f64 = 10_000.0;
-
 /// What is known of a table whose statistics are missing or stale.
 pub type Counts<'c> = &'c dyn Fn(&str) -> Option<f64>;
 
@@ -143,11 +140,13 @@ pub fn weigh(plan: &Plan, counts: Counts<'_>) -> Weight {
         let reads_all = FULL.contains(&operator.name.as_str());
         if operator.is_pseudo() {
             let table = operator.table().unwrap_or_default();
-            let stops = above.is_some_and(|above| above.name == "Limit") && rows < SUPPOSED_ROWS;
+            let stops = above.is_some_and(|above| above.name == "Limit");
             match counts(table) {
                 _ if stops => {}
                 Some(count) => {
-                    rows = if reads_all { rows.max(SUPPOSED_ROWS) } else { rows } * count / SUPPOSED_ROWS;
+                    // A range is estimated of the rows that TiDB counted (8.5), and so is a whole table, unless a condition and a
+                    // limit let it hope to find what it needs early.
+                    rows = if reads_all { count } else { rows };
                     push(&mut weight.counted, table);
                 }
                 None => push(&mut weight.unknown, table),
@@ -166,5 +165,155 @@ pub fn weigh(plan: &Plan, counts: Counts<'_>) -> Weight {
 fn push(names: &mut Vec<String>, name: &str) {
     if !names.iter().any(|known| known == name) {
         names.push(name.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Weight, weigh};
+    use crate::plan::Plan;
+
+    /// A plan of TiDB 8.5: an operator a line, its cells separated by ` | ` as its client prints them.
+    fn plan(text: &str) -> Plan {
+        let columns = ["id", "estRows", "task", "access object", "operator info"];
+        let rows = text.lines().map(|line| line.split(" | ").map(|cell| Some(cell.trim_end())).collect());
+        Plan::read(&columns, rows).expect("a plan")
+    }
+
+    fn weight(text: &str) -> Weight {
+        weigh(&plan(text), &|_| None)
+    }
+
+    #[test]
+    fn what_is_read_is_counted_wherever_it_stands() {
+        for (what, text, read, joined) in [
+            (
+                "a limit that reaches the scan",
+                "Limit | 10.00 | root |  | offset:0, count:10\n└─TableReader | 10.00 | root |  | data:Limit\n  └─Limit | 10.00 | cop[tikv] |  | offset:0, count:10\n    └─TableFullScan | 10.00 | cop[tikv] | table:orders | keep order:false",
+                10.0,
+                0.0,
+            ),
+            (
+                "a join by a column with few values",
+                "HashAgg | 1.00 | root |  | funcs:count(1)->Column#13\n└─HashJoin | 1999960000.00 | root |  | inner join, equal:[eq(shop.orders.status, shop.orders.status)]\n  ├─IndexReader(Build) | 100000.00 | root |  | index:IndexFullScan\n  │ └─IndexFullScan | 100000.00 | cop[tikv] | table:b, index:idx_placed_status(placed_at, status) | keep order:false\n  └─IndexReader(Probe) | 100000.00 | root |  | index:IndexFullScan\n    └─IndexFullScan | 100000.00 | cop[tikv] | table:a, index:idx_placed_status(placed_at, status) | keep order:false",
+                200_000.0,
+                1_999_960_000.0,
+            ),
+            (
+                "a subquery that is constant",
+                "Update | N/A | root |  | N/A\n└─Selection | 80000.00 | root |  | eq(shop.orders.id, ScalarQueryCol#17)\n  └─TableReader | 100000.00 | root |  | data:TableFullScan\n    └─TableFullScan | 100000.00 | cop[tikv] | table:orders | keep order:false\nScalarSubQuery | N/A | root |  | Output: ScalarQueryCol#17\n└─MaxOneRow | 1.00 | root |  | \n  └─TableReader | 5001.00 | root |  | data:TableFullScan\n    └─TableFullScan | 5001.00 | cop[tikv] | table:customers | keep order:false",
+                105_001.0,
+                0.0,
+            ),
+            (
+                "rows that an index finds, and looks up",
+                "IndexLookUp | 1.00 | root |  | limit embedded(offset:0, count:1)\n├─Limit(Build) | 7.00 | cop[tikv] |  | offset:0, count:1\n│ └─IndexRangeScan | 7.00 | cop[tikv] | table:orders, index:idx_placed(placed_at) | range:(2026-01-02 00:00:00,+inf], keep order:true\n└─TableRowIDScan(Probe) | 7.00 | cop[tikv] | table:orders | keep order:false",
+                14.0,
+                0.0,
+            ),
+            (
+                "an inner side that is read again and again",
+                "Apply | 100000.00 | root |  | CARTESIAN left outer join\n├─TableReader(Build) | 100000.00 | root |  | data:TableFullScan\n│ └─TableFullScan | 100000.00 | cop[tikv] | table:o | keep order:false\n└─MaxOneRow(Probe) | 100000.00 | root |  | \n  └─TableReader | 500100000.00 | root |  | data:TableFullScan\n    └─TableFullScan | 500100000.00 | cop[tikv] | table:c | keep order:false",
+                500_200_000.0,
+                100_000.0,
+            ),
+        ] {
+            let found = weight(text);
+            assert_eq!((found.read, found.joined), (read, joined), "{what}");
+            assert!(!found.is_product && !found.is_recursive && !found.is_unclear, "{what}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_product_has_several_rows_on_both_sides() {
+        const PRODUCT: &str = "HashJoin | 10002.00 | root |  | CARTESIAN inner join";
+        let many = "└─TableReader(Probe) | 5001.00 | root |  | data:TableFullScan\n  └─TableFullScan | 5001.00 | cop[tikv] | table:customers | keep order:false";
+        for (side, is_product) in [
+            (
+                "├─TableReader(Build) | 2.00 | root |  | data:TableFullScan\n│ └─TableFullScan | 2.00 | cop[tikv] | table:c | keep order:false",
+                true,
+            ),
+            (
+                "├─HashAgg(Build) | 1.00 | root |  | funcs:count(Column#16)->Column#12\n│ └─IndexFullScan | 9.00 | cop[tikv] | table:orders | keep order:false",
+                false,
+            ),
+            (
+                "├─HashAgg(Build) | 1.00 | root |  | group by:shop.orders.status, funcs:count(1)->Column#12\n│ └─IndexFullScan | 9.00 | cop[tikv] | table:orders | keep order:false",
+                true,
+            ),
+            ("├─Point_Get(Build) | 1.00 | root | table:orders | handle:5", false),
+            ("├─Projection(Build) | 1.00 | root |  | 1->Column#1\n│ └─TableDual | 1.00 | root |  | rows:1", false),
+            (
+                "├─Limit(Build) | 1.00 | root |  | offset:0, count:1\n│ └─TableFullScan | 1.00 | cop[tikv] | table:orders | keep order:false",
+                false,
+            ),
+            (
+                "├─Limit(Build) | 10.00 | root |  | offset:0, count:10\n│ └─TableFullScan | 10.00 | cop[tikv] | table:orders | keep order:false",
+                true,
+            ),
+            (
+                "├─TopN(Build) | 1.00 | root |  | shop.orders.total, offset:0, count:1\n│ └─TableFullScan | 9.00 | cop[tikv] | table:orders | keep order:false",
+                false,
+            ),
+            (
+                "├─MaxOneRow(Build) | 1.00 | root |  | \n│ └─TableFullScan | 9.00 | cop[tikv] | table:orders | keep order:false",
+                false,
+            ),
+        ] {
+            assert_eq!(weight(&format!("{PRODUCT}\n{side}\n{many}")).is_product, is_product, "{side}");
+        }
+        let condition = PRODUCT.replace("CARTESIAN inner join", "inner join, equal:[eq(shop.a.id, shop.b.id)]");
+        let side = "├─TableFullScan(Build) | 2.00 | cop[tikv] | table:c | keep order:false";
+        assert!(!weight(&format!("{condition}\n{side}\n{many}")).is_product, "a condition joins them");
+    }
+
+    #[test]
+    fn what_has_no_figure_is_not_nothing() {
+        assert!(weight("TableFullScan | N/A | cop[tikv] | table:orders | keep order:false").is_unclear);
+        assert!(weight("CTE_0 | 1.80 | root |  | Recursive CTE\n├─Projection(Seed Part) | 1.00 | root |  | 1->Column#2\n└─CTETable(Recursive Part) | 1.00 | root |  | Scan on CTE_0").is_recursive);
+    }
+
+    /// TiDB supposes 10,000 rows where it has neither statistics nor a count; its own count decides, and where that is missing the table is
+    /// large.
+    #[test]
+    fn a_table_without_statistics_has_the_rows_that_tidb_counted() {
+        let scan = |name: &str, rows: &str, above: &str| {
+            format!(
+                "{above} | {rows} | root |  | a\n└─{name} | {rows} | cop[tikv] | table:o | keep order:false, stats:pseudo"
+            )
+        };
+        for (text, read) in [
+            (scan("TableFullScan", "10000.00", "TableReader"), 2_000_000.0),
+            (scan("TableRangeScan", "533333.33", "TableReader"), 533_333.33),
+            (scan("TableFullScan", "12.50", "Selection"), 2_000_000.0),
+            (scan("TableFullScan", "10.00", "Limit"), 10.0),
+        ] {
+            let known = weigh(&plan(&text), &|table| (table == "o").then_some(2_000_000.0));
+            assert_eq!((known.read, known.unknown.len()), (read, 0), "{text}");
+            let limited = text.starts_with("Limit");
+            assert_eq!(weight(&text).unknown.is_empty(), limited, "a limit alone needs no count: {text}");
+            assert_eq!(plan(&text).pseudo(), ["o"], "it is asked for");
+        }
+    }
+
+    #[test]
+    fn one_row_by_a_key_is_known_by_its_plan() {
+        for (text, is_one) in [
+            ("Point_Get | 1.00 | root | table:orders | handle:5", true),
+            (
+                "Limit | 0.00 | root |  | offset:0, count:3\n└─Selection | 0.00 | root |  | eq(shop.customers.name, \"b\")\n  └─Point_Get | 1.00 | root | table:customers, index:uk_email(email) | ",
+                true,
+            ),
+            ("Delete | N/A | root |  | N/A\n└─Point_Get | 1.00 | root | table:orders | handle:5", true),
+            ("Batch_Point_Get | 2.00 | root | table:orders | handle:[5 6]", false),
+            ("TableDual | 0.00 | root |  | rows:0", false),
+            (
+                "HashJoin | 1.00 | root |  | inner join\n├─Point_Get(Build) | 1.00 | root | table:orders | handle:5\n└─Point_Get(Probe) | 1.00 | root | table:o | handle:5",
+                false,
+            ),
+            ("TableReader | 1.00 | root |  | a\n└─TableFullScan | 1.00 | cop[tikv] | table:orders | ", false),
+        ] {
+            assert_eq!(plan(text).is_one_row(), is_one, "{text}");
+        }
     }
 }

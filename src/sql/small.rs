@@ -173,3 +173,113 @@ pub fn table_called(sql: &str, called: &str) -> Option<(Option<String>, String)>
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Keyed, Size, size, table_called};
+
+    fn keyed(table: &str, columns: &[&str]) -> Size {
+        Size::Keyed(Keyed {
+            table: table.to_owned(),
+            columns: columns.iter().map(|&column| column.to_owned()).collect(),
+        })
+    }
+
+    #[test]
+    fn one_row_by_columns_that_equal_literals_is_found_in_the_text() {
+        for (sql, table, columns) in [
+            ("SELECT * FROM orders WHERE id = 5", "orders", &["id integer"] as &[_]),
+            ("select /* a */ COUNT(*) from `Shop`.Orders o where o.ID = 5 limit 1;", "shop.orders", &["id integer"]),
+            ("SELECT a FROM t AS x WHERE x.b = 'c' AND a = 1 ORDER BY a, b LIMIT 3", "t", &["a integer", "b text"]),
+            ("UPDATE t SET a = a + 1, b = 'x' WHERE id = 5", "t", &["id integer"]),
+            ("DELETE FROM d.t WHERE id = 5 AND id = 5", "d.t", &["id integer"]),
+            ("EXPLAIN ANALYZE SELECT a FROM t WHERE id = 5", "t", &["id integer"]),
+            ("BATCH ON id LIMIT 10 DELETE FROM t WHERE id = 5", "t", &["id integer"]),
+        ] {
+            assert_eq!(size(sql), keyed(table, columns), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_reads_no_table_is_nothing() {
+        for sql in [
+            "SELECT 1",
+            "(SELECT NOW(), 'from t')",
+            "INSERT INTO t VALUES (1, 'select'), (2, NULL)",
+            "REPLACE INTO t SET a = 1",
+            "INSERT INTO t (a) VALUES (1) ON DUPLICATE KEY UPDATE a = a + 1",
+            "SHOW TABLES",
+            "EXPLAIN SELECT * FROM a, b",
+            "DESCRIBE t",
+            "CREATE TABLE t (id INT)",
+            "CREATE TABLE t (id INT /*T![auto_rand] AUTO_RANDOM */ PRIMARY KEY)",
+            "ALTER TABLE t ADD INDEX (a)",
+            "ANALYZE TABLE t",
+        ] {
+            assert_eq!(size(sql), Size::Nothing, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_sure_is_planned() {
+        for sql in [
+            "SELECT * FROM orders",
+            "TABLE orders",
+            "(SELECT 1) UNION (SELECT 2)",
+            "SELECT * FROM orders WHERE id = 5 OR 1 = 1",
+            "SELECT * FROM orders WHERE NOT id = 5",
+            "SELECT * FROM orders WHERE id <> 5",
+            "SELECT * FROM orders WHERE id = NULL",
+            "SELECT * FROM orders WHERE id = other",
+            "SELECT * FROM orders WHERE id = 5 = 0",
+            "SELECT * FROM orders WHERE id = 5.5",
+            "SELECT * FROM orders WHERE id = 12345678901234567890",
+            "SELECT * FROM orders WHERE id = \"5\"",
+            "SELECT * FROM orders WHERE id = 'a\\'b'",
+            "SELECT * FROM orders WHERE id = 'a' 'b'",
+            "SELECT * FROM orders WHERE id = 'a' COLLATE utf8mb4_bin",
+            "SELECT * FROM orders WHERE BINARY id = 5",
+            "SELECT * FROM orders WHERE id = 5 GROUP BY a",
+            "SELECT * FROM orders WHERE id = 5 UNION SELECT * FROM orders",
+            "SELECT * FROM orders WHERE id = 5 AND a IN (SELECT b FROM u)",
+            "SELECT (SELECT MAX(id) FROM u) FROM orders WHERE id = 5",
+            "SELECT * FROM orders, u WHERE id = 5",
+            "SELECT * FROM orders JOIN u WHERE orders.id = 5",
+            "SELECT * FROM (SELECT * FROM orders) o WHERE id = 5",
+            "SELECT * FROM orders IGNORE INDEX (a) WHERE id = 5",
+            "SELECT * FROM orders PARTITION (p) WHERE id = 5",
+            "SELECT * FROM orders AS OF TIMESTAMP '2026-01-01' WHERE id = 5",
+            "SELECT /*+ IGNORE_INDEX(orders, a) */ * FROM orders WHERE id = 5",
+            "WITH c AS (SELECT * FROM orders) SELECT 1",
+            "WITH c AS (SELECT 1) SELECT * FROM orders WHERE id = 5",
+            "UPDATE t SET a = (SELECT MAX(id) FROM u) WHERE id = 5",
+            "UPDATE t, u SET t.a = 1 WHERE t.id = 5",
+            "UPDATE t SET a = 1",
+            "DELETE t FROM t WHERE id = 5",
+            "INSERT INTO t SELECT * FROM u",
+            "INSERT INTO t TABLE u",
+            "INSERT INTO t VALUES ((SELECT MAX(id) FROM u))",
+            "TRACE SELECT * FROM orders",
+            "BATCH LIMIT 10 INSERT INTO t SELECT * FROM u",
+        ] {
+            assert_eq!(size(sql), Size::Planned, "{sql}");
+        }
+        assert_eq!(size("DELETE FROM t /*! WHERE a = 1 */"), Size::Unplannable, "versions read it differently");
+    }
+
+    #[test]
+    fn a_table_is_known_by_its_alias() {
+        for (sql, called, table) in [
+            ("SELECT * FROM Orders", "orders", Some((None, "orders"))),
+            ("SELECT * FROM shop.orders o JOIN customers AS c ON o.x = c.y", "o", Some((Some("shop"), "orders"))),
+            ("SELECT * FROM shop.orders o JOIN customers AS c ON o.x = c.y", "C", Some((None, "customers"))),
+            ("SELECT * FROM a, d.`b c` x", "x", Some((Some("d"), "b c"))),
+            ("UPDATE t SET a = 1", "t", Some((None, "t"))),
+            ("SELECT * FROM a o UNION SELECT * FROM b o", "o", None),
+            ("SELECT * FROM v", "orders", None),
+        ] {
+            let expected = table.map(|(database, name)| (database.map(str::to_owned), name.to_owned()));
+            assert_eq!(table_called(sql, called), expected, "{sql}");
+        }
+    }
+}

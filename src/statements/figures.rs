@@ -24,7 +24,7 @@ pub(crate) fn rounded(rows: u64) -> String {
 }
 
 /// With commas between thousands.
-fn grouped(number: u128) -> String {
+pub(crate) fn grouped(number: u128) -> String {
     match number / 1_000 {
         0 => number.to_string(),
         thousands => format!("{},{:03}", grouped(thousands), number % 1_000),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    figures::rounded,
+    figures::{grouped, rounded},
     judged::{place, query, refused_read},
 };
 use crate::{
@@ -263,11 +263,11 @@ fn judge(weight: &Weight, rows_max: u64) -> Option<(Option<String>, String)> {
             "It pairs each row of one side of a join with each row of the other, {rows} rows: a cartesian product. A condition that compares a column of both with `=` would avoid that."
         )
     } else if is_many {
-        let (read, most) = (told(weight.read), told(rows_max.to_string().parse().unwrap_or(f64::MAX)));
+        let most = format!("more than the {} that are read unasked", grouped(rows_max.into()));
         let mut why = if weight.joined > weight.read {
-            format!("A join in it gives {} rows, more than {most}.", told(weight.joined))
+            format!("A join in it gives {} rows, {most}.", told(weight.joined))
         } else {
-            format!("It reads {read} rows, more than {most}.")
+            format!("It reads {} rows, {most}.", told(weight.read))
         };
         why.push(' ');
         why.push_str(&helps(weight));

@@ -23,6 +23,7 @@ mod dry_run;
 mod faults;
 mod faults_log;
 mod field;
+mod guard;
 mod health;
 mod json;
 mod judge;

@@ -56,7 +56,7 @@ fn code(answer: &Answer) -> String {
 }
 
 /// The lines that a person is shown, and the name that they have to type.
-fn shown(server: &mut Native, call: Call) -> (Vec<String>, Option<String>) {
+pub fn shown(server: &mut Native, call: Call) -> (Vec<String>, Option<String>) {
     server.advance(4);
     let answer = server.send(eliciting(call, &json!({})));
     let asked = answer.json()["result"].clone();
