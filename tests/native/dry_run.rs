@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tidbcloud_sandbox::exchange::{Column, SqlOutcome, SqlTask};
 
 use crate::{
     support::{Driver, bad_inputs::tool},
@@ -229,6 +230,78 @@ fn a_sample_is_what_was_there_before_and_after_by_key() {
         (&json!("No row matches it."), None),
         "{tried}"
     );
+}
+
+/// Puts a database behind every instance that knows one table of one row, and calls the proof's row by this name.
+fn scripted(server: &Native, proven: &'static str) {
+    let mut rolled_back = false;
+    let rows = |columns: &[(&str, &str)], row: Option<&[&str]>| SqlOutcome::Rows {
+        types: columns
+            .iter()
+            .map(|(name, kind)| Column { name: (*name).to_owned(), kind: (*kind).to_owned(), nullable: true })
+            .collect(),
+        rows: row.into_iter().map(|row| row.iter().map(|text| Some((*text).to_owned())).collect()).collect(),
+        session: "s".to_owned(),
+    };
+    let answer = move |task: &SqlTask| {
+        let table = [("id", "BIGINT"), ("body", "VARCHAR")];
+        let has = |text: &str| task.query.contains(text);
+        match () {
+            () if has("SHOW COLUMNS") => rows(&[("Field", "VARCHAR"), ("Extra", "VARCHAR")], Some(&["id", ""])),
+            () if has("SHOW WARNINGS") => rows(&[("Level", "VARCHAR"), ("Code", "INT"), ("Message", "VARCHAR")], None),
+            () if has("LIMIT 5 FOR UPDATE") => rows(&table, Some(&["1", "old"])),
+            () if has("FOR UPDATE") => rows(&table, Some(&["1", "new"])),
+            () if has("ORDER BY `id`") => {
+                assert!(
+                    rolled_back && task.session.is_empty(),
+                    "the proof is read after ROLLBACK, outside of the session"
+                );
+                rows(&table, Some(&["1", proven]))
+            }
+            () => {
+                rolled_back |= task.query == "ROLLBACK";
+                assert_ne!(task.query, "COMMIT", "a dry run commits nothing");
+                SqlOutcome::Done { rows_affected: 1, last_insert_id: "0".to_owned(), session: "s".to_owned() }
+            }
+        }
+    };
+    server.world.database.replace(Some(Box::new(answer)));
+}
+
+/// Where somebody else changes a row right after the ROLLBACK, nothing proves that it was one.
+#[test]
+fn a_dry_run_is_proven_by_the_rows_that_are_there_after_it() {
+    for (proven, is_proven) in [("old", true), ("new", false), ("another", false)] {
+        let mut server = prepared();
+        scripted(&server, proven);
+        let tried =
+            execute(&mut server, json!({"sql": ["UPDATE shop.notes SET body = 'new' WHERE id = 1"], "dryRun": true}));
+        if is_proven {
+            assert_eq!(tried["rolledBack"], json!(true), "{tried}");
+        } else {
+            assert_eq!(tried["error"]["code"], "OUTCOME_UNKNOWN", "{proven}: {tried}");
+            assert_eq!(tried["error"]["details"], json!({"rollbackConfirmed": true, "rolledBack": "unknown"}));
+        }
+    }
+}
+
+/// What comes after a session has ended is refused, and not run by itself.
+#[test]
+fn a_session_that_ends_on_the_way_takes_all_of_a_dry_run_with_it() {
+    for at in 2..STEPS.len() - 1 {
+        let mut server = prepared();
+        let was = rows(&mut server);
+        let ended =
+            json!({"message": "Error 1105 (HY000): there is no such session; it may have ended", "code": "1105"});
+        let fault =
+            json!({"do": "status", "status": 400, "body": ended, "match": {"path": GATEWAY, "after": at, "times": 99}});
+        server.admin("POST", "/_sandbox/faults", Some(json!({"faults": [fault]})));
+        let tried = execute(&mut server, json!({"sql": [UPDATE], "dryRun": true}));
+        let message = tried["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains("Nothing was committed"), "{}: {tried}", STEPS[at]);
+        heal(&mut server);
+        assert_eq!(rows(&mut server), was, "{}: {tried}", STEPS[at]);
+    }
 }
 
 fn changes() -> impl Strategy<Value = Vec<String>> {
