@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tidbcloud_sandbox::exchange::{Column, SqlOutcome, SqlTask};
 
 use crate::{
     support::{Driver, bad_inputs::tool},
@@ -130,61 +131,47 @@ fn what_is_not_as_expected_is_rolled_back_and_a_lost_commit_is_not_called_so() {
     }
 }
 
-/// What a statement adds to a dry run: itself and its warnings, two reads of rows or one, and where the table is new, its key.
+/// Statements, and how often their rows are read if there are requests left for it: after it, and before it.
 const KINDS: [(&str, usize); 3] = [
-    (UPDATE, 2),
-    ("INSERT INTO shop.notes (body) VALUES (NULL)", 1),
-    ("DELETE FROM shop.notes ORDER BY id LIMIT 1", 0),
+    ("UPDATE shop.customers SET name = CONCAT(name, '!') WHERE id <= 2", 2),
+    ("INSERT INTO shop.customers (email, name, country, created_at) VALUES (UUID(), 'a', 'DE', NOW())", 1),
+    ("DELETE FROM shop.customers ORDER BY id LIMIT 1", 0),
 ];
+
+/// Statements of a dry run.
+const STATEMENTS_MAX: usize = 7;
 
 #[test]
 fn a_dry_run_sends_as_many_requests_as_computed_and_always_fits() {
-    /// As many as `docs/tools.md` promises.
-    const STATEMENTS_MAX: usize = 7;
-    const SPARE: usize = 21;
-    for is_new in [false, true] {
-        for (sql, reads) in KINDS {
-            for count in 1..=STATEMENTS_MAX {
-                let mut server = if is_new { Native::new() } else { prepared() };
-                let statements =
-                    vec![
-                        if is_new { sql.replace("notes", "products").replace("body", "sku") } else { sql.to_owned() };
-                        count
-                    ];
-                let tried = execute(&mut server, json!({"sql": statements, "dryRun": true}));
-                let place = format!("{count} of {sql}: {tried}");
-                assert!(server.world.subrequests.borrow().len() <= 50, "{place}");
-                if is_new {
-                    // Another schema: what counts is that it fits, whatever the database makes of it.
-                    let code = tried["error"]["code"].as_str().unwrap_or_default();
-                    assert!(matches!(code, "" | "SQL_ERROR"), "{place}");
-                    continue;
-                }
-                assert_eq!(tried.get("error"), None, "{place}");
-                // Each has three, and the first table that is looked at one; of what is left come the reads.
-                let mut left = SPARE - 3 * count;
-                let (mut sampled, mut keys) = (0, 0);
-                while reads > 0 && sampled < count && left >= reads + (1 - keys) {
-                    left -= reads + (1 - keys);
-                    keys = 1;
-                    sampled += 1;
-                }
-                let samples =
-                    tried["results"].as_array().expect("results").iter().filter(|one| one["sample"].is_object());
-                assert_eq!(samples.count(), sampled, "{place}");
-                let proof = usize::from(sampled > 0);
-                let computed = 2 + 2 * count + keys + reads * sampled + proof;
-                assert_eq!(statements_sent(&server), computed, "{place}");
+    /// What 45 requests leave for steps, of which each statement has three.
+    const STEPS_MAX: usize = 21;
+    for (sql, reads) in KINDS {
+        let mut server = prepared();
+        for count in 1..=STATEMENTS_MAX {
+            let tried = execute(&mut server, json!({"sql": vec![sql; count], "dryRun": true}));
+            let place = format!("{count} of {sql}: {tried}");
+            assert_eq!(tried.get("error"), None, "{place}");
+            // The first read of a table needs its key.
+            let (mut left, mut sampled, mut keys) = (STEPS_MAX - 3 * count, 0, 0);
+            while reads > 0 && sampled < count && left >= reads + (1 - keys) {
+                left -= reads + (1 - keys);
+                (sampled, keys) = (sampled + 1, 1);
             }
-            let mut server = prepared();
-            let tried = execute(&mut server, json!({"sql": vec![sql; STATEMENTS_MAX + 1], "dryRun": true}));
-            assert_eq!(tried["error"]["code"], "INVALID_ARGUMENT", "{tried}");
-            assert_eq!(
-                server.world.subrequests.borrow().iter().filter(|one| one.starts_with('/')).count(),
-                0,
-                "nothing was sent"
-            );
+            let results = tried["results"].as_array().expect("results");
+            assert_eq!(results.iter().filter(|one| one["sample"].is_object()).count(), sampled, "{place}");
+            // BEGIN and ROLLBACK, each statement with its warnings, the key, the rows, and the read that proves it.
+            let computed = 2 + 2 * count + keys + reads * sampled + usize::from(sampled > 0);
+            assert_eq!(statements_sent(&server), computed, "{place}");
         }
+        let tried = execute(&mut server, json!({"sql": vec![sql; STATEMENTS_MAX + 1], "dryRun": true}));
+        assert_eq!(tried["error"]["code"], "INVALID_ARGUMENT", "{tried}");
+        assert_eq!(statements_sent(&server), 0, "nothing was sent");
+        // A caller whom TiDB Cloud has never seen, and whose SQL user has to be made.
+        let mut new = Native::new();
+        let tried = execute(&mut new, json!({"sql": vec![sql; STATEMENTS_MAX], "dryRun": true}));
+        assert_eq!(tried.get("error"), None, "{tried}");
+        let sent = new.world.subrequests.borrow();
+        assert!(sent.iter().filter(|target| target.starts_with('/')).count() <= 45 && sent.len() <= 50, "{sent:?}");
     }
 }
 
@@ -229,6 +216,79 @@ fn a_sample_is_what_was_there_before_and_after_by_key() {
         (&json!("No row matches it."), None),
         "{tried}"
     );
+}
+
+/// Puts a database behind every instance that knows one table of one row, and calls the proof's row by this name.
+fn scripted(server: &Native, proven: &'static str) {
+    let mut rolled_back = false;
+    let rows = |columns: &[(&str, &str)], row: Option<&[&str]>| SqlOutcome::Rows {
+        types: columns
+            .iter()
+            .map(|(name, kind)| Column { name: (*name).to_owned(), kind: (*kind).to_owned(), nullable: true })
+            .collect(),
+        rows: row.into_iter().map(|row| row.iter().map(|text| Some((*text).to_owned())).collect()).collect(),
+        session: "s".to_owned(),
+    };
+    let answer = move |task: &SqlTask| {
+        let table = [("id", "BIGINT"), ("body", "VARCHAR")];
+        let has = |text: &str| task.query.contains(text);
+        match () {
+            () if has("SHOW COLUMNS") => rows(&[("Field", "VARCHAR"), ("Extra", "VARCHAR")], Some(&["id", ""])),
+            () if has("SHOW WARNINGS") => rows(&[("Level", "VARCHAR"), ("Code", "INT"), ("Message", "VARCHAR")], None),
+            () if has("LIMIT 5 FOR UPDATE") => rows(&table, Some(&["1", "old"])),
+            () if has("FOR UPDATE") => rows(&table, Some(&["1", "new"])),
+            () if has("ORDER BY `id`") => {
+                assert!(
+                    rolled_back && task.session.is_empty(),
+                    "the proof is read after ROLLBACK, outside of the session"
+                );
+                rows(&table, Some(&["1", proven]))
+            }
+            () => {
+                rolled_back |= task.query == "ROLLBACK";
+                assert_ne!(task.query, "COMMIT", "a dry run commits nothing");
+                SqlOutcome::Done { rows_affected: 1, last_insert_id: "0".to_owned(), session: "s".to_owned() }
+            }
+        }
+    };
+    server.world.database.replace(Some(Box::new(answer)));
+}
+
+/// Where somebody else changes a row right after the ROLLBACK, nothing proves that it was one.
+#[test]
+fn a_dry_run_is_proven_by_the_rows_that_are_there_after_it() {
+    for (proven, is_proven) in [("old", true), ("new", false), ("another", false)] {
+        let mut server = prepared();
+        scripted(&server, proven);
+        let tried =
+            execute(&mut server, json!({"sql": ["UPDATE shop.notes SET body = 'new' WHERE id = 1"], "dryRun": true}));
+        if is_proven {
+            assert_eq!(tried["rolledBack"], json!(true), "{tried}");
+        } else {
+            assert_eq!(tried["error"]["code"], "OUTCOME_UNKNOWN", "{proven}: {tried}");
+            assert_eq!(tried["error"]["details"], json!({"rollbackConfirmed": true, "rolledBack": "unknown"}));
+        }
+    }
+}
+
+/// What comes after a session has ended is refused, and not run by itself.
+#[test]
+fn a_session_that_ends_on_the_way_takes_all_of_a_dry_run_with_it() {
+    // After BEGIN and before the proof, which is read without a session.
+    for (at, step) in STEPS.iter().enumerate().take(STEPS.len() - 1).skip(2) {
+        let mut server = prepared();
+        let was = rows(&mut server);
+        let ended =
+            json!({"message": "Error 1105 (HY000): there is no such session; it may have ended", "code": "1105"});
+        let fault =
+            json!({"do": "status", "status": 400, "body": ended, "match": {"path": GATEWAY, "after": at, "times": 99}});
+        server.admin("POST", "/_sandbox/faults", Some(json!({"faults": [fault]})));
+        let tried = execute(&mut server, json!({"sql": [UPDATE], "dryRun": true}));
+        let message = tried["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains("Nothing was committed"), "{step}: {tried}");
+        heal(&mut server);
+        assert_eq!(rows(&mut server), was, "{step}: {tried}");
+    }
 }
 
 fn changes() -> impl Strategy<Value = Vec<String>> {

@@ -168,6 +168,8 @@ impl Tool for DbExecute {
         let mut room = Room::new(&statements, context.result_bytes(), self.is_dry());
         if self.is_dry() {
             let dry = dry_run(context, &target, database, &statements, &plan, &mut room).await?;
+            let views = dry.results.iter().flat_map(|result| result.result.iter().chain(&result.sample));
+            views.for_each(|view| view.noted(context));
             return Ok(self.rehearsed(&target, dry, room.elapsed_millis));
         }
         let begun = context.now();
