@@ -457,7 +457,7 @@ fn is_value(tokens: &[Token], column: &str) -> bool {
             Token::Symbol(symbol) => "+-*/%(),".contains(*symbol),
             Token::Word(word) => match tokens.get(at + 1) {
                 Some(Token::Symbol('(')) => functions::is_listed(word),
-                // A text in the form that no SQL mode changes (`bind`).
+                // A byte that SQL modes read in different ways (`bind`).
                 Some(Token::Number(digits)) if word == "_utf8mb4" => digits.starts_with("0x"),
                 Some(Token::Single(_) | Token::Double(_)) => {
                     word.starts_with('_')
