@@ -114,6 +114,12 @@ impl Databases<'_> {
         }
     }
 
+    /// The names, without prefix, of the users that are made for this caller on any cluster. Another key, or another deployment, has
+    /// others.
+    pub fn own_user_names(&self) -> [String; 3] {
+        AccessClass::ALL.map(|class| name(self.server_secret, self.cloud.authenticator, class))
+    }
+
     /// Makes sure that the three managed users exist on a cluster, so that a branch made now gets copies of them.
     /// `user_prefix` is the cluster's.
     pub async fn ensure_users(&self, cluster: &ClusterId, user_prefix: &str) -> Result<(), ApiError> {

@@ -31,6 +31,21 @@ pub struct SqlUser {
     pub custom_roles: Vec<String>,
 }
 
+impl SqlUser {
+    /// The role without the prefix that the service may put before it.
+    pub fn bare_role(&self) -> Option<&str> {
+        let role = self.builtin_role.as_deref().filter(|role| !role.is_empty())?;
+        Some(role.rsplit_once('.').map_or(role, |(_, bare)| bare))
+    }
+
+    /// Whether it has one of these names, which are without prefix. Case does not count: whether TiDB Cloud distinguishes names by
+    /// case is not published.
+    pub fn is_one_of(&self, names: &[String]) -> bool {
+        let bare = self.user_name.rsplit('.').next().unwrap_or_default();
+        names.iter().any(|name| name.eq_ignore_ascii_case(bare))
+    }
+}
+
 impl Listed for SqlUser {
     const MEMBER: &'static str = "sqlUsers";
 }
@@ -51,6 +66,22 @@ pub enum SqlRole {
 }
 
 impl SqlRole {
+    const ALL: [Self; 3] = [Self::ReadOnly, Self::ReadWrite, Self::Admin];
+
+    /// The role of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+
+    /// What a user with it may do.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read every database",
+            Self::ReadWrite => "read every database and change its rows",
+            Self::Admin => "everything: rows, schema, SQL users",
+        }
+    }
+
     /// As the API writes it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -55,7 +55,7 @@ impl Tool for DbCreateUser {
     type Output = CreatedUser;
 
     async fn call(self, context: &Context<'_>) -> Result<CreatedUser, ToolError> {
-        must_be_theirs(&self.user_name)?;
+        must_be_theirs(&self.user_name, "Choose another name.")?;
         let id = context.cluster_id(&self.cluster).await?;
         let name = self.user_name.as_str();
         let cluster = if name.contains('.') { Some(context.cloud().cluster(&id).await?) } else { None };
@@ -98,15 +98,15 @@ pub(super) fn without_prefix<'n>(name: &'n str, cluster: &Cluster) -> Result<&'n
     }
 }
 
-/// Refuses the names of the server's own users and of the administrator.
-pub(super) fn must_be_theirs(name: &SqlUserName) -> Result<(), ToolError> {
+/// Refuses the names of the server's own users, with this advice, and of the administrator.
+pub(super) fn must_be_theirs(name: &SqlUserName, instead: &str) -> Result<(), ToolError> {
     let bare = name.as_str().rsplit('.').next().unwrap_or_default();
     if is_managed_name(name.as_str()) {
         return Err(ToolError::new(
             code::INVALID_ARGUMENT,
             "`userName`: this name is reserved for the SQL users that this server manages.",
         )
-        .hint("Choose another name."));
+        .hint(instead));
     }
     if bare.eq_ignore_ascii_case("root") {
         let error = ToolError::new(code::INVALID_ARGUMENT, "`userName`: `root` is the cluster's administrator.");
