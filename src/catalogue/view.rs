@@ -2,6 +2,7 @@
 
 use super::{
     entry::{Effect, Entry},
+    finder::RELAY,
     narrowing::Narrowing,
     organizations::{self, Organization},
     toolbox::{Called, Catalogue},
@@ -43,7 +44,7 @@ impl View<'_> {
 
     /// Whether a tool is in the list of a caller whose scope covers everything.
     fn is_named(&self, tool: &Entry) -> bool {
-        self.narrowing.lists(tool) && (tool.toolset != Toolset::Finder || self.hides_something())
+        self.narrowing.lists(tool) && (tool.toolset != Toolset::Finder || self.needs(tool))
     }
 
     /// What to do instead, if a text names a tool that is not listed.
@@ -69,8 +70,9 @@ impl View<'_> {
         tools.filter(move |tool| narrowing.reaches(tool) && !(narrowing.lists(tool) && self.covers(tool)))
     }
 
-    fn hides_something(&self) -> bool {
-        self.hidden().next().is_some()
+    /// Whether something is hidden that this one of the finder pair is for: the relay only runs what reads.
+    fn needs(&self, finder: &Entry) -> bool {
+        self.hidden().any(|tool| finder.name() != RELAY || tool.effect == Effect::Read)
     }
 
     /// Whether a tool may be called by its own name, or through the one that runs what is not listed.
@@ -167,7 +169,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::catalogue::{Context, Done, Group, RELAY, Receipt, Tool, ToolError};
+    use crate::catalogue::{Context, Done, Group, Receipt, Tool, ToolError};
 
     #[derive(Serialize, JsonSchema)]
     struct Nothing {}
