@@ -43,7 +43,8 @@ pub(crate) fn compact(definition: &str) -> String {
         if piece.before == "\n" {
             text.truncate(text.trim_end().len());
         }
-        if !text.is_empty() && !(piece.before == " " && text.ends_with(['\n', ' '])) {
+        let needless = text.is_empty() || piece.before == " " && text.ends_with(['\n', ' ']);
+        if !needless {
             text.push_str(piece.before);
         }
         match piece.kind {

@@ -1,6 +1,4 @@
--- What db_describe and db_explain send by themselves, about the sample data.
--- name: insight.statistics
-SHOW STATS_META WHERE Db_name = 'shop'
+-- What db_describe and db_explain send by themselves, about the sample data. `stats_meta` of the first file is one of them.
 -- name: insight.replicas
 SELECT TABLE_NAME, REPLICA_COUNT, AVAILABLE, PROGRESS FROM information_schema.TIFLASH_REPLICA WHERE TABLE_SCHEMA = 'shop'
 -- name: insight.slow

@@ -267,7 +267,7 @@ impl std::fmt::Display for Estimates {
         let rows = if self.rows.is_empty() { String::new() } else { format!("{} rows", self.rows) };
         let parts = [&rows, &self.size, &self.statistics, &self.replicas];
         let parts: Vec<&str> = parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-        if parts.is_empty() { Ok(()) } else { write!(to, "-- {}\n", parts.join(", ")) }
+        if parts.is_empty() { Ok(()) } else { writeln!(to, "-- {}", parts.join(", ")) }
     }
 }
 
