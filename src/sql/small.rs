@@ -227,6 +227,7 @@ mod tests {
             "TABLE orders",
             "(SELECT 1) UNION (SELECT 2)",
             "SELECT * FROM orders WHERE id = 5 OR 1 = 1",
+            "SELECT * FROM orders WHERE id = 5 OR a = 1",
             "SELECT * FROM orders WHERE NOT id = 5",
             "SELECT * FROM orders WHERE id <> 5",
             "SELECT * FROM orders WHERE id = NULL",
