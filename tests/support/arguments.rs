@@ -28,6 +28,9 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("", "waitSeconds", "20"),
 ];
 
+/// Arguments that a schema calls optional because another can stand in their place: a call has them, unless it has the other.
+const IN_PLACE: &[(&str, &str)] = &[("db_remove_user", "userName")];
+
 fn example(tool: &str, argument: &str, schema: &Value) -> Option<Value> {
     let of = |of: &str| EXAMPLES.iter().find(|(tool, name, _)| *tool == of && *name == argument);
     if let Some((.., text)) = of(tool).or_else(|| of("")) {
@@ -56,7 +59,9 @@ type Arguments = Map<String, Value>;
 pub fn of(definition: &Value) -> Result<(Arguments, Arguments), String> {
     let tool = definition["name"].as_str().unwrap_or_default();
     let schema = &definition["inputSchema"];
-    let is_required = |name: &str| schema["required"].as_array().is_some_and(|all| all.contains(&json!(name)));
+    let is_required = |name: &str| {
+        IN_PLACE.contains(&(tool, name)) || schema["required"].as_array().is_some_and(|all| all.contains(&json!(name)))
+    };
     let (mut required, mut optional) = (Map::new(), Map::new());
     for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
         let Some(value) = example(tool, name, schema) else {

@@ -123,9 +123,7 @@ impl Tool for DbRemoveUser {
             user_name: None,
             user_names: None,
             removed: false,
-            notice: Some(
-                "The next SQL call with this key makes them again: delete the key, or leave the cluster alone, first.",
-            ),
+            notice: Some("The next SQL call with this key makes them again. Delete the key before that."),
             cluster_id: id.to_string(),
         };
         let mut names = Vec::new();
