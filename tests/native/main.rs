@@ -37,6 +37,7 @@ mod oauth_checklist;
 mod oauth_confirm;
 mod operation;
 mod own_sql_user;
+mod params;
 mod properties;
 mod receipts;
 mod secrets;

@@ -17,8 +17,7 @@ use crate::{
     tidbcloud::{AccessClass, DatabaseName, Replay},
 };
 
-/// Read with SQL. BIGINT and DECIMAL are text.
-/// Past 18 KB `notice` says how to go on; 10,001 rows fail.
+/// Read with SQL. BIGINT and DECIMAL are text. Past 18 KB `notice` says how to go on; past 10,000 rows is an error.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DbQuery {
