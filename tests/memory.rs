@@ -209,6 +209,8 @@ fn execute(world: &Endless, config: &Config, isolate: &Isolate, sql: &[String]) 
         ("X-TiDB-API-Private-Key", "5b000000-0000-4000-8000-0000000000aa"),
         ("Content-Type", "application/json"),
         ("MCP-Protocol-Version", "2025-11-25"),
+        // Its plan is none, so the guard would ask a person.
+        ("X-MCP-Unattended", "destroy"),
     ]);
     let head = Head::new(Method::Post, "http://127.0.0.1:8787/mcp", headers).expect("a URL");
     let mut body = Body(body.to_string().into_bytes());

@@ -59,6 +59,20 @@ pub fn planned(sql: &str) -> Option<Edits> {
     planned_of(sql, &tokens, &places)
 }
 
+/// The statement with what its plan needs, and these hints, where they count for the whole of it. `None` if there is no place for hints,
+/// or if a mode of the server decides where it is.
+pub fn planned_with(sql: &str, hints: &str) -> Option<String> {
+    let (tokens, places) = lexer::with_places(sql, true)?;
+    let place = place_of(&tokens, 0)?;
+    let hints = if hints.is_empty() { PLANS_ALL.to_owned() } else { format!("{PLANS_ALL} {hints}") };
+    let (mut text, mut from) = (String::new(), 0);
+    for (part, added) in hinted(&tokens, &places, &place, &hints) {
+        text.extend([sql.get(from..part.start)?, added.as_str()]);
+        from = part.end;
+    }
+    (!text.contains('\\')).then(|| text + sql.get(from..).unwrap_or_default())
+}
+
 fn planned_of(sql: &str, tokens: &[Token], places: &[Range<usize>]) -> Option<Edits> {
     const EXPLAINS: &str = "EXPLAIN FORMAT = 'brief' ";
     let run = run_by(tokens)?;
@@ -196,7 +210,7 @@ fn hinted(tokens: &[Token], places: &[Range<usize>], place: &Place, hint: &str) 
 pub(crate) mod tests {
     use proptest::prelude::*;
 
-    use super::{Edits, limited, planned};
+    use super::{Edits, limited, planned, planned_with};
     use crate::sql::{Class, classify, inspect};
 
     /// A statement as its edits make it.
@@ -240,6 +254,27 @@ pub(crate) mod tests {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn hints_of_a_plan_stand_where_its_own_does() {
+        for (sql, expected) in [
+            ("SELECT 1", Some("SELECT /*+ PLAN H() */ 1")),
+            ("select /*+ A() */ 1", Some("select /*+ A()  PLAN H()  */ 1")),
+            ("WITH c AS (SELECT 1) SELECT * FROM c", Some("WITH c AS (SELECT 1) SELECT /*+ PLAN H() */ * FROM c")),
+            ("UPDATE t SET a = 1", Some("UPDATE /*+ PLAN H() */ t SET a = 1")),
+            ("INSERT INTO t SELECT 1", Some("INSERT /*+ PLAN H() */ INTO t SELECT 1")),
+            ("SELECT '\\'' FROM t", Some("SELECT /*+ PLAN H() */ '\\'' FROM t")),
+            (
+                "(SELECT 1) UNION (SELECT 2) LIMIT 1",
+                Some("SELECT /*+ PLAN H() */ * FROM ((SELECT 1) UNION (SELECT 2)) AS whole_statement LIMIT 1"),
+            ),
+            ("/* \\ */ SELECT 1", None),
+            ("SHOW TABLES", None),
+        ] {
+            let text = planned_with(sql, "H()").map(|text| text.replace(super::PLANS_ALL, "PLAN"));
+            assert_eq!(text.as_deref(), expected, "{sql}");
+        }
     }
 
     /// The caller's own hints would win: of several TiDB heeds the last.

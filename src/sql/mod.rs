@@ -13,7 +13,6 @@ mod flashback;
 mod functions;
 mod gate;
 mod harm;
-mod hinted;
 #[cfg(test)]
 mod kinds;
 mod lexer;
@@ -33,10 +32,9 @@ pub use flashback::flashback;
 #[cfg(test)]
 pub(crate) use gate::tests::unescape;
 pub use gate::{Class, Statement, changing_word, classify, inspect, plans_change, shows_variables};
-pub use hinted::hinted;
 #[cfg(test)]
 pub(crate) use limits::tests as limits_tests;
-pub use limits::{Edits, limited, planned};
+pub use limits::{Edits, limited, planned, planned_with};
 pub use reason::Reason;
 pub use reserved::{literal, shortest_name};
 pub use small::{Keyed, Size, size, table_called};

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     catalogue::{Context, Stakes, ToolError, code, said},
-    plan::{Plan, Weight, weigh},
+    plan::{NotAPlan, Plan, Weight, weigh},
     sql::{self, Keyed, Size},
     tidbcloud::{AccessClass, BESIDE_STATEMENTS, Cell, DatabaseName, Query, Rows, SqlFailure, Target},
 };
@@ -160,14 +160,16 @@ async fn plan_of(
 }
 
 /// A plan, if all of it is there.
-pub(crate) fn read(rows: &Rows) -> Option<Plan> {
-    if !rows.complete || rows.rows.len() != rows.seen {
-        return None;
-    }
+fn read(rows: &Rows) -> Option<Plan> {
+    if rows.complete && rows.rows.len() == rows.seen { plan_in(rows).ok() } else { None }
+}
+
+/// The plan that an answer to `EXPLAIN` holds, as far as it was read.
+pub(crate) fn plan_in(rows: &Rows) -> Result<Plan, NotAPlan> {
     let columns: Vec<&str> = rows.types.iter().map(|column| column.name.as_str()).collect();
     let cells =
         rows.rows.iter().map(|row| row.iter().map(|cell| cell.as_ref().map(|cell| cell.text.as_str())).collect());
-    Plan::read(&columns, cells).ok()
+    Plan::read(&columns, cells)
 }
 
 /// TiDB's own row counts of tables without statistics.

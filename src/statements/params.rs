@@ -159,6 +159,6 @@ schema_of! {
     Params => {
         "type": "array",
         "items": {"type": "string"},
-        "description": "Values for ?"
+        "description": "For each ?"
     };
 }

@@ -63,9 +63,9 @@ fn heal(server: &mut Native) {
 
 const UPDATE: &str = "UPDATE shop.notes SET size = size + 1 WHERE id <= 2";
 
-/// Requests of a dry run of [`UPDATE`], in order: the key, BEGIN, the rows before it, itself, its warnings, the rows after it, ROLLBACK,
-/// and the rows after that.
-const STEPS: [&str; 8] = ["key", "BEGIN", "before", "statement", "warnings", "after", "ROLLBACK", "proof"];
+/// Requests of a dry run of [`UPDATE`], in order: its plan, the key, BEGIN, the rows before it, itself, its warnings, the rows after it,
+/// ROLLBACK, and the rows after that.
+const STEPS: [&str; 9] = ["plan", "key", "BEGIN", "before", "statement", "warnings", "after", "ROLLBACK", "proof"];
 
 #[test]
 fn a_dry_run_whose_answers_get_lost_never_says_that_it_was_rolled_back_unless_a_read_has_shown_it() {
@@ -79,7 +79,7 @@ fn a_dry_run_whose_answers_get_lost_never_says_that_it_was_rolled_back_unless_a_
             let error = &tried["error"];
             match *step {
                 // Reads and BEGIN are sent again.
-                "key" | "BEGIN" => assert_eq!(tried["rolledBack"], json!(true), "{place}"),
+                "plan" | "key" | "BEGIN" => assert_eq!(tried["rolledBack"], json!(true), "{place}"),
                 "ROLLBACK" => {
                     let message = error["message"].as_str().unwrap_or_default();
                     assert!(message.contains("Nothing was committed") && message.contains("10 minutes"), "{place}");
@@ -109,10 +109,10 @@ fn what_is_not_as_expected_is_rolled_back_and_a_lost_commit_is_not_called_so() {
         (&json!(3), &json!(2), &json!(0))
     );
     assert_eq!(rows(&mut server), was, "nothing took effect");
-    // BEGIN, the statement, its warnings, COMMIT.
+    // Its plan, BEGIN, the statement, its warnings, COMMIT.
     statements_sent(&server);
     let done = execute(&mut server, json!({"sql": [UPDATE], "expectedRows": 2}));
-    assert_eq!((&done["results"][0]["rowsAffected"], statements_sent(&server)), (&json!(2), 4), "{done}");
+    assert_eq!((&done["results"][0]["rowsAffected"], statements_sent(&server)), (&json!(2), 5), "{done}");
     assert_ne!(rows(&mut server), was, "it took effect");
     let was = rows(&mut server);
     // Rows that are as they should be are not affected.
@@ -123,7 +123,7 @@ fn what_is_not_as_expected_is_rolled_back_and_a_lost_commit_is_not_called_so() {
     );
     assert_eq!(rows(&mut server), was);
     for (when, took_effect) in [("before", false), ("after", true)] {
-        drop_one(&mut server, 3, when);
+        drop_one(&mut server, 4, when);
         let done = execute(&mut server, json!({"sql": [UPDATE], "expectedRows": 2}));
         assert_eq!(done["error"]["code"], "OUTCOME_UNKNOWN", "{done}");
         heal(&mut server);
@@ -131,11 +131,12 @@ fn what_is_not_as_expected_is_rolled_back_and_a_lost_commit_is_not_called_so() {
     }
 }
 
-/// Statements, and how often their rows are read if there are requests left for it: after it, and before it.
-const KINDS: [(&str, usize); 3] = [
-    ("UPDATE shop.customers SET name = CONCAT(name, '!') WHERE id <= 2", 2),
-    ("INSERT INTO shop.customers (email, name, country, created_at) VALUES (UUID(), 'a', 'DE', NOW())", 1),
-    ("DELETE FROM shop.customers ORDER BY id LIMIT 1", 0),
+/// Statements, how often their rows are read if there are requests left for it (after it, and before it), and how often the same
+/// statement is planned.
+const KINDS: [(&str, usize, usize); 3] = [
+    ("UPDATE shop.customers SET name = CONCAT(name, '!') WHERE id <= 2", 2, 1),
+    ("INSERT INTO shop.customers (email, name, country, created_at) VALUES (UUID(), 'a', 'DE', NOW())", 1, 0),
+    ("DELETE FROM shop.customers ORDER BY id LIMIT 1", 0, 1),
 ];
 
 /// Statements of a dry run.
@@ -145,7 +146,7 @@ const STATEMENTS_MAX: usize = 7;
 fn a_dry_run_sends_as_many_requests_as_computed_and_always_fits() {
     /// What 45 requests leave for steps, of which each statement has three.
     const STEPS_MAX: usize = 21;
-    for (sql, reads) in KINDS {
+    for (sql, reads, plans) in KINDS {
         let mut server = prepared();
         for count in 1..=STATEMENTS_MAX {
             let tried = execute(&mut server, json!({"sql": vec![sql; count], "dryRun": true}));
@@ -160,7 +161,7 @@ fn a_dry_run_sends_as_many_requests_as_computed_and_always_fits() {
             let results = tried["results"].as_array().expect("results");
             assert_eq!(results.iter().filter(|one| one["sample"].is_object()).count(), sampled, "{place}");
             // BEGIN and ROLLBACK, each statement with its warnings, the key, the rows, and the read that proves it.
-            let computed = 2 + 2 * count + keys + reads * sampled + usize::from(sampled > 0);
+            let computed = plans + 2 + 2 * count + keys + reads * sampled + usize::from(sampled > 0);
             assert_eq!(statements_sent(&server), computed, "{place}");
         }
         let tried = execute(&mut server, json!({"sql": vec![sql; STATEMENTS_MAX + 1], "dryRun": true}));
@@ -275,7 +276,7 @@ fn a_dry_run_is_proven_by_the_rows_that_are_there_after_it() {
 #[test]
 fn a_session_that_ends_on_the_way_takes_all_of_a_dry_run_with_it() {
     // After BEGIN and before the proof, which is read without a session.
-    for (at, step) in STEPS.iter().enumerate().take(STEPS.len() - 1).skip(2) {
+    for (at, step) in STEPS.iter().enumerate().take(STEPS.len() - 1).skip(3) {
         let mut server = prepared();
         let was = rows(&mut server);
         let ended =

@@ -71,7 +71,7 @@ impl JsonSchema for DatabaseName {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "For unqualified names",
+            "description": "For unqualified names; default none",
         })
     }
 }

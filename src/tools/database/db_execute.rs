@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use self::{
     dry_run::{DryRun, dry_run, must_fit},
-    plan::{grants_to_accounts_only, noted_plan, transaction_only},
+    plan::{Plan, grants_to_accounts_only, noted_plan, transaction_only},
     results::{Executed, Room},
     run::{affected, asks_warnings, counted, done, in_transaction, one_by_one, place_of, transaction},
     touched::touched,
@@ -33,7 +33,7 @@ use crate::{
     tidbcloud::{DatabaseName, Replay, Target},
 };
 
-/// Change data or schema with SQL. Several run in one transaction, unless one is DDL.
+/// Change data or schema with SQL, in one transaction unless one is DDL.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct DbExecute {
@@ -42,7 +42,7 @@ pub(super) struct DbExecute {
     database: Option<DatabaseName>,
     sql: Statements,
     params: Option<Params>,
-    /// Then roll back
+    /// Roll back
     dry_run: Option<bool>,
     /// Else roll back
     #[schemars(with = "Option<i64>")]
@@ -116,7 +116,7 @@ impl Tool for DbExecute {
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let bound = self.sql.bound(self.params.as_ref())?;
         let statements: Vec<&str> = bound.iter().map(AsRef::as_ref).collect();
-        let class = noted_plan(context, &statements)?.class;
+        let class = self.plan(context, &statements)?.class;
         let (first, then): (Vec<(usize, &str)>, Vec<_>) = (1..)
             .zip(statements.iter().copied())
             .partition(|(_, text)| judged(text, |statement| statement.destructive));
@@ -142,7 +142,7 @@ impl Tool for DbExecute {
     async fn weighs(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let bound = self.sql.bound(self.params.as_ref())?;
         let statements: Vec<&str> = bound.iter().map(AsRef::as_ref).collect();
-        let class = noted_plan(context, &statements)?.class;
+        let class = self.plan(context, &statements)?.class;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let guarded = Guarded { target: &target, class, database: self.database.as_ref(), statements: &statements };
         guard::stakes(context, guarded, "Run a statement").await
@@ -151,13 +151,7 @@ impl Tool for DbExecute {
     async fn call(self, context: &Context<'_>) -> Result<Executed, ToolError> {
         let bound = self.sql.bound(self.params.as_ref())?;
         let statements: Vec<&str> = bound.iter().map(AsRef::as_ref).collect();
-        let plan = noted_plan(context, &statements)?;
-        if self.is_dry() || self.expected_rows.is_some() {
-            transaction_only(&statements, self.is_dry())?;
-        }
-        if self.is_dry() {
-            must_fit(statements.len())?;
-        }
+        let plan = self.plan(context, &statements)?;
         let target = context.target(&self.cluster, self.branch.as_ref()).await?;
         let database = self.database.as_ref();
         if plan.may_make_account {
@@ -196,6 +190,18 @@ impl Tool for DbExecute {
 impl DbExecute {
     fn is_dry(&self) -> bool {
         self.dry_run == Some(true)
+    }
+
+    /// How the statements run, if they can run as they were asked to.
+    fn plan(&self, context: &Context<'_>, statements: &[&str]) -> Result<Plan, ToolError> {
+        let plan = noted_plan(context, statements)?;
+        if self.is_dry() || self.expected_rows.is_some() {
+            transaction_only(statements, self.is_dry())?;
+        }
+        if self.is_dry() {
+            must_fit(statements.len())?;
+        }
+        Ok(plan)
     }
 
     /// What a dry run gave.

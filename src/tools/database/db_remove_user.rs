@@ -164,7 +164,7 @@ impl DbRemoveUser {
                     "`userName` is missing."
                 };
                 Err(ToolError::new(code::INVALID_ARGUMENT, message)
-                    .hint("Give `userName` for one user, or `ofThisServer`: true for those that this server made for your key."))
+                    .hint("Give `userName` as the name of one user, or `ofThisServer`: true for those that this server made for your key."))
             }
         }
     }

@@ -26,10 +26,7 @@ use crate::{
     tidbcloud::{AccessClass, DatabaseName, Rows, TransactionFailure},
 };
 
-/// TiDB runs a subquery that is constant while it makes a plan, unless this says otherwise (8.5: a plan of a statement with such
-/// a subquery took 3.3 s).
-const WITHOUT_RUNNING: &str = "SET_VAR(tidb_opt_enable_non_eval_scalar_subquery=1)";
-/// TiDB warns of the hint above, and honours it.
+/// TiDB warns of the hint by which a plan runs no subqueries, and honours it.
 const OF_OUR_HINT: &str = "'tidb_opt_enable_non_eval_scalar_subquery'";
 /// How the sandbox begins what it says of a plan that it made up.
 const MADE: &str = "made by the sandbox";
@@ -169,7 +166,7 @@ impl Explained {
 
 /// The EXPLAIN of a statement, if it may be planned, or run.
 fn explainable(text: &str, analyze: bool) -> Result<String, ToolError> {
-    let hinted = match sql::hinted(text, WITHOUT_RUNNING) {
+    let hinted = match sql::planned_with(text, "") {
         Some(hinted) => hinted,
         // Nothing in it can be a subquery.
         None if !text.to_ascii_lowercase().contains("select") => text.to_owned(),
@@ -196,13 +193,7 @@ fn explainable(text: &str, analyze: bool) -> Result<String, ToolError> {
 
 /// A plan from the answer to EXPLAIN.
 fn read(rows: &Rows) -> Result<Plan, ToolError> {
-    let columns: Vec<&str> = rows.types.iter().map(|column| column.name.as_str()).collect();
-    let cells = |row: &Vec<Option<crate::tidbcloud::Cell>>| -> Vec<Option<String>> {
-        row.iter().map(|cell| cell.as_ref().map(|cell| cell.text.clone())).collect()
-    };
-    let rows: Vec<Vec<Option<String>>> = rows.rows.iter().map(cells).collect();
-    let rows = rows.iter().map(|row| row.iter().map(Option::as_deref).collect());
-    Plan::read(&columns, rows).map_err(|_| {
+    guard::plan_in(rows).map_err(|_| {
         ToolError::new(code::UPSTREAM_INVALID_RESPONSE, "The database answered EXPLAIN with something that is no plan.")
             .hint("Run the EXPLAIN as a statement to see what it answers.")
     })

@@ -250,7 +250,7 @@ fn a_change_of_schema_says_what_it_did() {
         ("CREATE TABLE shop.notes (id INT)", "CREATE TABLE shop.notes"),
         ("ALTER TABLE shop.notes ADD COLUMN body TEXT", "ALTER TABLE shop.notes"),
         ("CREATE INDEX by_id ON shop.notes (id)", "CREATE INDEX by_id ON shop.notes"),
-        ("DROP TABLE IF EXISTS shop.notes", "DROP TABLE shop.notes"),
+        ("DROP TABLE IF EXISTS shop.notes", "DROP TABLE IF EXISTS shop.notes"),
     ] {
         let answer = call(&mut server, "db_execute", json!({"cluster": "shop", "sql": sql}));
         assert_eq!(answer["results"][0]["done"], done, "{answer}");

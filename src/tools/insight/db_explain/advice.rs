@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{WITHOUT_RUNNING, read, tree, whole};
+use super::{read, tree, whole};
 use crate::{
     catalogue::{Context, ToolError, text_size},
     plan::{
@@ -168,8 +168,8 @@ impl Adviser<'_> {
             if advice.indexes.iter().any(|tried| tried.create == create) {
                 continue;
             }
-            let hints = format!("{WITHOUT_RUNNING} HYPO_INDEX({}, {name}, {list})", qualified(table));
-            let Some(hinted) = sql::hinted(self.sql, &hints) else { return Ok(()) };
+            let hint = format!("HYPO_INDEX({}, {name}, {list})", qualified(table));
+            let Some(hinted) = sql::planned_with(self.sql, &hint) else { return Ok(()) };
             let after = match self.rows(&format!("EXPLAIN FORMAT = 'brief' {hinted}")).await {
                 Ok(rows) => read(&rows)?,
                 Err(SqlFailure::Sql { message, .. }) => {
