@@ -61,6 +61,8 @@ pub enum Reason {
     Format(String),
     /// `SHOW` of something that is not on the list.
     Show(String),
+    /// A query within a `SHOW`, where nothing limits it.
+    ShowQuery,
     /// `INTO`: a file or a variable is written.
     Into,
     /// A read that takes locks.
@@ -216,6 +218,9 @@ impl Reason {
                 "This statement has no format `{}`. Write EXPLAIN FORMAT = 'brief', or TRACE FORMAT = 'row'."
             }
             Self::Show(_) => "`SHOW {}` is not allowed. Query information_schema with SELECT instead.",
+            Self::ShowQuery => {
+                "A query inside SHOW would run without a limit of time. Write SHOW with plain values, or SELECT from information_schema."
+            }
             Self::Into => {
                 "INTO writes a file or a variable and is not allowed. Put a column of that name in backticks."
             }
