@@ -1,5 +1,7 @@
 //! The gate: reads pass for the tool that reads, single whole statements for the tool that writes.
 
+mod hint;
+
 use super::{
     Reason, account, functions,
     harm::{DATA, EXPLAIN, spares},
@@ -492,6 +494,12 @@ fn forbidden_everywhere(tokens: &[Token]) -> Result<(), Reason> {
             && let Some(word) = LIMITS.iter().find(|word| hint.contains(**word))
         {
             return Err(Reason::Limit(word));
+        }
+        if let Token::Hint(hint) = token
+            && let Some(unclear) = hint::unclear(hint)
+        {
+            let name = unclear.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')).next();
+            return Err(Reason::HintUnclear(name.unwrap_or_default().to_owned()));
         }
         if token.name().is_some_and(is_system_secret_schema) && names_schema(tokens, index) {
             return Err(Reason::SystemSchema);

@@ -25,6 +25,8 @@ pub enum Reason {
     HintPlace,
     /// A hint that changes settings.
     Hint(&'static str),
+    /// A hint that TiDB may not parse, and its name if it has one.
+    HintUnclear(String),
     /// A hint that sets a limit which the server sets itself.
     Limit(&'static str),
     /// An order within parentheses, and a clause after them.
@@ -140,6 +142,7 @@ impl Reason {
             | Self::Structure(word)
             | Self::Format(word)
             | Self::Show(word)
+            | Self::HintUnclear(word)
             | Self::Function(word)
             | Self::Sequence(word)
             | Self::SecretVariable(word)
@@ -172,6 +175,12 @@ impl Reason {
                 "A hint must come right after SELECT, INSERT, REPLACE, UPDATE or DELETE. Move /*+ */ there."
             }
             Self::Hint(_) => "The hint {} changes settings and is not allowed. Leave it out.",
+            Self::HintUnclear(name) if name.is_empty() => {
+                "A hint cannot be read for sure, and TiDB drops all hints of a comment that has an error. Write /*+ NAME(table, ...) */ as documented, or leave it out."
+            }
+            Self::HintUnclear(_) => {
+                "The hint {} cannot be read for sure, and TiDB drops all hints of a comment that has an error. Write it as documented, like /*+ HASH_JOIN(a, b) */, or leave it out."
+            }
             Self::Limit(_) => {
                 "The server sets the limit {} itself, and of two TiDB heeds the last. Leave the hint out."
             }
