@@ -79,6 +79,12 @@ impl Plan {
         gets == 1 && self.operators.iter().all(|one| one.name == "Point_Get" || BESIDE.contains(&one.name.as_str()))
     }
 
+    /// Whether it looks up rows by the integer key that the table is stored by: any other integer is looked up in the same way, but not
+    /// in an index, whose column may be a date (TiDB 8.5: one row for `20200101`, and a full scan for `20`).
+    pub fn is_by_handle(&self) -> bool {
+        self.operators.iter().any(|one| one.name == "Point_Get" && one.info.contains("handle:"))
+    }
+
     /// Whether the operator at this place gives one row at most, whatever the tables hold.
     fn gives_one(&self, place: usize) -> bool {
         let Some(this) = self.operators.get(place) else { return false };
@@ -319,6 +325,9 @@ mod tests {
 
     #[test]
     fn one_row_by_a_key_is_known_by_its_plan() {
+        let handle = plan("Delete | N/A | root |  | N/A\n└─Point_Get | 1.00 | root | table:orders | handle:5");
+        let index = plan("Point_Get | 1.00 | root | table:days, index:uk_day(day) | ");
+        assert!(handle.is_by_handle() && index.is_one_row() && !index.is_by_handle(), "an index may not hold integers");
         for (text, is_one) in [
             ("Point_Get | 1.00 | root | table:orders | handle:5", true),
             (

@@ -32,6 +32,17 @@ pub struct Keyed {
     pub columns: Vec<String>,
 }
 
+impl Keyed {
+    /// Whether a column equals an integer.
+    pub fn has_integer(&self) -> bool {
+        self.columns.iter().any(|column| column.ends_with(INTEGER))
+    }
+}
+
+/// The kinds of literals, after a column.
+const TEXT: &str = " text";
+const INTEGER: &str = " integer";
+
 /// Words that begin a query, or join its parts.
 const QUERIES: &[&str] = &["select", "from", "table", "values", "with", "union", "except", "intersect", "join"];
 /// Those of them that a change of data with its own values has not.
@@ -115,14 +126,14 @@ fn keyed(tokens: &[Token]) -> Option<Keyed> {
         let (column, after) = name(rest)?;
         let (literal, after) = after.strip_prefix(&[Token::Symbol('=')])?.split_first()?;
         let kind = match literal {
-            Token::Single(_) => "text",
+            Token::Single(text) if !is_figure(text) => TEXT,
             Token::Number(number) if number.len() <= DIGITS_MAX && number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                "integer"
+                INTEGER
             }
             _ => return None,
         };
         let column = column.last()?;
-        columns.push(format!("{column} {kind}"));
+        columns.push(format!("{column}{kind}"));
         match after.split_first() {
             Some((and, after)) if and.is("and") => rest = after,
             Some((end, after)) if one_of(Some(end), &["order", "limit"]) => {
@@ -139,6 +150,15 @@ fn keyed(tokens: &[Token]) -> Option<Keyed> {
     columns.sort_unstable();
     columns.dedup();
     Some(Keyed { table: table.join("."), columns })
+}
+
+/// Whether a text may be a number with a fraction, a date or a time: whether an index serves `'5.5'` depends on more than the types
+/// (TiDB 8.5: a full scan where an integer column has a unique key).
+fn is_figure(text: &str) -> bool {
+    let has = |is: fn(char) -> bool| text.contains(is);
+    has(|character| character.is_ascii_digit())
+        && has(|character| !character.is_ascii_digit())
+        && !has(char::is_alphabetic)
 }
 
 /// The parts of a name, at most three, and what follows it.
@@ -271,6 +291,8 @@ mod tests {
             "SELECT * FROM orders WHERE id = 12345678901234567890",
             "SELECT * FROM orders WHERE id = \"5\"",
             "SELECT * FROM orders WHERE id = 'a\\'b'",
+            "SELECT * FROM orders WHERE id = '5.5'",
+            "SELECT * FROM orders WHERE id = '2026-01-02'",
             "SELECT * FROM `a.b` WHERE id = 5",
             "SELECT * FROM orders WHERE `a.b` = 5",
             "SELECT * FROM \u{212a} WHERE id = 5",

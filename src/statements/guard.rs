@@ -90,8 +90,10 @@ pub(crate) async fn heavy(context: &Context<'_>, guarded: Guarded<'_>) -> Result
             },
         };
         match (&plan, size) {
-            (Some(plan), Size::Keyed(Keyed { table, columns })) if plan.is_one_row() => {
-                context.sql().keep_key(target, database, &table, columns);
+            (Some(plan), Size::Keyed(keyed)) if plan.is_one_row() => {
+                if plan.is_by_handle() || !keyed.has_integer() {
+                    context.sql().keep_key(target, database, &keyed.table, keyed.columns);
+                }
             }
             _ => plans.push((place, text, plan)),
         }
