@@ -130,3 +130,28 @@ fn what_is_asked_about_does_not_depend_on_the_other_calls_of_a_request() {
         assert!(content["error"].is_null(), "nobody is asked: {content}");
     }
 }
+
+/// A key that finds one row is remembered, so that the next statement by it needs no plan, until the schema changes.
+#[test]
+fn a_change_of_the_schema_makes_keys_forgotten() {
+    let mut server = Native::new();
+    let by_key = || attended("db_query", json!("SELECT name FROM shop.products WHERE id = 2"));
+    server.send(by_key());
+    let (sent, answer) = statements(&mut server, by_key());
+    assert_eq!((sent, &answer["returned"]), (1, &json!(1)), "the key is known: {answer}");
+    let create =
+        json!(["CREATE TABLE shop.days (day DATE NOT NULL UNIQUE)", "INSERT INTO shop.days VALUES (20260102)"]);
+    let answer = result(&server.send(attended("db_execute", create)));
+    assert_eq!(answer["statementCount"], 2, "{answer}");
+    let (sent, answer) = statements(&mut server, by_key());
+    assert_eq!((sent, &answer["returned"]), (2, &json!(1)), "it is planned again: {answer}");
+    for _ in 0..2 {
+        let by_index = attended("db_query", json!("SELECT day FROM shop.days WHERE day = 20260102"));
+        let (sent, answer) = statements(&mut server, by_index);
+        assert_eq!(
+            (sent, &answer["returned"]),
+            (2, &json!(1)),
+            "an integer finds one date, another scans all: {answer}"
+        );
+    }
+}
