@@ -2,7 +2,7 @@
 
 use super::{Operator, Plan};
 
-/// Operators that read rows of tables, in TiKV or TiFlash, through an index or not. The rows of an inner side that is read again and
+/// Operators that read rows of tables, in TiKV or TiFlash, through an index or not, or of a common table expression. The rows of an inner side that is read again and
 /// again are those of all loops (TiDB 8.5: 500,100,000 under an `Apply`).
 const SCANS: &[&str] = &[
     "TableFullScan",
@@ -13,6 +13,7 @@ const SCANS: &[&str] = &[
     "IndexRangeScan",
     "Point_Get",
     "Batch_Point_Get",
+    "CTEFullScan",
 ];
 /// Those that read all of a table or an index.
 const FULL: &[&str] = &["TableFullScan", "IndexFullScan"];
@@ -78,6 +79,12 @@ impl Plan {
         gets == 1 && self.operators.iter().all(|one| one.name == "Point_Get" || BESIDE.contains(&one.name.as_str()))
     }
 
+    /// Whether it looks up rows by the integer key that the table is stored by: any other integer is looked up in the same way, but not
+    /// in an index, whose column may be a date (TiDB 8.5: one row for `20200101`, and a full scan for `20`).
+    pub fn is_by_handle(&self) -> bool {
+        self.operators.iter().any(|one| one.name == "Point_Get" && one.info.contains("handle:"))
+    }
+
     /// Whether the operator at this place gives one row at most, whatever the tables hold.
     fn gives_one(&self, place: usize) -> bool {
         let Some(this) = self.operators.get(place) else { return false };
@@ -107,6 +114,13 @@ impl Operator {
         self.is_scan() && self.info.contains("stats:pseudo")
     }
 
+    /// The rows after which a `Limit` stops what it reads from.
+    fn limit(&self) -> Option<f64> {
+        let (offset, count) = self.info.strip_prefix("offset:")?.split_once(", count:")?;
+        let (offset, count): (f64, f64) = (offset.parse().ok()?, count.parse().ok()?);
+        (self.name == "Limit").then_some(offset + count)
+    }
+
     fn count_is_one(&self) -> bool {
         let count = self.info.split_once("count:").map(|(_, after)| after.trim_end_matches(')'));
         count == Some("1")
@@ -118,7 +132,7 @@ pub fn weigh(plan: &Plan, counts: Counts<'_>) -> Weight {
     let mut weight = Weight::default();
     let mut most = 0.0;
     for (place, operator) in plan.operators.iter().enumerate() {
-        weight.is_recursive |= operator.info.contains("Recursive CTE");
+        weight.is_recursive |= operator.info.starts_with("Recursive CTE");
         let joins = operator.name.contains("Join") || operator.name == "Apply";
         if !joins && !operator.is_scan() {
             continue;
@@ -140,15 +154,16 @@ pub fn weigh(plan: &Plan, counts: Counts<'_>) -> Weight {
         let reads_all = FULL.contains(&operator.name.as_str());
         if operator.is_pseudo() {
             let table = operator.table().unwrap_or_default();
-            let stops = above.is_some_and(|above| above.name == "Limit");
+            let rows_max = above.and_then(Operator::limit).unwrap_or(f64::INFINITY);
             match counts(table) {
-                _ if stops => {}
+                _ if rows_max <= rows => {}
                 Some(count) => {
                     // A range is estimated of the rows that TiDB counted (8.5), and so is a whole table, unless a condition and a
-                    // limit let it hope to find what it needs early.
-                    rows = if reads_all { count } else { rows };
+                    // limit let it hope to find what it needs early. The estimate of a table that is read again and again is larger.
+                    rows = if reads_all { rows.max(count.min(rows_max)) } else { rows };
                     push(&mut weight.counted, table);
                 }
+                None if rows_max.is_finite() => rows = rows.max(rows_max),
                 None => push(&mut weight.unknown, table),
             }
         }
@@ -217,6 +232,12 @@ mod tests {
                 500_200_000.0,
                 100_000.0,
             ),
+            (
+                "a common table expression that is read again and again",
+                "Apply | 80179.60 | root |  | CARTESIAN left outer join\n├─CTEFullScan(Build) | 100000.00 | root | CTE:c AS c2 | data:CTE_0\n└─HashAgg(Probe) | 80179.60 | root |  | funcs:count(1)->Column#19\n  └─Selection | 6414368184.73 | root |  | gt(plus(shop.orders.id, shop.orders.id), 5)\n    └─CTEFullScan | 8017960230.00 | root | CTE:c | data:CTE_0\nCTE_0 | 100000.00 | root |  | Non-Recursive CTE\n└─IndexFullScan(Seed Part) | 100000.00 | cop[tikv] | table:orders, index:idx_placed_status(placed_at, status) | keep order:false",
+                8_018_160_230.0,
+                80_179.6,
+            ),
         ] {
             let found = weight(text);
             assert_eq!((found.read, found.joined), (read, joined), "{what}");
@@ -278,15 +299,18 @@ mod tests {
     #[test]
     fn a_table_without_statistics_has_the_rows_that_tidb_counted() {
         let scan = |name: &str, rows: &str, above: &str| {
+            let info = if above == "Limit" { "offset:5, count:2995" } else { "a" };
             format!(
-                "{above} | {rows} | root |  | a\n└─{name} | {rows} | cop[tikv] | table:o | keep order:false, stats:pseudo"
+                "{above} | {rows} | root |  | {info}\n└─{name} | {rows} | cop[tikv] | table:o | keep order:false, stats:pseudo"
             )
         };
         for (text, read) in [
             (scan("TableFullScan", "10000.00", "TableReader"), 2_000_000.0),
             (scan("TableRangeScan", "533333.33", "TableReader"), 533_333.0),
             (scan("TableFullScan", "12.50", "Selection"), 2_000_000.0),
-            (scan("TableFullScan", "10.00", "Limit"), 10.0),
+            (scan("TableFullScan", "5000000.00", "TableReader"), 5_000_000.0),
+            (scan("TableFullScan", "3000.00", "Limit"), 3_000.0),
+            (scan("TableFullScan", "1000.00", "Limit"), 3_000.0),
         ] {
             let known = weigh(&plan(&text), &|table| (table == "o").then_some(2_000_000.0));
             assert_eq!((known.read, known.unknown.len()), (read, 0), "{text}");
@@ -294,10 +318,16 @@ mod tests {
             assert_eq!(weight(&text).unknown.is_empty(), limited, "a limit alone needs no count: {text}");
             assert_eq!(plan(&text).pseudo(), ["o"], "it is asked for");
         }
+        let far = scan("TableFullScan", "10000.00", "Limit").replace("count:2995", "count:4000000000");
+        assert_eq!(weigh(&plan(&far), &|_| Some(2_000_000.0)).read, 2_000_000.0, "no limit is larger than the table");
+        assert_eq!(weight(&far).read, 4_000_000_005.0, "a limit says how many rows of a table whose size is not known");
     }
 
     #[test]
     fn one_row_by_a_key_is_known_by_its_plan() {
+        let handle = plan("Delete | N/A | root |  | N/A\n└─Point_Get | 1.00 | root | table:orders | handle:5");
+        let index = plan("Point_Get | 1.00 | root | table:days, index:uk_day(day) | ");
+        assert!(handle.is_by_handle() && index.is_one_row() && !index.is_by_handle(), "an index may not hold integers");
         for (text, is_one) in [
             ("Point_Get | 1.00 | root | table:orders | handle:5", true),
             (

@@ -1,5 +1,7 @@
 //! The gate: reads pass for the tool that reads, single whole statements for the tool that writes.
 
+mod hint;
+
 use super::{
     Reason, account, functions,
     harm::{DATA, EXPLAIN, spares},
@@ -306,7 +308,7 @@ fn shape(tokens: &[Token]) -> Class {
         return show(tokens).map_or_else(Class::Reject, |()| Class::Read);
     }
     if first.is("admin") && shows_jobs(rest) {
-        return Class::Read;
+        return if has_query(rest) { Class::Reject(Reason::ShowQuery) } else { Class::Read };
     }
     match refused::kind(tokens) {
         Some(reason) => Class::Reject(reason),
@@ -433,9 +435,20 @@ fn show(tokens: &[Token]) -> Result<(), Reason> {
     if !counts && !shows_parts(rest) && !begins_as(rest, SHOW) {
         return Err(Reason::Show(refused::words(rest.iter().take(2))));
     }
+    if has_query(rest) {
+        return Err(Reason::ShowQuery);
+    }
     // Rows with secrets are left out of the result; whether a row is there must not depend on the secret.
     let condition = variables::shown(tokens).unwrap_or_default();
     if condition.iter().any(|token| token.name() == Some("value")) { Err(Reason::VariableValue) } else { Ok(()) }
+}
+
+/// Whether a query stands in a condition. A `SHOW` has no place for hints that would limit it.
+fn has_query(tokens: &[Token]) -> bool {
+    tokens.iter().enumerate().any(|(at, token)| match token {
+        Token::Symbol('(') => one_of(tokens.get(at + 1), &["table", "with", "values"]),
+        token => token.is("select") && !is_part_of_a_name(tokens, at),
+    })
 }
 
 /// `TABLE name [PARTITION (names)] [INDEX name]`, and one of the words of [`OF_A_TABLE`].
@@ -481,6 +494,12 @@ fn forbidden_everywhere(tokens: &[Token]) -> Result<(), Reason> {
             && let Some(word) = LIMITS.iter().find(|word| hint.contains(**word))
         {
             return Err(Reason::Limit(word));
+        }
+        if let Token::Hint(hint) = token
+            && let Some(unclear) = hint::unclear(hint)
+        {
+            let name = unclear.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_')).next();
+            return Err(Reason::HintUnclear(name.unwrap_or_default().to_owned()));
         }
         if token.name().is_some_and(is_system_secret_schema) && names_schema(tokens, index) {
             return Err(Reason::SystemSchema);

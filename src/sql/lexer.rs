@@ -323,8 +323,8 @@ impl<'a> Lexer<'a> {
         {
             return self.executable_comment(executed, kind, content);
         }
-        let comment = fold(comment);
-        if is_executable(&comment) || opens_executable(&comment) {
+        let folded = fold(comment);
+        if is_executable(&folded) || opens_executable(&folded) {
             return Err(Reason::ExecutableComment);
         }
         if hint {
@@ -335,7 +335,8 @@ impl<'a> Lexer<'a> {
             if !after_a_verb || comment.contains("/*") {
                 return Err(Reason::HintPlace);
             }
-            self.tokens.push(Token::Hint(comment));
+            // Not folded: a letter that only folds to an ASCII one may be an error to TiDB's hint parser.
+            self.tokens.push(Token::Hint(comment.get(1..).unwrap_or_default().to_ascii_lowercase()));
         }
         Ok(())
     }

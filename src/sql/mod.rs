@@ -37,7 +37,7 @@ pub(crate) use limits::tests as limits_tests;
 pub use limits::{Edits, limited, planned, planned_with};
 pub use reason::Reason;
 pub use reserved::{literal, shortest_name};
-pub use small::{Keyed, Size, size, table_called};
+pub use small::{Keyed, Size, Tables, size};
 pub use touched::{Changed, ChangedRows, changed_rows, count_touched, list_dropped, rows_as_of};
 pub use variables::holds_secret;
 

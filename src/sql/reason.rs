@@ -25,6 +25,8 @@ pub enum Reason {
     HintPlace,
     /// A hint that changes settings.
     Hint(&'static str),
+    /// A hint that TiDB may not parse, and its name if it has one.
+    HintUnclear(String),
     /// A hint that sets a limit which the server sets itself.
     Limit(&'static str),
     /// An order within parentheses, and a clause after them.
@@ -61,6 +63,8 @@ pub enum Reason {
     Format(String),
     /// `SHOW` of something that is not on the list.
     Show(String),
+    /// A query within a `SHOW`, where nothing limits it.
+    ShowQuery,
     /// `INTO`: a file or a variable is written.
     Into,
     /// A read that takes locks.
@@ -138,6 +142,7 @@ impl Reason {
             | Self::Structure(word)
             | Self::Format(word)
             | Self::Show(word)
+            | Self::HintUnclear(word)
             | Self::Function(word)
             | Self::Sequence(word)
             | Self::SecretVariable(word)
@@ -170,6 +175,12 @@ impl Reason {
                 "A hint must come right after SELECT, INSERT, REPLACE, UPDATE or DELETE. Move /*+ */ there."
             }
             Self::Hint(_) => "The hint {} changes settings and is not allowed. Leave it out.",
+            Self::HintUnclear(name) if name.is_empty() => {
+                "A hint cannot be read for sure, and TiDB drops all hints of a comment that has an error. Write /*+ NAME(table, ...) */ as documented, or leave it out."
+            }
+            Self::HintUnclear(_) => {
+                "The hint {} cannot be read for sure, and TiDB drops all hints of a comment that has an error. Write it as documented, like /*+ HASH_JOIN(a, b) */, or leave it out."
+            }
             Self::Limit(_) => {
                 "The server sets the limit {} itself, and of two TiDB heeds the last. Leave the hint out."
             }
@@ -216,6 +227,9 @@ impl Reason {
                 "This statement has no format `{}`. Write EXPLAIN FORMAT = 'brief', or TRACE FORMAT = 'row'."
             }
             Self::Show(_) => "`SHOW {}` is not allowed. Query information_schema with SELECT instead.",
+            Self::ShowQuery => {
+                "A query inside SHOW would run without a limit of time. Write SHOW with plain values, or SELECT from information_schema."
+            }
             Self::Into => {
                 "INTO writes a file or a variable and is not allowed. Put a column of that name in backticks."
             }

@@ -9,7 +9,7 @@ use super::{
 /// Statements whose effect ends with the session.
 const SESSION: &[(&str, &str)] = &[
     ("use", "Give the argument `database`, or write schema.table."),
-    ("set", "Write the value into the statement itself, or as a hint like /*+ MAX_EXECUTION_TIME(1000) */."),
+    ("set", "Write the value into the statement itself, or a hint like /*+ USE_INDEX(orders, idx_placed) */."),
     ("prepare", PREPARED),
     ("execute", PREPARED),
     ("deallocate", PREPARED),

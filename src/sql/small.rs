@@ -1,5 +1,7 @@
 //! How large a statement is, as far as its text tells.
 
+use std::{collections::BTreeMap, ops::Range};
+
 use super::{
     condition::own_where,
     gate::SCHEMA,
@@ -30,6 +32,17 @@ pub struct Keyed {
     pub columns: Vec<String>,
 }
 
+impl Keyed {
+    /// Whether a column equals an integer.
+    pub fn has_integer(&self) -> bool {
+        self.columns.iter().any(|column| column.ends_with(INTEGER))
+    }
+}
+
+/// The kinds of literals, after a column.
+const TEXT: &str = " text";
+const INTEGER: &str = " integer";
+
 /// Words that begin a query, or join its parts.
 const QUERIES: &[&str] = &["select", "from", "table", "values", "with", "union", "except", "intersect", "join"];
 /// Those of them that a change of data with its own values has not.
@@ -39,7 +52,7 @@ const DIGITS_MAX: usize = 18;
 
 /// What the text of a statement tells. What is not known for sure is [`Size::Planned`].
 pub fn size(sql: &str) -> Size {
-    let Some((tokens, _)) = lexer::with_places(sql, true) else {
+    let Some((tokens, places)) = lexer::with_places(sql, true) else {
         let first = lexer::first_word(sql).unwrap_or_default();
         return if SCHEMA.contains(&first.as_str()) { Size::Nothing } else { Size::Unplannable };
     };
@@ -61,6 +74,16 @@ pub fn size(sql: &str) -> Size {
         return Size::Nothing;
     }
     if verb != start || sql.contains('\\') {
+        return Size::Planned;
+    }
+    // Other names may differ to TiDB where they are the same here.
+    let is_plain = |(token, place): (&Token, &Range<usize>)| match token {
+        Token::Word(_) | Token::Name(_) => {
+            sql.get(place.clone()).is_some_and(|text| text.is_ascii() && !text.contains('.'))
+        }
+        _ => true,
+    };
+    if !tokens.iter().zip(&places).all(is_plain) {
         return Size::Planned;
     }
     keyed(tokens.get(verb..).unwrap_or_default()).map_or(Size::Planned, Size::Keyed)
@@ -103,14 +126,14 @@ fn keyed(tokens: &[Token]) -> Option<Keyed> {
         let (column, after) = name(rest)?;
         let (literal, after) = after.strip_prefix(&[Token::Symbol('=')])?.split_first()?;
         let kind = match literal {
-            Token::Single(_) => "text",
+            Token::Single(text) if !is_figure(text) => TEXT,
             Token::Number(number) if number.len() <= DIGITS_MAX && number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                "integer"
+                INTEGER
             }
             _ => return None,
         };
-        let column = column.rsplit('.').next().unwrap_or_default();
-        columns.push(format!("{column} {kind}"));
+        let column = column.last()?;
+        columns.push(format!("{column}{kind}"));
         match after.split_first() {
             Some((and, after)) if and.is("and") => rest = after,
             Some((end, after)) if one_of(Some(end), &["order", "limit"]) => {
@@ -126,57 +149,88 @@ fn keyed(tokens: &[Token]) -> Option<Keyed> {
     }
     columns.sort_unstable();
     columns.dedup();
-    Some(Keyed { table, columns })
+    Some(Keyed { table: table.join("."), columns })
 }
 
-/// A name of up to three parts, with dots, and what follows.
-fn name(tokens: &[Token]) -> Option<(String, &[Token])> {
-    let part = |token: Option<&Token>| match token {
-        Some(Token::Word(name) | Token::Name(name)) => Some(name.clone()),
-        _ => None,
-    };
-    let (mut full, mut rest) = (part(tokens.first())?, tokens.get(1..)?);
-    while rest.first() == Some(&Token::Symbol('.')) {
-        full = format!("{full}.{}", part(rest.get(1))?);
+/// Whether a text may be a number with a fraction, a date or a time: whether an index serves `'5.5'` depends on more than the types
+/// (TiDB 8.5: a full scan where an integer column has a unique key).
+fn is_figure(text: &str) -> bool {
+    let has = |is: fn(char) -> bool| text.contains(is);
+    has(|character| character.is_ascii_digit())
+        && has(|character| !character.is_ascii_digit())
+        && !has(char::is_alphabetic)
+}
+
+/// The parts of a name, at most three, and what follows it.
+fn name(tokens: &[Token]) -> Option<(Vec<&str>, &[Token])> {
+    const PARTS_MAX: usize = 3;
+    fn part(token: Option<&Token>) -> Option<&str> {
+        match token {
+            Some(Token::Word(name) | Token::Name(name)) => Some(name),
+            _ => None,
+        }
+    }
+    let (mut parts, mut rest) = (vec![part(tokens.first())?], tokens.get(1..)?);
+    while parts.len() < PARTS_MAX && rest.first() == Some(&Token::Symbol('.')) {
+        parts.push(part(rest.get(1))?);
         rest = rest.get(2..)?;
     }
-    Some((full, rest))
+    (rest.first() != Some(&Token::Symbol('.'))).then_some((parts, rest))
 }
 
-/// The table that a plan of this statement calls by this name, with its database if the statement names that. `None` if the statement
-/// calls none so, or several.
-pub fn table_called(sql: &str, called: &str) -> Option<(Option<String>, String)> {
-    const BEFORE: &[&str] = &["from", "join", "update", "into", "table"];
-    let (tokens, _) = lexer::with_places(sql, true)?;
-    let called = lexer::fold(called);
-    let mut found = None;
-    for (at, before) in tokens.iter().enumerate() {
-        let introduces = one_of(Some(before), BEFORE) || matches!(before, Token::Symbol(',' | '('));
-        let Some((full, rest)) = tokens.get(at + 1..).and_then(name).filter(|_| introduces) else { continue };
-        let rest = if one_of(rest.first(), &["as"]) { rest.get(1..).unwrap_or_default() } else { rest };
-        let alias = match rest.first() {
-            Some(Token::Word(alias) | Token::Name(alias)) if *alias == called => Some(alias),
-            _ => None,
+/// A table, with its database if a statement names that.
+type Named = (Option<String>, String);
+
+/// The tables of a statement, by the names that its plan calls them by; `None` for a name that stands for several.
+#[derive(Default)]
+pub struct Tables(BTreeMap<String, Option<Named>>);
+
+impl Tables {
+    /// Those that are named after `FROM` and the like, and whatever has an alias.
+    pub fn of(sql: &str) -> Self {
+        const BEFORE: &[&str] = &["from", "join", "update", "into", "table"];
+        let mut tables = Self::default();
+        let Some((tokens, places)) = lexer::with_places(sql, true) else { return tables };
+        // Where folding says more than that two names differ in case, TiDB may tell them apart.
+        let is_plain = |at: usize| match (tokens.get(at), places.get(at).and_then(|place| sql.get(place.clone()))) {
+            (Some(Token::Word(name)), Some(text)) => text.to_lowercase() == *name,
+            (Some(Token::Name(name)), Some(text)) => text.trim_matches('`').to_lowercase() == *name,
+            _ => true,
         };
-        let (database, table) = match full.rsplit_once('.') {
-            Some((database, table)) => (Some(database.to_owned()), table.to_owned()),
-            None => (None, full),
-        };
-        let named = table == called && one_of(Some(before), BEFORE);
-        if alias.is_none() && !named {
-            continue;
+        for (at, before) in tokens.iter().enumerate() {
+            let introduces = one_of(Some(before), BEFORE) || matches!(before, Token::Symbol(',' | '('));
+            let Some((parts, rest)) = tokens.get(at + 1..).and_then(name).filter(|_| introduces) else { continue };
+            let after = tokens.len() - rest.len();
+            let rest = if one_of(rest.first(), &["as"]) { rest.get(1..).unwrap_or_default() } else { rest };
+            let (Some(table), database) = (parts.last(), parts.iter().rev().nth(1)) else { continue };
+            let named = (at..after).all(is_plain).then(|| (database.map(|&name| name.to_owned()), (*table).to_owned()));
+            if let Some(Token::Word(alias) | Token::Name(alias)) = rest.first() {
+                tables.add(alias, named.as_ref());
+            }
+            if one_of(Some(before), BEFORE) {
+                tables.add(table, named.as_ref());
+            }
         }
-        let this = (database, table);
-        if found.replace(this.clone()).is_some_and(|other| other != this) {
-            return None;
+        tables
+    }
+
+    fn add(&mut self, called: &str, table: Option<&Named>) {
+        let known = self.0.entry(called.to_owned()).or_insert_with(|| table.cloned());
+        if known.as_ref() != table {
+            *known = None;
         }
     }
-    found
+
+    /// The table that a plan of the statement calls so. `None` if the statement calls none so, or several.
+    pub fn called(&self, called: &str) -> Option<&Named> {
+        let folded = lexer::fold(called);
+        (called.to_lowercase() == folded).then(|| self.0.get(&folded))??.as_ref()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Keyed, Size, size, table_called};
+    use super::{Keyed, Size, Tables, size};
 
     fn keyed(table: &str, columns: &[&str]) -> Size {
         Size::Keyed(Keyed {
@@ -237,6 +291,13 @@ mod tests {
             "SELECT * FROM orders WHERE id = 12345678901234567890",
             "SELECT * FROM orders WHERE id = \"5\"",
             "SELECT * FROM orders WHERE id = 'a\\'b'",
+            "SELECT * FROM orders WHERE id = '5.5'",
+            "SELECT * FROM orders WHERE id = '2026-01-02'",
+            "SELECT * FROM `a.b` WHERE id = 5",
+            "SELECT * FROM orders WHERE `a.b` = 5",
+            "SELECT * FROM \u{212a} WHERE id = 5",
+            "SELECT * FROM orders WHERE \u{17f} = 5",
+            "SELECT * FROM a.b.c.d WHERE id = 5",
             "SELECT * FROM orders WHERE id = 'a' 'b'",
             "SELECT * FROM orders WHERE id = 'a' COLLATE utf8mb4_bin",
             "SELECT * FROM orders WHERE BINARY id = 5",
@@ -278,9 +339,14 @@ mod tests {
             ("UPDATE t SET a = 1", "t", Some((None, "t"))),
             ("SELECT * FROM a o UNION SELECT * FROM b o", "o", None),
             ("SELECT * FROM v", "orders", None),
+            ("SELECT * FROM `a.b` x", "x", Some((None, "a.b"))),
+            ("SELECT * FROM \u{6771} x", "\u{6771}", Some((None, "\u{6771}"))),
+            ("SELECT * FROM \u{17f}", "s", None),
+            ("SELECT * FROM s", "\u{17f}", None),
+            ("SELECT * FROM a.b.c.d x", "x", None),
         ] {
             let expected = table.map(|(database, name)| (database.map(str::to_owned), name.to_owned()));
-            assert_eq!(table_called(sql, called), expected, "{sql}");
+            assert_eq!(Tables::of(sql).called(called), expected.as_ref(), "{sql}");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     catalogue::{Context, Stakes, ToolError, code, said},
     plan::{NotAPlan, Plan, Weight, weigh},
-    sql::{self, Keyed, Size},
+    sql::{self, Keyed, Size, Tables},
     tidbcloud::{AccessClass, BESIDE_STATEMENTS, Cell, DatabaseName, Query, Rows, SqlFailure, Target},
 };
 
@@ -90,16 +90,19 @@ pub(crate) async fn heavy(context: &Context<'_>, guarded: Guarded<'_>) -> Result
             },
         };
         match (&plan, size) {
-            (Some(plan), Size::Keyed(Keyed { table, columns })) if plan.is_one_row() => {
-                context.sql().keep_key(target, database, &table, columns);
+            (Some(plan), Size::Keyed(keyed)) if plan.is_one_row() => {
+                if plan.is_by_handle() || !keyed.has_integer() {
+                    context.sql().keep_key(target, database, &keyed.table, keyed.columns);
+                }
             }
             _ => plans.push((place, text, plan)),
         }
     }
-    let counts = Counts::read(context, guarded, &plans).await;
-    let heavy = plans.iter().filter_map(|(place, text, plan)| {
+    let tables: Vec<_> = plans.iter().map(|(_, text, plan)| tables(text, plan.as_ref())).collect();
+    let counts = Counts::read(context, guarded, &plans, &tables).await;
+    let heavy = plans.iter().zip(&tables).filter_map(|((place, _, plan), tables)| {
         let weight = plan.as_ref().map_or(Weight { is_unclear: true, ..Weight::default() }, |plan| {
-            weigh(plan, &|called| counts.rows(database, text, called))
+            weigh(plan, &|called| counts.rows(database, tables, called))
         });
         judge(&weight, rows_max).map(|(rows, why)| Heavy { place: *place, rows, why })
     });
@@ -177,11 +180,11 @@ struct Counts(Vec<(String, String, f64)>);
 
 impl Counts {
     /// Asks for all tables at once; those that cannot be told from the statement's text stay unknown.
-    async fn read(context: &Context<'_>, guarded: Guarded<'_>, plans: &[Planned<'_>]) -> Self {
+    async fn read(context: &Context<'_>, guarded: Guarded<'_>, plans: &[Planned<'_>], tables: &[Tables]) -> Self {
         let Guarded { target, database, .. } = guarded;
-        let pseudo = plans.iter().filter_map(|(_, text, plan)| Some((*text, plan.as_ref()?)));
-        let tables = pseudo.flat_map(|(text, plan)| {
-            plan.pseudo().into_iter().filter_map(move |called| table(database, text, called)).collect::<Vec<_>>()
+        let pseudo = plans.iter().zip(tables).filter_map(|((_, _, plan), tables)| Some((plan.as_ref()?, tables)));
+        let tables = pseudo.flat_map(|(plan, tables)| {
+            plan.pseudo().into_iter().filter_map(move |called| table(database, tables, called)).collect::<Vec<_>>()
         });
         let (mut databases, mut names): (Vec<_>, Vec<_>) =
             tables.filter(|(database, name)| !database.contains('\\') && !name.contains('\\')).unzip();
@@ -203,17 +206,22 @@ impl Counts {
     }
 
     /// The rows of the table that a statement's plan calls so.
-    fn rows(&self, database: Option<&DatabaseName>, text: &str, called: &str) -> Option<f64> {
-        let (database, name) = table(database, text, called)?;
+    fn rows(&self, database: Option<&DatabaseName>, tables: &Tables, called: &str) -> Option<f64> {
+        let (database, name) = table(database, tables, called)?;
         let of_table = self.0.iter().filter(|(of, table, _)| *of == database && *table == name);
         of_table.map(|(_, _, rows)| *rows).reduce(f64::max)
     }
 }
 
 /// Database and table that a statement's plan calls so, in lower case.
-fn table(database: Option<&DatabaseName>, text: &str, called: &str) -> Option<(String, String)> {
-    let (of, name) = sql::table_called(text, called)?;
+fn table(database: Option<&DatabaseName>, tables: &Tables, called: &str) -> Option<(String, String)> {
+    let (of, name) = tables.called(called)?.clone();
     Some((of.or_else(|| Some(database?.as_str().to_lowercase()))?, name))
+}
+
+/// The tables of a statement, if it takes more than its plan to know how many rows they have.
+fn tables(text: &str, plan: Option<&Plan>) -> Tables {
+    if plan.is_some_and(|plan| !plan.pseudo().is_empty()) { Tables::of(text) } else { Tables::default() }
 }
 
 /// The counts of a `SHOW STATS_META`. A table that was never analyzed has 0 rows until TiDB has written what was added, and those are

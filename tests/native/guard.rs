@@ -107,3 +107,51 @@ fn what_cannot_be_planned_in_one_request_is_refused_first() {
     let (sent, answer) = statements(&mut server, attended("db_execute", json!(same)));
     assert_eq!((sent, &answer["statementCount"]), (1 + 20 + 2, &json!(20)), "the same text is planned once: {answer}");
 }
+
+/// Results share the bytes of a response; a plan is not shown, so a wide one is read whole beside other calls too.
+#[test]
+fn what_is_asked_about_does_not_depend_on_the_other_calls_of_a_request() {
+    let mut server = with_guard("10000");
+    let wide = vec!["SELECT id FROM shop.products WHERE price > 1"; 40].join(" UNION ALL ");
+    let calls: Vec<Value> = [wide.as_str(), "SELECT 1", "SELECT 2", "SELECT 3", "SELECT 4", "SELECT 5"]
+        .iter()
+        .enumerate()
+        .map(|(id, sql)| {
+            let arguments = json!({"cluster": SHOP, "sql": sql});
+            json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "db_query", "arguments": arguments}})
+        })
+        .collect();
+    let mut batch = attended("db_query", json!("SELECT 1"));
+    batch.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("mcp-"));
+    batch.body = json!(calls).to_string().into_bytes();
+    let answers = server.send(batch).json();
+    for answer in answers.as_array().expect("an answer to each") {
+        let content = &answer["result"]["structuredContent"];
+        assert!(content["error"].is_null(), "nobody is asked: {content}");
+    }
+}
+
+/// A key that finds one row is remembered, so that the next statement by it needs no plan, until the schema changes.
+#[test]
+fn a_change_of_the_schema_makes_keys_forgotten() {
+    let mut server = Native::new();
+    let by_key = || attended("db_query", json!("SELECT name FROM shop.products WHERE id = 2"));
+    server.send(by_key());
+    let (sent, answer) = statements(&mut server, by_key());
+    assert_eq!((sent, &answer["returned"]), (1, &json!(1)), "the key is known: {answer}");
+    let create =
+        json!(["CREATE TABLE shop.days (day DATE NOT NULL UNIQUE)", "INSERT INTO shop.days VALUES (20260102)"]);
+    let answer = result(&server.send(attended("db_execute", create)));
+    assert_eq!(answer["statementCount"], 2, "{answer}");
+    let (sent, answer) = statements(&mut server, by_key());
+    assert_eq!((sent, &answer["returned"]), (2, &json!(1)), "it is planned again: {answer}");
+    for _ in 0..2 {
+        let by_index = attended("db_query", json!("SELECT day FROM shop.days WHERE day = 20260102"));
+        let (sent, answer) = statements(&mut server, by_index);
+        assert_eq!(
+            (sent, &answer["returned"]),
+            (2, &json!(1)),
+            "an integer finds one date, another scans all: {answer}"
+        );
+    }
+}

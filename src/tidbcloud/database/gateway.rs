@@ -40,6 +40,9 @@ const CELL_BYTES_MAX: usize = 2 << 10;
 /// A digit is counted as four bytes while it is read, and has two in a result that shows numbers as such: twice the bytes
 /// of the result are enough to fill it.
 const KEPT_FACTOR: usize = 2;
+/// A plan is judged, not shown, and a part of one is none: what is kept of it does not depend on how many results share the response.
+/// 64 KiB are 400 operators of 160 bytes.
+const PLAN_BYTES_MAX: usize = 64 << 10;
 /// 500 characters: an error quotes about 80 characters of the statement; the rest is room for long names.
 const MESSAGE_CHARS_MAX: usize = 500;
 /// Reads are sent twice at most, and so is a write that was rolled back: every repetition costs the caller request units.
@@ -216,7 +219,7 @@ impl Databases<'_> {
             counts: false,
             ..Request::new(Method::Post, url, Operation::SQL, TIMEOUT)
         };
-        let mut reader = Reader::new(self.limits(statement.query));
+        let mut reader = Reader::new(self.limits(statement));
         let sent = sender.io.now();
         let response = sender.stream(request, &mut reader).await?;
         if !(200..=299).contains(&response.status) {
@@ -245,14 +248,14 @@ impl Databases<'_> {
     }
 
     /// How much of a response is kept and read.
-    fn limits(&self, query: Query<'_>) -> Limits {
-        let result = self.allowance.result_bytes();
-        Limits {
-            kept: result.saturating_mul(KEPT_FACTOR),
-            cell: if query.whole_values { result } else { CELL_BYTES_MAX.min(result) },
-            scanned: self.allowance.scanned_bytes(),
-            skipped_rows: query.skipped_rows,
-        }
+    fn limits(&self, statement: &Statement<'_>) -> Limits {
+        let (query, result) = (statement.query, self.allowance.result_bytes());
+        let (kept, cell) = match (statement.planned, query.whole_values) {
+            (true, _) => (PLAN_BYTES_MAX, PLAN_BYTES_MAX),
+            (false, true) => (result.saturating_mul(KEPT_FACTOR), result),
+            (false, false) => (result.saturating_mul(KEPT_FACTOR), CELL_BYTES_MAX.min(result)),
+        };
+        Limits { kept, cell, scanned: self.allowance.scanned_bytes(), skipped_rows: query.skipped_rows }
     }
 }
 

@@ -98,6 +98,11 @@ impl Databases<'_> {
         cloud.memory.keep_key(caller, &Table { target, database, name }, columns, cloud.sender.io.now());
     }
 
+    /// Forgets by which columns rows of tables were found there.
+    pub fn drop_keys(&self, target: &Target) {
+        self.cloud.memory.drop_keys(self.cloud.authenticator.caller(), target);
+    }
+
     /// Runs one statement on its own. `database` is the one that unqualified names are looked up in.
     pub async fn run(
         &self,

@@ -80,13 +80,22 @@ impl Memory {
 
     /// Remembers that one row of a table is found by these columns.
     pub(crate) fn keep_key(&self, caller: Caller, table: &Table<'_>, columns: Vec<String>, now: UnixMillis) {
-        self.keys.update(&table.place(caller), now, |keys| {
-            let mut keys = keys.unwrap_or_default();
+        let place = table.place(caller);
+        // The oldest says when all are forgotten.
+        let until = self.keys.until(&place, now);
+        self.keys.update(&place, now, |keys| {
+            let mut keys = keys.filter(|_| until.is_some()).unwrap_or_default();
             keys.retain(|key| *key != columns);
             keys.insert(0, columns);
             keys.truncate(KEYS_OF_A_TABLE_MAX);
-            (keys, now.after(FACTS_AGE_MAX), ())
+            (keys, until.unwrap_or_else(|| now.after(FACTS_AGE_MAX)), ())
         });
+    }
+
+    /// Forgets the keys of all tables of an instance.
+    pub(crate) fn drop_keys(&self, caller: Caller, target: &Target) {
+        let of_target = format!("{}\0", place(caller, target));
+        self.keys.retain(|place| !place.starts_with(&of_target));
     }
 }
 
@@ -131,5 +140,28 @@ mod tests {
         assert!(right != refreshed[0] && refreshed[0] != refreshed[1], "an ended token finds nothing");
         memory.drop_facts(right, &target(298));
         assert_eq!(memory.facts(right, &target(298), UnixMillis(300)), None);
+    }
+    #[test]
+    fn keys_of_tables_are_kept_for_five_minutes_and_until_the_schema_changes() {
+        let memory = Memory::new();
+        let caller = Authenticator::from(ApiKey::new("SBXOWNER", "canary").unwrap()).caller();
+        let (this, other) = (target(1), target(11));
+        let table = |target, name| Table { target, database: "shop", name };
+        let columns = |name: &str| vec![format!("{name} integer")];
+        let finds = |target, name, column, now| memory.finds_one(caller, &table(target, name), &columns(column), now);
+        memory.keep_key(caller, &table(&this, "orders"), columns("id"), UnixMillis(0));
+        memory.keep_key(caller, &table(&this, "orders"), columns("number"), UnixMillis(299_000));
+        assert!(finds(&this, "orders", "id", UnixMillis(299_999)));
+        assert!(!finds(&this, "orders", "id", UnixMillis(300_000)), "a younger key does not keep an older one");
+        memory.keep_key(caller, &table(&this, "orders"), columns("number"), UnixMillis(300_001));
+        assert!(!finds(&this, "orders", "id", UnixMillis(300_002)), "what has expired does not come back");
+        memory.keep_key(caller, &table(&this, "customers"), columns("id"), UnixMillis(300_001));
+        memory.keep_key(caller, &table(&other, "orders"), columns("id"), UnixMillis(300_001));
+        memory.drop_keys(caller, &this);
+        for (target, name, column, known) in
+            [(&this, "orders", "number", false), (&this, "customers", "id", false), (&other, "orders", "id", true)]
+        {
+            assert_eq!(finds(target, name, column, UnixMillis(300_002)), known, "{name}");
+        }
     }
 }

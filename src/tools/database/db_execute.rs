@@ -168,10 +168,15 @@ impl Tool for DbExecute {
         }
         let begun = context.now();
         let results = if plan.one_by_one || !in_transaction(&statements, self.expected_rows) {
-            one_by_one(context, &target, database, &statements, &plan, &mut room).await?
+            one_by_one(context, &target, database, &statements, &plan, &mut room).await
         } else {
-            transaction(context, &target, database, &statements, &plan, self.expected_rows, &mut room).await?
+            transaction(context, &target, database, &statements, &plan, self.expected_rows, &mut room).await
         };
+        // A change of the schema may have taken keys away, even if it failed.
+        if statements.iter().any(|text| judged(text, |statement| statement.ddl)) {
+            context.sql().drop_keys(&target);
+        }
+        let results = results?;
         results.iter().filter_map(|result| result.result.as_ref()).for_each(|view| view.noted(context));
         let done = done(&target, database, &statements, &results, begun);
         let elapsed_ms = room.elapsed_millis;
