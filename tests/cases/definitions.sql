@@ -66,6 +66,15 @@ CREATE TABLE `MiXed` (A int)
 -- name: make.23
 -- database: scratch
 CREATE GLOBAL TEMPORARY TABLE gt (a INT) ON COMMIT DELETE ROWS
+-- name: make.24
+-- database: scratch
+CREATE VIEW hinted AS SELECT /*+ USE_INDEX(nc, uv) */ v FROM nc WHERE 'a' COLLATE utf8mb4_bin = 'A'
+-- name: make.25
+-- database: scratch
+CREATE TABLE lists (a ENUM('x\\','y'), b INT COMMENT 'it\\''s', c SET('q''','r\\'))
+-- name: make.26
+-- database: scratch
+CREATE TABLE `an"si` (`a"b` INT COMMENT 'x"y', KEY k (`a"b`))
 -- name: show.hot
 -- database: scratch
 SHOW CREATE TABLE hot
@@ -123,5 +132,18 @@ SHOW CREATE TABLE mixed
 -- name: show.gt
 -- database: scratch
 SHOW CREATE TABLE gt
+-- name: show.hinted
+-- database: scratch
+SHOW CREATE TABLE hinted
+-- name: show.lists
+-- database: scratch
+SHOW CREATE TABLE lists
+-- session ansi
+-- name: mode.ansi
+SET sql_mode = 'ANSI_QUOTES'
+-- name: show.ansi
+-- database: scratch
+SHOW CREATE TABLE `an"si`
+-- end
 -- name: drop
 DROP DATABASE scratch

@@ -115,11 +115,12 @@ impl Tool for DbDescribe {
         let schema = literal(&first.schema);
         let as_list = self.tables.0.is_everything() || seen > DEFINITIONS_MAX;
         let texts = if as_list {
-            listed.iter().map(Listed::identity).map(|text| (text, true)).collect()
+            listed.iter().map(|table| (table.identity(), Shown::Whole)).collect()
         } else {
             server.definitions(&self.database, &listed).await?
         };
-        let is_whole = listed.len() == seen && texts.len() == seen && texts.iter().all(|(_, whole)| *whole);
+        let is_whole =
+            listed.len() == seen && texts.len() == seen && texts.iter().all(|(_, shown)| *shown == Shown::Whole);
         let hash = SchemaHash::of(&texts.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join("\n"));
         let schema_hash = is_whole.then_some(hash);
         if schema_hash.is_some() && schema_hash == self.if_changed.map(|known| known.0) {
@@ -127,20 +128,30 @@ impl Tool for DbDescribe {
         }
         let statistics = server.statistics(&schema).await?;
         let replicas = server.replicas(&schema).await?;
-        let lines = listed.iter().zip(texts).map(|(table, (text, whole))| {
+        let lines = listed.iter().zip(texts).map(|(table, (text, shown))| {
             let estimates = table.estimates(statistics.get(&table.name), replicas.get(&table.name));
-            let line = match (as_list, whole) {
-                (true, _) => table.line(&estimates),
-                (false, true) => format!("{text};\n{estimates}"),
-                (false, false) => format!("{text}…\n{estimates}"),
+            let line = match shown {
+                _ if as_list => table.line(&estimates),
+                Shown::Whole => format!("{text};\n{estimates}"),
+                Shown::Cut => format!("{text}…\n{estimates}"),
+                Shown::Refused => format!("-- {} {}: {text}\n{estimates}", table.kind, shortest_name(&table.name)),
             };
-            (line, whole)
+            (line, shown != Shown::Cut)
         });
         let mut described = Described::within(lines, as_list, seen, context.result_bytes());
         described.schema_hash = schema_hash;
         context.notes_rows(described.returned, described.truncated);
         Ok(described)
     }
+}
+
+/// How much of a definition was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Whole,
+    Cut,
+    /// The server says why not.
+    Refused,
 }
 
 impl Described {
@@ -347,16 +358,23 @@ impl Server<'_> {
         Ok((rows.rows.into_iter().map(Listed::of).collect(), seen))
     }
 
-    /// The definitions of these tables, and whether each is whole.
-    async fn definitions(&self, database: &SchemaName, listed: &[Listed]) -> Result<Vec<(String, bool)>, ToolError> {
+    /// The definitions of these tables. What a user may list may be refused: a view without the right to show views.
+    async fn definitions(&self, database: &SchemaName, listed: &[Listed]) -> Result<Vec<(String, Shown)>, ToolError> {
         let mut texts = Vec::with_capacity(listed.len());
         for table in listed {
             let what = if table.kind == "sequence" { "SEQUENCE" } else { "TABLE" };
             let name = table.name.replace('`', "``");
-            let rows = self.rows(&format!("SHOW CREATE {what} {}.`{name}`", database.quoted())).await?;
+            let rows = match self.rows(&format!("SHOW CREATE {what} {}.`{name}`", database.quoted())).await {
+                Ok(rows) => rows,
+                Err(SqlFailure::Sql { message, .. }) => {
+                    texts.push((message, Shown::Refused));
+                    continue;
+                }
+                Err(failure) => return Err(failure.into()),
+            };
             let cell = rows.rows.into_iter().next().and_then(|row| row.into_iter().nth(1).flatten());
             let cell = cell.ok_or_else(|| ToolError::fault("SHOW CREATE was answered without a definition"))?;
-            texts.push((compact(&cell.text), !cell.cut));
+            texts.push((compact(&cell.text), if cell.cut { Shown::Cut } else { Shown::Whole }));
         }
         Ok(texts)
     }

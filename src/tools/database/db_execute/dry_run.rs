@@ -30,6 +30,10 @@ const STEP: usize = 3;
 /// Statements that fit, without the rows of any.
 const STATEMENTS_MAX: usize = STEPS_MAX / STEP;
 
+/// Why there is no sample of a statement that is not read for sure.
+const UNCLEAR: &str = "Its text does not say for sure which rows of one table it changes: name one table without an alias, in INSERT \
+    with a list of columns, and write keys in place of a subquery.";
+
 /// What a dry run gave.
 pub(super) struct DryRun {
     pub(super) results: Vec<StatementResult>,
@@ -191,8 +195,7 @@ async fn steps<'s>(
     let mut steps = Vec::with_capacity(statements.len());
     for (index, text) in statements.iter().enumerate() {
         let shows = match sql::changed_rows(text) {
-            None => Err("Its text does not say for sure which rows of one table it changes: name one table without an alias, in INSERT with a list of \
-                 columns, and write keys in place of a subquery.".to_owned()),
+            None => Err(UNCLEAR.to_owned()),
             Some(changed) => {
                 let known = keys.iter().find(|(table, _)| *table == changed.table).map(|(_, key)| key.clone());
                 let looks = usize::from(known.is_none());

@@ -109,7 +109,7 @@ impl Adviser<'_> {
         match self.rows(&format!("SHOW CREATE TABLE {}", qualified(table))).await {
             Ok(rows) => {
                 let cell = rows.rows.into_iter().next().and_then(|row| row.into_iter().nth(1).flatten());
-                Ok(cell.map(|cell| outline(&cell.text)))
+                Ok(cell.and_then(|cell| outline(&cell.text)))
             }
             Err(SqlFailure::Sql { .. }) => Ok(None),
             Err(failure) => Err(failure.into()),
