@@ -1,4 +1,4 @@
--- Statements of unit tests of what reads definitions: TiDB release 8.5 answered them on an empty server.
+-- Statements of unit tests of what reads definitions and plans: TiDB release 8.5 answered them on an empty server.
 -- name: make.1
 DROP DATABASE IF EXISTS scratch
 -- name: make.2
@@ -145,5 +145,41 @@ SET sql_mode = 'ANSI_QUOTES'
 -- database: scratch
 SHOW CREATE TABLE `an"si`
 -- end
+-- name: make.plan.1
+-- database: scratch
+CREATE TABLE p (id INT PRIMARY KEY, name VARCHAR(20))
+-- name: make.plan.2
+-- database: scratch
+CREATE TABLE c (id INT PRIMARY KEY, pid INT, v INT)
+-- name: make.plan.3
+DROP DATABASE IF EXISTS `scra-tch`
+-- name: make.plan.4
+CREATE DATABASE `scra-tch`
+-- name: make.plan.5
+-- database: scra-tch
+CREATE TABLE `or-ders` (id INT PRIMARY KEY, `cust-id` INT)
+-- name: make.plan.6
+-- database: scra-tch
+CREATE TABLE custs (id INT, name VARCHAR(20))
+-- name: plan.nullable_join
+-- database: scratch
+EXPLAIN FORMAT = 'brief' SELECT * FROM p JOIN c ON c.pid = p.id WHERE p.name = 'x'
+-- name: plan.hyphen
+-- database: scra-tch
+EXPLAIN FORMAT = 'brief' SELECT * FROM `or-ders` WHERE `cust-id` = 5
+-- name: plan.hyphen_join
+-- database: scra-tch
+EXPLAIN FORMAT = 'brief' SELECT * FROM `or-ders` o JOIN custs ON o.`cust-id` = custs.id
+-- name: plan.unequal
+-- database: scratch
+EXPLAIN FORMAT = 'brief' SELECT * FROM c WHERE pid = 5 AND v <> 3
+-- name: plan.either
+-- database: scratch
+EXPLAIN FORMAT = 'brief' SELECT * FROM c WHERE v < 3 OR v > 5
+-- name: plan.not_null
+-- database: scratch
+EXPLAIN FORMAT = 'brief' SELECT * FROM c WHERE pid IS NOT NULL
+-- name: drop.plan
+DROP DATABASE `scra-tch`
 -- name: drop
 DROP DATABASE scratch

@@ -227,16 +227,23 @@ fn reason(scan: &FullScan, outline: Option<&Outline>) -> Vec<String> {
     } else {
         format!("{what} is read from end to end ({rows} rows): ")
     };
-    let mut found: Vec<String> =
-        scan.conditions.iter().filter_map(|condition| of_condition(condition, outline)).collect();
-    found.dedup();
-    if scan.filtered && found.is_empty() {
-        found.push("no index is used for its condition".to_owned());
+    // Conditions that an index seldom answers are a reason only if there is no other.
+    let (weak, strong): (Vec<&Condition>, Vec<_>) =
+        scan.conditions.iter().partition(|one| matches!(one, Condition::Other(_) | Condition::NotNull(_)));
+    let of = |conditions: Vec<&Condition>| -> Vec<String> {
+        conditions.into_iter().filter_map(|condition| of_condition(condition, outline)).collect()
+    };
+    let mut found = of(strong);
+    if found.is_empty() && !scan.joined.is_empty() {
+        found.push(of_columns(&scan.joined, outline));
     } else if found.is_empty() {
-        found.push(match (scan.joined.as_slice(), scan.ordered.as_slice()) {
-            ([], []) => "it has no condition of its own".to_owned(),
-            ([], ordered) => format!("it has no condition, and is sorted or grouped by {}", ordered.join(", ")),
-            (joined, _) => of_columns(joined, outline),
+        found = of(weak);
+    }
+    if found.is_empty() {
+        found.push(match scan.ordered.as_slice() {
+            _ if scan.filtered => "no index is used for its condition".to_owned(),
+            [] => "it has no condition of its own".to_owned(),
+            ordered => format!("it has no condition, and is sorted or grouped by {}", ordered.join(", ")),
         });
     }
     let mut sentences: Vec<String> = found.into_iter().map(|reason| format!("{head}{reason}.")).collect();
@@ -250,7 +257,9 @@ fn reason(scan: &FullScan, outline: Option<&Outline>) -> Vec<String> {
 
 fn of_condition(condition: &Condition, outline: Option<&Outline>) -> Option<String> {
     Some(match condition {
-        Condition::Equal(column) | Condition::Range(column) => of_columns(std::slice::from_ref(&column.name), outline),
+        Condition::Equal(column) | Condition::Range(column) | Condition::NotNull(column) => {
+            of_columns(std::slice::from_ref(&column.name), outline)
+        }
         Condition::Within(column, function) => format!(
             "{function}() around {} hides it from indexes; compare the column itself, for example with a range",
             column.name
