@@ -80,9 +80,25 @@ pub(crate) fn compact(definition: &str) -> String {
 /// What a definition says of the columns and indexes of a table.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outline {
-    /// Names and types of columns.
-    pub(crate) columns: Vec<(String, String)>,
+    pub(crate) columns: Vec<Column>,
     pub(crate) indexes: Vec<Index>,
+}
+
+impl Outline {
+    /// The column of this name.
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// A column.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// Its type: `varchar`.
+    pub(crate) kind: String,
+    /// The number in parentheses after that.
+    pub(crate) length: Option<u64>,
 }
 
 /// An index, or the primary key.
@@ -102,7 +118,11 @@ pub(crate) fn outline(definition: &str) -> Option<Outline> {
     let mut outline = Outline::default();
     for (at, piece) in pieces.iter().enumerate().filter(|(_, piece)| piece.depth == 1 && piece.before == "\n") {
         match (piece.kind, piece.text) {
-            (Kind::Name, _) => outline.columns.push((piece.name(), words.text(at + 1).to_owned())),
+            (Kind::Name, _) => outline.columns.push(Column {
+                name: piece.name(),
+                kind: words.text(at + 1).to_owned(),
+                length: words.text(at + 3).parse().ok().filter(|_| words.is(at + 2, &["("])),
+            }),
             (Kind::Word, "PRIMARY" | "UNIQUE" | "KEY") => outline.indexes.push(words.index(at)),
             _ => {}
         }
@@ -392,9 +412,13 @@ mod tests {
         for view in ["vw", "hinted", "sequence"] {
             assert_eq!(outline(&recorded(view)), None, "{view} has no columns of its own");
         }
-        let types: Vec<String> =
-            outline(&recorded("chk")).expect("columns").columns.into_iter().map(|column| column.1).collect();
+        let columns = |name: &str| -> Vec<(String, Option<u64>)> {
+            let columns = outline(&recorded(name)).expect("columns").columns;
+            columns.into_iter().map(|column| (column.kind, column.length)).collect()
+        };
+        let types: Vec<String> = columns("chk").into_iter().map(|column| column.0).collect();
         assert_eq!(types, ["int", "int", "tinyint", "enum", "timestamp", "bit", "json"]);
+        assert_eq!(columns("hot"), [("bigint".to_owned(), None), ("varchar".to_owned(), Some(20))]);
     }
 
     #[test]
