@@ -24,10 +24,13 @@ use crate::{
 /// More tables than this are listed, a line each. Each definition takes a request: with 8 of them, and 3 for what stands beside
 /// them, a call takes 11 of the 45 of an HTTP request.
 const DEFINITIONS_MAX: usize = 8;
-/// Names of members, a hash, numbers, and a notice of three sentences with a database's name.
-const FRAME_BYTES: usize = 700;
+/// Names of members, a hash, numbers, and a notice of four sentences.
+const FRAME_BYTES: usize = 900;
 /// Of a definition that is too long for an answer at least so much is shown.
 const DEFINITION_BYTES_MIN: usize = 400;
+/// What the digests of [`Server::tables`] leave out: TiDB and MariaDB have no common columns for all of it.
+const NOT_LISTED: &str = "A list and its hash cover columns and indexes; only definitions show foreign keys, checks, TTL, partitions, \
+    invisible indexes, statements of views, and which tables are temporary.";
 /// Names of tables in the notice that none matches.
 const NAMES_MAX: usize = 20;
 
@@ -80,7 +83,9 @@ schema_of! {
 #[derive(Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Described {
-    /// Changes with definitions, and not with rows, counters or statistics. Left out if there was too much to read all of it.
+    /// Changes with definitions, and not with rows, counters or statistics. Of a list it covers columns and indexes (not whether these
+    /// are visible, nor their expressions), but no foreign keys, checks, TTL, partitions or statements of views. Left out if there was
+    /// too much to read all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     schema_hash: Option<String>,
     /// Whether all is as it was when `ifChanged` was the hash; then nothing else is said.
@@ -124,7 +129,8 @@ impl Tool for DbDescribe {
         let hash = SchemaHash::of(&texts.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join("\n"));
         let schema_hash = is_whole.then_some(hash);
         if schema_hash.is_some() && schema_hash == self.if_changed.map(|known| known.0) {
-            return Ok(Described { schema_hash, unchanged: Some(true), total: seen, ..Described::default() });
+            let notice = as_list.then(|| NOT_LISTED.to_owned());
+            return Ok(Described { schema_hash, unchanged: Some(true), total: seen, notice, ..Described::default() });
         }
         let statistics = server.statistics(&schema).await?;
         let replicas = server.replicas(&schema).await?;
@@ -188,7 +194,7 @@ impl Described {
             );
         }
         if as_list {
-            notice.push("For definitions, name a table or a pattern of up to 8 in `tables`.".to_owned());
+            notice.push(format!("For definitions, name a table or a pattern of up to 8 in `tables`. {NOT_LISTED}"));
         }
         Self {
             schema: Some(schema),
