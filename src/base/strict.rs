@@ -82,8 +82,9 @@ impl<'de> Visitor<'de> for Inner {
             if key == NUMBER {
                 let Digits(digits) = entries.next_value()?;
                 let number: Number = digits.parse().map_err(A::Error::custom)?;
-                // Too large for a double: to another reader it is infinity.
-                number.as_f64().ok_or_else(|| A::Error::custom("a number is out of range"))?;
+                if !is_finite(&digits) {
+                    return Err(A::Error::custom("a number is out of range"));
+                }
                 return Ok(Value::Number(number));
             }
             if object.len() == KEYS_MAX {
@@ -99,8 +100,31 @@ impl<'de> Visitor<'de> for Inner {
     }
 }
 
+/// Whether a number of JSON has fewer digits before its point than the largest double, 1.8e308: to another reader a larger one is
+/// infinity.
+fn is_finite(number: &str) -> bool {
+    const DIGITS_MAX: i64 = 309;
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let whole = mantissa.trim_start_matches('-').split('.').next().unwrap_or_default().trim_start_matches('0');
+    let mut digits = i64::try_from(whole.len()).unwrap_or(i64::MAX);
+    if whole.is_empty() {
+        // `0.001e5` has two zeros to use up.
+        let fraction = mantissa.split_once('.').map_or("", |(_, fraction)| fraction);
+        let zeros = fraction.len() - fraction.trim_start_matches('0').len();
+        if zeros == fraction.len() {
+            return true;
+        }
+        digits = digits.saturating_sub(i64::try_from(zeros).unwrap_or(i64::MAX));
+    }
+    match exponent.trim_start_matches('+').parse::<i64>() {
+        Ok(exponent) => digits.saturating_add(exponent) <= DIGITS_MAX,
+        // More digits than 64 bits hold.
+        Err(_) => exponent.starts_with('-'),
+    }
+}
+
 /// `serde_json` gives a number with more than an integer's digits as an object with this member (`arbitrary_precision`).
-const NUMBER: &str = "$serde_json::private::Number";
+pub(super) const NUMBER: &str = "$serde_json::private::Number";
 
 /// The digits of such a number. They come owned; the text of a document, where somebody wrote this member, does not.
 struct Digits(String);

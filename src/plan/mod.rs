@@ -63,7 +63,7 @@ impl Plan {
                     name: name.to_owned(),
                     role: role.map(str::to_owned),
                     depth,
-                    estimated_rows: cell(estimated).parse().ok(),
+                    estimated_rows: rows_of(cell(estimated)),
                     actual_rows: actual.and_then(|at| cell(at).parse().ok()),
                     task: cell(task).to_owned(),
                     access: cell(access).to_owned(),
@@ -102,6 +102,19 @@ impl Operator {
         let (_, after) = self.access.split_once(prefix)?;
         after.split(',').next()
     }
+}
+
+/// A number of rows, `12345.67`: the fraction of a row makes no difference, and what reads floating point would be 16 KiB of the
+/// Worker.
+fn rows_of(text: &str) -> Option<f64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let rows = whole.bytes().fold(0.0, |rows, digit| rows * 10.0 + f64::from(digit - b'0'));
+    // Half a row is expected to be one.
+    Some(if fraction.bytes().next() >= Some(b'5') { rows + 1.0 } else { rows })
 }
 
 /// Depth, name and role of a cell such as `│ └─TableFullScan_7(Build)`: two characters for each operator above it, then the name,

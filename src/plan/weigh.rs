@@ -284,7 +284,7 @@ mod tests {
         };
         for (text, read) in [
             (scan("TableFullScan", "10000.00", "TableReader"), 2_000_000.0),
-            (scan("TableRangeScan", "533333.33", "TableReader"), 533_333.33),
+            (scan("TableRangeScan", "533333.33", "TableReader"), 533_333.0),
             (scan("TableFullScan", "12.50", "Selection"), 2_000_000.0),
             (scan("TableFullScan", "10.00", "Limit"), 10.0),
         ] {

@@ -132,6 +132,8 @@ pub enum Unbound {
     Misplaced(usize, String),
     /// Only a count of rows can stand at this placeholder, and its value is none.
     NoCount(usize),
+    /// Only a literal can stand at this placeholder, and its text has a backslash or NUL, which no literal has in every SQL mode.
+    NoLiteral(usize),
 }
 
 /// What can stand at a placeholder.
@@ -139,6 +141,8 @@ pub enum Unbound {
 enum Kind {
     Value,
     Count,
+    /// A value that TiDB's grammar takes as a literal only.
+    Literal,
 }
 
 /// Where a statement's placeholders are in its text, and what can stand there.
@@ -177,6 +181,10 @@ pub fn bind(sql: &str, placeholders: &Placeholders, values: &[Parameter]) -> Res
     if let Some(at) = pairs().position(|((_, kind), value)| *kind == Kind::Count && value.count().is_none()) {
         return Err(Unbound::NoCount(at + 1));
     }
+    let is_split = |value: &Parameter| matches!(value, Parameter::Text(text) if text.contains(in_bytes));
+    if let Some(at) = pairs().position(|((_, kind), value)| *kind == Kind::Literal && is_split(value)) {
+        return Err(Unbound::NoLiteral(at + 1));
+    }
     // A blank on each side, in the place of a `?`.
     let longer = pairs().map(|(_, value)| value.len().saturating_add(1)).fold(0_usize, usize::saturating_add);
     if sql.len().saturating_add(longer) > STATEMENT_BYTES_MAX {
@@ -205,6 +213,15 @@ pub fn bind(sql: &str, placeholders: &Placeholders, values: &[Parameter]) -> Res
     }
     bound.push_str(sql.get(rest..).unwrap_or_default());
     Ok(bound)
+}
+
+/// Whether TiDB's grammar takes nothing but a literal here: after `ESCAPE`, `SEPARATOR`, `COMMENT`, `->` and `->>`.
+fn takes_a_literal(tokens: &[Token], at: usize) -> bool {
+    let before = tokens.get(..at).unwrap_or_default();
+    let arrow = [Token::Symbol('-'), Token::Symbol('>')];
+    let from = before.len().saturating_sub(usize::from(before.ends_with(&[Token::Symbol('>'), Token::Symbol('>')])));
+    one_of(before.last(), &["escape", "separator", "comment"])
+        || before.get(..from).is_some_and(|before| before.ends_with(&arrow))
 }
 
 /// Words that a value can follow.
@@ -280,6 +297,7 @@ impl Clauses {
         for (at, token) in tokens.iter().enumerate() {
             match token {
                 Token::Placeholder => match clauses.kind(tokens, at) {
+                    Some(Kind::Value) if takes_a_literal(tokens, at) => kinds.push(Kind::Literal),
                     Some(kind) => kinds.push(kind),
                     None => return Err((kinds.len() + 1, before(tokens, at).map_or_else(String::new, refused::shown))),
                 },
@@ -625,6 +643,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn where_only_a_literal_stands_a_text_must_be_one() {
+        let bound = |sql: &str, text: &str| {
+            let placeholders = Placeholders::of(sql).unwrap_or_else(|unbound| panic!("{sql}: {unbound:?}"));
+            bind(sql, &placeholders, &[Parameter::Text(text.to_owned())])
+        };
+        for sql in [
+            "SELECT a LIKE 'x' ESCAPE ? FROM t",
+            "SELECT GROUP_CONCAT(a SEPARATOR ?) FROM t",
+            "SELECT j->? FROM t",
+            "SELECT j->>? FROM t",
+            "CREATE TABLE t (a INT COMMENT ?)",
+        ] {
+            assert!(bound(sql, "!").is_ok_and(|text| text.contains("'!'")), "{sql}");
+            assert_eq!(bound(sql, "\\"), Err(Unbound::NoLiteral(1)), "{sql}");
+        }
+        assert!(bound("SELECT a > ? FROM t", "\\").is_ok(), "a comparison takes an expression");
+    }
+
     proptest! {
         /// No value changes the statement around it, however a server reads backslashes.
         #[test]
@@ -632,7 +669,11 @@ mod tests {
             let sql = STATEMENTS[pick];
             let placeholders = Placeholders::of(sql).expect(sql);
             let values = &values[..placeholders.count()];
-            let bound = bind(sql, &placeholders, values).expect(sql);
+            let bound = match bind(sql, &placeholders, values) {
+                // In place of a literal no other form of a text is taken.
+                Err(Unbound::NoLiteral(_)) => return Ok(()),
+                bound => bound.expect(sql),
+            };
             for backslash in [true, false] {
                 let (template, _) = with_placeholders(sql, backslash).ok().expect(sql);
                 let mut left = values.iter();

@@ -44,12 +44,35 @@ pub(super) enum Place {
 /// parentheses are around a part: `(SELECT ...) UNION ...`, `(SELECT ...) LIMIT 1`. Such a query, and `TABLE t`, becomes a derived
 /// table; its own `ORDER BY` and `LIMIT` move out of it, because TiDB drops an order within.
 ///
-/// Nothing is added where nothing runs for long: `SHOW`, `DESCRIBE` and `EXPLAIN` without `ANALYZE` read schema and statistics, and
-/// TiDB has no `VALUES` (1051). Writes are not limited by `MAX_EXECUTION_TIME`.
+/// `EXPLAIN` without `ANALYZE` gets what keeps it from running subqueries instead: it has no limit. Nothing is added where nothing runs
+/// for long: `SHOW` and `DESCRIBE` read the schema, and TiDB has no `VALUES` (1051). Writes are not limited by `MAX_EXECUTION_TIME`.
 pub fn limited(sql: &str, millis: u64) -> Edits {
+    lexer::with_places(sql, true).map(|(tokens, places)| limited_of(&tokens, &places, millis)).unwrap_or_default()
+}
+
+fn limited_of(tokens: &[Token], places: &[Range<usize>], millis: u64) -> Edits {
     let hint = format!("MAX_EXECUTION_TIME({millis}) MEMORY_QUOTA({MEMORY_MIB} MB)");
-    let Some((tokens, places)) = lexer::with_places(sql, true) else { return Edits::new() };
-    place_of_run(&tokens).map(|place| hinted(&tokens, &places, &place, &hint)).unwrap_or_default()
+    let (place, hint) = match place_of_plan(tokens) {
+        Some(place) => (Some(place), PLANS_ALL),
+        None => (place_of_run(tokens), hint.as_str()),
+    };
+    place.map(|place| hinted(tokens, places, &place, hint)).unwrap_or_default()
+}
+
+/// Where the hint for its plan stands in an `EXPLAIN` that does not run what it explains, unless it is there.
+fn place_of_plan(tokens: &[Token]) -> Option<Place> {
+    if !one_of(tokens.first(), EXPLAIN) || run_by(tokens).is_some() {
+        return None;
+    }
+    let explained = gate::explained(tokens.get(1..)?).2;
+    let place = place_of(tokens, tokens.len() - explained.len())?;
+    match &place {
+        Place::After(at) => match tokens.get(at + 1) {
+            Some(Token::Hint(hint)) if hint.contains(&PLANS_ALL.to_ascii_lowercase()) => None,
+            _ => Some(place),
+        },
+        Place::Around(_) => Some(place),
+    }
 }
 
 /// What turns a statement into the `EXPLAIN` of what it runs: a query or a change of data, by itself, in batches, or analyzed. `None` for
@@ -96,6 +119,7 @@ pub(super) fn unlimited(sql: &str) -> Option<Reason> {
         let other = lexer::with_places(sql, false);
         let alike = |(others, at): (Vec<Token>, Vec<Range<usize>>)| {
             planned_of(sql, &others, &at) == planned_of(sql, &tokens, &places)
+                && limited_of(&others, &at, 0) == limited_of(&tokens, &places, 0)
         };
         if !other.is_none_or(alike) {
             return Some(Reason::Backslash);
@@ -260,7 +284,7 @@ pub(crate) mod tests {
     fn hints_of_a_plan_stand_where_its_own_does() {
         for (sql, expected) in [
             ("SELECT 1", Some("SELECT /*+ PLAN H() */ 1")),
-            ("select /*+ A() */ 1", Some("select /*+ A()  PLAN H()  */ 1")),
+            ("select /*+ A() */ 1", Some("select /*+ A()  PLAN H() */ 1")),
             ("WITH c AS (SELECT 1) SELECT * FROM c", Some("WITH c AS (SELECT 1) SELECT /*+ PLAN H() */ * FROM c")),
             ("UPDATE t SET a = 1", Some("UPDATE /*+ PLAN H() */ t SET a = 1")),
             ("INSERT INTO t SELECT 1", Some("INSERT /*+ PLAN H() */ INTO t SELECT 1")),

@@ -129,13 +129,18 @@ fn refused(unbound: Unbound) -> ToolError {
                 after => format!("The placeholder {number}, after `{after}`, is where no value can stand."),
             };
             ToolError::new(code::INVALID_ARGUMENT, message)
-                .hint("A `?` is one value: write names and keywords in `sql` itself, IN (?, ?) for lists, and <=> ? for IS NULL.")
+                .hint("A `?` is one value: write names and keywords in `sql` itself, IN (?, ?) for lists, <=> ? for IS NULL, d >= ? for DATE ?, and UNHEX(?) for bytes.")
         }
         Unbound::NoCount(number) => ToolError::new(
             code::INVALID_ARGUMENT,
             format!("The placeholder {number} is a count of rows, and its value is none."),
         )
         .hint("Give LIMIT and OFFSET whole numbers from 0."),
+        Unbound::NoLiteral(number) => ToolError::new(
+            code::INVALID_ARGUMENT,
+            format!("The placeholder {number} takes a plain text, and its value has a backslash or NUL."),
+        )
+        .hint("After ESCAPE give another character, such as `!`, and use it in the pattern; elsewhere leave the backslash out."),
     }
 }
 

@@ -205,6 +205,12 @@ impl Tables for Catalogue<'_> {
         // Where it fails, the plan shows the columns that it uses.
         self.0.exec(query, (&table.schema, &table.name, index)).unwrap_or_default()
     }
+
+    fn row_count(&mut self, schema: Option<&str>, name: &str) -> Option<f64> {
+        let query = "SELECT CAST(TABLE_ROWS AS DOUBLE) FROM information_schema.TABLES WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) \
+                     AND TABLE_NAME = ?";
+        self.0.exec_first::<Option<f64>, _, _>(query, (schema, name)).ok().flatten().flatten()
+    }
 }
 
 #[cfg(test)]
@@ -216,6 +222,10 @@ mod tests {
     impl Tables for Nothing {
         fn index_columns(&mut self, _: &Table, _: &str) -> Vec<String> {
             Vec::new()
+        }
+
+        fn row_count(&mut self, _: Option<&str>, _: &str) -> Option<f64> {
+            None
         }
     }
 

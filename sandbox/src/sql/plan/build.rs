@@ -14,6 +14,8 @@ const DISTINCT_SHARE: f64 = 0.8;
 pub(super) trait Tables {
     /// The columns of an index in order; none if it is not found.
     fn index_columns(&mut self, table: &Table, index: &str) -> Vec<String>;
+    /// How many rows a table has, as MariaDB's statistics say.
+    fn row_count(&mut self, schema: Option<&str>, name: &str) -> Option<f64>;
 }
 
 pub(super) struct Builder<'a> {
@@ -362,14 +364,17 @@ impl<'a> Builder<'a> {
         match message {
             "No tables used" => Node::root("Projection", one, vec![dual(1.0)]),
             "Deleting all rows" => {
-                let table = self.tokens.iter().rev().find_map(|token| match token {
+                let last = self.tokens.iter().rev().find_map(|token| match token {
                     Token::Word(word) => Some(word.to_lowercase()),
                     Token::Quoted(name) => Some(name.clone()),
                     _ => None,
                 });
-                let scan = Node::new("TableFullScan", Task::Cop, Count::default());
-                let scan = scan.on(format!("table:{}", table.unwrap_or_default())).told("keep order:false");
-                reader("TableReader", "data:", scan, Count::default())
+                let name = last.unwrap_or_default();
+                let schema = table(self.tokens, &name).and_then(|table| table.schema);
+                let count = Count { estimated: self.tables.row_count(schema.as_deref(), &name), actual: None };
+                let scan = Node::new("TableFullScan", Task::Cop, count);
+                let scan = scan.on(format!("table:{name}")).told("keep order:false");
+                reader("TableReader", "data:", scan, count)
             }
             // The ends of an index answer MIN and MAX.
             "Select tables optimized away" => dual(1.0).told(message),
