@@ -24,6 +24,8 @@ pub enum Condition {
     Wildcard(Column),
     /// The column is compared with what a subquery gives, which is not run for a plan.
     Subquery(Column),
+    /// The column is not null. TiDB adds this to joins of columns that may be null.
+    NotNull(Column),
     /// Alternatives, of these columns.
     Either(Vec<Column>),
     /// Anything else, of these columns.
@@ -66,6 +68,11 @@ fn condition(function: &str, arguments: &str) -> Condition {
         (None, [second]) if of.len() == 1 => column(second),
         _ => None,
     };
+    if let ("not", Some(("isnull", inner))) = (function, call(first))
+        && let Some(column) = column(inner)
+    {
+        return Condition::NotNull(column);
+    }
     match (function, alone) {
         (_, Some(column)) if arguments.contains(SUBQUERY) => Condition::Subquery(column),
         ("eq" | "nulleq" | "in" | "isnull", Some(column)) => Condition::Equal(column),
@@ -120,20 +127,20 @@ pub(super) fn parts(text: &str) -> Vec<&str> {
     found
 }
 
-/// A text that is a column and nothing else. A name with other characters than letters, digits, `_` and `$` is not read: where
-/// it ends is not certain.
+/// A text that is a column and nothing else. A name with other characters than letters, digits, `_`, `$` and `-` is not read:
+/// where it ends is not certain.
 pub(super) fn column(text: &str) -> Option<Column> {
     let (table, name) = text.trim().rsplit_once('.')?;
     let (database, of) = table.split_once('.')?;
     let plain = |name: &str| {
-        !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '$'))
+        !name.is_empty() && name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '-'))
     };
     let number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
     let is_column = [database, of, name].into_iter().all(plain) && !number(database);
     is_column.then(|| Column { table: table.to_owned(), name: name.to_owned() })
 }
 
-/// The columns in a text, each once.
+/// The columns in a text, each once: between brackets and commas, and after a word with a colon (`group by:shop.orders.status`).
 pub(super) fn columns(text: &str) -> Vec<Column> {
     let mut found: Vec<Column> = Vec::new();
     let mut quoted = false;
@@ -145,8 +152,11 @@ pub(super) fn columns(text: &str) -> Vec<Column> {
         outside.push(' ');
         quoted = !quoted;
     }
-    let inside_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '.');
-    for column in outside.split(|letter: char| !inside_name(letter)).filter_map(column) {
+    let words = outside.split(['(', ')', '[', ']', ',']).map(|word| {
+        let word = word.trim().trim_end_matches(":desc");
+        word.rsplit(':').next().unwrap_or(word)
+    });
+    for column in words.filter_map(column) {
         if !found.contains(&column) {
             found.push(column);
         }
@@ -192,6 +202,9 @@ mod tests {
             ("and(eq(shop.orders.status, \"paid\"), gt(shop.orders.total, 5))", vec![equal("status"), range("total")]),
             ("ne(shop.orders.customer_id, 42)", vec![Condition::Other(vec![column("customer_id")])]),
             ("eq(shop.orders.id, ScalarQueryCol#14)", vec![Condition::Subquery(column("id"))]),
+            ("not(isnull(shop.orders.customer_id))", vec![Condition::NotNull(column("customer_id"))]),
+            ("gt(shop.orders.a b, 4)", vec![Condition::Other(vec![])]),
+            ("eq(minus(-1, shop.orders.total), 5)", vec![Condition::Within(column("total"), "minus".to_owned())]),
             ("shop.orders.customer_id = 42", vec![]),
             ("eq(shop.orders.total, \"shop.orders.note\")", vec![equal("total")]),
         ] {

@@ -6,6 +6,8 @@ use crate::sql::shortest_name;
 struct Piece<'d> {
     kind: Kind,
     text: &'d str,
+    /// Where it ends.
+    end: usize,
     /// How many parentheses are open around it.
     depth: usize,
     /// What stands before it: nothing, a blank or a line's end.
@@ -15,11 +17,20 @@ struct Piece<'d> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Word,
-    /// In backticks, which are not part of the text.
+    /// In backticks, or in double quotes where the server's mode is `ANSI_QUOTES`.
     Name,
-    /// In single quotes, which are.
+    /// In single quotes.
     Text,
     Symbol,
+}
+
+impl Piece<'_> {
+    /// A name without its quotes.
+    fn name(&self) -> String {
+        let quote = self.text.get(..1).unwrap_or_default();
+        let inner = self.text.get(1..self.text.len().saturating_sub(1)).unwrap_or_default();
+        inner.replace(&quote.repeat(2), quote)
+    }
 }
 
 /// The definition with the same meaning in fewer characters.
@@ -27,8 +38,14 @@ enum Kind {
 /// Dropped: the engine, counters (`AUTO_INCREMENT=3`, `AUTO_RANDOM_BASE=3`), which change with the rows, a character set and
 /// collation that are the table's or TiDB's default, `DEFAULT NULL`, display widths, who defined a view, and quotes and comment
 /// marks around words that mean the same without. MariaDB's `longtext` with `CHECK (json_valid(...))` is what it calls JSON.
+/// A view's statement stays as it is: hints and collations mean something there.
 pub(crate) fn compact(definition: &str) -> String {
-    let pieces = pieces(definition);
+    let mut pieces = pieces(definition);
+    let statement = Words(&pieces).statement();
+    let statement = statement.map_or("", |(at, end)| {
+        pieces.truncate(at + 1);
+        definition.get(end..).unwrap_or_default()
+    });
     let words = Words(&pieces);
     let charset = words.option("CHARSET").unwrap_or("utf8mb4");
     let collation = words.option("COLLATE").unwrap_or("utf8mb4_bin");
@@ -48,22 +65,40 @@ pub(crate) fn compact(definition: &str) -> String {
             text.push_str(piece.before);
         }
         match piece.kind {
-            Kind::Name => text.push_str(&shortest_name(&piece.text.replace("``", "`"))),
+            Kind::Name => text.push_str(&shortest_name(&piece.name())),
             Kind::Word if piece.depth == 1 && words.is_json(at) => text.push_str("json"),
             _ => text.push_str(piece.text),
         }
         at += 1;
     }
     // What is dropped at the end of an item leaves its blank before the comma.
-    text.replace(" ,\n", ",\n").trim_end().to_owned()
+    let mut text = text.replace(" ,\n", ",\n").trim_end().to_owned();
+    text.push_str(statement);
+    text
 }
 
 /// What a definition says of the columns and indexes of a table.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outline {
-    /// Names and types of columns.
-    pub(crate) columns: Vec<(String, String)>,
+    pub(crate) columns: Vec<Column>,
     pub(crate) indexes: Vec<Index>,
+}
+
+impl Outline {
+    /// The column of this name.
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// A column.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// Its type: `varchar`.
+    pub(crate) kind: String,
+    /// The number in parentheses after that.
+    pub(crate) length: Option<u64>,
 }
 
 /// An index, or the primary key.
@@ -76,19 +111,23 @@ pub(crate) struct Index {
     pub(crate) visible: bool,
 }
 
-/// Reads what `SHOW CREATE TABLE` gives.
-pub(crate) fn outline(definition: &str) -> Outline {
+/// Reads what `SHOW CREATE TABLE` gives; `None` if there is no column in it, as in a view's.
+pub(crate) fn outline(definition: &str) -> Option<Outline> {
     let pieces = pieces(definition);
     let words = Words(&pieces);
     let mut outline = Outline::default();
     for (at, piece) in pieces.iter().enumerate().filter(|(_, piece)| piece.depth == 1 && piece.before == "\n") {
         match (piece.kind, piece.text) {
-            (Kind::Name, name) => outline.columns.push((name.replace("``", "`"), words.text(at + 1).to_owned())),
+            (Kind::Name, _) => outline.columns.push(Column {
+                name: piece.name(),
+                kind: words.text(at + 1).to_owned(),
+                length: words.text(at + 3).parse().ok().filter(|_| words.is(at + 2, &["("])),
+            }),
             (Kind::Word, "PRIMARY" | "UNIQUE" | "KEY") => outline.indexes.push(words.index(at)),
             _ => {}
         }
     }
-    outline
+    (!outline.columns.is_empty()).then_some(outline)
 }
 
 /// A definition in pieces.
@@ -106,16 +145,25 @@ impl<'d> Words<'_, 'd> {
         let mut inside = item.iter().filter(|piece| piece.depth > 1);
         while let Some(column) = inside.next().filter(|piece| piece.kind == Kind::Name) {
             match inside.next().map(|piece| piece.text) {
-                None | Some(",") => columns.push(column.text.replace("``", "`")),
+                None | Some(",") => columns.push(column.name()),
                 Some(_) => break,
             }
         }
         let hidden = |piece: &Piece<'_>| piece.kind == Kind::Word && matches!(piece.text, "INVISIBLE" | "IGNORED");
         Index {
-            name: name.map_or("PRIMARY", |name| name.text).replace("``", "`"),
+            name: name.map_or_else(|| "PRIMARY".to_owned(), Piece::name),
             columns,
             visible: !item.iter().any(hidden),
         }
+    }
+
+    /// The `AS` before the statement of a view: its place, and where it ends.
+    fn statement(&self) -> Option<(usize, usize)> {
+        let mut header = self.0.iter().enumerate().filter(|(_, piece)| piece.depth == 0 && piece.kind == Kind::Word);
+        header
+            .find(|(_, piece)| matches!(piece.text, "VIEW" | "TABLE" | "SEQUENCE"))
+            .filter(|(_, piece)| piece.text == "VIEW")?;
+        header.find(|(_, piece)| piece.text == "AS").map(|(at, piece)| (at, piece.end))
     }
 
     fn text(&self, at: usize) -> &'d str {
@@ -190,7 +238,9 @@ impl<'d> Words<'_, 'd> {
 
 /// Splits a definition. Comment marks are dropped, and what stands in them is read: there only features stand.
 fn pieces(definition: &str) -> Vec<Piece<'_>> {
-    let (mut pieces, mut rest, mut depth, mut before) = (Vec::new(), definition, 0_usize, "");
+    let (mut pieces, mut rest, mut depth, mut before) = (Vec::<Piece<'_>>::new(), definition, 0_usize, "");
+    // The values of an ENUM or a SET are printed without escapes (TiDB 8.5): `enum('x\','y')` has two.
+    let mut listed_in = None;
     while let Some(first) = rest.chars().next() {
         let marks = comment_mark(rest);
         if marks > 0 || first.is_whitespace() {
@@ -201,19 +251,21 @@ fn pieces(definition: &str) -> Vec<Piece<'_>> {
         }
         let word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '.' | '@' | '$');
         let (kind, length) = match first {
-            '`' | '\'' => (if first == '`' { Kind::Name } else { Kind::Text }, quoted(rest, first)),
+            '`' | '"' => (Kind::Name, quoted(rest, first, false)),
+            '\'' => (Kind::Text, quoted(rest, first, listed_in.is_none())),
             _ if word(first) => (Kind::Word, rest.find(|next| !word(next)).unwrap_or(rest.len())),
             _ => (Kind::Symbol, first.len_utf8()),
         };
-        let (mut text, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
-        if kind == Kind::Name {
-            text = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
-        }
+        let (text, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
         if first == ')' {
             depth = depth.saturating_sub(1);
+            listed_in = listed_in.filter(|list| *list < depth);
         }
-        pieces.push(Piece { kind, text, depth, before });
+        let lists = pieces.last().is_some_and(|word| word.kind == Kind::Word && matches!(word.text, "enum" | "set"));
+        let end = definition.len() - after.len();
+        pieces.push(Piece { kind, text, end, depth, before });
         if first == '(' {
+            listed_in = listed_in.or(lists.then_some(depth));
             depth += 1;
         }
         (rest, before) = (after, "");
@@ -237,13 +289,11 @@ fn comment_mark(text: &str) -> usize {
 }
 
 /// The length of a quoted text at the beginning of another: doubled quotes stand for themselves, and so does what a backslash
-/// comes before in a string.
-fn quoted(text: &str, quote: char) -> usize {
+/// comes before, if backslashes escape.
+fn quoted(text: &str, quote: char, escapes: bool) -> usize {
     let mut characters = text.char_indices().skip(1).peekable();
     while let Some((at, character)) = characters.next() {
-        if character == '\\' && quote == '\''
-            || character == quote && characters.peek().is_some_and(|next| next.1 == quote)
-        {
+        if character == '\\' && escapes || character == quote && characters.peek().is_some_and(|next| next.1 == quote) {
             characters.next();
         } else if character == quote {
             return at + 1;
@@ -319,7 +369,14 @@ mod tests {
                 "CREATE TABLE `od``d (x) \"q\" 'y'` (\n`we``ird, col` int,\n`select` int,\nKEY `k``1` (`we``ird, col`)\n)",
             ),
             ("cached", "CREATE TABLE cached (\na int\n) CACHED ON"),
-            ("vw", "CREATE VIEW vw (id, at) AS SELECT id AS id,at AS at FROM scratch.part WHERE id>0"),
+            ("vw", "CREATE VIEW vw (id, at) AS SELECT `id` AS `id`,`at` AS `at` FROM `scratch`.`part` WHERE `id`>0"),
+            (
+                "hinted",
+                "CREATE VIEW hinted (v) AS SELECT /*+ USE_INDEX(`nc` `uv`)*/ `v` AS `v` FROM `scratch`.`nc` \
+                 WHERE _UTF8MB4'a' COLLATE utf8mb4_bin=_UTF8MB4'A'",
+            ),
+            ("lists", "CREATE TABLE lists (\na enum('x\\','y'),\nb int COMMENT 'it\\\\''s',\nc set('q''','r\\')\n)"),
+            ("ansi", "CREATE TABLE `an\"si` (\n`a\"b` int COMMENT 'x\"y',\nKEY k (`a\"b`)\n)"),
             (
                 "sequence",
                 "CREATE SEQUENCE sq start with 5 minvalue 1 maxvalue 9223372036854775806 increment by 1 cache 1000 nocycle",
@@ -337,7 +394,7 @@ mod tests {
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
             visible,
         };
-        let of = |name| outline(&recorded(name)).indexes;
+        let of = |name| outline(&recorded(name)).expect("columns").indexes;
         assert_eq!(
             of("gen"),
             [index("PRIMARY", &["id"], true), index("idx_name", &["name"], false), index("idx_expr", &[], true)],
@@ -346,8 +403,22 @@ mod tests {
         assert_eq!(of("hot")[1], index("iv", &[], true), "the beginning of a column is not the column");
         assert_eq!(of("part"), [index("PRIMARY", &["id", "at"], true)]);
         assert_eq!(of("odd"), [index("k`1", &["we`ird, col"], true)]);
-        let types: Vec<String> = outline(&recorded("chk")).columns.into_iter().map(|column| column.1).collect();
+        assert_eq!(of("ansi"), [index("k", &["a\"b"], true)], "names are in double quotes in one mode");
+        assert_eq!(
+            outline(&recorded("lists")).expect("columns").columns.len(),
+            3,
+            "a backslash does not escape in a list"
+        );
+        for view in ["vw", "hinted", "sequence"] {
+            assert_eq!(outline(&recorded(view)), None, "{view} has no columns of its own");
+        }
+        let columns = |name: &str| -> Vec<(String, Option<u64>)> {
+            let columns = outline(&recorded(name)).expect("columns").columns;
+            columns.into_iter().map(|column| (column.kind, column.length)).collect()
+        };
+        let types: Vec<String> = columns("chk").into_iter().map(|column| column.0).collect();
         assert_eq!(types, ["int", "int", "tinyint", "enum", "timestamp", "bit", "json"]);
+        assert_eq!(columns("hot"), [("bigint".to_owned(), None), ("varchar".to_owned(), Some(20))]);
     }
 
     #[test]
@@ -374,7 +445,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_breaks_it(text in "([`'()/*T!\\[\\] ,a1=\n\\\\é]|CHECK|json_valid|DEFAULT|NULL|int|COLLATE){0,60}") {
+        fn no_text_breaks_it(text in "([`\"'()/*T!\\[\\] ,a1=\n\\\\é]|CHECK|json_valid|DEFAULT|NULL|int|COLLATE|VIEW|AS|enum){0,60}") {
             prop_assert!(compact(&text).len() <= 3 * text.len() + 2);
         }
     }

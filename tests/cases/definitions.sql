@@ -1,4 +1,4 @@
--- Statements of unit tests of what reads definitions: TiDB release 8.5 answered them on an empty server.
+-- Statements of unit tests of what reads definitions and plans: TiDB release 8.5 answered them on an empty server.
 -- name: make.1
 DROP DATABASE IF EXISTS scratch
 -- name: make.2
@@ -66,6 +66,15 @@ CREATE TABLE `MiXed` (A int)
 -- name: make.23
 -- database: scratch
 CREATE GLOBAL TEMPORARY TABLE gt (a INT) ON COMMIT DELETE ROWS
+-- name: make.24
+-- database: scratch
+CREATE VIEW hinted AS SELECT /*+ USE_INDEX(nc, uv) */ v FROM nc WHERE 'a' COLLATE utf8mb4_bin = 'A'
+-- name: make.25
+-- database: scratch
+CREATE TABLE lists (a ENUM('x\\','y'), b INT COMMENT 'it\\''s', c SET('q''','r\\'))
+-- name: make.26
+-- database: scratch
+CREATE TABLE `an"si` (`a"b` INT COMMENT 'x"y', KEY k (`a"b`))
 -- name: show.hot
 -- database: scratch
 SHOW CREATE TABLE hot
@@ -123,5 +132,54 @@ SHOW CREATE TABLE mixed
 -- name: show.gt
 -- database: scratch
 SHOW CREATE TABLE gt
+-- name: show.hinted
+-- database: scratch
+SHOW CREATE TABLE hinted
+-- name: show.lists
+-- database: scratch
+SHOW CREATE TABLE lists
+-- session ansi
+-- name: mode.ansi
+SET sql_mode = 'ANSI_QUOTES'
+-- name: show.ansi
+-- database: scratch
+SHOW CREATE TABLE `an"si`
+-- end
+-- name: make.plan.1
+-- database: scratch
+CREATE TABLE p (id INT PRIMARY KEY, name VARCHAR(20))
+-- name: make.plan.2
+-- database: scratch
+CREATE TABLE c (id INT PRIMARY KEY, pid INT, v INT)
+-- name: make.plan.3
+DROP DATABASE IF EXISTS `scra-tch`
+-- name: make.plan.4
+CREATE DATABASE `scra-tch`
+-- name: make.plan.5
+-- database: scra-tch
+CREATE TABLE `or-ders` (id INT PRIMARY KEY, `cust-id` INT)
+-- name: make.plan.6
+-- database: scra-tch
+CREATE TABLE custs (id INT, name VARCHAR(20))
+-- name: plan.nullable_join
+-- database: scratch
+EXPLAIN FORMAT = 'brief' SELECT * FROM p JOIN c ON c.pid = p.id WHERE p.name = 'x'
+-- name: plan.hyphen
+-- database: scra-tch
+EXPLAIN FORMAT = 'brief' SELECT * FROM `or-ders` WHERE `cust-id` = 5
+-- name: plan.hyphen_join
+-- database: scra-tch
+EXPLAIN FORMAT = 'brief' SELECT * FROM `or-ders` o JOIN custs ON o.`cust-id` = custs.id
+-- name: plan.unequal
+-- database: scratch
+EXPLAIN FORMAT = 'brief' SELECT * FROM c WHERE pid = 5 AND v <> 3
+-- name: plan.either
+-- database: scratch
+EXPLAIN FORMAT = 'brief' SELECT * FROM c WHERE v < 3 OR v > 5
+-- name: plan.not_null
+-- database: scratch
+EXPLAIN FORMAT = 'brief' SELECT * FROM c WHERE pid IS NOT NULL
+-- name: drop.plan
+DROP DATABASE `scra-tch`
 -- name: drop
 DROP DATABASE scratch

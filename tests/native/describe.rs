@@ -95,3 +95,33 @@ fn names_with_quotes_and_backslashes_are_names() {
         format!("CREATE TABLE {} (\n`order` int NOT NULL,\n`x y` int,\nPRIMARY KEY (`order`)", quoted(table));
     assert!(schema(&one).starts_with(&expected), "{one}");
 }
+
+/// TiDB lists a view for those who may select from it, and shows its statement only to those who may show views.
+#[test]
+fn a_definition_that_is_refused_leaves_the_others() {
+    let mut server = Native::new();
+    execute(
+        &mut server,
+        json!([
+            "CREATE DATABASE some",
+            "CREATE TABLE some.a (id INT)",
+            "CREATE VIEW some.`b c` AS SELECT id FROM some.a",
+            "CREATE TABLE some.d (id INT)"
+        ]),
+    );
+    assert!(describe(&mut server, "some", "_%")["schemaHash"].is_string(), "all of it was read");
+    // The list comes first, then each definition.
+    let message = "Error 1142 (42000): SHOW VIEW command denied to user 'x'@'%' for table 'b c'";
+    let fault = json!({"do": "status", "status": 400, "body": {"message": message, "code": "1142"},
+        "match": {"path": "/v1beta/sql", "after": 2}});
+    server.admin("POST", "/_sandbox/faults", Some(json!({"faults": [fault]})));
+    let described = describe(&mut server, "some", "_%");
+    let schema = schema(&described);
+    assert!(schema.contains("CREATE TABLE a (") && schema.contains("CREATE TABLE d ("), "the others: {described}");
+    assert!(
+        schema.contains("\n-- view `b c`: ") && schema.contains("SHOW VIEW command denied"),
+        "why not: {described}"
+    );
+    assert_eq!((&described["returned"], &described["truncated"]), (&json!(3), &json!(false)), "{described}");
+    assert!(described["schemaHash"].is_null(), "what was not read cannot be known to be unchanged: {described}");
+}

@@ -154,14 +154,19 @@ fn a_dry_run_sends_as_many_requests_as_computed_and_always_fits() {
             assert_eq!(tried.get("error"), None, "{place}");
             // The first read of a table needs its key.
             let (mut left, mut sampled, mut keys) = (STEPS_MAX - 3 * count, 0, 0);
-            while reads > 0 && sampled < count && left >= reads + (1 - keys) {
-                left -= reads + (1 - keys);
+            // And, among three or more, one more for the proof.
+            let first = 1 + usize::from(count > 2);
+            while reads > 0 && sampled < count && left >= reads + (1 - keys) * first {
+                left -= reads + (1 - keys) * first;
                 (sampled, keys) = (sampled + 1, 1);
             }
             let results = tried["results"].as_array().expect("results");
             assert_eq!(results.iter().filter(|one| one["sample"].is_object()).count(), sampled, "{place}");
-            // BEGIN and ROLLBACK, each statement with its warnings, the key, the rows, and the read that proves it.
-            let computed = plans + 2 + 2 * count + keys + reads * sampled + usize::from(sampled > 0);
+            // What proves it is the last sample: read afterwards, outside before if others ran before it, and inside if others ran
+            // after it.
+            let proof = if sampled > 0 { 1 + usize::from(sampled > 1) + usize::from(sampled < count) } else { 0 };
+            // BEGIN and ROLLBACK, each statement with its warnings, the key, the rows, and the proof.
+            let computed = plans + 2 + 2 * count + keys + reads * sampled + proof;
             assert_eq!(statements_sent(&server), computed, "{place}");
         }
         let tried = execute(&mut server, json!({"sql": vec![sql; STATEMENTS_MAX + 1], "dryRun": true}));
@@ -269,6 +274,78 @@ fn a_dry_run_is_proven_by_the_rows_that_are_there_after_it() {
             assert_eq!(tried["error"]["code"], "OUTCOME_UNKNOWN", "{proven}: {tried}");
             assert_eq!(tried["error"]["details"], json!({"rollbackConfirmed": true, "rolledBack": "unknown"}));
         }
+    }
+}
+
+/// Puts a database behind every instance that commits where it should roll back, with a table of one row.
+fn committing(server: &Native, body: &str) {
+    let (mut committed, mut body) = (body.to_owned(), body.to_owned());
+    let answer = move |task: &SqlTask| {
+        let sql = task.query.as_str();
+        let rows = |columns: &[(&str, &str)], rows: Vec<Vec<&str>>| SqlOutcome::Rows {
+            types: columns
+                .iter()
+                .map(|(name, kind)| Column { name: (*name).to_owned(), kind: (*kind).to_owned(), nullable: true })
+                .collect(),
+            rows: rows.iter().map(|row| row.iter().map(|text| Some((*text).to_owned())).collect()).collect(),
+            session: "s".to_owned(),
+        };
+        let has = |text: &str| sql.contains(text) && !sql.contains("EXPLAIN");
+        if has("SHOW COLUMNS") {
+            return rows(&[("Field", "VARCHAR"), ("Extra", "VARCHAR")], vec![vec!["id", ""]]);
+        }
+        if has("SHOW WARNINGS") {
+            return rows(&[("Level", "VARCHAR"), ("Code", "INT"), ("Message", "VARCHAR")], vec![]);
+        }
+        if has("SELECT") {
+            let seen = if task.session.is_empty() { &committed } else { &body };
+            return rows(&[("id", "BIGINT"), ("body", "TEXT")], vec![vec!["1", seen]]);
+        }
+        if sql == "ROLLBACK" {
+            committed.clone_from(&body);
+        }
+        if let Some((_, set)) = sql.split_once("SET body = '").filter(|_| has("UPDATE")) {
+            body = set.split('\'').next().unwrap_or_default().to_owned();
+        }
+        SqlOutcome::Done { rows_affected: 1, last_insert_id: "0".to_owned(), session: "s".to_owned() }
+    };
+    server.world.database.replace(Some(Box::new(answer)));
+}
+
+/// What is the same after a COMMIT as after a ROLLBACK proves neither.
+#[test]
+fn rows_that_a_commit_would_leave_as_they_were_prove_no_rollback() {
+    let set = |body: &str| format!("UPDATE shop.notes SET body = '{body}' WHERE id = 1");
+    let long = "x".repeat(4096);
+    for (sql, was) in [
+        (vec![set("old")], "old"),
+        (vec![set("new"), set("old")], "old"),
+        (vec![set("new"), set("newer"), set("old")], "old"),
+        (vec![set("old"), "UPDATE shop.notes SET size = 1".to_owned(), set("old")], "old"),
+        // What differs behind the end of what is read.
+        (vec![set(&format!("{long}2"))], &format!("{long}1")),
+    ] {
+        let mut server = prepared();
+        committing(&server, was);
+        let tried = execute(&mut server, json!({"sql": sql, "dryRun": true}));
+        assert_eq!((tried.get("rolledBack"), tried.get("error")), (None, None), "{sql:?}: {tried}");
+        assert!(tried["notice"].as_str().is_some_and(|notice| notice.contains("nothing more proves it")), "{tried}");
+        let first = &tried["results"][0]["sample"]["rows"][0];
+        assert_eq!(
+            first[0] == "unchanged",
+            sql[0] == set(was),
+            "a value that was cut is not called unchanged: {first}"
+        );
+    }
+    for sql in [
+        vec![set("new")],
+        vec![set("new"), set("old"), set("new")],
+        vec![set("a"), set("b"), "DELETE FROM shop.notes WHERE body = 'x' LIMIT 1".to_owned()],
+    ] {
+        let mut server = prepared();
+        committing(&server, "old");
+        let tried = execute(&mut server, json!({"sql": sql, "dryRun": true}));
+        assert_eq!(tried["error"]["code"], "OUTCOME_UNKNOWN", "a COMMIT is seen: {sql:?}: {tried}");
     }
 }
 

@@ -70,3 +70,5 @@ EXPLAIN FORMAT = 'brief' SELECT /*+ SET_VAR(tidb_opt_enable_non_eval_scalar_subq
 -- name: insight.unhelpful_idx_status
 -- database: shop
 EXPLAIN FORMAT = 'brief' SELECT /*+ SET_VAR(tidb_opt_enable_non_eval_scalar_subquery=1) HYPO_INDEX(shop.orders, idx_status, status) */ * FROM orders WHERE status = 'paid'
+-- name: insight.stats_meta
+SHOW STATS_META WHERE LOWER(Db_name) IN ('shop')

@@ -24,10 +24,13 @@ use crate::{
 /// More tables than this are listed, a line each. Each definition takes a request: with 8 of them, and 3 for what stands beside
 /// them, a call takes 11 of the 45 of an HTTP request.
 const DEFINITIONS_MAX: usize = 8;
-/// Names of members, a hash, numbers, and a notice of three sentences with a database's name.
-const FRAME_BYTES: usize = 700;
+/// Names of members, a hash, numbers, and a notice of four sentences.
+const FRAME_BYTES: usize = 900;
 /// Of a definition that is too long for an answer at least so much is shown.
 const DEFINITION_BYTES_MIN: usize = 400;
+/// What the digests of [`Server::tables`] leave out: TiDB and MariaDB have no common columns for all of it.
+const NOT_LISTED: &str = "A list and its hash cover columns and indexes; only definitions show foreign keys, checks, TTL, partitions, \
+    invisible indexes, statements of views, and which tables are temporary.";
 /// Names of tables in the notice that none matches.
 const NAMES_MAX: usize = 20;
 
@@ -80,7 +83,9 @@ schema_of! {
 #[derive(Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Described {
-    /// Changes with definitions, and not with rows, counters or statistics. Left out if there was too much to read all of it.
+    /// Changes with definitions, and not with rows, counters or statistics. Of a list it covers columns and indexes (not whether these
+    /// are visible, nor their expressions), but no foreign keys, checks, TTL, partitions or statements of views. Left out if there was
+    /// too much to read all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     schema_hash: Option<String>,
     /// Whether all is as it was when `ifChanged` was the hash; then nothing else is said.
@@ -115,32 +120,44 @@ impl Tool for DbDescribe {
         let schema = literal(&first.schema);
         let as_list = self.tables.0.is_everything() || seen > DEFINITIONS_MAX;
         let texts = if as_list {
-            listed.iter().map(Listed::identity).map(|text| (text, true)).collect()
+            listed.iter().map(|table| (table.identity(), Shown::Whole)).collect()
         } else {
             server.definitions(&self.database, &listed).await?
         };
-        let is_whole = listed.len() == seen && texts.len() == seen && texts.iter().all(|(_, whole)| *whole);
+        let is_whole =
+            listed.len() == seen && texts.len() == seen && texts.iter().all(|(_, shown)| *shown == Shown::Whole);
         let hash = SchemaHash::of(&texts.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join("\n"));
         let schema_hash = is_whole.then_some(hash);
         if schema_hash.is_some() && schema_hash == self.if_changed.map(|known| known.0) {
-            return Ok(Described { schema_hash, unchanged: Some(true), total: seen, ..Described::default() });
+            let notice = as_list.then(|| NOT_LISTED.to_owned());
+            return Ok(Described { schema_hash, unchanged: Some(true), total: seen, notice, ..Described::default() });
         }
         let statistics = server.statistics(&schema).await?;
         let replicas = server.replicas(&schema).await?;
-        let lines = listed.iter().zip(texts).map(|(table, (text, whole))| {
+        let lines = listed.iter().zip(texts).map(|(table, (text, shown))| {
             let estimates = table.estimates(statistics.get(&table.name), replicas.get(&table.name));
-            let line = match (as_list, whole) {
-                (true, _) => table.line(&estimates),
-                (false, true) => format!("{text};\n{estimates}"),
-                (false, false) => format!("{text}…\n{estimates}"),
+            let line = match shown {
+                _ if as_list => table.line(&estimates),
+                Shown::Whole => format!("{text};\n{estimates}"),
+                Shown::Cut => format!("{text}…\n{estimates}"),
+                Shown::Refused => format!("-- {} {}: {text}\n{estimates}", table.kind, shortest_name(&table.name)),
             };
-            (line, whole)
+            (line, shown != Shown::Cut)
         });
         let mut described = Described::within(lines, as_list, seen, context.result_bytes());
         described.schema_hash = schema_hash;
         context.notes_rows(described.returned, described.truncated);
         Ok(described)
     }
+}
+
+/// How much of a definition was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Whole,
+    Cut,
+    /// The server says why not.
+    Refused,
 }
 
 impl Described {
@@ -177,7 +194,7 @@ impl Described {
             );
         }
         if as_list {
-            notice.push("For definitions, name a table or a pattern of up to 8 in `tables`.".to_owned());
+            notice.push(format!("For definitions, name a table or a pattern of up to 8 in `tables`. {NOT_LISTED}"));
         }
         Self {
             schema: Some(schema),
@@ -347,16 +364,23 @@ impl Server<'_> {
         Ok((rows.rows.into_iter().map(Listed::of).collect(), seen))
     }
 
-    /// The definitions of these tables, and whether each is whole.
-    async fn definitions(&self, database: &SchemaName, listed: &[Listed]) -> Result<Vec<(String, bool)>, ToolError> {
+    /// The definitions of these tables. What a user may list may be refused: a view without the right to show views.
+    async fn definitions(&self, database: &SchemaName, listed: &[Listed]) -> Result<Vec<(String, Shown)>, ToolError> {
         let mut texts = Vec::with_capacity(listed.len());
         for table in listed {
             let what = if table.kind == "sequence" { "SEQUENCE" } else { "TABLE" };
             let name = table.name.replace('`', "``");
-            let rows = self.rows(&format!("SHOW CREATE {what} {}.`{name}`", database.quoted())).await?;
+            let rows = match self.rows(&format!("SHOW CREATE {what} {}.`{name}`", database.quoted())).await {
+                Ok(rows) => rows,
+                Err(SqlFailure::Sql { message, .. }) => {
+                    texts.push((message, Shown::Refused));
+                    continue;
+                }
+                Err(failure) => return Err(failure.into()),
+            };
             let cell = rows.rows.into_iter().next().and_then(|row| row.into_iter().nth(1).flatten());
             let cell = cell.ok_or_else(|| ToolError::fault("SHOW CREATE was answered without a definition"))?;
-            texts.push((compact(&cell.text), !cell.cut));
+            texts.push((compact(&cell.text), if cell.cut { Shown::Cut } else { Shown::Whole }));
         }
         Ok(texts)
     }

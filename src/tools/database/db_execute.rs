@@ -44,7 +44,7 @@ pub(super) struct DbExecute {
     params: Option<Params>,
     /// Roll back
     dry_run: Option<bool>,
-    /// Else roll back
+    /// Rows changed; else roll back
     #[schemars(with = "Option<i64>")]
     expected_rows: Option<u64>,
 }

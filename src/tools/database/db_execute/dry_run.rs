@@ -21,7 +21,7 @@ const SAMPLE_ROWS_MAX: usize = 5;
 
 /// Requests of the steps of a dry run. Of 45, seven look up cluster, branch and how to reach them; six make a SQL user; BEGIN comes
 /// with four Durable Objects, and two hold a question; one is a ROLLBACK after a step that failed, one the ROLLBACK, and two the
-/// reads before and after it that prove it.
+/// reads before and after it that prove it; a third is of the first statement whose rows are shown.
 const STEPS_MAX: usize = 45 - 7 - 6 - 5 - 2 - 1 - 1 - 2;
 
 /// Requests of each statement: the guard's plan, itself, and its warnings.
@@ -30,10 +30,14 @@ const STEP: usize = 3;
 /// Statements that fit, without the rows of any.
 const STATEMENTS_MAX: usize = STEPS_MAX / STEP;
 
+/// Why there is no sample of a statement that is not read for sure.
+const UNCLEAR: &str = "Its text does not say for sure which rows of one table it changes: name one table without an alias, in INSERT \
+    with a list of columns, and write keys in place of a subquery.";
+
 /// What a dry run gave.
 pub(super) struct DryRun {
     pub(super) results: Vec<StatementResult>,
-    /// Whether a read has proven that it was rolled back; `None` if there was no row to look at.
+    /// Whether a read has proven that it was rolled back; `None` if no row was read that it would have left changed.
     pub(super) proven: Option<bool>,
     pub(super) notice: Option<String>,
 }
@@ -52,6 +56,18 @@ struct Step<'s> {
     shows: Result<(Changed, Key), String>,
 }
 
+impl Step<'_> {
+    fn has_sample(&self) -> bool {
+        self.shows.is_ok()
+    }
+}
+
+/// Reads in the transaction before its end, of rows that may have changed since their sample: those of a statement that is neither
+/// the first, whose rows need no read outside before, nor the last.
+fn rereads(statements: usize) -> usize {
+    usize::from(statements > 2)
+}
+
 impl Changed {
     /// How often its rows are read: after it, and where they were there already, before it.
     fn reads(&self) -> usize {
@@ -62,14 +78,16 @@ impl Changed {
     }
 }
 
-/// Rows that a statement changed.
+type Row = Vec<Option<Cell>>;
+
+/// Rows that a statement changed, those that are known whole.
 struct Sample {
     /// The statement's place.
     index: usize,
     /// The query that reads them by key.
     by_key: String,
-    before: Vec<Vec<Option<Cell>>>,
-    after: Vec<Vec<Option<Cell>>>,
+    before: Vec<Row>,
+    after: Vec<Row>,
 }
 
 /// The least number of requests of a dry run: its statements, their warnings, BEGIN and ROLLBACK.
@@ -102,7 +120,8 @@ pub(super) async fn dry_run(
     let sql = context.sql();
     let in_steps: usize =
         steps.iter().map(|step| 2 + step.shows.as_ref().map_or(0, |(changed, _)| changed.reads())).sum();
-    let requests = u32::try_from(in_steps + 3).unwrap_or(u32::MAX);
+    let proof = 2 + usize::from(steps.iter().any(Step::has_sample)) * rereads(statements.len());
+    let requests = u32::try_from(in_steps + 1 + proof).unwrap_or(u32::MAX);
     let mut open = sql.begin(target, plan.class, database, requests).await.map_err(fail)?;
     let (mut results, mut samples) = (Vec::new(), Vec::new());
     for (index, step) in steps.iter().enumerate() {
@@ -113,31 +132,54 @@ pub(super) async fn dry_run(
         });
         results.push(room.take(rows, &step.query, Beside { warnings: Some(warnings), sample: Some(sample) }));
     }
-    // A transaction is undone as a whole, so one row that it changed and that is as before proves it for all.
-    let witness = samples
-        .iter()
-        .position(|one| one.before != one.after)
-        .or_else(|| samples.iter().position(|one| !one.before.is_empty()));
-    let witness = witness.map(|at| samples.swap_remove(at));
-    let before = match &witness {
-        // What earlier statements did is in the rows before it.
-        Some(witness) if witness.index > 0 => {
-            Some(open.read_outside(witness.index, query(&witness.by_key)).await.map_err(fail)?.rows)
-        }
-        Some(witness) => Some(witness.before.clone()),
-        None => None,
-    };
+    let change = net_change(&mut open, samples, statements.len()).await.map_err(fail)?;
     let mut outside = open.roll_back().await.map_err(fail)?;
-    let proven = match (witness, before) {
-        (Some(witness), Some(before)) => match outside.read(query(&witness.by_key)).await {
-            Ok(now) if now.rows == before => Some(true),
+    let proven = match change {
+        Some((by_key, before)) => match outside.read(query(&by_key)).await.map(|now| known(now.rows)) {
+            Ok(now) if now == before => Some(true),
             Ok(_) => return Err(not_proven(None)),
             Err(failure) => return Err(not_proven(Some(failure))),
         },
-        _ => None,
+        None => None,
     };
     let notice = notice(statements, &results, proven);
     Ok(DryRun { results, proven, notice })
+}
+
+/// A query for rows that the transaction would leave changed, and these rows as they are committed. It is undone as a whole, so
+/// one row that is then as before proves it for all; a row that it leaves as it was would prove nothing, because it is so after a
+/// COMMIT, too.
+async fn net_change(
+    open: &mut Transaction<'_>,
+    samples: Vec<Sample>,
+    statements: usize,
+) -> Result<Option<(String, Vec<Row>)>, TransactionFailure> {
+    let Some(sample) = samples.into_iter().rev().find(|one| one.before != one.after) else { return Ok(None) };
+    let Sample { index, by_key, mut before, mut after } = sample;
+    if index > 0 {
+        // What earlier statements did is in the rows before it.
+        before = known(open.read_outside(index, query(&by_key)).await?.rows);
+    }
+    if index + 1 < statements {
+        // What later statements did is not in the rows after it.
+        after = known(open.look(index, query(&locking(&by_key))).await?.rows);
+    }
+    Ok((before != after).then_some((by_key, before)))
+}
+
+/// Rows without those that have a value whose end was cut: they may differ behind it.
+fn known(mut rows: Vec<Row>) -> Vec<Row> {
+    rows.retain(|row| !is_cut(row));
+    rows
+}
+
+fn is_cut(row: &Row) -> bool {
+    row.iter().flatten().any(|cell| cell.cut)
+}
+
+/// The query as one that locks what it reads: in a transaction it reads what is committed now, or changed by itself.
+fn locking(query: &str) -> String {
+    format!("{query} FOR UPDATE")
 }
 
 /// The statements, and which rows of them are read: as many as there are requests left for, in their order.
@@ -153,12 +195,14 @@ async fn steps<'s>(
     let mut steps = Vec::with_capacity(statements.len());
     for (index, text) in statements.iter().enumerate() {
         let shows = match sql::changed_rows(text) {
-            None => Err("Its text does not say for sure which rows of one table it changes.".to_owned()),
+            None => Err(UNCLEAR.to_owned()),
             Some(changed) => {
                 let known = keys.iter().find(|(table, _)| *table == changed.table).map(|(_, key)| key.clone());
                 let looks = usize::from(known.is_none());
-                match left.checked_sub(looks + changed.reads()) {
-                    None => Err("Rows of fewer statements fit into one call.".to_owned()),
+                // The first sample brings the proof.
+                let again = if steps.iter().any(Step::has_sample) { 0 } else { rereads(statements.len()) };
+                match left.checked_sub(looks + again + changed.reads()) {
+                    None => Err("There is no request left for its rows: send fewer statements.".to_owned()),
                     Some(rest) => {
                         let key = match known {
                             Some(key) => key,
@@ -251,7 +295,7 @@ async fn run(open: &mut Transaction<'_>, index: usize, step: &Step<'_>) -> Resul
         Err(reason) => return Ok((rows, warnings, Err(reason))),
     };
     let by_key = format!("SELECT * FROM {} WHERE {by_key} ORDER BY {order}", changed.table);
-    let after = open.look(index, query(&format!("{by_key} FOR UPDATE"))).await?;
+    let after = open.look(index, query(&locking(&by_key))).await?;
     let all_kept = before.rows.len() == before.seen && after.rows.len() == after.seen;
     let found = expected.is_none_or(|expected| after.seen == expected);
     if !all_kept || !found {
@@ -263,7 +307,7 @@ async fn run(open: &mut Transaction<'_>, index: usize, step: &Step<'_>) -> Resul
         return Ok((rows, warnings, Err(reason.to_owned())));
     }
     let shown = side_by_side(key, &before, &after);
-    let sample = Sample { index, by_key, before: before.rows, after: after.rows };
+    let sample = Sample { index, by_key, before: known(before.rows), after: known(after.rows) };
     Ok((rows, warnings, Ok((sample, shown))))
 }
 
@@ -336,7 +380,7 @@ fn literal(cell: &Cell, kind: &ColumnType) -> Option<String> {
 fn side_by_side(key: &Key, before: &Rows, after: &Rows) -> Rows {
     let types = if before.types.is_empty() { &after.types } else { &before.types };
     let places = places(key, types).unwrap_or_default();
-    let key_of = |row: &Vec<Option<Cell>>| places.iter().map(|at| row.get(*at).cloned().flatten()).collect::<Vec<_>>();
+    let key_of = |row: &Row| places.iter().map(|at| row.get(*at).cloned().flatten()).collect::<Vec<_>>();
     let labelled = |label: &str, row: &[Option<Cell>]| {
         let label = Cell { text: label.to_owned(), cut: false };
         std::iter::once(Some(label)).chain(row.iter().cloned()).collect::<Vec<_>>()
@@ -344,7 +388,7 @@ fn side_by_side(key: &Key, before: &Rows, after: &Rows) -> Rows {
     let mut rows = Vec::new();
     for old in &before.rows {
         match after.rows.iter().find(|new| key_of(new) == key_of(old)) {
-            Some(new) if new == old => rows.push(labelled("unchanged", old)),
+            Some(new) if new == old && !is_cut(old) => rows.push(labelled("unchanged", old)),
             Some(new) => rows.extend([labelled("before", old), labelled("after", new)]),
             None => rows.push(labelled("deleted", old)),
         }
@@ -384,7 +428,9 @@ fn not_proven(failure: Option<SqlFailure>) -> ToolError {
 fn notice(statements: &[&str], results: &[StatementResult], proven: Option<bool>) -> Option<String> {
     let mut notice = Vec::new();
     if proven.is_none() {
-        notice.push("TiDB confirmed the ROLLBACK; there was no row to prove it by.");
+        notice.push(
+            "TiDB confirmed the ROLLBACK; no row that it would have left changed was read, so nothing more proves it.",
+        );
     }
     let numbered = |result: &StatementResult| result.last_insert_id.as_ref().is_some_and(|id| id != "0");
     if results.iter().any(numbered) || statements.iter().any(|text| sql::advances_sequence(text)) {

@@ -8,11 +8,11 @@ use crate::{
     plan::{
         Plan,
         advise::FullScan,
-        conditions::{Column, Condition},
+        conditions::{self, Condition},
     },
     sql::{self, literal, shortest_name},
     statements::{
-        definition::{Index, Outline, outline},
+        definition::{Column, Index, Outline, outline},
         judged::query,
     },
     tidbcloud::{AccessClass, DatabaseName, Replay, Rows, SqlFailure, Target},
@@ -24,6 +24,8 @@ const TABLES_MAX: usize = 2;
 const TRIED_MAX: usize = 3;
 /// 40 lines of the plan with an index.
 const PLAN_BYTES_MAX: usize = 2_000;
+/// A longer key is refused: "Specified key was too long (3076 bytes); max key length is 3072 bytes" (TiDB 8.5).
+const KEY_BYTES_MAX: u64 = 3_072;
 /// Types whose values an index holds only the beginning of, or not at all.
 const UNINDEXED: [&str; 10] =
     ["text", "tinytext", "mediumtext", "longtext", "blob", "tinyblob", "mediumblob", "longblob", "json", "vector"];
@@ -34,18 +36,21 @@ const UNINDEXED: [&str; 10] =
 pub(super) struct IndexView {
     /// The statement that would make it.
     create: String,
-    /// Whether the optimizer would use it, and expects to read fewer rows.
+    /// Whether the optimizer would use it, and expects to read fewer rows by statistics of the table.
     proven: bool,
     estimated_rows_read: u64,
     /// The plan with it, if that is better.
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
 }
 
 impl IndexView {
     /// Bytes as JSON.
     pub(super) fn size(&self) -> usize {
-        text_size(&self.create) + self.plan.as_deref().map_or(0, text_size) + 90
+        let texts = [&self.plan, &self.notice].into_iter().flatten();
+        text_size(&self.create) + texts.map(|text| text_size(text)).sum::<usize>() + 105
     }
 }
 
@@ -84,11 +89,16 @@ impl Adviser<'_> {
                 .and_then(|(_, outline)| outline.as_ref())
         };
         for scan in scans {
-            advice.findings.extend(reason(scan, outline_of(scan)));
+            let sentences = reason(scan, outline_of(scan));
+            advice.findings.extend(sentences);
         }
-        if let Some((table, _)) = tables.first() {
-            advice.findings.extend(self.stale(table, scans).await?);
-        }
+        advice.findings.extend(self.stale(scans).await?);
+        let mut said = Vec::new();
+        advice.findings.retain(|finding| {
+            let is_new = !said.contains(finding);
+            said.push(finding.clone());
+            is_new
+        });
         if tries {
             for scan in scans {
                 if let Some(outline) = outline_of(scan) {
@@ -109,7 +119,7 @@ impl Adviser<'_> {
         match self.rows(&format!("SHOW CREATE TABLE {}", qualified(table))).await {
             Ok(rows) => {
                 let cell = rows.rows.into_iter().next().and_then(|row| row.into_iter().nth(1).flatten());
-                Ok(cell.map(|cell| outline(&cell.text)))
+                Ok(cell.and_then(|cell| outline(&cell.text)))
             }
             Err(SqlFailure::Sql { .. }) => Ok(None),
             Err(failure) => Err(failure.into()),
@@ -117,9 +127,18 @@ impl Adviser<'_> {
     }
 
     /// Tables of these scans whose statistics are missing or old. A user needs the right to read `mysql.stats_meta`.
-    async fn stale(&self, table: &str, scans: &[FullScan]) -> Result<Vec<String>, ToolError> {
-        let database = table.split('.').next().unwrap_or_default();
-        let rows = match self.rows(&format!("SHOW STATS_META WHERE Db_name = {}", literal(database))).await {
+    async fn stale(&self, scans: &[FullScan]) -> Result<Vec<String>, ToolError> {
+        let tables: Vec<&str> = scans.iter().filter_map(|scan| scan.table.as_deref()).collect();
+        // A plan may write a name in other letters than the statistics do.
+        let mut databases: Vec<String> =
+            tables.iter().filter_map(|table| table.split('.').next()).map(str::to_lowercase).collect();
+        databases.sort_unstable();
+        databases.dedup();
+        if databases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let listed = databases.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ");
+        let rows = match self.rows(&format!("SHOW STATS_META WHERE LOWER(Db_name) IN ({listed})")).await {
             Ok(rows) => rows.rows,
             Err(SqlFailure::Sql { .. }) => return Ok(Vec::new()),
             Err(failure) => return Err(failure.into()),
@@ -128,11 +147,10 @@ impl Adviser<'_> {
         for row in rows {
             let cells: Vec<&str> = row.iter().map(|cell| cell.as_ref().map_or("", |cell| &*cell.text)).collect();
             // Database, table, partition, time of update, rows changed, rows, time of analysis.
-            let [_, name, "" | "global", _, changed, count, analyzed] = cells.as_slice() else { continue };
-            let qualified = format!("{database}.{name}");
-            if !scans.iter().any(|scan| scan.table.as_ref() == Some(&qualified)) {
-                continue;
-            }
+            let [database, name, "" | "global", _, changed, count, analyzed] = cells.as_slice() else { continue };
+            let written = format!("{database}.{name}").to_lowercase();
+            let Some(table) = tables.iter().find(|table| table.to_lowercase() == written) else { continue };
+            let qualified = qualified(table);
             let (changed, count): (u64, u64) = (changed.parse().unwrap_or(0), count.parse().unwrap_or(0));
             if analyzed.is_empty() {
                 found.push(format!(
@@ -162,8 +180,11 @@ impl Adviser<'_> {
             if advice.indexes.len() >= TRIED_MAX || !is_worth_trying(&columns, outline) {
                 continue;
             }
-            let (name, list) =
-                (name(&columns), columns.iter().map(|column| shortest_name(column)).collect::<Vec<_>>().join(", "));
+            let taken = outline.indexes.iter().map(|index| index.name.as_str());
+            let (name, list) = (
+                name(&columns, &taken.collect::<Vec<_>>()),
+                columns.iter().map(|column| shortest_name(column)).collect::<Vec<_>>().join(", "),
+            );
             let create = format!("CREATE INDEX {name} ON {} ({list})", qualified(table));
             if advice.indexes.iter().any(|tried| tried.create == create) {
                 continue;
@@ -179,10 +200,16 @@ impl Adviser<'_> {
                 Err(failure) => return Err(failure.into()),
             };
             let rows = after.rows_read().0;
-            let proven = after.uses(&name) && rows < before;
-            let shown = proven.then(|| tree::text(&after, PLAN_BYTES_MAX).0);
-            advice.indexes.push(IndexView { create, proven, estimated_rows_read: whole(rows), plan: shown });
-            if proven {
+            let helps = after.uses(&name) && rows < before;
+            let is_guess = [plan, &after].iter().any(|plan| guesses(plan, &scan.called));
+            let notice = (helps && is_guess).then(|| {
+                let table = qualified(table);
+                format!("Both estimates are guesses: {table} has no usable statistics. Run ANALYZE TABLE {table}, then explain again.")
+            });
+            let shown = helps.then(|| tree::text(&after, PLAN_BYTES_MAX).0);
+            let (proven, estimated_rows_read) = (helps && !is_guess, whole(rows));
+            advice.indexes.push(IndexView { create, proven, estimated_rows_read, plan: shown, notice });
+            if helps {
                 break;
             }
         }
@@ -195,19 +222,42 @@ fn qualified(table: &str) -> String {
     table.split('.').map(|part| shortest_name(part).into_owned()).collect::<Vec<_>>().join(".")
 }
 
-/// A name for an index, of 64 characters at most (TiDB, "Schema Object Names").
-fn name(columns: &[String]) -> String {
+/// A name for an index that no other has, of 64 characters at most (TiDB, "Schema Object Names").
+fn name(columns: &[String], taken: &[&str]) -> String {
+    const LENGTH_MAX: usize = 64;
     let plain = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '_';
-    format!("idx_{}", columns.join("_")).chars().filter(plain).take(64).collect()
+    let base: String = format!("idx_{}", columns.join("_")).chars().filter(plain).collect();
+    let suffixes = std::iter::once(String::new()).chain((2..).map(|number| format!("_{number}")));
+    let mut names = suffixes.map(|suffix| {
+        let begin: String = base.chars().take(LENGTH_MAX - suffix.len()).collect();
+        begin + &suffix
+    });
+    names.find(|name| !taken.iter().any(|other| other.eq_ignore_ascii_case(name))).unwrap_or(base)
+}
+
+/// Whether the rows of a table in a plan are estimated without statistics.
+fn guesses(plan: &Plan, called: &str) -> bool {
+    plan.operators.iter().any(|operator| operator.table() == Some(called) && operator.info.contains("stats:pseudo"))
 }
 
 /// Whether an index on these columns is possible, and not there already.
 fn is_worth_trying(columns: &[String], outline: &Outline) -> bool {
-    let indexable = columns.iter().all(|column| {
-        let kind = outline.columns.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, kind)| kind);
-        kind.is_some_and(|kind| !UNINDEXED.contains(&kind.to_ascii_lowercase().as_str()))
-    });
-    indexable && !outline.indexes.iter().any(|index| begins(index, columns))
+    let bytes: Option<u64> = columns.iter().map(|column| key_bytes(outline.column(column)?)).sum();
+    bytes.is_some_and(|bytes| bytes <= KEY_BYTES_MAX) && !outline.indexes.iter().any(|index| begins(index, columns))
+}
+
+/// The longest that a value is in an index; `None` if an index holds only the beginning of it, or nothing.
+fn key_bytes(column: &Column) -> Option<u64> {
+    /// Of utf8mb4.
+    const CHARACTER: u64 = 4;
+    let kind = column.kind.to_ascii_lowercase();
+    match (kind.as_str(), column.length) {
+        (kind, _) if UNINDEXED.contains(&kind) => None,
+        ("char" | "varchar", Some(length)) => Some(length.saturating_mul(CHARACTER)),
+        ("binary" | "varbinary", Some(length)) => Some(length),
+        // Numbers, times and what is kept as a number.
+        _ => Some(8),
+    }
 }
 
 fn begins(index: &Index, columns: &[String]) -> bool {
@@ -227,16 +277,23 @@ fn reason(scan: &FullScan, outline: Option<&Outline>) -> Vec<String> {
     } else {
         format!("{what} is read from end to end ({rows} rows): ")
     };
-    let mut found: Vec<String> =
-        scan.conditions.iter().filter_map(|condition| of_condition(condition, outline)).collect();
-    found.dedup();
-    if scan.filtered && found.is_empty() {
-        found.push("no index is used for its condition".to_owned());
+    // Conditions that an index seldom answers are a reason only if there is no other.
+    let (weak, strong): (Vec<&Condition>, Vec<_>) =
+        scan.conditions.iter().partition(|one| matches!(one, Condition::Other(_) | Condition::NotNull(_)));
+    let of = |conditions: Vec<&Condition>| -> Vec<String> {
+        conditions.into_iter().filter_map(|condition| of_condition(condition, outline)).collect()
+    };
+    let mut found = of(strong);
+    if found.is_empty() && !scan.joined.is_empty() {
+        found.push(of_columns(&scan.joined, outline));
     } else if found.is_empty() {
-        found.push(match (scan.joined.as_slice(), scan.ordered.as_slice()) {
-            ([], []) => "it has no condition of its own".to_owned(),
-            ([], ordered) => format!("it has no condition, and is sorted or grouped by {}", ordered.join(", ")),
-            (joined, _) => of_columns(joined, outline),
+        found = of(weak);
+    }
+    if found.is_empty() {
+        found.push(match scan.ordered.as_slice() {
+            _ if scan.filtered => "no index is used for its condition".to_owned(),
+            [] => "it has no condition of its own".to_owned(),
+            ordered => format!("it has no condition, and is sorted or grouped by {}", ordered.join(", ")),
         });
     }
     let mut sentences: Vec<String> = found.into_iter().map(|reason| format!("{head}{reason}.")).collect();
@@ -250,14 +307,16 @@ fn reason(scan: &FullScan, outline: Option<&Outline>) -> Vec<String> {
 
 fn of_condition(condition: &Condition, outline: Option<&Outline>) -> Option<String> {
     Some(match condition {
-        Condition::Equal(column) | Condition::Range(column) => of_columns(std::slice::from_ref(&column.name), outline),
+        Condition::Equal(column) | Condition::Range(column) | Condition::NotNull(column) => {
+            of_columns(std::slice::from_ref(&column.name), outline)
+        }
         Condition::Within(column, function) => format!(
             "{function}() around {} hides it from indexes; compare the column itself, for example with a range",
             column.name
         ),
         Condition::Converted(column) => {
-            let kind = outline.and_then(|outline| outline.columns.iter().find(|(name, _)| *name == column.name));
-            let kind = kind.map_or_else(String::new, |(_, kind)| format!(", which is {kind}"));
+            let kind = outline.and_then(|outline| outline.column(&column.name));
+            let kind = kind.map_or_else(String::new, |column| format!(", which is {}", column.kind));
             format!("each {}{kind}, is converted to compare it; write the value in the column's type", column.name)
         }
         Condition::Wildcard(column) => {
@@ -267,13 +326,14 @@ fn of_condition(condition: &Condition, outline: Option<&Outline>) -> Option<Stri
             "{} is compared with a subquery, which does not run for a plan; an index on {} may be used when it runs",
             column.name, column.name
         ),
+        Condition::Either(columns) if columns.len() == 1 => of_columns(&[names(columns)], outline),
         Condition::Either(columns) => format!("it is OR over {}; each side needs an index", names(columns)),
         Condition::Other(columns) if columns.is_empty() => return None,
         Condition::Other(columns) => format!("the condition on {} is no equality and no range", names(columns)),
     })
 }
 
-fn names(columns: &[Column]) -> String {
+fn names(columns: &[conditions::Column]) -> String {
     columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
@@ -292,5 +352,94 @@ fn of_columns(columns: &[String], outline: Option<&Outline>) -> String {
     match suited.first() {
         Some(index) => format!("the index {} on {listed} is invisible", index.name),
         None => format!("no index begins with {listed}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::{guesses, is_worth_trying, name, reason};
+    use crate::{
+        plan::{Plan, advise::full_scans},
+        statements::definition::{Outline, outline},
+    };
+
+    /// The plan that TiDB 8.5 answered with, recorded under this name.
+    fn recorded(name: &str) -> Plan {
+        let lines = include_str!("../../../../sandbox/data/recorded/answers-insight.jsonl").lines();
+        let lines = lines.chain(include_str!("../../../../tests/cases/definitions.jsonl").lines());
+        let mut recordings = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let recording = recordings.find(|recording| recording["name"] == name).unwrap();
+        let list = |value: &Value| value.as_array().unwrap().clone();
+        let columns: Vec<String> =
+            list(&recording["types"]).iter().map(|column| column["name"].as_str().unwrap().to_owned()).collect();
+        let rows: Vec<Vec<Value>> = list(&recording["rows"]).iter().map(list).collect();
+        let rows = rows.iter().map(|row| row.iter().map(Value::as_str).collect());
+        Plan::read(&columns.iter().map(String::as_str).collect::<Vec<_>>(), rows).unwrap()
+    }
+
+    fn columns(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn table(items: &str) -> Outline {
+        outline(&format!("CREATE TABLE `t` (\n{items}\n)")).expect("columns")
+    }
+
+    #[test]
+    fn an_index_gets_a_name_that_is_free() {
+        let a = columns(&["a"]);
+        assert_eq!(name(&a, &[]), "idx_a");
+        assert_eq!(name(&a, &["IDX_A", "idx_a_2"]), "idx_a_3", "names are compared without regard to case");
+        let long = columns(&["n".repeat(70).as_str()]);
+        let first = name(&long, &[]);
+        let second = name(&long, &[&first]);
+        assert_eq!((first.len(), second.len()), (64, 64));
+        assert!(second.ends_with("n_2"), "{second}");
+    }
+
+    #[test]
+    fn a_key_that_tidb_refuses_is_not_tried() {
+        let table = table(
+            "  `a` varchar(768),\n  `b` varchar(769),\n  `c` int,\n  `d` text,\n  `e` varbinary(3072),\n  `f` decimal(65,2),\n  \
+             PRIMARY KEY (`c`)",
+        );
+        for (names, tried) in [
+            (&["a"][..], true),
+            (&["b"], false),
+            (&["a", "f"], false),
+            (&["d"], false),
+            (&["e"], true),
+            (&["f", "c"], true),
+            (&["c"], false),
+            (&["nowhere"], false),
+        ] {
+            assert_eq!(is_worth_trying(&columns(names), &table), tried, "an index on {names:?}");
+        }
+    }
+
+    #[test]
+    fn an_estimate_without_statistics_is_a_guess() {
+        assert!(guesses(&recorded("plan.nullable_join"), "c") && !guesses(&recorded("plan.nullable_join"), "orders"));
+        assert!(!guesses(&recorded("insight.slow"), "orders"), "it was analyzed");
+    }
+
+    #[test]
+    fn the_reason_is_what_an_index_would_change() {
+        let plain = table("  `id` int,\n  `pid` int,\n  `v` int,\n  PRIMARY KEY (`id`)");
+        let reasons = |name: &str| -> Vec<String> {
+            let plan = recorded(name);
+            full_scans(&plan).iter().flat_map(|scan| reason(scan, Some(&plain))).collect()
+        };
+        for (name, has, has_not) in [
+            ("plan.nullable_join", "c is read from end to end (10000 rows): no index begins with pid.", "pid is no"),
+            ("plan.unequal", "no index begins with pid.", "on v"),
+            ("plan.either", "no index begins with v.", "each side"),
+            ("plan.not_null", "no index begins with pid.", "no equality"),
+        ] {
+            let found = reasons(name).join(" ");
+            assert!(found.contains(has) && !found.contains(has_not), "of the plan {name}: {found}");
+        }
     }
 }
