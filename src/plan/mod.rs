@@ -106,7 +106,7 @@ impl Operator {
 
 /// A number of rows, `12345.67`: the fraction of a row makes no difference, and what reads floating point would be 16 KiB of the
 /// Worker.
-fn rows_of(text: &str) -> Option<f64> {
+pub fn rows_of(text: &str) -> Option<f64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !is_number(whole) || !is_number(fraction) {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     catalogue::{Context, Stakes, ToolError, code, said},
-    plan::{NotAPlan, Plan, Weight, weigh},
+    plan::{NotAPlan, Plan, Weight, rows_of, weigh},
     sql::{self, Keyed, Size, Tables},
     tidbcloud::{AccessClass, BESIDE_STATEMENTS, Cell, DatabaseName, Query, Rows, SqlFailure, Target},
 };
@@ -235,7 +235,7 @@ fn counted(rows: &Rows) -> Vec<(String, String, f64)> {
     };
     let of_row = |row: &Vec<Option<Cell>>| {
         let text = |at: usize| Some(row.get(at)?.as_ref()?.text.as_str());
-        let rows: f64 = text(count)?.parse().ok()?;
+        let rows = rows_of(text(count)?)?;
         (rows > 0.0 || text(analyzed).is_some()).then_some((
             text(database)?.to_lowercase(),
             text(table)?.to_lowercase(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use self::advice::{Adviser, IndexView};
 use crate::{
@@ -68,7 +68,8 @@ pub(super) struct Explained {
     rows_read: Option<u64>,
     /// What the run cost.
     #[serde(skip_serializing_if = "Option::is_none")]
-    request_units: Option<f64>,
+    #[schemars(with = "Option<f64>")]
+    request_units: Option<Box<RawValue>>,
     /// Why tables are read whole, and what is wrong with statistics.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<String>,
@@ -133,7 +134,7 @@ impl Tool for DbExplain {
         let mut explained = Explained {
             estimated_rows_read: whole(estimated),
             rows_read,
-            request_units: plan.request_units(),
+            request_units: plan.request_units().and_then(|units| RawValue::from_string(units.to_owned()).ok()),
             findings: advice.findings,
             warnings: if made.is_some() { Vec::new() } else { sentences(warnings) },
             indexes: advice.indexes,
