@@ -236,7 +236,7 @@ mod tests {
                 "a common table expression that is read again and again",
                 "Apply | 80179.60 | root |  | CARTESIAN left outer join\n├─CTEFullScan(Build) | 100000.00 | root | CTE:c AS c2 | data:CTE_0\n└─HashAgg(Probe) | 80179.60 | root |  | funcs:count(1)->Column#19\n  └─Selection | 6414368184.73 | root |  | gt(plus(shop.orders.id, shop.orders.id), 5)\n    └─CTEFullScan | 8017960230.00 | root | CTE:c | data:CTE_0\nCTE_0 | 100000.00 | root |  | Non-Recursive CTE\n└─IndexFullScan(Seed Part) | 100000.00 | cop[tikv] | table:orders, index:idx_placed_status(placed_at, status) | keep order:false",
                 8_018_160_230.0,
-                80_179.6,
+                80_180.0,
             ),
         ] {
             let found = weight(text);

@@ -33,7 +33,7 @@ use crate::{
     tidbcloud::{DatabaseName, Replay, Target},
 };
 
-/// Change data or schema with SQL, in one transaction unless one is DDL.
+/// Change data or schema with SQL: one transaction, unless one is DDL.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct DbExecute {
@@ -44,7 +44,7 @@ pub(super) struct DbExecute {
     params: Option<Params>,
     /// Roll back
     dry_run: Option<bool>,
-    /// Rows changed; else roll back
+    /// Rows changed, or roll back
     #[schemars(with = "Option<i64>")]
     expected_rows: Option<u64>,
 }
