@@ -14,9 +14,10 @@ use crate::{
 
 /// The largest upload, in KiB after gzip: 525 with 17 tools, 6 for each of the four that came after them, 51 for what a person
 /// confirms, 45 for circuits, leases, receipts and clients that go away, and 59 for what an operator sees: readiness and its page, alerts,
-/// lines for requests to TiDB Cloud, the scrubber, data points, and the doctor with its advice. Workers on the free plan allow 3 MiB;
-/// start-up time allows this.
-const BUDGET_KIB: usize = 800;
+/// lines for requests to TiDB Cloud, the scrubber, data points, and the doctor with its advice; and 108 for SQL as an expert runs it: values,
+/// limits, the guard, dry runs, and two tools that describe tables and plans. Workers on the free plan allow 3 MiB; start-up time allows
+/// this.
+const BUDGET_KIB: usize = 812;
 
 /// The release build's folder in the checkout, and its entry module.
 const FOLDER: &str = "build";
