@@ -63,7 +63,8 @@ fn held(mut fault: Value) -> Option<Value> {
     Some(fault)
 }
 
-/// A change of two rows in one transaction, whose `index`-th request has a late answer: BEGIN, two statements, COMMIT.
+/// A change of two rows in one transaction, whose `index`-th request has a late answer: BEGIN, two statements, each with its warnings,
+/// COMMIT. Rows that are written as they are need no plan.
 fn transaction(name: &'static str, index: usize, value: usize) -> Moment {
     let leaves: fn(&Value) -> bool = is_sql;
     Moment {
@@ -72,13 +73,13 @@ fn transaction(name: &'static str, index: usize, value: usize) -> Moment {
         fault: held(json!({ "match": { "path": "/v1beta/sql", "after": index } })),
         leaves_at: (index + 1, leaves),
         fate: Fate::Finished,
-        counts: vec![(4, is_sql)],
+        counts: vec![(6, is_sql)],
         writes: Some(value),
     }
 }
 
 fn both_rows(value: usize) -> Vec<String> {
-    [1, 2].map(|id| format!("UPDATE shop.moments SET n = {value} WHERE id = {id}")).to_vec()
+    [1, 2].map(|id| format!("REPLACE INTO shop.moments VALUES ({id}, {value})")).to_vec()
 }
 
 fn moments() -> Vec<Moment> {
@@ -96,7 +97,7 @@ fn moments() -> Vec<Moment> {
     };
     let tables: Vec<_> =
         ["a", "b", "c"].map(|table| format!("CREATE TABLE shop.left_{table} (id INT PRIMARY KEY)")).to_vec();
-    let failing = ["UPDATE shop.moments SET n = 999 WHERE id = 1", "INSERT INTO shop.moments VALUES (2, 999)"];
+    let failing = ["REPLACE INTO shop.moments VALUES (1, 999)", "INSERT INTO shop.moments VALUES (2, 999)"];
     vec![
         Moment {
             name: "first-leg-of-a-read",
@@ -186,16 +187,16 @@ fn moments() -> Vec<Moment> {
         },
         transaction("begin", 0, 10),
         transaction("first-statement", 1, 11),
-        transaction("second-statement", 2, 12),
-        transaction("commit", 3, 13),
+        transaction("second-statement", 3, 12),
+        transaction("commit", 5, 13),
         Moment {
             name: "transaction-that-fails-later",
             call: of_shop("transaction-that-fails-later", "db_execute", json!(failing)),
             fault: held(json!({ "match": { "path": "/v1beta/sql", "after": 1 } })),
             leaves_at: (2, is_sql),
             fate: Fate::Finished,
-            // BEGIN, both statements, ROLLBACK.
-            counts: vec![(4, is_sql)],
+            // BEGIN, both statements, warnings of the first, ROLLBACK.
+            counts: vec![(5, is_sql)],
             writes: None,
         },
         Moment {
@@ -320,8 +321,10 @@ fn a_transaction_that_cannot_finish_alone_is_rolled_back_in_time() {
     prepare();
     let before = rows();
     let moment = Moment {
-        fault: Some(json!({ "match": { "path": "/v1beta/sql", "after": 2 }, "do": "stall", "when": "before" })),
-        ..transaction("stalled-statement", 2, 77)
+        fault: Some(json!({ "match": { "path": "/v1beta/sql", "after": 3 }, "do": "stall", "when": "before" })),
+        // BEGIN, both statements, warnings of the first, ROLLBACK.
+        counts: vec![(5, is_sql)],
+        ..transaction("stalled-statement", 3, 77)
     };
     play(&moment);
     let line = stage().line(moment.name);

@@ -86,7 +86,8 @@ fn matrix() -> Vec<(Value, Vec<(Operation, Outcome)>)> {
                 (Create, ("ok", 1)),
                 (Delete, ("ok", 1)),
                 (Query, ("ok", 1)),
-                (Transaction, ("ok", 4)),
+                // BEGIN, both statements with their warnings, COMMIT.
+                (Transaction, ("ok", 6)),
             ],
         ),
         // These take an attempt's time, 8 s. SQL has 30 s.
@@ -124,7 +125,9 @@ impl Operation {
 
     /// One call, from an address and with a name of its own; `ok` or the code of its error.
     fn call(self, name: &str, branch: &Value) -> String {
-        let rows = ["UPDATE shop.sockets SET n = n + 1 WHERE id = 1", "UPDATE shop.sockets SET n = n + 1 WHERE id = 2"];
+        // Neither takes a plan, so that the first statement meets the fault.
+        let rows =
+            [1, 2].map(|id| format!("INSERT INTO shop.sockets VALUES ({id}, 0) ON DUPLICATE KEY UPDATE n = n + 1"));
         let (who, tool, arguments) = match self {
             List => ("viewer", "tidbcloud_list_branches", json!({ "cluster": branch["clusterId"] })),
             Create => {
@@ -137,9 +140,7 @@ impl Operation {
                 "tidbcloud_delete_branch",
                 json!({ "cluster": branch["clusterId"], "branch": branch["branchId"] }),
             ),
-            Query => {
-                ("owner", "db_query", json!({ "cluster": branch["clusterId"], "sql": "SELECT n FROM shop.sockets" }))
-            }
+            Query => ("owner", "db_query", json!({ "cluster": branch["clusterId"], "sql": "SELECT 1" })),
             Transaction => ("owner", "db_execute", json!({ "cluster": branch["clusterId"], "sql": rows })),
         };
         let answer = stage().answer(Stage::tool(name, who, tool, &arguments)).json();
