@@ -192,11 +192,8 @@ impl Plan {
 
     /// Rows that it reads from tables and indexes: as estimated, and if it ran, as counted.
     pub fn rows_read(&self) -> (f64, Option<u64>) {
-        let reads = |operator: &&Operator| {
-            operator.name.ends_with("Scan") || matches!(operator.name.as_str(), "Point_Get" | "Batch_Point_Get")
-        };
         let (mut estimated, mut actual) = (0.0, None);
-        for operator in self.operators.iter().filter(reads) {
+        for operator in self.operators.iter().filter(|operator| operator.is_scan()) {
             estimated += operator.estimated_rows.unwrap_or_default();
             if let Some(rows) = operator.actual_rows {
                 actual = Some(actual.unwrap_or(0_u64).saturating_add(rows));

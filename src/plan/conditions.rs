@@ -141,7 +141,7 @@ pub(super) fn column(text: &str) -> Option<Column> {
 }
 
 /// The columns in a text, each once: between brackets and commas, and after a word with a colon (`group by:shop.orders.status`).
-pub(super) fn columns(text: &str) -> Vec<Column> {
+pub fn columns(text: &str) -> Vec<Column> {
     let mut found: Vec<Column> = Vec::new();
     let mut quoted = false;
     let mut outside = String::with_capacity(text.len());

@@ -106,7 +106,8 @@ impl Plan {
 }
 
 impl Operator {
-    fn is_scan(&self) -> bool {
+    /// Whether it reads rows of a table, an index, or a common table expression.
+    pub(super) fn is_scan(&self) -> bool {
         SCANS.contains(&self.name.as_str())
     }
 

@@ -8,7 +8,11 @@ use super::{
 };
 use crate::{
     catalogue::{Context, Stakes, ToolError, code, said},
-    plan::{NotAPlan, Plan, Weight, rows_of, weigh},
+    plan::{
+        NotAPlan, Plan, Weight,
+        conditions::{Column, columns},
+        rows_of, weigh,
+    },
     sql::{self, Keyed, Size, Tables},
     tidbcloud::{AccessClass, BESIDE_STATEMENTS, Cell, DatabaseName, Query, Rows, SqlFailure, Target},
 };
@@ -297,26 +301,13 @@ fn helps(weight: &Weight) -> String {
     let columns = weight.unserved.as_ref().map(|(_, condition)| columns(condition)).unwrap_or_default();
     match columns.as_slice() {
         [] => "A condition on a column that has an index would help.".to_owned(),
-        [(table, _), ..] => {
-            let of_table: Vec<_> = columns.iter().filter(|(of, _)| of == table).map(|(_, column)| *column).collect();
-            format!("An index on {table} ({}) would help.", of_table.join(", "))
+        [Column { table, .. }, ..] => {
+            let of_table: Vec<_> =
+                columns.iter().filter(|column| column.table == *table).map(|column| column.name.as_str()).collect();
+            let name = table.rsplit('.').next().unwrap_or(table);
+            format!("An index on {name} ({}) would help.", of_table.join(", "))
         }
     }
-}
-
-/// Tables and columns in a condition of a plan, `eq(shop.orders.status, "new")`.
-fn columns(condition: &str) -> Vec<(&str, &str)> {
-    let words = condition.split(|character: char| !(character.is_alphanumeric() || "_.$".contains(character)));
-    let mut found = Vec::new();
-    for word in words {
-        let mut parts = word.split('.');
-        if let (Some(_), Some(table), Some(column), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-            && !found.contains(&(table, column))
-        {
-            found.push((table, column));
-        }
-    }
-    found
 }
 
 /// Where statements run, for a person.
@@ -411,5 +402,20 @@ impl Heavy {
             _ => format!("Rows that statement {} would work through", self.place),
         };
         stakes.fact(&name, self.rows.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Weight, helps};
+
+    #[test]
+    fn what_would_help_is_a_column_and_no_text_of_the_statement() {
+        let of = |condition: &str| {
+            helps(&Weight { unserved: Some(("v".to_owned(), condition.to_owned())), ..Weight::default() })
+        };
+        assert_eq!(of("eq(\"a.b.c\", shop.visits.page)"), "An index on visits (page) would help.");
+        assert_eq!(of("eq(my-shop.visits.page, 1)"), "An index on visits (page) would help.");
+        assert_eq!(of("eq(1, \"a.b.c\")"), "A condition on a column that has an index would help.");
     }
 }
