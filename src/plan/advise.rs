@@ -217,24 +217,12 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::{FullScan, full_scans};
     use crate::plan::{Plan, conditions::Condition};
 
-    /// The plan that TiDB 8.5 answered with, recorded under this name.
     fn recorded(name: &str) -> Plan {
-        let lines = include_str!("../../sandbox/data/recorded/answers-insight.jsonl").lines();
-        let lines = lines.chain(include_str!("../../tests/cases/definitions.jsonl").lines());
-        let mut recordings = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let names = ["insight.", "plan."].map(|of| format!("{of}{name}"));
-        let recording = recordings.find(|recording| names.iter().any(|name| recording["name"] == *name)).unwrap();
-        let list = |value: &Value| value.as_array().unwrap().clone();
-        let columns: Vec<String> =
-            list(&recording["types"]).iter().map(|column| column["name"].as_str().unwrap().to_owned()).collect();
-        let rows: Vec<Vec<Value>> = list(&recording["rows"]).iter().map(list).collect();
-        let rows = rows.iter().map(|row| row.iter().map(Value::as_str).collect());
-        Plan::read(&columns.iter().map(String::as_str).collect::<Vec<_>>(), rows).unwrap()
+        let plans = ["insight.", "plan."].map(|of| crate::plan::recorded(&format!("{of}{name}")));
+        plans.into_iter().flatten().next().expect(name)
     }
 
     fn scans(name: &str) -> Vec<FullScan> {

@@ -129,6 +129,22 @@ fn identity(cell: &str) -> (usize, &str, Option<&str>) {
     (drawn.chars().count() / 2, name, role)
 }
 
+/// The plan that TiDB 8.5 answered with, recorded under this name.
+#[cfg(test)]
+pub(crate) fn recorded(name: &str) -> Option<Plan> {
+    use serde_json::Value;
+    let lines = include_str!("../../sandbox/data/recorded/answers-insight.jsonl").lines();
+    let lines = lines.chain(include_str!("../../tests/cases/definitions.jsonl").lines());
+    let mut recordings = lines.map(|line| serde_json::from_str::<Value>(line).expect("a recording"));
+    let recording = recordings.find(|recording| recording["name"] == name)?;
+    let list = |value: &Value| value.as_array().expect("a list").clone();
+    let columns = list(&recording["types"]);
+    let columns: Vec<&str> = columns.iter().map(|column| column["name"].as_str().expect("a name")).collect();
+    let rows: Vec<Vec<Value>> = list(&recording["rows"]).iter().map(list).collect();
+    let rows = rows.iter().map(|row| row.iter().map(Value::as_str).collect());
+    Plan::read(&columns, rows).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

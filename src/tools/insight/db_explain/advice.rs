@@ -357,26 +357,14 @@ fn of_columns(columns: &[String], outline: Option<&Outline>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::{guesses, is_worth_trying, name, reason};
     use crate::{
         plan::{Plan, advise::full_scans},
         statements::definition::{Outline, outline},
     };
 
-    /// The plan that TiDB 8.5 answered with, recorded under this name.
     fn recorded(name: &str) -> Plan {
-        let lines = include_str!("../../../../sandbox/data/recorded/answers-insight.jsonl").lines();
-        let lines = lines.chain(include_str!("../../../../tests/cases/definitions.jsonl").lines());
-        let mut recordings = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let recording = recordings.find(|recording| recording["name"] == name).unwrap();
-        let list = |value: &Value| value.as_array().unwrap().clone();
-        let columns: Vec<String> =
-            list(&recording["types"]).iter().map(|column| column["name"].as_str().unwrap().to_owned()).collect();
-        let rows: Vec<Vec<Value>> = list(&recording["rows"]).iter().map(list).collect();
-        let rows = rows.iter().map(|row| row.iter().map(Value::as_str).collect());
-        Plan::read(&columns.iter().map(String::as_str).collect::<Vec<_>>(), rows).unwrap()
+        crate::plan::recorded(name).expect(name)
     }
 
     fn columns(names: &[&str]) -> Vec<String> {
