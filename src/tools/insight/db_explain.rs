@@ -167,6 +167,13 @@ impl Explained {
 
 /// The EXPLAIN of a statement, if it may be planned, or run.
 fn explainable(text: &str, analyze: bool) -> Result<String, ToolError> {
+    if sql::classify(text) == sql::Class::Reject(sql::Reason::Characters('?')) {
+        let error = ToolError::new(
+            code::SQL_REJECTED,
+            "A placeholder `?` stands in the statement, and its plan needs the value.",
+        );
+        return Err(error.hint("Write the value in its place."));
+    }
     let hinted = match sql::planned_with(text, "") {
         Some(hinted) => hinted,
         // Nothing in it can be a subquery.
@@ -204,7 +211,7 @@ fn read(rows: &Rows) -> Result<Plan, ToolError> {
 fn made_up(plan: &Plan) -> Option<String> {
     let info = &plan.operators.first()?.info;
     let says = info.get(info.find(MADE)?..)?;
-    Some(format!("This plan was {says}. No index was tried."))
+    Some(format!("This plan was {says}. No index was tried: that needs TiDB."))
 }
 
 fn sentences(rows: Rows) -> Vec<String> {
