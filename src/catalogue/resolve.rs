@@ -8,7 +8,9 @@ use super::{code, context::Context};
 use crate::base::schema::schema_of;
 use crate::{
     mcp::outcome::ToolError,
-    tidbcloud::{ApiError, BranchId, BranchName, Cluster, ClusterId, DisplayName, Target, alias::is_alias},
+    tidbcloud::{
+        ApiError, BranchId, BranchName, Cluster, ClusterId, DedicatedCluster, DisplayName, Target, alias::is_alias,
+    },
 };
 
 /// Names in an error: enough to spot a typing error, few enough to read.
@@ -241,6 +243,34 @@ impl Context<'_> {
         }
     }
 
+    /// The cluster that is meant, of any plan that some tool knows: Starter and Essential first, then Dedicated.
+    pub(crate) async fn any_cluster(&self, reference: &ClusterReference) -> Result<AnyCluster, ToolError> {
+        let found = match self.cluster_id(reference).await {
+            Ok(id) => self.cloud().cluster(&id).await.map_err(ToolError::from),
+            Err(error) => Err(error),
+        };
+        let missing = match found {
+            Ok(cluster) => return Ok(AnyCluster::Serverless(Box::new(cluster))),
+            Err(error) if matches!(error.code, code::NOT_FOUND | code::PERMISSION_DENIED) => error,
+            Err(error) => return Err(error),
+        };
+        // A key that may not see Dedicated has no cluster there.
+        let Ok(clusters) = self.cloud().all_dedicated().await else { return Err(missing) };
+        let is_meant = |cluster: &DedicatedCluster| match reference {
+            ClusterReference::Id(id) => cluster.cluster_id == *id,
+            ClusterReference::Name(name) => cluster.display_name == *name,
+        };
+        let mut meant = clusters.into_iter().filter(is_meant);
+        match (meant.next(), meant.next()) {
+            (Some(cluster), None) => Ok(AnyCluster::Dedicated(cluster)),
+            (Some(_), Some(_)) => {
+                let message = format!("Several Dedicated clusters are named `{}`.", reference.as_str());
+                Err(ToolError::new(code::AMBIGUOUS_NAME, message).hint("Give the cluster by its id."))
+            }
+            (None, _) => Err(missing),
+        }
+    }
+
     /// Where SQL goes.
     pub(crate) async fn target(
         &self,
@@ -253,6 +283,24 @@ impl Context<'_> {
             None => None,
         };
         Ok(Target { cluster, branch })
+    }
+}
+
+/// A cluster of any plan that some tool knows.
+pub(crate) enum AnyCluster {
+    /// Starter or Essential.
+    Serverless(Box<Cluster>),
+    /// Dedicated.
+    Dedicated(DedicatedCluster),
+}
+
+impl AnyCluster {
+    /// Its plan, as TiDB Cloud calls it.
+    pub(crate) fn plan(&self) -> &'static str {
+        match self {
+            Self::Serverless(cluster) => cluster.plan().name(),
+            Self::Dedicated(_) => "Dedicated",
+        }
     }
 }
 

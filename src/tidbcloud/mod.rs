@@ -53,6 +53,7 @@ pub use self::{
         rows::{Cell, ColumnType, Rows},
         transaction::{BESIDE_STATEMENTS, Outside, RolledBack, Transaction, TransactionFailure},
     },
+    dedicated::clusters::DedicatedCluster,
     iam::{
         api_keys::OwnKey,
         sql_users::{SqlRole, SqlUser},
@@ -62,7 +63,7 @@ pub use self::{
         branches::{Branch, BranchList, NewBranch},
         clusters::{
             AutoScaling, AutomatedBackupPolicy, Cluster, ClusterChange, ClusterList, EncryptionConfig,
-            IDEMPOTENCY_LABEL, NewCluster, SYSTEM_LABEL_PREFIX, SpendingLimit,
+            IDEMPOTENCY_LABEL, NewCluster, Plan, SYSTEM_LABEL_PREFIX, SpendingLimit,
         },
         instance::{AuthorizedNetwork, Endpoints, Instance, PrivateEndpoint, PrivateService, PublicEndpoint, State},
         regions::Region,

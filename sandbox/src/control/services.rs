@@ -1,16 +1,16 @@
 //! The services that one loopback address stands for: the differences between their hosts, as data.
 
 use super::{
-    answers::{ErrorShape, OAUTH, OPEN_API, RPC, SQL},
+    answers::{self, ErrorShape, OAUTH, OPEN_API, RPC, SQL},
     contract::{
         Origin,
         Origin::{ByHand, Client, Published},
     },
 };
 
-/// Starter and Essential: clusters, branches, regions.
+/// Starter and Essential: clusters, branches, regions, exports, imports, backups.
 pub const SERVERLESS_HOST: &str = "serverless.tidbapi.com";
-/// Identity: SQL users, projects, API keys.
+/// Identity: SQL users, projects, members, API keys, the console's audit log.
 pub const IAM_HOST: &str = "iam.tidbapi.com";
 
 /// How a service is spoken to.
@@ -54,6 +54,9 @@ pub(super) static SERVERLESS: Service = digest(
     &[
         (Published, include_str!("../../../contract/serverless.json")),
         (Client, include_str!("../../../contract/serverless-branch-client.json")),
+        (Client, include_str!("../../../contract/serverless-export-client.json")),
+        (Client, include_str!("../../../contract/serverless-import-client.json")),
+        (Client, include_str!("../../../contract/serverless-backup-client.json")),
     ],
 );
 
@@ -73,7 +76,13 @@ pub(super) static PREMIUM: Service =
 pub(super) static DEDICATED: Service =
     digest("dedicated.tidbapi.com", "/v1beta1", &RPC, &[(Published, include_str!("../../../contract/dedicated.json"))]);
 
-static BILLING: Service = digest("billing.tidbapi.com", "/v1beta1", &RPC, &[]);
+pub(super) static BILLING: Service = digest(
+    "billing.tidbapi.com",
+    "/v1beta1",
+    &answers::BILLING,
+    &[(Published, include_str!("../../../contract/billing.json"))],
+);
+
 static DATA_SERVICE: Service = digest("dataservice.tidbapi.com", "/v1beta1", &RPC, &[]);
 static LEGACY: Service = digest("api.tidbcloud.com", "/api/v1beta", &RPC, &[]);
 

@@ -189,7 +189,36 @@ impl ClusterChange {
     }
 }
 
+/// The plan of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Free, or by use up to a spending limit.
+    Starter,
+    /// By request capacity units.
+    Essential,
+}
+
+impl Plan {
+    /// As TiDB Cloud calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starter => "Starter",
+            Self::Essential => "Essential",
+        }
+    }
+}
+
 impl Cluster {
+    /// Its plan: `servicePlan`, and what makes an instance Essential where older instances have none.
+    pub fn plan(&self) -> Plan {
+        match self.service_plan.as_deref() {
+            Some("Starter") => Plan::Starter,
+            Some(_) => Plan::Essential,
+            None if self.auto_scaling.is_some() => Plan::Essential,
+            None => Plan::Starter,
+        }
+    }
+
     /// The description of a deleted cluster.
     fn gone(id: &ClusterId) -> Self {
         Self {

@@ -5,18 +5,29 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::LazyLock};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::Call;
+use super::{Call, Route};
 use crate::control::{
     answers::{Failure, Outcome},
     filter::{Filter, is_project},
     pages::{Page, set_token},
     regions::{self, Region, SHOP_REGION},
+    services::SERVERLESS,
     state::{
         CREATING_MILLIS, Cluster, KEYS, PROJECTS, Password, SHOP_CLUSTER_ID, SHOP_USER_PREFIX, Server, Settings,
         SqlUser, World, timestamp,
     },
 };
 use crate::exchange::{Instance, Role, SqlEffect};
+
+/// The operations.
+pub(super) static ROUTES: &[Route] = &[
+    Route::reads(&SERVERLESS, "GET", "/clusters", list),
+    Route::writes(&SERVERLESS, "POST", "/clusters", create),
+    Route::reads(&SERVERLESS, "GET", "/clusters/{clusterId}", get),
+    Route::writes(&SERVERLESS, "PATCH", "/clusters/{cluster.clusterId}", update)
+        .dropping_read_only("cluster", "tidb_cloud_open_apiserverlessv1beta1Cluster"),
+    Route::writes(&SERVERLESS, "DELETE", "/clusters/{clusterId}", delete),
+];
 
 /// Starter instances without a spending limit that an organization may have. The cluster `shop` is one of them.
 pub const FREE_CLUSTERS_MAX: usize = 5;

@@ -4,13 +4,26 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, clusters};
+use super::{Call, Route, clusters};
 use crate::control::{
     answers::{Failure, Outcome},
+    contract::Origin::Client,
     pages::{PAGE_SIZE_MAX, Page, set_token},
+    services::IAM,
     state::{Cluster, KEYS, Key, KeyRole, PROJECTS, Password, SqlUser, World, read_role, role_name},
 };
 use crate::exchange::Role;
+
+/// The operations.
+pub(super) static ROUTES: &[Route] = &[
+    Route::reads(&IAM, "GET", "/clusters/{clusterId}/sqlUsers", list_sql_users).read_as(&[Client]),
+    Route::writes(&IAM, "POST", "/clusters/{clusterId}/sqlUsers", create_sql_user).read_as(&[Client]),
+    Route::reads(&IAM, "GET", "/clusters/{clusterId}/sqlUsers/{userName}", get_sql_user).read_as(&[Client]),
+    Route::writes(&IAM, "PATCH", "/clusters/{clusterId}/sqlUsers/{userName}", update_sql_user).read_as(&[Client]),
+    Route::writes(&IAM, "DELETE", "/clusters/{clusterId}/sqlUsers/{userName}", delete_sql_user).read_as(&[Client]),
+    Route::reads(&IAM, "GET", "/projects", list_projects).read_as(&[Client]),
+    Route::reads(&IAM, "GET", "/apikeys/{accessKey}", get_api_key),
+];
 
 /// A MySQL user name has 32 characters at most; the prefix takes 15 and a dot.
 const SQL_USER_NAME_MAX: usize = 32 - clusters::PREFIX_LENGTH - 1;
