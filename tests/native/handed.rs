@@ -122,6 +122,8 @@ impl Tool for Fetch {
         let items = match &*self.what {
             "script" => vec![file("a", "javascript:alert(1)")],
             "plain" => vec![file("a", "http://bucket.example/a")],
+            "login" => vec![file("a", "https://user:word@bucket.example/a")],
+            "sandbox" => vec![file("a", &format!("{SANDBOX}/bucket.example/a"))],
             "nothing" => Vec::new(),
             "many" => (0..=HandOut::ITEMS_MAX).map(|_| file("a", ADDRESSES[0])).collect(),
             "long" => (0..30).map(|_| file("a", &format!("{}?{}", ADDRESSES[0], "x".repeat(4_000)))).collect(),
@@ -656,12 +658,15 @@ fn what_cannot_be_handed_out_is_not() {
         ("early", "INTERNAL"),
         ("script", "INTERNAL"),
         ("plain", "INTERNAL"),
+        ("login", "INTERNAL"),
         ("nothing", "INTERNAL"),
         ("many", "RESULT_TOO_LARGE"),
         ("long", "RESULT_TOO_LARGE"),
     ] {
         assert_eq!(code(&server.send(attended("fetch", json!({"what": what})))), expected, "{what}");
     }
+    assert!(result(&server.send(attended("fetch", json!({"what": "sandbox"}))))["link"].is_string());
+    let mut server = new();
     let unknown = server.send(fetch().set("X-TiDB-API-Public-Key", "NOBODY"));
     assert!(result(&unknown)["link"].is_null(), "{}", text(&unknown));
     assert!(!stored(&server).contains("confirmations:"), "nothing of it was stored: {}", stored(&server));
