@@ -65,8 +65,10 @@ pub use self::{
             AutoScaling, AutomatedBackupPolicy, Cluster, ClusterChange, ClusterList, EncryptionConfig,
             IDEMPOTENCY_LABEL, NewCluster, Plan, SYSTEM_LABEL_PREFIX, SpendingLimit,
         },
+        exports::{Address, ExportFile},
         instance::{AuthorizedNetwork, Endpoints, Instance, PrivateEndpoint, PrivateService, PublicEndpoint, State},
         regions::Region,
+        transfers::{Opened, Place, StorageKind, Transfer, TransferKind},
     },
     transport::{
         alive::{circuits, is_alive},
@@ -79,6 +81,6 @@ pub use self::{
     },
     units::{
         BranchId, BranchName, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target, Timestamp,
-        UsdCents,
+        TransferId, UsdCents,
     },
 };

@@ -116,6 +116,15 @@ text_unit! {
 }
 
 text_unit! {
+    /// Id of an import or export (TiDB Cloud API, `Import.importId` and `Export.exportId`). That the rest is at most 59 lower-case
+    /// letters or digits is taken from branches: nothing says.
+    TransferId, "an id of an import or export", "`imp-` or `exp-` and at most 59 lower-case letters or digits", "^(exp|imp)-[a-z0-9]{1,59}$",
+    |text| text.strip_prefix("exp-").or_else(|| text.strip_prefix("imp-")).is_some_and(|rest| {
+        made_of(rest, 1, 59, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    })
+}
+
+text_unit! {
     /// Name that a person gave to a cluster (TiDB Cloud API, `Cluster.displayName`): 4 to 64 characters.
     DisplayName, "a display name", "4 to 64 letters, digits or `-`, with a letter or digit at both ends", "^[A-Za-z0-9][-A-Za-z0-9]{2,62}[A-Za-z0-9]$",
     |text| made_of(text, 4, 64, |byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -323,7 +332,8 @@ mod tests {
     type Check = (&'static str, fn(&str) -> bool);
 
     /// The checks that stand beside the patterns.
-    const CHECKS: [Check; 10] = [
+    const CHECKS: [Check; 11] = [
+        (TransferId::PATTERN, TransferId::holds),
         (ClusterId::PATTERN, ClusterId::holds),
         (BranchId::PATTERN, BranchId::holds),
         (DisplayName::PATTERN, DisplayName::holds),
