@@ -125,6 +125,34 @@ text_unit! {
 }
 
 text_unit! {
+    /// A role of AWS IAM (TiDB Cloud API, `S3Source.roleArn`):
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>.
+    RoleArn, "a role", "like `arn:aws:iam::123456789012:role/name`", "^arn:aws(-cn|-us-gov)?:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,576}$",
+    |text| text.strip_prefix("arn:aws").is_some_and(|rest| {
+        let rest = rest.strip_prefix("-cn").or_else(|| rest.strip_prefix("-us-gov")).unwrap_or(rest);
+        let parts = rest.strip_prefix(":iam::").and_then(|rest| rest.split_once(":role/"));
+        parts.is_some_and(|(account, name)| {
+            made_of(account, 12, 12, |byte| byte.is_ascii_digit())
+                && made_of(name, 1, 576, |byte| byte.is_ascii_alphanumeric() || b"+=,.@_/-".contains(&byte))
+        })
+    })
+}
+
+text_unit! {
+    /// Where a provider speaks as S3 does (TiDB Cloud API, `S3CompatibleSource.endpoint`, "HTTPS only"): a name and no address, so that
+    /// nobody is led into a network of their own.
+    Endpoint, "an endpoint", "https:// and a host name, such as `https://storage.example.com`", "^https://([a-z0-9-]{1,63}\\.){1,8}[a-z]{2,63}(:443)?/?$",
+    |text| text.strip_prefix("https://").is_some_and(|rest| {
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let mut labels: Vec<&str> = rest.strip_suffix(":443").unwrap_or(rest).split('.').collect();
+        let last = labels.pop().unwrap_or_default();
+        made_of(last, 2, 63, |byte| byte.is_ascii_lowercase())
+            && (1..=8).contains(&labels.len())
+            && labels.iter().all(|label| made_of(label, 1, 63, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'))
+    })
+}
+
+text_unit! {
     /// Name that a person gave to a cluster (TiDB Cloud API, `Cluster.displayName`): 4 to 64 characters.
     DisplayName, "a display name", "4 to 64 letters, digits or `-`, with a letter or digit at both ends", "^[A-Za-z0-9][-A-Za-z0-9]{2,62}[A-Za-z0-9]$",
     |text| made_of(text, 4, 64, |byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -332,7 +360,9 @@ mod tests {
     type Check = (&'static str, fn(&str) -> bool);
 
     /// The checks that stand beside the patterns.
-    const CHECKS: [Check; 11] = [
+    const CHECKS: [Check; 13] = [
+        (RoleArn::PATTERN, RoleArn::holds),
+        (Endpoint::PATTERN, Endpoint::holds),
         (TransferId::PATTERN, TransferId::holds),
         (ClusterId::PATTERN, ClusterId::holds),
         (BranchId::PATTERN, BranchId::holds),
