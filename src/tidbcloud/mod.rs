@@ -80,7 +80,7 @@ pub use self::{
         trail::Trail,
     },
     units::{
-        BranchId, BranchName, ClusterId, DisplayName, Endpoint, Malformed, PageToken, RegionName, RoleArn, SqlUserName, Target, Timestamp,
-        TransferId, UsdCents,
+        BranchId, BranchName, ClusterId, DisplayName, Endpoint, Malformed, PageToken, RegionName, RoleArn, SqlUserName,
+        Target, Timestamp, TransferId, UsdCents,
     },
 };

@@ -16,6 +16,7 @@ use crate::{
 pub(super) struct CancelTransfer {
     cluster: ClusterReference,
     kind: TransferKind,
+    /// Its id
     #[schemars(with = "String")]
     id: TransferId,
 }
@@ -46,7 +47,8 @@ impl CancelTransfer {
         if matches!(transfer.state.as_str(), "RUNNING" | "PREPARING" | "IMPORTING") {
             return Ok((cluster, transfer));
         }
-        let message = format!("This {} is {}: there is nothing to stop. Nothing was sent.", self.kind.word(), transfer.state);
+        let message =
+            format!("This {} is {}: there is nothing to stop. Nothing was sent.", self.kind.word(), transfer.state);
         Err(ToolError::new(code::FAILED_PRECONDITION, message)
             .hint("Call tidbcloud_list_transfers with `id` to see how it ended."))
     }

@@ -16,6 +16,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct GetExportFiles {
     cluster: ClusterReference,
+    /// Its id
     #[schemars(with = "String")]
     id: TransferId,
 }
@@ -99,7 +100,8 @@ impl Tool for GetExportFiles {
         let files: Vec<_> = files.map(|file| FileView { name: file.name, bytes: file.size }).collect();
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).take(HandOut::ITEMS_MAX).collect();
         if names.is_empty() {
-            let error = ToolError::new(code::NOT_FOUND, "This export has no files: nothing matched what it was to export.");
+            let error =
+                ToolError::new(code::NOT_FOUND, "This export has no files: nothing matched what it was to export.");
             return Err(error.hint("Check database and table with show_tables, and start a new one."));
         }
         let mut items = Vec::new();

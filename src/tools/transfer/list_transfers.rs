@@ -57,7 +57,12 @@ impl Tool for ListTransfers {
         let view = |transfer| TransferView::of(self.kind, transfer);
         if let Some(id) = &self.id {
             let transfer = context.cloud().transfer(&cluster, id).await?;
-            return Ok(Transfers { cluster_id, transfers: vec![view(transfer)], next_page_token: None, total_size: None });
+            return Ok(Transfers {
+                cluster_id,
+                transfers: vec![view(transfer)],
+                next_page_token: None,
+                total_size: None,
+            });
         }
         let size = self.page_size.map(PageSize::get);
         let page = context.cloud().transfers(self.kind, &cluster, size, self.page_token.as_ref()).await?;

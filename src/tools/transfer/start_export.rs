@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Export tables or a query to object storage, or for download. Without `roleArn` the person gives keys on a page, never in chat.
-/// It returns while the export runs, for minutes or longer: see tidbcloud_list_transfers.
+/// It returns while the export runs, mostly for minutes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct StartExport {
@@ -24,17 +24,17 @@ pub(super) struct StartExport {
     /// Default: all
     #[schemars(with = "Option<String>")]
     database: Option<DatabaseName>,
-    /// May have * and ?; default: all
+    /// Or pattern with *
     table: Option<String>,
-    /// Condition
+    /// SQL condition
     r#where: Option<String>,
-    /// A SELECT, in place of tables
+    /// SELECT, in place of tables
     sql: Option<String>,
     /// Default CSV
     file_type: Option<ExportFileType>,
-    /// Default download; s3://, gs:// or oss://bucket/path, or https://account.blob.core.windows.net/container/path
+    /// download (default), s3://bucket/path, gs://, oss://, Azure's https://
     target: Option<ExportTarget>,
-    /// AWS role, for s3://
+    /// AWS role for s3://
     #[schemars(with = "Option<String>")]
     role_arn: Option<RoleArn>,
 }
@@ -56,10 +56,14 @@ fn wrong(message: &str, hint: &str) -> ToolError {
 /// A name in a pattern of a table filter, quoted where it has to be.
 /// <https://docs.pingcap.com/tidb/stable/table-filter/#syntax>
 fn pattern(name: &str) -> Result<String, ToolError> {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '$') || !character.is_ascii();
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '$') || !character.is_ascii();
     let hidden = |character: char| character.is_control() || crate::base::text::is_hidden(character);
     if !(1..=64).contains(&name.chars().count()) || name.contains(hidden) {
-        return Err(wrong("`table` has 1 to 64 characters, none of them invisible.", "Call show_tables to see the names."));
+        return Err(wrong(
+            "`table` has 1 to 64 characters, none of them invisible.",
+            "Call show_tables to see the names.",
+        ));
     }
     if name.chars().all(|character| is_plain(character) || matches!(character, '*' | '?')) {
         return Ok(name.to_owned());
@@ -136,7 +140,8 @@ impl StartExport {
         let cluster = cluster_with_transfers(context, &self.cluster).await?;
         // <https://docs.pingcap.com/tidbcloud/serverless-export>
         if cluster.plan() == Plan::Essential && self.file_type == Some(ExportFileType::Parquet) {
-            let message = "This cluster is on the plan Essential, which exports CSV and SQL but no Parquet. Nothing was sent.";
+            let message =
+                "This cluster is on the plan Essential, which exports CSV and SQL but no Parquet. Nothing was sent.";
             return Err(ToolError::new(code::FAILED_PRECONDITION, message).hint("Use `fileType` CSV."));
         }
         Ok(cluster)
@@ -202,8 +207,14 @@ impl Tool for StartExport {
             .fact("To", Some(to))
             .fact("Access", self.to().map(|_| access(self.role_arn.as_ref())))
             .fact("Who can read it then", self.to().map(|_| "Whoever may read that storage"))
-            .fact("Files that are there", self.to().map(|_| "Those of the same names may be replaced: TiDB Cloud does not say"))
-            .fact("Cost", Some("What it reads counts towards the cluster's usage, and data that leaves may be billed as traffic"))
+            .fact(
+                "Files that are there",
+                self.to().map(|_| "Those of the same names may be replaced: TiDB Cloud does not say"),
+            )
+            .fact(
+                "Cost",
+                Some("What it reads counts towards the cluster's usage, and data that leaves may be billed as traffic"),
+            )
             .running(self.sql.as_deref().map(|sql| (1, sql)));
         Ok(Some(match self.to() {
             Some(place) => stakes.asking_for(fields(place, self.role_arn.as_ref())),

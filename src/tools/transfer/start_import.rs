@@ -13,25 +13,25 @@ use crate::{
     tidbcloud::{ApiError, Endpoint, Opened, Place, RoleArn, StorageKind, TransferKind},
 };
 
-/// Load files from object storage into a table. Files are named database.table.csv. Without `roleArn` the person gives keys on a
-/// page, never in chat. It returns while the import runs, for minutes or longer: see tidbcloud_list_transfers.
+/// Load files, named database.table.csv, from object storage into a table. Without `roleArn` the person gives keys on a page, never
+/// in chat. It returns while it runs, mostly for minutes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct StartImport {
     cluster: ClusterReference,
-    /// s3://, gs:// or oss://bucket/path, or https://account.blob.core.windows.net/container/path
+    /// s3://bucket/path, gs://, oss://, Azure's https://
     #[schemars(with = "String")]
     source: Place,
     file_type: ImportFileType,
-    /// AWS role, for s3://
+    /// AWS role for s3://
     #[schemars(with = "Option<String>")]
     role_arn: Option<RoleArn>,
-    /// https:// of a provider like S3
+    /// If not AWS
     #[schemars(with = "Option<String>")]
     endpoint: Option<Endpoint>,
-    /// CSV has a header line; default true
+    /// Default true
     header: Option<bool>,
-    /// Of CSV; default ,
+    /// Default ,
     separator: Option<String>,
 }
 
@@ -146,12 +146,18 @@ impl Tool for StartImport {
                 .fact("File type", Some(self.file_type.as_str()))
                 .fact("Header line", self.header.map(|header| if header { "yes" } else { "no" }))
                 .fact("Separator", self.separator.as_ref())
-                .fact("Tables", Some(self.table().unwrap_or("Those that the names of the files say: database.table.csv")))
+                .fact(
+                    "Tables",
+                    Some(self.table().unwrap_or("Those that the names of the files say: database.table.csv")),
+                )
                 .fact(
                     "Tables that are not there",
                     Some("They are made if a file database.table-schema.sql is with the others"),
                 )
-                .fact("Tables with rows", Some("TiDB Cloud documents imports into empty tables only, and decides for others"))
+                .fact(
+                    "Tables with rows",
+                    Some("TiDB Cloud documents imports into empty tables only, and decides for others"),
+                )
                 .fact("Cost", Some("What it writes and keeps counts towards the cluster's usage"));
         Ok(Some(stakes.asking_for(fields(&self.source, self.role_arn.as_ref()))))
     }

@@ -33,7 +33,10 @@ pub(super) fn fields(place: &Place, role: Option<&RoleArn>) -> &'static [Credent
 pub(super) fn access(role: Option<&RoleArn>) -> String {
     match role {
         Some(role) => format!("By the role {}", role.as_str()),
-        None => "By the keys that you give below. TiDB Cloud gets them; the model does not, and they are not kept here.".to_owned(),
+        None => {
+            "By the keys that you give below. TiDB Cloud gets them; the model does not, and they are not kept here."
+                .to_owned()
+        }
     }
 }
 

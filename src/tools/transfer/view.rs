@@ -9,35 +9,41 @@ use crate::{
     tidbcloud::{Cluster, ClusterId, Transfer, TransferId, TransferKind},
 };
 
-/// One import or export.
+/// One import or export. The schema leaves out what says itself.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TransferView {
     pub(super) id: String,
-    /// Left out in a list, which says it once.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(super) cluster_id: Option<String>,
     pub(super) state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     file_type: Option<String>,
-    /// URI of the storage; LOCAL is TiDB Cloud's own
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     complete_percent: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     total_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     create_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     complete_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     expire_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(super) next_step: Option<&'static str>,
 }
 
@@ -62,7 +68,12 @@ impl TransferView {
     }
 
     /// One that was just started.
-    pub(super) fn started(kind: TransferKind, cluster: &ClusterId, transfer: Transfer, next_step: &'static str) -> Self {
+    pub(super) fn started(
+        kind: TransferKind,
+        cluster: &ClusterId,
+        transfer: Transfer,
+        next_step: &'static str,
+    ) -> Self {
         Self { cluster_id: Some(cluster.to_string()), next_step: Some(next_step), ..Self::of(kind, transfer) }
     }
 }
