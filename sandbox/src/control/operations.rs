@@ -14,6 +14,7 @@ use super::{
 };
 use crate::exchange::Request;
 
+mod billing;
 pub(super) mod branches;
 pub(super) mod clusters;
 mod dedicated;
@@ -22,8 +23,15 @@ mod premium;
 mod regions;
 
 /// What is simulated, a list for each file. A test holds this against the contract.
-static ROUTES: &[&[Route]] =
-    &[clusters::ROUTES, branches::ROUTES, regions::ROUTES, iam::ROUTES, premium::ROUTES, dedicated::ROUTES];
+static ROUTES: &[&[Route]] = &[
+    clusters::ROUTES,
+    branches::ROUTES,
+    regions::ROUTES,
+    iam::ROUTES,
+    premium::ROUTES,
+    dedicated::ROUTES,
+    billing::ROUTES,
+];
 
 /// All of them.
 fn routes() -> impl Iterator<Item = &'static Route> {

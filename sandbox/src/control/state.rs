@@ -265,6 +265,8 @@ pub(super) struct World {
     drawn: BTreeMap<&'static str, u64>,
     pub(super) clusters: Vec<Cluster>,
     pub(super) branches: Vec<Branch>,
+    /// Clusters that were deleted, and when: bills still name them.
+    pub(super) deleted: Vec<(Cluster, u64)>,
     effects: Vec<SqlEffect>,
     /// The effects in words, oldest first.
     pub(super) effects_done: VecDeque<String>,

@@ -116,9 +116,9 @@ pub fn shown(page: &Shown<'_>) -> String {
     let Shown { nonce, problems, stakes, .. } = *page;
     let mut html = begin(&Top { title: TITLE, nonce, problems, ..Top::default() });
     html.element("<section aria-labelledby=\"what\"><h2 id=\"what\">", &spelled_out(&stakes.what), "</h2>");
-    if !stakes.facts.is_empty() {
+    if stakes.shown_facts().next().is_some() {
         html.raw("<dl>");
-        for (name, value) in &stakes.facts {
+        for (name, value) in stakes.shown_facts() {
             html.element("<dt>", &spelled_out(name), "</dt>").element("<dd>", &spelled_out(value), "</dd>");
         }
         html.raw("</dl>");
@@ -194,6 +194,7 @@ pub(super) mod tests {
         let stakes = Stakes {
             what: text.to_owned(),
             facts: vec![(text.to_owned(), text.to_owned())],
+            moving: vec![(text.to_owned(), text.to_owned())],
             statements: vec![(2, text.to_owned()), (1, text.to_owned())],
             name: Some(text.to_owned()),
         };
@@ -217,6 +218,7 @@ pub(super) mod tests {
         let stakes = Stakes {
             what: "Run SQL.".to_owned(),
             facts: Vec::new(),
+            moving: Vec::new(),
             statements: vec![(2, "DROP TABLE a -- \u{202e}b\r\n;".to_owned())],
             name: None,
         };
