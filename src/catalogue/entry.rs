@@ -128,7 +128,7 @@ pub trait Tool: DeserializeOwned + JsonSchema {
         Self::EFFECT == Effect::Destroy
     }
 
-    /// Whether it would let somebody in or data out: no standing consent covers that.
+    /// Whether it would let somebody in or data out, or needs credentials that a person hands in: no standing consent covers that.
     fn opens(&self) -> bool {
         false
     }
@@ -255,13 +255,21 @@ impl Entry {
         let context = &context.running(self.name(), &trail, if changes { receipt::BYTES } else { 0 });
         let closing = Closing { context, trail: &trail, caller: caller.as_deref().unwrap_or_default() };
         let Ran { tried, result } = (self.run)(context, &self.definition.input_schema, arguments).await;
-        match result {
-            Ok((output, Some(done))) => {
-                Ok(Output { structured: closing.done(output.structured, done), picture: output.picture })
+        let mut answer = match result {
+            Ok((Output { structured, picture }, Some(done))) => {
+                Ok(Output { structured: closing.done(structured, done), picture })
             }
             Ok((output, None)) => Ok(output),
             Err(error) => Err(closing.failed(error, tried)),
+        };
+        match &mut answer {
+            Ok(output) => {
+                context.hide(&mut output.structured);
+                output.picture.iter_mut().for_each(|picture| context.hide(picture));
+            }
+            Err(error) => [&mut error.message, &mut error.hint].into_iter().for_each(|text| context.hide(text)),
         }
+        answer
     }
 }
 
@@ -309,6 +317,10 @@ async fn ask_and_call<T: Tool>(
         tool.stakes(context).await?
     };
     if let Some(stakes) = stakes {
+        if !stakes.credentials.is_empty() && !tool.opens() {
+            // Where nobody is asked it would run without them.
+            return Err(ToolError::fault(format!("{} asks for credentials, and does not say that it opens", T::NAME)));
+        }
         context.confirm(T::NAME, arguments, stakes, T::requests_min(arguments)).await?;
     }
     tool.call(context).await

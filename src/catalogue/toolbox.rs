@@ -1,6 +1,6 @@
 //! The tools of one caller, and the single path through which each is called.
 
-use std::sync::OnceLock;
+use std::{cell::RefCell, sync::OnceLock};
 
 use serde_json::{Map, Value, json};
 
@@ -162,6 +162,8 @@ impl Tools<'_> {
             sql_tags: self.sql_tags,
             rows_guard: self.rows_guard,
             running: ("", 0),
+            handed_in: RefCell::default(),
+            hidden: RefCell::default(),
         }
     }
 
