@@ -16,7 +16,7 @@ use crate::exchange::Request;
 
 pub(super) mod branches;
 pub(super) mod clusters;
-mod dedicated;
+pub(super) mod dedicated;
 mod iam;
 mod premium;
 mod regions;
