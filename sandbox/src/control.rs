@@ -37,6 +37,7 @@ pub use limits::REQUESTS_PER_MINUTE;
 pub use logins::{OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET};
 pub use operations::branches::BRANCHES_MAX;
 pub use operations::clusters::{FREE_CLUSTERS_MAX, PORT};
+pub use operations::dedicated::{ACCEPTING_MILLIS, WAREHOUSE_CLUSTER_ID, WAREHOUSE_NODE_GROUP_ID};
 pub(crate) use regions::public_hosts;
 pub use services::{IAM_HOST, SERVERLESS_HOST};
 pub use state::{
@@ -82,6 +83,7 @@ impl Sandbox {
     /// A fresh one, with the cluster `shop` in `world`.
     fn around(mut world: World) -> Self {
         world.add_sample();
+        world.add_warehouse();
         Self {
             world,
             nonces: Nonces::default(),

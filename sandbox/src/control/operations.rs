@@ -17,7 +17,7 @@ use crate::exchange::Request;
 mod billing;
 pub(super) mod branches;
 pub(super) mod clusters;
-mod dedicated;
+pub(super) mod dedicated;
 mod iam;
 mod premium;
 mod regions;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{digest::hex, regions::Region};
+use super::{digest::hex, operations::dedicated::Dedicated, regions::Region};
 use crate::exchange::{Instance, Role, SqlEffect};
 use crate::native_password;
 
@@ -267,6 +267,7 @@ pub(super) struct World {
     pub(super) branches: Vec<Branch>,
     /// Clusters that were deleted, and when: bills still name them.
     pub(super) deleted: Vec<(Cluster, u64)>,
+    pub(super) dedicated: Vec<Dedicated>,
     effects: Vec<SqlEffect>,
     /// The effects in words, oldest first.
     pub(super) effects_done: VecDeque<String>,
