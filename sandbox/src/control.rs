@@ -38,6 +38,7 @@ pub use limits::REQUESTS_PER_MINUTE;
 pub use logins::{OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET};
 pub use operations::branches::BRANCHES_MAX;
 pub use operations::clusters::{FREE_CLUSTERS_MAX, PORT};
+pub use operations::dedicated::{ACCEPTING_MILLIS, WAREHOUSE_CLUSTER_ID, WAREHOUSE_NODE_GROUP_ID};
 pub use operations::exports::{RUNNING_MAX as EXPORTS_RUNNING_MAX, RUNNING_MILLIS as EXPORT_MILLIS};
 pub use operations::imports::{IMPORTING_MILLIS, PREPARING_MILLIS};
 pub(crate) use regions::public_hosts;
@@ -86,6 +87,7 @@ impl Sandbox {
     /// A fresh one, with the cluster `shop` in `world`.
     fn around(mut world: World) -> Self {
         world.add_sample();
+        world.add_warehouse();
         Self {
             world,
             nonces: Nonces::default(),

@@ -14,9 +14,10 @@ use super::{
 };
 use crate::exchange::Request;
 
+mod billing;
 pub(super) mod branches;
 pub(super) mod clusters;
-mod dedicated;
+pub(super) mod dedicated;
 pub(super) mod exports;
 mod iam;
 pub(super) mod imports;
@@ -34,6 +35,7 @@ static ROUTES: &[&[Route]] = &[
     dedicated::ROUTES,
     exports::ROUTES,
     imports::ROUTES,
+    billing::ROUTES,
 ];
 
 /// All of them.

@@ -8,6 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     digest::hex,
     operations::{
+        dedicated::Dedicated,
         exports::Export,
         imports::{Import, Upload},
     },
@@ -280,6 +281,9 @@ pub(super) struct World {
     pub(super) objects: BTreeMap<String, Vec<u8>>,
     /// What addresses of that storage are for, by their signature.
     pub(super) signed: BTreeMap<String, Signed>,
+    /// Clusters that were deleted, and when: bills still name them.
+    pub(super) deleted: Vec<(Cluster, u64)>,
+    pub(super) dedicated: Vec<Dedicated>,
     effects: Vec<SqlEffect>,
     /// The effects in words, oldest first.
     pub(super) effects_done: VecDeque<String>,
