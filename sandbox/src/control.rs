@@ -29,6 +29,7 @@ mod pages;
 mod regions;
 mod services;
 mod state;
+mod storage;
 
 pub(crate) use digest::hex;
 pub use digest::{NONCE_LIFETIME_MILLIS, REALM};
@@ -37,11 +38,15 @@ pub use limits::REQUESTS_PER_MINUTE;
 pub use logins::{OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET};
 pub use operations::branches::BRANCHES_MAX;
 pub use operations::clusters::{FREE_CLUSTERS_MAX, PORT};
+pub use operations::dedicated::{ACCEPTING_MILLIS, WAREHOUSE_CLUSTER_ID, WAREHOUSE_NODE_GROUP_ID};
+pub use operations::exports::{RUNNING_MAX as EXPORTS_RUNNING_MAX, RUNNING_MILLIS as EXPORT_MILLIS};
+pub use operations::imports::{IMPORTING_MILLIS, PREPARING_MILLIS};
 pub(crate) use regions::public_hosts;
 pub use services::{IAM_HOST, SERVERLESS_HOST};
 pub use state::{
     CREATING_MILLIS, KEYS, Key, RESTORING_MILLIS, SHOP_CLUSTER_ID, SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS,
 };
+pub use storage::STORAGE_HOST;
 
 use address::{Address, Place, locate, split_query};
 use answers::{Failure, json_response};
@@ -82,6 +87,7 @@ impl Sandbox {
     /// A fresh one, with the cluster `shop` in `world`.
     fn around(mut world: World) -> Self {
         world.add_sample();
+        world.add_warehouse();
         Self {
             world,
             nonces: Nonces::default(),
@@ -105,6 +111,12 @@ impl Sandbox {
                 let (response, delivery) = documents::serve(&host, &target);
                 self.journal.note(&request.method, &host, &target, response.status);
                 Step::Answer(response, delivery)
+            }
+            Place::Storage { target } => {
+                let response = storage::serve(&mut self.world, now, &target, request);
+                // The query of an address is what opens it.
+                self.journal.note(&request.method, STORAGE_HOST, split_query(&target).0, response.status);
+                Step::Answer(response, Delivery::default())
             }
             Place::Service(address) => match address.service.protocol {
                 Protocol::Digest => self.control_plane(now, &address, request),

@@ -15,9 +15,10 @@ use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 use tidbcloud_sandbox::{
     control::{
-        BRANCHES_MAX, CREATING_MILLIS, FREE_CLUSTERS_MAX, IAM_HOST as IAM, KEYS, NONCE_LIFETIME_MILLIS,
-        REQUESTS_PER_MINUTE, RESTORING_MILLIS, ROWS_MAX, SERVERLESS_HOST as SERVERLESS, SHOP_CLUSTER_ID as SHOP,
-        SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS, Sandbox, contract,
+        ACCEPTING_MILLIS, BRANCHES_MAX, CREATING_MILLIS, FREE_CLUSTERS_MAX, IAM_HOST as IAM, KEYS,
+        NONCE_LIFETIME_MILLIS, REQUESTS_PER_MINUTE, RESTORING_MILLIS, ROWS_MAX, SERVERLESS_HOST as SERVERLESS,
+        SHOP_CLUSTER_ID as SHOP, SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS, Sandbox,
+        WAREHOUSE_CLUSTER_ID as WAREHOUSE, WAREHOUSE_NODE_GROUP_ID, contract,
     },
     exchange::{
         Column, Course, Delivery, Instance, Request, Response, Role, SqlEffect, SqlOutcome, SqlTask, Step, Stop,
@@ -731,13 +732,56 @@ fn sql_users_take_a_moment() {
 #[test]
 fn other_plans_are_there_and_empty() {
     let mut world = World::new();
-    for (host, path, member) in
-        [("cloud.tidbapi.com", "/v1beta2/tidbs", "tidbs"), ("dedicated.tidbapi.com", "/v1beta1/clusters", "clusters")]
-    {
-        world.nonce = None;
-        let answer = world.call("GET", host, &format!("{path}?pageSize=1"), Value::Null);
-        assert_eq!((answer.status, &answer.json[member]), (200, &json!([])), "{host} lists what nobody has");
-    }
+    let answer = world.call("GET", "cloud.tidbapi.com", "/v1beta2/tidbs?pageSize=1", Value::Null);
+    assert_eq!((answer.status, &answer.json["tidbs"]), (200, &json!([])), "nobody has an instance of Premium");
+}
+
+#[test]
+fn a_dedicated_cluster_has_private_endpoints() {
+    let host = "dedicated.tidbapi.com";
+    let mut world = World::new();
+    let clusters = world.call("GET", host, "/v1beta1/clusters?pageSize=1", Value::Null);
+    assert_eq!((clusters.text("/clusters/0/displayName"), &clusters.json["totalSize"]), ("warehouse", &json!(1)));
+    let path = format!("/v1beta1/clusters/{WAREHOUSE}");
+    let warehouse = world.call("GET", host, &path, Value::Null);
+    assert_eq!(warehouse.text("/tidbNodeSetting/tidbNodeGroups/0/tidbNodeGroupId"), WAREHOUSE_NODE_GROUP_ID);
+    assert_eq!(world.get(&path).status, 404, "it is no cluster of Starter or Essential");
+
+    let group = format!("{path}/tidbNodeGroups/{WAREHOUSE_NODE_GROUP_ID}");
+    let service = world.call("GET", host, &format!("{group}/privateLinkService"), Value::Null);
+    assert!(service.text("/serviceName").starts_with("com.amazonaws.vpce."));
+    assert_eq!(
+        world.call("GET", host, &format!("{path}/tidbNodeGroups/7/privateLinkService"), Value::Null).status,
+        404
+    );
+
+    let connections = format!("{group}/privateEndpointConnections");
+    let body = json!({ "endpointId": "vpce-0a1b2c3d4e5f60718" });
+    let tried = world.call("POST", host, &format!("{connections}?validateOnly=true"), body.clone());
+    assert_eq!(tried.text("/endpointState"), "PENDING");
+    let listed = world.call("GET", host, &connections, Value::Null);
+    assert_eq!(listed.json["privateEndpointConnections"], json!([]), "what was only validated is not made");
+    let made = world.call("POST", host, &connections, body.clone());
+    let one = format!("{connections}/{}", made.text("/privateEndpointConnectionId"));
+    assert_eq!(world.call("POST", host, &connections, body).status, 409, "it is connected already");
+    let foreign = world.call("POST", host, &connections, json!({ "endpointId": "not-of-aws" }));
+    assert_eq!(world.call("POST", host, &connections, json!({})).status, 400);
+    world.now += ACCEPTING_MILLIS;
+    assert_eq!(world.call("GET", host, &one, Value::Null).text("/endpointState"), "ACTIVE");
+    let foreign = format!("{connections}/{}", foreign.text("/privateEndpointConnectionId"));
+    assert_eq!(world.call("GET", host, &foreign, Value::Null).text("/endpointState"), "FAILED");
+    let all = world.call("GET", host, &format!("{connections}?cloudProvider=aws&pageSize=1"), Value::Null);
+    assert_eq!((&all.json["totalSize"], all.text("/nextPageToken").is_empty()), (&json!(2), false));
+
+    assert_eq!(world.call("DELETE", host, &one, Value::Null).json, json!({}));
+    assert_eq!(world.call("GET", host, &one, Value::Null).text("/endpointState"), "DELETING");
+    world.now += ACCEPTING_MILLIS;
+    assert_eq!(world.call("DELETE", host, &one, Value::Null).status, 404);
+
+    world.key = 2;
+    world.nonce = None;
+    assert_eq!(world.call("GET", host, &path, Value::Null).status, 404, "another organization does not see it");
+    assert_eq!(world.call("GET", host, &connections, Value::Null).status, 404);
 }
 
 #[test]

@@ -127,6 +127,11 @@ impl<'a> Context<'a> {
         self.io.now()
     }
 
+    /// Whether the client's address wants results with pictures.
+    pub(super) fn shows_pictures(&self) -> bool {
+        self.view.asked.shows_pictures()
+    }
+
     /// Whether nobody is asked before this call.
     pub(super) fn goes_without_person(&self, tool: &'static str, opens: bool) -> bool {
         !opens && self.person.is_absent(tool)

@@ -242,6 +242,11 @@ impl Found {
         }
         match body {
             Value::Object(fields) => Ok(fields),
+            // A list, by the name that the description gives the body.
+            Value::Array(_) => {
+                let name = self.operation.parameters.iter().find(|parameter| parameter.place == "body");
+                Ok(Map::from_iter(name.map(|parameter| (parameter.name.clone(), body))))
+            }
             _ => Err("the body is not a JSON object".to_owned()),
         }
     }

@@ -14,16 +14,29 @@ use super::{
 };
 use crate::exchange::Request;
 
+mod billing;
 pub(super) mod branches;
 pub(super) mod clusters;
-mod dedicated;
+pub(super) mod dedicated;
+pub(super) mod exports;
 mod iam;
+pub(super) mod imports;
 mod premium;
 mod regions;
+mod transfers;
 
 /// What is simulated, a list for each file. A test holds this against the contract.
-static ROUTES: &[&[Route]] =
-    &[clusters::ROUTES, branches::ROUTES, regions::ROUTES, iam::ROUTES, premium::ROUTES, dedicated::ROUTES];
+static ROUTES: &[&[Route]] = &[
+    clusters::ROUTES,
+    branches::ROUTES,
+    regions::ROUTES,
+    iam::ROUTES,
+    premium::ROUTES,
+    dedicated::ROUTES,
+    exports::ROUTES,
+    imports::ROUTES,
+    billing::ROUTES,
+];
 
 /// All of them.
 fn routes() -> impl Iterator<Item = &'static Route> {

@@ -5,7 +5,16 @@ use std::collections::{BTreeMap, VecDeque};
 use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{digest::hex, regions::Region};
+use super::{
+    digest::hex,
+    operations::{
+        dedicated::Dedicated,
+        exports::Export,
+        imports::{Import, Upload},
+    },
+    regions::Region,
+    storage::Signed,
+};
 use crate::exchange::{Instance, Role, SqlEffect};
 use crate::native_password;
 
@@ -265,6 +274,16 @@ pub(super) struct World {
     drawn: BTreeMap<&'static str, u64>,
     pub(super) clusters: Vec<Cluster>,
     pub(super) branches: Vec<Branch>,
+    pub(super) exports: Vec<Export>,
+    pub(super) imports: Vec<Import>,
+    pub(super) uploads: Vec<Upload>,
+    /// What lies in the storage behind exports and imports, by key.
+    pub(super) objects: BTreeMap<String, Vec<u8>>,
+    /// What addresses of that storage are for, by their signature.
+    pub(super) signed: BTreeMap<String, Signed>,
+    /// Clusters that were deleted, and when: bills still name them.
+    pub(super) deleted: Vec<(Cluster, u64)>,
+    pub(super) dedicated: Vec<Dedicated>,
     effects: Vec<SqlEffect>,
     /// The effects in words, oldest first.
     pub(super) effects_done: VecDeque<String>,
