@@ -53,9 +53,12 @@ pub use self::{
         rows::{Cell, ColumnType, Rows},
         transaction::{BESIDE_STATEMENTS, Outside, RolledBack, Transaction, TransactionFailure},
     },
-    dedicated::clusters::DedicatedCluster,
+    dedicated::{clusters::DedicatedCluster, node_quota::NodeQuota},
     iam::{
-        api_keys::OwnKey,
+        api_keys::{KnownKey, OwnKey},
+        audit_logs::AuditEvent,
+        members::{Invitation, Member, MemberRoles, ScopedRole},
+        projects::Project,
         sql_users::{SqlRole, SqlUser},
     },
     oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},
@@ -78,7 +81,7 @@ pub use self::{
         trail::Trail,
     },
     units::{
-        BranchId, BranchName, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target, Timestamp,
+        AccessKey, BranchId, BranchName, ClusterId, DisplayName, EmailAddress, Malformed, MemberId, PageToken, ProjectId, RegionName, SqlUserName, Target, Timestamp,
         UsdCents,
     },
 };

@@ -14,16 +14,30 @@ use super::{
 };
 use crate::exchange::Request;
 
+mod api_keys;
+mod audit_logs;
 pub(super) mod branches;
 pub(super) mod clusters;
 mod dedicated;
 mod iam;
+mod members;
+mod node_quota;
 mod premium;
 mod regions;
 
 /// What is simulated, a list for each file. A test holds this against the contract.
-static ROUTES: &[&[Route]] =
-    &[clusters::ROUTES, branches::ROUTES, regions::ROUTES, iam::ROUTES, premium::ROUTES, dedicated::ROUTES];
+static ROUTES: &[&[Route]] = &[
+    clusters::ROUTES,
+    branches::ROUTES,
+    regions::ROUTES,
+    iam::ROUTES,
+    members::ROUTES,
+    api_keys::ROUTES,
+    audit_logs::ROUTES,
+    premium::ROUTES,
+    dedicated::ROUTES,
+    node_quota::ROUTES,
+];
 
 /// All of them.
 fn routes() -> impl Iterator<Item = &'static Route> {
@@ -154,7 +168,14 @@ pub(super) fn run(world: &mut World, now: u64, key: &'static Key, address: &Addr
     let call = Call { now, key, parameters: &main.parameters, query, body };
     match route.handler {
         Handler::Reads(reads) => reads(world, &call),
-        Handler::Writes(writes) => writes(world, &call),
+        Handler::Writes(writes) => {
+            let subject = audit_logs::subject(world, method, route.path, &call);
+            let outcome = writes(world, &call);
+            if let Some(subject) = subject {
+                audit_logs::log(world, now, key, subject, &outcome);
+            }
+            outcome
+        }
     }
 }
 
