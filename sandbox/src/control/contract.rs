@@ -68,6 +68,7 @@ struct Parameter {
     required: bool,
     #[serde(rename = "type")]
     kind: Option<String>,
+    format: Option<String>,
     #[serde(rename = "enum")]
     allowed: Option<Vec<String>>,
     minimum: Option<i64>,
@@ -265,7 +266,9 @@ impl Found {
                 .iter()
                 .find(|parameter| parameter.place == "query" && parameter.name == name)
                 .ok_or_else(|| format!("unknown query parameter `{name}`"))?;
-            if parameter.kind.as_deref() == Some("integer") && value.parse::<i32>().is_err() {
+            // Without a format an integer has no bounds: ids of projects are longer than 32 bits.
+            let is_small = parameter.format.as_deref() == Some("int32") && value.parse::<i32>().is_err();
+            if parameter.kind.as_deref() == Some("integer") && (is_small || value.parse::<i64>().is_err()) {
                 return Err(format!("query parameter `{name}` is not an integer"));
             }
             if let Some(allowed) = &parameter.allowed
