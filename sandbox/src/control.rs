@@ -37,6 +37,7 @@ pub use limits::REQUESTS_PER_MINUTE;
 pub use logins::{OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET};
 pub use operations::branches::BRANCHES_MAX;
 pub use operations::clusters::{FREE_CLUSTERS_MAX, PORT};
+pub use operations::{Covered, covered};
 pub(crate) use regions::public_hosts;
 pub use services::{IAM_HOST, SERVERLESS_HOST};
 pub use state::{

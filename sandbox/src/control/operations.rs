@@ -44,6 +44,35 @@ fn routes() -> impl Iterator<Item = &'static Route> {
     ROUTES.iter().copied().flatten()
 }
 
+/// An operation of TiDB Cloud's API, as the sandbox knows it.
+pub struct Covered {
+    /// Its host.
+    pub host: &'static str,
+    /// Its verb.
+    pub method: &'static str,
+    /// Its whole path, with `{name}` for parameters.
+    pub path: &'static str,
+    /// Whether it is published; `None` where no file has its shapes.
+    pub is_published: Option<bool>,
+    /// Whether the sandbox has it.
+    pub is_simulated: bool,
+}
+
+/// Every operation of TiDB Cloud's API that is published or that an official client knows.
+pub fn covered() -> Vec<Covered> {
+    let is_route = |host: &str, method: &str, path: &str| {
+        routes().any(|route| route.service.host == host && route.is(route.service, method, path))
+    };
+    let covered = |(host, method, path, is_published)| Covered {
+        host,
+        method,
+        path,
+        is_published,
+        is_simulated: is_route(host, method, path),
+    };
+    contract::all().map(covered).collect()
+}
+
 /// An authenticated request for an operation.
 struct Call<'a> {
     now: u64,

@@ -1,6 +1,5 @@
 //! The console's audit log.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tidbcloud::{
@@ -11,7 +10,7 @@ use crate::tidbcloud::{
 };
 
 /// An event (schema `controller.orgAuditLog`), as tools answer with it too.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "fields are those of the published schema, which says what they mean")]
 pub struct AuditEvent {

@@ -13,11 +13,11 @@ use crate::{
     tidbcloud::{EmailAddress, Member, MemberRoles, ProjectId, ScopedRole},
 };
 
-/// Invite new people, such as a colleague, to the organization by email; who has not accepted gets the email again.
+/// Invite new people, such as a colleague, to the organization by email, again if need be.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct InviteMembers {
-    /// Addresses, at most 20
+    /// At most 20
     #[schemars(with = "Vec<String>")]
     emails: Vec<EmailAddress>,
     /// project: roles need `project`

@@ -45,6 +45,7 @@ schema_of! {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Events {
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     events: Vec<AuditEvent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_page_token: Option<String>,
