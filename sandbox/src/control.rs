@@ -39,6 +39,7 @@ pub use operations::branches::BRANCHES_MAX;
 pub use operations::clusters::{FREE_CLUSTERS_MAX, PORT};
 pub use operations::{Covered, covered};
 pub(crate) use regions::public_hosts;
+pub(crate) use services::https_hosts;
 pub use services::{IAM_HOST, SERVERLESS_HOST};
 pub use state::{
     CREATING_MILLIS, KEYS, Key, RESTORING_MILLIS, SHOP_CLUSTER_ID, SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS,

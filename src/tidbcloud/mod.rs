@@ -81,7 +81,7 @@ pub use self::{
         trail::Trail,
     },
     units::{
-        AccessKey, BranchId, BranchName, ClusterId, DisplayName, EmailAddress, Malformed, MemberId, PageToken, ProjectId, RegionName, SqlUserName, Target, Timestamp,
-        UsdCents,
+        AccessKey, BranchId, BranchName, ClusterId, DisplayName, EmailAddress, Malformed, MemberId, PageToken,
+        ProjectId, RegionName, SqlUserName, Target, Timestamp, UsdCents,
     },
 };

@@ -154,7 +154,10 @@ fn every_operation_has_the_tools_that_call_it_or_a_reason() {
         problems.unless(row.is_some(), || format!("{at} is missing: {REGENERATE}"));
         let surplus: Vec<_> = named.difference(&called).map(String::as_str).collect();
         problems.unless(surplus.is_empty(), || {
-            format!("{at} names {}, and no transcript shows a call of it: write one, or {REGENERATE}", surplus.join(", "))
+            format!(
+                "{at} names {}, and no transcript shows a call of it: write one, or {REGENERATE}",
+                surplus.join(", ")
+            )
         });
         let missing: Vec<_> = called.difference(&named).map(String::as_str).collect();
         problems.unless(missing.is_empty(), || {

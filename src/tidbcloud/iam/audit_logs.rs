@@ -50,11 +50,8 @@ impl Cloud<'_> {
         size: Option<u32>,
         token: Option<&PageToken>,
     ) -> Result<List<AuditEvent>, ApiError> {
-        let given = [
-            ("startTime", from.map(Timestamp::as_str)),
-            ("endTime", to.map(Timestamp::as_str)),
-            ("keyword", keyword),
-        ];
+        let given =
+            [("startTime", from.map(Timestamp::as_str)), ("endTime", to.map(Timestamp::as_str)), ("keyword", keyword)];
         let query: Vec<_> = given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         self.page(IAM.get("auditLogs", []).with_query(&query), size, token).await
     }

@@ -49,7 +49,8 @@ pub(super) struct DeletedKey {
     notice: Option<&'static str>,
 }
 
-const OWN: &str = "This connection worked with this key: its next call is refused. Ask the person to connect with another key.";
+const OWN: &str =
+    "This connection worked with this key: its next call is refused. Ask the person to connect with another key.";
 
 impl Tool for DeleteApiKey {
     const NAME: &'static str = "tidbcloud_delete_api_key";
@@ -79,7 +80,10 @@ impl Tool for DeleteApiKey {
             .fact("Public key", Some(&key.access_key))
             .fact("Role", Some(role))
             .fact("This connection", is_own.then_some("works with this key, and ends with it"))
-            .fact("SQL users", Some("that this server made for the key stay: db_remove_user with ofThisServer removes them before"));
+            .fact(
+                "SQL users",
+                Some("that this server made for the key stay: db_remove_user with ofThisServer removes them before"),
+            );
         Ok(Some(stakes.typing(&key.display_name, key.access_key.as_str())))
     }
 

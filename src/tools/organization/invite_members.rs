@@ -86,7 +86,8 @@ impl Tool for InviteMembers {
         let plan = self.plan(context).await?;
         let count = plan.new.len() + plan.pending.len();
         let people = if count == 1 { "one person".to_owned() } else { format!("{count} people") };
-        let again = |member: &Member| format!("{} (again: their role stays {})", member.email, member.org_role.rbac_role);
+        let again =
+            |member: &Member| format!("{} (again: their role stays {})", member.email, member.org_role.rbac_role);
         let role = format!("{} ({})", self.role.0, meaning(self.role.0).unwrap_or_default());
         let stakes = Stakes::of(format!("Invite {people} into the organization."))
             .fact("Role", Some(role))
@@ -136,7 +137,9 @@ impl InviteMembers {
             return refused(message, "Invite fewer people in one call.");
         }
         let lower: Vec<_> = self.emails.iter().map(|email| email.as_str().to_ascii_lowercase()).collect();
-        if let Some(twice) = lower.iter().enumerate().find(|(at, email)| lower.iter().take(*at).any(|one| one == *email)) {
+        if let Some(twice) =
+            lower.iter().enumerate().find(|(at, email)| lower.iter().take(*at).any(|one| one == *email))
+        {
             return refused(format!("`{}` is in `emails` twice.", twice.1), "Name each address once.");
         }
         let project = project_of(context, self.role, self.project.as_ref()).await?;

@@ -76,7 +76,8 @@ impl Tool for ListAuditEvents {
         }
         let size = self.page_size.map_or(PAGE, PageSize::get);
         let keyword = self.keyword.as_ref().map(|keyword| keyword.0.as_str());
-        let read = context.cloud().audit_events((from.as_ref(), to.as_ref()), keyword, Some(size), self.page_token.as_ref());
+        let read =
+            context.cloud().audit_events((from.as_ref(), to.as_ref()), keyword, Some(size), self.page_token.as_ref());
         let mut page = read.await.map_err(not_allowed)?;
         for event in &mut page.items {
             if let Some(details) = &mut event.details {

@@ -28,7 +28,8 @@ pub(super) struct RemovedMember {
 }
 
 /// Neither API keys nor SQL users belong to a member.
-const NOTICE: &str = "API keys and SQL users that they made or know still work: see tidbcloud_list_api_keys and db_list_users.";
+const NOTICE: &str =
+    "API keys and SQL users that they made or know still work: see tidbcloud_list_api_keys and db_list_users.";
 
 impl Tool for RemoveMember {
     const NAME: &'static str = "tidbcloud_remove_member";

@@ -85,7 +85,8 @@ impl Tool for UpdateMember {
         let mut done = None;
         if before != after {
             context.cloud().set_member_roles(&before.user_id, &roles).await.map_err(ToolError::from)?;
-            let did = format!("Changed the roles of {}: before {}, now {}", before.email, names(&before), names(&after));
+            let did =
+                format!("Changed the roles of {}: before {}, now {}", before.email, names(&before), names(&after));
             done = Some(undone(Done::of(did).affecting(Some(1)), &self, &before));
         }
         Ok(UpdatedMember {

@@ -70,10 +70,9 @@ schema_of! {
 /// The member that is meant. TiDB Cloud has no call for one, so those with the address are read, or all.
 pub(super) async fn member(context: &Context<'_>, who: &MemberReference) -> Result<Member, ToolError> {
     let (all, is_meant): (_, &dyn Fn(&Member) -> bool) = match who {
-        MemberReference::Email(email) => (
-            context.cloud().members_with(email).await?,
-            &|member| member.email.eq_ignore_ascii_case(email.as_str()),
-        ),
+        MemberReference::Email(email) => {
+            (context.cloud().members_with(email).await?, &|member| member.email.eq_ignore_ascii_case(email.as_str()))
+        }
         MemberReference::Id(id) => (context.cloud().all_members().await?, &|member| member.user_id == *id),
     };
     let mut meant = all.into_iter().filter(|member| is_meant(member));
