@@ -730,6 +730,133 @@ fn sql_users_take_a_moment() {
 }
 
 #[test]
+fn members_are_invited_changed_and_removed() {
+    let mut world = World::new();
+    let emails = |answer: &Answer| -> Vec<String> {
+        let users = answer.json["users"].as_array().unwrap();
+        users.iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = world.call("GET", IAM, "/v1beta1/members", Value::Null);
+    assert_eq!(emails(&all), ["analyst@example.com", "books@example.com", "owner@example.com"], "in their order");
+    assert_eq!(all.json["totalSize"], 3);
+    let one = world.call("GET", IAM, "/v1beta1/members?email=OWNER@example.com", Value::Null);
+    assert_eq!(emails(&one), ["owner@example.com"], "an address is compared without case");
+    let of_project = world.call("GET", IAM, "/v1beta1/members?projectId=1372813089454525346", Value::Null);
+    assert_eq!(emails(&of_project), ["analyst@example.com"]);
+    let first = world.call("GET", IAM, "/v1beta1/members?pageSize=2", Value::Null);
+    let next = first.text("/nextPageToken").to_owned();
+    let rest = world.call("GET", IAM, &format!("/v1beta1/members?pageSize=2&pageToken={next}"), Value::Null);
+    assert_eq!(emails(&rest), ["owner@example.com"]);
+
+    let body = |emails: Value, project: &str| {
+        let roles = json!([{ "rbacRole": "project:dev", "scopeId": project }]);
+        json!({ "emails": emails, "orgRole": { "rbacRole": "org:member" }, "projectRoles": roles })
+    };
+    let project = "1372813089454525346";
+    for (refused, status) in [
+        (body(json!([]), project), 400),
+        (body(json!(["nobody"]), project), 400),
+        (body(json!(["a@example.com"]), "1372813089454525401"), 400),
+        (body(json!(["a@example.com", "Owner@example.com"]), project), 409),
+        (json!({ "emails": ["a@example.com"] }), 400),
+        (json!({ "emails": ["a@example.com"], "orgRole": { "rbacRole": "org:king" } }), 400),
+    ] {
+        let answer = world.call("POST", IAM, "/v1beta1/members", refused.clone());
+        assert_eq!(answer.status, status, "{refused}: {}", answer.json);
+    }
+    assert_eq!(world.call("GET", IAM, "/v1beta1/members", Value::Null).json["totalSize"], 3, "nobody was invited");
+    let invited = world.call("POST", IAM, "/v1beta1/members", body(json!(["a@example.com"]), project));
+    assert_eq!((invited.status, &invited.json["success"]), (200, &json!(true)));
+    let id = invited.text("/users/0/userId").to_owned();
+    let again = format!("/v1beta1/members/{id}/resendInvitation");
+    assert_eq!(world.call("POST", IAM, &again, Value::Null).status, 200);
+    let accepted = world.call("POST", IAM, "/v1beta1/members/300001/resendInvitation", Value::Null);
+    assert_eq!(accepted.status, 400, "who has accepted is not invited again");
+
+    let change = json!({ "projectRoles": [] });
+    assert_eq!(world.call("PATCH", IAM, &format!("/v1beta1/members/{id}"), change).status, 200);
+    let now = world.call("GET", IAM, "/v1beta1/members?email=a@example.com", Value::Null);
+    assert_eq!(now.json["users"][0]["projectRoles"], json!([]), "roles of a kind are replaced together");
+    assert_eq!(now.text("/users/0/orgRole/rbacRole"), "org:member", "and those of other kinds stay");
+    let last = json!({ "orgRole": { "rbacRole": "org:member" } });
+    assert_eq!(world.call("PATCH", IAM, "/v1beta1/members/300001", last).status, 400, "the last owner stays one");
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/members/300001", Value::Null).status, 400);
+    assert_eq!(
+        world.call("DELETE", IAM, "/v1beta1/members/300101", Value::Null).status,
+        404,
+        "of another organization"
+    );
+    assert_eq!(world.call("DELETE", IAM, &format!("/v1beta1/members/{id}"), Value::Null).status, 200);
+    assert_eq!(world.call("DELETE", IAM, &format!("/v1beta1/members/{id}"), Value::Null).status, 404);
+
+    world.key = 1;
+    world.nonce = None;
+    assert_eq!(world.call("GET", IAM, "/v1beta1/members", Value::Null).status, 200, "every role sees members");
+    for (method, path) in [("POST", "/v1beta1/members"), ("DELETE", "/v1beta1/members/300002")] {
+        assert_eq!(world.call(method, IAM, path, json!({})).status, 403, "a viewer changes nothing: {method} {path}");
+    }
+}
+
+#[test]
+fn keys_are_listed_and_deleted() {
+    let mut world = World::new();
+    let keys = world.call("GET", IAM, "/v1beta1/apikeys", Value::Null);
+    let of = |answer: &Answer| -> Vec<String> {
+        let keys = answer.json["apiKeys"].as_array().unwrap();
+        keys.iter().map(|key| key["accessKey"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(of(&keys), ["SBXOWNER", "SBXVIEWR", "SBXPIPEL"]);
+    assert!(!keys.json.to_string().contains("secretKey"), "no private key is shown");
+    let of_project = world.call("GET", IAM, "/v1beta1/apikeys?projectId=1372813089454525346", Value::Null);
+    assert_eq!(of(&of_project), ["SBXVIEWR", "SBXPIPEL"]);
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/apikeys/SBXOTHER", Value::Null).status, 404);
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/apikeys/SBXVIEWR", Value::Null).status, 200);
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/apikeys/SBXVIEWR", Value::Null).status, 404);
+    world.key = 2;
+    world.nonce = None;
+    assert_eq!(of(&world.call("GET", IAM, "/v1beta1/apikeys", Value::Null)), ["SBXOTHER"]);
+}
+
+#[test]
+fn the_audit_log_has_what_keys_changed() {
+    let mut world = World::new();
+    let events = |world: &mut World, query: &str| -> Vec<String> {
+        let answer = world.call("GET", IAM, &format!("/v1beta1/auditLogs{query}"), Value::Null);
+        let text = |event: &Value, name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        let line = |event: &Value| format!("{} {}", text(event, "eventType"), text(event, "result"));
+        answer.json["auditLogs"].as_array().unwrap_or_else(|| panic!("{}", answer.json)).iter().map(line).collect()
+    };
+    assert!(events(&mut world, "").is_empty(), "reading is not logged");
+    let new = json!({ "displayName": "orders", "region": { "name": "regions/aws-us-east-1" } });
+    let id = world.call("POST", SERVERLESS, "/v1beta1/clusters", new).text("/clusterId").to_owned();
+    world.now += CREATING_MILLIS;
+    assert_eq!(world.call("DELETE", SERVERLESS, &format!("/v1beta1/clusters/{id}"), Value::Null).status, 200);
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/members/300001", Value::Null).status, 400);
+    let all = ["DeleteUserFromOrganization failure", "DeleteCluster success", "CreateCluster success"];
+    assert_eq!(events(&mut world, ""), all, "the newest first");
+    assert_eq!(events(&mut world, "?pageSize=1"), all[..1]);
+    assert_eq!(events(&mut world, "?keyword=orders"), all[1..], "by the name of the cluster, which is gone");
+    assert_eq!(events(&mut world, "?auditEventTypes=CreateCluster"), all[2..]);
+    assert_eq!(events(&mut world, "?endTime=2026-11-22T12:00:00Z"), all[2..]);
+    assert_eq!(events(&mut world, "?startTime=2026-11-22T12:00:10Z"), all[..2]);
+    let wrong = world.call("GET", IAM, "/v1beta1/auditLogs?startTime=yesterday", Value::Null);
+    assert_eq!(wrong.status, 400);
+    world.key = 2;
+    world.nonce = None;
+    assert!(events(&mut world, "").is_empty(), "another organization has its own");
+    world.key = 1;
+    world.nonce = None;
+    assert_eq!(world.call("GET", IAM, "/v1beta1/auditLogs", Value::Null).status, 403, "not every role sees it");
+}
+
+#[test]
+fn quotas_of_dedicated_nodes_are_the_documented_defaults() {
+    let mut world = World::new();
+    let quota = world.call("GET", "dedicated.tidbapi.com", "/v1beta1/clusters:showNodeQuota", Value::Null);
+    assert_eq!(quota.json["componentQuotas"][1], json!({ "componentType": "TIKV", "quota": 15 }));
+}
+
+#[test]
 fn other_plans_are_there_and_empty() {
     let mut world = World::new();
     let answer = world.call("GET", "cloud.tidbapi.com", "/v1beta2/tidbs?pageSize=1", Value::Null);

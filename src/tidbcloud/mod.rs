@@ -58,9 +58,12 @@ pub use self::{
         rows::{Cell, ColumnType, Rows},
         transaction::{BESIDE_STATEMENTS, Outside, RolledBack, Transaction, TransactionFailure},
     },
-    dedicated::clusters::DedicatedCluster,
+    dedicated::{clusters::DedicatedCluster, node_quota::NodeQuota},
     iam::{
-        api_keys::OwnKey,
+        api_keys::{KnownKey, OwnKey},
+        audit_logs::AuditEvent,
+        members::{Invitation, Member, MemberRoles, ScopedRole},
+        projects::Project,
         sql_users::{SqlRole, SqlUser},
     },
     oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},
@@ -85,7 +88,8 @@ pub use self::{
         trail::Trail,
     },
     units::{
-        BilledDay, BilledMonth, BranchId, BranchName, ClusterId, DisplayName, Endpoint, Malformed, PageToken, Rcu,
-        RegionName, RoleArn, SqlUserName, Target, Timestamp, TransferId, UsdCents,
+        AccessKey, BilledDay, BilledMonth, BranchId, BranchName, ClusterId, DisplayName, EmailAddress, Endpoint,
+        Malformed, MemberId, PageToken, ProjectId, Rcu, RegionName, RoleArn, SqlUserName, Target, Timestamp,
+        TransferId, UsdCents,
     },
 };

@@ -233,6 +233,38 @@ text_unit! {
 }
 
 text_unit! {
+    /// Id of a project (TiDB Cloud API, `projectId`): a decimal number.
+    ProjectId, "a project id", "a whole number of at most 20 digits", "^[0-9]{1,20}$",
+    |text| made_of(text, 1, 20, |byte| byte.is_ascii_digit())
+}
+
+text_unit! {
+    /// Id of a member of an organization (TiDB Cloud API, `api.OpenApiUser.userId`). The published example is a number; letters
+    /// and hyphens leave room, and make no path.
+    MemberId, "a member id", "1 to 64 letters, digits or hyphens", "^[A-Za-z0-9-]{1,64}$",
+    |text| made_of(text, 1, 64, |byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+text_unit! {
+    /// Public key of an API key (TiDB Cloud API, `api.OpenApiApiKey.accessKey`), such as `ABCDEFGH`.
+    AccessKey, "a public key", "1 to 64 letters or digits", "^[A-Za-z0-9]{1,64}$",
+    |text| made_of(text, 1, 64, |byte| byte.is_ascii_alphanumeric())
+}
+
+text_unit! {
+    /// E-mail address of somebody who is let in. Narrower than RFC 5321: plain ASCII, so that no letter looks like another and
+    /// nothing hides, 64 characters before the `@` and 253 after it (RFC 5321 section 4.5.3.1, RFC 1035 section 3.1).
+    EmailAddress, "an e-mail address", "a plain e-mail address, like `name@example.com`", "^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,189}[.][A-Za-z0-9-]{2,63}$",
+    |text| text.split_once('@').is_some_and(|(name, host)| {
+        made_of(name, 1, 64, |byte| byte.is_ascii_alphanumeric() || b"._%+-".contains(&byte))
+            && host.rsplit_once('.').is_some_and(|(rest, last)| {
+                made_of(rest, 1, 189, |byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+                    && made_of(last, 2, 63, |byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            })
+    })
+}
+
+text_unit! {
     /// Token of a page, opaque (TiDB Cloud API, `pageToken`): at most 2 KiB, which leaves 14 KiB of the longest URL
     /// that Workers send (16 KiB).
     PageToken, "a page token", "the last `nextPageToken`", "^[!-~]{1,2048}$",
@@ -481,7 +513,7 @@ mod tests {
     type Check = (&'static str, fn(&str) -> bool);
 
     /// The checks that stand beside the patterns.
-    const CHECKS: [Check; 14] = [
+    const CHECKS: [Check; 18] = [
         (RoleArn::PATTERN, RoleArn::holds),
         (Endpoint::PATTERN, Endpoint::holds),
         (TransferId::PATTERN, TransferId::holds),
@@ -492,6 +524,10 @@ mod tests {
         (SqlUserName::PATTERN, SqlUserName::holds),
         (PageToken::PATTERN, PageToken::holds),
         (BilledMonth::PATTERN, BilledMonth::holds),
+        (ProjectId::PATTERN, ProjectId::holds),
+        (MemberId::PATTERN, MemberId::holds),
+        (AccessKey::PATTERN, AccessKey::holds),
+        (EmailAddress::PATTERN, EmailAddress::holds),
         (ApiKey::PUBLIC_PATTERN, |text| ApiKey::new(text, "canary").is_ok()),
         (ApiKey::PRIVATE_PATTERN, |text| ApiKey::new("PUBLIC01", text).is_ok()),
         (BearerToken::TOKEN_PATTERN, |text| BearerToken::new(text, "subject", "0".repeat(64)).is_ok()),

@@ -25,7 +25,7 @@ const MOST: [(&str, usize); 2] = [("tokens", 150), ("bytes", 1_100)];
 
 /// Whether a tool only adds something, by its name.
 fn creates(name: &str) -> bool {
-    ["create", "_start_"].iter().any(|verb| name.contains(verb))
+    ["create", "_start_", "invite"].iter().any(|verb| name.contains(verb))
 }
 
 /// The same for a tool that creates, which has more to ask for.

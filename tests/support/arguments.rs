@@ -6,6 +6,12 @@ use serde_json::{Map, Value, json};
 /// tell. Any other argument gets a value from its schema.
 const EXAMPLES: &[(&str, &str, &str)] = &[
     ("", "branch", r#""twig""#),
+    ("", "emails", r#"["new@example.com"]"#),
+    ("", "key", r#""pipeline""#),
+    ("", "member", r#""analyst@example.com""#),
+    ("", "project", r#""sandbox""#),
+    ("", "role", r#""project:readonly""#),
+    ("db_create_user", "role", r#""role_readonly""#),
     ("", "cluster", r#""shop""#),
     ("", "database", r#""shop""#),
     ("", "displayName", r#""orders""#),

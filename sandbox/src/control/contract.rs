@@ -68,6 +68,7 @@ struct Parameter {
     required: bool,
     #[serde(rename = "type")]
     kind: Option<String>,
+    format: Option<String>,
     #[serde(rename = "enum")]
     allowed: Option<Vec<String>>,
     minimum: Option<i64>,
@@ -141,6 +142,28 @@ pub(super) fn known(host: &str, method: &str, path: &str) -> Known {
         Some(Entry { id: None, path, .. }) => Known::Operation(format!("{method} {path}")),
         None => Known::OtherVerb,
     }
+}
+
+/// All operations: host, method, path, and whether the published files describe them, or an official client's alone; `None`
+/// where no file of `contract/` has their shapes.
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str, Option<bool>)> {
+    ENTRIES.iter().map(|Entry { host, method, path, .. }| {
+        let files = FILES.iter().filter(|file| file.host == *host);
+        let described = files.filter(|file| {
+            file.operations.iter().any(|operation| operation.method == *method && operation.path == *path)
+        });
+        let origins: Vec<Origin> = described.map(|file| file.origin).collect();
+        let is_published = (!origins.is_empty()).then(|| origins.contains(&Origin::Published));
+        (host.as_str(), method.as_str(), path.as_str(), is_published)
+    })
+}
+
+/// The path with `{name}` for parameters of the operation that a request addresses; the most literal one of several.
+pub fn template(host: &str, method: &str, target: &str) -> Option<&'static str> {
+    let (path, _) = split_query(target);
+    let entries = ENTRIES.iter().filter(|entry| entry.host == host && entry.method == method);
+    let found = entries.filter_map(|entry| Some((parameters(&entry.path, path)?.len(), entry.path.as_str())));
+    found.min().map(|(_, path)| path)
 }
 
 /// The files of all services, read. A test holds that each of them parses.
@@ -270,7 +293,9 @@ impl Found {
                 .iter()
                 .find(|parameter| parameter.place == "query" && parameter.name == name)
                 .ok_or_else(|| format!("unknown query parameter `{name}`"))?;
-            if parameter.kind.as_deref() == Some("integer") && value.parse::<i32>().is_err() {
+            // Without a format an integer has no bounds: ids of projects are longer than 32 bits.
+            let is_small = parameter.format.as_deref() == Some("int32") && value.parse::<i32>().is_err();
+            if parameter.kind.as_deref() == Some("integer") && (is_small || value.parse::<i64>().is_err()) {
                 return Err(format!("query parameter `{name}` is not an integer"));
             }
             if let Some(allowed) = &parameter.allowed
