@@ -53,7 +53,10 @@ pub use self::{
         rows::{Cell, ColumnType, Rows},
         transaction::{BESIDE_STATEMENTS, Outside, RolledBack, Transaction, TransactionFailure},
     },
-    dedicated::clusters::DedicatedCluster,
+    dedicated::{
+        clusters::DedicatedCluster,
+        integrations::{Integration, PrometheusAccess, Receiver},
+    },
     iam::{
         api_keys::OwnKey,
         sql_users::{SqlRole, SqlUser},
@@ -78,7 +81,7 @@ pub use self::{
         trail::Trail,
     },
     units::{
-        BranchId, BranchName, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target, Timestamp,
-        UsdCents,
+        BranchId, BranchName, ClusterId, DisplayName, IntegrationId, Malformed, PageToken, RegionName, SqlUserName,
+        Target, Timestamp, UsdCents,
     },
 };

@@ -18,12 +18,20 @@ pub(super) mod branches;
 pub(super) mod clusters;
 pub(super) mod dedicated;
 mod iam;
+pub(super) mod integrations;
 mod premium;
 mod regions;
 
 /// What is simulated, a list for each file. A test holds this against the contract.
-static ROUTES: &[&[Route]] =
-    &[clusters::ROUTES, branches::ROUTES, regions::ROUTES, iam::ROUTES, premium::ROUTES, dedicated::ROUTES];
+static ROUTES: &[&[Route]] = &[
+    clusters::ROUTES,
+    branches::ROUTES,
+    regions::ROUTES,
+    iam::ROUTES,
+    premium::ROUTES,
+    dedicated::ROUTES,
+    integrations::ROUTES,
+];
 
 /// All of them.
 fn routes() -> impl Iterator<Item = &'static Route> {
