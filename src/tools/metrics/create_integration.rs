@@ -19,6 +19,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateIntegration {
     cluster: ClusterReference,
+    /// The kind
     #[serde(rename = "kind")]
     _kind: Kind,
 }
