@@ -58,7 +58,11 @@ pub use self::{
         rows::{Cell, ColumnType, Rows},
         transaction::{BESIDE_STATEMENTS, Outside, RolledBack, Transaction, TransactionFailure},
     },
-    dedicated::{clusters::DedicatedCluster, node_quota::NodeQuota},
+    dedicated::{
+        clusters::DedicatedCluster,
+        integrations::{Integration, PrometheusAccess, Receiver},
+        node_quota::NodeQuota,
+    },
     iam::{
         api_keys::{KnownKey, OwnKey},
         audit_logs::AuditEvent,
@@ -89,7 +93,7 @@ pub use self::{
     },
     units::{
         AccessKey, BilledDay, BilledMonth, BranchId, BranchName, ClusterId, DisplayName, EmailAddress, Endpoint,
-        Malformed, MemberId, PageToken, ProjectId, Rcu, RegionName, RoleArn, SqlUserName, Target, Timestamp,
-        TransferId, UsdCents,
+        IntegrationId, Malformed, MemberId, PageToken, ProjectId, Rcu, RegionName, RoleArn, SqlUserName, Target,
+        Timestamp, TransferId, UsdCents,
     },
 };

@@ -23,6 +23,7 @@ pub(super) mod dedicated;
 pub(super) mod exports;
 mod iam;
 pub(super) mod imports;
+pub(super) mod integrations;
 mod members;
 mod node_quota;
 mod premium;
@@ -46,6 +47,7 @@ static ROUTES: &[&[Route]] = &[
     premium::ROUTES,
     dedicated::ROUTES,
     node_quota::ROUTES,
+    integrations::ROUTES,
 ];
 
 /// All of them.

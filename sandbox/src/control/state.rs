@@ -11,6 +11,7 @@ use super::{
         dedicated::Dedicated,
         exports::Export,
         imports::{Import, Upload},
+        integrations::Integration,
     },
     regions::Region,
     storage::Signed,
@@ -381,6 +382,7 @@ pub(super) struct World {
     pub(super) members: Vec<Member>,
     pub(super) api_keys: Vec<ApiKey>,
     pub(super) audit: Vec<AuditEvent>,
+    pub(super) integrations: Vec<Integration>,
     effects: Vec<SqlEffect>,
     /// The effects in words, oldest first.
     pub(super) effects_done: VecDeque<String>,

@@ -1,4 +1,5 @@
 //! Dedicated.
 
 pub(super) mod clusters;
+pub(super) mod integrations;
 pub(super) mod node_quota;
