@@ -13,6 +13,7 @@ use crate::{
     sql::{self, Answer},
     statements::judged::must_read,
     tidbcloud::{ApiError, Cluster, DatabaseName, Opened, Place, Plan, RoleArn, TransferKind},
+    tools::preflight::{MayCost, preflight},
 };
 
 /// Export tables or a query to object storage, or for download. Without `roleArn` the person gives keys on a page, never in chat.
@@ -211,11 +212,8 @@ impl Tool for StartExport {
                 "Files that are there",
                 self.to().map(|_| "Those of the same names may be replaced: TiDB Cloud does not say"),
             )
-            .fact(
-                "Cost",
-                Some("What it reads counts towards the cluster's usage, and data that leaves may be billed as traffic"),
-            )
             .running(self.sql.as_deref().map(|sql| (1, sql)));
+        let stakes = preflight(context, stakes, MayCost::Transfer(cluster.plan())).await;
         Ok(Some(match self.to() {
             Some(place) => stakes.asking_for(fields(place, self.role_arn.as_ref())),
             None => stakes,
