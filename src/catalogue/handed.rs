@@ -1,5 +1,6 @@
 //! Secrets that pass between a person and a call, and never through the client or its model.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use url::Url;
 
@@ -46,11 +47,6 @@ impl Credentials {
     /// The one with this name.
     pub fn get(&self, name: &str) -> Option<&Secret> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
-    }
-
-    /// All of them.
-    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.0.iter().map(|(_, value)| value)
     }
 }
 
@@ -100,16 +96,6 @@ impl Item {
             Self::Text { value, .. } => value,
         }
     }
-
-    /// A browser is led to nothing else than a host, over TLS.
-    fn is_fit(&self) -> bool {
-        match self {
-            Self::Address { address, .. } => {
-                Url::parse(address.expose()).is_ok_and(|url| url.scheme() == "https" && url.username().is_empty())
-            }
-            Self::Text { .. } => true,
-        }
-    }
 }
 
 impl HandOut {
@@ -130,14 +116,35 @@ impl Context<'_> {
         self.handed_in.take()
     }
 
-    /// A text of the answer without what was handed in: TiDB Cloud may repeat it in a message, and no tool means to.
+    /// A browser is led to nothing else than a host, over TLS, or into the sandbox that stands for all of them.
+    fn is_fit(&self, item: &Item) -> bool {
+        let Item::Address { address, .. } = item else { return true };
+        Url::parse(address.expose()).is_ok_and(|url| {
+            let is_host = url.scheme() == "https" && url.username().is_empty() && url.password().is_none();
+            is_host || self.cloud.is_in_sandbox(&url)
+        })
+    }
+
+    /// Keeps what was handed in out of the log and of the answer, as it is and as a tool may send it on: in base64, or without the
+    /// question mark before the query of an address.
+    pub(super) fn keeps(&self, handed_in: &Credentials) {
+        for (_, secret) in &handed_in.0 {
+            let text = secret.expose();
+            let as_json = Value::from(text).to_string();
+            for written in [text, as_json.trim_matches('"'), text.trim_start_matches('?'), &STANDARD.encode(text)] {
+                if written.len() >= HIDDEN_BYTES_MIN {
+                    self.log.hides(written);
+                    self.hidden.borrow_mut().push(Secret::new(written));
+                }
+            }
+        }
+    }
+
+    /// A text of the answer without it: TiDB Cloud may repeat it in a message, and no tool means to.
     pub(super) fn hide(&self, text: &mut String) {
         for secret in self.hidden.borrow().iter() {
-            let as_json = Value::from(secret.expose()).to_string();
-            for written in [secret.expose(), as_json.trim_matches('"')] {
-                if written.len() >= HIDDEN_BYTES_MIN && text.contains(written) {
-                    *text = text.replace(written, REDACTED);
-                }
+            if text.contains(secret.expose()) {
+                *text = text.replace(secret.expose(), REDACTED);
             }
         }
     }
@@ -156,7 +163,7 @@ impl Context<'_> {
             // Something would be stored for whatever keys somebody makes up.
             return Err(ToolError::fault("secrets are handed out before TiDB Cloud has taken the key"));
         }
-        if items.is_empty() || !items.iter().all(Item::is_fit) {
+        if items.is_empty() || !items.iter().all(|item| self.is_fit(item)) {
             return Err(ToolError::fault("what is handed out is nothing, or no address of a host"));
         }
         let bytes: usize = items.iter().map(|item| item.secret().expose().len()).sum();

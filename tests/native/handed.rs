@@ -86,7 +86,8 @@ impl<const OPENS: bool> Tool for SendOut<OPENS> {
         let secret = all[1].clone();
         SENT.with_borrow_mut(|sent| sent.push(all));
         if self.target == "s3://refuses" {
-            let message = format!("The cloud does not know {secret}.");
+            use base64::{Engine as _, engine::general_purpose::STANDARD};
+            let message = format!("The cloud does not know {secret}, nor {}.", STANDARD.encode(FILE));
             return Err(ToolError::new(code::PERMISSION_DENIED, message).hint(format!("Not {secret}.")));
         }
         Ok(json!({"sent": true, "echo": secret}))
@@ -122,6 +123,8 @@ impl Tool for Fetch {
         let items = match &*self.what {
             "script" => vec![file("a", "javascript:alert(1)")],
             "plain" => vec![file("a", "http://bucket.example/a")],
+            "login" => vec![file("a", "https://user:word@bucket.example/a")],
+            "sandbox" => vec![file("a", &format!("{SANDBOX}/bucket.example/a"))],
             "nothing" => Vec::new(),
             "many" => (0..=HandOut::ITEMS_MAX).map(|_| file("a", ADDRESSES[0])).collect(),
             "long" => (0..30).map(|_| file("a", &format!("{}?{}", ADDRESSES[0], "x".repeat(4_000)))).collect(),
@@ -275,7 +278,7 @@ fn a_call_has_what_a_person_handed_in_once_and_nobody_else_sees_it() {
     let failed = server.send(refused);
     assert_eq!(code(&failed), "PERMISSION_DENIED");
     assert!(
-        text(&failed).contains("does not know [redacted]"),
+        text(&failed).contains("does not know [redacted], nor [redacted]."),
         "what a cloud says of it is shown without: {}",
         text(&failed)
     );
@@ -656,12 +659,15 @@ fn what_cannot_be_handed_out_is_not() {
         ("early", "INTERNAL"),
         ("script", "INTERNAL"),
         ("plain", "INTERNAL"),
+        ("login", "INTERNAL"),
         ("nothing", "INTERNAL"),
         ("many", "RESULT_TOO_LARGE"),
         ("long", "RESULT_TOO_LARGE"),
     ] {
         assert_eq!(code(&server.send(attended("fetch", json!({"what": what})))), expected, "{what}");
     }
+    assert!(result(&server.send(attended("fetch", json!({"what": "sandbox"}))))["link"].is_string());
+    let mut server = new();
     let unknown = server.send(fetch().set("X-TiDB-API-Public-Key", "NOBODY"));
     assert!(result(&unknown)["link"].is_null(), "{}", text(&unknown));
     assert!(!stored(&server).contains("confirmations:"), "nothing of it was stored: {}", stored(&server));
