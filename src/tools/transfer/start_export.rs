@@ -107,6 +107,9 @@ impl StartExport {
             return Ok(Some(json!({ "sql": sql })));
         }
         if let Some(condition) = &self.r#where {
+            if condition.trim().is_empty() {
+                return Err(wrong("`where` is empty.", "Leave it out to export all rows."));
+            }
             // As it will stand in the statement that reads the table.
             must_read(&format!("SELECT * FROM t WHERE ({condition})"))?;
         }
