@@ -15,10 +15,11 @@ use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 use tidbcloud_sandbox::{
     control::{
-        ACCEPTING_MILLIS, BRANCHES_MAX, CREATING_MILLIS, FREE_CLUSTERS_MAX, IAM_HOST as IAM, KEYS,
-        NONCE_LIFETIME_MILLIS, REQUESTS_PER_MINUTE, RESTORING_MILLIS, ROWS_MAX, SERVERLESS_HOST as SERVERLESS,
-        SHOP_CLUSTER_ID as SHOP, SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS, Sandbox,
-        WAREHOUSE_CLUSTER_ID as WAREHOUSE, WAREHOUSE_NODE_GROUP_ID, contract,
+        ACCEPTING_MILLIS, BRANCHES_MAX, CREATING_MILLIS, EXPORT_MILLIS, EXPORTS_RUNNING_MAX, FREE_CLUSTERS_MAX,
+        IAM_HOST as IAM, IMPORTING_MILLIS, KEYS, NONCE_LIFETIME_MILLIS, PREPARING_MILLIS, REQUESTS_PER_MINUTE,
+        RESTORING_MILLIS, ROWS_MAX, SERVERLESS_HOST as SERVERLESS, SHOP_CLUSTER_ID as SHOP, SHOP_HOST,
+        SHOP_USER_PREFIX, SQL_USER_MILLIS, STORAGE_HOST, Sandbox, WAREHOUSE_CLUSTER_ID as WAREHOUSE,
+        WAREHOUSE_NODE_GROUP_ID, contract,
     },
     exchange::{
         Column, Course, Delivery, Instance, Request, Response, Role, SqlEffect, SqlOutcome, SqlTask, Step, Stop,
@@ -651,6 +652,194 @@ fn branches_copy_data_and_users() {
     world.now += CREATING_MILLIS;
     let orphan = format!("{branches}/{}:reset", nested.text("/branchId"));
     assert_eq!(world.post(&orphan, Value::Null).status, 400, "its parent is gone");
+}
+
+/// `POST` below the cluster `shop`.
+fn post(world: &mut World, path: &str, body: Value) -> Answer {
+    world.call("POST", SERVERLESS, &format!("/v1beta1/clusters/{SHOP}/{path}"), body)
+}
+
+/// `GET` or `PUT` at an address that the sandbox gave.
+fn at_storage(world: &mut World, method: &str, address: &str, body: &[u8]) -> Response {
+    let target = address.strip_prefix("https://").unwrap();
+    match world.step(method, &format!("/{target}"), &[("Host", "127.0.0.1:8788")], body) {
+        Step::Answer(response, _) => response,
+        Step::Sql(..) => panic!("no SQL here"),
+    }
+}
+
+#[test]
+fn an_export_has_files_for_two_days() {
+    let mut world = World::new();
+    let body = json!({
+        "exportOptions": { "filter": { "table": { "patterns": ["shop.customers"] } } },
+        "target": { "type": "LOCAL" },
+    });
+    let export = post(&mut world, "exports", body).text("/exportId").to_owned();
+    let path = format!("/v1beta1/clusters/{SHOP}/exports/{export}");
+    assert_eq!(world.get(&path).text("/state"), "RUNNING");
+    assert_eq!(world.get(&format!("{path}/files")).status, 400, "there is nothing yet");
+    world.now += EXPORT_MILLIS;
+    let done = world.get(&path);
+    assert_eq!((done.text("/state"), done.text("/exportOptions/fileType")), ("SUCCEEDED", "CSV"));
+    let files = world.get(&format!("{path}/files"));
+    assert_eq!(files.text("/files/0/name"), "shop.customers.000000000.csv");
+    assert!(files.json["files"][0].get("url").is_none(), "a list of names opens nothing: {}", files.json);
+    let answer = post(
+        &mut world,
+        &format!("exports/{export}/files:download"),
+        json!({ "fileNames": ["shop.customers.000000000.csv"] }),
+    );
+    let address = answer.text("/files/0/url").to_owned();
+    assert!(address.starts_with(&format!("https://{STORAGE_HOST}/")), "{address}");
+    let content = at_storage(&mut world, "GET", &address, b"");
+    let text = String::from_utf8(content.body).unwrap();
+    assert!(text.contains("7,\"customer7@example.com\",\"Customer 7\",\"JP\""), "the rows of the sample data: {text}");
+    assert_eq!(text.len(), usize::try_from(files.json["files"][0]["size"].as_u64().unwrap()).unwrap());
+    for (method, address) in [
+        ("PUT", address.clone()),
+        ("GET", address.replace(".csv", ".sql")),
+        ("GET", address.split("X-Amz-Signature").next().unwrap().to_owned()),
+        ("GET", format!("{address}0")),
+    ] {
+        assert_eq!(at_storage(&mut world, method, &address, b"").status, 403, "{method} {address} is not signed");
+    }
+    assert_eq!(
+        post(&mut world, &format!("exports/{export}:download"), json!({})).json["downloads"].as_array().unwrap().len(),
+        2
+    );
+    let missing = post(&mut world, &format!("exports/{export}/files:download"), json!({ "fileNames": ["x"] }));
+    assert_eq!(missing.status, 404);
+    world.now += 60 * 60 * 1_000 + 1;
+    assert_eq!(at_storage(&mut world, "GET", &address, b"").status, 403, "an address ends");
+    world.now += 2 * 24 * 60 * 60 * 1_000;
+    assert_eq!(world.get(&path).text("/state"), "EXPIRED");
+    assert_eq!(world.get(&format!("{path}/files")).status, 400, "what expired is gone");
+    assert_eq!(world.delete(&path).text("/state"), "DELETED");
+    assert_eq!(world.get(&path).status, 404);
+    let Step::Answer(shown, _) = world.step("GET", "/_sandbox/requests", &[("Host", "127.0.0.1")], b"") else {
+        panic!("no SQL here")
+    };
+    let shown = String::from_utf8(shown.body).unwrap();
+    assert!(shown.contains(STORAGE_HOST) && !shown.contains("X-Amz-Signature"), "no secret is shown: {shown}");
+}
+
+#[test]
+fn exports_are_counted_checked_and_canceled() {
+    let mut world = World::new();
+    let to_s3 = |way: Value| {
+        let mut s3 = json!({ "uri": "s3://reports/denied" });
+        s3.as_object_mut().unwrap().extend(way.as_object().unwrap().clone());
+        json!({ "target": { "type": "S3", "s3": s3 } })
+    };
+    for body in [
+        json!({ "target": { "type": "S3" } }),
+        to_s3(json!({ "authType": "ROLE_ARN" })),
+        to_s3(json!({ "authType": "ACCESS_KEY" })),
+        to_s3(json!({ "authType": "SAS_TOKEN", "sasToken": "x" })),
+        json!({ "target": { "type": "FTP" } }),
+        json!({ "exportOptions": { "fileType": "XML" } }),
+    ] {
+        assert_eq!(post(&mut world, "exports", body.clone()).status, 400, "{body}");
+    }
+    let body = to_s3(json!({ "authType": "ACCESS_KEY", "accessKey": { "id": "AKIA", "secret": "canary-secret" } }));
+    let export = post(&mut world, "exports", body).text("/exportId").to_owned();
+    let path = format!("/v1beta1/clusters/{SHOP}/exports/{export}");
+    world.now += EXPORT_MILLIS;
+    let failed = world.get(&path);
+    assert_eq!((failed.text("/state"), failed.text("/reason")), ("FAILED", "AccessDenied: Access Denied"));
+    assert_eq!(failed.text("/target/s3/uri"), "s3://reports/denied");
+    for _ in 0..EXPORTS_RUNNING_MAX {
+        world.now += 1_000;
+        assert_eq!(post(&mut world, "exports", json!({})).status, 200);
+    }
+    let refused = post(&mut world, "exports", json!({}));
+    assert!(refused.status == 400 && refused.text("/message").contains("quota"), "{}", refused.json);
+    let list = world.get(&format!("/v1beta1/clusters/{SHOP}/exports?orderBy=createTime%20desc&pageSize=2"));
+    let newest = list.text("/exports/0/exportId").to_owned();
+    assert!(list.text("/exports/0/createTime") > list.text("/exports/1/createTime"), "{}", list.json);
+    let token = list.text("/nextPageToken").to_owned();
+    let next = format!("/v1beta1/clusters/{SHOP}/exports?orderBy=createTime%20desc&pageSize=100&pageToken={token}");
+    assert_eq!(world.get(&next).status, 400, "another page size is another list");
+    assert_eq!(world.get(&format!("/v1beta1/clusters/{SHOP}/exports?orderBy=state")).status, 400);
+    assert_eq!(post(&mut world, &format!("exports/{newest}:cancel"), Value::Null).text("/state"), "CANCELED");
+    assert_eq!(post(&mut world, &format!("exports/{newest}:cancel"), Value::Null).status, 400, "it does not run");
+    assert!(!world.heard.contains("canary-secret"), "secrets never come back");
+}
+
+#[test]
+fn an_import_goes_through_its_states() {
+    let mut world = World::new();
+    let body = json!({
+        "importOptions": { "fileType": "CSV" },
+        "source": { "type": "GCS", "gcs": { "uri": "gs://uploads/a", "authType": "SERVICE_ACCOUNT_KEY", "serviceAccountKey": "canary-secret" } },
+    });
+    let import = post(&mut world, "imports", body.clone()).text("/importId").to_owned();
+    let path = format!("/v1beta1/clusters/{SHOP}/imports/{import}");
+    let mut seen = Vec::new();
+    for wait in [0, PREPARING_MILLIS, IMPORTING_MILLIS / 2, IMPORTING_MILLIS / 2] {
+        world.now += wait;
+        let import = world.get(&path);
+        seen.push((import.text("/state").to_owned(), import.json["completePercent"].as_u64().unwrap()));
+    }
+    let states: Vec<_> = seen.iter().map(|(state, percent)| (state.as_str(), *percent)).collect();
+    assert_eq!(states, [("PREPARING", 0), ("IMPORTING", 0), ("IMPORTING", 50), ("COMPLETED", 100)]);
+    let second = post(&mut world, "imports", body).text("/importId").to_owned();
+    assert_eq!(post(&mut world, &format!("imports/{second}:cancel"), Value::Null).json, json!({}));
+    let path = format!("/v1beta1/clusters/{SHOP}/imports/{second}");
+    assert_eq!(world.get(&path).text("/state"), "CANCELING");
+    world.now += 5_000;
+    assert_eq!(world.get(&path).text("/state"), "CANCELED");
+    assert_eq!(post(&mut world, &format!("imports/{second}:cancel"), Value::Null).status, 400);
+    assert_eq!(post(&mut world, "imports/imp-0:cancel", Value::Null).status, 404);
+    assert!(!world.heard.contains("canary-secret"), "secrets never come back");
+}
+
+/// As `ticloud serverless import start --local.file-path` does it.
+#[test]
+fn a_file_is_uploaded_in_parts_and_imported() {
+    let mut world = World::new();
+    let start = "imports:startUpload?fileName=a.csv&partNumber=2&targetDatabase=shop&targetTable=customers";
+    let upload = post(&mut world, start, Value::Null);
+    let id = upload.text("/uploadId").to_owned();
+    let addresses = [upload.text("/uploadUrl/0").to_owned(), upload.text("/uploadUrl/1").to_owned()];
+    let source = json!({
+        "importOptions": { "fileType": "CSV" },
+        "source": { "type": "LOCAL", "local": { "uploadId": id, "targetDatabase": "shop", "targetTable": "customers" } },
+    });
+    assert_eq!(post(&mut world, "imports", source.clone()).status, 400, "it is not complete");
+    let mut parts = Vec::new();
+    for (number, address) in (1..).zip(&addresses) {
+        let stored = at_storage(&mut world, "PUT", address, format!("part {number}").as_bytes());
+        assert_eq!(stored.status, 200);
+        let (_, etag) = stored.headers.iter().find(|(name, _)| name == "ETag").unwrap();
+        parts.push(json!({ "partNumber": number, "etag": etag }));
+    }
+    let complete = format!("imports:completeUpload?uploadId={id}");
+    let wrong = json!([{ "partNumber": 1, "etag": "x" }, parts[1]]);
+    assert_eq!(post(&mut world, &complete, wrong).status, 400, "a part that was changed on the way");
+    assert_eq!(post(&mut world, &complete, json!(parts)).status, 200);
+    let import = post(&mut world, "imports", source.clone());
+    assert_eq!((import.text("/totalSize"), import.text("/creationDetails/source/local/fileName")), ("12", "a.csv"));
+    assert_eq!(post(&mut world, "imports", source).status, 404, "an upload is imported once");
+    let single = post(&mut world, &start.replace("partNumber=2", "partNumber=1"), Value::Null);
+    let (id, address) = (single.text("/uploadId").to_owned(), single.text("/uploadUrl/0").to_owned());
+    assert_eq!(at_storage(&mut world, "PUT", &address, b"whole").status, 200);
+    let complete = format!("/v1beta1/clusters/{SHOP}/imports:completeUpload?uploadId={id}");
+    let (nonce, used) = world.nonce.take().unwrap();
+    let header = world.authorization("POST", &format!("/{SERVERLESS}{complete}"), &nonce, &format!("{:08x}", used + 1));
+    assert_eq!(
+        world.raw("POST", SERVERLESS, &complete, &header, b"null").status,
+        200,
+        "as the official client sends it"
+    );
+    let other = post(&mut world, start, Value::Null).text("/uploadId").to_owned();
+    assert_eq!(post(&mut world, &format!("imports:cancelUpload?uploadId={other}"), Value::Null).status, 200);
+    assert_eq!(post(&mut world, &format!("imports:completeUpload?uploadId={other}"), json!([])).status, 404);
+    for bad in ["partNumber=0", "partNumber=10001", "partNumber=x"] {
+        assert_eq!(post(&mut world, &start.replace("partNumber=2", bad), Value::Null).status, 400, "{bad}");
+    }
+    assert_eq!(post(&mut world, &start.replace("fileName=a.csv&", ""), Value::Null).status, 400);
 }
 
 #[test]

@@ -14,7 +14,6 @@ pub(super) enum MayCost {
     /// More of an instance: a higher limit, or more capacity.
     More(Plan),
     /// Data that is read, written or sent, as by an export or an import.
-    #[allow(dead_code, reason = "for the toolset of imports and exports")]
     Transfer(Plan),
 }
 

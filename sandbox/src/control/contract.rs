@@ -261,6 +261,10 @@ impl Found {
     /// Reads a body as the service does: unknown fields and wrong values are refused, read-only fields and nulls dropped.
     pub(super) fn read_body(&self, mut body: Value) -> Result<Map<String, Value>, String> {
         if let Some(schema) = self.body_schema() {
+            if body.is_null() && schema.kind.as_deref() == Some("array") {
+                // The official client, in Go, writes an empty list so.
+                body = Value::Array(Vec::new());
+            }
             validate(self.file, schema, &mut body, Rule::Server, "")?;
         }
         match body {
@@ -452,6 +456,11 @@ pub fn check(host: &str, method: &str, path: &str, status: u16, body: &[u8]) -> 
         let exact = responses.get(&status.to_string());
         exact.or_else(|| responses.get("default").filter(|_| status >= 400)).map(|schema| (found.file, schema))
     });
+    let others = found
+        .iter()
+        .skip(1)
+        .filter(|_| status < 400)
+        .filter_map(|found| Some((found.file, found.operation.responses.get(&status.to_string())?)));
     let (file, schema) = match declared {
         Some(declared) => declared,
         None if status >= 400 => {
@@ -460,7 +469,14 @@ pub fn check(host: &str, method: &str, path: &str, status: u16, body: &[u8]) -> 
         }
         None => return Err(format!("{method} {host}{path}: the contract has no answer {status}")),
     };
-    validate(file, schema, &mut body, Rule::Answer, "").map_err(|error| format!("{method} {path} {status}: {error}"))
+    // What an official client alone can make (an import of a file) is answered as its description has it.
+    let mut is_of_another = others.into_iter();
+    let given = body.clone();
+    validate(file, schema, &mut body, Rule::Answer, "").or_else(|error| {
+        let fits =
+            is_of_another.any(|(file, schema)| validate(file, schema, &mut given.clone(), Rule::Answer, "").is_ok());
+        if fits { Ok(()) } else { Err(format!("{method} {path} {status}: {error}")) }
+    })
 }
 
 /// Checks a request as a careful client should write it: a known operation, known query parameters within their limits, and a

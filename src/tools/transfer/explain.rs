@@ -58,3 +58,43 @@ pub(super) fn explain(kind: TransferKind, transfer: &Transfer) -> Option<&'stati
     let message = transfer.message.as_deref().filter(|_| transfer.state == "FAILED")?;
     MESSAGES.iter().find(|(words, _)| message.contains(words)).map(|(_, fix)| *fix)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MESSAGES, explain};
+    use crate::tidbcloud::{Transfer, TransferKind};
+
+    fn ended(text: &str) -> Transfer {
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// The messages that PingCAP's own tests expect have an explanation each, and no other failure is given one of them.
+    #[test]
+    fn failures_that_people_meet_are_explained() {
+        for (message, words) in [
+            ("Permission 'storage.objects.list' denied on resource (or it may not exist).", "service account"),
+            ("AzBlobAccessDenied", "SAS token"),
+            ("OSS access deny", "RAM"),
+            ("is not authorized to perform: s3:ListBucket on resource: x", "s3:GetObject"),
+            ("is not authorized to perform: sts:AssumeRole on resource: x", "trust policy"),
+            ("AccessDenied", "key is active"),
+            ("CastValueError: when encoding 1-th data row in file test.a.csv", "`header`"),
+            ("TiDB schema `test`.`a` doesn't have the default value for number", "ALTER TABLE"),
+        ] {
+            for (kind, name) in [(TransferKind::Import, "message"), (TransferKind::Export, "reason")] {
+                let failed = ended(&format!(r#"{{"state":"FAILED","{name}":"{message}"}}"#));
+                assert!(explain(kind, &failed).is_some_and(|fix| fix.contains(words)), "{message}");
+            }
+        }
+        assert_eq!(explain(TransferKind::Import, &ended(r#"{"state":"FAILED","message":"out of memory"}"#)), None);
+        assert_eq!(explain(TransferKind::Import, &ended(r#"{"state":"COMPLETED","message":"AccessDenied"}"#)), None);
+        assert!(explain(TransferKind::Import, &ended(r#"{"state":"COMPLETED","totalSize":"0"}"#)).is_some());
+        assert_eq!(
+            explain(TransferKind::Import, &ended(r#"{"state":"COMPLETED"}"#)),
+            None,
+            "a size that is not said is no 0"
+        );
+        assert_eq!(explain(TransferKind::Export, &ended(r#"{"state":"SUCCEEDED","totalSize":"0"}"#)), None);
+        assert!(MESSAGES.iter().all(|(_, fix)| fix.ends_with('.')));
+    }
+}

@@ -13,6 +13,7 @@ use crate::{
     sql::{self, Answer},
     statements::judged::must_read,
     tidbcloud::{ApiError, Cluster, DatabaseName, Opened, Place, Plan, RoleArn, TransferKind},
+    tools::preflight::{MayCost, preflight},
 };
 
 /// Export tables or a query to object storage, or for download. Without `roleArn` the person gives keys on a page, never in chat.
@@ -106,6 +107,9 @@ impl StartExport {
             return Ok(Some(json!({ "sql": sql })));
         }
         if let Some(condition) = &self.r#where {
+            if condition.trim().is_empty() {
+                return Err(wrong("`where` is empty.", "Leave it out to export all rows."));
+            }
             // As it will stand in the statement that reads the table.
             must_read(&format!("SELECT * FROM t WHERE ({condition})"))?;
         }
@@ -211,11 +215,8 @@ impl Tool for StartExport {
                 "Files that are there",
                 self.to().map(|_| "Those of the same names may be replaced: TiDB Cloud does not say"),
             )
-            .fact(
-                "Cost",
-                Some("What it reads counts towards the cluster's usage, and data that leaves may be billed as traffic"),
-            )
             .running(self.sql.as_deref().map(|sql| (1, sql)));
+        let stakes = preflight(context, stakes, MayCost::Transfer(cluster.plan())).await;
         Ok(Some(match self.to() {
             Some(place) => stakes.asking_for(fields(place, self.role_arn.as_ref())),
             None => stakes,
@@ -246,5 +247,59 @@ impl Tool for StartExport {
             Some(_) => "Call tidbcloud_list_transfers with this id every minute until `state` is SUCCEEDED or FAILED.",
         };
         Ok(TransferView::started(TransferKind::Export, &cluster, started, next_step))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::StartExport;
+
+    fn filter(arguments: Value) -> Result<Option<Value>, String> {
+        let mut all = json!({ "cluster": "shop" });
+        all.as_object_mut().unwrap().extend(arguments.as_object().unwrap().clone());
+        let call: StartExport = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        call.filter().map_err(|error| error.message)
+    }
+
+    #[test]
+    fn tables_are_patterns_that_mean_just_them() {
+        for (arguments, pattern) in [
+            (json!({ "database": "shop" }), "shop.*"),
+            (json!({ "database": "shop", "table": "orders" }), "shop.orders"),
+            (json!({ "database": "shop", "table": "order*" }), "shop.order*"),
+            (json!({ "database": "my-shop", "table": "a-b" }), "`my-shop`.`a-b`"),
+            (json!({ "database": "shop", "table": "!orders" }), "shop.`!orders`"),
+            (json!({ "database": "shop", "table": "/o.*/" }), ""),
+            (json!({ "database": "shop", "table": "a`b" }), "shop.`a``b`"),
+            (json!({ "database": "shop", "table": "[a]*" }), ""),
+            (json!({ "database": "shop", "table": "" }), ""),
+            (json!({ "database": "shop", "table": "a\u{200b}b" }), ""),
+            (json!({ "database": "shop", "table": "bestellungen_ä" }), "shop.bestellungen_ä"),
+        ] {
+            let expected = (!pattern.is_empty()).then(|| json!({ "table": { "patterns": [pattern] } }));
+            assert_eq!(filter(arguments.clone()).ok().flatten(), expected, "{arguments}");
+        }
+        assert_eq!(filter(json!({})), Ok(None), "everything");
+    }
+
+    #[test]
+    fn conditions_and_queries_are_one_read() {
+        let condition = |text: &str| filter(json!({ "database": "shop", "where": text }));
+        let filtered = json!({ "table": { "patterns": ["shop.*"], "where": "id < 10 AND note LIKE '%)%'" } });
+        assert_eq!(condition("id < 10 AND note LIKE '%)%'"), Ok(Some(filtered)));
+        for text in
+            ["", "1); DROP TABLE a; --", "1) UNION (SELECT * FROM mysql.user", "1 = 1) FOR UPDATE -- ", "SLEEP(1000)"]
+        {
+            assert!(condition(text).is_err(), "{text}");
+        }
+        let query = |text: &str| filter(json!({ "sql": text }));
+        assert_eq!(query("SELECT 1"), Ok(Some(json!({ "sql": "SELECT 1" }))));
+        for text in
+            ["", "DROP TABLE a", "SELECT 1; SELECT 2", "SELECT 1 INTO OUTFILE 'x'", "SHOW TABLES", "EXPLAIN SELECT 1"]
+        {
+            assert!(query(text).is_err(), "{text}");
+        }
     }
 }

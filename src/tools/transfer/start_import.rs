@@ -11,6 +11,7 @@ use super::{
 use crate::{
     catalogue::{ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, advised, code, said},
     tidbcloud::{ApiError, Endpoint, Opened, Place, RoleArn, StorageKind, TransferKind},
+    tools::preflight::{MayCost, preflight},
 };
 
 /// Load files, named database.table.csv, from object storage into a table. Without `roleArn` the person gives keys on a page, never
@@ -157,8 +158,8 @@ impl Tool for StartImport {
                 .fact(
                     "Tables with rows",
                     Some("TiDB Cloud documents imports into empty tables only, and decides for others"),
-                )
-                .fact("Cost", Some("What it writes and keeps counts towards the cluster's usage"));
+                );
+        let stakes = preflight(context, stakes, MayCost::Transfer(cluster.plan())).await;
         Ok(Some(stakes.asking_for(fields(&self.source, self.role_arn.as_ref()))))
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::explain::explain;
 use crate::{
-    catalogue::{AnyCluster, ClusterReference, Context, ToolError, code},
+    catalogue::{AnyCluster, ClusterReference, Context, ToolError, code, said},
     tidbcloud::{Cluster, ClusterId, Transfer, TransferId, TransferKind},
 };
 
@@ -85,11 +85,11 @@ pub(super) async fn cluster_with_transfers(
 ) -> Result<Cluster, ToolError> {
     match context.any_cluster(reference).await? {
         AnyCluster::Serverless(cluster) => Ok(*cluster),
-        dedicated => {
+        AnyCluster::Dedicated(cluster) => {
             let message = format!(
-                "The cluster {} is on the plan {}. These tools start and list imports and exports of Starter and Essential. Nothing was sent.",
-                reference.as_str(),
-                dedicated.plan()
+                "The cluster {} is on the plan Dedicated, and these tools are for imports and exports of Starter and Essential. Nothing \
+                 was changed.",
+                said(&cluster.display_name, cluster.cluster_id.as_str())
             );
             Err(ToolError::new(code::FAILED_PRECONDITION, message)
                 .hint("Ask the person to import in the TiDB Cloud console, under Import, and to export with TiDB's tool Dumpling."))

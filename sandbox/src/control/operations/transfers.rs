@@ -118,11 +118,11 @@ impl Place {
 }
 
 /// A page of a cluster's exports or imports, which are in the order of their creation: the newest first for
-/// `orderBy=createTime desc` (contract: `orderBy` of both lists), else the oldest.
+/// `orderBy=createTime desc` (contract: `orderBy` of both lists) or `create_time desc` (the official client), else the oldest.
 pub(super) fn list(call: &Call, member: &str, cluster: &str, mut all: Vec<(u64, Value)>) -> Outcome {
     let newest_first = match call.query.get("orderBy").map_or("", String::as_str) {
-        "" | "createTime" => false,
-        "createTime desc" => true,
+        "" | "createTime" | "create_time" => false,
+        "createTime desc" | "create_time desc" => true,
         other => return Err(Failure::new(400, format!("invalid orderBy: {other}"))),
     };
     let page = Page::read(&call.query, &format!("{member} {cluster}"), 10)?;
