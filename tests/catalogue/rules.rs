@@ -234,8 +234,19 @@ fn a_tool_that_reads_without_a_cluster_lists_what_all_organizations_have() {
 }
 
 /// Verbs that name a tool which changes nothing.
-const READING: [&str; 10] =
-    ["list_", "get_", "show_", "db_describe", "db_explain", "db_query", "db_list_", "find_", "run_read_", "doctor"];
+const READING: [&str; 11] = [
+    "list_",
+    "get_",
+    "show_",
+    "db_describe",
+    "db_explain",
+    "db_query",
+    "db_list_",
+    "find_",
+    "run_read_",
+    "explore_",
+    "doctor",
+];
 
 #[test]
 fn a_name_says_whether_a_tool_only_reads() {

@@ -28,6 +28,7 @@ use crate::{
 pub(super) struct UpdateCluster {
     cluster: ClusterReference,
     /// Name
+    #[schemars(with = "Option<String>")]
     display_name: Option<DisplayName>,
     /// Starter: highest monthly bill
     spending_limit_usd_cents: Option<UsdCents>,
