@@ -84,6 +84,7 @@ impl Sandbox {
     fn around(mut world: World) -> Self {
         world.add_sample();
         world.add_warehouse();
+        world.add_datadog();
         Self {
             world,
             nonces: Nonces::default(),

@@ -14,6 +14,8 @@ pub mod watch;
 
 use std::{cell::RefCell, time::Duration};
 
+use serde_json::{Map, Value};
+
 use self::mcp::doors;
 pub use self::{health::misconfigured, panics::panic_line};
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
         http::{Head, Method, Response},
         secret::Secret,
     },
-    catalogue::Homes,
+    catalogue::{Called, Catalogue, Homes},
     config::{Config, Origin},
     limits::{self, keys::Visitor},
     oauth::{self, Route},
@@ -66,10 +68,14 @@ impl Isolate {
     }
 }
 
+/// The tools that are served: the catalogue, and what finds one in it.
+pub type Served = (&'static Catalogue, fn(&str, &mut Map<String, Value>) -> Option<Called>);
+
 /// The service, for one request.
 pub struct App<'a> {
     config: &'a Config,
     isolate: &'a Isolate,
+    tools: Served,
     metered: Metered<'a>,
     log: RequestLog<'a>,
 }
@@ -78,7 +84,13 @@ impl<'a> App<'a> {
     /// A service with these settings.
     pub fn new(config: &'a Config, isolate: &'a Isolate, port: Port<'a>) -> Self {
         let log = RequestLog::new(port.log, port.io, config.log_percent);
-        Self { config, isolate, metered: Metered::new(port), log }
+        Self { config, isolate, tools: (&tools::ALL, tools::find), metered: Metered::new(port), log }
+    }
+
+    /// The same with other tools: what every tool relies on is tested with some of no other use.
+    #[must_use]
+    pub fn with_tools(self, tools: Served) -> Self {
+        Self { tools, ..self }
     }
 
     fn port(&self) -> Port<'_> {
@@ -139,7 +151,7 @@ impl<'a> App<'a> {
     ) -> oauth::Server<'s> {
         oauth::Server {
             config: self.config,
-            catalogue: &tools::ALL,
+            catalogue: self.tools.0,
             port: self.port(),
             keyring,
             memory: &self.isolate.authorization,

@@ -506,6 +506,118 @@ mod tests {
         assert_eq!(replies(last)[4], Reply::Heard(Said::No), "what was said last counts");
     }
 
+    fn keys() -> Option<Box<Keys>> {
+        Some(Box::new(Keys { link: Some(*page()), caller: *page() }))
+    }
+
+    #[test]
+    fn what_is_handed_in_is_taken_once_by_the_call_that_it_is_for() {
+        let ask = |id: &str| Command::Ask { id: id.to_owned(), call: "send".to_owned(), page: page(), keys: keys() };
+        let hand_in = |yes| Command::Answer { id: "a".to_owned(), yes, handed_in: Some(page()) };
+        let taken = || Reply::HandedIn { key: page(), sealed: page() };
+        let said = replies(vec![
+            (0, ask("a")),
+            (1, hand_in(true)),
+            (2, take("another")),
+            (3, take("send")),
+            (4, take("send")),
+        ]);
+        assert_eq!(said, [Reply::Done, Reply::Done, Reply::None, taken(), Reply::None]);
+        let without = replies(vec![(0, ask("a")), (1, answer("a", true)), (2, take("send"))]);
+        assert_eq!(without[1..], [Reply::None, Reply::None], "a yes has what was asked for");
+        let unasked = replies(vec![(0, super::tests::ask("a", "send")), (1, hand_in(true)), (2, take("send"))]);
+        assert_eq!(unasked[1..], [Reply::None, Reply::None], "and nothing that was not");
+        let declined = replies(vec![(0, ask("a")), (1, hand_in(false)), (2, take("send"))]);
+        assert_eq!(declined[1..], [Reply::Done, Reply::Heard(Said::No)]);
+        let late = replies(vec![(0, ask("a")), (1, hand_in(true)), (1 + CONFIRMED_MILLIS / 1_000, take("send"))]);
+        assert_eq!(late[2], Reply::None);
+        let again = replies(vec![(0, ask("a")), (1, hand_in(true)), (2, ask("b")), (3, take("send"))]);
+        assert_eq!(again[2..], [Reply::Done, Reply::None], "another question about the call takes it away");
+    }
+
+    /// Whoever gets hold of a link and of what is stored after the answer opens nothing.
+    #[test]
+    fn nothing_that_a_link_opens_is_kept_after_the_answer() {
+        for yes in [true, false] {
+            let asked = Command::Ask { id: "a".to_owned(), call: "send".to_owned(), page: page(), keys: keys() };
+            let (stored, _) = step(None, NOW, asked);
+            let answer = Command::Answer { id: "a".to_owned(), yes, handed_in: Some(page()) };
+            let (stored, reply) = step(stored, NOW, answer);
+            let question = stored.expect("a record").questions.pop().expect("a question");
+            assert_eq!(reply, Reply::Done);
+            assert!(question.page.is_none() && question.keys.expect("keys").link.is_none());
+            assert_eq!(question.handed_in.is_some(), yes, "a decline keeps nothing");
+        }
+    }
+
+    #[test]
+    fn secrets_are_given_once_each_until_ten_minutes_are_over() {
+        let out =
+            |id: &str| Command::HandOut { id: id.to_owned(), page: page(), items: vec![*page(), *page(), *page()] };
+        let give = |item| Command::Give { id: "a".to_owned(), item };
+        let look = || Command::Look { id: "a".to_owned() };
+        let open = |left: &[usize]| Reply::Open { page: page(), tries_left: TRIES_MAX, key: None, left: left.to_vec() };
+        let given = || Reply::Given(page());
+        let said = replies(vec![
+            (0, out("a")),
+            (1, give(1)),
+            (2, give(1)),
+            (2, give(3)),
+            (3, look()),
+            (4, give(0)),
+            (5, give(2)),
+            (6, look()),
+        ]);
+        let expected = [Reply::Done, given(), Reply::None, Reply::None, open(&[0, 2]), given(), given(), Reply::None];
+        assert_eq!(said, expected);
+        let ends = ASKED_MILLIS / 1_000;
+        let late = replies(vec![(0, out("a")), (ends - 1, give(0)), (ends, give(1))]);
+        assert_eq!(late[1..], [given(), Reply::None]);
+        let mut commands: Vec<_> = (0..HANDED_OUT_MAX).map(|at| (0, out(&at.to_string()))).collect();
+        commands.extend([(1, out("more")), (2, ask("a", "drop")), (ends, out("more"))]);
+        assert_eq!(replies(commands)[HANDED_OUT_MAX..], [Reply::Full, Reply::Done, Reply::Done]);
+        let mut commands = vec![(0, out("a"))];
+        commands.extend((0..TRIES_MAX).map(|_| (1, Command::Try { id: "a".to_owned() })));
+        commands.push((2, give(0)));
+        assert_eq!(replies(commands).pop(), Some(Reply::None), "after five tries the page is spent");
+    }
+
+    /// The stored forms of each version: a question that was open before an update is answered after it.
+    #[test]
+    fn what_was_stored_before_is_still_read() {
+        let sealed = r#"{"k":"k","n":"n","c":"c"}"#;
+        let first = format!(
+            r#"{{"v":1,"questions":[{{"id":"a","call":"drop","page":{sealed},"tries":1,"confirmed":false,"ends":1600000}},{{"id":"b","call":"send","page":{sealed},"tries":0,"confirmed":true,"declined":false,"ends":1300000}}],"used":[["u",1300000]]}}"#
+        );
+        let record: Record = crate::base::json::read(first.as_bytes()).expect("the first form");
+        let (record, reply) = step(Some(record), NOW, Command::Look { id: "a".to_owned() });
+        let left = TRIES_MAX - 1;
+        assert_eq!(reply, Reply::Open { page: page(), tries_left: left, key: None, left: Vec::new() });
+        let (record, reply) = step(record, NOW, answer("a", true));
+        assert_eq!(reply, Reply::Done);
+        let (record, reply) = step(record, NOW, take("send"));
+        assert_eq!(reply, Reply::Done);
+        assert_eq!(step(record, NOW, take("drop")).1, Reply::Done);
+
+        let mut stored = None;
+        for command in [
+            Command::Ask { id: "a".to_owned(), call: "send".to_owned(), page: page(), keys: keys() },
+            Command::Ask { id: "b".to_owned(), call: "load".to_owned(), page: page(), keys: keys() },
+            Command::Answer { id: "b".to_owned(), yes: true, handed_in: Some(page()) },
+            Command::HandOut { id: "c".to_owned(), page: page(), items: vec![*page(), *page()] },
+            Command::Give { id: "c".to_owned(), item: 0 },
+        ] {
+            stored = step(stored, NOW, command).0;
+        }
+        let text = serde_json::to_string(&stored).expect("JSON");
+        let now = format!(
+            r#"{{"v":1,"questions":[{{"id":"a","call":"send","page":{sealed},"keys":{{"link":{sealed},"caller":{sealed}}},"tries":0,"confirmed":false,"ends":1600000}},{{"id":"b","call":"load","keys":{{"caller":{sealed}}},"handed_in":{sealed},"tries":0,"confirmed":true,"ends":1300000}}],"used":[],"handed_out":[{{"id":"c","page":{sealed},"items":[null,{sealed}],"tries":0,"ends":1600000}}]}}"#
+        );
+        assert_eq!(text, now, "the stored form changed: what is stored before must still be read");
+        let read: Record = crate::base::json::read(now.as_bytes()).expect("this form");
+        assert_eq!(Some(read), stored);
+    }
+
     #[test]
     fn a_question_and_a_confirmation_end_in_time() {
         let asked = ASKED_MILLIS / 1_000;

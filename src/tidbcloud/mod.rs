@@ -58,7 +58,10 @@ pub use self::{
         rows::{Cell, ColumnType, Rows},
         transaction::{BESIDE_STATEMENTS, Outside, RolledBack, Transaction, TransactionFailure},
     },
-    dedicated::clusters::DedicatedCluster,
+    dedicated::{
+        clusters::DedicatedCluster,
+        integrations::{Integration, PrometheusAccess, Receiver},
+    },
     iam::{
         api_keys::OwnKey,
         sql_users::{SqlRole, SqlUser},
@@ -83,7 +86,7 @@ pub use self::{
         trail::Trail,
     },
     units::{
-        BilledDay, BilledMonth, BranchId, BranchName, ClusterId, DisplayName, Malformed, PageToken, Rcu, RegionName,
-        SqlUserName, Target, Timestamp, UsdCents,
+        BilledDay, BilledMonth, BranchId, BranchName, ClusterId, DisplayName, IntegrationId, Malformed, PageToken, Rcu,
+        RegionName, SqlUserName, Target, Timestamp, UsdCents,
     },
 };

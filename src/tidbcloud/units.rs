@@ -107,6 +107,12 @@ text_unit! {
 }
 
 text_unit! {
+    /// Id of a monitoring integration (Dedicated of the TiDB Cloud API, `IntegrationStatusResp.id`): a decimal number that fits 64 bits.
+    IntegrationId, "an integration id", "a whole number of at most 20 digits", "^(0|[1-9][0-9]{0,19})$",
+    |text| ClusterId::holds(text)
+}
+
+text_unit! {
     /// Id of a branch (TiDB Cloud API, `Branch.branchId`). Published examples have 26 characters after the hyphen;
     /// 5 + 59 = 64 leaves room.
     BranchId, "a branch id", "`bran-` and at most 59 lower-case letters or digits", "^bran-[a-z0-9]{1,59}$",
@@ -446,6 +452,7 @@ mod tests {
     /// The checks that stand beside the patterns.
     const CHECKS: [Check; 11] = [
         (ClusterId::PATTERN, ClusterId::holds),
+        (IntegrationId::PATTERN, IntegrationId::holds),
         (BranchId::PATTERN, BranchId::holds),
         (DisplayName::PATTERN, DisplayName::holds),
         (RegionName::PATTERN, RegionName::holds),

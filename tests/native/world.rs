@@ -13,7 +13,7 @@ use std::{
 };
 
 use mcp_server_tidbcloud::{
-    app::{App, Isolate, watch},
+    app::{App, Isolate, Served, watch},
     base::{
         clock::UnixMillis,
         future::Pending,
@@ -704,6 +704,8 @@ pub struct Native {
     /// Scheme and host of the requests.
     pub origin: String,
     address: Option<String>,
+    /// The tools.
+    pub tools: Served,
 }
 
 impl Native {
@@ -724,6 +726,7 @@ impl Native {
             body_read: Cell::new(false),
             origin: "http://127.0.0.1:8787".to_owned(),
             address: None,
+            tools: (&tools::ALL, tools::find),
         }
     }
 
@@ -767,7 +770,7 @@ impl Native {
     pub fn converse(&self, call: Call, meanwhile: &mut dyn FnMut(&str) -> Option<Call>) -> Answer {
         self.body_read.set(false);
         let head = self.head(&call);
-        let app = App::new(&self.config, &self.isolate, Port::of(&*self.world));
+        let app = App::new(&self.config, &self.isolate, Port::of(&*self.world)).with_tools(self.tools);
         let mut body = Body(call.body, &self.body_read);
         let mut answering = pin!(app.handle(head, &mut body));
         let mut stream = None;

@@ -34,7 +34,10 @@
 //! ## open $link              the person opens the page
 //! ## prove owner             they type these keys
 //! ## allow shop              they type this, if anything, and press "Allow it"
+//! ## give secret words       they type these words into the field for the credential `secret`, before they press "Allow it"
 //! ## decline                 they press "Decline"
+//! ## take orders.csv         they press the button of this secret, on a page where some lie ready
+//! ## page leads https://...  the page now leads to this address
 //! ## page 200 words          the page now has this status and these words
 //! ## page hides words        and not these, not even in its source
 //! ## at once 5               the next call is sent five times at the same time; exactly one has a result, which `>>` is about
@@ -694,12 +697,24 @@ impl<D: Streams, J: Judge> Player<'_, D, J> {
                 self.browser.open(self.driver, &path);
             }
             "prove" => self.browser.prove(self.driver, rest),
+            "give" => {
+                let (name, value) =
+                    rest.split_once(' ').unwrap_or_else(|| panic!("{}: write `## give name value`", self.place));
+                self.browser.give(name, value);
+            }
+            "take" => self.browser.take(self.driver, &self.filled(rest)),
             "allow" => self.browser.decide(self.driver, "confirm", rest),
             "decline" => self.browser.decide(self.driver, "decline", ""),
             "page" => {
                 if let Some(words) = rest.strip_prefix("hides ") {
                     let html = self.browser.html();
                     assert!(!html.contains(words), "{}: the page has {words:?}: {html}", self.place);
+                    return;
+                }
+                if let Some(address) = rest.strip_prefix("leads ") {
+                    let leads = self.browser.leads().unwrap_or_default();
+                    let is_there = has_gaps_as(&self.filled(address), &leads);
+                    assert!(is_there, "{}: the page leads to {leads:?}", self.place);
                     return;
                 }
                 let (status, words) = rest.split_once(' ').unwrap_or((rest, ""));

@@ -19,6 +19,7 @@ pub(super) mod branches;
 pub(super) mod clusters;
 pub(super) mod dedicated;
 mod iam;
+pub(super) mod integrations;
 mod premium;
 mod regions;
 
@@ -31,6 +32,7 @@ static ROUTES: &[&[Route]] = &[
     premium::ROUTES,
     dedicated::ROUTES,
     billing::ROUTES,
+    integrations::ROUTES,
 ];
 
 /// All of them.

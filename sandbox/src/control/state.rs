@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{digest::hex, operations::dedicated::Dedicated, regions::Region};
+use super::{
+    digest::hex,
+    operations::{dedicated::Dedicated, integrations::Integration},
+    regions::Region,
+};
 use crate::exchange::{Instance, Role, SqlEffect};
 use crate::native_password;
 
@@ -268,6 +272,7 @@ pub(super) struct World {
     /// Clusters that were deleted, and when: bills still name them.
     pub(super) deleted: Vec<(Cluster, u64)>,
     pub(super) dedicated: Vec<Dedicated>,
+    pub(super) integrations: Vec<Integration>,
     effects: Vec<SqlEffect>,
     /// The effects in words, oldest first.
     pub(super) effects_done: VecDeque<String>,
