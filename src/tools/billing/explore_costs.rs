@@ -14,7 +14,7 @@ use crate::{
 /// Names in an error.
 const NAMES_MAX: usize = 10;
 
-/// Costs over a range of days, filtered and grouped: which cluster, service or region you spend most on.
+/// Costs of a range of days: which cluster, service or region you spend most on.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ExploreCosts {
@@ -25,7 +25,7 @@ pub(super) struct ExploreCosts {
     #[schemars(with = "String")]
     to: BilledDay,
     cluster: Option<ClusterReference>,
-    /// As in a bill
+    /// As billed
     service: Option<String>,
     /// What by
     group_by: Option<GroupBy>,

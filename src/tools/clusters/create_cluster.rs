@@ -16,7 +16,7 @@ use crate::{
     tools::preflight::{MayCost, preflight},
 };
 
-/// Create a Starter cluster, free without a spending limit, or an Essential one, which is billed. CREATING usually takes 30 s:
+/// Create a Starter cluster (free without a spending limit) or an Essential one (billed). CREATING takes 30 s:
 /// tidbcloud_get_cluster with `waitSeconds` waits for ACTIVE.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -24,14 +24,14 @@ pub(super) struct CreateCluster {
     /// Name
     #[schemars(with = "String")]
     display_name: DisplayName,
-    /// `name` from tidbcloud_list_regions
+    /// From tidbcloud_list_regions
     #[schemars(with = "String")]
     region: RegionName,
     /// Default: starter
     plan: Option<PlanName>,
-    /// Starter: highest monthly bill; 0: free quota
+    /// Starter: highest bill; 0: free quota
     spending_limit_usd_cents: Option<UsdCents>,
-    /// Essential: 2000 to 100000
+    /// Of Essential
     max_rcu: Option<Rcu>,
     /// Yours
     labels: Option<Labels>,
