@@ -1046,6 +1046,69 @@ fn quotas_of_dedicated_nodes_are_the_documented_defaults() {
 }
 
 #[test]
+fn bills_add_up_and_name_what_was_deleted() {
+    const BILLING: &str = "billing.tidbapi.com";
+    let mut world = World::new();
+    let hundredths = |amount: &Value| amount.as_str().unwrap().replace('.', "").parse::<i64>().unwrap();
+    let essential = with(cluster("big1"), "/autoScaling", json!({ "minRcu": 2000, "maxRcu": 4000 }));
+    let big = world.post("/v1beta1/clusters", essential).text("/clusterId").to_owned();
+    let month = world.call("GET", BILLING, "/v1beta1/bills/2026-11", Value::Null);
+    let overview = month.json["overview"].clone();
+    let amount = |name: &str| hundredths(&overview[name]);
+    assert!(amount("totalCost") > 0);
+    assert_eq!(amount("totalCost"), amount("runningTotal") - amount("discounts") - amount("credits"));
+    let sum = |list: &Value| list.as_array().unwrap().iter().map(|item| hundredths(&item["totalCost"])).sum::<i64>();
+    assert_eq!(sum(&month.json["summaryByProject"]["projects"]), amount("totalCost"));
+    assert_eq!(sum(&month.json["summaryByService"]), amount("totalCost"));
+    let service = month.json["summaryByService"][0].clone();
+    assert_eq!(service["serviceName"], "TiDB Cloud Essential");
+    assert_eq!(sum(&service["serviceCosts"]), hundredths(&service["totalCost"]), "levels add up");
+    let details = world.call("GET", BILLING, "/v1beta1/billsDetails/2026-11", Value::Null);
+    assert_eq!(sum(&details.json["details"]), amount("totalCost"));
+    let named = |details: &Value, name: &str| {
+        details["details"].as_array().unwrap().iter().filter(|row| row["clusterName"] == name).count()
+    };
+    assert!(named(&details.json, "big1") > 0 && named(&details.json, "reports") > 0);
+    assert_eq!(named(&details.json, "shop"), 0, "a free instance has no rows");
+    assert_eq!(world.delete(&format!("/v1beta1/clusters/{big}")).status, 200);
+    let details = world.call("GET", BILLING, "/v1beta1/billsDetails/2026-11", Value::Null);
+    assert!(named(&details.json, "big1") > 0, "what was deleted was used until then");
+
+    let terms = world.call("GET", BILLING, "/v1beta1/billsCostExplorer/args", Value::Null);
+    let clusters = terms.json["clusters"].as_array().unwrap();
+    let status = |name: &str| clusters.iter().find(|cluster| cluster["name"] == name).unwrap()["status"].clone();
+    assert_eq!((status("shop"), status("big1")), (json!("ACTIVE"), json!("DELETED")));
+    let reports = clusters.iter().find(|cluster| cluster["name"] == "reports").unwrap()["id"].clone();
+    let range = json!({ "startDate": "2026-10-01", "endDate": "2026-11-30" });
+    let query = json!({
+        "filter": { "timeRange": range, "clusters": [reports], "services": [{ "product": "TiDB Cloud Essential", "category": "Backup" }] },
+        "groups": { "timeGranularity": "month", "groupBy": ["cluster"] },
+    });
+    let costs = world.call("POST", BILLING, "/v1beta1/billsCostExplorer", query.clone());
+    let elements = costs.json["elements"].as_array().unwrap();
+    assert_eq!((elements.len(), &elements[0]["billedDate"]), (2, &json!("2026-10")));
+    assert_eq!(elements[1]["breakdown"][0]["detailKey"], reports);
+    assert_eq!(sum(&costs.json["elements"]), hundredths(&costs.json["totalCost"]));
+
+    for (month, words) in
+        [("2026-12", "has not begun"), ("2026-04", "more than 6 months"), ("2026-13", "YYYY-MM"), ("x", "YYYY-MM")]
+    {
+        let refused = world.call("GET", BILLING, &format!("/v1beta1/bills/{month}"), Value::Null);
+        assert_eq!(refused.status, 400);
+        assert!(refused.text("/error").contains(words), "{month}: {}", refused.json);
+    }
+    let backwards = with(query, "/filter/timeRange", json!({ "startDate": "2026-11-30", "endDate": "2026-10-01" }));
+    assert_eq!(world.call("POST", BILLING, "/v1beta1/billsCostExplorer", backwards).status, 400);
+    (world.key, world.nonce) = (1, None);
+    assert_eq!(
+        world.call("GET", BILLING, "/v1beta1/bills/2026-11", Value::Null).status,
+        403,
+        "a viewer reads no bills"
+    );
+    assert_eq!(world.call("GET", BILLING, "/v1beta1/billsCostExplorer/args", Value::Null).status, 403);
+}
+
+#[test]
 fn other_plans_are_there_and_empty() {
     let mut world = World::new();
     let answer = world.call("GET", "cloud.tidbapi.com", "/v1beta2/tidbs?pageSize=1", Value::Null);

@@ -495,7 +495,7 @@ impl JsonSchema for Rcu {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": Self::MIN })
+        json_schema!({ "type": "integer" })
     }
 }
 

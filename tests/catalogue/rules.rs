@@ -32,7 +32,7 @@ fn creates(name: &str) -> bool {
 const MOST_TO_CREATE: [(&str, usize); 2] = [("tokens", 210), ("bytes", 1_400)];
 
 /// Tools that are above one of these limits, with what they take. A figure here may only fall; no tool comes in.
-const ABOVE: &[(&str, &str, usize)] = &[("db_execute", "tokens", 161), ("tidbcloud_update_cluster", "bytes", 1_232)];
+const ABOVE: &[(&str, &str, usize)] = &[("db_execute", "tokens", 161), ("tidbcloud_update_cluster", "bytes", 1_228)];
 
 fn name(tool: &Value) -> &str {
     tool["name"].as_str().expect("the protocol gives each tool a name")
@@ -240,8 +240,19 @@ fn a_tool_that_reads_without_a_cluster_lists_what_all_organizations_have() {
 }
 
 /// Verbs that name a tool which changes nothing.
-const READING: [&str; 10] =
-    ["list_", "get_", "show_", "db_describe", "db_explain", "db_query", "db_list_", "find_", "run_read_", "doctor"];
+const READING: [&str; 11] = [
+    "list_",
+    "get_",
+    "show_",
+    "db_describe",
+    "db_explain",
+    "db_query",
+    "db_list_",
+    "find_",
+    "run_read_",
+    "explore_",
+    "doctor",
+];
 
 #[test]
 fn a_name_says_whether_a_tool_only_reads() {

@@ -44,8 +44,6 @@ static ROUTES: &[&[Route]] = &[
     members::ROUTES,
     api_keys::ROUTES,
     audit_logs::ROUTES,
-    premium::ROUTES,
-    dedicated::ROUTES,
     node_quota::ROUTES,
     integrations::ROUTES,
 ];

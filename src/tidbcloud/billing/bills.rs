@@ -25,6 +25,9 @@ pub struct Charge {
         skip_serializing_if = "Option::is_none"
     )]
     pub name: Option<String>,
+    /// The project of a cluster, where charges are put together by cluster. It is never read.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
     /// The cluster, in daily rows.
     #[serde(default, deserialize_with = "filled", skip_serializing_if = "Option::is_none")]
     pub cluster_name: Option<String>,

@@ -16,23 +16,24 @@ use crate::{
     tools::preflight::{MayCost, preflight},
 };
 
-/// Create a Starter cluster, free without a spending limit, or an Essential one, which is billed. CREATING usually takes 30 s: call
-/// tidbcloud_get_cluster with `waitSeconds` until `state` is ACTIVE.
+/// Create a Starter cluster (free without a spending limit) or an Essential one (billed). CREATING takes 30 s:
+/// tidbcloud_get_cluster with `waitSeconds` waits for ACTIVE.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateCluster {
     /// Name
+    #[schemars(with = "String")]
     display_name: DisplayName,
-    /// `name` from tidbcloud_list_regions
+    /// From tidbcloud_list_regions
     #[schemars(with = "String")]
     region: RegionName,
     /// Default: starter
     plan: Option<PlanName>,
-    /// Starter: highest monthly bill; 0: free quota only
+    /// Starter: highest bill; 0: free quota
     spending_limit_usd_cents: Option<UsdCents>,
-    /// Essential: highest capacity, to 100000
+    /// Of Essential
     max_rcu: Option<Rcu>,
-    /// Your own labels
+    /// Yours
     labels: Option<Labels>,
 }
 

@@ -22,14 +22,15 @@ use crate::{
     tools::preflight::{MayCost, preflight},
 };
 
-/// Change a cluster's name, limit or labels; what is left out stays.
+/// Change a cluster's name, spending limit or labels; what is left out stays.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct UpdateCluster {
     cluster: ClusterReference,
     /// Name
+    #[schemars(with = "Option<String>")]
     display_name: Option<DisplayName>,
-    /// Starter: highest monthly bill
+    /// Starter: monthly bill
     spending_limit_usd_cents: Option<UsdCents>,
     /// Essential: highest capacity
     max_rcu: Option<Rcu>,

@@ -31,7 +31,7 @@ pub(super) struct ClusterView {
     #[schemars(with = "Option<Map<String, Value>>")]
     capacity: Option<AutoScaling>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Map<String, Value>>")]
+    #[schemars(skip)]
     backup_policy: Option<AutomatedBackupPolicy>,
     #[serde(skip_serializing_if = "EndpointsView::is_empty")]
     endpoints: EndpointsView,
@@ -43,9 +43,10 @@ pub(super) struct ClusterView {
     system_labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
+    // What a change replaced is in its receipt too: no schema has to name it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(super) previous_spending_limit_usd_cents: Option<i64>,
-    /// So rare that no schema has to name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub(super) previous_max_rcu: Option<i64>,
