@@ -29,6 +29,7 @@ pub(crate) fn read_answer<T: DeserializeOwned>(
             match error {
                 Unread::Syntax(error) => format!("no JSON at line {} column {}", error.line(), error.column()),
                 Unread::Shape { place, .. } => format!("another shape at `{place}`"),
+                Unread::Absent => "nothing".to_owned(),
             },
         )
     })

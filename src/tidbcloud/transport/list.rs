@@ -42,7 +42,7 @@ pub struct List<T> {
 
 impl<'de, T: Listed> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_struct("List", &[T::MEMBER, T::OTHER, "nextPageToken", "totalSize"], Members(PhantomData))
+        from.deserialize_map(Members(PhantomData))
     }
 }
 
