@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+/// The id of the first import in a sandbox with the seed 1, which goes on until it is cancelled.
+pub const FIRST_IMPORT: &str = r#""imp-1o29nc84ik0601fan7q8c375vm""#;
+
 /// Values by the name of the argument, of one tool where it is named: what the sandbox knows, or what a schema's type does not
 /// tell. Any other argument gets a value from its schema.
 const EXAMPLES: &[(&str, &str, &str)] = &[
@@ -12,8 +15,8 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("tidbcloud_create_branch", "displayName", r#""twig""#),
     ("", "endpoint", r#""https://storage.example.com""#),
     ("", "id", r#""exp-0""#),
-    ("tidbcloud_list_transfers", "id", r#""imp-0""#),
-    ("tidbcloud_cancel_transfer", "id", r#""imp-0""#),
+    ("tidbcloud_list_transfers", "id", FIRST_IMPORT),
+    ("tidbcloud_cancel_transfer", "id", FIRST_IMPORT),
     ("", "ifChanged", r#""0123456789ab""#),
     ("", "labels", r#"{"team": "web"}"#),
     ("", "like", r#""order%""#),
@@ -25,7 +28,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("", "region", r#""regions/aws-us-east-1""#),
     ("", "roleArn", r#""arn:aws:iam::123456789012:role/transfers""#),
     ("", "separator", r#"";""#),
-    ("", "source", r#""s3://uploads/november""#),
+    ("", "source", r#""s3://uploads/endless""#),
     ("", "spendingLimitUsdCents", "100"),
     ("", "sql", r#""SELECT 1""#),
     ("db_execute", "sql", r#"["SELECT 1"]"#),
@@ -39,7 +42,8 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
 ];
 
 /// Arguments that a schema calls optional because another can stand in their place: a call has them, unless it has the other.
-const IN_PLACE: &[(&str, &str)] = &[("db_remove_user", "userName")];
+const IN_PLACE: &[(&str, &str)] =
+    &[("db_remove_user", "userName"), ("tidbcloud_start_export", "database"), ("tidbcloud_start_import", "roleArn")];
 
 fn example(tool: &str, argument: &str, schema: &Value) -> Option<Value> {
     let of = |of: &str| EXAMPLES.iter().find(|(tool, name, _)| *tool == of && *name == argument);

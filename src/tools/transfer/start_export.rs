@@ -22,9 +22,8 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct StartExport {
     cluster: ClusterReference,
-    /// Default: all
-    #[schemars(with = "Option<String>")]
-    database: Option<DatabaseName>,
+    /// Name, or * for all
+    database: Option<String>,
     /// Or pattern with *
     table: Option<String>,
     /// SQL condition
@@ -113,11 +112,17 @@ impl StartExport {
             // As it will stand in the statement that reads the table.
             must_read(&format!("SELECT * FROM t WHERE ({condition})"))?;
         }
-        let Some(database) = &self.database else {
-            return match (&self.table, &self.r#where) {
-                (None, None) => Ok(None),
-                _ => Err(wrong("`table` and `where` need `database`.", "Call show_databases to see the names.")),
-            };
+        let database = match (self.database.as_deref(), &self.table, &self.r#where) {
+            // Everything is exported where that is said, and not where an argument was forgotten.
+            (Some("*"), None, None) => return Ok(None),
+            (None | Some("*"), ..) => {
+                return Err(wrong(
+                    "It is not said what to export: `table` and `where` need the name of a database.",
+                    "Give `database`, or `sql`; the `database` * alone is all of them.",
+                ));
+            }
+            (Some(name), ..) => DatabaseName::try_from(name.to_owned())
+                .map_err(|error| wrong(&format!("`database` {error}"), "Call show_databases to see the names."))?,
         };
         let table = pattern(self.table.as_deref().unwrap_or("*"))?;
         let mut tables = json!({ "patterns": [format!("{}.{table}", pattern(database.as_str())?)] });
@@ -154,9 +159,9 @@ impl StartExport {
     fn what(&self) -> String {
         match (&self.database, &self.table) {
             _ if self.sql.is_some() => "the rows of a query".to_owned(),
-            (Some(database), Some(table)) => format!("the table {}.{table}", database.as_str()),
-            (Some(database), None) => format!("all tables of the database {}", database.as_str()),
-            (None, _) => "all databases".to_owned(),
+            (Some(database), Some(table)) => format!("the table {database}.{table}"),
+            (Some(database), None) if database != "*" => format!("all tables of the database {database}"),
+            _ => "all databases".to_owned(),
         }
     }
 }
@@ -204,7 +209,7 @@ impl Tool for StartExport {
             .fact("Cluster", Some(&cluster.display_name))
             .fact("Id", Some(id))
             .fact("Plan", Some(cluster.plan().name()))
-            .fact("Database", self.database.as_ref().map(DatabaseName::as_str))
+            .fact("Database", self.database.as_ref())
             .fact("Tables", self.table.as_ref())
             .fact("Condition", self.r#where.as_ref())
             .fact("File type", Some(self.file_type()))
@@ -281,7 +286,15 @@ mod tests {
             let expected = (!pattern.is_empty()).then(|| json!({ "table": { "patterns": [pattern] } }));
             assert_eq!(filter(arguments.clone()).ok().flatten(), expected, "{arguments}");
         }
-        assert_eq!(filter(json!({})), Ok(None), "everything");
+        assert_eq!(filter(json!({ "database": "*" })), Ok(None), "everything");
+        for arguments in [
+            json!({}),
+            json!({ "table": "a" }),
+            json!({ "database": "*", "table": "a" }),
+            json!({ "database": "mysql" }),
+        ] {
+            assert!(filter(arguments.clone()).is_err(), "{arguments}");
+        }
     }
 
     #[test]
