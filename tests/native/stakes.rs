@@ -131,8 +131,11 @@ fn whatever_destroys_asks_first_and_shows_the_same_by_every_way() {
     let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
     let both = both_organizations(&mut server);
     // What can be cancelled has to go on.
-    let import = arguments().into_iter().find(|(name, ..)| *name == "tidbcloud_start_import").expect("the tool");
-    let begun = server.send(tool(import.0, import.1).to(catalogue::home(import.0)));
+    let import = json!({
+        "cluster": "shop", "source": "s3://uploads/endless", "fileType": "CSV",
+        "roleArn": "arn:aws:iam::123456789012:role/imports",
+    });
+    let begun = server.send(tool("tidbcloud_start_import", import));
     assert_eq!(code(&begun), "", "{}", result(&begun));
     let before = state(&mut server);
     for (name, arguments) in destroying() {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The id of the first import in a sandbox with the seed 1, which goes on until it is cancelled.
-pub const FIRST_IMPORT: &str = r#""imp-1o29nc84ik0601fan7q8c375vm""#;
+pub const FIRST_IMPORT: &str = r#""imp-nsvta9ejbhpllkk7674l720gn8""#;
 
 /// Values by the name of the argument, of one tool where it is named: what the sandbox knows, or what a schema's type does not
 /// tell. Any other argument gets a value from its schema.

@@ -22,7 +22,7 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct StartExport {
     cluster: ClusterReference,
-    /// Name, or * for all
+    /// Or * alone
     database: Option<String>,
     /// Or pattern with *
     table: Option<String>,
