@@ -42,8 +42,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
 ];
 
 /// Arguments that a schema calls optional because another can stand in their place: a call has them, unless it has the other.
-const IN_PLACE: &[(&str, &str)] =
-    &[("db_remove_user", "userName"), ("tidbcloud_start_export", "database"), ("tidbcloud_start_import", "roleArn")];
+const IN_PLACE: &[(&str, &str)] = &[("db_remove_user", "userName")];
 
 fn example(tool: &str, argument: &str, schema: &Value) -> Option<Value> {
     let of = |of: &str| EXAMPLES.iter().find(|(tool, name, _)| *tool == of && *name == argument);
