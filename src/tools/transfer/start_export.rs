@@ -99,6 +99,9 @@ impl StartExport {
             if self.database.is_some() || self.table.is_some() || self.r#where.is_some() {
                 return Err(wrong("`sql` and `database`, `table` or `where` exclude each other.", "Give one of them."));
             }
+            if sql.trim().is_empty() {
+                return Err(wrong("`sql` is empty.", "Write the SELECT, or give `database`."));
+            }
             must_read(sql)?;
             if sql::answer(sql) != Answer::Rows {
                 return Err(wrong("`sql` must be a SELECT.", "SHOW and EXPLAIN are run by db_query."));
