@@ -128,9 +128,10 @@ impl StartExport {
                 .map_err(|error| wrong(&format!("`database` {error}"), "Call show_databases to see the names."))?,
         };
         let table = pattern(self.table.as_deref().unwrap_or("*"))?;
-        let mut tables = json!({ "patterns": [format!("{}.{table}", pattern(database.as_str())?)] });
+        let patterns = json!([format!("{}.{table}", pattern(database.as_str())?)]);
+        let mut tables = Map::from_iter([("patterns".to_owned(), patterns)]);
         if let Some(condition) = &self.r#where {
-            tables["where"] = condition.as_str().into();
+            tables.insert("where".to_owned(), condition.as_str().into());
         }
         Ok(Some(json!({ "table": tables })))
     }
@@ -234,9 +235,9 @@ impl Tool for StartExport {
     async fn call(self, context: &Context<'_>) -> Result<TransferView, ToolError> {
         let filter = self.check()?;
         let cluster = self.cluster(context).await?.cluster_id;
-        let mut options = json!({ "fileType": self.file_type() });
+        let mut options = Map::from_iter([("fileType".to_owned(), json!(self.file_type()))]);
         if let Some(filter) = filter {
-            options["filter"] = filter;
+            options.insert("filter".to_owned(), filter);
         }
         let keys = match (self.to(), &self.role_arn) {
             (Some(place), None) => Some(Keys::handed_in(context, place)?),
@@ -244,7 +245,7 @@ impl Tool for StartExport {
         };
         let role = self.role_arn.as_ref().map_or("", RoleArn::as_str);
         let to = self.to().map(|place| (place, keys.as_ref().map_or(Opened::Role(role), Keys::open)));
-        let started = context.cloud().start_export(&cluster, &options, to).await.map_err(|error| {
+        let started = context.cloud().start_export(&cluster, &options.into(), to).await.map_err(|error| {
             let unknown = |error: &ApiError| matches!(error, ApiError::OutcomeUnknown { .. });
             advised(error, unknown, "Look with tidbcloud_list_transfers before trying again.")
         })?;
