@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+/// The id of the first import in a sandbox with the seed 1, which goes on until it is cancelled.
+pub const FIRST_IMPORT: &str = r#""imp-nsvta9ejbhpllkk7674l720gn8""#;
+
 /// Values by the name of the argument, of one tool where it is named: what the sandbox knows, or what a schema's type does not
 /// tell. Any other argument gets a value from its schema.
 const EXAMPLES: &[(&str, &str, &str)] = &[
@@ -25,6 +28,8 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("tidbcloud_list_integrations", "cluster", r#""warehouse""#),
     ("tidbcloud_delete_integration", "id", r#""103""#),
     ("", "from", r#""2026-11-01""#),
+    ("tidbcloud_list_transfers", "id", FIRST_IMPORT),
+    ("tidbcloud_cancel_transfer", "id", FIRST_IMPORT),
     ("", "ifChanged", r#""0123456789ab""#),
     ("", "labels", r#"{"team": "web"}"#),
     ("", "like", r#""order%""#),
@@ -40,6 +45,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("", "separator", r#"";""#),
     ("", "source", r#""s3://uploads/november""#),
     ("tidbcloud_explore_costs", "service", r#""TiDB Cloud Essential""#),
+    ("", "source", r#""s3://uploads/endless""#),
     ("", "spendingLimitUsdCents", "100"),
     ("", "sql", r#""SELECT 1""#),
     ("db_execute", "sql", r#"["SELECT 1"]"#),

@@ -1,7 +1,7 @@
 //! What imports and exports have in common: their state, and the storage that they read or write.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     base::{http::Method, secret::Secret, text::is_hidden},
@@ -219,29 +219,28 @@ pub(super) fn described(place: &Place, opened: Opened<'_>, endpoint: Option<&str
         (StorageKind::Azure, _) => ("AZURE_BLOB", "azureBlob", "SAS_TOKEN"),
         (StorageKind::Oss, _) => ("OSS", "oss", "ACCESS_KEY"),
     };
-    let mut member = json!({ "uri": place.uri });
+    let mut member = Map::from_iter([("uri".to_owned(), Value::from(place.uri.as_str()))]);
+    let mut put = |name: &str, value: Value| member.insert(name.to_owned(), value);
     match opened {
         Opened::Role(role) => {
-            member["authType"] = "ROLE_ARN".into();
-            member["roleArn"] = role.into();
+            put("authType", "ROLE_ARN".into());
+            put("roleArn", role.into());
         }
         Opened::Key(id, key) => {
-            member["authType"] = way.into();
+            put("authType", way.into());
             match place.kind {
-                StorageKind::Gcs => member["serviceAccountKey"] = key.expose().into(),
-                StorageKind::Azure => member["sasToken"] = key.expose().into(),
+                StorageKind::Gcs => drop(put("serviceAccountKey", key.expose().into())),
+                StorageKind::Azure => drop(put("sasToken", key.expose().into())),
                 StorageKind::S3 | StorageKind::Oss => {
-                    member["accessKey"] = json!({ "id": id, "secret": key.expose() });
+                    put("accessKey", json!({ "id": id, "secret": key.expose() }));
                 }
             }
         }
     }
     if let Some(endpoint) = endpoint {
-        member["endpoint"] = endpoint.into();
+        put("endpoint", endpoint.into());
     }
-    let mut described = json!({ "type": kind });
-    described[name] = member;
-    described
+    json!({ "type": kind, name: member })
 }
 
 impl Cloud<'_> {

@@ -84,7 +84,7 @@ impl Tool for CancelTransfer {
             .fact("File type", transfer.file_type())
             .fact("Started", transfer.create_time.as_ref())
             .fact("What stays", Some(self.stays()));
-        Ok(Some(stakes))
+        Ok(Some(stakes.typing(&cluster.display_name, cluster.cluster_id.as_str())))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<Canceled, ToolError> {

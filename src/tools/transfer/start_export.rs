@@ -22,9 +22,8 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct StartExport {
     cluster: ClusterReference,
-    /// Default: all
-    #[schemars(with = "Option<String>")]
-    database: Option<DatabaseName>,
+    /// Or * alone
+    database: Option<String>,
     /// Or pattern with *
     table: Option<String>,
     /// SQL condition
@@ -100,6 +99,9 @@ impl StartExport {
             if self.database.is_some() || self.table.is_some() || self.r#where.is_some() {
                 return Err(wrong("`sql` and `database`, `table` or `where` exclude each other.", "Give one of them."));
             }
+            if sql.trim().is_empty() {
+                return Err(wrong("`sql` is empty.", "Write the SELECT, or give `database`."));
+            }
             must_read(sql)?;
             if sql::answer(sql) != Answer::Rows {
                 return Err(wrong("`sql` must be a SELECT.", "SHOW and EXPLAIN are run by db_query."));
@@ -113,16 +115,23 @@ impl StartExport {
             // As it will stand in the statement that reads the table.
             must_read(&format!("SELECT * FROM t WHERE ({condition})"))?;
         }
-        let Some(database) = &self.database else {
-            return match (&self.table, &self.r#where) {
-                (None, None) => Ok(None),
-                _ => Err(wrong("`table` and `where` need `database`.", "Call show_databases to see the names.")),
-            };
+        let database = match (self.database.as_deref(), &self.table, &self.r#where) {
+            // Everything is exported where that is said, and not where an argument was forgotten.
+            (Some("*"), None, None) => return Ok(None),
+            (None | Some("*"), ..) => {
+                return Err(wrong(
+                    "It is not said what to export: `table` and `where` need the name of a database.",
+                    "Give `database`, or `sql`; the `database` * alone is all of them.",
+                ));
+            }
+            (Some(name), ..) => DatabaseName::try_from(name.to_owned())
+                .map_err(|error| wrong(&format!("`database` {error}"), "Call show_databases to see the names."))?,
         };
         let table = pattern(self.table.as_deref().unwrap_or("*"))?;
-        let mut tables = json!({ "patterns": [format!("{}.{table}", pattern(database.as_str())?)] });
+        let patterns = json!([format!("{}.{table}", pattern(database.as_str())?)]);
+        let mut tables = Map::from_iter([("patterns".to_owned(), patterns)]);
         if let Some(condition) = &self.r#where {
-            tables["where"] = condition.as_str().into();
+            tables.insert("where".to_owned(), condition.as_str().into());
         }
         Ok(Some(json!({ "table": tables })))
     }
@@ -154,9 +163,9 @@ impl StartExport {
     fn what(&self) -> String {
         match (&self.database, &self.table) {
             _ if self.sql.is_some() => "the rows of a query".to_owned(),
-            (Some(database), Some(table)) => format!("the table {}.{table}", database.as_str()),
-            (Some(database), None) => format!("all tables of the database {}", database.as_str()),
-            (None, _) => "all databases".to_owned(),
+            (Some(database), Some(table)) => format!("the table {database}.{table}"),
+            (Some(database), None) if database != "*" => format!("all tables of the database {database}"),
+            _ => "all databases".to_owned(),
         }
     }
 }
@@ -204,7 +213,7 @@ impl Tool for StartExport {
             .fact("Cluster", Some(&cluster.display_name))
             .fact("Id", Some(id))
             .fact("Plan", Some(cluster.plan().name()))
-            .fact("Database", self.database.as_ref().map(DatabaseName::as_str))
+            .fact("Database", self.database.as_ref())
             .fact("Tables", self.table.as_ref())
             .fact("Condition", self.r#where.as_ref())
             .fact("File type", Some(self.file_type()))
@@ -226,9 +235,9 @@ impl Tool for StartExport {
     async fn call(self, context: &Context<'_>) -> Result<TransferView, ToolError> {
         let filter = self.check()?;
         let cluster = self.cluster(context).await?.cluster_id;
-        let mut options = json!({ "fileType": self.file_type() });
+        let mut options = Map::from_iter([("fileType".to_owned(), json!(self.file_type()))]);
         if let Some(filter) = filter {
-            options["filter"] = filter;
+            options.insert("filter".to_owned(), filter);
         }
         let keys = match (self.to(), &self.role_arn) {
             (Some(place), None) => Some(Keys::handed_in(context, place)?),
@@ -236,7 +245,7 @@ impl Tool for StartExport {
         };
         let role = self.role_arn.as_ref().map_or("", RoleArn::as_str);
         let to = self.to().map(|place| (place, keys.as_ref().map_or(Opened::Role(role), Keys::open)));
-        let started = context.cloud().start_export(&cluster, &options, to).await.map_err(|error| {
+        let started = context.cloud().start_export(&cluster, &options.into(), to).await.map_err(|error| {
             let unknown = |error: &ApiError| matches!(error, ApiError::OutcomeUnknown { .. });
             advised(error, unknown, "Look with tidbcloud_list_transfers before trying again.")
         })?;
@@ -281,7 +290,15 @@ mod tests {
             let expected = (!pattern.is_empty()).then(|| json!({ "table": { "patterns": [pattern] } }));
             assert_eq!(filter(arguments.clone()).ok().flatten(), expected, "{arguments}");
         }
-        assert_eq!(filter(json!({})), Ok(None), "everything");
+        assert_eq!(filter(json!({ "database": "*" })), Ok(None), "everything");
+        for arguments in [
+            json!({}),
+            json!({ "table": "a" }),
+            json!({ "database": "*", "table": "a" }),
+            json!({ "database": "mysql" }),
+        ] {
+            assert!(filter(arguments.clone()).is_err(), "{arguments}");
+        }
     }
 
     #[test]

@@ -87,14 +87,14 @@ impl StartImport {
     }
 
     fn options(&self) -> Value {
-        let mut options = json!({ "fileType": self.file_type });
+        let mut options = Map::from_iter([("fileType".to_owned(), json!(self.file_type))]);
         if self.header.is_some() || self.separator.is_some() {
             let mut format = Map::new();
             format.extend(self.header.map(|header| ("header".to_owned(), header.into())));
             format.extend(self.separator.as_ref().map(|separator| ("separator".to_owned(), separator.as_str().into())));
-            options["csvFormat"] = format.into();
+            options.insert("csvFormat".to_owned(), format.into());
         }
-        options
+        options.into()
     }
 }
 

@@ -44,18 +44,24 @@ fn call(server: &mut Native, name: &str, arguments: Value) -> Value {
     answer.json()["result"].clone()
 }
 
+/// Tools whose calls always need a person, or what such a call has made: their conversations are transcripts.
+const NEED_A_PERSON: [&str; 2] = ["tidbcloud_start_export", "tidbcloud_get_export_files"];
+
 /// Every tool with arguments that succeed, in an order in which they do.
 fn calls() -> Vec<(&'static str, Value)> {
     let mut calls: Vec<_> = arguments().into_iter().map(|(name, required, _)| (name, required)).collect();
+    calls.retain(|(name, _)| !NEED_A_PERSON.contains(name));
     let turn = |name: &str| match name {
-        name if name.contains("create") => 0,
+        name if name.contains("create") || name.contains("_start_") => 0,
         "tidbcloud_delete_cluster" => 3,
-        name if name.contains("delete") || name.contains("remove") => 2,
+        name if name.contains("delete") || name.contains("remove") || name.contains("cancel") => 2,
         _ => 1,
     };
     calls.sort_by_key(|(name, _)| turn(name));
     for (name, arguments) in &mut calls {
         match *name {
+            // With keys it would need a person.
+            "tidbcloud_start_import" => arguments["roleArn"] = json!("arn:aws:iam::123456789012:role/imports"),
             "tidbcloud_update_cluster" => arguments["labels"] = json!({"team": "web"}),
             "db_query" => {
                 arguments["sql"] =

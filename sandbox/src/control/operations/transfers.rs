@@ -86,8 +86,8 @@ impl Place {
     }
 
     fn text(&self, name: &str) -> &str {
-        let members = self.shown.values().filter_map(|member| member.get(name)?.as_str());
-        members.last().unwrap_or_default()
+        let mut members = self.shown.values().filter_map(|member| member.get(name)?.as_str());
+        members.next_back().unwrap_or_default()
     }
 
     pub(super) fn uri(&self) -> &str {
