@@ -95,7 +95,9 @@ impl Tools<'_> {
             let Output { structured, picture } = self.run_in(tool, organization, arguments, deadline).await?;
             return Ok(Output { structured: label(tool, structured, organization), picture });
         }
-        if let Some(field) = tool.list {
+        // A list that is narrowed to a cluster is of its organization.
+        let is_of_cluster = tool.argument("cluster").is_some() && arguments.contains_key("cluster");
+        if let Some(field) = tool.list.filter(|_| !is_of_cluster) {
             // Without a picture: each organization has a scale of its own.
             return self.run_in_all(tool, field, arguments, deadline).await.map(Output::from);
         }

@@ -265,12 +265,17 @@ fn a_person_agrees_to_the_whole_change_that_costs() {
         "Raise the spending limit of the cluster shop from 0.00 US dollars to 123.45 US dollars a month.\n\
          Name: shop\n\
          Id: <shop>\n\
+         Plan: Starter\n\
          Region: regions/aws-us-east-1\n\
          Highest monthly bill now: 0 US cents (0.00 US dollars)\n\
          Highest monthly bill then: 12345 US cents (123.45 US dollars)\n\
          New name: renamed\n\
          Labels now: mcp-alias = gamma\n\
-         Labels then: a = b"
+         Labels then: a = b\n\
+         Billed: by use, in Request Units (RUs) and GiB of storage; of an organization's first five instances each has 50 million RUs \
+         and 5 GiB of rows and 5 GiB of columns a month free; never above the spending limit\n\
+         The organization's month to date: 86.45 in 2026-11, as TiDB Cloud's bill gives it (its API says US cents, and writes them as \
+         0.00)"
     );
     let new = json!({"displayName": "rich", "region": "regions/aws-us-east-1", "spendingLimitUsdCents": 5, "labels": {"a": "b"}});
     let (lines, _) = shown(&mut server, attended("tidbcloud_create_cluster", new));
