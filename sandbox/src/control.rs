@@ -29,6 +29,7 @@ mod pages;
 mod regions;
 mod services;
 mod state;
+mod storage;
 
 pub(crate) use digest::hex;
 pub use digest::{NONCE_LIFETIME_MILLIS, REALM};
@@ -38,11 +39,16 @@ pub use logins::{OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET};
 pub use operations::branches::BRANCHES_MAX;
 pub use operations::clusters::{FREE_CLUSTERS_MAX, PORT};
 pub use operations::dedicated::{ACCEPTING_MILLIS, WAREHOUSE_CLUSTER_ID, WAREHOUSE_NODE_GROUP_ID};
+pub use operations::exports::{RUNNING_MAX as EXPORTS_RUNNING_MAX, RUNNING_MILLIS as EXPORT_MILLIS};
+pub use operations::imports::{IMPORTING_MILLIS, PREPARING_MILLIS};
+pub use operations::{Covered, covered};
 pub(crate) use regions::public_hosts;
+pub(crate) use services::https_hosts;
 pub use services::{IAM_HOST, SERVERLESS_HOST};
 pub use state::{
     CREATING_MILLIS, KEYS, Key, RESTORING_MILLIS, SHOP_CLUSTER_ID, SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS,
 };
+pub use storage::STORAGE_HOST;
 
 use address::{Address, Place, locate, split_query};
 use answers::{Failure, json_response};
@@ -108,6 +114,12 @@ impl Sandbox {
                 let (response, delivery) = documents::serve(&host, &target);
                 self.journal.note(&request.method, &host, &target, response.status);
                 Step::Answer(response, delivery)
+            }
+            Place::Storage { target } => {
+                let response = storage::serve(&mut self.world, now, &target, request);
+                // The query of an address is what opens it.
+                self.journal.note(&request.method, STORAGE_HOST, split_query(&target).0, response.status);
+                Step::Answer(response, Delivery::default())
             }
             Place::Service(address) => match address.service.protocol {
                 Protocol::Digest => self.control_plane(now, &address, request),
@@ -183,7 +195,8 @@ impl Sandbox {
             Ok(credentials) => credentials,
             Err(reason) => return Err(self.challenge(now, false, reason)),
         };
-        let Some(key) = KEYS.iter().find(|key| key.public == credentials.username) else {
+        let exists = |key: &&Key| self.world.api_keys.iter().any(|known| known.public == key.public);
+        let Some(key) = KEYS.iter().filter(exists).find(|key| key.public == credentials.username) else {
             return Err(self.challenge(now, false, "the public key is unknown"));
         };
         match self.nonces.verify(now, &credentials, key.private, &request.method, &request.target) {

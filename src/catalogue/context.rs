@@ -157,10 +157,7 @@ impl<'a> Context<'a> {
         let own_key = (!stakes.credentials.is_empty()).then(|| self.cloud.hand_in_key(self.secret));
         let bound = Bound { tool, arguments, organization, narrowing, stakes, requests, own_key };
         let handed_in = self.person.agrees(&bound).await?;
-        for secret in handed_in.iter().flat_map(Credentials::secrets) {
-            self.log.hides(secret.expose());
-            self.hidden.borrow_mut().push(secret.clone());
-        }
+        handed_in.iter().for_each(|credentials| self.keeps(credentials));
         self.handed_in.replace(handed_in);
         Ok(())
     }

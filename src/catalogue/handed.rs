@@ -1,5 +1,6 @@
 //! Secrets that pass between a person and a call, and never through the client or its model.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use url::Url;
 
@@ -46,11 +47,6 @@ impl Credentials {
     /// The one with this name.
     pub fn get(&self, name: &str) -> Option<&Secret> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
-    }
-
-    /// All of them.
-    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.0.iter().map(|(_, value)| value)
     }
 }
 
@@ -129,14 +125,26 @@ impl Context<'_> {
         })
     }
 
-    /// A text of the answer without what was handed in: TiDB Cloud may repeat it in a message, and no tool means to.
+    /// Keeps what was handed in out of the log and of the answer, as it is and as a tool may send it on: in base64, or without the
+    /// question mark before the query of an address.
+    pub(super) fn keeps(&self, handed_in: &Credentials) {
+        for (_, secret) in &handed_in.0 {
+            let text = secret.expose();
+            let as_json = Value::from(text).to_string();
+            for written in [text, as_json.trim_matches('"'), text.trim_start_matches('?'), &STANDARD.encode(text)] {
+                if written.len() >= HIDDEN_BYTES_MIN {
+                    self.log.hides(written);
+                    self.hidden.borrow_mut().push(Secret::new(written));
+                }
+            }
+        }
+    }
+
+    /// A text of the answer without it: TiDB Cloud may repeat it in a message, and no tool means to.
     pub(super) fn hide(&self, text: &mut String) {
         for secret in self.hidden.borrow().iter() {
-            let as_json = Value::from(secret.expose()).to_string();
-            for written in [secret.expose(), as_json.trim_matches('"')] {
-                if written.len() >= HIDDEN_BYTES_MIN && text.contains(written) {
-                    *text = text.replace(written, REDACTED);
-                }
+            if text.contains(secret.expose()) {
+                *text = text.replace(secret.expose(), REDACTED);
             }
         }
     }

@@ -257,10 +257,11 @@ fn merge(pages: &[(&Organization<'_>, Vec<Value>)]) -> Vec<Value> {
     let mut items: Vec<Value> = Vec::new();
     for (at, (organization, page)) in pages.iter().enumerate() {
         for item in page {
-            // An item that every organization has, such as an alias from a setting, belongs to none.
+            // An alias from a setting, which every organization has, belongs to none. Anything else that is equal, such as an amount or
+            // a person, is of each.
             let elsewhere = |(other, (_, page)): (usize, &(_, Vec<Value>))| other != at && page.contains(item);
             let mut item = item.clone();
-            if pages.iter().enumerate().any(elsewhere) {
+            if item.get("alias").is_some() && pages.iter().enumerate().any(elsewhere) {
                 if !items.contains(&item) {
                     items.push(item);
                 }

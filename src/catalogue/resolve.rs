@@ -354,7 +354,7 @@ pub(crate) fn said<'n>(name: &'n str, id: &'n str) -> &'n str {
 }
 
 /// Names are compared exactly: acting on a look-alike is worse than asking again.
-fn one<T: std::fmt::Display>(
+pub(crate) fn one<T: std::fmt::Display>(
     what: &str,
     name: &str,
     all: impl Iterator<Item = (String, T)>,

@@ -21,6 +21,10 @@ pub struct Stakes {
     /// Names and values: what it is about, and its state now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<(String, String)>,
+    /// The same of what moves by itself, such as what the month has cost so far. It is shown, and no answer is bound to it: it would
+    /// be another one a minute later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moving: Vec<(String, String)>,
     /// SQL statements, those that destroy first, each with its place in the order in which they run, from 1: what a statement does
     /// depends on those before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -46,7 +50,14 @@ impl Stakes {
     /// A call that does this. Here and below hidden characters are spelled out, so that all texts are as a person reads them.
     pub(crate) fn of(what: impl AsRef<str>) -> Self {
         let what = spelled_out(what.as_ref()).into_owned();
-        Self { what, facts: Vec::new(), statements: Vec::new(), name: None, credentials: Vec::new() }
+        Self {
+            what,
+            facts: Vec::new(),
+            moving: Vec::new(),
+            statements: Vec::new(),
+            name: None,
+            credentials: Vec::new(),
+        }
     }
 
     /// The same with a fact, if it is known.
@@ -54,6 +65,18 @@ impl Stakes {
     pub(crate) fn fact(mut self, name: &str, value: Option<impl ToString>) -> Self {
         self.facts.extend(value.map(|value| (name.to_owned(), spelled_out(&value.to_string()).into_owned())));
         self
+    }
+
+    /// The same with a fact that moves by itself: an answer holds whatever it is by then.
+    #[must_use]
+    pub(crate) fn moving_fact(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        self.moving.push((name.to_owned(), spelled_out(value.as_ref()).into_owned()));
+        self
+    }
+
+    /// All facts, in the order in which they are shown.
+    pub fn shown_facts(&self) -> impl Iterator<Item = &(String, String)> {
+        self.facts.iter().chain(&self.moving)
     }
 
     /// The same with SQL statements and their places.
@@ -101,7 +124,7 @@ impl Stakes {
     /// # Errors
     /// It is longer than a person can read: the error of the call.
     pub(crate) fn must_be_readable(&self) -> Result<(), ToolError> {
-        let facts = self.facts.iter().flat_map(|(name, value)| [name, value]);
+        let facts = self.shown_facts().flat_map(|(name, value)| [name, value]);
         let labels = self.credentials.iter().map(|(_, label, _)| label);
         let texts = facts
             .chain(self.statements.iter().map(|(_, text)| text))
@@ -146,9 +169,10 @@ impl Bound<'_> {
         json!([self.tool, self.arguments, self.organization, self.narrowing]).to_string()
     }
 
-    /// The call and what it would do now.
+    /// The call and what it would do now, without what moves by itself.
     pub fn whole(&self) -> String {
-        json!([self.tool, self.arguments, self.organization, self.narrowing, self.stakes]).to_string()
+        let stakes = Stakes { moving: Vec::new(), ..self.stakes.clone() };
+        json!([self.tool, self.arguments, self.organization, self.narrowing, stakes]).to_string()
     }
 }
 
@@ -224,6 +248,11 @@ mod tests {
         let later = bound("delete", &arguments, "", "", &changed);
         assert_eq!(this.call(), later.call(), "it is the same call");
         assert_ne!(this.whole(), later.whole(), "of something that changed meanwhile");
+        let [then, now] = ["1.00", "2.00"].map(|cost| stakes.clone().moving_fact("Month to date", cost));
+        assert_ne!(then, now);
+        let [then, now] = [&then, &now].map(|stakes| bound("delete", &arguments, "", "", stakes).whole());
+        assert_eq!(then, now, "what moves by itself makes no other call of it");
+        assert_eq!(then, this.whole());
     }
 
     /// Whatever a text holds, a person sees it, and can type the name that is shown.
@@ -260,6 +289,7 @@ mod tests {
                 Stakes::of("Drop it.").running([(1, &*long(bytes))]),
                 Stakes::of("Drop it.").running([(1, &*long(half)), (2, &*long(bytes - half))]),
                 Stakes::of("Drop it.").fact(&long(half), Some(long(bytes - half))),
+                Stakes::of("Drop it.").moving_fact(&long(half), long(bytes - half)),
                 Stakes::of("Drop it.").typing(&long(bytes), "7"),
                 Stakes::of(format!("Drop it.{}", long(bytes))),
             ] {

@@ -86,7 +86,8 @@ impl<const OPENS: bool> Tool for SendOut<OPENS> {
         let secret = all[1].clone();
         SENT.with_borrow_mut(|sent| sent.push(all));
         if self.target == "s3://refuses" {
-            let message = format!("The cloud does not know {secret}.");
+            use base64::{Engine as _, engine::general_purpose::STANDARD};
+            let message = format!("The cloud does not know {secret}, nor {}.", STANDARD.encode(FILE));
             return Err(ToolError::new(code::PERMISSION_DENIED, message).hint(format!("Not {secret}.")));
         }
         Ok(json!({"sent": true, "echo": secret}))
@@ -277,7 +278,7 @@ fn a_call_has_what_a_person_handed_in_once_and_nobody_else_sees_it() {
     let failed = server.send(refused);
     assert_eq!(code(&failed), "PERMISSION_DENIED");
     assert!(
-        text(&failed).contains("does not know [redacted]"),
+        text(&failed).contains("does not know [redacted], nor [redacted]."),
         "what a cloud says of it is shown without: {}",
         text(&failed)
     );

@@ -162,6 +162,42 @@ fn two_organizations(server: &mut Native) -> String {
     Tokens::of(&server.send(form("/token", &flow.redemption(&code)))).access
 }
 
+/// A bill is of an organization, and so is a cluster with its costs.
+#[test]
+fn bills_of_several_organizations_say_whose_they_are() {
+    let mut server = Native::new();
+    let token = two_organizations(&mut server);
+    let mut read = |name: &str, arguments: Value| {
+        let relayed = json!({"name": name, "arguments": arguments});
+        server.send(tool_with_token(&token, "tidbcloud_run_read_tool", relayed))
+    };
+    let charges = |bill: &Value, member: &str| -> Vec<String> {
+        let all = bill.pointer(member).and_then(Value::as_array).cloned().unwrap_or_default();
+        let line = |charge: &Value| format!("{} {} {}", charge["organization"], charge["name"], charge["totalCost"]);
+        all.iter().map(|charge| line(charge).replace('"', "")).collect()
+    };
+    let bill = result(&read("tidbcloud_get_bill", json!({"month": "2026-10", "by": "project"})));
+    assert_eq!(
+        charges(&bill, "/charges"),
+        ["shops Total 132.73", "shops sandbox 132.73", "shops Support 0.00", "labs Total 0.00", "labs Support 0.00"],
+        "{bill}"
+    );
+    assert_eq!((&bill["month"], &bill["by"]), (&json!("2026-10"), &json!("project")));
+
+    let range = json!({"from": "2026-10-01", "to": "2026-10-31", "granularity": "total"});
+    let all = result(&read("tidbcloud_explore_costs", range.clone()));
+    let totals = charges(&all, "/costs");
+    assert!(["shops Total 132.73", "labs Total 0.00"].iter().all(|total| totals.iter().any(|is| is == total)), "{all}");
+    let mut of_cluster = range;
+    of_cluster["cluster"] = json!("prod");
+    let one = result(&read("tidbcloud_explore_costs", of_cluster));
+    assert_eq!(
+        one["costs"].as_array().map(Vec::len),
+        Some(1),
+        "a cluster is of one organization, whose costs these are: {one}"
+    );
+}
+
 #[test]
 fn several_organizations_are_one_list_and_a_call_finds_its_own() {
     let mut server = Native::new();

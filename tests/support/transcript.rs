@@ -98,7 +98,7 @@ impl Transcript {
     }
 
     /// The revisions that it runs in.
-    fn revisions(&self) -> Vec<&'static str> {
+    pub fn revisions(&self) -> Vec<&'static str> {
         let only = self.text.lines().find_map(|line| line.strip_prefix("## revision "));
         REVISIONS.into_iter().filter(|revision| only.is_none_or(|only| only == *revision)).collect()
     }
@@ -152,6 +152,16 @@ pub fn main(play: fn(&Transcript, &str, usize)) {
 pub trait Judge {
     /// Looks at one answer of `tools/call`; `place` is the line of the transcript.
     fn tool_result(&mut self, place: &str, tool: &str, result: &Value);
+
+    /// Whether [`Judge::requests`] is to hear of each call.
+    fn hears_requests(&self) -> bool {
+        false
+    }
+
+    /// Hears which requests TiDB Cloud got because of a call, as `GET /_sandbox/requests` lists them.
+    fn requests(&mut self, tool: &str, requests: &Value) {
+        let _ = (tool, requests);
+    }
 }
 
 /// Plays one transcript in one revision; panics where the answer differs.
@@ -302,6 +312,12 @@ impl<D: Streams, J: Judge> Player<'_, D, J> {
             1 => vec![self.driver.send(request)],
             count => self.driver.send_at_once(vec![request; count]),
         };
+        if self.judge.hears_requests() {
+            let relayed = self.json(arguments)["name"].as_str().map(str::to_owned);
+            let runs = relayed.filter(|_| tool == "tidbcloud_run_read_tool").unwrap_or_else(|| tool.to_owned());
+            let requests = self.driver.admin("GET", "/_sandbox/requests", None);
+            self.judge.requests(&runs, &requests["requests"]);
+        }
         let several = answers.len() > 1;
         let heard: Vec<Heard> = answers.iter().map(|answer| self.hear(tool, answer)).collect();
         let (mut succeeded, failed): (Vec<_>, Vec<_>) = heard.into_iter().partition(|heard| match heard {

@@ -14,13 +14,21 @@ use super::{
 };
 use crate::exchange::Request;
 
+mod api_keys;
+mod audit_logs;
+mod billing;
 pub(super) mod branches;
 pub(super) mod clusters;
 pub(super) mod dedicated;
+pub(super) mod exports;
 mod iam;
+pub(super) mod imports;
 pub(super) mod integrations;
+mod members;
+mod node_quota;
 mod premium;
 mod regions;
+mod transfers;
 
 /// What is simulated, a list for each file. A test holds this against the contract.
 static ROUTES: &[&[Route]] = &[
@@ -30,12 +38,48 @@ static ROUTES: &[&[Route]] = &[
     iam::ROUTES,
     premium::ROUTES,
     dedicated::ROUTES,
+    exports::ROUTES,
+    imports::ROUTES,
+    billing::ROUTES,
+    members::ROUTES,
+    api_keys::ROUTES,
+    audit_logs::ROUTES,
+    node_quota::ROUTES,
     integrations::ROUTES,
 ];
 
 /// All of them.
 fn routes() -> impl Iterator<Item = &'static Route> {
     ROUTES.iter().copied().flatten()
+}
+
+/// An operation of TiDB Cloud's API, as the sandbox knows it.
+pub struct Covered {
+    /// Its host.
+    pub host: &'static str,
+    /// Its verb.
+    pub method: &'static str,
+    /// Its whole path, with `{name}` for parameters.
+    pub path: &'static str,
+    /// Whether it is published; `None` where no file has its shapes.
+    pub is_published: Option<bool>,
+    /// Whether the sandbox has it.
+    pub is_simulated: bool,
+}
+
+/// Every operation of TiDB Cloud's API that is published or that an official client knows.
+pub fn covered() -> Vec<Covered> {
+    let is_route = |host: &str, method: &str, path: &str| {
+        routes().any(|route| route.service.host == host && route.is(route.service, method, path))
+    };
+    let covered = |(host, method, path, is_published)| Covered {
+        host,
+        method,
+        path,
+        is_published,
+        is_simulated: is_route(host, method, path),
+    };
+    contract::all().map(covered).collect()
 }
 
 /// An authenticated request for an operation.
@@ -162,7 +206,14 @@ pub(super) fn run(world: &mut World, now: u64, key: &'static Key, address: &Addr
     let call = Call { now, key, parameters: &main.parameters, query, body };
     match route.handler {
         Handler::Reads(reads) => reads(world, &call),
-        Handler::Writes(writes) => writes(world, &call),
+        Handler::Writes(writes) => {
+            let subject = audit_logs::subject(world, method, route.path, &call);
+            let outcome = writes(world, &call);
+            if let Some(subject) = subject {
+                audit_logs::log(world, now, key, subject, &outcome);
+            }
+            outcome
+        }
     }
 }
 

@@ -116,9 +116,26 @@ pub(super) fn find(host: &str) -> Option<&'static Service> {
     SERVICES.iter().copied().find(|service| service.is_at(host))
 }
 
+/// Every host that is spoken to by HTTPS; of the SQL gateway those of the sandbox's regions.
+pub(crate) fn https_hosts() -> impl Iterator<Item = String> {
+    let fixed = SERVICES.iter().map(|service| service.host).filter(|host| !host.contains('*')).map(str::to_owned);
+    fixed.chain(super::public_hosts().into_iter().map(|host| format!("http-{host}")))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{SERVICES, find};
+    use super::{SERVICES, find, https_hosts};
+
+    #[test]
+    fn each_host_that_is_spoken_to_by_https_is_one_of_a_service() {
+        let hosts: Vec<_> = https_hosts().collect();
+        for host in &hosts {
+            assert!(find(host).is_some(), "{host} belongs to a service");
+        }
+        for service in SERVICES {
+            assert!(hosts.iter().any(|host| service.is_at(host)), "{} is spoken to by HTTPS", service.host);
+        }
+    }
 
     #[test]
     fn a_host_belongs_to_one_service() {

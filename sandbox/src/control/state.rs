@@ -7,8 +7,14 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     digest::hex,
-    operations::{dedicated::Dedicated, integrations::Integration},
+    operations::{
+        dedicated::Dedicated,
+        exports::Export,
+        imports::{Import, Upload},
+        integrations::Integration,
+    },
     regions::Region,
+    storage::Signed,
 };
 use crate::exchange::{Instance, Role, SqlEffect};
 use crate::native_password;
@@ -106,6 +112,100 @@ pub(super) const PROJECTS: [Project; 3] = [
     Project { id: "1372813089454525346", organization: ORGANIZATION, name: "sandbox" },
     Project { id: "1372813089454525401", organization: OTHER_ORGANIZATION, name: "tidbx_virtual" },
 ];
+
+/// A member of an organization, or somebody who is invited.
+pub(super) struct Member {
+    pub(super) id: String,
+    pub(super) organization: &'static str,
+    pub(super) email: String,
+    pub(super) first_name: String,
+    pub(super) last_name: String,
+    /// Whether the invitation was accepted.
+    pub(super) active: bool,
+    pub(super) org_role: String,
+    /// Roles, each with the id of its project.
+    pub(super) project_roles: Vec<(String, String)>,
+    /// Roles, each with the id of its cluster.
+    pub(super) instance_roles: Vec<(String, String)>,
+    pub(super) invited: u64,
+    pub(super) last_login: Option<u64>,
+}
+
+/// An API key as IAM shows it.
+pub(super) struct ApiKey {
+    pub(super) public: String,
+    pub(super) organization: &'static str,
+    pub(super) id: String,
+    pub(super) display_name: String,
+    pub(super) role: &'static str,
+    /// `0` for a role in the organization.
+    pub(super) project: &'static str,
+}
+
+/// An event of the console's audit log.
+pub(super) struct AuditEvent {
+    pub(super) id: String,
+    pub(super) organization: &'static str,
+    pub(super) event: &'static str,
+    pub(super) succeeded: bool,
+    /// Display name of the key.
+    pub(super) by: &'static str,
+    /// Id and name of its cluster; empty without one.
+    pub(super) cluster: (String, String),
+    /// JSON.
+    pub(super) details: String,
+    pub(super) time: u64,
+}
+
+/// 2026-01-01, when everything that is there from the start began.
+const BEGINNING: u64 = 1_767_225_600_000;
+
+/// Who is there from the start: an owner, an analyst, somebody who has not accepted the invitation, and the owner of the other
+/// organization.
+fn first_members() -> Vec<Member> {
+    let member = |id: &str, organization, email: &str, name: (&str, &str), active, org_role: &str| Member {
+        id: id.to_owned(),
+        organization,
+        email: email.to_owned(),
+        first_name: name.0.to_owned(),
+        last_name: name.1.to_owned(),
+        active,
+        org_role: org_role.to_owned(),
+        project_roles: Vec::new(),
+        instance_roles: Vec::new(),
+        invited: BEGINNING,
+        last_login: active.then_some(BEGINNING + 86_400_000),
+    };
+    let mut analyst = member("300002", ORGANIZATION, "analyst@example.com", ("Sandbox", "Analyst"), true, "org:member");
+    analyst.project_roles = vec![("project:readonly".to_owned(), PROJECTS[1].id.to_owned())];
+    vec![
+        member("300001", ORGANIZATION, "owner@example.com", ("Sandbox", "Owner"), true, "org:owner"),
+        analyst,
+        member("300003", ORGANIZATION, "books@example.com", ("", ""), false, "org:billing_viewer"),
+        member("300101", OTHER_ORGANIZATION, "owner@other.example", ("Other", "Owner"), true, "org:owner"),
+    ]
+}
+
+/// [`KEYS`], and one of a pipeline, whose private key nobody has.
+fn first_api_keys() -> Vec<ApiKey> {
+    let known = KEYS.iter().map(|key| ApiKey {
+        public: key.public.to_owned(),
+        organization: key.organization,
+        id: key.id.to_owned(),
+        display_name: key.display_name.to_owned(),
+        role: key.role.name(),
+        project: if key.role == KeyRole::Owner { "0" } else { PROJECTS[1].id },
+    });
+    let pipeline = ApiKey {
+        public: "SBXPIPEL".to_owned(),
+        organization: ORGANIZATION,
+        id: "1004".to_owned(),
+        display_name: "pipeline".to_owned(),
+        role: "project:dev",
+        project: PROJECTS[1].id,
+    };
+    known.chain([pipeline]).collect()
+}
 
 /// A password that can be compared and not read.
 #[derive(Clone)]
@@ -269,7 +369,19 @@ pub(super) struct World {
     drawn: BTreeMap<&'static str, u64>,
     pub(super) clusters: Vec<Cluster>,
     pub(super) branches: Vec<Branch>,
+    pub(super) exports: Vec<Export>,
+    pub(super) imports: Vec<Import>,
+    pub(super) uploads: Vec<Upload>,
+    /// What lies in the storage behind exports and imports, by key.
+    pub(super) objects: BTreeMap<String, Vec<u8>>,
+    /// What addresses of that storage are for, by their signature.
+    pub(super) signed: BTreeMap<String, Signed>,
+    /// Clusters that were deleted, and when: bills still name them.
+    pub(super) deleted: Vec<(Cluster, u64)>,
     pub(super) dedicated: Vec<Dedicated>,
+    pub(super) members: Vec<Member>,
+    pub(super) api_keys: Vec<ApiKey>,
+    pub(super) audit: Vec<AuditEvent>,
     pub(super) integrations: Vec<Integration>,
     effects: Vec<SqlEffect>,
     /// The effects in words, oldest first.
@@ -279,7 +391,7 @@ pub(super) struct World {
 impl World {
     /// One without clusters.
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, ..Self::default() }
+        Self { seed, members: first_members(), api_keys: first_api_keys(), ..Self::default() }
     }
 
     /// The next 32 bytes that follow from the seed for this purpose.

@@ -125,9 +125,9 @@ fn credentials(html: &mut Html, page: &Proof<'_>) {
 /// What it is about.
 fn about(html: &mut Html, stakes: &Stakes) {
     html.element("<section aria-labelledby=\"what\"><h2 id=\"what\">", &spelled_out(&stakes.what), "</h2>");
-    if !stakes.facts.is_empty() {
+    if stakes.shown_facts().next().is_some() {
         html.raw("<dl>");
-        for (name, value) in &stakes.facts {
+        for (name, value) in stakes.shown_facts() {
             html.element("<dt>", &spelled_out(name), "</dt>").element("<dd>", &spelled_out(value), "</dd>");
         }
         html.raw("</dl>");
@@ -292,6 +292,7 @@ pub(super) mod tests {
         let stakes = Stakes {
             what: text.to_owned(),
             facts: vec![(text.to_owned(), text.to_owned())],
+            moving: vec![(text.to_owned(), text.to_owned())],
             statements: vec![(2, text.to_owned()), (1, text.to_owned())],
             name: Some(text.to_owned()),
             credentials: vec![("key".to_owned(), text.to_owned(), false), ("file".to_owned(), text.to_owned(), true)],
@@ -323,6 +324,7 @@ pub(super) mod tests {
         let stakes = Stakes {
             what: "Run SQL.".to_owned(),
             facts: Vec::new(),
+            moving: Vec::new(),
             statements: vec![(2, "DROP TABLE a -- \u{202e}b\r\n;".to_owned())],
             name: None,
             credentials: Vec::new(),

@@ -2,3 +2,4 @@
 
 pub(super) mod clusters;
 pub(super) mod integrations;
+pub(super) mod node_quota;

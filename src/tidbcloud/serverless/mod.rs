@@ -4,8 +4,11 @@
 
 pub(super) mod branches;
 pub(super) mod clusters;
+pub(super) mod exports;
+pub(super) mod imports;
 pub(super) mod instance;
 pub(super) mod regions;
+pub(super) mod transfers;
 
 #[cfg(test)]
 mod tests;

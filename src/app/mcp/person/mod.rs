@@ -256,7 +256,7 @@ fn invalid(message: impl Into<String>) -> ToolError {
 
 /// What is at stake, as a form: one line each, and the name to type if something is destroyed.
 fn form_of(stakes: &Stakes) -> Form {
-    let facts = stakes.facts.iter().map(|(name, value)| format!("{name}: {value}"));
+    let facts = stakes.shown_facts().map(|(name, value)| format!("{name}: {value}"));
     let statements = stakes.statements.iter().map(|(place, text)| match stakes.statements.len() {
         1 => text.clone(),
         all => format!("{place} of {all}: {text}"),

@@ -1,0 +1,305 @@
+//! `tidbcloud_start_export`: tables or a query to a cloud's storage, or for a download.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{
+    storage::{ExportTarget, Keys, access, fields, must_take_role},
+    view::{TransferView, cluster_with_transfers},
+};
+use crate::{
+    catalogue::{ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, advised, code, said},
+    sql::{self, Answer},
+    statements::judged::must_read,
+    tidbcloud::{ApiError, Cluster, DatabaseName, Opened, Place, Plan, RoleArn, TransferKind},
+    tools::preflight::{MayCost, preflight},
+};
+
+/// Export tables or a query to object storage, or for download. Without `roleArn` the person gives keys on a page, never in chat.
+/// It returns while the export runs, mostly for minutes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct StartExport {
+    cluster: ClusterReference,
+    /// Default: all
+    #[schemars(with = "Option<String>")]
+    database: Option<DatabaseName>,
+    /// Or pattern with *
+    table: Option<String>,
+    /// SQL condition
+    r#where: Option<String>,
+    /// SELECT, in place of tables
+    sql: Option<String>,
+    /// Default CSV
+    file_type: Option<ExportFileType>,
+    /// download (default), s3://bucket/path, gs://, oss://, Azure's https://
+    target: Option<ExportTarget>,
+    /// AWS role for s3://
+    #[schemars(with = "Option<String>")]
+    role_arn: Option<RoleArn>,
+}
+
+/// The forms of files (schema `ExportFileType.Enum`).
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[schemars(inline)]
+enum ExportFileType {
+    Csv,
+    Sql,
+    Parquet,
+}
+
+fn wrong(message: &str, hint: &str) -> ToolError {
+    ToolError::new(code::INVALID_ARGUMENT, message).hint(hint)
+}
+
+/// A name in a pattern of a table filter, quoted where it has to be.
+/// <https://docs.pingcap.com/tidb/stable/table-filter/#syntax>
+fn pattern(name: &str) -> Result<String, ToolError> {
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '$') || !character.is_ascii();
+    let hidden = |character: char| character.is_control() || crate::base::text::is_hidden(character);
+    if !(1..=64).contains(&name.chars().count()) || name.contains(hidden) {
+        return Err(wrong(
+            "`table` has 1 to 64 characters, none of them invisible.",
+            "Call show_tables to see the names.",
+        ));
+    }
+    if name.chars().all(|character| is_plain(character) || matches!(character, '*' | '?')) {
+        return Ok(name.to_owned());
+    }
+    if name.contains(['*', '?']) {
+        return Err(wrong(
+            "`table`: beside * and ? a pattern has letters, digits, `_` and `$` only.",
+            "Name one table, or use `sql`.",
+        ));
+    }
+    Ok(format!("`{}`", name.replace('`', "``")))
+}
+
+impl StartExport {
+    fn to(&self) -> Option<&Place> {
+        match &self.target {
+            Some(ExportTarget::To(place)) => Some(place),
+            Some(ExportTarget::Download) | None => None,
+        }
+    }
+
+    fn file_type(&self) -> &'static str {
+        match self.file_type {
+            None | Some(ExportFileType::Csv) => "CSV",
+            Some(ExportFileType::Sql) => "SQL",
+            Some(ExportFileType::Parquet) => "PARQUET",
+        }
+    }
+
+    /// The filter of an export (schema `ExportOptions.Filter`); `None` for everything.
+    fn filter(&self) -> Result<Option<Value>, ToolError> {
+        if let Some(sql) = &self.sql {
+            if self.database.is_some() || self.table.is_some() || self.r#where.is_some() {
+                return Err(wrong("`sql` and `database`, `table` or `where` exclude each other.", "Give one of them."));
+            }
+            must_read(sql)?;
+            if sql::answer(sql) != Answer::Rows {
+                return Err(wrong("`sql` must be a SELECT.", "SHOW and EXPLAIN are run by db_query."));
+            }
+            return Ok(Some(json!({ "sql": sql })));
+        }
+        if let Some(condition) = &self.r#where {
+            if condition.trim().is_empty() {
+                return Err(wrong("`where` is empty.", "Leave it out to export all rows."));
+            }
+            // As it will stand in the statement that reads the table.
+            must_read(&format!("SELECT * FROM t WHERE ({condition})"))?;
+        }
+        let Some(database) = &self.database else {
+            return match (&self.table, &self.r#where) {
+                (None, None) => Ok(None),
+                _ => Err(wrong("`table` and `where` need `database`.", "Call show_databases to see the names.")),
+            };
+        };
+        let table = pattern(self.table.as_deref().unwrap_or("*"))?;
+        let mut tables = json!({ "patterns": [format!("{}.{table}", pattern(database.as_str())?)] });
+        if let Some(condition) = &self.r#where {
+            tables["where"] = condition.as_str().into();
+        }
+        Ok(Some(json!({ "table": tables })))
+    }
+
+    /// What can be judged without TiDB Cloud; gives the filter.
+    fn check(&self) -> Result<Option<Value>, ToolError> {
+        match self.to() {
+            Some(place) => must_take_role(place, self.role_arn.as_ref())?,
+            None if self.role_arn.is_some() => {
+                return Err(wrong("`roleArn` is for a `target` in S3.", "Give `target`, or leave out `roleArn`."));
+            }
+            None => {}
+        }
+        self.filter()
+    }
+
+    /// The cluster, whose plan must have what is asked for.
+    async fn cluster(&self, context: &Context<'_>) -> Result<Cluster, ToolError> {
+        let cluster = cluster_with_transfers(context, &self.cluster).await?;
+        // <https://docs.pingcap.com/tidbcloud/serverless-export>
+        if cluster.plan() == Plan::Essential && self.file_type == Some(ExportFileType::Parquet) {
+            let message =
+                "This cluster is on the plan Essential, which exports CSV and SQL but no Parquet. Nothing was sent.";
+            return Err(ToolError::new(code::FAILED_PRECONDITION, message).hint("Use `fileType` CSV."));
+        }
+        Ok(cluster)
+    }
+
+    fn what(&self) -> String {
+        match (&self.database, &self.table) {
+            _ if self.sql.is_some() => "the rows of a query".to_owned(),
+            (Some(database), Some(table)) => format!("the table {}.{table}", database.as_str()),
+            (Some(database), None) => format!("all tables of the database {}", database.as_str()),
+            (None, _) => "all databases".to_owned(),
+        }
+    }
+}
+
+impl Tool for StartExport {
+    const NAME: &'static str = "tidbcloud_start_export";
+    const TITLE: &'static str = "Export data";
+    const EFFECT: Effect = Effect::Create;
+    const DATA_CROSSES: bool = true;
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |call| format!("export {} of the cluster {}", call.what(), call.cluster.as_str()),
+        done: |started| {
+            let cluster = started.cluster_id.as_deref().unwrap_or_default();
+            Done::of(format!("Started the export {} of the cluster {cluster}", started.id)).affecting(Some(1)).undone_by(
+                format!(
+                    "tidbcloud_cancel_transfer {{\"cluster\":\"{cluster}\",\"kind\":\"export\",\"id\":\"{}\"}} stops it; files \
+                     that are written by then stay.",
+                    started.id
+                ),
+            )
+        },
+    });
+    type Output = TransferView;
+
+    /// The cluster and the export.
+    fn requests_min(_: &Map<String, Value>) -> u32 {
+        2
+    }
+
+    fn asks(&self) -> bool {
+        true
+    }
+
+    fn opens(&self) -> bool {
+        true
+    }
+
+    async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
+        self.check()?;
+        let cluster = self.cluster(context).await?;
+        let id = &cluster.cluster_id;
+        let to = self.to().map_or("TiDB Cloud's own storage, for a download within two days", Place::as_str);
+        let name = said(&cluster.display_name, id.as_str());
+        let stakes = Stakes::of(format!("Export {} of the cluster {name} to {to}.", self.what()))
+            .fact("Cluster", Some(&cluster.display_name))
+            .fact("Id", Some(id))
+            .fact("Plan", Some(cluster.plan().name()))
+            .fact("Database", self.database.as_ref().map(DatabaseName::as_str))
+            .fact("Tables", self.table.as_ref())
+            .fact("Condition", self.r#where.as_ref())
+            .fact("File type", Some(self.file_type()))
+            .fact("To", Some(to))
+            .fact("Access", self.to().map(|_| access(self.role_arn.as_ref())))
+            .fact("Who can read it then", self.to().map(|_| "Whoever may read that storage"))
+            .fact(
+                "Files that are there",
+                self.to().map(|_| "Those of the same names may be replaced: TiDB Cloud does not say"),
+            )
+            .running(self.sql.as_deref().map(|sql| (1, sql)));
+        let stakes = preflight(context, stakes, MayCost::Transfer(cluster.plan())).await;
+        Ok(Some(match self.to() {
+            Some(place) => stakes.asking_for(fields(place, self.role_arn.as_ref())),
+            None => stakes,
+        }))
+    }
+
+    async fn call(self, context: &Context<'_>) -> Result<TransferView, ToolError> {
+        let filter = self.check()?;
+        let cluster = self.cluster(context).await?.cluster_id;
+        let mut options = json!({ "fileType": self.file_type() });
+        if let Some(filter) = filter {
+            options["filter"] = filter;
+        }
+        let keys = match (self.to(), &self.role_arn) {
+            (Some(place), None) => Some(Keys::handed_in(context, place)?),
+            _ => None,
+        };
+        let role = self.role_arn.as_ref().map_or("", RoleArn::as_str);
+        let to = self.to().map(|place| (place, keys.as_ref().map_or(Opened::Role(role), Keys::open)));
+        let started = context.cloud().start_export(&cluster, &options, to).await.map_err(|error| {
+            let unknown = |error: &ApiError| matches!(error, ApiError::OutcomeUnknown { .. });
+            advised(error, unknown, "Look with tidbcloud_list_transfers before trying again.")
+        })?;
+        let next_step = match to {
+            None => {
+                "Call tidbcloud_list_transfers with this id every minute until `state` is SUCCEEDED, then tidbcloud_get_export_files."
+            }
+            Some(_) => "Call tidbcloud_list_transfers with this id every minute until `state` is SUCCEEDED or FAILED.",
+        };
+        Ok(TransferView::started(TransferKind::Export, &cluster, started, next_step))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::StartExport;
+
+    fn filter(arguments: Value) -> Result<Option<Value>, String> {
+        let mut all = json!({ "cluster": "shop" });
+        all.as_object_mut().unwrap().extend(arguments.as_object().unwrap().clone());
+        let call: StartExport = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        call.filter().map_err(|error| error.message)
+    }
+
+    #[test]
+    fn tables_are_patterns_that_mean_just_them() {
+        for (arguments, pattern) in [
+            (json!({ "database": "shop" }), "shop.*"),
+            (json!({ "database": "shop", "table": "orders" }), "shop.orders"),
+            (json!({ "database": "shop", "table": "order*" }), "shop.order*"),
+            (json!({ "database": "my-shop", "table": "a-b" }), "`my-shop`.`a-b`"),
+            (json!({ "database": "shop", "table": "!orders" }), "shop.`!orders`"),
+            (json!({ "database": "shop", "table": "/o.*/" }), ""),
+            (json!({ "database": "shop", "table": "a`b" }), "shop.`a``b`"),
+            (json!({ "database": "shop", "table": "[a]*" }), ""),
+            (json!({ "database": "shop", "table": "" }), ""),
+            (json!({ "database": "shop", "table": "a\u{200b}b" }), ""),
+            (json!({ "database": "shop", "table": "bestellungen_ä" }), "shop.bestellungen_ä"),
+        ] {
+            let expected = (!pattern.is_empty()).then(|| json!({ "table": { "patterns": [pattern] } }));
+            assert_eq!(filter(arguments.clone()).ok().flatten(), expected, "{arguments}");
+        }
+        assert_eq!(filter(json!({})), Ok(None), "everything");
+    }
+
+    #[test]
+    fn conditions_and_queries_are_one_read() {
+        let condition = |text: &str| filter(json!({ "database": "shop", "where": text }));
+        let filtered = json!({ "table": { "patterns": ["shop.*"], "where": "id < 10 AND note LIKE '%)%'" } });
+        assert_eq!(condition("id < 10 AND note LIKE '%)%'"), Ok(Some(filtered)));
+        for text in
+            ["", "1); DROP TABLE a; --", "1) UNION (SELECT * FROM mysql.user", "1 = 1) FOR UPDATE -- ", "SLEEP(1000)"]
+        {
+            assert!(condition(text).is_err(), "{text}");
+        }
+        let query = |text: &str| filter(json!({ "sql": text }));
+        assert_eq!(query("SELECT 1"), Ok(Some(json!({ "sql": "SELECT 1" }))));
+        for text in
+            ["", "DROP TABLE a", "SELECT 1; SELECT 2", "SELECT 1 INTO OUTFILE 'x'", "SHOW TABLES", "EXPLAIN SELECT 1"]
+        {
+            assert!(query(text).is_err(), "{text}");
+        }
+    }
+}
