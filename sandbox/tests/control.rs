@@ -1164,6 +1164,36 @@ fn a_dedicated_cluster_has_private_endpoints() {
 }
 
 #[test]
+fn a_dedicated_cluster_has_integrations() {
+    let host = "dedicated.tidbapi.com";
+    let mut world = World::new();
+    let path = format!("/v1beta1/clusters/{WAREHOUSE}/integrations");
+    let all = world.call("GET", host, &path, Value::Null);
+    assert_eq!((all.text("/items/0/type"), all.text("/items/0/datadog/state")), ("DATADOG", "ACTIVE"));
+
+    let body = json!({ "type": "PROMETHEUS", "prometheus": {} });
+    let made = world.call("POST", host, &path, body);
+    let key = made.text("/prometheus/key").to_owned();
+    assert_eq!((key.len(), made.text("/prometheus/queryEndpoint").starts_with("https://")), (32, true));
+    let relic = json!({ "type": "NEWRELIC", "newrelic": { "apiKey": "canary-key-abcd", "site": "US_OTLP" } });
+    let relic = world.call("POST", host, &path, relic);
+    assert_eq!(relic.text("/newrelic/maskedApiKey"), "****abcd");
+    for refused in [json!({}), json!({ "type": "DATADOG" }), json!({ "type": "GRAFANA" })] {
+        assert_eq!(world.call("POST", host, &path, refused.clone()).status, 400, "{refused}");
+    }
+    let all = world.call("GET", host, &path, Value::Null);
+    assert_eq!(all.json["total"], 3);
+    assert!(!all.json.to_string().contains(&key), "the key is said once");
+
+    let one = format!("{path}/{}", made.text("/id"));
+    assert_eq!(world.call("DELETE", host, &one, Value::Null).json, json!({}));
+    assert_eq!(world.call("DELETE", host, &one, Value::Null).status, 404);
+    world.key = 2;
+    world.nonce = None;
+    assert_eq!(world.call("GET", host, &path, Value::Null).status, 404, "another organization does not see it");
+}
+
+#[test]
 fn a_viewer_reads_only() {
     let mut world = World::new();
     let writer = world.sql_user("writer", "role_readwrite");

@@ -130,19 +130,26 @@ fn the_relay_runs_nothing_that_changes_something() {
 fn a_relayed_call_is_one_of_the_tool_it_names() {
     let mut server = Native::new();
     let at = |call: Call| call.to("/mcp?cluster=shop");
+    let pair = BTreeSet::from([FIND.to_owned(), RELAY.to_owned()]);
     assert!(
-        names(&listed(&mut server, at(list()))).is_disjoint(&BTreeSet::from([FIND.to_owned(), RELAY.to_owned()])),
-        "where a cluster is fixed nothing is hidden, so nothing needs to be found"
+        names(&listed(&mut server, at(list()))).is_superset(&pair),
+        "where a cluster is fixed, the hidden tools that work within it are found"
     );
-    refused(&server.send(at(relay("tidbcloud_get_cluster", &json!({})))));
+    let fixed = result(&server.send(at(relay("tidbcloud_get_metrics", &json!({})))));
+    assert_eq!(fixed["displayName"], "shop", "the address fills in the cluster: {fixed}");
+    let named = result(&server.send(at(relay("tidbcloud_get_metrics", &json!({"cluster": "shop"})))));
+    assert_eq!(named["error"]["code"], "INVALID_ARGUMENT", "and nobody else does: {named}");
+    let beyond = result(&server.send(at(relay("tidbcloud_list_aliases", &json!({})))));
+    assert_eq!(beyond["error"]["code"], "NOT_FOUND", "what has no cluster is beyond the address: {beyond}");
+    let alone = |call: Call| call.to("/mcp?toolsets=default&cluster=shop");
+    assert!(names(&listed(&mut server, alone(list()))).is_disjoint(&pair), "a boundary leaves nothing to find");
+    refused(&server.send(alone(relay("tidbcloud_get_cluster", &json!({})))));
     let token = Flow::new(&mut server).tokens(&mut server, "tidb:read").access;
-    let listed = names(&listed(&mut server, at(with_token(list(), &token))));
-    assert!(listed.contains(FIND) && !listed.contains(RELAY), "what is hidden there changes something: {listed:?}");
-    let fixed = |name: &str, arguments: Value| {
-        let call = tool_with_token(&token, RELAY, json!({"name": name, "arguments": arguments}));
-        call.to("/mcp?cluster=shop")
-    };
-    refused(&server.send(fixed("tidbcloud_get_cluster", json!({}))));
+    refused(&server.send(alone(tool_with_token(
+        &token,
+        RELAY,
+        json!({"name": "tidbcloud_get_cluster", "arguments": {}}),
+    ))));
     let read_only = |name: &str, arguments: Value| {
         tool_with_token(&token, RELAY, json!({"name": name, "arguments": arguments})).to("/mcp?readonly=true")
     };

@@ -30,7 +30,7 @@ const TABLES_MAX: usize = 20;
 /// Tables by name in a picture, beside all others.
 const BARS_MAX: usize = 13;
 /// Where sizes are from. <https://docs.pingcap.com/tidb/stable/information-schema-tables/>
-const OF_TABLES: &str = "information_schema.TABLES: estimates by statistics, 0 before a table is analyzed";
+const OF_TABLES: &str = "information_schema.TABLES";
 /// Where sessions are from. <https://docs.pingcap.com/tidb/stable/information-schema-processlist/>
 const OF_SESSIONS: &str = "information_schema.CLUSTER_PROCESSLIST";
 const NO_API: &str = "No API has CPU, memory, queries per second, latency, request units or figures of the past.";
@@ -131,7 +131,10 @@ impl Tool for GetMetrics {
             read_at: now(context),
             figures,
             tables,
-            notice: format!("{NO_API} {}", elsewhere(plan)),
+            notice: format!(
+                "Bytes and rows are estimates by statistics, 0 before a table is analyzed. {NO_API} {}",
+                elsewhere(plan)
+            ),
         })
     }
 
@@ -220,7 +223,10 @@ fn storage(rows: &Rows) -> (Result<Vec<Option<u64>>, String>, Vec<TableView>) {
 fn sessions(rows: &Rows) -> Result<Vec<Option<u64>>, String> {
     let row = rows.rows.first().map(Vec::as_slice).unwrap_or_default();
     if number(row.get(3)).unwrap_or_default() == 0 {
-        return Err("Only sessions of the server's own SQL user can be seen: it lacks the right PROCESS, or nobody else is connected. A SQL user of the person in X-TiDB-SQL-User may see more.".to_owned());
+        return Err(
+            "This SQL user sees its own sessions only, for it lacks the right PROCESS, or nobody else is connected."
+                .to_owned(),
+        );
     }
     Ok((0..3).map(|at| number(row.get(at))).collect())
 }
