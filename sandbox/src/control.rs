@@ -37,7 +37,9 @@ pub use limits::REQUESTS_PER_MINUTE;
 pub use logins::{OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET};
 pub use operations::branches::BRANCHES_MAX;
 pub use operations::clusters::{FREE_CLUSTERS_MAX, PORT};
-pub use operations::dedicated::{ACCEPTING_MILLIS, WAREHOUSE_CLUSTER_ID, WAREHOUSE_NODE_GROUP_ID};
+pub use operations::dedicated::{
+    ACCEPTING_MILLIS, WAREHOUSE_CLUSTER_ID, WAREHOUSE_CONNECTION_ID, WAREHOUSE_NODE_GROUP_ID,
+};
 pub(crate) use regions::public_hosts;
 pub use services::{IAM_HOST, SERVERLESS_HOST};
 pub use state::{

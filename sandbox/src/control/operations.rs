@@ -14,6 +14,7 @@ use super::{
 };
 use crate::exchange::Request;
 
+pub(super) mod backups;
 pub(super) mod branches;
 pub(super) mod clusters;
 pub(super) mod dedicated;
@@ -22,8 +23,15 @@ mod premium;
 mod regions;
 
 /// What is simulated, a list for each file. A test holds this against the contract.
-static ROUTES: &[&[Route]] =
-    &[clusters::ROUTES, branches::ROUTES, regions::ROUTES, iam::ROUTES, premium::ROUTES, dedicated::ROUTES];
+static ROUTES: &[&[Route]] = &[
+    clusters::ROUTES,
+    branches::ROUTES,
+    backups::ROUTES,
+    regions::ROUTES,
+    iam::ROUTES,
+    premium::ROUTES,
+    dedicated::ROUTES,
+];
 
 /// All of them.
 fn routes() -> impl Iterator<Item = &'static Route> {
@@ -152,6 +160,7 @@ pub(super) fn run(world: &mut World, now: u64, key: &'static Key, address: &Addr
     let query = main.read_query(query).map_err(invalid)?;
     let body = route.read_body(main, &found, &request.body).map_err(invalid)?;
     let call = Call { now, key, parameters: &main.parameters, query, body };
+    world.keep_backups(now);
     match route.handler {
         Handler::Reads(reads) => reads(world, &call),
         Handler::Writes(writes) => writes(world, &call),
