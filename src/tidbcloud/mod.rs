@@ -53,13 +53,17 @@ pub use self::{
         rows::{Cell, ColumnType, Rows},
         transaction::{BESIDE_STATEMENTS, Outside, RolledBack, Transaction, TransactionFailure},
     },
-    dedicated::clusters::DedicatedCluster,
+    dedicated::{
+        clusters::{DedicatedCluster, NodeGroup, NodeGroupEndpoint},
+        private_endpoints::{PrivateEndpointConnection, PrivateLinkService},
+    },
     iam::{
         api_keys::OwnKey,
         sql_users::{SqlRole, SqlUser},
     },
     oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},
     serverless::{
+        backups::{Backup, RestorePoint},
         branches::{Branch, BranchList, NewBranch},
         clusters::{
             AutoScaling, AutomatedBackupPolicy, Cluster, ClusterChange, ClusterList, EncryptionConfig,
@@ -78,7 +82,7 @@ pub use self::{
         trail::Trail,
     },
     units::{
-        BranchId, BranchName, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target, Timestamp,
-        UsdCents,
+        BranchId, BranchName, ClusterId, DisplayName, Malformed, OpaqueId, PageToken, RegionName, SqlUserName, Target,
+        Timestamp, UsdCents,
     },
 };

@@ -1,3 +1,4 @@
 //! Dedicated.
 
 pub(super) mod clusters;
+pub(super) mod private_endpoints;

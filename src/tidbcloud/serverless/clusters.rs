@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
 use super::{
-    instance::{Endpoints, State},
+    instance::{AuthorizedNetwork, Endpoints, PublicEndpoint, State},
     regions::Region,
 };
 use crate::{
@@ -81,14 +81,14 @@ pub struct SpendingLimit {
 }
 
 /// When backups are made and how long they are kept (schema `Cluster.AutomatedBackupPolicy`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AutomatedBackupPolicy {
     /// `HH:mm`, UTC.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<String>,
     /// Days.
-    #[serde(default, deserialize_with = "integer")]
+    #[serde(default, deserialize_with = "integer", skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<i64>,
 }
 
@@ -145,6 +145,12 @@ pub enum ClusterChange {
     SpendingLimit(UsdCents),
     /// Other labels in place of all that a person has set.
     Labels(BTreeMap<String, String>),
+    /// Another time and retention of backups; both are given.
+    BackupPolicy(AutomatedBackupPolicy),
+    /// The public endpoint off, or on.
+    PublicEndpointDisabled(bool),
+    /// Other addresses that may connect, in place of all.
+    AuthorizedNetworks(Vec<AuthorizedNetwork>),
 }
 
 fn as_region<S: Serializer>(name: &RegionName, to: S) -> Result<S::Ok, S::Error> {
@@ -185,6 +191,13 @@ impl ClusterChange {
                 };
                 cluster.labels.iter().filter(of_callers).eq(labels.iter().filter(of_callers))
             }
+            Self::BackupPolicy(policy) => cluster.automated_backup_policy.as_ref() == Some(policy),
+            Self::PublicEndpointDisabled(disabled) => {
+                cluster.public_endpoint().is_some_and(|public| public.disabled == *disabled)
+            }
+            Self::AuthorizedNetworks(networks) => {
+                cluster.public_endpoint().is_some_and(|public| public.authorized_networks == *networks)
+            }
         }
     }
 }
@@ -217,6 +230,11 @@ impl Cluster {
             None if self.auto_scaling.is_some() => Plan::Essential,
             None => Plan::Starter,
         }
+    }
+
+    /// Its address on the internet.
+    pub fn public_endpoint(&self) -> Option<&PublicEndpoint> {
+        self.endpoints.as_ref()?.public.as_ref()
     }
 
     /// The description of a deleted cluster.
@@ -293,6 +311,16 @@ impl Cloud<'_> {
                 ("spendingLimit.monthly", json!({ "spendingLimit": { "monthly": limit } }))
             }
             ClusterChange::Labels(labels) => ("labels", json!({ "labels": labels })),
+            ClusterChange::BackupPolicy(policy) => {
+                ("automatedBackupPolicy", json!({ "automatedBackupPolicy": policy }))
+            }
+            ClusterChange::PublicEndpointDisabled(disabled) => {
+                ("endpoints.public.disabled", json!({ "endpoints": { "public": { "disabled": disabled } } }))
+            }
+            ClusterChange::AuthorizedNetworks(networks) => (
+                "endpoints.public.authorizedNetworks",
+                json!({ "endpoints": { "public": { "authorizedNetworks": networks } } }),
+            ),
         };
         let body = json!({ "cluster": cluster, "updateMask": mask });
         let look = async || self.cluster(id).await.ok().filter(|cluster| change.shows_in(cluster));
