@@ -114,7 +114,7 @@ impl<'a> App<'a> {
             }
             path if health::route(path).is_some() => health::answer(self, head, line).await,
             path if let Some(route) = Route::of(path)
-                && (self.config.allowed.oauth || route == Route::Confirm) =>
+                && (self.config.allowed.oauth || matches!(route, Route::Confirm | Route::Handed)) =>
             {
                 authorization::allow_every_origin(route, self.answer_authorization(route, head, body, line).await)
             }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     base::{future::Pending, scope::Scope},
     mcp::{
-        outcome::ToolError,
+        outcome::{Output, ToolError},
         tools::{Annotations, Definition},
     },
     port::allowance,
@@ -128,7 +128,7 @@ pub trait Tool: DeserializeOwned + JsonSchema {
         Self::EFFECT == Effect::Destroy
     }
 
-    /// Whether it would let somebody in or data out: no standing consent covers that.
+    /// Whether it would let somebody in or data out, or needs credentials that a person hands in: no standing consent covers that.
     fn opens(&self) -> bool {
         false
     }
@@ -145,6 +145,13 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     async fn weighs(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let _ = context;
         Ok(None)
+    }
+
+    /// The figures of a result as a picture, an SVG document of [`picture`](crate::picture): at most 8 KiB, and nothing that the
+    /// result does not say too. It is asked for only where the client's address wants pictures.
+    fn picture(output: &Self::Output) -> Option<String> {
+        let _ = output;
+        None
     }
 
     /// Does it.
@@ -240,19 +247,29 @@ impl Entry {
         (self.requests_min)(arguments)
     }
 
-    /// Runs it in one organization; the text is a JSON object that satisfies its output schema.
-    pub(super) async fn run(&self, context: Context<'_>, arguments: Map<String, Value>) -> Result<String, ToolError> {
+    /// Runs it in one organization.
+    pub(super) async fn run(&self, context: Context<'_>, arguments: Map<String, Value>) -> Result<Output, ToolError> {
         let changes = self.effect != Effect::Read;
         let caller = changes.then(|| context.fingerprint());
         let trail = Trail::new(context.log(), caller.as_deref().map(|caller| (self.name(), caller)));
         let context = &context.running(self.name(), &trail, if changes { receipt::BYTES } else { 0 });
         let closing = Closing { context, trail: &trail, caller: caller.as_deref().unwrap_or_default() };
         let Ran { tried, result } = (self.run)(context, &self.definition.input_schema, arguments).await;
-        match result {
-            Ok((text, Some(done))) => Ok(closing.done(text, done)),
-            Ok((text, None)) => Ok(text),
+        let mut answer = match result {
+            Ok((Output { structured, picture }, Some(done))) => {
+                Ok(Output { structured: closing.done(structured, done), picture })
+            }
+            Ok((output, None)) => Ok(output),
             Err(error) => Err(closing.failed(error, tried)),
+        };
+        match &mut answer {
+            Ok(output) => {
+                context.hide(&mut output.structured);
+                output.picture.iter_mut().for_each(|picture| context.hide(picture));
+            }
+            Err(error) => [&mut error.message, &mut error.hint].into_iter().for_each(|text| context.hide(text)),
         }
+        answer
     }
 }
 
@@ -261,7 +278,7 @@ struct Ran {
     /// What a change tries, once its arguments are read.
     tried: Option<String>,
     /// The output, and the tool's part of the receipt.
-    result: Result<(String, Option<Done>), ToolError>,
+    result: Result<(Output, Option<Done>), ToolError>,
 }
 
 fn run<'c, T: Tool>(
@@ -276,9 +293,10 @@ fn run<'c, T: Tool>(
         };
         let tried = T::RECEIPT.map(|receipt| (receipt.tries)(&tool));
         let result = ask_and_call(tool, context, &arguments).await.and_then(|output| {
-            let text = serde_json::to_string(&output)
+            let structured = serde_json::to_string(&output)
                 .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))?;
-            Ok((text, T::RECEIPT.map(|receipt| (receipt.done)(&output))))
+            let picture = if context.shows_pictures() { T::picture(&output) } else { None };
+            Ok((Output { structured, picture }, T::RECEIPT.map(|receipt| (receipt.done)(&output))))
         });
         Ran { tried, result }
     })
@@ -299,6 +317,10 @@ async fn ask_and_call<T: Tool>(
         tool.stakes(context).await?
     };
     if let Some(stakes) = stakes {
+        if !stakes.credentials.is_empty() && !tool.opens() {
+            // Where nobody is asked it would run without them.
+            return Err(ToolError::fault(format!("{} asks for credentials, and does not say that it opens", T::NAME)));
+        }
         context.confirm(T::NAME, arguments, stakes, T::requests_min(arguments)).await?;
     }
     tool.call(context).await

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     base::{clock::UnixMillis, expiring::ExpiringMap},
-    mcp::outcome::ToolError,
+    mcp::outcome::{Output, ToolError},
     tidbcloud::{ApiError, Authenticator, Caller, ClusterId, SqlLogin},
 };
 
@@ -86,17 +86,18 @@ impl Tools<'_> {
         tool: &'static Entry,
         mut arguments: Map<String, Value>,
         deadline: UnixMillis,
-    ) -> Result<String, ToolError> {
+    ) -> Result<Output, ToolError> {
         let chosen = match arguments.remove(ARGUMENT) {
             None => None,
             Some(name) => Some(self.organization(&name)?),
         };
         if let Some(organization) = chosen {
-            let output = self.run_in(tool, organization, arguments, deadline).await?;
-            return Ok(label(tool, output, organization));
+            let Output { structured, picture } = self.run_in(tool, organization, arguments, deadline).await?;
+            return Ok(Output { structured: label(tool, structured, organization), picture });
         }
         if let Some(field) = tool.list {
-            return self.run_in_all(tool, field, arguments, deadline).await;
+            // Without a picture: each organization has a scale of its own.
+            return self.run_in_all(tool, field, arguments, deadline).await.map(Output::from);
         }
         let given = tool.argument("cluster").and_then(|_| arguments.get("cluster"));
         let text = given.and_then(Value::as_str).unwrap_or_default();
@@ -230,7 +231,7 @@ impl Tools<'_> {
             let others = others.map(|(_, other)| *self.context(other, deadline).cloud()).collect();
             let context = Context { others, ..self.context(organization, deadline) };
             let output = tool.run(context, own).await;
-            let mut output = read(&output.map_err(|error| in_organization(error, organization))?);
+            let mut output = read(&output.map_err(|error| in_organization(error, organization))?.structured);
             if pages.is_empty() {
                 let member = |name: &&str| Some(((*name).to_owned(), output.get_mut(*name)?.take()));
                 merged.extend(tool.of_caller.iter().filter_map(member));

@@ -17,6 +17,8 @@ pub const TRIES_MAX: u8 = 5;
 /// Questions that one principal can have open. A sealed page has 44 KB at most (`SHOWN_BYTES_MAX` of `catalogue::stakes`),
 /// and ten of them fit into the 2 MB of a stored value (<https://developers.cloudflare.com/durable-objects/platform/limits/>).
 pub const OPEN_MAX: usize = 10;
+/// Times that secrets can lie ready for one principal (`HandOut` of `catalogue::handed` has the arithmetic).
+pub const HANDED_OUT_MAX: usize = 5;
 /// Calls of one principal that can wait for a person at once.
 pub const WAITING_MAX: usize = 3;
 /// Two minutes for the answer of a client that shows a form while its call waits.
@@ -34,12 +36,43 @@ pub struct Question {
     id: String,
     /// Fingerprint of all that the answer is bound to.
     call: String,
-    /// What the page shows, sealed under a key in its link.
-    page: Sealed,
+    /// What the page shows, sealed under a key in its link. It goes with the answer, so that a link opens nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    page: Option<Sealed>,
+    /// The data key of what the person hands in, if something is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keys: Option<Keys>,
+    /// What they handed in, sealed under that data key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    handed_in: Option<Sealed>,
     tries: u8,
     confirmed: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     declined: bool,
+    /// Milliseconds since 1970.
+    ends: u64,
+}
+
+/// A data key that is kept wrapped only: for whoever has the link and proves to be the principal, and for the call that was asked about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// Under the key in the link. It goes with the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Sealed>,
+    /// Under the key of the caller's credential.
+    pub caller: Sealed,
+}
+
+/// Secrets that a person can take from a page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct HandedOut {
+    /// Fingerprint of the id of its link.
+    id: String,
+    /// What the page shows, sealed under a key in its link.
+    page: Sealed,
+    /// The secrets, each sealed under the same; those that were taken are gone.
+    items: Vec<Option<Sealed>>,
+    tries: u8,
     /// Milliseconds since 1970.
     ends: u64,
 }
@@ -81,6 +114,9 @@ pub struct Record {
     used: Vec<(String, u64)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     waiting: Vec<Waiting>,
+    /// The oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    handed_out: Vec<HandedOut>,
 }
 
 /// Commands to a principal's confirmations. Ids, calls and states are fingerprints.
@@ -94,8 +130,11 @@ pub enum Command {
         call: String,
         /// What is shown.
         page: Box<Sealed>,
+        /// The data key of what is to be handed in, if something is asked for.
+        #[serde(default)]
+        keys: Option<Box<Keys>>,
     },
-    /// What an open question shows.
+    /// What an open question, or secrets that lie ready, show.
     Look {
         /// Of its link.
         id: String,
@@ -111,6 +150,25 @@ pub enum Command {
         id: String,
         /// Whether the person agreed.
         yes: bool,
+        /// What they handed in, if something was asked for.
+        #[serde(default)]
+        handed_in: Option<Box<Sealed>>,
+    },
+    /// Lays secrets out for ten minutes.
+    HandOut {
+        /// Of their link.
+        id: String,
+        /// What is shown.
+        page: Box<Sealed>,
+        /// The secrets.
+        items: Vec<Sealed>,
+    },
+    /// Takes one of them, once.
+    Give {
+        /// Of their link.
+        id: String,
+        /// Its place.
+        item: usize,
     },
     /// Takes what a person said about a call, once: [`Reply::Done`] if they agreed.
     Take {
@@ -157,13 +215,28 @@ impl Command {
 pub enum Reply {
     /// It was done, and for the first time.
     Done,
-    /// An open question.
+    /// An open question, or secrets that lie ready.
     Open {
         /// What is shown.
         page: Box<Sealed>,
         /// Tries after this one.
         tries_left: u8,
+        /// The data key of what is to be handed in, under the key in the link.
+        #[serde(default)]
+        key: Option<Box<Sealed>>,
+        /// Places of the secrets that were not taken.
+        #[serde(default)]
+        left: Vec<usize>,
     },
+    /// The person agreed and handed something in, which is forgotten with this.
+    HandedIn {
+        /// Its data key, under the key of the caller's credential.
+        key: Box<Sealed>,
+        /// What it is.
+        sealed: Box<Sealed>,
+    },
+    /// A secret, which is forgotten with this.
+    Given(Box<Sealed>),
     /// There is no such question, it has been answered, or the tries are used up.
     None,
     /// The principal has too many open.
@@ -172,6 +245,13 @@ pub enum Reply {
     Waiting,
     /// The answer, which is forgotten with this.
     Heard(Said),
+}
+
+impl HandedOut {
+    fn left(&self) -> Vec<usize> {
+        let items = self.items.iter().enumerate();
+        items.filter(|(_, item)| item.is_some()).map(|(at, _)| at).collect()
+    }
 }
 
 impl Question {
@@ -185,13 +265,34 @@ impl Record {
     pub fn ends(&self) -> UnixMillis {
         let questions = self.questions.iter().map(|question| question.ends);
         let waiting = self.waiting.iter().map(|waiting| waiting.ends);
-        UnixMillis(questions.chain(self.used.iter().map(|(_, ends)| *ends)).chain(waiting).max().unwrap_or(0))
+        let handed_out = self.handed_out.iter().map(|out| out.ends);
+        let used = self.used.iter().map(|(_, ends)| *ends);
+        UnixMillis(questions.chain(used).chain(waiting).chain(handed_out).max().unwrap_or(0))
     }
 
     fn open(&mut self, id: &str) -> Option<&mut Question> {
         self.questions
             .iter_mut()
             .find(|question| question.id == id && !question.is_answered() && question.tries < TRIES_MAX)
+    }
+
+    fn laid_out(&mut self, id: &str) -> Option<&mut HandedOut> {
+        self.handed_out.iter_mut().find(|out| out.id == id && out.tries < TRIES_MAX)
+    }
+
+    /// What a link shows, after so many more tries.
+    fn show(&mut self, id: &str, tries: u8) -> Reply {
+        if let Some(question) = self.open(id) {
+            question.tries += tries;
+            let tries_left = TRIES_MAX.saturating_sub(question.tries);
+            let Some(page) = question.page.clone().map(Box::new) else { return Reply::None };
+            let key = question.keys.as_ref().and_then(|keys| keys.link.clone()).map(Box::new);
+            return Reply::Open { page, tries_left, key, left: Vec::new() };
+        }
+        let Some(out) = self.laid_out(id) else { return Reply::None };
+        out.tries += tries;
+        let tries_left = TRIES_MAX.saturating_sub(out.tries);
+        Reply::Open { page: Box::new(out.page.clone()), tries_left, key: None, left: out.left() }
     }
 }
 
@@ -201,9 +302,12 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
     record.questions.retain(|question| question.ends > now.0);
     record.used.retain(|(_, ends)| *ends > now.0);
     record.waiting.retain(|waiting| waiting.ends > now.0);
+    record.handed_out.retain(|out| out.ends > now.0);
     let reply = match command {
-        Command::Ask { id, call, page } => {
-            record.questions.retain(|question| question.call != call || question.confirmed);
+        Command::Ask { id, call, page, keys } => {
+            // What was handed in goes with the next question about the same call.
+            let stays = |question: &Question| question.confirmed && question.handed_in.is_none();
+            record.questions.retain(|question| question.call != call || stays(question));
             // A decline that no call has heard of yet keeps no question out.
             if record.questions.len() >= OPEN_MAX
                 && let Some(at) = record.questions.iter().position(|question| question.declined)
@@ -217,7 +321,9 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
                 record.questions.push(Question {
                     id,
                     call,
-                    page: *page,
+                    page: Some(*page),
+                    keys: keys.map(|keys| *keys),
+                    handed_in: None,
                     tries: 0,
                     confirmed: false,
                     declined: false,
@@ -226,29 +332,43 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
                 Reply::Done
             }
         }
-        Command::Look { id } => record.open(&id).map_or(Reply::None, |question| Reply::Open {
-            page: Box::new(question.page.clone()),
-            tries_left: TRIES_MAX - question.tries,
-        }),
-        Command::Try { id } => record.open(&id).map_or(Reply::None, |question| {
-            question.tries += 1;
-            Reply::Open { page: Box::new(question.page.clone()), tries_left: TRIES_MAX - question.tries }
-        }),
-        Command::Answer { id, yes } => match record.open(&id) {
+        Command::Look { id } => record.show(&id, 0),
+        Command::Try { id } => record.show(&id, 1),
+        Command::Answer { id, yes, handed_in } => match record.open(&id) {
+            // A yes has what was asked for, and nothing else.
+            Some(question) if yes && question.keys.is_some() != handed_in.is_some() => Reply::None,
             Some(question) => {
                 (question.confirmed, question.declined) = (yes, !yes);
+                (question.page, question.handed_in) = (None, handed_in.filter(|_| yes).map(|sealed| *sealed));
+                if let Some(keys) = &mut question.keys {
+                    keys.link = None;
+                }
                 question.ends = now.0.saturating_add(CONFIRMED_MILLIS);
                 Reply::Done
             }
             None => Reply::None,
         },
+        Command::HandOut { .. } if record.handed_out.len() >= HANDED_OUT_MAX => Reply::Full,
+        Command::HandOut { id, page, items } => {
+            let (items, ends) = (items.into_iter().map(Some).collect(), now.0.saturating_add(ASKED_MILLIS));
+            record.handed_out.push(HandedOut { id, page: *page, items, tries: 0, ends });
+            Reply::Done
+        }
+        Command::Give { id, item } => {
+            let taken = record.laid_out(&id).and_then(|out| out.items.get_mut(item)?.take());
+            record.handed_out.retain(|out| out.items.iter().any(Option::is_some));
+            taken.map_or(Reply::None, |sealed| Reply::Given(Box::new(sealed)))
+        }
         Command::Take { call } => {
             let answered = |question: &Question| question.call == call && question.is_answered();
             let said = record.questions.iter().rev().find(|question| answered(question));
-            let reply = match said.map(|question| question.confirmed) {
-                Some(true) => Reply::Done,
-                Some(false) => Reply::Heard(Said::No),
-                None => Reply::None,
+            let reply = match said.map(|question| (question.confirmed, &question.keys, &question.handed_in)) {
+                Some((true, Some(keys), Some(sealed))) => {
+                    Reply::HandedIn { key: Box::new(keys.caller.clone()), sealed: Box::new(sealed.clone()) }
+                }
+                Some((true, None, None)) => Reply::Done,
+                Some((false, ..)) => Reply::Heard(Said::No),
+                Some((true, ..)) | None => Reply::None,
             };
             record.questions.retain(|question| !answered(question));
             reply
@@ -289,7 +409,10 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
             None => Reply::None,
         },
     };
-    let is_empty = record.questions.is_empty() && record.used.is_empty() && record.waiting.is_empty();
+    let is_empty = record.questions.is_empty()
+        && record.used.is_empty()
+        && record.waiting.is_empty()
+        && record.handed_out.is_empty();
     ((!is_empty).then_some(record), reply)
 }
 
@@ -304,7 +427,7 @@ mod tests {
     }
 
     fn ask(id: &str, call: &str) -> Command {
-        Command::Ask { id: id.to_owned(), call: call.to_owned(), page: page() }
+        Command::Ask { id: id.to_owned(), call: call.to_owned(), page: page(), keys: None }
     }
 
     fn take(call: &str) -> Command {
@@ -312,7 +435,7 @@ mod tests {
     }
 
     fn answer(id: &str, yes: bool) -> Command {
-        Command::Answer { id: id.to_owned(), yes }
+        Command::Answer { id: id.to_owned(), yes, handed_in: None }
     }
 
     /// The replies to commands at these seconds.

@@ -53,6 +53,11 @@ impl<'a> Cloud<'a> {
         self.authenticator.fingerprint(server_secret)
     }
 
+    /// The key of the caller's credential, for what a person hands in: see [`Authenticator::hand_in_key`].
+    pub fn hand_in_key(&self, server_secret: &Secret) -> [u8; 32] {
+        self.authenticator.hand_in_key(server_secret)
+    }
+
     /// What is left of the requests that may be sent with the caller's key, if anybody counts them.
     pub async fn requests_left(&self) -> Option<LimitState> {
         match self.authenticator {

@@ -3,7 +3,7 @@
 //! ```text
 //! cloud                  one caller during one call
 //!   serverless premium   one folder a service, one file a resource: its types and its calls
-//!   dedicated iam
+//!   dedicated iam billing
 //!   database             SQL over HTTP: login, statement, transaction, rows
 //!   transport            a call becomes requests, an answer a result; the one place that sends
 //!   auth                 API keys by HTTP Digest, bearer tokens, and who watches over keys
@@ -19,6 +19,7 @@
 
 pub mod alias;
 mod auth;
+mod billing;
 mod cause;
 mod cloud;
 mod database;
@@ -42,6 +43,10 @@ pub use self::{
         bearer::BearerToken,
         key::{ApiKey, Caller},
         witness::{KeyTry, KeyVerdict, KeyWitness, NotTried, Unwatched},
+    },
+    billing::{
+        bills::{Bill, ByProject, Charge},
+        costs::{CostCluster, CostService, CostTerms},
     },
     cloud::Cloud,
     database::{
@@ -82,7 +87,7 @@ pub use self::{
         trail::Trail,
     },
     units::{
-        BranchId, BranchName, ClusterId, DisplayName, Malformed, OpaqueId, PageToken, RegionName, SqlUserName, Target,
-        Timestamp, UsdCents,
+        BilledDay, BilledMonth, BranchId, BranchName, ClusterId, DisplayName, Malformed, OpaqueId, PageToken, Rcu,
+        RegionName, SqlUserName, Target, Timestamp, UsdCents,
     },
 };

@@ -210,6 +210,81 @@ text_unit! {
     |text| made_of(text, 1, 2048, |byte| byte.is_ascii_graphic())
 }
 
+text_unit! {
+    /// A month of bills (TiDB Cloud API, `billedMonth`).
+    BilledMonth, "a month", "`YYYY-MM`, for example 2026-01", "^20[0-9]{2}-(0[1-9]|1[0-2])$",
+    |text| matches!(text.as_bytes(), [b'2', b'0', year @ .., b'-', tens, ones]
+        if year.len() == 2 && year.iter().all(u8::is_ascii_digit)
+            && matches!((tens, ones), (b'0', b'1'..=b'9') | (b'1', b'0'..=b'2')))
+}
+
+impl BilledMonth {
+    /// The month of a moment, in UTC.
+    pub fn of(moment: UnixMillis) -> Self {
+        Self(Timestamp::at(moment).as_str().get(..7).unwrap_or_default().to_owned())
+    }
+
+    /// The month before.
+    #[must_use]
+    pub fn before(&self) -> Self {
+        let number = |part: Option<&str>| part.and_then(|part| part.parse::<u32>().ok()).unwrap_or_default();
+        let (year, month) = (number(self.0.get(..4)), number(self.0.get(5..)));
+        Self(if month > 1 {
+            format!("{year:04}-{:02}", month - 1)
+        } else {
+            format!("{:04}-12", year.saturating_sub(1))
+        })
+    }
+}
+
+/// A day of the cost explorer (TiDB Cloud API, `forms.TimeRange`), as RFC 3339 section 5.6 writes a date.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BilledDay(String);
+
+impl BilledDay {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The day of a moment, in UTC.
+    pub fn of(moment: UnixMillis) -> Self {
+        Self(Timestamp::at(moment).as_str().get(..10).unwrap_or_default().to_owned())
+    }
+}
+
+impl TryFrom<String> for BilledDay {
+    type Error = Malformed;
+
+    fn try_from(text: String) -> Result<Self, Malformed> {
+        match Timestamp::try_from(format!("{text}T00:00:00Z")) {
+            Ok(_) if text.starts_with("20") => Ok(Self(text)),
+            _ => Err(Malformed { what: "a day", expected: "YYYY-MM-DD, for example 2026-01-31" }),
+        }
+    }
+}
+
+impl From<BilledDay> for String {
+    fn from(day: BilledDay) -> Self {
+        day.0
+    }
+}
+
+impl JsonSchema for BilledDay {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "BilledDay".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date" })
+    }
+}
+
 /// A point in time as RFC 3339 section 5.6 writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -311,6 +386,52 @@ impl JsonSchema for UsdCents {
     }
 }
 
+/// Request Capacity Units of an Essential instance (TiDB Cloud API, `Cluster.autoScaling`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct Rcu(i64);
+
+impl Rcu {
+    /// The least of `minRcu`.
+    pub const MIN: i64 = 2_000;
+    /// The most of `maxRcu`.
+    pub const MAX: i64 = 100_000;
+
+    /// The number of units.
+    pub fn units(self) -> i64 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for Rcu {
+    type Error = Malformed;
+
+    fn try_from(units: i64) -> Result<Self, Malformed> {
+        let is_offered = (Self::MIN..=Self::MAX).contains(&units);
+        if is_offered { Ok(Self(units)) } else { Err(Malformed { what: "RCUs", expected: "2000 to 100000" }) }
+    }
+}
+
+impl From<Rcu> for i64 {
+    fn from(value: Rcu) -> Self {
+        value.0
+    }
+}
+
+impl JsonSchema for Rcu {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Rcu".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": Self::MIN })
+    }
+}
+
 /// A cluster, or one of its branches.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
@@ -331,7 +452,7 @@ mod tests {
     type Check = (&'static str, fn(&str) -> bool);
 
     /// The checks that stand beside the patterns.
-    const CHECKS: [Check; 11] = [
+    const CHECKS: [Check; 12] = [
         (ClusterId::PATTERN, ClusterId::holds),
         (BranchId::PATTERN, BranchId::holds),
         (DisplayName::PATTERN, DisplayName::holds),
@@ -339,6 +460,7 @@ mod tests {
         (SqlUserName::PATTERN, SqlUserName::holds),
         (PageToken::PATTERN, PageToken::holds),
         (OpaqueId::PATTERN, OpaqueId::holds),
+        (BilledMonth::PATTERN, BilledMonth::holds),
         (ApiKey::PUBLIC_PATTERN, |text| ApiKey::new(text, "canary").is_ok()),
         (ApiKey::PRIVATE_PATTERN, |text| ApiKey::new("PUBLIC01", text).is_ok()),
         (BearerToken::TOKEN_PATTERN, |text| BearerToken::new(text, "subject", "0".repeat(64)).is_ok()),
@@ -420,5 +542,28 @@ mod tests {
         let time: Timestamp = serde_json::from_value(json!("2026-01-31T12:00:00.250+01:00")).unwrap();
         assert_eq!(time.moment(), UnixMillis(1_769_857_200_250));
         assert!(Timestamp::try_from("2026-01-31".to_owned()).is_err());
+    }
+
+    #[test]
+    fn months_and_days_are_those_of_the_calendar() {
+        let month: BilledMonth = "2026-01".parse().unwrap();
+        assert_eq!(month.before().as_str(), "2025-12", "January comes after December");
+        assert_eq!(month.before().before().as_str(), "2025-11");
+        assert_eq!(BilledMonth::of(UnixMillis(1_769_903_999_000)).as_str(), "2026-01", "the last second of it, in UTC");
+        let day = |text: &str| BilledDay::try_from(text.to_owned());
+        for (text, exists) in [
+            ("2026-02-28", true),
+            ("2026-02-29", false),
+            ("2026-2-28", false),
+            ("2026-02-28T00:00:00Z", false),
+            ("1999-01-01", false),
+            ("", false),
+        ] {
+            assert_eq!(day(text).is_ok(), exists, "{text}");
+        }
+        assert!(day("2026-01-31").unwrap() < day("2026-02-01").unwrap());
+        for (units, offered) in [(1_999, false), (2_000, true), (100_000, true), (100_001, false)] {
+            assert_eq!(Rcu::try_from(units).is_ok(), offered, "{units}");
+        }
     }
 }

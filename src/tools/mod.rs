@@ -13,6 +13,7 @@ mod insight;
 mod metrics;
 mod network;
 mod organization;
+mod preflight;
 mod recovery;
 mod transfer;
 mod views;

@@ -20,7 +20,7 @@ use mcp_server_tidbcloud::{
         http::{Head, Headers, Method, Response},
         secret::Secret,
     },
-    catalogue::{Advice, Bound, Deployment, Entry, Pace, Person, code},
+    catalogue::{Advice, Bound, Credentials, Deployment, Entry, Item, Pace, Person, Stakes, code},
     circuit::{Circuit, Report, Verdict},
     config::Config,
     health::{self, Examinations},
@@ -626,8 +626,12 @@ impl Person for Nobody {
         self.goes_without
     }
 
-    fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
+    fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<Option<Credentials>, ToolError>> {
         Box::pin(async { Err(ToolError::new(code::CONFIRMATION_REQUIRED, "Asked.").hint("Ask.")) })
+    }
+
+    fn hands_out<'c>(&'c self, _: &'c Stakes, _: &'c [Item]) -> Pending<'c, Result<String, ToolError>> {
+        Box::pin(async { Err(ToolError::fault("there is nobody to take it")) })
     }
 
     fn waits(&self) -> Pending<'_, Result<(), ToolError>> {

@@ -13,6 +13,7 @@
 //! ## fault {...}             a fault, as `POST /_sandbox/faults` takes it
 //! ## upstream 1              the last call sent this many requests to TiDB Cloud
 //! ## upstream POST host/path 200    and one of them was this
+//! ## picture words           the last result has a picture with these words; `## picture none`: it has none
 //! ## faults none             from here on TiDB Cloud has no trouble any more
 //! ```
 //!
@@ -62,6 +63,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 
@@ -576,6 +578,26 @@ impl<D: Streams, J: Judge> Player<'_, D, J> {
         }
     }
 
+    /// What the last result shows to people.
+    fn picture(&self, words: &str) {
+        let Some(Heard::Result(result)) = &self.last else { panic!("{}: no result has a picture", self.place) };
+        let blocks = result["content"].as_array().cloned().unwrap_or_default();
+        let picture = blocks.iter().find(|block| block["type"] == "image");
+        if words == "none" {
+            assert!(picture.is_none(), "{}: no picture is wanted here: {result}", self.place);
+            return;
+        }
+        let picture = picture.unwrap_or_else(|| panic!("{}: the result has no picture: {result}", self.place));
+        assert_eq!(picture, blocks.last().expect("a block"), "{}: a picture comes after the text", self.place);
+        assert_eq!(picture["mimeType"], "image/svg+xml", "{}: a picture is an SVG", self.place);
+        let data = STANDARD.decode(picture["data"].as_str().unwrap_or_default()).expect("base64");
+        let svg = String::from_utf8(data).expect("UTF-8");
+        assert!(svg.len() <= 8_192, "{}: a picture has 8 KiB at most, not {} bytes", self.place, svg.len());
+        // Its words only: texts of the document, with a space between them.
+        let text: String = svg.split('>').filter_map(|part| Some(format!("{} ", part.split_once('<')?.0))).collect();
+        self.says("the picture", &text, words);
+    }
+
     fn directive(&mut self, directive: &str) {
         let (verb, rest) = directive.split_once(' ').unwrap_or((directive, ""));
         match verb {
@@ -603,6 +625,7 @@ impl<D: Streams, J: Judge> Player<'_, D, J> {
                 self.driver.admin("DELETE", "/_sandbox/faults", None);
             }
             "upstream" => self.upstream(rest),
+            "picture" => self.picture(rest),
             "at" => {
                 let count = rest.strip_prefix("once ").and_then(|count| count.parse().ok()).filter(|count| *count > 1);
                 self.at_once = count.unwrap_or_else(|| panic!("{}: write `## at once 2`", self.place));

@@ -15,6 +15,7 @@ use super::{
 use crate::exchange::Request;
 
 pub(super) mod backups;
+mod billing;
 pub(super) mod branches;
 pub(super) mod clusters;
 pub(super) mod dedicated;
@@ -31,6 +32,7 @@ static ROUTES: &[&[Route]] = &[
     iam::ROUTES,
     premium::ROUTES,
     dedicated::ROUTES,
+    billing::ROUTES,
 ];
 
 /// All of them.

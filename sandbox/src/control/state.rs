@@ -275,6 +275,8 @@ pub(super) struct World {
     drawn: BTreeMap<&'static str, u64>,
     pub(super) clusters: Vec<Cluster>,
     pub(super) branches: Vec<Branch>,
+    /// Clusters that were deleted, and when: bills still name them.
+    pub(super) deleted: Vec<(Cluster, u64)>,
     pub(super) dedicated: Vec<Dedicated>,
     pub(super) backups: Backups,
     effects: Vec<SqlEffect>,

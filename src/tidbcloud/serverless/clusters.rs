@@ -12,7 +12,7 @@ use super::{
 use crate::{
     base::{hash::hex, http::Method},
     tidbcloud::{
-        ApiError, Cloud, ClusterId, DisplayName, PageToken, RegionName, UsdCents,
+        ApiError, Cloud, ClusterId, DisplayName, PageToken, Rcu, RegionName, UsdCents,
         service::SERVERLESS,
         tolerant::{integer, or_default},
         transport::{
@@ -93,14 +93,22 @@ pub struct AutomatedBackupPolicy {
 }
 
 /// Bounds of the request capacity of an Essential instance (schema `Cluster.AutoScaling`), in request capacity units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct AutoScaling {
-    #[serde(default, deserialize_with = "integer")]
+    #[serde(default, deserialize_with = "integer", skip_serializing_if = "Option::is_none")]
     pub min_rcu: Option<i64>,
-    #[serde(default, deserialize_with = "integer")]
+    #[serde(default, deserialize_with = "integer", skip_serializing_if = "Option::is_none")]
     pub max_rcu: Option<i64>,
+}
+
+impl AutoScaling {
+    /// At most `max`, and at least what it was, or the least that is offered.
+    pub fn up_to(max: Rcu, before: Option<Self>) -> Self {
+        let least = before.and_then(|before| before.min_rcu).unwrap_or(Rcu::MIN).min(max.units());
+        Self { min_rcu: Some(least), max_rcu: Some(max.units()) }
+    }
 }
 
 /// Encryption at rest (schema `Cluster.EncryptionConfig`).
@@ -131,6 +139,9 @@ pub struct NewCluster {
     /// Monthly spending limit; `None` leaves it to TiDB Cloud, which takes the free plan.
     #[serde(serialize_with = "as_limit", skip_serializing_if = "Option::is_none")]
     pub spending_limit: Option<UsdCents>,
+    /// Its capacity, which makes it Essential.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_scaling: Option<AutoScaling>,
     /// Labels; `tidb.cloud/project` chooses the project.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -143,6 +154,8 @@ pub enum ClusterChange {
     DisplayName(DisplayName),
     /// Another monthly spending limit.
     SpendingLimit(UsdCents),
+    /// Another capacity, whole: TiDB Cloud's command line client sends both ends.
+    Capacity(AutoScaling),
     /// Other labels in place of all that a person has set.
     Labels(BTreeMap<String, String>),
     /// Another time and retention of backups; both are given.
@@ -184,6 +197,7 @@ impl ClusterChange {
                 let monthly = cluster.spending_limit.and_then(|limit| limit.monthly).unwrap_or(0);
                 monthly == i64::from(limit.cents())
             }
+            Self::Capacity(capacity) => cluster.auto_scaling == Some(*capacity),
             // TiDB Cloud keeps labels of its own beside these.
             Self::Labels(labels) => {
                 let of_callers = |(name, _): &(&String, &String)| {
@@ -237,6 +251,16 @@ impl Cluster {
         self.endpoints.as_ref()?.public.as_ref()
     }
 
+    /// The most that a Starter instance may cost a month, in US cents. proto3 JSON leaves zeros out.
+    pub fn limit_cents(&self) -> i64 {
+        self.spending_limit.and_then(|limit| limit.monthly).unwrap_or_default()
+    }
+
+    /// Whether it is one of the organization's free instances.
+    pub fn is_free(&self) -> bool {
+        self.plan() == Plan::Starter && self.limit_cents() == 0
+    }
+
     /// The description of a deleted cluster.
     fn gone(id: &ClusterId) -> Self {
         Self {
@@ -279,6 +303,11 @@ impl Cloud<'_> {
         Ok(clusters.items.into_iter().next())
     }
 
+    /// `GET /clusters`: the first hundred, sent once, for a question that can do without them.
+    pub async fn clusters_at_a_glance(&self) -> Result<ClusterList, ApiError> {
+        self.look(&SERVERLESS.get("clusters", []).with_query(&[("pageSize", "100")])).await
+    }
+
     /// `GET /clusters`: all pages.
     pub async fn all_clusters(&self) -> Result<Vec<Cluster>, ApiError> {
         self.all(SERVERLESS.get("clusters", [])).await
@@ -310,6 +339,7 @@ impl Cloud<'_> {
             ClusterChange::SpendingLimit(limit) => {
                 ("spendingLimit.monthly", json!({ "spendingLimit": { "monthly": limit } }))
             }
+            ClusterChange::Capacity(capacity) => ("autoScaling", json!({ "autoScaling": capacity })),
             ClusterChange::Labels(labels) => ("labels", json!({ "labels": labels })),
             ClusterChange::BackupPolicy(policy) => {
                 ("automatedBackupPolicy", json!({ "automatedBackupPolicy": policy }))

@@ -8,7 +8,7 @@ mod set_backup_policy;
 
 use crate::{
     catalogue::{AnyCluster, ClusterReference, Context, Entry, Group, ToolError, Toolset, code, said},
-    tidbcloud::{ApiError, Backup, Cluster, OpaqueId, Plan},
+    tidbcloud::{ApiError, Backup, Cluster, OpaqueId},
 };
 
 /// The toolset.
@@ -48,9 +48,4 @@ async fn backup_of(context: &Context<'_>, cluster: &Cluster, id: &OpaqueId) -> R
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// Whether it costs nothing.
-fn is_free(cluster: &Cluster) -> bool {
-    cluster.plan() == Plan::Starter && cluster.spending_limit.and_then(|limit| limit.monthly).unwrap_or_default() == 0
 }

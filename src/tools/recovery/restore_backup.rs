@@ -6,11 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{backup_of, is_free, with_backups};
+use super::{backup_of, with_backups};
 use crate::{
     catalogue::{ClusterReference, Context, Done, Effect, Moment, Receipt, Stakes, Tool, ToolError, code, said},
     tidbcloud::{Backup, Cluster, OpaqueId, Plan, RestorePoint, Timestamp},
-    tools::views::UNPUBLISHED,
+    tools::{
+        preflight::{MayCost, preflight},
+        views::UNPUBLISHED,
+    },
 };
 
 /// Go back to a backup, or to how the data was at a point in time (Essential), by a restore into a new cluster, which is billed. The
@@ -142,10 +145,6 @@ impl Tool for RestoreBackup {
         let meant = self.meant(context).await?;
         let Meant { cluster, point, .. } = &meant;
         let name = said(&cluster.display_name, cluster.cluster_id.as_str());
-        let costs = match is_free(cluster) {
-            true => "It counts as one of the free clusters of the organization, or is billed.",
-            false => "It is billed beside the old one, from now on.",
-        };
         let backup = match point {
             RestorePoint::Backup(id) => Some(id),
             RestorePoint::Time(..) => None,
@@ -157,10 +156,9 @@ impl Tool for RestoreBackup {
             .fact("Region", cluster.region.as_ref().map(|region| &region.name))
             .fact("Backup", backup)
             .fact("Data as of", meant.data_time())
-            .fact("The new cluster", Some(costs))
             .fact("It will lack", Some(LACKS))
             .fact("Not known", Some(NOT_KNOWN));
-        Ok(Some(stakes))
+        Ok(Some(preflight(context, stakes, MayCost::New(cluster.plan())).await))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<RestoredCluster, ToolError> {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{is_free, with_backups};
+use super::with_backups;
 use crate::{
     base::schema::schema_of,
     catalogue::{ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, code, named, said},
@@ -81,7 +81,7 @@ pub(super) struct PolicyView {
 /// The cluster that is meant, if its policy can be set.
 async fn changeable(context: &Context<'_>, reference: &ClusterReference) -> Result<Cluster, ToolError> {
     let cluster = with_backups(context, reference).await?;
-    if is_free(&cluster) {
+    if cluster.is_free() {
         let name = said(&cluster.display_name, cluster.cluster_id.as_str());
         let message = format!(
             "The cluster {name} is a free Starter cluster: its backups are kept for a day, at a time that TiDB Cloud sets. \

@@ -462,7 +462,10 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     for branch in gone {
         world.effect(SqlEffect::Drop(branch.server.instance));
     }
-    world.clusters.retain(|cluster| cluster.id != id);
+    let (deleted, kept): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut world.clusters).into_iter().partition(|cluster| cluster.id == id);
+    world.clusters = kept;
+    world.deleted.extend(deleted.into_iter().map(|cluster| (cluster, call.now)));
     world.effect(SqlEffect::Drop(Instance(id)));
     Ok(shown)
 }
