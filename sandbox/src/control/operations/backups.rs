@@ -166,7 +166,8 @@ fn source<'a>(world: &'a World, call: &Call) -> Result<&'a Cluster, Failure> {
             if cluster.settings.auto_scaling.is_none() {
                 return Err(Failure::new(400, "point-in-time restore is not supported for Starter"));
             }
-            let earliest = call.now.saturating_sub(WINDOW_MILLIS).max(cluster.created);
+            // Whole seconds: the second in which the cluster was made counts as after it.
+            let earliest = call.now.saturating_sub(WINDOW_MILLIS).max(cluster.created / 1_000 * 1_000);
             let latest = call.now.saturating_sub(LAG_MILLIS);
             if time < earliest || time > latest {
                 let (earliest, latest) = (timestamp(earliest), timestamp(latest));
