@@ -63,9 +63,12 @@ impl RestoreBackup {
         let which = match (&self.backup, &self.point_in_time) {
             (Some(backup), None) => Ok(backup),
             (None, Some(time)) => Err(time),
-            _ => {
-                let message = "Give either `backup` or `pointInTime`.";
-                let hint = "Call tidbcloud_list_backups for the ids of backups.";
+            (neither, _) => {
+                let message = match neither {
+                    None => "`backup` is missing.",
+                    Some(_) => "Give either `backup` or `pointInTime`.",
+                };
+                let hint = "Call tidbcloud_list_backups for its id, or give `pointInTime` instead.";
                 return Err(ToolError::new(code::INVALID_ARGUMENT, message).hint(hint));
             }
         };

@@ -55,6 +55,8 @@ fn calls() -> Vec<(&'static str, Value)> {
     let turn = |name: &str| match name {
         name if name.contains("create") => 0,
         "tidbcloud_delete_cluster" => 3,
+        // Its cluster has to have a spending limit by then.
+        "tidbcloud_set_backup_policy" => 2,
         name if name.contains("delete") || name.contains("remove") => 2,
         _ => 1,
     };
