@@ -61,7 +61,9 @@ pub fn shown(server: &mut Native, call: Call) -> (Vec<String>, Option<String>) {
     let answer = server.send(eliciting(call, &json!({})));
     let asked = answer.json()["result"].clone();
     let params = &asked["inputRequests"]["confirm"]["params"];
-    let message = params["message"].as_str().unwrap_or_else(|| panic!("nobody is asked: {asked}"));
+    let message = params["message"]
+        .as_str()
+        .unwrap_or_else(|| panic!("nobody is asked: {}", String::from_utf8_lossy(&answer.body)));
     let title = params["requestedSchema"]["properties"]["name"]["title"].as_str();
     (message.lines().map(str::to_owned).collect(), title.map(|title| typed(title).to_owned()))
 }
@@ -130,10 +132,11 @@ fn both_organizations(server: &mut Native) -> String {
 #[test]
 fn whatever_destroys_asks_first_and_shows_the_same_by_every_way() {
     let mut server = world();
-    let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
-    let both = both_organizations(&mut server);
     let before = state(&mut server);
     for (name, arguments) in destroying() {
+        // Access tokens do not last for all tools.
+        let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
+        let both = both_organizations(&mut server);
         let home = catalogue::home(name).to_owned();
         let with = |cluster: &str| {
             let mut arguments = arguments.clone();

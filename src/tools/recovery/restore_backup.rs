@@ -68,7 +68,7 @@ impl RestoreBackup {
                     None => "`backup` is missing.",
                     Some(_) => "Give either `backup` or `pointInTime`.",
                 };
-                let hint = "Call tidbcloud_list_backups for its id, or give `pointInTime` instead.";
+                let hint = "Give `backup` as an id from tidbcloud_list_backups, or `pointInTime` instead.";
                 return Err(ToolError::new(code::INVALID_ARGUMENT, message).hint(hint));
             }
         };
