@@ -60,7 +60,7 @@ impl DedicatedCluster {
     /// The node group that every cluster has: the only one, where none is called the default.
     pub fn default_group(&self) -> Option<&NodeGroup> {
         let groups = &self.tidb_node_setting.tidb_node_groups;
-        groups.iter().find(|group| group.is_default_group).or_else(|| match groups.as_slice() {
+        groups.iter().find(|group| group.is_default_group).or(match groups.as_slice() {
             [only] => Some(only),
             _ => None,
         })

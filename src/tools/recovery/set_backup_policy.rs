@@ -111,8 +111,8 @@ impl Tool for SetBackupPolicy {
         tries: |call| format!("set the backup policy of the cluster {}", call.cluster.as_str()),
         done: |set| {
             let PolicyView { cluster_id, before, display_name, .. } = set;
-            let mut undo = json!(before);
-            undo["cluster"] = json!(cluster_id);
+            let AutomatedBackupPolicy { start_time, retention_days } = before;
+            let undo = json!({ "cluster": cluster_id, "retentionDays": retention_days, "startTime": start_time });
             Done::of(format!("Set the backup policy of the cluster {}", named(display_name, cluster_id)))
                 .affecting(Some(1))
                 .undone_by(format!("tidbcloud_set_backup_policy {undo} sets it as before, without deleted backups."))
