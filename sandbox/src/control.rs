@@ -38,7 +38,9 @@ pub use limits::REQUESTS_PER_MINUTE;
 pub use logins::{OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET};
 pub use operations::branches::BRANCHES_MAX;
 pub use operations::clusters::{FREE_CLUSTERS_MAX, PORT};
-pub use operations::dedicated::{ACCEPTING_MILLIS, WAREHOUSE_CLUSTER_ID, WAREHOUSE_NODE_GROUP_ID};
+pub use operations::dedicated::{
+    ACCEPTING_MILLIS, WAREHOUSE_CLUSTER_ID, WAREHOUSE_CONNECTION_ID, WAREHOUSE_NODE_GROUP_ID,
+};
 pub use operations::exports::{RUNNING_MAX as EXPORTS_RUNNING_MAX, RUNNING_MILLIS as EXPORT_MILLIS};
 pub use operations::imports::{IMPORTING_MILLIS, PREPARING_MILLIS};
 pub use operations::{Covered, covered};

@@ -19,7 +19,7 @@ use tidbcloud_sandbox::{
         IAM_HOST as IAM, IMPORTING_MILLIS, KEYS, NONCE_LIFETIME_MILLIS, PREPARING_MILLIS, REQUESTS_PER_MINUTE,
         RESTORING_MILLIS, ROWS_MAX, SERVERLESS_HOST as SERVERLESS, SHOP_CLUSTER_ID as SHOP, SHOP_HOST,
         SHOP_USER_PREFIX, SQL_USER_MILLIS, STORAGE_HOST, Sandbox, WAREHOUSE_CLUSTER_ID as WAREHOUSE,
-        WAREHOUSE_NODE_GROUP_ID, contract,
+        WAREHOUSE_CONNECTION_ID, WAREHOUSE_NODE_GROUP_ID, contract,
     },
     exchange::{
         Column, Course, Delivery, Instance, Request, Response, Role, SqlEffect, SqlOutcome, SqlTask, Step, Stop,
@@ -1139,7 +1139,9 @@ fn a_dedicated_cluster_has_private_endpoints() {
     let tried = world.call("POST", host, &format!("{connections}?validateOnly=true"), body.clone());
     assert_eq!(tried.text("/endpointState"), "PENDING");
     let listed = world.call("GET", host, &connections, Value::Null);
-    assert_eq!(listed.json["privateEndpointConnections"], json!([]), "what was only validated is not made");
+    let (first, count) =
+        (listed.text("/privateEndpointConnections/0/privateEndpointConnectionId"), &listed.json["totalSize"]);
+    assert_eq!((first, count), (WAREHOUSE_CONNECTION_ID, &json!(1)), "what was only validated is not made");
     let made = world.call("POST", host, &connections, body.clone());
     let one = format!("{connections}/{}", made.text("/privateEndpointConnectionId"));
     assert_eq!(world.call("POST", host, &connections, body).status, 409, "it is connected already");
@@ -1150,7 +1152,7 @@ fn a_dedicated_cluster_has_private_endpoints() {
     let foreign = format!("{connections}/{}", foreign.text("/privateEndpointConnectionId"));
     assert_eq!(world.call("GET", host, &foreign, Value::Null).text("/endpointState"), "FAILED");
     let all = world.call("GET", host, &format!("{connections}?cloudProvider=aws&pageSize=1"), Value::Null);
-    assert_eq!((&all.json["totalSize"], all.text("/nextPageToken").is_empty()), (&json!(2), false));
+    assert_eq!((&all.json["totalSize"], all.text("/nextPageToken").is_empty()), (&json!(3), false));
 
     assert_eq!(world.call("DELETE", host, &one, Value::Null).json, json!({}));
     assert_eq!(world.call("GET", host, &one, Value::Null).text("/endpointState"), "DELETING");
@@ -1191,6 +1193,76 @@ fn a_dedicated_cluster_has_integrations() {
     world.key = 2;
     world.nonce = None;
     assert_eq!(world.call("GET", host, &path, Value::Null).status, 404, "another organization does not see it");
+}
+
+#[test]
+fn backups_are_made_each_day_and_restored_into_a_new_cluster() {
+    let mut world = World::new();
+    let shop = format!("/v1beta1/clusters/{SHOP}");
+    let list = format!("/v1beta1/backups?clusterId={SHOP}");
+    let backups = world.get(&list);
+    let (first, time) = (backups.text("/backups/0/backupId").to_owned(), backups.text("/backups/0/createTime"));
+    assert_eq!((time, &backups.json["totalSize"]), ("2026-11-22T07:00:00Z", &json!(1)), "a free one is kept for a day");
+    assert_eq!(world.get("/v1beta1/backups").status, 400);
+    assert_eq!(world.get("/v1beta1/backups?clusterId=7").status, 404);
+    let one = format!("/v1beta1/backups/{first}");
+    assert_eq!(world.get(&one).text("/name"), format!("backups/{first}"));
+
+    let limit = json!({ "cluster": { "spendingLimit": { "monthly": 100 } }, "updateMask": "spendingLimit.monthly" });
+    assert_eq!(world.call("PATCH", SERVERLESS, &shop, limit).status, 200);
+    let policy = json!({ "startTime": "13:30", "retentionDays": 3 });
+    let policy = json!({ "cluster": { "automatedBackupPolicy": policy }, "updateMask": "automatedBackupPolicy" });
+    assert_eq!(world.call("PATCH", SERVERLESS, &shop, policy).status, 200);
+    world.now += 3 * 24 * 3_600_000;
+    let later = world.get(&format!("{list}&pageSize=2"));
+    assert_eq!(later.text("/backups/0/createTime"), "2026-11-24T13:30:00Z", "the newest is first, by the new time");
+    assert_eq!((&later.json["totalSize"], world.get(&one).status), (&json!(3), 404), "three days are kept");
+    let next = world.get(&format!("{list}&pageSize=2&pageToken={}", later.text("/nextPageToken")));
+    assert_eq!((next.text("/backups/0/createTime"), next.json.get("nextPageToken")), ("2026-11-22T13:30:00Z", None));
+
+    let id = later.text("/backups/0/backupId").to_owned();
+    for (body, status) in [
+        (json!({}), 400),
+        (json!({ "snapshot": { "backupId": "1" } }), 404),
+        (json!({ "pointInTime": { "clusterId": SHOP, "backupTime": "2026-11-24T13:30:00Z" } }), 400),
+    ] {
+        assert_eq!(world.call("POST", SERVERLESS, "/v1beta1/clusters:restore", body.clone()).status, status, "{body}");
+    }
+    world.sandbox.take_effects();
+    let body = json!({ "snapshot": { "backupId": id } });
+    let restored = world.call("POST", SERVERLESS, "/v1beta1/clusters:restore", body).text("/clusterId").to_owned();
+    let (from, to) = (Instance(SHOP.to_owned()), Instance(restored.clone()));
+    assert_eq!(world.sandbox.take_effects(), [SqlEffect::Copy { from, to }]);
+    let restored = format!("/v1beta1/clusters/{restored}");
+    assert_eq!(world.get(&restored).text("/state"), "RESTORING");
+    assert_eq!(world.get(&restored).text("/annotations/tidb.cloud~1has-set-password"), "false", "root has no password");
+    world.now += RESTORING_MILLIS;
+    assert_eq!(world.get(&restored).text("/state"), "ACTIVE");
+
+    let gone = world.delete(&format!("/v1beta1/backups/{id}"));
+    assert_eq!((gone.text("/backupId"), world.get(&list).json["totalSize"].clone()), (&*id, json!(2)));
+    world.key = 2;
+    world.nonce = None;
+    assert_eq!(world.get(&list).status, 404, "another organization does not see them");
+}
+
+#[test]
+fn essential_is_restored_to_a_point_in_time() {
+    let mut world = World::new();
+    let body = json!({ "displayName": "orders", "region": { "name": "regions/aws-us-east-1" },
+        "autoScaling": { "minRcu": 2000, "maxRcu": 4000 } });
+    let orders = world.call("POST", SERVERLESS, "/v1beta1/clusters", body).text("/clusterId").to_owned();
+    world.now += 3_600_000;
+    for (time, status) in [
+        ("2026-11-22T12:30:00Z", 200),
+        ("2026-11-22T11:00:00Z", 400),
+        ("2026-11-22T12:59:30Z", 400),
+        ("yesterday", 400),
+    ] {
+        let body = json!({ "pointInTime": { "clusterId": orders, "backupTime": time } });
+        let answer = world.call("POST", SERVERLESS, "/v1beta1/clusters:restore", body);
+        assert_eq!(answer.status, status, "{time}: from the creation to a minute ago");
+    }
 }
 
 #[test]

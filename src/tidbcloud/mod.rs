@@ -59,9 +59,10 @@ pub use self::{
         transaction::{BESIDE_STATEMENTS, Outside, RolledBack, Transaction, TransactionFailure},
     },
     dedicated::{
-        clusters::DedicatedCluster,
+        clusters::{DedicatedCluster, NodeGroup, NodeGroupEndpoint},
         integrations::{Integration, PrometheusAccess, Receiver},
         node_quota::NodeQuota,
+        private_endpoints::{PrivateEndpointConnection, PrivateLinkService},
     },
     iam::{
         api_keys::{KnownKey, OwnKey},
@@ -72,6 +73,7 @@ pub use self::{
     },
     oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},
     serverless::{
+        backups::{Backup, RestorePoint},
         branches::{Branch, BranchList, NewBranch},
         clusters::{
             AutoScaling, AutomatedBackupPolicy, Cluster, ClusterChange, ClusterList, EncryptionConfig,
@@ -93,7 +95,7 @@ pub use self::{
     },
     units::{
         AccessKey, BilledDay, BilledMonth, BranchId, BranchName, ClusterId, DisplayName, EmailAddress, Endpoint,
-        IntegrationId, Malformed, MemberId, PageToken, ProjectId, Rcu, RegionName, RoleArn, SqlUserName, Target,
-        Timestamp, TransferId, UsdCents,
+        IntegrationId, Malformed, MemberId, OpaqueId, PageToken, ProjectId, Rcu, RegionName, RoleArn, SqlUserName,
+        Target, Timestamp, TransferId, UsdCents,
     },
 };

@@ -271,6 +271,14 @@ text_unit! {
 }
 
 text_unit! {
+    /// Id of a resource for which no form is published (TiDB Cloud API, `Backup.backupId`, `TidbNodeGroup.tidbNodeGroupId`,
+    /// `PrivateEndpointConnection.privateEndpointConnectionId`): the known ones are digits.
+    OpaqueId, "an id", "1 to 64 letters, digits, `_` or `-` that begin with a letter or digit", "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+    |text| made_of(text, 1, 64, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        && !text.starts_with(['_', '-'])
+}
+
+text_unit! {
     /// Token of a page, opaque (TiDB Cloud API, `pageToken`): at most 2 KiB, which leaves 14 KiB of the longest URL
     /// that Workers send (16 KiB).
     PageToken, "a page token", "the last `nextPageToken`", "^[!-~]{1,2048}$",
@@ -519,7 +527,7 @@ mod tests {
     type Check = (&'static str, fn(&str) -> bool);
 
     /// The checks that stand beside the patterns.
-    const CHECKS: [Check; 19] = [
+    const CHECKS: [Check; 20] = [
         (RoleArn::PATTERN, RoleArn::holds),
         (Endpoint::PATTERN, Endpoint::holds),
         (TransferId::PATTERN, TransferId::holds),
@@ -530,6 +538,7 @@ mod tests {
         (RegionName::PATTERN, RegionName::holds),
         (SqlUserName::PATTERN, SqlUserName::holds),
         (PageToken::PATTERN, PageToken::holds),
+        (OpaqueId::PATTERN, OpaqueId::holds),
         (BilledMonth::PATTERN, BilledMonth::holds),
         (ProjectId::PATTERN, ProjectId::holds),
         (MemberId::PATTERN, MemberId::holds),

@@ -25,7 +25,7 @@ const MOST: [(&str, usize); 2] = [("tokens", 150), ("bytes", 1_100)];
 
 /// Whether a tool only adds something, by its name.
 fn creates(name: &str) -> bool {
-    ["create", "_start_", "invite"].iter().any(|verb| name.contains(verb))
+    ["create", "_start_", "invite", "restore"].iter().any(|verb| name.contains(verb))
 }
 
 /// The same for a tool that creates, which has more to ask for.
@@ -126,6 +126,9 @@ fn every_tool_is_well_formed() {
     }
     problems.none();
 }
+
+/// Verbs of tools that add something and leave what is there as it is.
+const ADDING: [&str; 2] = ["create", "restore_"];
 
 /// How many arguments a model still fills in well.
 const ARGUMENTS_MAX: usize = 8;

@@ -8,6 +8,8 @@ pub const FIRST_IMPORT: &str = r#""imp-nsvta9ejbhpllkk7674l720gn8""#;
 /// Values by the name of the argument, of one tool where it is named: what the sandbox knows, or what a schema's type does not
 /// tell. Any other argument gets a value from its schema.
 const EXAMPLES: &[(&str, &str, &str)] = &[
+    ("", "allow", r#"["203.0.113.7"]"#),
+    ("", "backup", r#""303234694""#),
     ("", "branch", r#""twig""#),
     ("", "emails", r#"["new@example.com"]"#),
     ("", "key", r#""pipeline""#),
@@ -16,6 +18,8 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("", "role", r#""project:readonly""#),
     ("db_create_user", "role", r#""role_readonly""#),
     ("", "cluster", r#""shop""#),
+    ("tidbcloud_create_private_endpoint", "cluster", r#""warehouse""#),
+    ("tidbcloud_delete_private_endpoint", "cluster", r#""warehouse""#),
     ("", "database", r#""shop""#),
     ("", "displayName", r#""orders""#),
     ("tidbcloud_create_branch", "displayName", r#""twig""#),
@@ -28,6 +32,8 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("", "from", r#""2026-11-01""#),
     ("tidbcloud_list_transfers", "id", FIRST_IMPORT),
     ("tidbcloud_cancel_transfer", "id", FIRST_IMPORT),
+    ("", "endpointId", r#""vpce-0a1b2c3d4e5f60718""#),
+    ("tidbcloud_delete_private_endpoint", "id", r#""1920561944646499219""#),
     ("", "ifChanged", r#""0123456789ab""#),
     ("", "labels", r#"{"team": "web"}"#),
     ("", "like", r#""order%""#),
@@ -38,12 +44,15 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("show_tables", "pageToken", r#""0""#),
     ("", "parent", r#""stem""#),
     ("", "parentTimestamp", r#""2026-11-23T09:00:00Z""#),
+    ("", "privateIpAddress", r#""10.0.0.7""#),
+    ("", "pointInTime", r#""2026-11-23T09:00:00Z""#),
     ("", "region", r#""regions/aws-us-east-1""#),
     ("", "roleArn", r#""arn:aws:iam::123456789012:role/transfers""#),
     ("", "separator", r#"";""#),
     ("tidbcloud_explore_costs", "service", r#""TiDB Cloud Essential""#),
     ("", "source", r#""s3://uploads/endless""#),
     ("", "spendingLimitUsdCents", "100"),
+    ("", "startTime", r#""03:00""#),
     ("", "sql", r#""SELECT 1""#),
     ("db_execute", "sql", r#"["SELECT 1"]"#),
     ("", "table", r#""orders""#),
@@ -57,7 +66,7 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
 ];
 
 /// Arguments that a schema calls optional because another can stand in their place: a call has them, unless it has the other.
-const IN_PLACE: &[(&str, &str)] = &[("db_remove_user", "userName")];
+const IN_PLACE: &[(&str, &str)] = &[("db_remove_user", "userName"), ("tidbcloud_restore_backup", "backup")];
 
 fn example(tool: &str, argument: &str, schema: &Value) -> Option<Value> {
     let of = |of: &str| EXAMPLES.iter().find(|(tool, name, _)| *tool == of && *name == argument);

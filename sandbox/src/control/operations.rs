@@ -16,6 +16,7 @@ use crate::exchange::Request;
 
 mod api_keys;
 mod audit_logs;
+pub(super) mod backups;
 mod billing;
 pub(super) mod branches;
 pub(super) mod clusters;
@@ -34,6 +35,7 @@ mod transfers;
 static ROUTES: &[&[Route]] = &[
     clusters::ROUTES,
     branches::ROUTES,
+    backups::ROUTES,
     regions::ROUTES,
     iam::ROUTES,
     premium::ROUTES,
@@ -204,6 +206,7 @@ pub(super) fn run(world: &mut World, now: u64, key: &'static Key, address: &Addr
     let query = main.read_query(query).map_err(invalid)?;
     let body = route.read_body(main, &found, &request.body).map_err(invalid)?;
     let call = Call { now, key, parameters: &main.parameters, query, body };
+    world.keep_backups(now);
     match route.handler {
         Handler::Reads(reads) => reads(world, &call),
         Handler::Writes(writes) => {

@@ -119,7 +119,9 @@ pub(super) fn find(host: &str) -> Option<&'static Service> {
 /// Every host that is spoken to by HTTPS; of the SQL gateway those of the sandbox's regions.
 pub(crate) fn https_hosts() -> impl Iterator<Item = String> {
     let fixed = SERVICES.iter().map(|service| service.host).filter(|host| !host.contains('*')).map(str::to_owned);
-    fixed.chain(super::public_hosts().into_iter().map(|host| format!("http-{host}")))
+    fixed
+        .chain(super::public_hosts().into_iter().map(|host| format!("http-{host}")))
+        .chain([super::STORAGE_HOST.to_owned()])
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     digest::hex,
     operations::{
+        backups::Backups,
         dedicated::Dedicated,
         exports::Export,
         imports::{Import, Upload},
@@ -310,13 +311,19 @@ pub(super) struct Cluster {
     pub(super) created: u64,
     pub(super) updated: u64,
     pub(super) ready: u64,
+    /// Whether it was made of a backup.
+    pub(super) is_restored: bool,
     pub(super) server: Server,
 }
 
 impl Cluster {
-    /// `CREATING` or `ACTIVE`.
+    /// `CREATING`, `RESTORING` or `ACTIVE`.
     pub(super) fn state(&self, now: u64) -> &'static str {
-        if now < self.ready { "CREATING" } else { "ACTIVE" }
+        match (now < self.ready, self.is_restored) {
+            (true, true) => "RESTORING",
+            (true, false) => "CREATING",
+            (false, _) => "ACTIVE",
+        }
     }
 
     /// Whether it is one of the instances that cost nothing.
@@ -383,6 +390,7 @@ pub(super) struct World {
     pub(super) api_keys: Vec<ApiKey>,
     pub(super) audit: Vec<AuditEvent>,
     pub(super) integrations: Vec<Integration>,
+    pub(super) backups: Backups,
     effects: Vec<SqlEffect>,
     /// The effects in words, oldest first.
     pub(super) effects_done: VecDeque<String>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
 use super::{
-    instance::{Endpoints, State},
+    instance::{AuthorizedNetwork, Endpoints, PublicEndpoint, State},
     regions::Region,
 };
 use crate::{
@@ -81,7 +81,7 @@ pub struct SpendingLimit {
 }
 
 /// When backups are made and how long they are kept (schema `Cluster.AutomatedBackupPolicy`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AutomatedBackupPolicy {
     /// `HH:mm`, UTC.
@@ -158,6 +158,12 @@ pub enum ClusterChange {
     Capacity(AutoScaling),
     /// Other labels in place of all that a person has set.
     Labels(BTreeMap<String, String>),
+    /// Another time and retention of backups; both are given.
+    BackupPolicy(AutomatedBackupPolicy),
+    /// The public endpoint off, or on.
+    PublicEndpointDisabled(bool),
+    /// Other addresses that may connect, in place of all.
+    AuthorizedNetworks(Vec<AuthorizedNetwork>),
 }
 
 fn as_region<S: Serializer>(name: &RegionName, to: S) -> Result<S::Ok, S::Error> {
@@ -199,6 +205,13 @@ impl ClusterChange {
                 };
                 cluster.labels.iter().filter(of_callers).eq(labels.iter().filter(of_callers))
             }
+            Self::BackupPolicy(policy) => cluster.automated_backup_policy.as_ref() == Some(policy),
+            Self::PublicEndpointDisabled(disabled) => {
+                cluster.public_endpoint().is_some_and(|public| public.disabled == *disabled)
+            }
+            Self::AuthorizedNetworks(networks) => {
+                cluster.public_endpoint().is_some_and(|public| public.authorized_networks == *networks)
+            }
         }
     }
 }
@@ -231,6 +244,11 @@ impl Cluster {
             None if self.auto_scaling.is_some() => Plan::Essential,
             None => Plan::Starter,
         }
+    }
+
+    /// Its address on the internet.
+    pub fn public_endpoint(&self) -> Option<&PublicEndpoint> {
+        self.endpoints.as_ref()?.public.as_ref()
     }
 
     /// The most that a Starter instance may cost a month, in US cents. proto3 JSON leaves zeros out.
@@ -323,6 +341,16 @@ impl Cloud<'_> {
             }
             ClusterChange::Capacity(capacity) => ("autoScaling", json!({ "autoScaling": capacity })),
             ClusterChange::Labels(labels) => ("labels", json!({ "labels": labels })),
+            ClusterChange::BackupPolicy(policy) => {
+                ("automatedBackupPolicy", json!({ "automatedBackupPolicy": policy }))
+            }
+            ClusterChange::PublicEndpointDisabled(disabled) => {
+                ("endpoints.public.disabled", json!({ "endpoints": { "public": { "disabled": disabled } } }))
+            }
+            ClusterChange::AuthorizedNetworks(networks) => (
+                "endpoints.public.authorizedNetworks",
+                json!({ "endpoints": { "public": { "authorizedNetworks": networks } } }),
+            ),
         };
         let body = json!({ "cluster": cluster, "updateMask": mask });
         let look = async || self.cluster(id).await.ok().filter(|cluster| change.shows_in(cluster));

@@ -2,6 +2,7 @@
 //!
 //! Reading is tolerant: values of enumerations that were not published are kept, and unknown fields are ignored.
 
+pub(super) mod backups;
 pub(super) mod branches;
 pub(super) mod clusters;
 pub(super) mod exports;

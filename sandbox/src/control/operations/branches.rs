@@ -70,7 +70,12 @@ fn show(branch: &Branch, cluster: &Cluster, now: u64) -> Value {
     if now >= branch.ready
         && let Some(fields) = shown.as_object_mut()
     {
-        fields.insert("endpoints".to_owned(), clusters::endpoints(cluster));
+        let mut endpoints = clusters::endpoints(cluster);
+        // The published schema of a branch has no such member.
+        if let Some(private) = endpoints.pointer_mut("/private").and_then(Value::as_object_mut) {
+            private.remove("alicloud");
+        }
+        fields.insert("endpoints".to_owned(), endpoints);
     }
     shown
 }

@@ -64,6 +64,7 @@ fn shop() -> Cluster {
         created: SHOP_CREATED,
         updated: SHOP_CREATED,
         ready: 0,
+        is_restored: false,
         server: Server::new(Instance(SHOP_CLUSTER_ID.to_owned()), SHOP_USER_PREFIX.to_owned(), 0, None),
     }
 }
@@ -104,7 +105,7 @@ impl World {
 
 impl Settings {
     /// The defaults.
-    fn new(display_name: String, auto_scaling: Option<Capacity>) -> Self {
+    pub(super) fn new(display_name: String, auto_scaling: Option<Capacity>) -> Self {
         Self {
             display_name,
             spending_limit: 0,
@@ -304,7 +305,7 @@ pub(super) fn endpoints(cluster: &Cluster) -> Value {
             "disabled": cluster.settings.public_disabled,
             "authorizedNetworks": cluster.settings.authorized_networks,
         },
-        "private": { "host": region.private_host(), "port": PORT },
+        "private": region.private(PORT),
     })
 }
 
@@ -405,6 +406,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
         created: call.now,
         updated: call.now,
         ready: call.now + CREATING_MILLIS,
+        is_restored: false,
     };
     let own = world.clusters.iter().filter(|cluster| cluster.organization == organization);
     if cluster.is_free() && own.filter(|cluster| cluster.is_free()).count() >= FREE_CLUSTERS_MAX {
@@ -417,7 +419,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
 }
 
 /// 19 digits, above what a double can hold exactly.
-fn draw_id(world: &mut World) -> String {
+pub(super) fn draw_id(world: &mut World) -> String {
     let [a, b, c, d, e, f, g, h, ..] = world.draw("cluster");
     let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
     (1_000_000_000_000_000_000 + number % 9_000_000_000_000_000_000).to_string()

@@ -55,6 +55,8 @@ pub(super) static ROUTES: &[Route] = &[
 pub const WAREHOUSE_CLUSTER_ID: &str = "1379661944646499217";
 /// Id of its only node group.
 pub const WAREHOUSE_NODE_GROUP_ID: &str = "1920561944646499218";
+/// Id of the private endpoint connection that it has from the start.
+pub const WAREHOUSE_CONNECTION_ID: &str = "1920561944646499219";
 /// How long a private endpoint is PENDING or DELETING, in milliseconds.
 pub const ACCEPTING_MILLIS: u64 = 10_000;
 /// When `warehouse` was made: 2026-02-01T00:00:00Z.
@@ -114,7 +116,14 @@ impl World {
             organization: owner.organization,
             display_name: "warehouse",
             node_group: WAREHOUSE_NODE_GROUP_ID,
-            connections: Vec::new(),
+            connections: vec![Connection {
+                sequence: 1,
+                id: WAREHOUSE_CONNECTION_ID.to_owned(),
+                endpoint: "vpce-0123456789abcdef0".to_owned(),
+                private_ip: None,
+                since: CREATED,
+                deleted: None,
+            }],
         });
     }
 }
