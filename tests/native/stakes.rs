@@ -130,10 +130,11 @@ fn both_organizations(server: &mut Native) -> String {
 #[test]
 fn whatever_destroys_asks_first_and_shows_the_same_by_every_way() {
     let mut server = world();
-    let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
-    let both = both_organizations(&mut server);
     let before = state(&mut server);
     for (name, arguments) in destroying() {
+        // A token lives for as long as a few of these tools take.
+        let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
+        let both = both_organizations(&mut server);
         let home = catalogue::home(name).to_owned();
         let of_a_cluster = arguments.contains_key("cluster");
         let with = |cluster: &str| {
