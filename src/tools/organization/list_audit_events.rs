@@ -9,11 +9,11 @@ use crate::{
     tidbcloud::{ApiError, AuditEvent, PageToken},
 };
 
-/// What was done in the console and by API, by whom: who created, changed or deleted a cluster. Newest first, 90 days back.
+/// What was done in the console and by API, by whom: who created, changed or deleted a cluster. Newest first.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ListAuditEvents {
-    /// RFC 3339, or -24h
+    /// RFC 3339, or -24h; kept for 90 days
     from: Option<Moment>,
     /// As `from`; default: now
     to: Option<Moment>,
