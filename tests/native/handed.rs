@@ -227,8 +227,11 @@ fn questions(server: &Native) -> Value {
     object["confirmations"]["questions"].clone()
 }
 
+/// What somebody does to what is stored.
+type Change<'c> = &'c mut dyn FnMut(&mut Value);
+
 /// Changes what is stored.
-fn tamper(server: &Native, change: &mut dyn FnMut(&mut Value)) {
+fn tamper(server: &Native, change: Change<'_>) {
     for (name, stored) in server.world.objects.borrow_mut().iter_mut() {
         if name.starts_with("confirmations:") {
             let mut object: Value = serde_json::from_str(stored).expect("JSON");
@@ -425,7 +428,7 @@ fn they_are_gone_once_they_are_of_no_use() {
 
 #[test]
 fn whoever_changes_the_storage_gets_nothing_out_of_it() {
-    let changes: [(&str, &mut dyn FnMut(&mut Value)); 5] = [
+    let changes: [(&str, Change<'_>); 5] = [
         ("what was handed in", &mut |record| record["questions"][0]["handed_in"]["c"] = json!("A".repeat(64))),
         ("its data key", &mut |record| record["questions"][0]["keys"]["caller"]["c"] = json!("A".repeat(80))),
         ("which of two calls it is for", &mut |record| {
