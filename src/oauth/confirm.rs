@@ -28,7 +28,7 @@ use crate::{
     limits::keys::CredentialHash,
     port::StorageFailure,
     store::{
-        confirmations::{Command, Keys, Reply},
+        confirmations::{ASKED_MILLIS, Command, Keys, Reply},
         grant,
         index::{self, Entry},
         object::{self, ObjectName},
@@ -431,12 +431,11 @@ impl Server<'_> {
             let values = match handed_in_by(&stakes.credentials, fields) {
                 Ok(values) => values,
                 Err(wrong) => {
-                    let problem = |(field, message): &'_ (String, &'static str)| (field.clone(), *message);
-                    let wrong: Vec<_> = wrong.iter().map(problem).collect();
                     let problems = wrong.iter().map(|(field, message)| Problem { field, set: 0, message });
                     return self.show(400, link, &opened, &problems.collect::<Vec<_>>(), None);
                 }
             };
+            values.iter().for_each(|(_, value)| self.log.hides(value));
             let bytes = |bytes: &mut [u8]| self.random(bytes);
             let sealed = key.as_ref().and_then(|key| link.hand_in(key, &values, &bytes));
             let Some(sealed) = sealed else { return self.no_question(link) };
@@ -510,10 +509,13 @@ impl Server<'_> {
         let bytes = |bytes: &mut [u8]| self.random(bytes);
         let csrf = base64url(&random::<32>(&bytes));
         let path = link.path();
+        // Whoever makes a key first has all of the time that the page has.
+        let takes_long = link.kind == Kind::HandedOut || !opened.stakes.credentials.is_empty();
+        let seconds = if takes_long { ASKED_MILLIS / 1_000 } else { PROVED_SECONDS };
         let proved = Proved {
             link: fingerprint(path.as_bytes()),
             csrf: fingerprint(csrf.as_bytes()),
-            ends: self.now().0.saturating_add(PROVED_SECONDS * 1_000),
+            ends: self.now().0.saturating_add(seconds * 1_000),
         };
         let proof = serde_json::to_string(&proved).ok().and_then(|text| self.keyring.seal_text(PURPOSE, &text, &bytes));
         let Some(proof) = proof else { return self.unavailable_page() };
@@ -529,7 +531,7 @@ impl Server<'_> {
             // There is no form on it any more that would have to say where it comes from.
             response.headers.set("referrer-policy", "no-referrer");
         }
-        response.with("set-cookie", self.cookie(&cookie_name(link), &csrf, PROVED_SECONDS))
+        response.with("set-cookie", self.cookie(&cookie_name(link), &csrf, seconds))
     }
 
     /// Whether somebody who calls with keys of their own can be the one who asks: also on an owner's deployment that lets them.

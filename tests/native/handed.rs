@@ -227,8 +227,11 @@ fn questions(server: &Native) -> Value {
     object["confirmations"]["questions"].clone()
 }
 
+/// What somebody does to what is stored.
+type Change<'c> = &'c mut dyn FnMut(&mut Value);
+
 /// Changes what is stored.
-fn tamper(server: &Native, change: &mut dyn FnMut(&mut Value)) {
+fn tamper(server: &Native, change: Change<'_>) {
     for (name, stored) in server.world.objects.borrow_mut().iter_mut() {
         if name.starts_with("confirmations:") {
             let mut object: Value = serde_json::from_str(stored).expect("JSON");
@@ -405,9 +408,13 @@ fn they_are_gone_once_they_are_of_no_use() {
     server.advance(CONFIRMED_MILLIS / 1_000);
     let path = link(&server.send(send()));
     assert_eq!(questions(&server).as_array().map(Vec::len), Some(1), "only the new question is left");
-    // A page that nobody answers within ten minutes takes nothing any more.
+    // Whoever has to make a key first has nine minutes, and after ten the page takes nothing any more.
     let page = proved(&mut server, &path, &proof("owner"));
-    server.advance(ASKED_MILLIS / 1_000);
+    server.advance(ASKED_MILLIS / 1_000 - 1);
+    let in_time = filled(&page, &[&TYPED[..2], &[("decision", "confirm")]].concat());
+    let missing = submit(&mut server, &path, &page.cookie, &in_time);
+    assert!(missing.status == 400 && text(&missing).contains("Fill this in."), "{}", text(&missing));
+    server.advance(1);
     let late = filled(&page, &[&TYPED[..], &[("decision", "confirm")]].concat());
     assert!([403, 404].contains(&submit(&mut server, &path, &page.cookie, &late).status));
     assert_eq!(submit(&mut server, &path, "", &proof("owner")).status, 404);
@@ -421,7 +428,7 @@ fn they_are_gone_once_they_are_of_no_use() {
 
 #[test]
 fn whoever_changes_the_storage_gets_nothing_out_of_it() {
-    let changes: [(&str, &mut dyn FnMut(&mut Value)); 5] = [
+    let changes: [(&str, Change<'_>); 5] = [
         ("what was handed in", &mut |record| record["questions"][0]["handed_in"]["c"] = json!("A".repeat(64))),
         ("its data key", &mut |record| record["questions"][0]["keys"]["caller"]["c"] = json!("A".repeat(80))),
         ("which of two calls it is for", &mut |record| {
@@ -667,10 +674,10 @@ fn what_cannot_be_handed_out_is_not() {
         assert_eq!(code(&server.send(attended("fetch", json!({"what": what})))), expected, "{what}");
     }
     assert!(result(&server.send(attended("fetch", json!({"what": "sandbox"}))))["link"].is_string());
+    server.world.storage_fails.set(true);
+    assert_eq!(code(&server.send(fetch())), "STORAGE_UNAVAILABLE");
     let mut server = new();
     let unknown = server.send(fetch().set("X-TiDB-API-Public-Key", "NOBODY"));
     assert!(result(&unknown)["link"].is_null(), "{}", text(&unknown));
     assert!(!stored(&server).contains("confirmations:"), "nothing of it was stored: {}", stored(&server));
-    server.world.storage_fails.set(true);
-    assert_eq!(code(&server.send(fetch())), "STORAGE_UNAVAILABLE");
 }
