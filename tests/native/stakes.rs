@@ -143,9 +143,6 @@ fn whatever_destroys_asks_first_and_shows_the_same_by_every_way() {
     let before = state(&mut server);
     for (name, arguments) in destroying() {
         // For each its own: there are more tools than a token lives for.
-    let before = state(&mut server);
-    for (name, arguments) in destroying() {
-        // A token lives for as long as a few of these tools take.
         let token = Flow::new(&mut server).tokens(&mut server, "tidb:destroy").access;
         let both = both_organizations(&mut server);
         let home = catalogue::home(name).to_owned();
