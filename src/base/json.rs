@@ -6,7 +6,8 @@
 //!
 //! A struct is read field by field, in the order of its fields, as serde reads a sequence into one: that takes half the code
 //! of a loop over members, which has to tell their names apart and to remember which it met. So `deny_unknown_fields` has no
-//! effect here; what callers send is checked against a schema before.
+//! effect here; what callers send is checked against a schema before. A member that has several names is a field with all of
+//! them in its own, `|` between them, and the first that is there counts: serde's `alias` would make places of its own.
 
 use std::fmt;
 
@@ -196,6 +197,7 @@ impl Source {
             Some(Value::Object(members)) => {
                 let mut fields = Fields { members, names: names.iter(), absent: None };
                 let read = visitor.visit_seq(&mut fields);
+                debug_assert!(read.is_err() || fields.names.len() == 0, "a field has an alias: see `base::json`");
                 match fields.absent {
                     // What a field without a default makes of an end of the sequence.
                     Some(name) => read.map_err(|_| Unread::custom(format_args!("missing field `{name}`"))),
@@ -345,13 +347,13 @@ impl<'de> SeqAccess<'de> for &mut Fields {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unread> {
         let Some(name) = self.names.next() else { return Ok(None) };
         self.absent = None;
-        match seed.deserialize(Source(self.members.remove(*name))) {
+        match seed.deserialize(Source(name.split('|').find_map(|name| self.members.remove(name)))) {
             // The field has a default, or the struct is refused.
             Err(Unread::Absent) => {
                 self.absent = Some(name);
                 Ok(None)
             }
-            read => read.map(Some).map_err(|error| error.within(name)),
+            read => read.map(Some).map_err(|error| error.within(name.split('|').next().unwrap_or(name))),
         }
     }
 }
@@ -555,7 +557,7 @@ pub(crate) mod tests {
             seven: u8,
             #[serde(skip)]
             never: bool,
-            #[serde(rename = "last")]
+            #[serde(rename = "last|final")]
             at_last: Kind,
         }
         let read = |document: Value| from_value::<Some>(document).map_err(|error| error.to_string());
@@ -569,11 +571,15 @@ pub(crate) mod tests {
         };
         let needed = json!({"last": "Nothing", "needed": "x"});
         assert_eq!(read(needed).as_ref(), Ok(&least));
-        let more = json!({"needed": "x", "maybe": null, "seven": null, "never": true, "more": {}, "last": "Nothing"});
+        let more = json!({"needed": "x", "maybe": null, "seven": null, "never": true, "more": {}, "final": "Nothing"});
         assert_eq!(read(more).as_ref(), Ok(&least));
         for (document, problem) in [
             (json!({"last": "Nothing"}), ": missing field `needed`"),
-            (json!({"needed": "x"}), ": missing field `last`"),
+            (json!({"needed": "x"}), ": missing field `last|final`"),
+            (
+                json!({"needed": "x", "final": "Other"}),
+                "last: unknown variant `Other`, expected one of `Nothing`, `One`, `Two`, `Named`",
+            ),
             (
                 json!({"needed": "x", "usual": [1, "2"], "last": "Nothing"}),
                 "usual[1]: invalid type: string \"2\", expected u8",

@@ -17,10 +17,7 @@ pub struct Charge {
     /// What it is for: a project, another charge, a service, or a group of the cost explorer.
     #[serde(
         default,
-        alias = "projectName",
-        alias = "chargeName",
-        alias = "serviceName",
-        alias = "detailName",
+        rename(deserialize = "name|projectName|chargeName|serviceName|detailName"),
         deserialize_with = "filled",
         skip_serializing_if = "Option::is_none"
     )]
@@ -40,8 +37,7 @@ pub struct Charge {
     /// The day, or the month.
     #[serde(
         default,
-        alias = "billedMonth",
-        rename(serialize = "date"),
+        rename(serialize = "date", deserialize = "billedDate|billedMonth"),
         deserialize_with = "filled",
         skip_serializing_if = "Option::is_none"
     )]
@@ -61,9 +57,7 @@ pub struct Charge {
     /// The charges that it is made of.
     #[serde(
         default,
-        alias = "serviceCosts",
-        alias = "elements",
-        alias = "breakdown",
+        rename(deserialize = "parts|serviceCosts|elements|breakdown"),
         deserialize_with = "or_default",
         skip_serializing_if = "Vec::is_empty"
     )]

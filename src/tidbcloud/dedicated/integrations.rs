@@ -29,7 +29,7 @@ pub struct Integration {
     pub prometheus: Option<PrometheusAccess>,
     #[serde(default, deserialize_with = "filled")]
     pub creator: Option<String>,
-    #[serde(default, alias = "create_time", deserialize_with = "filled")]
+    #[serde(default, rename = "createTime|create_time", deserialize_with = "filled")]
     pub create_time: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub struct Integration {
 pub struct Receiver {
     #[serde(default, deserialize_with = "filled")]
     pub state: Option<String>,
-    #[serde(default, alias = "status_reason", deserialize_with = "filled")]
+    #[serde(default, rename = "statusReason|status_reason", deserialize_with = "filled")]
     pub status_reason: Option<String>,
     #[serde(default, deserialize_with = "filled")]
     pub site: Option<String>,
@@ -54,7 +54,7 @@ pub struct PrometheusAccess {
     #[serde(default, deserialize_with = "secret")]
     pub key: Option<Secret>,
     /// Where queries go.
-    #[serde(default, alias = "query_endpoint", deserialize_with = "filled")]
+    #[serde(default, rename = "queryEndpoint|query_endpoint", deserialize_with = "filled")]
     pub query_endpoint: Option<String>,
 }
 

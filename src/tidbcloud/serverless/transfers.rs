@@ -45,7 +45,7 @@ impl TransferKind {
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "fields are those of the published schemas, which say what they mean")]
 pub struct Transfer {
-    #[serde(default, alias = "importId", alias = "exportId", deserialize_with = "or_default")]
+    #[serde(default, rename = "importId|exportId|transferId", deserialize_with = "or_default")]
     pub transfer_id: String,
     #[serde(default)]
     pub cluster_id: Option<String>,
@@ -54,7 +54,7 @@ pub struct Transfer {
     #[serde(default, deserialize_with = "or_default")]
     pub state: String,
     /// Why it failed.
-    #[serde(default, alias = "reason", deserialize_with = "filled")]
+    #[serde(default, rename = "message|reason", deserialize_with = "filled")]
     pub message: Option<String>,
     #[serde(default, deserialize_with = "integer")]
     pub complete_percent: Option<i64>,
@@ -288,6 +288,7 @@ impl Cloud<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::json;
 
     fn place(uri: &str) -> Result<Place, &'static str> {
         Place::try_from(uri.to_owned())
@@ -352,14 +353,14 @@ mod tests {
             let text = format!(
                 r#"{{"exportId":"exp-1","state":"RUNNING","target":{{"type":"S3","s3":{{"uri":"{place}"}}}}}}"#
             );
-            serde_json::from_str::<Transfer>(&text).unwrap().place()
+            json::read::<Transfer>(text.as_bytes()).unwrap().place()
         };
         assert_eq!(read("s3://bucket/a").as_deref(), Some("s3://bucket/a"));
         assert_eq!(read("s3://bucket/a?secret=canary").as_deref(), Some("s3://bucket/a"));
         assert_eq!(read("s3://key:canary@bucket/a").as_deref(), Some("S3"));
         let import = r#"{"id":"imp-1","importId":"imp-1","state":"FAILED","message":"x","totalSize":"12","completePercent":"7",
             "creationDetails":{"importOptions":{"fileType":"CSV"},"source":{"type":"LOCAL","local":{"fileName":"a.csv"}}}}"#;
-        let import: Transfer = serde_json::from_str(import).unwrap();
+        let import: Transfer = json::read(import.as_bytes()).unwrap();
         assert_eq!(
             (import.transfer_id.as_str(), import.total_size, import.complete_percent),
             ("imp-1", Some(12), Some(7))
