@@ -65,7 +65,7 @@ mod tests {
     use crate::tidbcloud::{Transfer, TransferKind};
 
     fn ended(text: &str) -> Transfer {
-        serde_json::from_str(text).unwrap()
+        crate::base::json::read(text.as_bytes()).unwrap()
     }
 
     /// The messages that PingCAP's own tests expect have an explanation each, and no other failure is given one of them.
