@@ -70,9 +70,11 @@ impl View<'_> {
         tools.filter(move |tool| narrowing.reaches(tool) && !(narrowing.lists(tool) && self.covers(tool)))
     }
 
-    /// Whether something is hidden that this one of the finder pair is for: the relay only runs what reads.
+    /// Whether something is hidden that this one of the finder pair is for: the relay only runs what reads. An address that fixes a
+    /// cluster is for that and no more, like one that names toolsets.
     fn needs(&self, finder: &Entry) -> bool {
-        self.hidden().any(|tool| finder.name() != RELAY || tool.effect == Effect::Read)
+        !self.narrowing.fixes_cluster()
+            && self.hidden().any(|tool| finder.name() != RELAY || tool.effect == Effect::Read)
     }
 
     /// Whether a tool may be called by its own name, or through the one that runs what is not listed.

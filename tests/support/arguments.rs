@@ -17,6 +17,8 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
     ("", "project", r#""sandbox""#),
     ("", "role", r#""project:readonly""#),
     ("db_create_user", "role", r#""role_readonly""#),
+    ("tidbcloud_invite_members", "role", r#""org:member""#),
+    ("tidbcloud_update_member", "role", r#""org:member""#),
     ("", "cluster", r#""shop""#),
     ("tidbcloud_create_private_endpoint", "cluster", r#""warehouse""#),
     ("tidbcloud_delete_private_endpoint", "cluster", r#""warehouse""#),

@@ -125,7 +125,7 @@ impl StartExport {
                 ));
             }
             (Some(name), ..) => DatabaseName::try_from(name.to_owned())
-                .map_err(|error| wrong(&format!("`database` {error}"), "Call show_databases to see the names."))?,
+                .map_err(|error| wrong(&format!("`database`: {error}"), "Call show_databases to see the names."))?,
         };
         let table = pattern(self.table.as_deref().unwrap_or("*"))?;
         let patterns = json!([format!("{}.{table}", pattern(database.as_str())?)]);

@@ -86,20 +86,12 @@ fn calls() -> Vec<(&'static str, Value)> {
     calls
 }
 
-/// Tools that let somebody in or data out, for which a person is asked in any case: transcripts have their answers.
-const OPENING: &[&str] = &["tidbcloud_create_integration"];
-
 #[test]
 fn every_tool_answers_with_one_document_between_two_lines_that_nobody_can_guess() {
     let mut server = Native::new();
     let mut words = BTreeSet::new();
     for (name, arguments) in calls() {
         let result = call(&mut server, name, arguments);
-        if OPENING.contains(&name) {
-            let code = &result["structuredContent"]["error"]["code"];
-            assert_eq!(code, "CONFIRMATION_REQUIRED", "{name} opens a door, for which no script agrees: {result}");
-            continue;
-        }
         assert_eq!(
             result.get("isError"),
             None,
