@@ -1109,6 +1109,42 @@ fn bills_add_up_and_name_what_was_deleted() {
 }
 
 #[test]
+fn a_change_bills_nothing_of_the_past() {
+    const BILLING: &str = "billing.tidbapi.com";
+    let mut world = World::new();
+    let days = |world: &mut World| {
+        let details = world.call("GET", BILLING, "/v1beta1/billsDetails/2026-11", Value::Null);
+        let rows = details.json["details"].as_array().unwrap().clone();
+        let own = rows.into_iter().filter(|row| row["clusterName"] != "reports");
+        let costs = own.map(|row| json!([row["billedDate"], row["servicePathName"], row["totalCost"]]));
+        costs.collect::<Vec<_>>()
+    };
+    let essential = with(cluster("big1"), "/autoScaling", json!({ "minRcu": 2000, "maxRcu": 8000 }));
+    let big = format!("/v1beta1/clusters/{}", world.post("/v1beta1/clusters", essential).text("/clusterId"));
+    world.now += 2 * 86_400_000;
+    let before = days(&mut world);
+    for (mask, body) in [
+        ("displayName", json!({ "displayName": "big2" })),
+        ("labels", json!({ "labels": { "team": "one" } })),
+        ("autoScaling", json!({ "autoScaling": { "minRcu": 8000, "maxRcu": 8000 } })),
+    ] {
+        let changed = world.patch(&big, json!({ "updateMask": mask, "cluster": body }));
+        assert_eq!(changed.status, 200, "{}", changed.json);
+    }
+    let today = before.last().unwrap()[0].clone();
+    let past = |days: Vec<Value>| days.into_iter().filter(|day| day[0] != today).collect::<Vec<_>>();
+    let after = days(&mut world);
+    assert_ne!(after, before, "today is billed by the new capacity");
+    assert_eq!(past(after.clone()), past(before));
+    for path in [big.as_str(), &format!("/v1beta1/clusters/{SHOP}")] {
+        assert_eq!(world.delete(path).status, 200);
+    }
+    assert_eq!(days(&mut world), after, "what is deleted was used");
+    let month = world.call("GET", BILLING, "/v1beta1/bills/2026-10", Value::Null);
+    assert_ne!(month.json["overview"]["totalCost"], "0.00", "and what was before it");
+}
+
+#[test]
 fn other_plans_are_there_and_empty() {
     let mut world = World::new();
     let answer = world.call("GET", "cloud.tidbapi.com", "/v1beta2/tidbs?pageSize=1", Value::Null);

@@ -133,7 +133,7 @@ impl Picture {
 
 /// The sum of what is known; `None` if nothing is.
 fn sum(values: impl Iterator<Item = Option<Figure>>) -> Option<Figure> {
-    values.flatten().reduce(|one, two| Figure(one.0 + two.0))
+    values.fold(None, Figure::sum)
 }
 
 /// A picture that fits.

@@ -8,7 +8,7 @@ fn figures(count: usize) -> impl Strategy<Value = Vec<Option<Figure>>> {
     let figure = prop_oneof![
         2 => Just(None),
         6 => (-1_000..100_000_i64).prop_map(|cents| Figure::parse(&format!("{}.{:02}", cents / 100, cents.unsigned_abs() % 100))),
-        1 => any::<u64>().prop_map(|whole| Some(Figure::from(whole))),
+        1 => any::<u64>().prop_map(|whole| Figure::parse(&whole.to_string())),
         1 => Just(Some(Figure::default())),
     ];
     prop::collection::vec(figure, count)

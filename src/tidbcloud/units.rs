@@ -327,6 +327,21 @@ impl BilledDay {
     pub fn of(moment: UnixMillis) -> Self {
         Self(Timestamp::at(moment).as_str().get(..10).unwrap_or_default().to_owned())
     }
+
+    /// The day before.
+    #[must_use]
+    pub fn before(&self) -> Self {
+        Self::of(UnixMillis(self.start().0.saturating_sub(1)))
+    }
+
+    /// How many days there are from this one to another, without that one.
+    pub fn days_to(&self, other: &Self) -> u64 {
+        other.start().0.saturating_sub(self.start().0) / 86_400_000
+    }
+
+    fn start(&self) -> UnixMillis {
+        Timestamp::try_from(format!("{}T00:00:00Z", self.0)).map_or(UnixMillis(0), |start| start.moment())
+    }
 }
 
 impl TryFrom<String> for BilledDay {

@@ -19,7 +19,7 @@ pub(super) enum MayCost {
 
 /// Instances without cost that an organization may have.
 /// <https://docs.pingcap.com/tidbcloud/select-cluster-tier/#usage-quota>
-const FREE_INSTANCES: usize = 5;
+pub(super) const FREE_INSTANCES: u64 = 5;
 
 /// Units and the free quota: <https://docs.pingcap.com/tidbcloud/select-cluster-tier/>. Backups and egress are billed on Essential
 /// since 2026-09-01.
@@ -49,7 +49,7 @@ pub(super) async fn preflight(context: &Context<'_>, stakes: Stakes, costs: MayC
     let month = BilledMonth::of(context.now());
     let spent = match context.cloud().bill_at_a_glance(&month).await {
         Ok(bill) if bill.overview.total_cost.is_empty() => "not known: the bill has no total".to_owned(),
-        Ok(bill) => format!("{} in {month}, as TiDB Cloud's bill gives it ({UNIT})", bill.overview.total_cost),
+        Ok(bill) => format!("{} in {month}. {UNIT}", bill.overview.total_cost),
         Err(error) => unknown(&error, "this key may not read bills"),
     };
     let stakes = stakes.moving_fact("The organization's month to date", spent);
@@ -67,8 +67,9 @@ pub(super) async fn preflight(context: &Context<'_>, stakes: Stakes, costs: MayC
     stakes.moving_fact("Free instances used", used)
 }
 
-/// What is said of amounts: the Billing API describes each as "expressed in cents (100ths of one US Dollar)", with the example `0.00`.
-pub(super) const UNIT: &str = "its API says US cents, and writes them as 0.00";
+/// What is said of amounts. The Billing API describes each as "expressed in cents (100ths of one US Dollar)", with the example `0.00`.
+pub(super) const UNIT: &str = "As TiDB Cloud's bill has them. Its API says US cents and writes them as 0.00, which may as well be dollars: \
+    compare one with the console.";
 
 fn unknown(error: &ApiError, forbidden: &str) -> String {
     let why = match error {

@@ -637,7 +637,7 @@ impl<D: Streams, J: Judge> Player<'_, D, J> {
                 self.driver.advance(seconds);
             }
             "fault" => {
-                let fault = self.json(rest);
+                let fault = self.json(&self.filled(rest));
                 self.driver.admin("POST", "/_sandbox/faults", Some(json!({"faults": [fault]})));
             }
             "faults" if rest == "none" => {

@@ -385,6 +385,8 @@ pub(super) struct World {
     pub(super) signed: BTreeMap<String, Signed>,
     /// Clusters that were deleted, and when: bills still name them.
     pub(super) deleted: Vec<(Cluster, u64)>,
+    /// Clusters, and the settings that they were billed by until a time, in the order of these times.
+    pub(super) billed_before: Vec<(String, u64, Settings)>,
     pub(super) dedicated: Vec<Dedicated>,
     pub(super) members: Vec<Member>,
     pub(super) api_keys: Vec<ApiKey>,

@@ -93,7 +93,7 @@ pub struct AutomatedBackupPolicy {
 }
 
 /// Bounds of the request capacity of an Essential instance (schema `Cluster.AutoScaling`), in request capacity units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct AutoScaling {
@@ -104,7 +104,7 @@ pub struct AutoScaling {
 }
 
 impl AutoScaling {
-    /// At most `max`, and at least what it was, or the least that is offered.
+    /// At most `max`, and at least what it was, or the least that is offered; never above `max`, which lowers what it was.
     pub fn up_to(max: Rcu, before: Option<Self>) -> Self {
         let least = before.and_then(|before| before.min_rcu).unwrap_or(Rcu::MIN).min(max.units());
         Self { min_rcu: Some(least), max_rcu: Some(max.units()) }

@@ -4,15 +4,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::charges::{UNIT, picture, refused, short, sort, total};
+use super::charges::{picture, refused, short, sort, total};
 use crate::{
     base::schema::schema_of,
-    catalogue::{ClusterReference, Context, Effect, Tool, ToolError, code},
+    catalogue::{ClusterReference, Context, Effect, Tool, ToolError, code, text_size},
     tidbcloud::{BilledDay, Charge, CostService, CostTerms},
+    tools::preflight::UNIT,
 };
 
 /// Names in an error.
 const NAMES_MAX: usize = 10;
+/// Days of one answer: what is billed reaches back 6 months.
+const DAYS_MAX: u64 = 190;
+/// Bytes of an answer beside its costs.
+const REST_BYTES: usize = 1_200;
 
 /// Costs of a range of days: which cluster, service or region you spend most on.
 #[derive(Deserialize, JsonSchema)]
@@ -65,13 +70,20 @@ pub(super) struct Costs {
     costs: Vec<Charge>,
     unit: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    notice: Option<&'static str>,
+    notice: Option<String>,
 }
 
 const NOTHING: &str = "TiDB Cloud has no costs for this.";
 
 impl ExploreCosts {
     fn must_be_a_range(&self, today: &BilledDay) -> Result<(), ToolError> {
+        let days = self.from.days_to(&self.to) + 1;
+        if days > DAYS_MAX && matches!(self.granularity, None | Some(Granularity::Day)) {
+            let message = format!("A range by day has at most {DAYS_MAX} days, and this one {days}.");
+            return Err(
+                ToolError::new(code::INVALID_ARGUMENT, message).hint("Give `granularity` month, or a shorter range.")
+            );
+        }
         let message = if self.to < self.from {
             format!("The last day, {}, is before the first, {}.", self.to.as_str(), self.from.as_str())
         } else if self.from > *today {
@@ -123,6 +135,26 @@ fn services<'t>(name: &str, terms: &'t CostTerms) -> Result<Vec<&'t CostService>
         .hint("Give `service` as one of these, or as its first part, the product."))
 }
 
+/// Leaves out the oldest dates if all of them do not fit, and says so.
+fn keep_newest(costs: &mut Vec<Charge>, bytes_max: usize) -> Option<String> {
+    let mut bytes = 0;
+    let does_not_fit = |cost: &Charge| {
+        bytes += serde_json::to_string(cost).map_or(0, |text| text_size(&text) + 1);
+        bytes > bytes_max
+    };
+    let oldest = costs.iter().rposition(does_not_fit)?;
+    let date = costs.get(oldest)?.billed_date.clone();
+    // A date of which a part does not fit is left out whole, unless it is the only one.
+    let is_newer = |cost: &Charge| cost.billed_date > date;
+    let kept = costs.iter().position(is_newer).unwrap_or(oldest + 1);
+    costs.drain(..kept);
+    let first = costs.first()?.billed_date.as_deref().unwrap_or_default();
+    let of = if date.as_deref() == Some(first) { "Some of, and all before," } else { "Costs before" };
+    Some(format!(
+        "{of} {first} do not fit here, and are in the total only. Give a shorter range, `granularity` month or total, or one cluster or service."
+    ))
+}
+
 impl Tool for ExploreCosts {
     const NAME: &'static str = "tidbcloud_explore_costs";
     const TITLE: &'static str = "Explore costs";
@@ -132,7 +164,9 @@ impl Tool for ExploreCosts {
     type Output = Costs;
 
     fn picture(output: &Costs) -> Option<String> {
-        let title = format!("Costs from {} to {}", output.from, output.to);
+        // Where the oldest are left out, it is of those that are not.
+        let first = output.costs.get(1).and_then(|cost| cost.billed_date.as_ref()).filter(|_| output.notice.is_some());
+        let title = format!("Costs from {} to {}", first.unwrap_or(&output.from), output.to);
         picture(title, &output.costs, output.granularity != Granularity::Total)
     }
 
@@ -170,11 +204,15 @@ impl Tool for ExploreCosts {
                 );
             }
         }
+        let mut costs: Vec<_> = costs.into_iter().map(short).collect();
+        let mut notice = costs.is_empty().then(|| NOTHING.to_owned());
         if granularity == Granularity::Total {
             sort(&mut costs);
+        } else {
+            costs.sort_by(|one, two| one.billed_date.cmp(&two.billed_date));
+            notice = notice.or_else(|| keep_newest(&mut costs, context.result_bytes().saturating_sub(REST_BYTES)));
         }
-        let notice = costs.is_empty().then_some(NOTHING);
-        let costs = std::iter::once(total(whole)).chain(costs).map(short).collect();
+        costs.insert(0, short(total(whole)));
         Ok(Costs { from: self.from.into(), to: self.to.into(), granularity, costs, unit: UNIT, notice })
     }
 }

@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::charges::{UNIT, grouped, picture, refused, short, sort, total};
+use super::charges::{grouped, picture, refused, short, sort, total};
 use crate::{
     base::schema::schema_of,
     catalogue::{Context, Effect, Tool, ToolError, code},
     tidbcloud::{ApiError, Bill, BilledMonth, Charge},
+    tools::preflight::UNIT,
 };
 
 /// Months before the present one that have bills: "up to 6 months prior to the current month" (TiDB Cloud API, `GET /bills/{billedMonth}`).

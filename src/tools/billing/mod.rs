@@ -1,7 +1,6 @@
 //! Bills and costs.
 
 mod charges;
-mod decimal;
 mod explore_costs;
 mod get_bill;
 

@@ -9,7 +9,7 @@ use crate::{
     tidbcloud::{BranchName, Made, NewBranch},
 };
 
-/// Create a free branch: a copy, as of now or a time, of a Starter cluster or branch, which stays untouched. CREATING
+/// Create a branch: a copy, as of now or a time, of a Starter cluster or branch, which stays untouched. CREATING
 /// usually takes a minute: call tidbcloud_get_branch with `waitSeconds` until `state` is ACTIVE.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

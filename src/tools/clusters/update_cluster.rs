@@ -120,7 +120,7 @@ impl Tool for UpdateCluster {
                 Err(error) => {
                     let mut error = ToolError::from(error);
                     if !changed.is_empty() {
-                        error.receipt = changed_from(&before, &changed).in_part();
+                        error.receipt = changed_from(&before, &changed, capacity).in_part();
                         error.details = Some(json!({"changed": changed, "failed": field}).into());
                     }
                     return Err(error);
@@ -132,8 +132,12 @@ impl Tool for UpdateCluster {
             Some(cluster) => ClusterView::from(cluster),
             None => context.cloud().cluster(&id).await?.into(),
         };
-        cluster.change = Some(changed_from(&before, &changed));
-        cluster.previous_max_rcu = capacity.and(before.auto_scaling).and_then(|before| before.max_rcu);
+        cluster.change = Some(changed_from(&before, &changed, capacity));
+        if let Some(capacity) = capacity {
+            let before = before.auto_scaling.unwrap_or_default();
+            cluster.previous_max_rcu = before.max_rcu;
+            cluster.previous_min_rcu = before.min_rcu.filter(|least| Some(*least) != capacity.min_rcu);
+        }
         if sets_limit {
             // proto3 JSON leaves zeros out.
             cluster.spending_limit_usd_cents.get_or_insert(0);
@@ -166,7 +170,7 @@ impl UpdateCluster {
             }
             Plan::Essential => {
                 let after = AutoScaling::up_to(self.max_rcu?, cluster.auto_scaling);
-                let before = cluster.auto_scaling.unwrap_or(AutoScaling { min_rcu: None, max_rcu: None });
+                let before = cluster.auto_scaling.unwrap_or_default();
                 let (from, to) = (before.max_rcu.unwrap_or_default(), after.max_rcu.unwrap_or_default());
                 let what = format!(
                     "Raise the highest capacity of the cluster {name} from {from} to {to} RCUs, which are billed."
@@ -177,10 +181,12 @@ impl UpdateCluster {
     }
 }
 
-/// What a change of these fields did, and the call that sets them to what they were.
-fn changed_from(before: &Cluster, fields: &[&'static str]) -> Done {
+/// What a change of these fields did, the call that sets them to what they were, and what that call does not set.
+fn changed_from(before: &Cluster, fields: &[&'static str], capacity: Option<AutoScaling>) -> Done {
     let id = &before.cluster_id;
+    let (own, now) = (before.auto_scaling.unwrap_or_default(), capacity.unwrap_or_default());
     let mut call = Map::from_iter([("cluster".to_owned(), json!(id.as_str()))]);
+    let mut lasting = String::new();
     for field in fields {
         let value: Value = match *field {
             "displayName" => before.display_name.as_str().into(),
@@ -188,16 +194,29 @@ fn changed_from(before: &Cluster, fields: &[&'static str]) -> Done {
                 let own = before.labels.iter().filter(|(name, _)| is_own(name));
                 own.map(|(name, value)| (name.clone(), json!(value))).collect()
             }
-            "maxRcu" => before.auto_scaling.and_then(|capacity| capacity.max_rcu).unwrap_or(Rcu::MIN).into(),
+            "maxRcu" => {
+                if let Some(least) = own.min_rcu.filter(|least| Some(*least) != now.min_rcu) {
+                    lasting = format!(
+                        " But the least capacity stays {}: it was {least}, which only the console sets.",
+                        now.min_rcu.unwrap_or_default()
+                    );
+                }
+                match own.max_rcu {
+                    Some(most) => most.into(),
+                    None => continue,
+                }
+            }
             _ => before.limit_cents().into(),
         };
         call.insert((*field).to_owned(), value);
     }
-    let call = Value::Object(call);
     let cluster = named(&before.display_name, id.as_str());
-    Done::of(format!("Changed {} of the cluster {cluster}", fields.join(", ")))
-        .affecting(Some(1))
-        .undone_by(format!("tidbcloud_update_cluster {call} sets what was there before."))
+    let done = Done::of(format!("Changed {} of the cluster {cluster}", fields.join(", "))).affecting(Some(1));
+    if call.len() == 1 {
+        return done;
+    }
+    let call = Value::Object(call);
+    done.undone_by(format!("tidbcloud_update_cluster {call} sets what was there before.{lasting}"))
 }
 
 /// The meaning of a limit of 0. <https://docs.pingcap.com/tidbcloud/manage-serverless-spend-limit>

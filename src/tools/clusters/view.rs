@@ -50,6 +50,10 @@ pub(super) struct ClusterView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub(super) previous_max_rcu: Option<i64>,
+    /// Where a lower highest capacity lowered the least, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub(super) previous_min_rcu: Option<i64>,
     /// TiDB Cloud's answer was lost, and the cluster found. So rare that no schema has to name it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(skip)]
@@ -89,6 +93,7 @@ impl From<Cluster> for ClusterView {
             create_time: cluster.create_time,
             previous_spending_limit_usd_cents: None,
             previous_max_rcu: None,
+            previous_min_rcu: None,
             reconciled: false,
             notice: None,
             change: None,

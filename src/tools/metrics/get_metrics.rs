@@ -33,6 +33,8 @@ const BARS_MAX: usize = 13;
 const OF_TABLES: &str = "information_schema.TABLES";
 /// Where sessions are from. <https://docs.pingcap.com/tidb/stable/information-schema-processlist/>
 const OF_SESSIONS: &str = "information_schema.CLUSTER_PROCESSLIST";
+/// Sizes and rows are 0 until a table has statistics. <https://docs.pingcap.com/tidb/stable/information-schema-tables/>
+const NOT_ANALYZED: &str = "No table has statistics yet, which ANALYZE TABLE makes, or all are empty.";
 const NO_API: &str = "No API has CPU, memory, queries per second, latency, request units or figures of the past.";
 
 #[derive(Serialize, JsonSchema)]
@@ -122,8 +124,8 @@ impl Tool for GetMetrics {
             Err(failure) => Err(ToolError::from(failure).message),
         };
         let mut figures = Vec::new();
-        add(&mut figures, &STORAGE, OF_TABLES, totals);
-        add(&mut figures, &SESSIONS, OF_SESSIONS, sessions);
+        add(&mut figures, &STORAGE, (OF_TABLES, NOT_ANALYZED), totals);
+        add(&mut figures, &SESSIONS, (OF_SESSIONS, "The database does not know it."), sessions);
         Ok(Metrics {
             cluster_id: id.to_string(),
             display_name: name,
@@ -132,7 +134,7 @@ impl Tool for GetMetrics {
             figures,
             tables,
             notice: format!(
-                "Bytes and rows are estimates by statistics, 0 before a table is analyzed. {NO_API} {}",
+                "Bytes and rows are estimates by statistics, and leave out tables without any. {NO_API} {}",
                 elsewhere(plan)
             ),
         })
@@ -149,7 +151,7 @@ impl Tool for GetMetrics {
             let mut values: Vec<_> =
                 shown.iter().map(|table| of(table).and_then(|bytes| in_unit(bytes, size))).collect();
             if others > 0 {
-                let known: u64 = shown.iter().filter_map(of).sum();
+                let known = shown.iter().filter_map(of).fold(0, u64::saturating_add);
                 values.push(all.and_then(|all| in_unit(all.saturating_sub(known), size)));
             }
             Series { name: name.to_owned(), values }
@@ -204,17 +206,22 @@ fn number(cell: Option<&Option<Cell>>) -> Option<u64> {
     cell?.as_ref()?.text.split('.').next()?.parse().ok()
 }
 
-/// What all tables have, and the largest of them.
+/// What all tables have, and the largest of them. Where all that is known of a table is 0, it is not known.
 fn storage(rows: &Rows) -> (Result<Vec<Option<u64>>, String>, Vec<TableView>) {
-    // No row is no table.
-    let first = rows.rows.first();
-    let totals = (4..8).map(|at| first.map_or(Some(0), |row| number(row.get(at)))).collect();
-    let view = |row: &Vec<Option<Cell>>| TableView {
-        table: row.first().and_then(Option::as_ref).map(|cell| cell.text.clone()).unwrap_or_default(),
-        data_bytes: number(row.get(1)),
-        index_bytes: number(row.get(2)),
-        rows: number(row.get(3)),
+    let known = |row: &[Option<Cell>], at: usize| {
+        let figures = [at, at + 1, at + 2].map(|at| number(row.get(at)));
+        if figures.iter().flatten().all(|figure| *figure == 0) { [None; 3] } else { figures }
     };
+    let view = |row: &Vec<Option<Cell>>| {
+        let [data_bytes, index_bytes, rows] = known(row, 1);
+        let table = row.first().and_then(Option::as_ref).map(|cell| cell.text.clone()).unwrap_or_default();
+        TableView { table, data_bytes, index_bytes, rows }
+    };
+    // No row is no table.
+    let totals = rows
+        .rows
+        .first()
+        .map_or(vec![Some(0); 4], |row| [number(row.get(4))].into_iter().chain(known(row, 5)).collect());
     (Ok(totals), rows.rows.iter().map(view).collect())
 }
 
@@ -235,14 +242,14 @@ fn sessions(rows: &Rows) -> Result<Vec<Option<u64>>, String> {
 fn add(
     figures: &mut Vec<FigureView>,
     names: &[(&'static str, &'static str)],
-    from: &'static str,
+    (from, unknown): (&'static str, &str),
     values: Result<Vec<Option<u64>>, String>,
 ) {
     for (at, (name, unit)) in names.iter().enumerate() {
         let (value, missing) = match &values {
             Ok(values) => match values.get(at).copied().flatten() {
                 Some(value) => (Some(value), None),
-                None => (None, Some("The database does not know it.".to_owned())),
+                None => (None, Some(unknown.to_owned())),
             },
             Err(why) => (None, Some(why.clone())),
         };
@@ -271,7 +278,7 @@ mod tests {
 
     fn metrics(tables: Vec<TableView>, totals: [u64; 4]) -> Metrics {
         let mut figures = Vec::new();
-        add(&mut figures, &STORAGE, OF_TABLES, Ok(totals.map(Some).to_vec()));
+        add(&mut figures, &STORAGE, (OF_TABLES, NOT_ANALYZED), Ok(totals.map(Some).to_vec()));
         Metrics {
             cluster_id: "7".into(),
             display_name: "shop".into(),
@@ -302,6 +309,21 @@ mod tests {
     #[test]
     fn nothing_is_drawn_without_tables() {
         assert_eq!(GetMetrics::picture(&metrics(Vec::new(), [0; 4])), None);
+    }
+
+    #[test]
+    fn tables_without_statistics_are_gaps() {
+        let row = |texts: [&str; 8]| texts.map(|text| Some(Cell { text: text.to_owned(), cut: false })).to_vec();
+        let of = |rows: Vec<_>| {
+            let (totals, tables) = storage(&Rows { rows, ..Rows::default() });
+            (totals.unwrap(), tables.iter().map(|table| table.rows).collect::<Vec<_>>())
+        };
+        let none = row(["shop.a", "0", "0", "0", "2", "0", "0", "0"]);
+        assert_eq!(of(vec![none.clone(), none]), (vec![Some(2), None, None, None], vec![None, None]));
+        let some =
+            [row(["shop.a", "8", "0", "1", "2", "8", "0", "1"]), row(["shop.b", "0", "0", "0", "2", "8", "0", "1"])];
+        assert_eq!(of(some.to_vec()), (vec![Some(2), Some(8), Some(0), Some(1)], vec![Some(1), None]));
+        assert_eq!(of(Vec::new()), (vec![Some(0); 4], Vec::new()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     catalogue::{Context, Effect, Tool, ToolError},
     tidbcloud::{ApiError, Cluster, Plan},
+    tools::preflight::FREE_INSTANCES,
 };
 
 /// Quotas and what is used: how many clusters, branches and nodes there are and can be.
@@ -31,9 +32,6 @@ struct QuotaLine {
     note: Option<String>,
 }
 
-/// Starter instances without spending limit that an organization may have, by default.
-/// <https://docs.pingcap.com/tidbcloud/select-cluster-tier/#usage-quota>
-const FREE_CLUSTERS_MAX: u64 = 5;
 /// Branches that an organization may have, by default. <https://docs.pingcap.com/tidbcloud/branch-overview/>
 const BRANCHES_MAX: u64 = 5;
 /// Clusters whose branches are counted, a request each: with those for the rest, half of what an HTTP request may send.
@@ -82,14 +80,10 @@ fn missing(of: &str, error: ApiError) -> QuotaLine {
 }
 
 fn free(clusters: &[Cluster]) -> QuotaLine {
-    let is_free = |cluster: &&Cluster| {
-        let limit = cluster.spending_limit.and_then(|limit| limit.monthly).unwrap_or_default();
-        matches!(cluster.plan(), Plan::Starter) && limit == 0
-    };
     QuotaLine {
         of: "free Starter clusters".to_owned(),
-        used: u64::try_from(clusters.iter().filter(is_free).count()).ok(),
-        limit: Some(FREE_CLUSTERS_MAX),
+        used: u64::try_from(clusters.iter().filter(|cluster| cluster.is_free()).count()).ok(),
+        limit: Some(FREE_INSTANCES),
         note: Some("The limit is the documented default; those with a spending limit do not count.".to_owned()),
     }
 }

@@ -15,7 +15,7 @@ use crate::control::{
     answers::{Failure, Outcome},
     regions::{Region, SHOP_REGION},
     services::BILLING,
-    state::{Cluster, KEYS, KeyRole, PROJECTS, World},
+    state::{Cluster, KEYS, KeyRole, PROJECTS, Settings, World},
 };
 
 /// The operations.
@@ -51,6 +51,8 @@ struct Billed<'w> {
     region: &'static Region,
     /// A hundred times the amount that is about a day's.
     daily: i64,
+    /// What that was on the days before these.
+    before: Vec<(Date, i64)>,
     services: &'static [Service],
     first: Date,
     /// The last day; `None` while it runs.
@@ -132,21 +134,27 @@ fn must_read_bills(call: &Call) -> Result<(), Failure> {
     }
 }
 
-fn of_cluster(cluster: &Cluster, deleted: Option<u64>) -> Billed<'_> {
+/// A hundred times the amount that is about a day's.
+fn daily(settings: &Settings) -> i64 {
+    match settings.auto_scaling {
+        Some((least, _)) => least * 3 / 10,
+        // Of 31 such days none is above the limit.
+        None => settings.spending_limit / 62,
+    }
+}
+
+fn of_cluster<'w>(world: &'w World, cluster: &'w Cluster, deleted: Option<u64>) -> Billed<'w> {
     let settings = &cluster.settings;
-    let (services, daily, since): (&'static [Service], _, _) = match settings.auto_scaling {
-        Some((least, _)) => (&ESSENTIAL, least * 3 / 10, cluster.created),
-        // A limit counts from when it was set: of 31 such days none is above it.
-        None => (&STARTER, settings.spending_limit / 62, cluster.updated),
-    };
+    let before = world.billed_before.iter().filter(|(id, ..)| *id == cluster.id);
     Billed {
         id: &cluster.id,
         name: &settings.display_name,
         project: &cluster.project,
         region: cluster.region,
-        daily,
-        services,
-        first: date(since),
+        daily: daily(settings),
+        before: before.map(|(_, at, settings)| (date(*at), daily(settings))).collect(),
+        services: if settings.auto_scaling.is_some() { &ESSENTIAL } else { &STARTER },
+        first: date(cluster.created),
         last: deleted.map(date),
     }
 }
@@ -160,6 +168,7 @@ fn billed<'w>(world: &'w World, call: &Call) -> Vec<Billed<'w>> {
         project: PROJECTS.get(1).map_or("", |project| project.id),
         region: SHOP_REGION,
         daily: 600,
+        before: Vec::new(),
         services: &ESSENTIAL,
         first: day(2026, Month::June, 10),
         last: Some(day(2026, Month::November, 20)),
@@ -167,8 +176,9 @@ fn billed<'w>(world: &'w World, call: &Call) -> Vec<Billed<'w>> {
     let deleted = world.deleted.iter().map(|(cluster, at)| (cluster, Some(*at)));
     let own = world.clusters.iter().map(|cluster| (cluster, None)).chain(deleted);
     let own = own.filter(|(cluster, _)| cluster.organization == call.key.organization);
-    let own = own.map(|(cluster, deleted)| of_cluster(cluster, deleted));
-    let has_history = call.key.organization == owner.organization && !world.clusters.is_empty();
+    let own = own.map(|(cluster, deleted)| of_cluster(world, cluster, deleted));
+    let is_used = !world.clusters.is_empty() || !world.deleted.is_empty();
+    let has_history = call.key.organization == owner.organization && is_used;
     own.chain(has_history.then_some(reports)).collect()
 }
 
@@ -176,7 +186,8 @@ fn billed<'w>(world: &'w World, call: &Call) -> Vec<Billed<'w>> {
 fn amounts(of: &Billed<'_>, service: usize, day: Date) -> Amounts {
     let seed = of.id.bytes().fold(i64::from(day.to_julian_day()), |sum, byte| (sum * 31 + i64::from(byte)) % 9_973);
     // The first service is most of it, and a day has 60 to 100 % of what the busiest has.
-    let share = of.daily * [70, 20, 7, 3].get(service).copied().unwrap_or_default() / 100;
+    let daily = of.before.iter().find(|(until, _)| day < *until).map_or(of.daily, |(_, daily)| *daily);
+    let share = daily * [70, 20, 7, 3].get(service).copied().unwrap_or_default() / 100;
     let running = share * (60 + (seed * 7 + i64::try_from(service).unwrap_or_default() * 13) % 41) / 100;
     let discounts = if of.services.len() == ESSENTIAL.len() { running / 10 } else { 0 };
     Amounts { running, discounts }

@@ -442,9 +442,11 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     let id = cluster.id.clone();
     let cluster =
         world.cluster_mut(call.key.organization, &id).ok_or_else(|| Failure::new(404, "cluster not found"))?;
-    cluster.settings = settings;
+    let before = std::mem::replace(&mut cluster.settings, settings);
     cluster.updated = call.now;
-    Ok(show(cluster, call.now))
+    let shown = show(cluster, call.now);
+    world.billed_before.push((id, call.now, before));
+    Ok(shown)
 }
 
 /// `DELETE /v1beta1/clusters/{clusterId}`: the branches go with it.
