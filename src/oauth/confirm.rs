@@ -471,6 +471,15 @@ impl Server<'_> {
     async fn give(&self, link: &Link, mut opened: Opened, item: &str) -> Response {
         let at = item.parse().ok().filter(|at| opened.left.contains(at));
         let Some(at) = at else {
+            let is_address = item.parse().ok().and_then(|at: usize| opened.items.get(at)).is_some_and(|item| item.2);
+            if is_address {
+                // In the tab of the downloads, where a second form would take the first one's cookie away.
+                return self.refusal(
+                    400,
+                    "invalid_request",
+                    "This was taken already. What else lies ready is in the tab before.",
+                );
+            }
             let problems = [Problem { field: "items", set: 0, message: "That was taken already." }];
             return self.show(400, link, &opened, &problems, None);
         };
@@ -482,6 +491,12 @@ impl Server<'_> {
         let Some(secret) = link.open_item(at, &sealed) else { return self.no_question(link) };
         self.log.hides(secret.expose());
         self.audit("handed_out", &[]);
+        if let Some((name, _, true)) = opened.items.get(at) {
+            let nonce = self.nonce();
+            let mut response = self.page(200, &nonce, pages::download(name, secret.expose(), &nonce));
+            response.headers.set("referrer-policy", "no-referrer");
+            return response;
+        }
         opened.left.retain(|left| *left != at);
         self.show(200, link, &opened, &[], Some((at, &secret)))
     }
@@ -513,7 +528,7 @@ impl Server<'_> {
         self.page(status, &nonce, pages::proof(&page))
     }
 
-    /// What a link leads to, with the secret that was just given, if one was.
+    /// What a link leads to, with the text that was just given, if one was.
     fn show(
         &self,
         status: u16,

@@ -581,7 +581,7 @@ fn a_person_takes_each_secret_once_and_nobody_else_sees_any() {
     let secrets = [ADDRESSES[0], ADDRESSES[1], KEY, "canary"];
     let mut seen = vec![text(&answer), text(&opened), first.html.clone(), stored(&server)];
 
-    let (one, page) = take(&mut server, &path, &first, "0");
+    let (one, download) = take(&mut server, &path, &first, "0");
     let html = crate::support::oauth::unescape(&text(&one));
     assert_eq!(one.status, 200);
     assert!(html.contains(&format!("content=\"0;url={}\"", ADDRESSES[0])), "the browser goes there: {html}");
@@ -591,15 +591,21 @@ fn a_person_takes_each_secret_once_and_nobody_else_sees_any() {
     );
     assert_eq!(html.matches(ADDRESSES[0]).count(), 2);
     assert_eq!((one.header("Cache-Control"), one.header("Location")), (Some("no-store"), None));
-    assert_eq!(one.header("Referrer-Policy"), Some("same-origin"), "no other site is told where it comes from");
+    assert_eq!(one.header("Referrer-Policy"), Some("no-referrer"), "nobody is told where it comes from");
+    assert!(!html.contains("<form") && download.cookie.is_empty(), "the page before goes on: {html}");
+    assert!(first.html.matches("formtarget=\"download\"").count() == 2, "which stays in its tab: {}", first.html);
     for other in &secrets[1..3] {
         assert!(!html.contains(other), "one at a time: {html}");
     }
-    let (again, _) = take(&mut server, &path, &page, "0");
+    let (again, download) = take(&mut server, &path, &first, "0");
+    assert!(download.cookie.is_empty(), "that one still goes on");
     assert!(again.status == 400 && !text(&again).contains("canary"), "once: {}", text(&again));
     for made_up in ["3", "-1", "0 ", "x", "99999999999999999999999"] {
+        let page = proved(&mut server, &path, &proof("owner"));
         assert_eq!(take(&mut server, &path, &page, made_up).0.status, 400, "{made_up}");
+        server.advance(30);
     }
+    let page = proved(&mut server, &path, &proof("owner"));
     for (cookie, all) in [
         ("", filled(&page, &[("item", "1")])),
         (&*first.cookie, filled(&page, &[("item", "1")])),
@@ -612,7 +618,7 @@ fn a_person_takes_each_secret_once_and_nobody_else_sees_any() {
     assert!(text(&key).contains("<pre><code>canary-&lt;key&gt;-of-prometheus</code></pre>"), "{}", text(&key));
     assert!(!text(&key).contains("http-equiv=\"refresh\""), "a text leads nowhere");
     let kept = stored(&server);
-    let (last, page) = take(&mut server, &path, &page, "1");
+    let (last, _) = take(&mut server, &path, &page, "1");
     assert!(crate::support::oauth::unescape(&text(&last)).contains(ADDRESSES[1]));
     assert_eq!(last.header("Referrer-Policy"), Some("no-referrer"));
     assert_eq!(take(&mut server, &path, &page, "1").0.status, 404, "nothing is left");
