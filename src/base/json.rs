@@ -7,7 +7,8 @@
 //! A struct is read field by field, in the order of its fields, as serde reads a sequence into one: that takes half the code
 //! of a loop over members, which has to tell their names apart and to remember which it met. So `deny_unknown_fields` has no
 //! effect here; what callers send is checked against a schema before. A member that has several names is a field with all of
-//! them in its own, `|` between them, and the first that is there counts: serde's `alias` would make places of its own.
+//! them in its own, `|` between them, and the first that is there and says something counts, which `null` and the empty text do not:
+//! serde's `alias` would make places of its own.
 
 use std::fmt;
 
@@ -341,13 +342,21 @@ struct Fields {
     absent: Option<&'static str>,
 }
 
+impl Fields {
+    /// The member with one of these names that says something; else the first that is there.
+    fn take(&mut self, names: &str) -> Option<Value> {
+        let found = names.split('|').filter_map(|name| self.members.remove(name));
+        found.min_by_key(|value| value.is_null() || value.as_str() == Some(""))
+    }
+}
+
 impl<'de> SeqAccess<'de> for &mut Fields {
     type Error = Unread;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unread> {
         let Some(name) = self.names.next() else { return Ok(None) };
         self.absent = None;
-        match seed.deserialize(Source(name.split('|').find_map(|name| self.members.remove(name)))) {
+        match seed.deserialize(Source(self.take(name))) {
             // The field has a default, or the struct is refused.
             Err(Unread::Absent) => {
                 self.absent = Some(name);
@@ -573,9 +582,16 @@ pub(crate) mod tests {
         assert_eq!(read(needed).as_ref(), Ok(&least));
         let more = json!({"needed": "x", "maybe": null, "seven": null, "never": true, "more": {}, "final": "Nothing"});
         assert_eq!(read(more).as_ref(), Ok(&least));
+        for nothing in [json!(null), json!("")] {
+            let both = json!({"needed": "x", "last": nothing, "final": "Nothing"});
+            assert_eq!(read(both).as_ref(), Ok(&least), "a name without a value is passed over");
+        }
+        let first = json!({"needed": "x", "last": "Nothing", "final": {"One": 1}});
+        assert_eq!(read(first).as_ref(), Ok(&least), "the first of two counts");
         for (document, problem) in [
             (json!({"last": "Nothing"}), ": missing field `needed`"),
             (json!({"needed": "x"}), ": missing field `last|final`"),
+            (json!({"needed": "x", "last": null, "final": null}), "last: invalid type: null, expected enum Kind"),
             (
                 json!({"needed": "x", "final": "Other"}),
                 "last: unknown variant `Other`, expected one of `Nothing`, `One`, `Two`, `Named`",

@@ -116,13 +116,14 @@ impl Context<'_> {
         self.handed_in.take()
     }
 
-    /// A browser is led to nothing else than a host, over TLS, or into the sandbox that stands for all of them.
-    fn is_fit(&self, item: &Item) -> bool {
-        let Item::Address { address, .. } = item else { return true };
-        Url::parse(address.expose()).is_ok_and(|url| {
-            let is_host = url.scheme() == "https" && url.username().is_empty() && url.password().is_none();
-            is_host || self.cloud.is_in_sandbox(&url)
-        })
+    /// A browser is led to nothing else than a host, over TLS, or into the sandbox that stands for all of them. It is led to what was
+    /// checked: an address is laid out as it was read, in the one form that has no blanks or line ends to be read in another way.
+    fn fit(&self, item: Item) -> Option<Item> {
+        let Item::Address { name, size, address } = item else { return Some(item) };
+        let url = Url::parse(address.expose()).ok()?;
+        let is_host = url.scheme() == "https" && url.username().is_empty() && url.password().is_none();
+        let is_fit = is_host || self.cloud.is_in_sandbox(&url);
+        is_fit.then(|| Item::Address { name, size, address: Secret::new(url) })
     }
 
     /// Keeps what was handed in out of the log and of the answer, as it is and as a tool may send it on: in base64, or without the
@@ -149,6 +150,24 @@ impl Context<'_> {
         }
     }
 
+    /// Something would be stored for whatever keys somebody makes up.
+    fn knows_key(&self) -> Result<(), ToolError> {
+        match self.allowance.requests_sent() {
+            0 => Err(ToolError::fault("secrets are handed out before TiDB Cloud has taken the key")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps a place for what this call will hand out. A secret that TiDB Cloud gives once, with what is made, is of no use to anybody if
+    /// there is none, so this comes before the change.
+    ///
+    /// # Errors
+    /// There is none: the error of the call.
+    pub async fn keep_place(&self) -> Result<(), ToolError> {
+        self.knows_key()?;
+        self.person.keeps_place().await
+    }
+
     /// The link to a page on which the person behind the caller, and nobody else, takes these secrets, each once, within ten minutes. It
     /// stands in the result, and is no secret.
     ///
@@ -159,12 +178,13 @@ impl Context<'_> {
         for item in &items {
             self.log.hides(item.secret().expose());
         }
-        if self.allowance.requests_sent() == 0 {
-            // Something would be stored for whatever keys somebody makes up.
-            return Err(ToolError::fault("secrets are handed out before TiDB Cloud has taken the key"));
-        }
-        if items.is_empty() || !items.iter().all(|item| self.is_fit(item)) {
+        self.knows_key()?;
+        let items: Option<Vec<_>> = items.into_iter().map(|item| self.fit(item)).collect();
+        let Some(items) = items.filter(|items| !items.is_empty()) else {
             return Err(ToolError::fault("what is handed out is nothing, or no address of a host"));
+        };
+        for item in &items {
+            self.log.hides(item.secret().expose());
         }
         let bytes: usize = items.iter().map(|item| item.secret().expose().len()).sum();
         let shown: usize = items

@@ -191,7 +191,13 @@ pub trait Person {
     /// They did not, or not yet: the error, or the question, of the call.
     fn agrees<'c>(&'c self, bound: &'c Bound<'c>) -> Pending<'c, Result<Option<Credentials>, ToolError>>;
 
-    /// Lays secrets out for them, and gives the link to the page on which they take these.
+    /// Keeps a place for secrets that come later in this call.
+    ///
+    /// # Errors
+    /// Storage did not answer, or too much lies there already: the error of the call.
+    fn keeps_place(&self) -> Pending<'_, Result<(), ToolError>>;
+
+    /// Lays secrets out for them, in the place that was kept if one was, and gives the link to the page on which they take these.
     ///
     /// # Errors
     /// Storage did not answer, or too much lies there already: the error of the call.

@@ -306,14 +306,24 @@ impl Server<'_> {
             Err(failure) => return self.not_signed_in(&failure),
         };
         match is_principal {
-            Ok(true) => {}
+            Ok(true) => self.show_to_principal(&link, &opened).await,
             Ok(false) => {
                 let message = "The client was not connected by the person that TiDB Cloud says you are.";
-                return self.ask_proof(head, 400, &link, &[Problem { field: "signIn", set: 0, message }], None);
+                self.ask_proof(head, 400, &link, &[Problem { field: "signIn", set: 0, message }], None)
             }
-            Err(StorageFailure) => return self.unavailable_page(),
+            Err(StorageFailure) => self.unavailable_page(),
         }
-        self.show(200, &link, &opened, &[], None)
+    }
+
+    /// A right proof is no try: whoever takes fifty files proves it as often as they like.
+    async fn show_to_principal(&self, link: &Link, opened: &Opened) -> Response {
+        self.take_back(link).await;
+        self.show(200, link, opened, &[], None)
+    }
+
+    /// Takes back a try that was not wrong. If storage does not answer, it counts as one.
+    async fn take_back(&self, link: &Link) {
+        let _ = self.ask_confirmations(link, Command::TakeBack { id: link.id_fingerprint() }).await;
     }
 
     async fn prove_by_credential(&self, head: &Head, link: &Link, fields: &Fields) -> Response {
@@ -340,9 +350,10 @@ impl Server<'_> {
             Err(StorageFailure) => return self.unavailable_page(),
         };
         let Reply::Open { tries_left, .. } = reply else { return self.no_question(link) };
-        let wrong = |status, message| {
+        let again = |status, message, tries_left| {
             self.ask_proof(head, status, link, &[Problem { field, set: 0, message }], Some(u32::from(tries_left)))
         };
+        let wrong = |status, message| again(status, message, tries_left);
         let prover = match proved {
             Ok(prover) => prover,
             Err(message) => return wrong(400, message),
@@ -351,15 +362,20 @@ impl Server<'_> {
             match self.check(&key.clone().into()).await {
                 Checked::Accepted => {}
                 Checked::Refused => return wrong(400, NOT_YOURS),
-                Checked::Guarded(guarded) => return self.guarded_page(guarded),
+                Checked::Guarded(guarded) => {
+                    self.take_back(link).await;
+                    return self.guarded_page(guarded);
+                }
                 Checked::Unknown => {
-                    return wrong(503, "TiDB Cloud did not say whether it accepts these keys. Try again in a moment.");
+                    self.take_back(link).await;
+                    let message = "TiDB Cloud did not say whether it accepts these keys. Try again in a moment.";
+                    return again(503, message, tries_left.saturating_add(1));
                 }
             }
         }
         let Some(opened) = link.open(reply) else { return self.no_question(link) };
         match self.is_principal(link, &prover, &opened.stakes).await {
-            Ok(true) => self.show(200, link, &opened, &[], None),
+            Ok(true) => self.show_to_principal(link, &opened).await,
             Ok(false) => wrong(400, NOT_YOURS),
             Err(StorageFailure) => self.unavailable_page(),
         }
@@ -455,6 +471,15 @@ impl Server<'_> {
     async fn give(&self, link: &Link, mut opened: Opened, item: &str) -> Response {
         let at = item.parse().ok().filter(|at| opened.left.contains(at));
         let Some(at) = at else {
+            let is_address = item.parse().ok().and_then(|at: usize| opened.items.get(at)).is_some_and(|item| item.2);
+            if is_address {
+                // In the tab of the downloads, where a second form would take the first one's cookie away.
+                return self.refusal(
+                    400,
+                    "invalid_request",
+                    "This was taken already. What else lies ready is in the tab before.",
+                );
+            }
             let problems = [Problem { field: "items", set: 0, message: "That was taken already." }];
             return self.show(400, link, &opened, &problems, None);
         };
@@ -466,6 +491,12 @@ impl Server<'_> {
         let Some(secret) = link.open_item(at, &sealed) else { return self.no_question(link) };
         self.log.hides(secret.expose());
         self.audit("handed_out", &[]);
+        if let Some((name, _, true)) = opened.items.get(at) {
+            let nonce = self.nonce();
+            let mut response = self.page(200, &nonce, pages::download(name, secret.expose(), &nonce));
+            response.headers.set("referrer-policy", "no-referrer");
+            return response;
+        }
         opened.left.retain(|left| *left != at);
         self.show(200, link, &opened, &[], Some((at, &secret)))
     }
@@ -497,7 +528,7 @@ impl Server<'_> {
         self.page(status, &nonce, pages::proof(&page))
     }
 
-    /// What a link leads to, with the secret that was just given, if one was.
+    /// What a link leads to, with the text that was just given, if one was.
     fn show(
         &self,
         status: u16,
@@ -583,25 +614,26 @@ fn link_of(head: &Head) -> Option<Link> {
 fn handed_in_by(
     asked: &[(String, String, bool)],
     fields: &Fields,
-) -> Result<Vec<(String, String)>, Vec<(String, &'static str)>> {
+) -> Result<Vec<(String, String)>, Vec<(String, String)>> {
     let (mut values, mut wrong, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for (name, _, long) in asked {
+    for (name, label, long) in asked {
         let field = pages::credential_id(name);
         let value = fields.one(&field).ok().flatten().unwrap_or_default().replace("\r\n", "\n");
         bytes += value.len();
         let is_odd = |letter: char| letter.is_control() && !(*long && matches!(letter, '\n' | '\t'));
         let problem = if value.trim().is_empty() {
-            Some("Fill this in.")
+            Some("fill this in.")
         } else if bytes > CREDENTIAL_BYTES_MAX {
-            Some("This is too long: all fields together have 4,096 bytes at most.")
+            Some("this is too long; all fields together have 4,096 bytes at most.")
         } else if value.contains(is_odd) {
-            Some("This has a character that does not show, and that no credential has. Copy it again.")
+            Some("this has a character that does not show, and that no credential has. Copy it again.")
         } else if !*long && value.trim() != value {
-            Some("This begins or ends with a blank. Copy it again without.")
+            Some("this begins or ends with a blank. Copy it again without.")
         } else {
             None
         };
-        wrong.extend(problem.map(|problem| (field, problem)));
+        // The summary above the form says it as well, away from the field.
+        wrong.extend(problem.map(|problem| (field, format!("{label}: {problem}"))));
         values.push((name.clone(), value));
     }
     if wrong.is_empty() { Ok(values) } else { Err(wrong) }

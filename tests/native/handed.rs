@@ -105,6 +105,11 @@ struct Fetch {
     what: String,
 }
 
+thread_local! {
+    /// Keys that were made.
+    static MADE: Cell<u32> = const { Cell::new(0) };
+}
+
 impl Tool for Fetch {
     const NAME: &'static str = "fetch";
     const TITLE: &'static str = "Fetch";
@@ -114,6 +119,10 @@ impl Tool for Fetch {
     async fn call(self, context: &Context<'_>) -> Result<Value, ToolError> {
         if self.what != "early" {
             context.cloud().regions().await?;
+        }
+        if self.what == "new" {
+            context.keep_place().await?;
+            MADE.set(MADE.get() + 1);
         }
         let file = |name: &str, address: &str| Item::Address {
             name: name.to_owned(),
@@ -125,6 +134,7 @@ impl Tool for Fetch {
             "plain" => vec![file("a", "http://bucket.example/a")],
             "login" => vec![file("a", "https://user:word@bucket.example/a")],
             "sandbox" => vec![file("a", &format!("{SANDBOX}/bucket.example/a"))],
+            "odd" => vec![file("a", " https://bucket.example/\n canary \"a\"?b=<c> ")],
             "nothing" => Vec::new(),
             "many" => (0..=HandOut::ITEMS_MAX).map(|_| file("a", ADDRESSES[0])).collect(),
             "long" => (0..30).map(|_| file("a", &format!("{}?{}", ADDRESSES[0], "x".repeat(4_000)))).collect(),
@@ -330,8 +340,8 @@ fn what_is_typed_is_taken_whole_or_refused_at_its_field() {
     let page = proved(&mut server, &path, &proof("owner"));
     let long = "x".repeat(4_097);
     for (field, value, said) in [
-        ("given-id", "", "Fill this in."),
-        ("given-id", " \u{3000}", "Fill this in."),
+        ("given-id", "", "fill this in."),
+        ("given-id", " \u{3000}", "fill this in."),
         ("given-secret", " key", "begins or ends with a blank"),
         ("given-secret", "key\u{a0}", "begins or ends with a blank"),
         ("given-secret", "k\tey", "a character that does not show"),
@@ -413,7 +423,7 @@ fn they_are_gone_once_they_are_of_no_use() {
     server.advance(ASKED_MILLIS / 1_000 - 1);
     let in_time = filled(&page, &[&TYPED[..2], &[("decision", "confirm")]].concat());
     let missing = submit(&mut server, &path, &page.cookie, &in_time);
-    assert!(missing.status == 400 && text(&missing).contains("Fill this in."), "{}", text(&missing));
+    assert!(missing.status == 400 && text(&missing).contains("fill this in."), "{}", text(&missing));
     server.advance(1);
     let late = filled(&page, &[&TYPED[..], &[("decision", "confirm")]].concat());
     assert!([403, 404].contains(&submit(&mut server, &path, &page.cookie, &late).status));
@@ -571,7 +581,7 @@ fn a_person_takes_each_secret_once_and_nobody_else_sees_any() {
     let secrets = [ADDRESSES[0], ADDRESSES[1], KEY, "canary"];
     let mut seen = vec![text(&answer), text(&opened), first.html.clone(), stored(&server)];
 
-    let (one, page) = take(&mut server, &path, &first, "0");
+    let (one, download) = take(&mut server, &path, &first, "0");
     let html = crate::support::oauth::unescape(&text(&one));
     assert_eq!(one.status, 200);
     assert!(html.contains(&format!("content=\"0;url={}\"", ADDRESSES[0])), "the browser goes there: {html}");
@@ -581,15 +591,21 @@ fn a_person_takes_each_secret_once_and_nobody_else_sees_any() {
     );
     assert_eq!(html.matches(ADDRESSES[0]).count(), 2);
     assert_eq!((one.header("Cache-Control"), one.header("Location")), (Some("no-store"), None));
-    assert_eq!(one.header("Referrer-Policy"), Some("same-origin"), "no other site is told where it comes from");
+    assert_eq!(one.header("Referrer-Policy"), Some("no-referrer"), "nobody is told where it comes from");
+    assert!(!html.contains("<form") && download.cookie.is_empty(), "the page before goes on: {html}");
+    assert!(first.html.matches("formtarget=\"download\"").count() == 2, "which stays in its tab: {}", first.html);
     for other in &secrets[1..3] {
         assert!(!html.contains(other), "one at a time: {html}");
     }
-    let (again, _) = take(&mut server, &path, &page, "0");
+    let (again, download) = take(&mut server, &path, &first, "0");
+    assert!(download.cookie.is_empty(), "that one still goes on");
     assert!(again.status == 400 && !text(&again).contains("canary"), "once: {}", text(&again));
     for made_up in ["3", "-1", "0 ", "x", "99999999999999999999999"] {
+        let page = proved(&mut server, &path, &proof("owner"));
         assert_eq!(take(&mut server, &path, &page, made_up).0.status, 400, "{made_up}");
+        server.advance(30);
     }
+    let page = proved(&mut server, &path, &proof("owner"));
     for (cookie, all) in [
         ("", filled(&page, &[("item", "1")])),
         (&*first.cookie, filled(&page, &[("item", "1")])),
@@ -602,7 +618,7 @@ fn a_person_takes_each_secret_once_and_nobody_else_sees_any() {
     assert!(text(&key).contains("<pre><code>canary-&lt;key&gt;-of-prometheus</code></pre>"), "{}", text(&key));
     assert!(!text(&key).contains("http-equiv=\"refresh\""), "a text leads nowhere");
     let kept = stored(&server);
-    let (last, page) = take(&mut server, &path, &page, "1");
+    let (last, _) = take(&mut server, &path, &page, "1");
     assert!(crate::support::oauth::unescape(&text(&last)).contains(ADDRESSES[1]));
     assert_eq!(last.header("Referrer-Policy"), Some("no-referrer"));
     assert_eq!(take(&mut server, &path, &page, "1").0.status, 404, "nothing is left");
@@ -643,6 +659,22 @@ fn secrets_lie_ready_for_ten_minutes_and_not_too_many() {
     assert!([403, 404].contains(&take(&mut server, &path, &page, "0").0.status));
     assert_eq!(submit(&mut server, &path, "", &proof("owner")).status, 404, "ten minutes are over");
     let path = handed(&server.send(fetch()));
+    // Whoever takes many files proves it as often, and the right one is no try, be it the fifth.
+    for left in (1..TRIES_MAX).rev() {
+        let wrong = submit(&mut server, &path, "", &proof("other"));
+        assert!(text(&wrong).contains(&format!("<strong>{left}</strong>")), "{}", text(&wrong));
+        server.advance(30);
+    }
+    for item in ["0", "1"] {
+        let page = proved(&mut server, &path, &proof("owner"));
+        let (taken, _) = take(&mut server, &path, &page, item);
+        assert!(taken.status == 200 && text(&taken).contains("canary"), "{}", text(&taken));
+    }
+    let before = proved(&mut server, &path, &proof("owner"));
+    assert_eq!(submit(&mut server, &path, "", &proof("other")).status, 400);
+    assert_eq!(submit(&mut server, &path, "", &proof("owner")).status, 404, "five wrong ones, and no other is tried");
+    assert_eq!(take(&mut server, &path, &before, "2").0.status, 200, "who had proved it goes on");
+    let path = handed(&server.send(fetch()));
     for left in (0..TRIES_MAX).rev() {
         let wrong = submit(&mut server, &path, "", &proof("other"));
         assert_eq!(text(&wrong).contains(&format!("<strong>{left}</strong>")), left > 0, "{}", text(&wrong));
@@ -657,6 +689,62 @@ fn secrets_lie_ready_for_ten_minutes_and_not_too_many() {
     assert_eq!(submit(&mut server, &as_question, "", &proof("owner")).status, 404);
     let question = link(&server.send(send())).replace("/confirm/", "/handed/");
     assert_eq!(submit(&mut server, &question, "", &proof("owner")).status, 404);
+}
+
+/// What the alarm of the object with the questions does at its time; how many seconds after this that is.
+fn alarm(server: &Native) -> u64 {
+    use mcp_server_tidbcloud::{base::clock::UnixMillis, store::object::Stored};
+    let mut objects = server.world.objects.borrow_mut();
+    let (name, text) = objects.iter().find(|(name, _)| name.starts_with("confirmations:")).expect("an object");
+    let (name, stored): (_, Stored) = (name.clone(), serde_json::from_str(text).expect("JSON"));
+    let due = stored.due();
+    match stored.at(due) {
+        Some(left) => objects.insert(name, serde_json::to_string(&left).expect("JSON")),
+        None => objects.remove(&name),
+    };
+    UnixMillis(server.world.clock.get()).until(due).as_secs()
+}
+
+#[test]
+fn an_alarm_deletes_what_was_handed_in_after_five_minutes_whatever_else_is_open() {
+    let mut server = new();
+    let path = link(&server.send(send()));
+    hand_in(&mut server, &path, &proof("owner"));
+    server.advance(60);
+    link(&server.send(attended("send_out", json!({"target": "s3://later"}))));
+    assert!(stored(&server).contains("handed_in"));
+    assert_eq!(alarm(&server), CONFIRMED_MILLIS / 1_000 - 60);
+    assert!(!stored(&server).contains("handed_in"), "{}", stored(&server));
+    assert_eq!(questions(&server).as_array().map(Vec::len), Some(1), "the later question stays");
+    assert_eq!(alarm(&server), ASKED_MILLIS / 1_000);
+    assert_eq!(questions(&server), Value::Null);
+}
+
+#[test]
+fn no_key_is_made_that_could_not_be_handed_out() {
+    let mut server = new();
+    MADE.set(0);
+    let new_key = || attended("fetch", json!({"what": "new"}));
+    for _ in 1..HANDED_OUT_MAX {
+        handed(&server.send(fetch()));
+    }
+    handed(&server.send(new_key()));
+    assert_eq!(MADE.get(), 1, "the last place is kept, and taken");
+    let full = server.send(new_key());
+    assert!(code(&full) == "CONFIRMATION_REQUIRED" && MADE.get() == 1, "{}", text(&full));
+    server.world.storage_fails.set(true);
+    assert_eq!((code(&server.send(new_key())), MADE.get()), (json!("STORAGE_UNAVAILABLE"), 1));
+}
+
+#[test]
+fn an_address_is_laid_out_as_it_was_checked() {
+    let mut server = new();
+    let path = handed(&server.send(attended("fetch", json!({"what": "odd"}))));
+    let page = proved(&mut server, &path, &proof("owner"));
+    let (taken, _) = take(&mut server, &path, &page, "0");
+    let html = crate::support::oauth::unescape(&text(&taken));
+    let address = "https://bucket.example/%20canary%20%22a%22?b=%3Cc%3E";
+    assert!(html.contains(&format!("content=\"0;url={address}\"")), "{html}");
 }
 
 #[test]

@@ -630,6 +630,10 @@ impl Person for Nobody {
         Box::pin(async { Err(ToolError::new(code::CONFIRMATION_REQUIRED, "Asked.").hint("Ask.")) })
     }
 
+    fn keeps_place(&self) -> Pending<'_, Result<(), ToolError>> {
+        Box::pin(async { Err(ToolError::fault("there is nobody to keep it for")) })
+    }
+
     fn hands_out<'c>(&'c self, _: &'c Stakes, _: &'c [Item]) -> Pending<'c, Result<String, ToolError>> {
         Box::pin(async { Err(ToolError::fault("there is nobody to take it")) })
     }

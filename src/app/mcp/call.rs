@@ -71,6 +71,7 @@ impl Call<'_> {
             answered: RefCell::default(),
             asked: RefCell::default(),
             agreed: Cell::default(),
+            places: RefCell::default(),
         };
         let pace = Paced {
             port: request.port(),

@@ -185,7 +185,7 @@ fn credential_fields(html: &mut Html, stakes: &Stakes, problems: &[Problem<'_>])
 }
 
 /// The page with secrets, each of which is given once. `items` are what each is, how much that is, and whether it is an address;
-/// `left` the places of those that were not taken; `given` the place and the text of the one that was just taken.
+/// `left` the places of those that were not taken; `given` the place and the text of one that was just taken, and is no address.
 pub fn handed(
     page: &Shown<'_>,
     items: &[(String, Option<String>, bool)],
@@ -193,33 +193,22 @@ pub fn handed(
     given: Option<(usize, &str)>,
 ) -> String {
     let Shown { nonce, problems, stakes, .. } = *page;
-    let given = given.and_then(|(at, text)| items.get(at).map(|(name, _, is_address)| (name, *is_address, text)));
-    let refresh = given.and_then(|(_, is_address, text)| is_address.then_some(text));
-    let mut html = begin(&Top { title: HANDED_TITLE, nonce, problems, refresh, ..Top::default() });
-    match given {
-        Some((name, true, address)) => {
-            html.element(
-                "<div class=\"notice\" role=\"status\"><p>The download of <strong>",
-                &spelled_out(name),
-                "</strong> begins. ",
-            );
-            html.raw("If it does not: <a id=\"continue\" rel=\"noreferrer noopener\"").attribute("href", address);
-            html.raw(">download it</a>. This address is shown once.</p></div>");
-        }
-        Some((name, false, text)) => {
-            html.element(
-                "<div class=\"notice\" role=\"status\"><p><strong>",
-                &spelled_out(name),
-                "</strong>, shown this once:</p>",
-            );
-            html.element("<pre><code>", text, "</code></pre></div>");
-        }
-        None => {}
+    let mut html = begin(&Top { title: HANDED_TITLE, nonce, problems, ..Top::default() });
+    if let Some((name, text)) = given.and_then(|(at, text)| items.get(at).map(|(name, ..)| (name, text))) {
+        html.element(
+            "<div class=\"notice\" role=\"status\"><p><strong>",
+            &spelled_out(name),
+            "</strong>, shown this once:</p>",
+        );
+        html.element("<pre><code>", text, "</code></pre></div>");
     }
     about(&mut html, stakes);
     form(&mut html, page.path);
     hidden(&mut html, "proof", page.proof);
     hidden(&mut html, "csrf", page.csrf);
+    if items.iter().any(|(_, _, is_address)| *is_address) {
+        html.raw("<p class=\"hint\">A download begins in a tab of its own, once for each file. This one stays.</p>");
+    }
     html.raw("<ul class=\"grants\" id=\"items\" tabindex=\"-1\">");
     for (at, (name, size, is_address)) in items.iter().enumerate() {
         let name = spelled_out(name);
@@ -230,12 +219,27 @@ pub fn handed(
         if left.contains(&at) {
             let (word, label) = if *is_address { ("Download", "Download") } else { ("Show it once", "Show once:") };
             html.raw("<button type=\"submit\" name=\"item\"").attribute("value", &at.to_string());
+            html.raw(if *is_address { " formtarget=\"download\"" } else { "" });
             html.attribute("aria-label", &format!("{label} {name}")).raw(">").raw(word).raw("</button></li>");
         } else {
             html.raw("<p class=\"hint\">Taken.</p></li>");
         }
     }
     html.raw("</ul></form>");
+    end(html)
+}
+
+/// The page from which a browser goes to an address, once. It has no form, so that nobody need be told where it comes from.
+pub fn download(name: &str, address: &str, nonce: &str) -> String {
+    let mut html = begin(&Top { title: HANDED_TITLE, nonce, refresh: Some(address), ..Top::default() });
+    html.element(
+        "<div class=\"notice\" role=\"status\"><p>The download of <strong>",
+        &spelled_out(name),
+        "</strong> begins. ",
+    );
+    html.raw("If it does not: <a id=\"continue\" rel=\"noreferrer noopener\"").attribute("href", address);
+    html.raw(">download it</a>. This address is shown once.</p></div>")
+        .raw("<p class=\"hint\">What else lies ready is in the tab before. You can close this one.</p>");
     end(html)
 }
 
@@ -306,7 +310,7 @@ pub(super) mod tests {
             proof(&Proof { is_question: false, ..first }),
             handed(&page(&[]), &items, &[0, 1], None),
             handed(&page(&taken), &items, &[1], None),
-            handed(&page(&[]), &items, &[1], Some((0, text))),
+            download(text, text, text),
             handed(&page(&[]), &items, &[0], Some((1, text))),
             proof(&first),
             proof(&again),

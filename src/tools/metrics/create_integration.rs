@@ -93,6 +93,7 @@ impl Tool for CreateIntegration {
     async fn call(self, context: &Context<'_>) -> Result<NewIntegration, ToolError> {
         let cluster = dedicated(context, &self.cluster).await?;
         let cluster_id = cluster.cluster_id.to_string();
+        context.keep_place().await?;
         let made = context.cloud().create_prometheus(&cluster.cluster_id).await?;
         let integration_id = made.id.map(|id| id.to_string()).unwrap_or_default();
         let (key, query_endpoint) = made.prometheus.map_or((None, None), |access| (access.key, access.query_endpoint));

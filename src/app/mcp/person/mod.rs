@@ -56,6 +56,8 @@ pub(super) struct Connected<'a> {
     pub(super) asked: RefCell<Option<Asked>>,
     /// Fingerprint of what was agreed to while the call waited.
     pub(super) agreed: Cell<Option<String>>,
+    /// The links to secrets that come later, for which places are kept.
+    pub(super) places: RefCell<Vec<Link>>,
 }
 
 impl Connected<'_> {
@@ -167,18 +169,34 @@ impl Connected<'_> {
         Ok(error)
     }
 
+    fn link_to_secrets(&self) -> Link {
+        Link::to_handed_out(&self.principal, &|bytes: &mut [u8]| self.random(bytes))
+    }
+
+    async fn keep_place(&self) -> Result<(), ToolError> {
+        let link = self.link_to_secrets();
+        self.ask_for_place(Command::Keep { id: link.id_fingerprint() }).await?;
+        self.places.borrow_mut().push(link);
+        Ok(())
+    }
+
     /// Seals secrets under a new link, and lays them out.
     async fn lay_out(&self, about: &Stakes, items: &[Item]) -> Result<String, ToolError> {
-        let bytes = |bytes: &mut [u8]| self.random(bytes);
-        let link = Link::to_handed_out(&self.principal, &bytes);
-        let sealed = link.seal_items(about, items, &bytes);
+        let kept = self.places.borrow_mut().pop();
+        let link = kept.unwrap_or_else(|| self.link_to_secrets());
+        let sealed = link.seal_items(about, items, &|bytes: &mut [u8]| self.random(bytes));
         let (page, items) = sealed.ok_or_else(|| ToolError::fault("what is handed out cannot be sealed"))?;
-        if self.ask(Command::HandOut { id: link.id_fingerprint(), page: Box::new(page), items }).await? != Reply::Done {
-            let message = format!("{HANDED_OUT_MAX} pages with secrets lie ready for the person already.");
-            return Err(ToolError::new(code::CONFIRMATION_REQUIRED, message)
-                .hint("Ask the person to take what is there, or wait ten minutes, then call again."));
-        }
+        self.ask_for_place(Command::HandOut { id: link.id_fingerprint(), page: Box::new(page), items }).await?;
         Ok(format!("{}{}", self.origin.as_str(), link.path()))
+    }
+
+    async fn ask_for_place(&self, command: Command) -> Result<(), ToolError> {
+        if self.ask(command).await? == Reply::Done {
+            return Ok(());
+        }
+        let message = format!("{HANDED_OUT_MAX} pages with secrets lie ready for the person already.");
+        Err(ToolError::new(code::CONFIRMATION_REQUIRED, message)
+            .hint("Ask the person to take what is there, or wait ten minutes, then call again."))
     }
 
     /// The error of a call that a person declined in a client's form. Some clients decline without showing one, so the page is left.
@@ -214,6 +232,10 @@ impl Person for Connected<'_> {
             }));
             agreed
         })
+    }
+
+    fn keeps_place(&self) -> Pending<'_, Result<(), ToolError>> {
+        Box::pin(self.keep_place())
     }
 
     fn hands_out<'c>(&'c self, about: &'c Stakes, items: &'c [Item]) -> Pending<'c, Result<String, ToolError>> {
