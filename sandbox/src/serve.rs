@@ -547,7 +547,9 @@ mod tests {
         };
         for host in https_hosts() {
             let answer = get(&host, &host).unwrap_or_else(|error| panic!("{host}: {error}"));
-            assert!(!answer.starts_with("HTTP/1.1 403"), "{host} is served: {answer}");
+            // The storage refuses what is not signed in its own words.
+            let is_served = !answer.starts_with("HTTP/1.1 403") || answer.contains("content-type: application/xml");
+            assert!(is_served, "{host} is served: {answer}");
         }
         let iam = get("iam.tidbapi.com", "iam.tidbapi.com").unwrap();
         assert!(iam.starts_with("HTTP/1.1 401") && iam.contains("Digest realm"), "as without TLS: {iam}");

@@ -947,6 +947,7 @@ fn members_are_invited_changed_and_removed() {
         (body(json!(["nobody"]), project), 400),
         (body(json!(["a@example.com"]), "1372813089454525401"), 400),
         (body(json!(["a@example.com", "Owner@example.com"]), project), 409),
+        (body(json!(["a@example.com", "A@example.com"]), project), 400),
         (json!({ "emails": ["a@example.com"] }), 400),
         (json!({ "emails": ["a@example.com"], "orgRole": { "rbacRole": "org:king" } }), 400),
     ] {
@@ -1028,6 +1029,30 @@ fn the_audit_log_has_what_keys_changed() {
     assert_eq!(events(&mut world, "?auditEventTypes=CreateCluster"), all[2..]);
     assert_eq!(events(&mut world, "?endTime=2026-11-22T12:00:00Z"), all[2..]);
     assert_eq!(events(&mut world, "?startTime=2026-11-22T12:00:10Z"), all[..2]);
+    let shop = format!("/v1beta1/clusters/{SHOP}");
+    let branch = world.call("POST", SERVERLESS, &format!("{shop}/branches"), json!({ "displayName": "try-it" }));
+    let path = format!("{shop}/branches/{}", branch.text("/branchId"));
+    world.now += CREATING_MILLIS;
+    assert_eq!(world.call("DELETE", SERVERLESS, &path, Value::Null).status, 200);
+    let limit = json!({ "cluster": { "spendingLimit": { "monthly": 100 } }, "updateMask": "spendingLimit" });
+    assert_eq!(world.call("PATCH", SERVERLESS, &shop, limit).status, 200);
+    let labels = json!({ "cluster": { "labels": {} }, "updateMask": "labels" });
+    assert_eq!(world.call("PATCH", SERVERLESS, &shop, labels).status, 200, "which has no event type");
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/members/300003", Value::Null).status, 200);
+    let integrations = format!("/v1beta1/clusters/{WAREHOUSE}/integrations");
+    let made =
+        world.call("POST", "dedicated.tidbapi.com", &integrations, json!({ "type": "PROMETHEUS", "prometheus": {} }));
+    let path = format!("{integrations}/{}", made.text("/id"));
+    assert_eq!(world.call("DELETE", "dedicated.tidbapi.com", &path, Value::Null).status, 200);
+    let newest = [
+        "DeletePrometheusIntegration success",
+        "CreatePrometheusIntegration success",
+        "DeleteInvitationToOrganization success",
+        "SetSpendLimit success",
+        "DeleteBranch success",
+        "CreateBranch success",
+    ];
+    assert_eq!(events(&mut world, "?pageSize=6"), newest);
     let wrong = world.call("GET", IAM, "/v1beta1/auditLogs?startTime=yesterday", Value::Null);
     assert_eq!(wrong.status, 400);
     world.key = 2;

@@ -181,6 +181,8 @@ pub struct Entry {
     pub(super) of_caller: &'static [&'static str],
     pub(super) renames: &'static [&'static str],
     pub(super) time_max: Duration,
+    /// Where a change whose outcome is unknown is looked for.
+    look: Option<&'static str>,
     requests_min: fn(&Map<String, Value>) -> u32,
     scope: fn(&Map<String, Value>) -> Scope,
     run: Run,
@@ -211,6 +213,7 @@ impl Entry {
             of_caller: T::OF_CALLER,
             renames: T::RENAMES,
             time_max: T::TIME_MAX,
+            look: T::RECEIPT.map(|receipt| receipt.look),
             requests_min: T::requests_min,
             scope: T::scope,
             run: run::<T>,
@@ -220,6 +223,11 @@ impl Entry {
     /// The output field that lists what all organizations have.
     pub fn list(&self) -> Option<&'static str> {
         self.list
+    }
+
+    /// The hint after a call whose outcome is unknown; `None` if it changes nothing.
+    pub fn look(&self) -> Option<&'static str> {
+        self.look
     }
 
     /// Whether it has the time of SQL.
@@ -260,7 +268,7 @@ impl Entry {
                 Ok(Output { structured: closing.done(structured, done), picture })
             }
             Ok((output, None)) => Ok(output),
-            Err(error) => Err(closing.failed(error, tried)),
+            Err(error) => Err(closing.failed(error, tried, self.look)),
         };
         match &mut answer {
             Ok(output) => {

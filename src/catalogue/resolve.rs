@@ -91,6 +91,8 @@ schema_of! {
 pub(super) struct Meant {
     clusters: RefCell<Vec<(ClusterReference, ClusterId)>>,
     branches: RefCell<Vec<((ClusterId, BranchReference), BranchId)>>,
+    /// Of other kinds: the kind, what was written, and the id.
+    others: RefCell<Vec<((&'static str, String), String)>>,
 }
 
 fn meant<R: PartialEq, I: Clone>(all: &RefCell<Vec<(R, I)>>, reference: &R) -> Option<I> {
@@ -117,6 +119,25 @@ impl Context<'_> {
         })?;
         self.meant.clusters.borrow_mut().push((reference.clone(), id.clone()));
         Ok(id)
+    }
+
+    /// Requires that what was written still means the same thing of this kind as before in this call.
+    ///
+    /// # Errors
+    /// It means another one by now, to which nobody agreed.
+    pub(crate) fn still_means(&self, kind: &'static str, written: &str, id: &str) -> Result<(), ToolError> {
+        let reference = (kind, written.to_owned());
+        match meant(&self.meant.others, &reference) {
+            Some(known) if known != id => {
+                let message = format!("`{written}` became the name of another {kind} meanwhile. Nothing was changed.");
+                Err(ToolError::new(code::CONFLICT, message).hint(format!("Give the {kind} by its id.")))
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.meant.others.borrow_mut().push((reference, id.to_owned()));
+                Ok(())
+            }
+        }
     }
 
     /// The cluster of an alias that a setting or the grant names.
@@ -262,7 +283,10 @@ impl Context<'_> {
         };
         let mut meant = clusters.into_iter().filter(is_meant);
         match (meant.next(), meant.next()) {
-            (Some(cluster), None) => Ok(AnyCluster::Dedicated(cluster)),
+            (Some(cluster), None) => {
+                self.still_means("Dedicated cluster", reference.as_str(), cluster.cluster_id.as_str())?;
+                Ok(AnyCluster::Dedicated(cluster))
+            }
             (Some(_), Some(_)) => {
                 let message = format!("Several Dedicated clusters are named `{}`.", reference.as_str());
                 Err(ToolError::new(code::AMBIGUOUS_NAME, message).hint("Give the cluster by its id."))

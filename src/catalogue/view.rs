@@ -193,7 +193,7 @@ mod tests {
                 const EFFECT: Effect = Effect::$effect;
                 const RECEIPT: Option<Receipt<Self>> = match Self::EFFECT {
                     Effect::Read => None,
-                    _ => Some(Receipt { tries: |_| String::new(), done: |_| Done::of("Did it") }),
+                    _ => Some(Receipt { look: "", tries: |_| String::new(), done: |_| Done::of("Did it") }),
                 };
                 type Output = Nothing;
 

@@ -257,6 +257,27 @@ const READING: [&str; 11] = [
     "doctor",
 ];
 
+/// Whoever does not know whether a change happened is sent to a tool that shows it, not to any tool.
+#[test]
+fn a_change_whose_outcome_is_unknown_is_looked_for_with_a_tool_that_reads() {
+    let mut problems = Problems::default();
+    let reading: Vec<_> = tools::ALL.entries().iter().filter(|entry| entry.effect == Effect::Read).collect();
+    for entry in tools::ALL.entries() {
+        let name = entry.name();
+        let Some(look) = entry.look() else {
+            problems
+                .unless(entry.effect == Effect::Read, || format!("`{name}` does not say where to look (RECEIPT.look)"));
+            continue;
+        };
+        let with = look.strip_prefix("Look with ").and_then(|rest| rest.split_once(' ')).map(|(tool, _)| tool);
+        problems.unless(with.is_some_and(|with| reading.iter().any(|tool| tool.name() == with)), || {
+            format!("RECEIPT.look of `{name}` begins with \"Look with\" and a tool that reads: {look}")
+        });
+        problems.unless(look.contains("before trying again"), || format!("RECEIPT.look of `{name}` says when: {look}"));
+    }
+    problems.none();
+}
+
 #[test]
 fn a_name_says_whether_a_tool_only_reads() {
     let mut problems = Problems::default();

@@ -51,6 +51,14 @@ impl Cloud<'_> {
         }
     }
 
+    /// Whom the caller's token of TiDB Cloud's own OAuth stands for: an e-mail address, or a name; `None` for an API key.
+    pub fn subject(&self) -> Option<&str> {
+        match self.authenticator {
+            Authenticator::Digest(_) => None,
+            Authenticator::Bearer(token) => Some(token.subject()),
+        }
+    }
+
     /// `GET /apikeys` of IAM: one page, of 100 by default. `project` may be left out: TiDB Cloud then chooses.
     pub async fn api_keys(
         &self,

@@ -42,8 +42,9 @@ pub struct Member {
     pub status: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
     pub org_role: ScopedRole,
-    #[serde(default, deserialize_with = "or_default")]
-    pub project_roles: Vec<ScopedRole>,
+    /// `None` if the answer does not say.
+    #[serde(default)]
+    pub project_roles: Option<Vec<ScopedRole>>,
     #[serde(default, deserialize_with = "or_default")]
     pub instance_roles: Vec<ScopedRole>,
     #[serde(default, deserialize_with = "filled")]
@@ -75,6 +76,17 @@ pub struct Invitation {
     /// What TiDB Cloud says of it.
     #[serde(default, deserialize_with = "or_default")]
     pub message: String,
+    /// Who was invited, if it says so.
+    #[serde(default, deserialize_with = "or_default")]
+    pub users: Vec<Invitee>,
+}
+
+/// One of them (schema `api.OpenApiInviteUserResult`).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Invitee {
+    /// Their address.
+    #[serde(default, deserialize_with = "or_default")]
+    pub email: String,
 }
 
 impl Cloud<'_> {

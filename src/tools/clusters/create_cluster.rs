@@ -82,6 +82,7 @@ impl Tool for CreateCluster {
     const TITLE: &'static str = "Create cluster";
     const EFFECT: Effect = Effect::Create;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_clusters before trying again.",
         tries: |call| format!("create the cluster {}", call.display_name.as_str()),
         done: |cluster| {
             let id = &cluster.cluster_id;

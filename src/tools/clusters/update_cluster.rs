@@ -43,6 +43,7 @@ impl Tool for UpdateCluster {
     const TITLE: &'static str = "Update cluster";
     const EFFECT: Effect = Effect::Update;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_get_cluster before trying again.",
         tries: |call| format!("update the cluster {}", call.cluster.as_str()),
         done: |cluster| {
             cluster.change.clone().unwrap_or_else(|| Done::of(format!("Updated the cluster {}", cluster.named())))

@@ -11,7 +11,6 @@ use crate::{
     catalogue::{
         ClusterReference, Context, Done, Effect, HandOut, Item, Receipt, Stakes, Tool, ToolError, code, named, said,
     },
-    tidbcloud::State,
 };
 
 /// Make a Prometheus endpoint for a Dedicated cluster, for Grafana and other dashboards. The person gets its key from a page, once.
@@ -19,7 +18,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateIntegration {
     cluster: ClusterReference,
-    /// The kind
+    /// What reads it
     #[serde(rename = "kind")]
     _kind: Kind,
 }
@@ -56,6 +55,7 @@ impl Tool for CreateIntegration {
     const EFFECT: Effect = Effect::Create;
     const DATA_CROSSES: bool = true;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_integrations before trying again: an endpoint that is there is to be deleted first, as nobody has its key.",
         tries: |call| format!("make a Prometheus endpoint for the cluster {}", call.cluster.as_str()),
         done: |made| done(&made.cluster_id, &made.cluster_name, &made.integration_id),
     });
@@ -80,14 +80,15 @@ impl Tool for CreateIntegration {
         let kinds: Vec<_> = all.iter().map(|integration| integration.kind.as_str()).collect();
         let name = said(&cluster.display_name, cluster.cluster_id.as_str());
         let what = format!("Let whoever has a new key read all metrics of the cluster {name} through Prometheus.");
-        Ok(Some(
-            Stakes::of(what)
-                .fact("Cluster", Some(&cluster.display_name))
-                .fact("Cluster id", Some(&cluster.cluster_id))
-                .fact("State", cluster.state.as_ref().map(State::as_str))
-                .fact("Integrations now", Some(if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }))
-                .fact("The key", Some("you get it from a page after this, once; the model never sees it")),
-        ))
+        let stakes = Stakes::of(what)
+            .fact("Cluster", Some(&cluster.display_name))
+            .fact("Cluster id", Some(&cluster.cluster_id))
+            .fact("Integrations now", Some(if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }))
+            .fact("The key", Some("you get it from a page after this, once; the model never sees it"));
+        Ok(Some(match &cluster.state {
+            Some(state) => stakes.moving_fact("State", state.as_str()),
+            None => stakes,
+        }))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<NewIntegration, ToolError> {

@@ -31,6 +31,7 @@ impl Tool for DeleteIntegration {
     const TITLE: &'static str = "Delete monitoring integration";
     const EFFECT: Effect = Effect::Destroy;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_integrations before trying again.",
         tries: |call| format!("delete the integration {} of the cluster {}", call.id.as_str(), call.cluster.as_str()),
         done: |deleted| {
             let DeletedIntegration { cluster_id, integration_id } = deleted;

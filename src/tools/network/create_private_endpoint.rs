@@ -72,6 +72,7 @@ impl Tool for CreatePrivateEndpoint {
     const TITLE: &'static str = "Create private endpoint";
     const EFFECT: Effect = Effect::Create;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_get_network before trying again.",
         tries: |call| format!("connect the private endpoint {} to {}", call.endpoint_id.0, call.cluster.as_str()),
         done: |made| {
             let (cluster, id) = (&made.cluster_id, &made.connection.id);

@@ -36,6 +36,7 @@ impl Tool for DeletePrivateEndpoint {
     const TITLE: &'static str = "Delete private endpoint";
     const EFFECT: Effect = Effect::Destroy;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_get_network before trying again.",
         tries: |call| format!("disconnect the private endpoint {} from {}", call.id, call.cluster.as_str()),
         done: |gone| {
             Done::of(format!("Disconnected the private endpoint {} from the cluster {}", gone.id, gone.cluster_id))

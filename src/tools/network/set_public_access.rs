@@ -145,6 +145,7 @@ impl Tool for SetPublicAccess {
     const TITLE: &'static str = "Set public access";
     const EFFECT: Effect = Effect::Update;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_get_network before trying again.",
         tries: |call| format!("set the public access of the cluster {}", call.cluster.as_str()),
         done: |set| set.done.clone().unwrap_or_else(|| Done::of("Set the public access of a cluster")),
     });

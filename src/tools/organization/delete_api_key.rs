@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::roles::meaning;
 use crate::{
     base::{schema::schema_of, text::is_hidden},
-    catalogue::{Context, Done, Effect, Receipt, Stakes, Tool, ToolError, named, one, said},
+    catalogue::{Context, Done, Effect, Receipt, Stakes, Tool, ToolError, code, named, one, said},
     tidbcloud::{AccessKey, ApiError, KnownKey},
 };
 
@@ -52,11 +52,16 @@ pub(super) struct DeletedKey {
 const OWN: &str =
     "This connection worked with this key: its next call is refused. Ask the person to connect with another key.";
 
+/// `projectId` of `GET /apikeys`: "If not specified, the project ID of the default project is used."
+const ELSEWHERE: &str = "Names are looked for in the default project alone: give a key of another project by its public key, which \
+                         tidbcloud_list_api_keys shows with `project`.";
+
 impl Tool for DeleteApiKey {
     const NAME: &'static str = "tidbcloud_delete_api_key";
     const TITLE: &'static str = "Delete API key";
     const EFFECT: Effect = Effect::Destroy;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_api_keys before trying again.",
         tries: |call| format!("delete the API key {}", call.key.0),
         done: |deleted| {
             let key = named(&deleted.display_name, &deleted.access_key);
@@ -84,7 +89,7 @@ impl Tool for DeleteApiKey {
                 "SQL users",
                 Some("that this server made for the key stay: db_remove_user with ofThisServer removes them before"),
             );
-        Ok(Some(stakes.typing(&key.display_name, key.access_key.as_str())))
+        Ok(Some(stakes.typing(key.access_key.as_str(), key.access_key.as_str())))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<DeletedKey, ToolError> {
@@ -110,7 +115,12 @@ impl DeleteApiKey {
         }
         let keys = context.cloud().all_api_keys().await?;
         let names = keys.iter().map(|key| (key.display_name.clone(), key.access_key.clone()));
-        let id = one("API key", &self.key.0, names, "tidbcloud_list_api_keys")?;
+        let id = one("API key", &self.key.0, names, "tidbcloud_list_api_keys").map_err(|mut error| {
+            let hint = if error.code == code::NOT_FOUND { ELSEWHERE } else { "Give the API key by its public key." };
+            hint.clone_into(&mut error.hint);
+            error
+        })?;
+        context.still_means("API key", &self.key.0, id.as_str())?;
         let meant = keys.into_iter().find(|key| key.access_key == id);
         meant.ok_or_else(|| ToolError::fault("a key that was found is not in its list"))
     }

@@ -101,8 +101,11 @@ async fn branches(context: &Context<'_>, clusters: &[Cluster]) -> QuotaLine {
     for cluster in starter {
         match context.cloud().branches(&cluster.cluster_id, Some(1), None).await {
             Ok(page) => {
-                let counted = page.total_size.or_else(|| u64::try_from(page.items.len()).ok());
-                used += counted.unwrap_or_default();
+                let Some(counted) = page.total_size.or((page.items.is_empty()).then_some(0)) else {
+                    let note = format!("Not counted: TiDB Cloud does not say how many `{}` has.", cluster.display_name);
+                    return QuotaLine { of: of.to_owned(), limit, note: Some(note), used: None };
+                };
+                used += counted;
             }
             Err(error) => return QuotaLine { limit, ..missing(of, error) },
         }

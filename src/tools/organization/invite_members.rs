@@ -32,6 +32,9 @@ pub(super) struct Invited {
     /// Their role stays what it was
     #[serde(skip_serializing_if = "Vec::is_empty")]
     invited_again: Vec<String>,
+    /// TiDB Cloud's answer leaves them out: see tidbcloud_list_members
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_invited: Vec<String>,
     role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<String>,
@@ -61,6 +64,7 @@ impl Tool for InviteMembers {
     const EFFECT: Effect = Effect::Create;
     const DATA_CROSSES: bool = true;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_members before trying again: whoever is there has their e-mail, unless they were invited before.",
         tries: |call| {
             let emails: Vec<_> = call.emails.iter().map(EmailAddress::as_str).collect();
             format!("invite {} as {}", emails.join(", "), call.role.0)
@@ -102,6 +106,7 @@ impl Tool for InviteMembers {
         let mut done = Invited {
             invited: Vec::new(),
             invited_again: Vec::new(),
+            not_invited: Vec::new(),
             role: self.role.0,
             project: plan.project.map(String::from),
             notice: NOTICE,
@@ -113,7 +118,11 @@ impl Tool for InviteMembers {
                 return Err(ToolError::new(code::FAILED_PRECONDITION, message)
                     .hint("Call tidbcloud_list_members to see who is a member."));
             }
-            done.invited = plan.new.iter().map(ToString::to_string).collect();
+            for email in &plan.new {
+                let is_said = answer.users.iter().any(|user| user.email.eq_ignore_ascii_case(email.as_str()));
+                let invited = answer.users.is_empty() || is_said;
+                if invited { &mut done.invited } else { &mut done.not_invited }.push(email.to_string());
+            }
         }
         for member in plan.pending {
             if let Err(error) = context.cloud().invite_again(&member.user_id).await {
@@ -150,7 +159,10 @@ impl InviteMembers {
         for email in &self.emails {
             match members.iter().find(|member| member.email.eq_ignore_ascii_case(email.as_str())) {
                 None => new.push(email),
-                Some(member) if member.status.as_deref() == Some("Pending") => pending.push(member.clone()),
+                Some(member) if member.status.as_deref() == Some("Pending") => {
+                    context.still_means("member", email.as_str(), member.user_id.as_str())?;
+                    pending.push(member.clone());
+                }
                 Some(_) => {
                     let message = format!("`{email}` is a member already. Nobody was invited.");
                     return Err(ToolError::new(code::CONFLICT, message)
@@ -170,9 +182,19 @@ impl InviteMembers {
 
 impl Invited {
     fn done(&self) -> Done {
-        let all: Vec<_> = self.invited.iter().chain(&self.invited_again).map(String::as_str).collect();
-        Done::of(format!("Invited {} as {}", all.join(", "), self.role))
-            .affecting(u64::try_from(all.len()).ok())
+        let mut did = Vec::new();
+        if !self.invited.is_empty() {
+            did.push(format!("Invited {} as {}", self.invited.join(", "), self.role));
+        }
+        if !self.invited_again.is_empty() {
+            // Their roles are those of the first invitation.
+            did.push(format!("Sent the invitation again to {}, whose roles stay", self.invited_again.join(", ")));
+        }
+        if did.is_empty() {
+            did.push("Invited nobody whom TiDB Cloud names".to_owned());
+        }
+        Done::of(did.join(". "))
+            .affecting(u64::try_from(self.invited.len() + self.invited_again.len()).ok())
             .undone_by("tidbcloud_remove_member with the address takes an invitation back; the e-mail is sent.")
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     tidbcloud::{ApiError, AuditEvent, PageToken},
 };
 
-/// What was done in the console and by API, by whom: who created, changed or deleted a cluster. Newest first.
+/// What was done in the console and by API, by whom: who created, changed or deleted a cluster.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ListAuditEvents {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    roles::in_words,
-    who::{MemberReference, member},
+    roles::{in_words, names},
+    who::{MemberReference, member, own},
 };
 use crate::catalogue::{Context, Done, Effect, Receipt, Stakes, Tool, ToolError, named};
 
@@ -25,6 +25,9 @@ pub(super) struct RemovedMember {
     removed: bool,
     /// What they may still know
     notice: &'static str,
+    /// What they had.
+    #[serde(skip)]
+    roles: String,
 }
 
 /// Neither API keys nor SQL users belong to a member.
@@ -36,12 +39,16 @@ impl Tool for RemoveMember {
     const TITLE: &'static str = "Remove member";
     const EFFECT: Effect = Effect::Destroy;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_members before trying again.",
         tries: |call| format!("remove {} from the organization", call.member.as_str()),
         done: |removed| {
             let who = named(&removed.email, &removed.user_id);
             Done::of(format!("Removed {who} from the organization"))
                 .affecting(Some(1))
-                .undone_by("tidbcloud_invite_members invites the address again.")
+                .undone_by(format!(
+                    "Not wholly: tidbcloud_invite_members invites the address again, they accept, and get their roles anew. They were: {}",
+                    removed.roles
+                ))
         },
     });
     type Output = RemovedMember;
@@ -58,13 +65,18 @@ impl Tool for RemoveMember {
             .fact("Id", Some(&member.user_id))
             .fact("Status", member.status.as_ref())
             .fact("Roles", Some(in_words(&member)))
-            .fact("Last sign-in", member.last_login_time.as_ref());
+            .fact("This connection", own(context.cloud().subject(), &member));
+        let stakes = match &member.last_login_time {
+            Some(time) => stakes.moving_fact("Last sign-in", time),
+            None => stakes,
+        };
         Ok(Some(stakes.typing(&member.email, member.user_id.as_str())))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<RemovedMember, ToolError> {
         let member = member(context, &self.member).await?;
         context.cloud().remove_member(&member.user_id).await?;
-        Ok(RemovedMember { user_id: member.user_id.into(), email: member.email, removed: true, notice: NOTICE })
+        let roles = names(&member);
+        Ok(RemovedMember { user_id: member.user_id.into(), email: member.email, removed: true, notice: NOTICE, roles })
     }
 }

@@ -105,9 +105,16 @@ pub(super) fn in_words(member: &Member) -> String {
     all(member).map(words).collect::<Vec<_>>().join("; ")
 }
 
+/// The names of all roles.
+pub(super) fn names(member: &Member) -> String {
+    let scoped = member.project_roles.iter().flatten().chain(&member.instance_roles);
+    let scoped = scoped.map(|role| format!(", {} of {}", role.rbac_role, role.scope_id));
+    [member.org_role.rbac_role.clone()].into_iter().chain(scoped).collect()
+}
+
 /// Roles, and whether each is for something within the organization.
 fn all(member: &Member) -> impl Iterator<Item = (&ScopedRole, bool)> {
     let org = Some(&member.org_role).filter(|role| !role.rbac_role.is_empty());
-    let scoped = member.project_roles.iter().chain(&member.instance_roles);
+    let scoped = member.project_roles.iter().flatten().chain(&member.instance_roles);
     org.into_iter().map(|role| (role, false)).chain(scoped.map(|role| (role, true)))
 }

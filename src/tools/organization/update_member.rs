@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    roles::{self, RoleName, RoleView, in_words},
-    who::{MemberReference, ProjectReference, member, project_of},
+    roles::{self, RoleName, RoleView, in_words, names},
+    who::{MemberReference, ProjectReference, member, own, project_of},
 };
 use crate::{
-    catalogue::{Context, Done, Effect, Receipt, Stakes, Tool, ToolError},
-    tidbcloud::{Member, MemberRoles, ScopedRole},
+    catalogue::{Context, Done, Effect, Receipt, Stakes, Tool, ToolError, code},
+    tidbcloud::{Member, MemberRoles, ProjectId, ScopedRole},
 };
 
 /// Change a member's role, such as admin, in the organization or a project; other roles stay.
@@ -39,6 +39,8 @@ struct Change {
     before: Member,
     after: Member,
     roles: MemberRoles,
+    /// Where, if not in the whole organization.
+    project: Option<ProjectId>,
 }
 
 impl Tool for UpdateMember {
@@ -46,6 +48,7 @@ impl Tool for UpdateMember {
     const TITLE: &'static str = "Change member's roles";
     const EFFECT: Effect = Effect::Update;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_members before trying again.",
         tries: |call| format!("make {} {}", call.member.as_str(), call.role.0),
         done: |updated| updated.done.clone().unwrap_or_else(|| Done::of(format!("Left {} as it was", updated.email))),
     });
@@ -76,18 +79,19 @@ impl Tool for UpdateMember {
             .fact("Status", before.status.as_ref())
             .fact("Roles now", Some(in_words(&before)))
             .fact("Roles then", Some(in_words(&after)))
+            .fact("This connection", own(context.cloud().subject(), &before))
             .fact("Project", self.project.as_ref().map(ProjectReference::as_str));
         Ok(Some(stakes))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<UpdatedMember, ToolError> {
-        let Change { before, after, roles } = self.change(context).await?;
+        let Change { before, after, roles, project } = self.change(context).await?;
         let mut done = None;
         if before != after {
             context.cloud().set_member_roles(&before.user_id, &roles).await.map_err(ToolError::from)?;
             let did =
                 format!("Changed the roles of {}: before {}, now {}", before.email, names(&before), names(&after));
-            done = Some(undone(Done::of(did).affecting(Some(1)), &self, &before));
+            done = Some(undone(Done::of(did).affecting(Some(1)), project.as_ref(), &before));
         }
         Ok(UpdatedMember {
             before: roles::of(&before),
@@ -99,23 +103,25 @@ impl Tool for UpdateMember {
     }
 }
 
-/// Names of all roles.
-fn names(member: &Member) -> String {
-    let scoped = member.project_roles.iter().chain(&member.instance_roles);
-    let scoped = scoped.map(|role| format!(", {} of {}", role.rbac_role, role.scope_id));
-    [member.org_role.rbac_role.clone()].into_iter().chain(scoped).collect()
-}
-
-/// With the call that gives the role back; a role in a project that was not there before has none.
-fn undone(done: Done, call: &UpdateMember, before: &Member) -> Done {
+/// With the call that gives back the role that the new one replaced, if there was one.
+fn undone(done: Done, project: Option<&ProjectId>, before: &Member) -> Done {
     let member = &before.user_id;
-    if !call.role.is_of_project() {
-        let role = &before.org_role.rbac_role;
-        return done.undone_by(format!(
-            "tidbcloud_update_member {{\"member\":\"{member}\",\"role\":\"{role}\"}} gives the role back."
-        ));
-    }
-    done.undone_by("In the TiDB Cloud console, Organization Settings > Users, a role in a project can be taken away.")
+    let (role, of) = match project {
+        None => (Some(&before.org_role), String::new()),
+        Some(project) => (
+            before.project_roles.iter().flatten().find(|role| role.scope_id == project.as_str()),
+            format!(",\"project\":\"{project}\""),
+        ),
+    };
+    // Only a role that the tool takes can be given back by it.
+    let role = role.and_then(|role| RoleName::try_from(role.rbac_role.clone()).ok());
+    done.undone_by(match role {
+        Some(role) => format!(
+            "tidbcloud_update_member {{\"member\":\"{member}\",\"role\":\"{}\"{of}}} gives the role back.",
+            role.0
+        ),
+        None => "A person takes the role away in the TiDB Cloud console, Organization Settings > Users.".to_owned(),
+    })
 }
 
 impl UpdateMember {
@@ -124,18 +130,27 @@ impl UpdateMember {
         let before = member(context, &self.member).await?;
         let mut after = before.clone();
         let role = |scope_id: String| ScopedRole { rbac_role: self.role.0.to_owned(), scope_id };
-        let roles = match project {
+        let roles = match &project {
             None => {
                 after.org_role = role(before.org_role.scope_id.clone());
                 MemberRoles { org_role: Some(after.org_role.clone()), project_roles: None }
             }
             Some(project) => {
                 // Roles in projects are replaced together, so those in others are sent again.
-                after.project_roles.retain(|role| role.scope_id != project.as_str());
-                after.project_roles.push(role(project.into()));
-                MemberRoles { org_role: None, project_roles: Some(after.project_roles.clone()) }
+                let Some(known) = &mut after.project_roles else {
+                    let message = format!(
+                        "TiDB Cloud does not say which roles `{}` has in projects, and replaces them together. Nothing was changed.",
+                        before.email
+                    );
+                    return Err(ToolError::new(code::FAILED_PRECONDITION, message).hint(
+                        "Ask the person to give the role in the TiDB Cloud console, Organization Settings > Users.",
+                    ));
+                };
+                known.retain(|role| role.scope_id != project.as_str());
+                known.push(role(project.to_string()));
+                MemberRoles { org_role: None, project_roles: Some(known.clone()) }
             }
         };
-        Ok(Change { before, after, roles })
+        Ok(Change { before, after, roles, project })
     }
 }

@@ -77,7 +77,10 @@ pub(super) async fn member(context: &Context<'_>, who: &MemberReference) -> Resu
     };
     let mut meant = all.into_iter().filter(|member| is_meant(member));
     match (meant.next(), meant.next()) {
-        (Some(member), None) => Ok(member),
+        (Some(member), None) => {
+            context.still_means("member", who.as_str(), member.user_id.as_str())?;
+            Ok(member)
+        }
         (None, _) => {
             let message = format!("`{}` is no member of this organization.", who.as_str());
             Err(ToolError::new(code::NOT_FOUND, message).hint("Call tidbcloud_list_members to see who is."))
@@ -87,6 +90,12 @@ pub(super) async fn member(context: &Context<'_>, who: &MemberReference) -> Resu
             Err(ToolError::new(code::AMBIGUOUS_NAME, message).hint("Give the member by its id."))
         }
     }
+}
+
+/// What a person reads if the member is whoever this connection stands for, as far as that is known.
+pub(super) fn own(subject: Option<&str>, member: &Member) -> Option<&'static str> {
+    let is_own = subject.is_some_and(|subject| subject.eq_ignore_ascii_case(&member.email));
+    is_own.then_some("is this member's own: it can do less after this, or nothing")
 }
 
 /// The project that a role is for, which it must have if it is a role in a project, and only then.
@@ -122,6 +131,25 @@ pub(super) async fn project_id(context: &Context<'_>, project: &ProjectReference
     if let Ok(id) = ProjectId::try_from(project.0.clone()) {
         return Ok(id);
     }
-    let all = context.cloud().all_projects().await?;
-    one("project", &project.0, all.into_iter().map(|project| (project.name, project.id)), "tidbcloud_list_projects")
+    let all = context.cloud().all_projects().await?.into_iter().map(|project| (project.name, project.id));
+    let id = one("project", &project.0, all, "tidbcloud_list_projects")?;
+    context.still_means("project", &project.0, id.as_str())?;
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::own;
+
+    #[test]
+    fn whose_connection_it_is_is_said() {
+        let member = serde_json::from_value(json!({ "userId": "1", "email": "Owner@example.com" })).unwrap();
+        for (subject, is_own) in
+            [(None, false), (Some("owner@example.com"), true), (Some("other@example.com"), false), (Some(""), false)]
+        {
+            assert_eq!(own(subject, &member).is_some(), is_own, "{subject:?}");
+        }
+    }
 }

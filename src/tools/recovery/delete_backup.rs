@@ -35,6 +35,7 @@ impl Tool for DeleteBackup {
     const TITLE: &'static str = "Delete backup";
     const EFFECT: Effect = Effect::Destroy;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_backups before trying again.",
         tries: |call| format!("delete the backup {} of the cluster {}", call.backup, call.cluster.as_str()),
         done: |deleted| {
             let DeletedBackup { cluster_id, backup_id, .. } = deleted;

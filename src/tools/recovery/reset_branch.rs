@@ -47,6 +47,7 @@ impl Tool for ResetBranch {
     const TITLE: &'static str = "Reset branch";
     const EFFECT: Effect = Effect::Destroy;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_get_branch before trying again: it is RESTORING while it is reset.",
         tries: |call| format!("reset the branch {} of the cluster {}", call.branch.as_str(), call.cluster.as_str()),
         done: |reset| {
             let ResetView { cluster_id, branch_id, .. } = reset;

@@ -119,6 +119,7 @@ impl Tool for RestoreBackup {
     const TITLE: &'static str = "Restore backup";
     const EFFECT: Effect = Effect::Create;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_clusters before trying again: a new cluster that is RESTORING is billed.",
         tries: |call| format!("restore data of the cluster {} into a new cluster", call.cluster.as_str()),
         done: |restored| {
             let RestoredCluster { cluster_id, source_cluster_id, .. } = restored;

@@ -108,6 +108,7 @@ impl Tool for SetBackupPolicy {
     const TITLE: &'static str = "Set backup policy";
     const EFFECT: Effect = Effect::Update;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_get_cluster before trying again.",
         tries: |call| format!("set the backup policy of the cluster {}", call.cluster.as_str()),
         done: |set| {
             let PolicyView { cluster_id, before, display_name, .. } = set;

@@ -59,6 +59,7 @@ impl Tool for CancelTransfer {
     const TITLE: &'static str = "Cancel import or export";
     const EFFECT: Effect = Effect::Destroy;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_transfers before trying again.",
         tries: |call| format!("cancel the {} {} of the cluster {}", call.kind.word(), call.id, call.cluster.as_str()),
         done: |canceled| {
             let Canceled { cluster_id, id, stays, .. } = canceled;

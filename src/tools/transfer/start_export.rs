@@ -176,6 +176,7 @@ impl Tool for StartExport {
     const EFFECT: Effect = Effect::Create;
     const DATA_CROSSES: bool = true;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_transfers before trying again.",
         tries: |call| format!("export {} of the cluster {}", call.what(), call.cluster.as_str()),
         done: |started| {
             let cluster = started.cluster_id.as_deref().unwrap_or_default();

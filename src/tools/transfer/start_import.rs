@@ -104,6 +104,7 @@ impl Tool for StartImport {
     const EFFECT: Effect = Effect::Create;
     const DATA_CROSSES: bool = true;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_transfers before trying again.",
         tries: |call| format!("import {} into the cluster {}", call.source.as_str(), call.cluster.as_str()),
         done: |started| {
             let cluster = started.cluster_id.as_deref().unwrap_or_default();

@@ -2,8 +2,10 @@
 //!
 //! Event types, results and the words for an API key are as documented
 //! (<https://docs.pingcap.com/tidbcloud/tidb-cloud-console-auditing/#console-audit-event-types>), as is that owners and audit
-//! managers alone see them. Guesses: the newest event comes first; `keyword` is looked for in every text of an event; the
-//! documentation has no word for branches and SQL users, whose changes are not logged.
+//! managers alone see them. Guesses: the newest event comes first; `keyword` is looked for in every text of an event; `details`; that a
+//! key's changes are logged like those in the console; that one change is one event. The documentation has no event type for SQL users,
+//! exports, the reset of a branch, a cluster's name, labels and capacity, its endpoint's switch, and New Relic: those changes are not
+//! logged. What is read is not either, though `ShowBill` and `ShowConsoleAuditLog` are documented.
 
 use serde_json::{Value, json};
 
@@ -12,7 +14,7 @@ use crate::control::{
     answers::{Failure, Outcome},
     pages::{PAGE_SIZE_MAX, Page, set_token},
     services::IAM,
-    state::{AuditEvent, Key, KeyRole, World, read_timestamp, timestamp},
+    state::{AuditEvent, Key, KeyRole, Member, World, read_timestamp, timestamp},
 };
 
 /// The operations.
@@ -21,16 +23,68 @@ pub(super) static ROUTES: &[Route] = &[Route::reads(&IAM, "GET", "/auditLogs", l
 /// Events that are remembered; the service keeps those of 90 days.
 const KEPT: usize = 1_000;
 
-/// The documented event type of what is logged, by method and path below the version.
-const EVENTS: &[(&str, &str, &str)] = &[
-    ("POST", "/clusters", "CreateCluster"),
-    ("DELETE", "/clusters/{clusterId}", "DeleteCluster"),
-    ("POST", "/members", "InviteUserToOrganization"),
-    ("POST", "/members/{user_id}/resendInvitation", "ResendInvitationToOrganization"),
-    ("PATCH", "/members/{user_id}", "UpdateUserRoleInOrganization"),
-    ("DELETE", "/members/{user_id}", "DeleteUserFromOrganization"),
-    ("DELETE", "/apikeys/{accessKey}", "DeleteAPIKey"),
-];
+/// The end of the path of a private endpoint's operations.
+const PRIVATE: &str = "/clusters/{clusterId}/tidbNodeGroups/{tidbNodeGroupId}/privateEndpointConnections";
+
+/// The documented event type of a change, by method and path below the version; `None` for one that has none.
+fn event(world: &World, method: &str, path: &str, call: &Call) -> Option<&'static str> {
+    Some(match (method, path) {
+        ("POST", "/clusters") => "CreateCluster",
+        ("DELETE", "/clusters/{clusterId}") => "DeleteCluster",
+        ("PATCH", "/clusters/{cluster.clusterId}") => return of_mask(call),
+        ("POST", "/clusters/{clusterId}/branches") => "CreateBranch",
+        ("DELETE", "/clusters/{clusterId}/branches/{branchId}") => "DeleteBranch",
+        ("DELETE", "/backups/{backupId}") => "DeleteBackup",
+        ("POST", "/clusters:restore") => "RestoreFromBackup",
+        ("POST", "/clusters/{clusterId}/imports") => match call.body.get("source")?.get("type")?.as_str()? {
+            "S3" => "ImportDataFromAWS",
+            "GCS" => "ImportDataFromGCP",
+            "LOCAL" => "ImportDataFromLocal",
+            _ => return None,
+        },
+        ("POST", PRIVATE) => "CreateAWSPrivateEndPoint",
+        ("DELETE", path) if path.starts_with(PRIVATE) => "DeleteAWSPrivateEndPoint",
+        ("POST", "/clusters/{clusterId}/integrations") => match call.body.get("type")?.as_str()? {
+            "PROMETHEUS" => "CreatePrometheusIntegration",
+            "DATADOG" => "CreateDatadogIntegration",
+            _ => return None,
+        },
+        ("DELETE", "/clusters/{clusterId}/integrations/{id}") => {
+            let id = call.parameter("id")?;
+            match world.integrations.iter().find(|integration| integration.id == id)?.kind {
+                "PROMETHEUS" => "DeletePrometheusIntegration",
+                "DATADOG" => "DeleteDatadogIntegration",
+                _ => return None,
+            }
+        }
+        ("POST", "/members") => "InviteUserToOrganization",
+        ("POST", "/members/{user_id}/resendInvitation") => "ResendInvitationToOrganization",
+        ("PATCH", "/members/{user_id}") => "UpdateUserRoleInOrganization",
+        ("DELETE", "/members/{user_id}") => match member(world, call) {
+            Some(member) if !member.active => "DeleteInvitationToOrganization",
+            _ => "DeleteUserFromOrganization",
+        },
+        ("DELETE", "/apikeys/{accessKey}") => "DeleteAPIKey",
+        _ => return None,
+    })
+}
+
+/// The same of what changes on a cluster, the first of which counts.
+fn of_mask(call: &Call) -> Option<&'static str> {
+    let mask = call.body.get("updateMask")?.as_str()?;
+    mask.split(',').find_map(|path| match path.trim() {
+        "endpoints" | "endpoints.public" | "endpoints.public.authorizedNetworks" => Some("UpdateIPAccessList"),
+        path if path.starts_with("automatedBackupPolicy") => Some("SetAutoBackup"),
+        path if path.starts_with("spendingLimit") => Some("SetSpendLimit"),
+        _ => None,
+    })
+}
+
+/// The member in the path.
+fn member<'w>(world: &'w World, call: &Call) -> Option<&'w Member> {
+    let id = call.parameter("user_id")?;
+    world.members.iter().find(|member| member.organization == call.key.organization && member.id == id)
+}
 
 /// What an event is about, as far as it is known before the change.
 pub(super) struct Subject {
@@ -41,20 +95,20 @@ pub(super) struct Subject {
 
 /// What is to be logged of a change that is about to happen; `None` for one without an event type.
 pub(super) fn subject(world: &World, method: &str, path: &str, call: &Call) -> Option<Subject> {
-    let (.., event) = EVENTS.iter().find(|(of, at, _)| *of == method && *at == path)?;
-    let cluster = call.parameter("clusterId").and_then(|id| world.cluster(call.key.organization, id));
+    let event = event(world, method, path, call)?;
+    let id = call.parameter("clusterId").or_else(|| call.parameter("cluster.clusterId"));
+    let cluster = id.and_then(|id| world.cluster(call.key.organization, id));
     let cluster = cluster.map(|cluster| (cluster.id.clone(), cluster.settings.display_name.clone()));
     let text = |name: &str| call.body.get(name).cloned().unwrap_or_default();
-    let details = match *event {
+    let details = match event {
+        "CreateBranch" => json!({ "branch_name": text("displayName") }),
         "CreateCluster" => json!({ "cluster_name": text("displayName") }),
         "InviteUserToOrganization" => json!({ "emails": text("emails") }),
         "DeleteAPIKey" => json!({ "access_key": call.parameter("accessKey") }),
-        "DeleteCluster" => json!({}),
-        _ => {
-            let id = call.parameter("user_id").unwrap_or_default();
-            let member = world.members.iter().find(|member| member.id == id);
-            json!({ "email": member.map(|member| member.email.as_str()) })
+        _ if path.starts_with("/members") => {
+            json!({ "email": member(world, call).map(|member| member.email.as_str()) })
         }
+        _ => json!({}),
     };
     Some(Subject { event, cluster, details })
 }

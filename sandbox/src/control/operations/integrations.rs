@@ -32,9 +32,9 @@ const QUERY_ENDPOINT: &str = "https://prometheus.us-east-1.aws.tidbcloud.com/api
 
 /// An integration.
 pub(in crate::control) struct Integration {
-    id: String,
+    pub(super) id: String,
     cluster: String,
-    kind: &'static str,
+    pub(super) kind: &'static str,
     site: String,
     /// The end of the key that was sent, for services that have one.
     key_end: String,

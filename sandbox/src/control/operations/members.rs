@@ -2,7 +2,7 @@
 //!
 //! Which role may do what is as documented (<https://docs.pingcap.com/tidbcloud/manage-user-access/#user-roles>): every role sees
 //! members, owners alone change them. Guesses, because nothing says: statuses and words of refusals, that an e-mail address is
-//! compared without case, that a member's own filter matches whole addresses, and that the last owner stays.
+//! compared without case and may be in a list once, that a member's own filter matches whole addresses, and that the last owner stays.
 
 use serde_json::{Map, Value, json};
 
@@ -101,7 +101,10 @@ fn invite(world: &mut World, call: &Call) -> Outcome {
     let role = org_role(call).ok_or_else(|| Failure::new(400, "field `orgRole` is required"))?;
     known_scopes(world, call)?;
     let organization = call.key.organization;
-    for email in &emails {
+    for (at, email) in emails.iter().enumerate() {
+        if emails.iter().take(at).any(|other| other.eq_ignore_ascii_case(email)) {
+            return Err(Failure::new(400, format!("{email} is invited twice")));
+        }
         let taken = |member: &Member| member.organization == organization && member.email.eq_ignore_ascii_case(email);
         if !email.contains('@') {
             return Err(Failure::new(400, "invalid email"));
