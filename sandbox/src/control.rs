@@ -117,12 +117,7 @@ impl Sandbox {
                 self.journal.note(&request.method, &host, &target, response.status);
                 Step::Answer(response, delivery)
             }
-            Place::Storage { target } => {
-                let response = storage::serve(&mut self.world, now, &target, request);
-                // The query of an address is what opens it.
-                self.journal.note(&request.method, STORAGE_HOST, split_query(&target).0, response.status);
-                Step::Answer(response, Delivery::default())
-            }
+            Place::Storage { target } => self.storage(now, &target, request),
             Place::Service(address) => match address.service.protocol {
                 Protocol::Digest => self.control_plane(now, &address, request),
                 Protocol::Sql => self.sql(now, &address, request),
@@ -257,6 +252,22 @@ impl Sandbox {
         response.headers.push(("Server".to_owned(), "kong/2.8.1".to_owned()));
         let (response, status) = ending.apply(response);
         self.journal.note(method, host, target, status);
+        Step::Answer(response, delivery)
+    }
+
+    /// A request to the storage behind exports and imports.
+    fn storage(&mut self, now: u64, target: &str, request: &Request) -> Step {
+        // The query of an address is what opens it: neither the journal nor a rule of faults sees it.
+        let (method, path) = (request.method.as_str(), split_query(target).0);
+        // Faults of digest and of the control plane's limit pass it by.
+        let subject = Subject { method, host: STORAGE_HOST, target: path, challenge: false, digest: false };
+        let Plan { instead, delivery, ending } = Plan::new(self.faults.strike(subject));
+        let (response, status) = match instead {
+            Some(Instead::Answer(replacement)) => Ending::Replaced(replacement).apply(nothing()),
+            Some(_) => (nothing(), 0),
+            None => ending.apply(storage::serve(&mut self.world, now, target, request)),
+        };
+        self.journal.note(method, STORAGE_HOST, path, status);
         Step::Answer(response, delivery)
     }
 

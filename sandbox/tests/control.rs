@@ -725,6 +725,26 @@ fn an_export_has_files_for_two_days() {
 }
 
 #[test]
+fn the_storage_has_faults_and_goes_with_its_cluster() {
+    let mut world = World::new();
+    let export = post(&mut world, "exports", json!({})).text("/exportId").to_owned();
+    world.now += EXPORT_MILLIS;
+    let path = format!("exports/{export}");
+    let name = "all.000000059.csv";
+    let answer = post(&mut world, &format!("{path}/files:download"), json!({ "fileNames": [name] }));
+    let address = answer.text("/files/0/url").to_owned();
+    let fault = json!({ "faults": [{ "match": { "host": STORAGE_HOST }, "do": "status", "status": 503 }] });
+    let host = [("Host", "127.0.0.1:8788")];
+    world.step("POST", "/_sandbox/faults", &host, fault.to_string().as_bytes());
+    assert_eq!(at_storage(&mut world, "GET", &address, b"").status, 503, "a download can be broken");
+    assert_eq!(at_storage(&mut world, "GET", &address, b"").status, 200, "once");
+    let import = json!({ "source": { "type": "S3", "s3": { "uri": "s3://a/b", "authType": "ROLE_ARN", "roleArn": "arn:aws:iam::123456789012:role/a" } }, "importOptions": { "fileType": "CSV" } });
+    assert_eq!(post(&mut world, "imports", import).status, 200);
+    assert_eq!(world.delete(&format!("/v1beta1/clusters/{SHOP}")).status, 200);
+    assert_eq!(at_storage(&mut world, "GET", &address, b"").status, 403, "its files are gone");
+}
+
+#[test]
 fn exports_are_counted_checked_and_canceled() {
     let mut world = World::new();
     let to_s3 = |way: Value| {
@@ -772,8 +792,15 @@ fn an_import_goes_through_its_states() {
     let mut world = World::new();
     let body = json!({
         "importOptions": { "fileType": "CSV" },
-        "source": { "type": "GCS", "gcs": { "uri": "gs://uploads/a", "authType": "SERVICE_ACCOUNT_KEY", "serviceAccountKey": "canary-secret" } },
+        "source": { "type": "GCS", "gcs": { "uri": "gs://uploads/a", "authType": "SERVICE_ACCOUNT_KEY", "serviceAccountKey": "Y2FuYXJ5LXNlY3JldA==" } },
     });
+    for source in [
+        json!({ "type": "GCS", "gcs": { "uri": "gs://uploads/a", "authType": "SERVICE_ACCOUNT_KEY", "serviceAccountKey": "{\"type\":1}" } }),
+        json!({ "type": "AZURE_BLOB", "azureBlob": { "uri": "azure://a.blob.core.windows.net/b", "authType": "SAS_TOKEN", "sasToken": "?sv=1" } }),
+    ] {
+        let body = json!({ "importOptions": { "fileType": "CSV" }, "source": source });
+        assert_eq!(post(&mut world, "imports", body).status, 400, "another form than the official client sends");
+    }
     let import = post(&mut world, "imports", body.clone()).text("/importId").to_owned();
     let path = format!("/v1beta1/clusters/{SHOP}/imports/{import}");
     let mut seen = Vec::new();
@@ -790,9 +817,11 @@ fn an_import_goes_through_its_states() {
     assert_eq!(world.get(&path).text("/state"), "CANCELING");
     world.now += 5_000;
     assert_eq!(world.get(&path).text("/state"), "CANCELED");
+    world.now += PREPARING_MILLIS + IMPORTING_MILLIS;
+    assert_eq!(world.get(&path).json["completePercent"], 0, "what was stopped stays where it was");
     assert_eq!(post(&mut world, &format!("imports/{second}:cancel"), Value::Null).status, 400);
     assert_eq!(post(&mut world, "imports/imp-0:cancel", Value::Null).status, 404);
-    assert!(!world.heard.contains("canary-secret"), "secrets never come back");
+    assert!(!world.heard.contains("Y2FuYXJ5LXNlY3JldA"), "secrets never come back");
 }
 
 /// As `ticloud serverless import start --local.file-path` does it.

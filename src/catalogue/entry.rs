@@ -275,7 +275,7 @@ impl Entry {
                 context.hide(&mut output.structured);
                 output.picture.iter_mut().for_each(|picture| context.hide(picture));
             }
-            Err(error) => [&mut error.message, &mut error.hint].into_iter().for_each(|text| context.hide(text)),
+            Err(error) => context.hide_in(error),
         }
         answer
     }

@@ -107,7 +107,7 @@ impl HandOut {
     /// (<https://developers.cloudflare.com/durable-objects/platform/limits/>).
     pub const SECRET_BYTES_MAX: usize = 96 << 10;
     /// 8 KiB of names and sizes, beside the 16 KiB of title and facts at most. They are few where the names are long.
-    const NAMES_BYTES_MAX: usize = 8 << 10;
+    pub const NAMES_BYTES_MAX: usize = 8 << 10;
 }
 
 impl Context<'_> {
@@ -138,6 +138,31 @@ impl Context<'_> {
                     self.hidden.borrow_mut().push(Secret::new(written));
                 }
             }
+        }
+    }
+
+    /// What was handed in, in each form in which it may be sent or come back.
+    pub fn hidden_forms(&self) -> Vec<Secret> {
+        self.hidden.borrow().clone()
+    }
+
+    /// An error without it, what it says of other statements and its receipt included.
+    pub(super) fn hide_in(&self, error: &mut ToolError) {
+        if self.hidden.borrow().is_empty() {
+            return;
+        }
+        self.hide(&mut error.message);
+        self.hide(&mut error.hint);
+        let hidden = |value: &Value| {
+            let mut text = value.to_string();
+            self.hide(&mut text);
+            json::read::<Value>(text.as_bytes()).unwrap_or_default()
+        };
+        if let Some(details) = &mut error.details {
+            **details = hidden(details);
+        }
+        if let Some(receipt) = &mut error.receipt {
+            receipt.values_mut().for_each(|value| *value = hidden(value));
         }
     }
 

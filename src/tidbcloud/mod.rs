@@ -94,6 +94,8 @@ pub use self::{
         trail::Trail,
     },
     units::{
-        AccessKey, BilledDay, BilledMonth, BranchId, BranchName, ClusterId, DisplayName, EmailAddress, Endpoint, IntegrationId, Malformed, MemberId, OpaqueId, PageToken, ProjectId, Rcu, RegionName, RoleArn, SqlUserName, Target, Timestamp, TransferId, UsdCents,
+        AccessKey, BilledDay, BilledMonth, BranchId, BranchName, ClusterId, DisplayName, EmailAddress, Endpoint,
+        IntegrationId, Malformed, MemberId, OpaqueId, PageToken, ProjectId, Rcu, RegionName, RoleArn, SqlUserName,
+        Target, Timestamp, TransferId, UsdCents,
     },
 };

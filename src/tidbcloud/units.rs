@@ -158,6 +158,19 @@ text_unit! {
     })
 }
 
+/// Top-level domains that no public host has (RFC 6762 appendix G, RFC 6761, RFC 8375, ICANN's `.internal`).
+const INTERNAL: [&str; 10] =
+    ["internal", "local", "localhost", "localdomain", "lan", "home", "corp", "intranet", "private", "arpa"];
+
+impl Endpoint {
+    /// Whether it is a name inside of a network, such as that of a cloud's metadata. TiDB Cloud connects, not this server: a public
+    /// name whose owner points it at an inner address is not seen here.
+    pub fn is_internal(&self) -> bool {
+        let host = self.0.trim_end_matches('/').trim_end_matches(":443");
+        host.rsplit('.').next().is_some_and(|last| INTERNAL.contains(&last))
+    }
+}
+
 text_unit! {
     /// Name that a person gave to a cluster (TiDB Cloud API, `Cluster.displayName`): 4 to 64 characters.
     DisplayName, "a display name", "4 to 64 letters, digits or `-`, with a letter or digit at both ends", "^[A-Za-z0-9][-A-Za-z0-9]{2,62}[A-Za-z0-9]$",

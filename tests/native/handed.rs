@@ -56,7 +56,7 @@ impl<const OPENS: bool> Tool for SendOut<OPENS> {
     const TITLE: &'static str = "Send out";
     const EFFECT: Effect = Effect::Create;
     const RECEIPT: Option<Receipt<Self>> =
-        Some(Receipt { tries: |_| "send it".to_owned(), done: |_| Done::of("Sent it") });
+        Some(Receipt { tries: |_| "send it".to_owned(), look: "Look whether it was sent.", done: |_| Done::of("Sent it") });
     type Output = Value;
 
     fn asks(&self) -> bool {

@@ -138,7 +138,7 @@ fn whatever_destroys_asks_first_and_shows_the_same_by_every_way() {
         "cluster": "shop", "source": "s3://uploads/endless", "fileType": "CSV",
         "roleArn": "arn:aws:iam::123456789012:role/imports",
     });
-    let begun = server.send(tool("tidbcloud_start_import", import));
+    let begun = agreed(&mut server, &tool("tidbcloud_start_import", import));
     assert_eq!(code(&begun), "", "{}", result(&begun));
     let before = state(&mut server);
     for (name, arguments) in destroying() {

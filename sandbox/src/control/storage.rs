@@ -32,6 +32,7 @@ pub(super) fn address(
     key: &str,
     content: Option<Vec<u8>>,
 ) -> String {
+    world.signed.retain(|_, signed| now <= signed.until);
     if let Some(content) = content {
         world.objects.insert(key.to_owned(), content);
     }
@@ -59,6 +60,12 @@ fn encoded(key: &str) -> String {
 /// The ETag of an object that was uploaded in one part.
 pub(super) fn etag(content: &[u8]) -> String {
     hex(&Md5::digest(content))
+}
+
+/// Takes away what lies below a beginning of keys, and every address of it.
+pub(super) fn clear(world: &mut World, start: &str) {
+    world.objects.retain(|key, _| !key.starts_with(start));
+    world.signed.retain(|_, signed| !signed.key.starts_with(start));
 }
 
 fn refused(status: u16, code: &str) -> Response {

@@ -67,7 +67,7 @@ impl Cloud<'_> {
         let body = json!({ "exportOptions": options, "target": target });
         let call = SERVERLESS.call(Method::Post, "clusters/{}/exports", [id.as_str()]);
         self.write(&match to {
-            Some((_, Opened::Key(_, key))) => call.with_secret(&body, key),
+            Some((_, Opened::Key { forms, .. })) => call.with_secrets(&body, forms),
             _ => call.with_body(&body),
         })
         .await
@@ -78,7 +78,7 @@ impl Cloud<'_> {
         self.all(SERVERLESS.get("clusters/{}/exports/{}/files", [id.as_str(), export.as_str()])).await
     }
 
-    /// `POST /clusters/{clusterId}/exports/{exportId}/files:download`: addresses of these files. It makes nothing but addresses, but a
+    /// `POST /clusters/{clusterId}/exports/{exportId}/files:download`: addresses of these files, each at most once. It makes nothing but addresses, but a
     /// `POST` is sent once. Not published.
     pub async fn export_addresses(
         &self,
@@ -88,8 +88,16 @@ impl Cloud<'_> {
     ) -> Result<Vec<Address>, ApiError> {
         let arguments = [id.as_str(), export.as_str()];
         let call = SERVERLESS.call(Method::Post, "clusters/{}/exports/{}/files:download", arguments);
-        let addresses: Addresses = self.write(&call.with_body(&json!({ "fileNames": names }))).await?;
-        Ok(addresses.files)
+        let Addresses { mut files } = self.write(&call.with_body(&json!({ "fileNames": names }))).await?;
+        let mut left = names.to_vec();
+        files.retain(|file| {
+            let asked = left.iter().position(|name| *name == file.name);
+            asked.map(|at| left.swap_remove(at)).is_some()
+        });
+        if files.is_empty() {
+            return Err(ApiError::Unexpected("no address of a file that was asked for"));
+        }
+        Ok(files)
     }
 
     /// Where an address leads that TiDB Cloud gave, if a host of its storages is there. In a sandbox it leads into that.

@@ -22,7 +22,7 @@ impl Cloud<'_> {
         let body = json!({ "importOptions": options, "source": described(from, opened, endpoint) });
         let call = SERVERLESS.call(Method::Post, "clusters/{}/imports", [id.as_str()]);
         self.write(&match opened {
-            Opened::Key(_, key) => call.with_secret(&body, key),
+            Opened::Key { forms, .. } => call.with_secrets(&body, forms),
             Opened::Role(_) => call.with_body(&body),
         })
         .await

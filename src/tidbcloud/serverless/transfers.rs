@@ -95,6 +95,11 @@ impl Transfer {
         Some(uri.unwrap_or(kind).to_owned())
     }
 
+    /// Its state, as sentences say it.
+    pub fn said_state(&self) -> &str {
+        if self.state.is_empty() { "in a state that TiDB Cloud does not say" } else { &self.state }
+    }
+
     /// A request below one cluster does not prove that what it answers belongs to it: page tokens and ids are the caller's.
     fn must_be_of(&self, cluster: &ClusterId) -> Result<(), ApiError> {
         match &self.cluster_id {
@@ -144,10 +149,34 @@ impl Place {
         &self.uri
     }
 
+    /// Whether a file or folder of its path says that its rows are of such a database: `database.table.csv` or
+    /// `database-schema-create.sql`, quoted or not.
+    /// <https://docs.pingcap.com/tidbcloud/naming-conventions-for-data-import>
+    pub fn names_database(&self, is_such: fn(&str) -> bool) -> bool {
+        self.uri.split('/').skip(3).any(|name| {
+            let name = name.split_once('.').map(|(database, _)| database);
+            name.is_some_and(|name| {
+                let name = name.strip_suffix("-schema-create").unwrap_or(name);
+                is_such(name.trim_matches(['`', '"', '\'']))
+            })
+        })
+    }
+
     /// Name of its file, if it is one.
     pub fn file(&self) -> Option<&str> {
         self.uri.rsplit('/').next().filter(|name| name.contains('.') && self.uri.matches('/').count() > 2)
     }
+}
+
+/// Whether characters that mean something in an address, or need no such form, stand there as `%XX`: who decodes them reads
+/// another place.
+fn has_hidden_parts(uri: &str) -> bool {
+    uri.split('%').skip(1).any(|after| {
+        let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        byte.is_some_and(|byte| {
+            byte.is_ascii_control() || byte.is_ascii_alphanumeric() || b"./\\?#%@:-_~`".contains(&byte)
+        })
+    })
 }
 
 impl TryFrom<String> for Place {
@@ -157,8 +186,7 @@ impl TryFrom<String> for Place {
         const FORMS: &str = "must be s3://bucket/path, gs://bucket/path, oss://bucket/path or https://account.blob.core.windows.net/container/path";
         const KEYS: &str =
             "holds no keys: leave out user names, keys and everything from `?` on; the person gives keys on a page";
-        const PLAIN: &str =
-            "has at most 1100 bytes, and no control or invisible characters, backslashes, `.` or `..` segments";
+        const PLAIN: &str = "has at most 1100 bytes, and no control or invisible characters, backslashes, `.` or `..` segments, or those in `%` form";
         if uri.contains(['?', '#', '@']) {
             return Err(KEYS);
         }
@@ -166,6 +194,7 @@ impl TryFrom<String> for Place {
         if uri.len() > URI_BYTES_MAX
             || uri.contains(|character: char| character.is_control() || is_hidden(character) || character == '\\')
             || uri.split('/').any(is_step)
+            || has_hidden_parts(&uri)
         {
             return Err(PLAIN);
         }
@@ -175,6 +204,9 @@ impl TryFrom<String> for Place {
             made_of(authority, 3, 63, |byte| {
                 byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte)
             }) && authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || dots.contains(&byte))
+                && !authority.contains("..")
+                && !authority.starts_with(['.', '-', '_'])
+                && !authority.ends_with(['.', '-', '_'])
         };
         let kind = match scheme {
             "s3" if bucket(b"-.") => StorageKind::S3,
@@ -205,8 +237,15 @@ impl TryFrom<String> for Place {
 pub enum Opened<'k> {
     /// A role that TiDB Cloud takes on.
     Role(&'k str),
-    /// A key with its id; the id is empty for storage whose keys have none.
-    Key(&'k str, &'k Secret),
+    /// A key with its id.
+    Key {
+        /// Empty for storage whose keys have none.
+        id: &'k str,
+        /// As it is sent.
+        key: &'k Secret,
+        /// Both, as a person gave them and as they are sent: no error may repeat any of these.
+        forms: &'k [Secret],
+    },
 }
 
 /// The description of a place for a request (schemas `ImportSource`, `ExportTarget`): a type, and its member. With an `endpoint` it
@@ -226,7 +265,7 @@ pub(super) fn described(place: &Place, opened: Opened<'_>, endpoint: Option<&str
             put("authType", "ROLE_ARN".into());
             put("roleArn", role.into());
         }
-        Opened::Key(id, key) => {
+        Opened::Key { id, key, .. } => {
             put("authType", way.into());
             match place.kind {
                 StorageKind::Gcs => drop(put("serviceAccountKey", key.expose().into())),
@@ -273,6 +312,15 @@ impl Cloud<'_> {
         Ok(found)
     }
 
+    /// The same before something is done with it: what does not say that it is this one of this cluster is not.
+    pub async fn own_transfer(&self, id: &ClusterId, transfer: &TransferId) -> Result<Transfer, ApiError> {
+        let found = self.transfer(id, transfer).await?;
+        if found.cluster_id.as_deref() == Some(id.as_str()) && found.transfer_id == transfer.as_str() {
+            return Ok(found);
+        }
+        Err(ApiError::Unexpected("an import or export that does not say that it is the one that was asked for"))
+    }
+
     /// `POST /clusters/{clusterId}/imports/{id}:cancel` or `.../exports/{exportId}:cancel`. Sent once: PingCAP's own tests see it fail
     /// now and then, and whoever asks looks at the state then.
     pub async fn cancel_transfer(&self, id: &ClusterId, transfer: &TransferId) -> Result<(), ApiError> {
@@ -307,6 +355,9 @@ mod tests {
             let place = place(uri).unwrap();
             assert_eq!((place.kind(), place.as_str()), (kind, uri));
         }
+        for escaped in ["s3://bucket/a%20b", "s3://bucket/50%", "s3://bucket/%C3%A4"] {
+            assert!(place(escaped).is_ok(), "{escaped}");
+        }
         assert_eq!(place("gcs://bucket/a").unwrap().as_str(), "gs://bucket/a", "one spelling is sent");
         assert_eq!(place("s3://bucket/a/shop.orders.csv").unwrap().file(), Some("shop.orders.csv"));
         assert_eq!(place("s3://bucket/a/").unwrap().file(), None);
@@ -331,6 +382,18 @@ mod tests {
             "s3://bucket/a\u{200b}b",
             "s3://bucket/a\nb",
             "s3://bucket:9000/a",
+            "s3://...",
+            "s3://a..b/c",
+            "s3://.bucket/c",
+            "gs://---/c",
+            "s3://bucket/%2e%2e/a",
+            "s3://bucket/%2E/a",
+            "s3://bucket/a%2Fb",
+            "s3://bucket/a%3fkey=x",
+            "s3://bucket/a%23x",
+            "s3://bucket/a%00",
+            "s3://bucket/%252e%252e/a",
+            "s3://bucket/%6dysql.user.csv",
             "file:///etc/passwd",
             "http://account1.blob.core.windows.net/box",
             "https://account1.blob.core.windows.net",

@@ -15,6 +15,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct CancelTransfer {
     cluster: ClusterReference,
+    /// Data in, or data out
     kind: TransferKind,
     /// Its id
     #[schemars(with = "String")]
@@ -43,12 +44,15 @@ impl CancelTransfer {
     async fn running(&self, context: &Context<'_>) -> Result<(Cluster, Transfer), ToolError> {
         must_be(self.kind, &self.id)?;
         let cluster = cluster_with_transfers(context, &self.cluster).await?;
-        let transfer = context.cloud().transfer(&cluster.cluster_id, &self.id).await?;
+        let transfer = context.cloud().own_transfer(&cluster.cluster_id, &self.id).await?;
         if matches!(transfer.state.as_str(), "RUNNING" | "PREPARING" | "IMPORTING") {
             return Ok((cluster, transfer));
         }
-        let message =
-            format!("This {} is {}: there is nothing to stop. Nothing was sent.", self.kind.word(), transfer.state);
+        let message = format!(
+            "This {} is {}: there is nothing to stop. Nothing was sent.",
+            self.kind.word(),
+            transfer.said_state()
+        );
         Err(ToolError::new(code::FAILED_PRECONDITION, message)
             .hint("Call tidbcloud_list_transfers with `id` to see how it ended."))
     }

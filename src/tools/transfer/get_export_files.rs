@@ -19,6 +19,8 @@ pub(super) struct GetExportFiles {
     /// Its id
     #[schemars(with = "String")]
     id: TransferId,
+    /// To go on: last `nextAfter`
+    after: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -26,16 +28,23 @@ pub(super) struct GetExportFiles {
 pub(super) struct ExportFiles {
     cluster_id: String,
     id: String,
+    /// Those of the link
     files: Vec<FileView>,
     /// Give it to the person
     link: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_time: Option<String>,
-    /// How many files the link leaves out
+    /// How many more have no link yet
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<usize>,
+    /// `after` of the next call
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_after: Option<String>,
     notice: &'static str,
 }
+
+/// The longest size, in words.
+const SIZE_BYTES_MAX: usize = 26;
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(inline)]
@@ -48,8 +57,9 @@ struct FileView {
 /// Requires that the files of an export are there.
 fn must_have_files(export: &Transfer) -> Result<(), ToolError> {
     let refused = |message: String, hint: &str| Err(ToolError::new(code::FAILED_PRECONDITION, message).hint(hint));
-    let place = export.place().unwrap_or_default();
-    if place != "LOCAL" {
+    let place = export.place();
+    if place.as_deref() != Some("LOCAL") {
+        let place = place.unwrap_or_else(|| "a place that TiDB Cloud does not say".to_owned());
         return refused(
             format!("The files of this export are not at TiDB Cloud: they went to {place}."),
             "The person takes them from there.",
@@ -69,8 +79,8 @@ fn must_have_files(export: &Transfer) -> Result<(), ToolError> {
                 "Start a new one with tidbcloud_start_export.",
             )
         }
-        state => refused(
-            format!("This export is {state} and has no files."),
+        _ => refused(
+            format!("This export is {} and has no files.", export.said_state()),
             "Call tidbcloud_list_transfers with this id to see why, and start a new one.",
         ),
     }
@@ -93,17 +103,33 @@ impl Tool for GetExportFiles {
         let cluster = cluster_with_transfers(context, &self.cluster).await?;
         let cloud = context.cloud();
         let id = &cluster.cluster_id;
-        let export = cloud.transfer(id, &self.id).await?;
+        let export = cloud.own_transfer(id, &self.id).await?;
         must_have_files(&export)?;
         // The official client leaves out this file as well: it says how the export ran.
         let files = cloud.export_files(id, &self.id).await?.into_iter().filter(|file| file.name != "metadata");
-        let files: Vec<_> = files.map(|file| FileView { name: file.name, bytes: file.size }).collect();
-        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).take(HandOut::ITEMS_MAX).collect();
+        let mut files: Vec<_> = files.map(|file| FileView { name: file.name, bytes: file.size }).collect();
+        if let Some(after) = &self.after {
+            let at = files.iter().position(|file| file.name == *after).filter(|at| at + 1 < files.len());
+            let Some(at) = at else {
+                let error = ToolError::new(code::INVALID_ARGUMENT, "`after`: no file comes after one of this name.");
+                return Err(error.hint("Give the last `nextAfter`, or leave it out to begin with the first file."));
+            };
+            files.drain(..=at);
+        }
+        let mut bytes = 0;
+        let mut fits = |name: &&str| {
+            bytes += name.len() + SIZE_BYTES_MAX;
+            bytes <= HandOut::NAMES_BYTES_MAX
+        };
+        let names = files.iter().map(|file| file.name.as_str()).take(HandOut::ITEMS_MAX);
+        let names: Vec<&str> =
+            names.enumerate().take_while(|(at, name)| fits(name) || *at == 0).map(|(_, name)| name).collect();
         if names.is_empty() {
             let error =
                 ToolError::new(code::NOT_FOUND, "This export has no files: nothing matched what it was to export.");
             return Err(error.hint("Check database and table with show_tables, and start a new one."));
         }
+        let last = names.last().map(|name| (*name).to_owned());
         let mut items = Vec::new();
         for found in cloud.export_addresses(id, &self.id, &names).await? {
             let name = found.name.clone();
@@ -115,7 +141,11 @@ impl Tool for GetExportFiles {
             })?;
             items.push(Item::Address { name, size: size.map(|size| format!("{size} bytes")), address });
         }
-        let left_out = Some(files.len() - names.len()).filter(|more| *more > 0);
+        let (all, asked) = (files.len(), names.len());
+        files.truncate(asked);
+        files.retain(|file| items.iter().any(|item| item.shown().0 == file.name));
+        let left_out = Some(all - files.len()).filter(|more| *more > 0);
+        let next_after = last.filter(|_| all > asked);
         let facts = [("Cluster", Some(cluster.display_name.clone())), ("Export", Some(self.id.to_string()))];
         let facts = facts.into_iter().chain([("Kept until", export.expire_time.clone())]);
         let facts = facts.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
@@ -127,6 +157,7 @@ impl Tool for GetExportFiles {
             link,
             expire_time: export.expire_time,
             left_out,
+            next_after,
             notice: UNPUBLISHED,
         })
     }

@@ -10,12 +10,13 @@ use crate::{
     tidbcloud::{PageToken, TransferId, TransferKind},
 };
 
-/// List imports (uploads) or exports of a cluster, or get one: whether it is done, progress, errors with their fix. Most take
+/// List imports or exports of a cluster, or get one: whether it is done, progress, errors with their fix. Most take
 /// minutes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ListTransfers {
     cluster: ClusterReference,
+    /// Data in, or data out
     kind: TransferKind,
     /// Only this one
     #[schemars(with = "Option<String>")]

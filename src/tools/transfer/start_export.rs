@@ -114,6 +114,12 @@ impl StartExport {
             }
             // As it will stand in the statement that reads the table.
             must_read(&format!("SELECT * FROM t WHERE ({condition})"))?;
+            if !sql::is_one_condition(condition) {
+                return Err(wrong(
+                    "`where` must be one condition: outside of its own parentheses it has no UNION, ORDER BY, LIMIT or the like.",
+                    "Write what else it takes as `sql`, and columns with such names in backticks.",
+                ));
+            }
         }
         let database = match (self.database.as_deref(), &self.table, &self.r#where) {
             // Everything is exported where that is said, and not where an argument was forgotten.
@@ -158,6 +164,12 @@ impl StartExport {
             return Err(ToolError::new(code::FAILED_PRECONDITION, message).hint("Use `fileType` CSV."));
         }
         Ok(cluster)
+    }
+
+    /// <https://docs.pingcap.com/tidbcloud/serverless-export>
+    fn new_ones_lack(&self, cluster: &Cluster) -> Option<&'static str> {
+        (self.to().is_none() && cluster.plan() == Plan::Essential)
+            .then_some("Newer Essential clusters have none: TiDB Cloud refuses it there, and nothing is exported")
     }
 
     fn what(&self) -> String {
@@ -218,7 +230,12 @@ impl Tool for StartExport {
             .fact("Tables", self.table.as_ref())
             .fact("Condition", self.r#where.as_ref())
             .fact("File type", Some(self.file_type()))
+            .fact(
+                "Read with",
+                Some("TiDB Cloud's own rights, which are more than those of any SQL user that this client sent"),
+            )
             .fact("To", Some(to))
+            .fact("Download", self.new_ones_lack(&cluster))
             .fact("Access", self.to().map(|_| access(self.role_arn.as_ref())))
             .fact("Who can read it then", self.to().map(|_| "Whoever may read that storage"))
             .fact(
@@ -235,7 +252,9 @@ impl Tool for StartExport {
 
     async fn call(self, context: &Context<'_>) -> Result<TransferView, ToolError> {
         let filter = self.check()?;
-        let cluster = self.cluster(context).await?.cluster_id;
+        let cluster = self.cluster(context).await?;
+        let needs_target = self.new_ones_lack(&cluster).is_some();
+        let cluster = cluster.cluster_id;
         let mut options = Map::from_iter([("fileType".to_owned(), json!(self.file_type()))]);
         if let Some(filter) = filter {
             options.insert("filter".to_owned(), filter);
@@ -247,6 +266,13 @@ impl Tool for StartExport {
         let role = self.role_arn.as_ref().map_or("", RoleArn::as_str);
         let to = self.to().map(|place| (place, keys.as_ref().map_or(Opened::Role(role), Keys::open)));
         let started = context.cloud().start_export(&cluster, &options.into(), to).await.map_err(|error| {
+            if needs_target && matches!(error, ApiError::Refused(_) | ApiError::NotOffered(_) | ApiError::Conflict(_)) {
+                return advised(
+                    error,
+                    |_| true,
+                    "Newer Essential clusters keep no files for a download: give `target`.",
+                );
+            }
             let unknown = |error: &ApiError| matches!(error, ApiError::OutcomeUnknown { .. });
             advised(error, unknown, "Look with tidbcloud_list_transfers before trying again.")
         })?;
@@ -311,6 +337,28 @@ mod tests {
             ["", "1); DROP TABLE a; --", "1) UNION (SELECT * FROM mysql.user", "1 = 1) FOR UPDATE -- ", "SLEEP(1000)"]
         {
             assert!(condition(text).is_err(), "{text}");
+        }
+        for text in [
+            "1 = 1 UNION ALL SELECT * FROM shop.cards",
+            "1) UNION ALL (SELECT * FROM shop.cards WHERE 1 = 1",
+            "1 = 1) OR (1 = 1",
+            "1 = 1 EXCEPT TABLE shop.cards",
+            "id = 1 INTERSECT SELECT 1",
+            "id = @ UNION SELECT 1",
+            "note = '\\' OR note = ' UNION SELECT 1 -- '",
+            "1 = 1 ORDER BY id",
+            "1 = 1 LIMIT 1",
+            "1 = 1 GROUP BY id HAVING id > 1",
+            "1 = 1 /*! UNION SELECT 1 */",
+        ] {
+            assert!(condition(text).is_err(), "{text}");
+        }
+        for text in [
+            "id IN (SELECT customer_id FROM shop.orders ORDER BY id LIMIT 3)",
+            "note = 'a UNION b' AND `order` = 1",
+            "note = 'it\\'s'",
+        ] {
+            assert!(condition(text).is_ok(), "{text}");
         }
         let query = |text: &str| filter(json!({ "sql": text }));
         assert_eq!(query("SELECT 1"), Ok(Some(json!({ "sql": "SELECT 1" }))));

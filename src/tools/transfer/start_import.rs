@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     catalogue::{ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, advised, code, said},
+    sql,
     tidbcloud::{ApiError, Endpoint, Opened, Place, RoleArn, StorageKind, TransferKind},
     tools::preflight::{MayCost, preflight},
 };
@@ -23,6 +24,7 @@ pub(super) struct StartImport {
     /// s3://bucket/path, gs://, oss://, Azure's https://
     #[schemars(with = "String")]
     source: Place,
+    /// Form of the files
     file_type: ImportFileType,
     /// AWS role for s3://
     #[schemars(with = "Option<String>")]
@@ -64,6 +66,15 @@ impl StartImport {
     fn check(&self) -> Result<(), ToolError> {
         must_take_role(&self.source, self.role_arn.as_ref())?;
         let wrong = |message: &str, hint: &str| Err(ToolError::new(code::INVALID_ARGUMENT, message).hint(hint));
+        if self.source.names_database(sql::is_system_secret_schema) {
+            return wrong(
+                "`source` names files of the system schema `mysql`, which holds password hashes.",
+                "Take other files: accounts are made with db_create_user.",
+            );
+        }
+        if self.endpoint.as_ref().is_some_and(Endpoint::is_internal) {
+            return wrong("`endpoint` is a name inside of a network.", "Give the provider's public endpoint.");
+        }
         if self.endpoint.is_some() && (self.source.kind() != StorageKind::S3 || self.role_arn.is_some()) {
             return wrong("`endpoint` is for s3:// with keys.", "Leave out `endpoint`, or `roleArn`.");
         }
@@ -128,9 +139,9 @@ impl Tool for StartImport {
         true
     }
 
-    /// Without a role a person has to give keys.
+    /// With a role too: TiDB Cloud then asks for a path that the model wrote at whatever bucket it named, and loads what is there.
     fn opens(&self) -> bool {
-        self.role_arn.is_none()
+        true
     }
 
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {

@@ -53,6 +53,7 @@ pub(super) fn must_take_role(place: &Place, role: Option<&RoleArn>) -> Result<()
 pub(super) struct Keys {
     id: String,
     key: Secret,
+    forms: Vec<Secret>,
 }
 
 impl Keys {
@@ -69,11 +70,11 @@ impl Keys {
             StorageKind::Azure => Secret::new(key.expose().trim_start_matches('?')),
             _ => key.clone(),
         };
-        Ok(Self { id, key })
+        Ok(Self { id, key, forms: context.hidden_forms() })
     }
 
     pub(super) fn open(&self) -> Opened<'_> {
-        Opened::Key(&self.id, &self.key)
+        Opened::Key { id: &self.id, key: &self.key, forms: &self.forms }
     }
 }
 

@@ -67,7 +67,7 @@ fn calls() -> Vec<(&'static str, Value)> {
     calls.sort_by_key(|(name, _)| turn(name));
     for (name, arguments) in &mut calls {
         match *name {
-            // With keys it would need a person.
+            // A form can agree to it: keys need a page.
             "tidbcloud_start_import" => arguments["roleArn"] = json!("arn:aws:iam::123456789012:role/imports"),
             "tidbcloud_update_cluster" => {
                 arguments["labels"] = json!({"team": "web"});

@@ -85,6 +85,7 @@ impl World {
             }
             made.insert(cluster.id.clone(), now);
         }
+        made.retain(|cluster, _| policies.contains_key(cluster.as_str()));
         kept.retain(|backup| {
             policies.get(backup.cluster.as_str()).is_some_and(|retention| now < backup.created + retention)
         });

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::LazyLock};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::{Call, Route};
+use super::{Call, Route, imports};
 use crate::control::{
     answers::{Failure, Outcome},
     filter::{Filter, is_project},
@@ -467,6 +467,7 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     let (deleted, kept): (Vec<_>, Vec<_>) =
         std::mem::take(&mut world.clusters).into_iter().partition(|cluster| cluster.id == id);
     world.clusters = kept;
+    imports::forget(world, &id);
     world.deleted.extend(deleted.into_iter().map(|cluster| (cluster, call.now)));
     world.effect(SqlEffect::Drop(Instance(id)));
     Ok(shown)

@@ -43,11 +43,14 @@ pub const RUNNING_MAX: usize = 5;
 /// Rows of a file. The sandbox's own.
 const ROWS: u64 = 100;
 
+/// Files of an export of everything. The sandbox's own.
+const FILES_OF_EVERYTHING: usize = 60;
+
 /// An export.
 pub(in crate::control) struct Export {
     sequence: u64,
     id: String,
-    cluster: String,
+    pub(super) cluster: String,
     display_name: String,
     options: Map<String, Value>,
     target: Place,
@@ -128,10 +131,10 @@ impl Export {
             }
             _ => ("all".to_owned(), MADE_UP.to_owned()),
         };
-        vec![
-            (format!("{name}.000000000.{extension}"), content.into_bytes()),
-            ("metadata".to_owned(), b"Started dump\n".to_vec()),
-        ]
+        // An export of everything has more files than one page of links takes. How many is the sandbox's own.
+        let count = if self.options.contains_key("filter") { 1 } else { FILES_OF_EVERYTHING };
+        let file = |number| (format!("{name}.{number:09}.{extension}"), content.clone().into_bytes());
+        (0..count).map(file).chain([("metadata".to_owned(), b"Started dump\n".to_vec())]).collect()
     }
 }
 

@@ -97,7 +97,11 @@ impl Import {
 
     fn show(&self, now: u64) -> Value {
         let state = self.state(now);
-        let since = now.saturating_sub(self.created + PREPARING_MILLIS).min(IMPORTING_MILLIS);
+        // What was stopped stays where it was; what fails on the way in has read nothing.
+        let since = match self.canceled {
+            None if self.source.refusal().is_some() => 0,
+            canceled => canceled.unwrap_or(now).saturating_sub(self.created + PREPARING_MILLIS).min(IMPORTING_MILLIS),
+        };
         let percent = match state {
             "COMPLETED" => 100,
             "PREPARING" => 0,
@@ -268,7 +272,19 @@ fn complete_upload(world: &mut World, call: &Call) -> Outcome {
 fn cancel_upload(world: &mut World, call: &Call) -> Outcome {
     let id = upload_of(world, call)?.id.clone();
     world.uploads.retain(|upload| upload.id != id);
-    let start = format!("uploads/{id}/");
-    world.objects.retain(|key, _| !key.starts_with(&start));
+    storage::clear(world, &format!("uploads/{id}/"));
     Ok(json!({}))
+}
+
+/// Forgets what a deleted cluster had: its exports with their files, imports and uploads.
+pub(super) fn forget(world: &mut World, cluster: &str) {
+    world.exports.retain(|export| export.cluster != cluster);
+    world.imports.retain(|import| import.cluster != cluster);
+    let (gone, kept) =
+        std::mem::take(&mut world.uploads).into_iter().partition::<Vec<_>, _>(|upload| upload.cluster == cluster);
+    world.uploads = kept;
+    storage::clear(world, &format!("{cluster}/"));
+    for upload in gone {
+        storage::clear(world, &format!("uploads/{}/", upload.id));
+    }
 }

@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
 use super::{Call, clusters};
@@ -76,6 +77,7 @@ impl Place {
             if !way.is_empty() && !filled(way) {
                 return Err(Failure::new(400, format!("{name}.{way} is required")));
             }
+            check_key(name, way, member)?;
             let mut member = member.clone();
             member.retain(|name, _| !SECRETS.contains(&name.as_str()));
             shown.insert(name.to_owned(), member.into());
@@ -115,6 +117,18 @@ impl Place {
             _ => "AccessDenied: Access Denied".to_owned(),
         })
     }
+}
+
+/// Refuses keys in another form than the official client documents (`--gcs.service-account-key`: "base64 encoded"; `--azblob.sas-token`:
+/// the token, which is no address and has no question mark before it). The words are a guess.
+fn check_key(name: &str, way: &str, member: &Map<String, Value>) -> Result<(), Failure> {
+    let key = member.get(way).and_then(Value::as_str).unwrap_or_default();
+    let is_wrong = match way {
+        "serviceAccountKey" => STANDARD.decode(key).is_err(),
+        "sasToken" => key.starts_with('?'),
+        _ => false,
+    };
+    if is_wrong { Err(Failure::new(400, format!("{name}.{way} is invalid"))) } else { Ok(()) }
 }
 
 /// A page of a cluster's exports or imports, which are in the order of their creation: the newest first for
