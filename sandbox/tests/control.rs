@@ -1298,11 +1298,18 @@ fn backups_are_made_each_day_and_restored_into_a_new_cluster() {
     let one = format!("/v1beta1/backups/{first}");
     assert_eq!(world.get(&one).text("/name"), format!("backups/{first}"));
 
+    let policy = |days: i64| {
+        let policy = json!({ "startTime": "13:30", "retentionDays": days });
+        json!({ "cluster": { "automatedBackupPolicy": policy }, "updateMask": "automatedBackupPolicy" })
+    };
+    let free = world.call("PATCH", SERVERLESS, &shop, policy(3));
+    assert_eq!((free.status, free.text("/message").contains("free")), (400, true), "{}", free.json);
     let limit = json!({ "cluster": { "spendingLimit": { "monthly": 100 } }, "updateMask": "spendingLimit.monthly" });
-    assert_eq!(world.call("PATCH", SERVERLESS, &shop, limit).status, 200);
-    let policy = json!({ "startTime": "13:30", "retentionDays": 3 });
-    let policy = json!({ "cluster": { "automatedBackupPolicy": policy }, "updateMask": "automatedBackupPolicy" });
-    assert_eq!(world.call("PATCH", SERVERLESS, &shop, policy).status, 200);
+    let limited = world.call("PATCH", SERVERLESS, &shop, limit);
+    assert_eq!((limited.status, &limited.json["automatedBackupPolicy"]["retentionDays"]), (200, &json!(14)));
+    for (days, status) in [(0, 400), (31, 400), (30, 200), (3, 200)] {
+        assert_eq!(world.call("PATCH", SERVERLESS, &shop, policy(days)).status, status, "{days} days");
+    }
     world.now += 3 * 24 * 3_600_000;
     let later = world.get(&format!("{list}&pageSize=2"));
     assert_eq!(later.text("/backups/0/createTime"), "2026-11-24T13:30:00Z", "the newest is first, by the new time");

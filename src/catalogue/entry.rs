@@ -103,6 +103,8 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     const OF_CALLER: &'static [&'static str] = &[];
     /// Arguments that rename the cluster. They are refused if the address fixes the cluster.
     const RENAMES: &'static [&'static str] = &[];
+    /// Whether it makes another cluster of the one that it is given: out of reach where the address or the grant fixes that one.
+    const MAKES_CLUSTER: bool = false;
     /// How long a call may take. Many clients give up after 60 s.
     const TIME_MAX: Duration = CONTROL_PLANE_TIME_MAX;
     /// Its part of the receipt. A tool that changes something and says nothing here does not compile, and neither does one that
@@ -180,6 +182,7 @@ pub struct Entry {
     pub(super) list: Option<&'static str>,
     pub(super) of_caller: &'static [&'static str],
     pub(super) renames: &'static [&'static str],
+    pub(super) makes_cluster: bool,
     pub(super) time_max: Duration,
     /// Where a change whose outcome is unknown is looked for.
     look: Option<&'static str>,
@@ -212,6 +215,7 @@ impl Entry {
             list: T::LIST,
             of_caller: T::OF_CALLER,
             renames: T::RENAMES,
+            makes_cluster: T::MAKES_CLUSTER,
             time_max: T::TIME_MAX,
             look: T::RECEIPT.map(|receipt| receipt.look),
             requests_min: T::requests_min,

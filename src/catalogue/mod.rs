@@ -32,7 +32,7 @@ pub(crate) use self::{
     finder::{Found, RELAY, Way},
     narrowing::CALLED,
     receipt::named,
-    resolve::{ALIAS_LABEL, AnyCluster, BranchReference, ClusterReference, one, said},
+    resolve::{ALIAS_LABEL, AnyCluster, BranchReference, ClusterReference, one, refused_by_plan, said},
     types::{Moment, PageSize},
     wait::WaitSeconds,
 };

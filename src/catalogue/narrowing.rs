@@ -201,6 +201,7 @@ impl Narrowing {
     pub(super) fn reaches(&self, tool: &Entry) -> bool {
         (!self.read_only || tool.effect == Effect::Read)
             && self.toolsets.reach(tool.toolset)
+            && !(tool.makes_cluster && self.fixes_cluster())
             && (tool.toolset == Toolset::Finder || self.fixed().all(|(name, _)| tool.argument(name).is_some()))
     }
 

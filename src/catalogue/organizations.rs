@@ -16,7 +16,7 @@ use super::{
 use crate::{
     base::{clock::UnixMillis, expiring::ExpiringMap},
     mcp::outcome::{Output, ToolError},
-    tidbcloud::{ApiError, Authenticator, Caller, ClusterId, SqlLogin},
+    tidbcloud::{ApiError, Authenticator, Caller, ClusterId, DedicatedCluster, SqlLogin},
 };
 
 /// Name of the argument.
@@ -161,6 +161,12 @@ impl Tools<'_> {
                 Err(error) => return Err(in_organization(error.into(), organization)),
             }
         }
+        if let Some((organization, id)) =
+            self.dedicated_homes(|cluster| cluster.cluster_id == id, deadline).await?.pop()
+        {
+            self.homes.remember(organization.authenticator.caller(), &id, now);
+            return Ok((organization, id));
+        }
         let message = format!("No connected organization has a cluster with the id `{id}`.");
         Err(ToolError::new(code::NOT_FOUND, message).hint(LOOK))
     }
@@ -181,6 +187,9 @@ impl Tools<'_> {
                 Err(error) => return Err(in_organization(error, organization)),
             }
         }
+        if found.is_empty() {
+            found = self.dedicated_homes(|cluster| cluster.display_name == name, deadline).await?;
+        }
         match (found.pop(), found.as_slice()) {
             (Some(only), []) => Ok(only),
             (Some(last), others) => {
@@ -196,6 +205,22 @@ impl Tools<'_> {
                 ToolError::new(code::NOT_FOUND, format!("No cluster is named `{name}`.")).hint(LOOK)
             })),
         }
+    }
+
+    /// The Dedicated clusters that are meant, with their organizations.
+    async fn dedicated_homes(
+        &self,
+        is_meant: impl Fn(&DedicatedCluster) -> bool,
+        deadline: UnixMillis,
+    ) -> Result<Vec<(&Organization<'_>, ClusterId)>, ToolError> {
+        let mut found = Vec::new();
+        for organization in self.view.organizations {
+            let clusters = self.context(organization, deadline).dedicated().await;
+            let clusters = clusters.map_err(|error| in_organization(error.into(), organization))?;
+            let meant = clusters.into_iter().filter(&is_meant);
+            found.extend(meant.map(|cluster| (organization, cluster.cluster_id)));
+        }
+        Ok(found)
     }
 
     /// The organization in which a page begins, and its own page token there.

@@ -93,6 +93,7 @@ pub(super) struct Meant {
     branches: RefCell<Vec<((ClusterId, BranchReference), BranchId)>>,
     /// Of other kinds: the kind, what was written, and the id.
     others: RefCell<Vec<((&'static str, String), String)>>,
+    dedicated: RefCell<Vec<(ClusterReference, DedicatedCluster)>>,
 }
 
 fn meant<R: PartialEq, I: Clone>(all: &RefCell<Vec<(R, I)>>, reference: &R) -> Option<I> {
@@ -264,34 +265,91 @@ impl Context<'_> {
         }
     }
 
-    /// The cluster that is meant, of any plan that some tool knows: Starter and Essential first, then Dedicated.
+    /// The cluster that is meant, of any plan that some tool knows. A name that a cluster of Starter or Essential and one of Dedicated
+    /// have is ambiguous.
     pub(crate) async fn any_cluster(&self, reference: &ClusterReference) -> Result<AnyCluster, ToolError> {
-        let found = match self.cluster_id(reference).await {
-            Ok(id) => self.cloud().cluster(&id).await.map_err(ToolError::from),
-            Err(error) => Err(error),
+        let found = self.first_cluster(reference).await?;
+        let ClusterReference::Name(name) = reference else { return Ok(found) };
+        if let AnyCluster::Serverless(cluster) = &found
+            && self.alias(name).is_none()
+            // Where Dedicated fails, clusters of other plans can still be reached.
+            && let Ok(others) = self.dedicated().await
+            && let Some(other) = others.iter().find(|other| other.display_name == *name)
+        {
+            return Err(self.several(name, [&cluster.cluster_id, &other.cluster_id]));
+        }
+        Ok(found)
+    }
+
+    /// The cluster of Starter or Essential that is meant, for a tool that serves no other; `hint` is for other plans.
+    pub(crate) async fn serverless_cluster(
+        &self,
+        reference: &ClusterReference,
+        hint: &str,
+    ) -> Result<Cluster, ToolError> {
+        match self.first_cluster(reference).await? {
+            AnyCluster::Serverless(cluster) => Ok(*cluster),
+            other @ AnyCluster::Dedicated(_) => Err(other.refused(NOT_SERVED, hint)),
+        }
+    }
+
+    /// The Dedicated cluster that is meant, for a tool that serves no other; `hint` is for other plans.
+    pub(crate) async fn dedicated_cluster(
+        &self,
+        reference: &ClusterReference,
+        hint: fn(&str) -> String,
+    ) -> Result<DedicatedCluster, ToolError> {
+        match self.any_cluster(reference).await? {
+            AnyCluster::Dedicated(cluster) => Ok(cluster),
+            other @ AnyCluster::Serverless(_) => Err(other.refused(NOT_SERVED, &hint(other.plan()))),
+        }
+    }
+
+    /// Clusters of Dedicated. Credentials that may not see any have none there.
+    pub(super) async fn dedicated(&self) -> Result<Vec<DedicatedCluster>, ApiError> {
+        match self.cloud().all_dedicated().await {
+            Err(
+                ApiError::Forbidden(_) | ApiError::NotFound(_) | ApiError::KeyRejected(_) | ApiError::TokenRejected(_),
+            ) => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// Starter and Essential first, then Dedicated: there by a name only if no other plan knows it.
+    async fn first_cluster(&self, reference: &ClusterReference) -> Result<AnyCluster, ToolError> {
+        if let Some(cluster) = meant(&self.meant.dedicated, reference) {
+            return Ok(AnyCluster::Dedicated(cluster));
+        }
+        let (id, missing) = match self.cluster_id(reference).await {
+            Ok(id) => match self.cloud().cluster(&id).await {
+                Ok(cluster) => return Ok(AnyCluster::Serverless(Box::new(cluster))),
+                Err(error) => (Some(id), error.into()),
+            },
+            Err(error) => (None, error),
         };
-        let missing = match found {
-            Ok(cluster) => return Ok(AnyCluster::Serverless(Box::new(cluster))),
-            Err(error) if matches!(error.code, code::NOT_FOUND | code::PERMISSION_DENIED) => error,
-            Err(error) => return Err(error),
+        if !matches!(missing.code, code::NOT_FOUND | code::PERMISSION_DENIED) {
+            return Err(missing);
+        }
+        let mut clusters = self.dedicated().await?;
+        clusters.retain(|cluster| match &id {
+            Some(id) => cluster.cluster_id == *id,
+            None => cluster.display_name == reference.as_str(),
+        });
+        let cluster = match clusters.as_slice() {
+            [] => return Err(missing),
+            [only] => only.clone(),
+            [one, other, ..] => return Err(self.several(reference.as_str(), [&one.cluster_id, &other.cluster_id])),
         };
-        // A key that may not see Dedicated has no cluster there.
-        let Ok(clusters) = self.cloud().all_dedicated().await else { return Err(missing) };
-        let is_meant = |cluster: &DedicatedCluster| match reference {
-            ClusterReference::Id(id) => cluster.cluster_id == *id,
-            ClusterReference::Name(name) => cluster.display_name == *name,
-        };
-        let mut meant = clusters.into_iter().filter(is_meant);
-        match (meant.next(), meant.next()) {
-            (Some(cluster), None) => {
-                self.still_means("Dedicated cluster", reference.as_str(), cluster.cluster_id.as_str())?;
-                Ok(AnyCluster::Dedicated(cluster))
-            }
-            (Some(_), Some(_)) => {
-                let message = format!("Several Dedicated clusters are named `{}`.", reference.as_str());
-                Err(ToolError::new(code::AMBIGUOUS_NAME, message).hint("Give the cluster by its id."))
-            }
-            (None, _) => Err(missing),
+        self.meant.dedicated.borrow_mut().push((reference.clone(), cluster.clone()));
+        Ok(AnyCluster::Dedicated(cluster))
+    }
+
+    fn several(&self, name: &str, ids: [&ClusterId; 2]) -> ToolError {
+        let all = ids.into_iter().map(|id| (name.to_owned(), id.clone()));
+        match one("cluster", name, all, "") {
+            Err(error) if self.narrowing().fixes_cluster() => at_fixed("cluster", name, error),
+            Err(error) => error,
+            Ok(_) => ToolError::fault("two clusters of a name are one"),
         }
     }
 
@@ -318,6 +376,9 @@ pub(crate) enum AnyCluster {
     Dedicated(DedicatedCluster),
 }
 
+/// Why a tool refuses a cluster of another plan.
+const NOT_SERVED: &str = "which this tool does not serve";
+
 impl AnyCluster {
     /// Its plan, as TiDB Cloud calls it.
     pub(crate) fn plan(&self) -> &'static str {
@@ -326,6 +387,20 @@ impl AnyCluster {
             Self::Dedicated(_) => "Dedicated",
         }
     }
+
+    fn refused(&self, why: &str, hint: &str) -> ToolError {
+        let (name, id) = match self {
+            Self::Serverless(cluster) => (&cluster.display_name, &cluster.cluster_id),
+            Self::Dedicated(cluster) => (&cluster.display_name, &cluster.cluster_id),
+        };
+        refused_by_plan(said(name, id.as_str()), self.plan(), why, hint)
+    }
+}
+
+/// A cluster's plan does not have what a call is about; nothing has been sent by then. `why` begins with "which".
+pub(crate) fn refused_by_plan(cluster: &str, plan: &str, why: &str, hint: &str) -> ToolError {
+    let message = format!("The cluster {cluster} is of the plan {plan}, {why}. Nothing was changed.");
+    ToolError::new(code::FAILED_PRECONDITION, message).hint(hint)
 }
 
 /// The label of a cluster that gives it a short name.

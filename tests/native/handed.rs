@@ -55,8 +55,11 @@ impl<const OPENS: bool> Tool for SendOut<OPENS> {
     const NAME: &'static str = if OPENS { "send_out" } else { "send_by_itself" };
     const TITLE: &'static str = "Send out";
     const EFFECT: Effect = Effect::Create;
-    const RECEIPT: Option<Receipt<Self>> =
-        Some(Receipt { tries: |_| "send it".to_owned(), look: "Look whether it was sent.", done: |_| Done::of("Sent it") });
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |_| "send it".to_owned(),
+        look: "Look whether it was sent.",
+        done: |_| Done::of("Sent it"),
+    });
     type Output = Value;
 
     fn asks(&self) -> bool {

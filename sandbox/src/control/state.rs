@@ -287,7 +287,8 @@ pub(super) struct Settings {
     pub(super) spending_limit: i64,
     /// `HH:mm` UTC.
     pub(super) backup_start: String,
-    pub(super) backup_days: i64,
+    /// `None`: the default.
+    pub(super) backup_days: Option<i64>,
     pub(super) public_disabled: bool,
     pub(super) authorized_networks: Vec<serde_json::Value>,
     /// Those that the user gave.
@@ -328,7 +329,7 @@ impl Cluster {
 
     /// Whether it is one of the instances that cost nothing.
     pub(super) fn is_free(&self) -> bool {
-        self.settings.auto_scaling.is_none() && self.settings.spending_limit == 0
+        self.settings.is_free()
     }
 }
 

@@ -57,6 +57,11 @@ pub struct NodeGroupEndpoint {
 }
 
 impl DedicatedCluster {
+    /// How many node groups it has.
+    pub fn groups(&self) -> usize {
+        self.tidb_node_setting.tidb_node_groups.len()
+    }
+
     /// The node group that every cluster has: the only one, where none is called the default.
     pub fn default_group(&self) -> Option<&NodeGroup> {
         let groups = &self.tidb_node_setting.tidb_node_groups;

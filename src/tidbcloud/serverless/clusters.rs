@@ -205,7 +205,10 @@ impl ClusterChange {
                 };
                 cluster.labels.iter().filter(of_callers).eq(labels.iter().filter(of_callers))
             }
-            Self::BackupPolicy(policy) => cluster.automated_backup_policy.as_ref() == Some(policy),
+            Self::BackupPolicy(policy) => cluster.automated_backup_policy.as_ref().is_some_and(|is| {
+                (policy.start_time.is_none() || policy.start_time == is.start_time)
+                    && (policy.retention_days.is_none() || policy.retention_days == is.retention_days)
+            }),
             Self::PublicEndpointDisabled(disabled) => {
                 cluster.public_endpoint().is_some_and(|public| public.disabled == *disabled)
             }

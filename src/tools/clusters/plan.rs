@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::{
     base::schema::schema_of,
-    catalogue::{ToolError, code, said},
+    catalogue::{ToolError, refused_by_plan, said},
     tidbcloud::{AutoScaling, Cluster, Plan},
 };
 
@@ -37,14 +37,16 @@ pub(super) fn rcus(capacity: AutoScaling) -> String {
 
 /// Requires that a cluster has what is to be changed. Nothing has been sent by then.
 pub(super) fn must_have(cluster: &Cluster, sets_limit: bool, sets_capacity: bool) -> Result<(), ToolError> {
-    let (lacks, hint) = match cluster.plan() {
-        Plan::Starter if sets_capacity => {
-            ("`maxRcu`: it has a spending limit", "Give spendingLimitUsdCents, which limits a Starter cluster.")
+    let (why, hint) = match cluster.plan() {
+        Plan::Starter if sets_capacity => (
+            "which has no `maxRcu`: it has a spending limit",
+            "Give spendingLimitUsdCents, which limits a Starter cluster.",
+        ),
+        Plan::Essential if sets_limit => {
+            ("which has no spending limit", "Give `maxRcu`, which limits an Essential cluster.")
         }
-        Plan::Essential if sets_limit => ("spending limit", "Give `maxRcu`, which limits an Essential cluster."),
         _ => return Ok(()),
     };
-    let (cluster, plan) = (said(&cluster.display_name, cluster.cluster_id.as_str()), cluster.plan().name());
-    let message = format!("The cluster {cluster} is {plan}, which has no {lacks}. Nothing was changed.");
-    Err(ToolError::new(code::FAILED_PRECONDITION, message).hint(hint))
+    let name = said(&cluster.display_name, cluster.cluster_id.as_str());
+    Err(refused_by_plan(name, cluster.plan().name(), why, hint))
 }

@@ -6,7 +6,7 @@ mod get_metrics;
 mod list_integrations;
 
 use crate::{
-    catalogue::{AnyCluster, ClusterReference, Context, Entry, Group, ToolError, Toolset, code, said},
+    catalogue::{ClusterReference, Context, Entry, Group, ToolError, Toolset},
     tidbcloud::DedicatedCluster,
 };
 
@@ -38,12 +38,11 @@ fn elsewhere(plan: &str) -> &'static str {
 
 /// The Dedicated cluster that is meant: no other plan has an API of integrations.
 async fn dedicated(context: &Context<'_>, reference: &ClusterReference) -> Result<DedicatedCluster, ToolError> {
-    let cluster = match context.any_cluster(reference).await? {
-        AnyCluster::Dedicated(cluster) => return Ok(cluster),
-        AnyCluster::Serverless(cluster) => cluster,
+    let hint = |plan: &str| {
+        format!(
+            "Only Dedicated has an API of monitoring integrations: call tidbcloud_get_metrics for the figures that there are. {}",
+            elsewhere(plan)
+        )
     };
-    let (name, plan) = (said(&cluster.display_name, cluster.cluster_id.as_str()), cluster.plan().name());
-    let message = format!("`{name}` is a cluster of {plan}, and only Dedicated has an API of monitoring integrations.");
-    Err(ToolError::new(code::FAILED_PRECONDITION, message)
-        .hint(format!("Call tidbcloud_get_metrics for the figures that there are. {}", elsewhere(plan))))
+    context.dedicated_cluster(reference, hint).await
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::ranges::Range;
 use crate::{
     catalogue::{AnyCluster, ClusterReference, Context, Effect, Tool, ToolError},
-    tidbcloud::{Cluster, DedicatedCluster, PrivateEndpointConnection, PublicEndpoint},
+    tidbcloud::{AuthorizedNetwork, Cluster, DedicatedCluster, PrivateEndpointConnection, PublicEndpoint},
 };
 
 /// What can reach a cluster from the internet or privately: public endpoint, IP access list (firewall), private endpoints.
@@ -41,7 +41,9 @@ pub(super) struct NetworkView {
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct EndpointView {
-    enabled: bool,
+    /// Not known: left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,16 +64,17 @@ pub(super) struct EntryView {
     name: Option<String>,
 }
 
-/// The access list, as it can be given back.
+/// The addresses of an entry, as it can be given back if it can be read.
+pub(super) fn words(network: &AuthorizedNetwork) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let unread = || format!("{}-{}", text(&network.start_ip_address), text(&network.end_ip_address));
+    Range::of(network).map_or_else(unread, Range::words)
+}
+
+/// The access list.
 pub(super) fn entries(public: &PublicEndpoint) -> Vec<EntryView> {
-    let entry = |network: &crate::tidbcloud::AuthorizedNetwork| {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let unread = || format!("{}-{}", text(&network.start_ip_address), text(&network.end_ip_address));
-        EntryView {
-            addresses: Range::of(network).map_or_else(unread, Range::words),
-            name: network.display_name.clone(),
-        }
-    };
+    let entry =
+        |network: &AuthorizedNetwork| EntryView { addresses: words(network), name: network.display_name.clone() };
     public.authorized_networks.iter().map(entry).collect()
 }
 
@@ -99,7 +102,7 @@ fn of_serverless(cluster: Cluster) -> NetworkView {
         false => None,
     };
     let public_endpoint = public.map_or_else(EndpointView::default, |public| EndpointView {
-        enabled: !public.disabled,
+        enabled: Some(!public.disabled),
         host: public.host,
         port: public.port,
         ..EndpointView::default()
@@ -108,7 +111,7 @@ fn of_serverless(cluster: Cluster) -> NetworkView {
         let service = private.aws.or(private.alicloud);
         let (service_name, availability_zones) =
             service.map_or((None, Vec::new()), |service| (service.service_name, service.availability_zone));
-        EndpointView { enabled: true, host: private.host, port: private.port, service_name, availability_zones }
+        EndpointView { enabled: Some(true), host: private.host, port: private.port, service_name, availability_zones }
     });
     NetworkView {
         cluster_id: cluster.cluster_id.into(),
@@ -129,11 +132,17 @@ async fn of_dedicated(context: &Context<'_>, cluster: DedicatedCluster) -> Resul
             .to_owned();
     let mut view =
         NetworkView { cluster_id: cluster.cluster_id.to_string(), plan: "Dedicated", ..NetworkView::default() };
+    let shown = usize::from(cluster.default_group().is_some());
+    match cluster.groups().saturating_sub(shown) {
+        0 => {}
+        1 => notice.push_str(" 1 node group is not shown."),
+        more => notice.push_str(&format!(" {more} node groups are not shown.")),
+    }
     if let Some(group) = cluster.default_group() {
         let endpoint = |kind: &str| {
             let of_kind = group.endpoints.iter().find(|endpoint| endpoint.connection_type.as_deref() == Some(kind));
             of_kind.map_or_else(EndpointView::default, |endpoint| EndpointView {
-                enabled: endpoint.host.is_some(),
+                enabled: endpoint.host.as_ref().map(|_| true),
                 host: endpoint.host.clone(),
                 port: endpoint.port,
                 ..EndpointView::default()
@@ -144,7 +153,7 @@ async fn of_dedicated(context: &Context<'_>, cluster: DedicatedCluster) -> Resul
         let id = &group.tidb_node_group_id;
         match context.cloud().private_link_service(&cluster.cluster_id, id).await {
             Ok(service) => {
-                view.private_endpoint.enabled = service.state.as_deref() == Some("ACTIVE");
+                view.private_endpoint.enabled = service.state.map(|state| state == "ACTIVE");
                 view.private_endpoint.service_name = service.service_name;
                 view.private_endpoint.availability_zones = service.available_zones;
                 view.private_endpoint.host = service.service_dns_name.or(view.private_endpoint.host);

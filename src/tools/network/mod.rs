@@ -7,7 +7,7 @@ mod ranges;
 mod set_public_access;
 
 use crate::{
-    catalogue::{AnyCluster, ClusterReference, Context, Entry, Group, ToolError, Toolset, code, said},
+    catalogue::{ClusterReference, Context, Entry, Group, ToolError, Toolset, code, said},
     tidbcloud::{DedicatedCluster, OpaqueId},
 };
 
@@ -28,27 +28,23 @@ async fn with_private_endpoints(
     context: &Context<'_>,
     reference: &ClusterReference,
 ) -> Result<(DedicatedCluster, OpaqueId), ToolError> {
-    let refuse = |message: String, hint: &str| Err(ToolError::new(code::FAILED_PRECONDITION, message).hint(hint));
-    match context.any_cluster(reference).await? {
-        AnyCluster::Dedicated(cluster) => match cluster.default_group().map(|group| group.tidb_node_group_id.clone()) {
-            Some(group) => Ok((cluster, group)),
-            None => {
-                let name = said(&cluster.display_name, cluster.cluster_id.as_str());
-                let message = format!("The cluster {name} does not say which of its node groups is the default one.");
-                refuse(
-                    message,
-                    "Ask the person to do it in the TiDB Cloud console: this cluster, Settings, Networking.",
-                )
-            }
-        },
-        other @ AnyCluster::Serverless(_) => {
+    let hint = |_: &str| {
+        "This plan has no private endpoints of its own: an endpoint of the person's VPC connects by itself to the service that \
+         tidbcloud_get_network shows."
+            .to_owned()
+    };
+    let cluster = context.dedicated_cluster(reference, hint).await?;
+    match cluster.default_group().map(|group| group.tidb_node_group_id.clone()) {
+        Some(group) => Ok((cluster, group)),
+        None => {
+            let name = said(&cluster.display_name, cluster.cluster_id.as_str());
             let message = format!(
-                "The plan {} has no private endpoints of its own to connect or disconnect. Nothing was changed.",
-                other.plan()
+                "The cluster {name} does not say which of its node groups is the default one. Nothing was changed."
             );
-            let hint =
-                "An endpoint of the person's VPC connects by itself to the service that tidbcloud_get_network shows.";
-            refuse(message, hint)
+            Err(ToolError::new(code::FAILED_PRECONDITION, message).hint(IN_CONSOLE))
         }
     }
 }
+
+/// What this server cannot do.
+const IN_CONSOLE: &str = "Ask the person to do it in the TiDB Cloud console: this cluster, Settings, Networking.";

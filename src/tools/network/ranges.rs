@@ -43,7 +43,8 @@ impl Range {
     /// The addresses of an entry; `None` if it is no range.
     pub(super) fn of(network: &AuthorizedNetwork) -> Option<Self> {
         let address = |text: &Option<String>| text.as_deref()?.parse::<Ipv4Addr>().ok().map(u32::from);
-        Some(Self { start: address(&network.start_ip_address)?, end: address(&network.end_ip_address)? })
+        let (start, end) = (address(&network.start_ip_address)?, address(&network.end_ip_address)?);
+        (start <= end).then_some(Self { start, end })
     }
 
     /// In the shortest form that can be given back.
@@ -89,7 +90,10 @@ pub(super) fn are_within(these: &[Range], those: &[Range]) -> bool {
     these.iter().all(|this| merged.iter().any(|that| that.start <= this.start && this.end <= that.end))
 }
 
-/// The list as a caller gives it: at most 100 entries, which a person can still read.
+/// As many entries a person can still read.
+pub(super) const RANGES_MAX: usize = 100;
+
+/// The list as a caller gives it.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub(super) struct Ranges(pub(super) Vec<Range>);
@@ -98,8 +102,11 @@ impl TryFrom<Vec<String>> for Ranges {
     type Error = String;
 
     fn try_from(texts: Vec<String>) -> Result<Self, Self::Error> {
-        if texts.len() > 100 {
-            return Err("must have at most 100 entries".to_owned());
+        if texts.is_empty() {
+            return Err("must have an entry: `enabled` false lets nobody in".to_owned());
+        }
+        if texts.len() > RANGES_MAX {
+            return Err(format!("must have at most {RANGES_MAX} entries"));
         }
         let mut ranges = Vec::new();
         for (at, text) in texts.iter().enumerate() {
@@ -171,7 +178,8 @@ mod tests {
         ] {
             assert!(Range::parse(text).is_err(), "{text:?} is no range");
         }
-        assert!(Ranges::try_from(vec!["203.0.113.7".to_owned(); 101]).is_err());
+        assert!(Ranges::try_from(vec!["203.0.113.7".to_owned(); RANGES_MAX + 1]).is_err());
+        assert!(Ranges::try_from(Vec::new()).is_err());
     }
 
     #[test]

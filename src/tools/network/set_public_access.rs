@@ -5,13 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    get_network::{EntryView, entries},
-    ranges::{Range, Ranges, are_within},
+    IN_CONSOLE,
+    get_network::{EntryView, entries, words},
+    ranges::{RANGES_MAX, Range, Ranges, are_within},
 };
 use crate::{
-    catalogue::{
-        AnyCluster, ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, code, named, said,
-    },
+    catalogue::{ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, code, named, said},
     tidbcloud::{ApiError, AuthorizedNetwork, Cluster, ClusterChange, PublicEndpoint, Target},
 };
 
@@ -55,20 +54,17 @@ struct Plan {
     list: Option<Vec<AuthorizedNetwork>>,
 }
 
-/// The addresses of a list; an entry that cannot be read lets everybody in, as far as anybody knows.
-fn ranges(networks: &[AuthorizedNetwork]) -> Vec<Range> {
-    networks.iter().map(|network| Range::of(network).unwrap_or(Range::ALL)).collect()
-}
-
-/// Those who can connect.
-fn reach(enabled: bool, networks: &[AuthorizedNetwork]) -> Vec<Range> {
-    if enabled { ranges(networks) } else { Vec::new() }
+/// The addresses of those that can connect, where an entry that cannot be read stands for `unreadable`.
+fn reach(enabled: bool, networks: &[AuthorizedNetwork], unreadable: Option<Range>) -> Vec<Range> {
+    let all = networks.iter().filter_map(|network| Range::of(network).or(unreadable));
+    if enabled { all.collect() } else { Vec::new() }
 }
 
 /// A list for a person.
 fn in_words(enabled: bool, networks: &[AuthorizedNetwork]) -> String {
-    let all: Vec<_> = ranges(networks).into_iter().map(Range::words).collect();
-    let list = match (all.is_empty(), are_within(&[Range::ALL], &ranges(networks))) {
+    let all: Vec<_> = networks.iter().map(words).collect();
+    let is_everybody = are_within(&[Range::ALL], &reach(true, networks, None));
+    let list = match (all.is_empty(), is_everybody) {
         (true, _) => "nobody".to_owned(),
         (_, true) => format!("everybody on the internet ({})", all.join(", ")),
         _ => all.join(", "),
@@ -82,13 +78,12 @@ impl Plan {
         self.list.as_deref().unwrap_or(&self.before.authorized_networks)
     }
 
-    /// The changes, so that one which fails leaves no more open than was asked for: what closes comes first.
+    /// The changes, so that one which fails leaves no more open than was asked for: the list comes before the endpoint is on.
     fn changes(&self) -> Vec<(&'static str, ClusterChange)> {
         let list = self.list.clone().map(|list| ("allow", ClusterChange::AuthorizedNetworks(list)));
         let switches = self.before.disabled == self.enabled;
         let switch = switches.then_some(("enabled", ClusterChange::PublicEndpointDisabled(!self.enabled)));
-        let both = if self.enabled { [list, switch] } else { [switch, list] };
-        both.into_iter().flatten().collect()
+        list.into_iter().chain(switch).collect()
     }
 
     /// What was done by changes of these fields, and the call that undoes it.
@@ -99,37 +94,41 @@ impl Plan {
             return Done::of(format!("Changed nothing: the public access of the cluster {cluster} was as asked for"))
                 .affecting(Some(0));
         }
-        let before: Vec<_> = ranges(&self.before.authorized_networks).into_iter().map(Range::words).collect();
-        let mut call = json!({ "cluster": id, "enabled": !self.before.disabled });
-        if let (Some(call), true) = (call.as_object_mut(), fields.contains(&"allow")) {
-            call.insert("allow".to_owned(), json!(before));
+        let done = Done::of(format!("Changed {} of the public access of the cluster {cluster}", fields.join(" and ")))
+            .affecting(Some(1));
+        let (was, list) = (!self.before.disabled, &self.before.authorized_networks);
+        let mut call = json!({ "cluster": id, "enabled": was });
+        if fields.contains(&"allow") {
+            // No one call gives a list back to an endpoint that is off, and none takes an empty or a very long list.
+            if !was || list.is_empty() || list.len() > RANGES_MAX {
+                return done;
+            }
+            if let Some(call) = call.as_object_mut() {
+                call.insert("allow".to_owned(), list.iter().map(words).collect());
+            }
         }
-        Done::of(format!("Changed {} of the public access of the cluster {cluster}", fields.join(" and ")))
-            .affecting(Some(1))
-            .undone_by(format!("tidbcloud_set_public_access {call} sets what was there before."))
+        done.undone_by(format!("tidbcloud_set_public_access {call} sets what was there before."))
     }
 }
 
 impl SetPublicAccess {
     async fn plan(&self, context: &Context<'_>) -> Result<Plan, ToolError> {
-        let refuse = |message: String, hint: &str| Err(ToolError::new(code::FAILED_PRECONDITION, message).hint(hint));
-        let cluster = match context.any_cluster(&self.cluster).await? {
-            AnyCluster::Serverless(cluster) => *cluster,
-            AnyCluster::Dedicated(cluster) => {
-                let name = said(&cluster.display_name, cluster.cluster_id.as_str());
-                let message = format!(
-                    "The cluster {name} is of the plan Dedicated, whose public endpoint has no published API. Nothing was changed."
-                );
-                return refuse(
-                    message,
-                    "Ask the person to do it in the TiDB Cloud console: this cluster, Settings, Networking.",
-                );
-            }
-        };
+        if self.allow.is_some() && !self.enabled {
+            let message = "`allow`: only an endpoint that is on takes another list. Nothing was changed.";
+            let hint = "Leave `allow` out: with `enabled` false nobody gets in.";
+            return Err(ToolError::new(code::INVALID_ARGUMENT, message).hint(hint));
+        }
+        let refuse = |message: &str, hint: &str| Err(ToolError::new(code::FAILED_PRECONDITION, message).hint(hint));
+        let cluster = context.serverless_cluster(&self.cluster, IN_CONSOLE).await?;
         let Some(before) = cluster.public_endpoint().cloned() else {
-            let message = "This cluster has no public endpoint yet. Nothing was changed.".to_owned();
+            let message = "This cluster has no public endpoint yet. Nothing was changed.";
             return refuse(message, "Call tidbcloud_get_cluster with `waitSeconds` until `state` is ACTIVE.");
         };
+        if self.allow.is_some() && before.authorized_networks.iter().any(|network| Range::of(network).is_none()) {
+            // Who is let in, and what would be lost, cannot be said of it.
+            let message = "The access list has an entry that this server cannot read. Nothing was changed.";
+            return refuse(message, IN_CONSOLE);
+        }
         let list = self.allow.as_ref().map(|Ranges(wanted)| {
             // An entry that stays keeps its name.
             let known = |range: &Range| before.authorized_networks.iter().find(|it| Range::of(it) == Some(*range));
@@ -170,8 +169,14 @@ impl Tool for SetPublicAccess {
         let plan = self.plan(context).await?;
         let Plan { cluster, before, enabled, .. } = &plan;
         let (was, will) = (!before.disabled, *enabled);
-        let (old, new) = (reach(was, &before.authorized_networks), reach(will, plan.networks()));
-        let (opens, closes) = (!are_within(&new, &old), !are_within(&old, &new));
+        // What cannot be read lets in whom it may let in, and has let in nobody for sure.
+        let old = reach(was, &before.authorized_networks, None);
+        let new = reach(will, plan.networks(), Some(Range::ALL));
+        if plan.changes().is_empty() {
+            return Ok(None);
+        }
+        let opens = !are_within(&new, &old);
+        let closes = !are_within(&reach(was, &before.authorized_networks, Some(Range::ALL)), &new);
         let name = said(&cluster.display_name, cluster.cluster_id.as_str());
         let everybody = are_within(&[Range::ALL], &new);
         let what = match (opens, closes) {

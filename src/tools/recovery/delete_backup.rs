@@ -58,8 +58,12 @@ impl Tool for DeleteBackup {
             .fact("Backup", Some(&self.backup))
             .fact("Taken", backup.create_time)
             .fact("Cluster", Some(&cluster.display_name))
-            .fact("Cluster id", Some(&cluster.cluster_id))
-            .fact("Backups that are left then", left.map(|all| all.saturating_sub(1)));
+            .fact("Cluster id", Some(&cluster.cluster_id));
+        // Each day there is one more.
+        let stakes = match left {
+            Some(all) => stakes.moving_fact("Backups that are left then", all.saturating_sub(1).to_string()),
+            None => stakes,
+        };
         Ok(Some(stakes.typing("", self.backup.as_str())))
     }
 

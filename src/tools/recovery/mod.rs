@@ -7,7 +7,7 @@ mod restore_backup;
 mod set_backup_policy;
 
 use crate::{
-    catalogue::{AnyCluster, ClusterReference, Context, Entry, Group, ToolError, Toolset, code, said},
+    catalogue::{ClusterReference, Context, Entry, Group, ToolError, Toolset, code},
     tidbcloud::{ApiError, Backup, Cluster, OpaqueId},
 };
 
@@ -25,17 +25,9 @@ pub(super) const GROUP: Group = Group {
 
 /// The cluster that is meant, if it is of a plan whose backups have an API that is called here.
 async fn with_backups(context: &Context<'_>, reference: &ClusterReference) -> Result<Cluster, ToolError> {
-    match context.any_cluster(reference).await? {
-        AnyCluster::Serverless(cluster) => Ok(*cluster),
-        AnyCluster::Dedicated(cluster) => {
-            let name = said(&cluster.display_name, cluster.cluster_id.as_str());
-            let message = format!(
-                "The cluster {name} is of the plan Dedicated, whose backups this server does not reach. Nothing was changed."
-            );
-            let hint = "Ask the person to look in the TiDB Cloud console: this cluster, Data, Backup.";
-            Err(ToolError::new(code::FAILED_PRECONDITION, message).hint(hint))
-        }
-    }
+    let hint = "This server does not reach backups of Dedicated. Ask the person to look in the TiDB Cloud console: this cluster, \
+                Data, Backup.";
+    context.serverless_cluster(reference, hint).await
 }
 
 /// A backup of this cluster.

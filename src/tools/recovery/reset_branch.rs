@@ -8,7 +8,7 @@ use crate::{
     catalogue::{
         BranchReference, ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, advised, said,
     },
-    tidbcloud::{ApiError, Branch, Cluster, State, Target},
+    tidbcloud::{ApiError, Branch, Cluster, Plan, State, Target},
     tools::views::state,
 };
 
@@ -32,13 +32,23 @@ pub(super) struct ResetView {
     notice: Option<String>,
 }
 
+/// Which instances have none. <https://docs.pingcap.com/tidbcloud/branch-overview/>
+const SINCE: &str = "Essential instances created since 2026-07-14 have no branches.";
+
 impl ResetBranch {
     /// The branch and its cluster.
     async fn meant(&self, context: &Context<'_>) -> Result<(Cluster, Branch), ToolError> {
-        let id = context.cluster_id(&self.cluster).await?;
-        let branch = context.branch_within(&id, &self.branch).await?;
-        let branch = context.cloud().branch(&id, &branch).await?;
-        Ok((context.cloud().cluster(&id).await?, branch))
+        let hint = format!("This server resets branches of Starter, and of Essential where it has them. {SINCE}");
+        let cluster = context.serverless_cluster(&self.cluster, &hint).await?;
+        let id = &cluster.cluster_id;
+        let branch = context.branch_within(id, &self.branch).await.map_err(|mut error| {
+            if cluster.plan() == Plan::Essential && !error.retryable {
+                error.hint = format!("{} {SINCE}", error.hint);
+            }
+            error
+        })?;
+        let branch = context.cloud().branch(id, &branch).await?;
+        Ok((cluster, branch))
     }
 }
 

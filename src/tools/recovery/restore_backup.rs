@@ -1,12 +1,16 @@
 //! `tidbcloud_restore_backup`: a new cluster with the data of a snapshot or a point in time.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{backup_of, with_backups};
 use crate::{
-    catalogue::{ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, code, said},
+    catalogue::{
+        ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, code, refused_by_plan, said,
+    },
     tidbcloud::{Backup, Cluster, OpaqueId, Plan, RestorePoint, Timestamp},
     tools::{
         preflight::{MayCost, preflight},
@@ -34,7 +38,6 @@ pub(super) struct RestoreBackup {
 pub(super) struct RestoredCluster {
     /// Of the new cluster
     cluster_id: String,
-    state: &'static str,
     source_cluster_id: String,
     /// When the data is of
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +82,7 @@ impl RestoreBackup {
                 Ok(Meant { cluster, backup: Some(backup), point: RestorePoint::Backup(id.clone()) })
             }
             Err(time) => {
-                must_have_been(&cluster, time)?;
+                must_have_been(context, &cluster, time)?;
                 let point = RestorePoint::Time(cluster.cluster_id.clone(), time.clone());
                 Ok(Meant { cluster, backup: None, point })
             }
@@ -87,23 +90,37 @@ impl RestoreBackup {
     }
 }
 
-/// Requires a plan with points in time, and one after the cluster was made. TiDB Cloud knows how recent it may be.
-fn must_have_been(cluster: &Cluster, time: &Timestamp) -> Result<(), ToolError> {
+/// Requires a plan with points in time, and one of which there is data. How recent it may be, to the minute, TiDB Cloud knows.
+fn must_have_been(context: &Context<'_>, cluster: &Cluster, time: &Timestamp) -> Result<(), ToolError> {
     if cluster.plan() != Plan::Essential {
         let name = said(&cluster.display_name, cluster.cluster_id.as_str());
-        let message = format!(
-            "The cluster {name} is of the plan Starter, which cannot go back to a point in time. Nothing was changed."
-        );
         let hint = "Restore one of its backups instead: call tidbcloud_list_backups.";
-        return Err(ToolError::new(code::FAILED_PRECONDITION, message).hint(hint));
+        let why = "which cannot go back to a point in time";
+        return Err(refused_by_plan(name, cluster.plan().name(), why, hint));
     }
+    let (moment, now) = (time.moment(), context.now());
     let created = cluster.create_time.clone().and_then(|time| Timestamp::try_from(time).ok());
-    if created.is_some_and(|created| time.moment() < created.moment()) {
-        let message = "`pointInTime`: must be after the cluster was created.";
-        return Err(ToolError::new(code::INVALID_ARGUMENT, message).hint("Give a later time."));
-    }
-    Ok(())
+    let days = cluster.automated_backup_policy.as_ref().and_then(|policy| policy.retention_days);
+    let kept = days
+        .and_then(|days| u64::try_from(days).ok())
+        .map(|days| now.before(Duration::from_secs(days.saturating_mul(DAY))));
+    let (message, hint) = if moment > now {
+        ("`pointInTime`: must be before now.", "Give an earlier time.")
+    } else if created.is_some_and(|created| moment < created.moment()) {
+        ("`pointInTime`: must be after the cluster was created.", "Give a later time.")
+    } else if kept.is_some_and(|kept| moment < kept) {
+        (
+            "`pointInTime`: must not be older than the retention of the cluster's backups.",
+            "Give a later time: tidbcloud_list_backups says the retention in days.",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(ToolError::new(code::INVALID_ARGUMENT, message).hint(hint))
 }
+
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;
 
 impl Meant {
     fn data_time(&self) -> Option<String> {
@@ -130,6 +147,7 @@ impl Tool for RestoreBackup {
             .undone_by(format!("tidbcloud_delete_cluster {{\"cluster\":\"{cluster_id}\"}} deletes the new cluster."))
         },
     });
+    const MAKES_CLUSTER: bool = true;
     type Output = RestoredCluster;
 
     /// The cluster, and the restore.
@@ -138,6 +156,11 @@ impl Tool for RestoreBackup {
     }
 
     fn asks(&self) -> bool {
+        true
+    }
+
+    /// Whether the copy takes over the access list is not known: it may be open to everybody.
+    fn opens(&self) -> bool {
         true
     }
 
@@ -166,12 +189,12 @@ impl Tool for RestoreBackup {
         let restored = context.cloud().restore(&meant.point).await?;
         Ok(RestoredCluster {
             cluster_id: restored.into(),
-            state: "RESTORING",
             data_time: meant.data_time(),
             source_cluster_id: meant.cluster.cluster_id.into(),
             lacks: LACKS,
-            next_step: "Call tidbcloud_get_cluster with `waitSeconds` until `state` is ACTIVE; then look at its labels, \
-                        spending limit and access list, and give it a name with tidbcloud_update_cluster.",
+            next_step: "It can take hours: call tidbcloud_get_cluster every few minutes until `state` is ACTIVE. Then ask the person \
+                        to set its root password in the console, make its SQL users again, look at its labels, spending limit and \
+                        access list, and name it with tidbcloud_update_cluster.",
             notice: UNPUBLISHED,
         })
     }

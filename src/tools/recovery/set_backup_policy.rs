@@ -1,6 +1,6 @@
 //! `tidbcloud_set_backup_policy`: when backups are made, and how long they are kept.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::with_backups;
 use crate::{
-    base::schema::schema_of,
+    base::{schema::schema_of, scope::Scope},
     catalogue::{ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, code, named, said},
-    tidbcloud::{AutomatedBackupPolicy, Cluster, ClusterChange, Timestamp},
+    tidbcloud::{AutomatedBackupPolicy, Cluster, ClusterChange, Plan, Timestamp},
+    tools::preflight::{MayCost, preflight},
 };
 
 /// Change start time and retention of automatic backups. A shorter retention deletes backups.
@@ -72,6 +73,7 @@ pub(super) struct PolicyView {
     start_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retention_days: Option<i64>,
+    /// What was changed, as it was, as far as it is known and can be set again.
     #[serde(skip)]
     before: AutomatedBackupPolicy,
     #[serde(skip)]
@@ -103,6 +105,21 @@ async fn older(context: &Context<'_>, cluster: &Cluster, days: u8) -> String {
     }
 }
 
+impl SetBackupPolicy {
+    /// The policy as it is to be, with the half that is not asked for as it is: TiDB Cloud takes both, and clears what is left out.
+    fn whole(&self, cluster: &Cluster) -> Result<AutomatedBackupPolicy, ToolError> {
+        let before = cluster.automated_backup_policy.clone().unwrap_or_default();
+        let start_time = self.start_time.as_ref().map(|time| time.0.clone()).or(before.start_time);
+        let retention_days = self.retention_days.map(|Days(days)| days.into()).or(before.retention_days);
+        if start_time.is_none() || retention_days.is_none() {
+            let message = "TiDB Cloud does not show the whole backup policy that is there. Nothing was changed.";
+            let hint = "Give both startTime and retentionDays: what is left out would be lost.";
+            return Err(ToolError::new(code::FAILED_PRECONDITION, message).hint(hint));
+        }
+        Ok(AutomatedBackupPolicy { start_time, retention_days })
+    }
+}
+
 impl Tool for SetBackupPolicy {
     const NAME: &'static str = "tidbcloud_set_backup_policy";
     const TITLE: &'static str = "Set backup policy";
@@ -113,10 +130,19 @@ impl Tool for SetBackupPolicy {
         done: |set| {
             let PolicyView { cluster_id, before, display_name, .. } = set;
             let AutomatedBackupPolicy { start_time, retention_days } = before;
-            let undo = json!({ "cluster": cluster_id, "retentionDays": retention_days, "startTime": start_time });
-            Done::of(format!("Set the backup policy of the cluster {}", named(display_name, cluster_id)))
-                .affecting(Some(1))
-                .undone_by(format!("tidbcloud_set_backup_policy {undo} sets it as before, without deleted backups."))
+            let done = Done::of(format!("Set the backup policy of the cluster {}", named(display_name, cluster_id)))
+                .affecting(Some(1));
+            let mut undo = json!({ "cluster": cluster_id });
+            if let Some(days) = retention_days {
+                undo["retentionDays"] = (*days).into();
+            }
+            if let Some(time) = start_time {
+                undo["startTime"] = time.as_str().into();
+            }
+            if *before == AutomatedBackupPolicy::default() {
+                return done;
+            }
+            done.undone_by(format!("tidbcloud_set_backup_policy {undo} sets it as before, without deleted backups."))
         },
     });
     type Output = PolicyView;
@@ -126,27 +152,44 @@ impl Tool for SetBackupPolicy {
         2
     }
 
+    /// A shorter retention deletes backups. Whether it is shorter is read later, and the scope is known before.
+    fn scope(arguments: &Map<String, Value>) -> Scope {
+        if arguments.contains_key("retentionDays") { Scope::Destroy } else { Self::EFFECT.scope() }
+    }
+
     fn asks(&self) -> bool {
         self.retention_days.is_some()
     }
 
-    /// Only a shorter retention is asked about.
+    /// A shorter retention is asked about, and on Essential, where backups are billed, a longer one too.
     async fn stakes(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let Some(Days(days)) = self.retention_days else { return Ok(None) };
         let cluster = changeable(context, &self.cluster).await?;
+        self.whole(&cluster)?;
         let before = cluster.automated_backup_policy.as_ref().and_then(|policy| policy.retention_days);
-        if before.is_some_and(|before| i64::from(days) >= before) {
-            return Ok(None);
-        }
         let name = said(&cluster.display_name, cluster.cluster_id.as_str());
-        let stakes = Stakes::of(format!("Keep backups of the cluster {name} for less time: older ones are deleted."))
+        let order = before.map(|before| i64::from(days).cmp(&before));
+        let what = match order {
+            Some(Ordering::Equal) => return Ok(None),
+            Some(Ordering::Greater) if cluster.plan() != Plan::Essential => return Ok(None),
+            Some(Ordering::Greater) => format!("Keep backups of the cluster {name} for more time: they are billed."),
+            Some(Ordering::Less) => {
+                format!("Keep backups of the cluster {name} for less time: older ones are deleted.")
+            }
+            None => format!("Keep backups of the cluster {name} for {days} days: older ones are deleted."),
+        };
+        let stakes = Stakes::of(what)
             .fact("Cluster", Some(&cluster.display_name))
             .fact("Cluster id", Some(&cluster.cluster_id))
             .fact("Days now", before)
             .fact("Days then", Some(days))
-            .fact("Backups older than that", Some(older(context, &cluster, days).await))
             .fact("Start time then", self.start_time.as_ref().map(|time| &time.0));
-        Ok(Some(stakes))
+        if order == Some(Ordering::Greater) {
+            return Ok(Some(preflight(context, stakes, MayCost::More(cluster.plan())).await));
+        }
+        // One more of them is older tomorrow.
+        let stakes = stakes.moving_fact("Backups older than that", older(context, &cluster, days).await);
+        Ok(Some(stakes.typing(&cluster.display_name, cluster.cluster_id.as_str())))
     }
 
     async fn call(self, context: &Context<'_>) -> Result<PolicyView, ToolError> {
@@ -155,12 +198,16 @@ impl Tool for SetBackupPolicy {
             return Err(ToolError::new(code::INVALID_ARGUMENT, message).hint("Give startTime or retentionDays."));
         }
         let cluster = changeable(context, &self.cluster).await?;
+        let change = ClusterChange::BackupPolicy(self.whole(&cluster)?);
         let before = cluster.automated_backup_policy.unwrap_or_default();
-        let policy = AutomatedBackupPolicy {
-            start_time: self.start_time.map(|time| time.0).or_else(|| before.start_time.clone()),
-            retention_days: self.retention_days.map(|Days(days)| days.into()).or(before.retention_days),
+        let before = AutomatedBackupPolicy {
+            start_time: before
+                .start_time
+                .filter(|time| self.start_time.is_some() && TimeOfDay::try_from(time.clone()).is_ok()),
+            retention_days: before
+                .retention_days
+                .filter(|days| self.retention_days.is_some() && Days::try_from(*days).is_ok()),
         };
-        let change = ClusterChange::BackupPolicy(policy);
         let set = context.cloud().update_cluster(&cluster.cluster_id, &change).await?;
         let policy = set.automated_backup_policy.unwrap_or_default();
         Ok(PolicyView {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::explain::explain;
 use crate::{
-    catalogue::{AnyCluster, ClusterReference, Context, ToolError, code, said},
+    catalogue::{ClusterReference, Context, ToolError, code},
     tidbcloud::{Cluster, ClusterId, Transfer, TransferId, TransferKind},
 };
 
@@ -83,18 +83,9 @@ pub(super) async fn cluster_with_transfers(
     context: &Context<'_>,
     reference: &ClusterReference,
 ) -> Result<Cluster, ToolError> {
-    match context.any_cluster(reference).await? {
-        AnyCluster::Serverless(cluster) => Ok(*cluster),
-        AnyCluster::Dedicated(cluster) => {
-            let message = format!(
-                "The cluster {} is on the plan Dedicated, and these tools are for imports and exports of Starter and Essential. Nothing \
-                 was changed.",
-                said(&cluster.display_name, cluster.cluster_id.as_str())
-            );
-            Err(ToolError::new(code::FAILED_PRECONDITION, message)
-                .hint("Ask the person to import in the TiDB Cloud console, under Import, and to export with TiDB's tool Dumpling."))
-        }
-    }
+    let hint =
+        "Ask the person to import in the TiDB Cloud console, under Import, and to export with TiDB's tool Dumpling.";
+    context.serverless_cluster(reference, hint).await
 }
 
 /// Requires that an id is of this kind.

@@ -50,7 +50,7 @@ fn call(server: &mut Native, name: &str, arguments: Value) -> Value {
 }
 
 /// Tools whose calls always need a person, or what such a call has made: their conversations are transcripts.
-const NEED_A_PERSON: [&str; 2] = ["tidbcloud_start_export", "tidbcloud_get_export_files"];
+const NEED_A_PERSON: [&str; 3] = ["tidbcloud_start_export", "tidbcloud_get_export_files", "tidbcloud_restore_backup"];
 
 /// Every tool with arguments that succeed, in an order in which they do.
 fn calls() -> Vec<(&'static str, Value)> {

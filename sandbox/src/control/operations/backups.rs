@@ -66,7 +66,7 @@ impl World {
             .clusters
             .iter()
             .map(|cluster| {
-                let days = u64::try_from(cluster.settings.backup_days).unwrap_or_default();
+                let days = u64::try_from(cluster.settings.kept_days()).unwrap_or_default();
                 (cluster.id.as_str(), days * DAY_MILLIS)
             })
             .collect();

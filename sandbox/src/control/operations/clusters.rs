@@ -110,7 +110,7 @@ impl Settings {
             display_name,
             spending_limit: 0,
             backup_start: "07:00".to_owned(),
-            backup_days: if auto_scaling.is_some() { 14 } else { 1 },
+            backup_days: None,
             public_disabled: false,
             authorized_networks: vec![json!({
                 "startIpAddress": "0.0.0.0",
@@ -122,6 +122,17 @@ impl Settings {
         }
     }
 
+    /// Neither a spending limit nor capacity.
+    pub(in crate::control) fn is_free(&self) -> bool {
+        self.auto_scaling.is_none() && self.spending_limit == 0
+    }
+
+    /// For how many days backups are kept: 1 where it is free, else 14, if nothing else was set
+    /// (<https://docs.pingcap.com/tidbcloud/backup-and-restore-serverless>). That a new spending limit makes 14 of 1 is a guess.
+    pub(super) fn kept_days(&self) -> i64 {
+        self.backup_days.unwrap_or(if self.is_free() { 1 } else { 14 })
+    }
+
     /// Takes over one path of an update mask from `fields`. A field that the mask names and the body lacks is cleared, as
     /// `google.protobuf.FieldMask` has it.
     fn update(&mut self, path: &str, fields: &Map<String, Value>) -> Result<(), Failure> {
@@ -131,6 +142,10 @@ impl Settings {
             "automatedBackupPolicy" => {
                 self.update("automatedBackupPolicy.startTime", fields)?;
                 self.update("automatedBackupPolicy.retentionDays", fields)?;
+            }
+            // A free instance has the policy that the service sets (the documentation of backups). That and how it refuses are a guess.
+            "automatedBackupPolicy.startTime" | "automatedBackupPolicy.retentionDays" if self.is_free() => {
+                return Err(Failure::new(400, "invalid automatedBackupPolicy: a free instance has a fixed one"));
             }
             "automatedBackupPolicy.startTime" => self.backup_start = backup_start(fields)?,
             "automatedBackupPolicy.retentionDays" => self.backup_days = backup_days(fields)?,
@@ -200,10 +215,11 @@ fn backup_start(fields: &Map<String, Value>) -> Result<String, Failure> {
     Ok(time.to_owned())
 }
 
-fn backup_days(fields: &Map<String, Value>) -> Result<i64, Failure> {
-    let days = at(fields, &["automatedBackupPolicy", "retentionDays"]).and_then(Value::as_i64).unwrap_or(1);
-    if days < 1 {
-        return Err(Failure::new(400, "invalid automatedBackupPolicy.retentionDays: less than 1"));
+/// At most 30 days (the documentation of backups); what is cleared is the default again, which is a guess.
+fn backup_days(fields: &Map<String, Value>) -> Result<Option<i64>, Failure> {
+    let days = at(fields, &["automatedBackupPolicy", "retentionDays"]).and_then(Value::as_i64);
+    if days.is_some_and(|days| !(1..=30).contains(&days)) {
+        return Err(Failure::new(400, "invalid automatedBackupPolicy.retentionDays: it is not from 1 to 30"));
     }
     Ok(days)
 }
@@ -263,7 +279,7 @@ pub(super) fn show(cluster: &Cluster, now: u64) -> Value {
         "clusterId": cluster.id,
         "displayName": settings.display_name,
         "region": cluster.region.show(),
-        "automatedBackupPolicy": { "startTime": settings.backup_start, "retentionDays": settings.backup_days },
+        "automatedBackupPolicy": { "startTime": settings.backup_start, "retentionDays": settings.kept_days() },
         "encryptionConfig": { "enhancedEncryptionEnabled": cluster.enhanced_encryption },
         "highAvailabilityType": cluster.high_availability,
         "version": "v8.5.3",
