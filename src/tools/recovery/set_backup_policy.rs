@@ -132,13 +132,10 @@ impl Tool for SetBackupPolicy {
             let AutomatedBackupPolicy { start_time, retention_days } = before;
             let done = Done::of(format!("Set the backup policy of the cluster {}", named(display_name, cluster_id)))
                 .affecting(Some(1));
-            let mut undo = json!({ "cluster": cluster_id });
-            if let Some(days) = retention_days {
-                undo["retentionDays"] = (*days).into();
-            }
-            if let Some(time) = start_time {
-                undo["startTime"] = time.as_str().into();
-            }
+            let mut undo = Map::from_iter([("cluster".to_owned(), json!(cluster_id))]);
+            undo.extend(retention_days.map(|days| ("retentionDays".to_owned(), json!(days))));
+            undo.extend(start_time.iter().map(|time| ("startTime".to_owned(), json!(time))));
+            let undo = Value::Object(undo);
             if *before == AutomatedBackupPolicy::default() {
                 return done;
             }
