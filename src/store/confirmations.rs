@@ -149,7 +149,7 @@ pub enum Command {
         #[serde(default)]
         handed_in: Option<Box<Sealed>>,
     },
-    /// Keeps a place for secrets, for [`KEPT_MILLIS`].
+    /// Keeps a place for secrets, for `KEPT_MILLIS`.
     Keep {
         /// Of their link.
         id: String,

@@ -286,8 +286,8 @@ fn a_person_agrees_to_the_whole_change_that_costs() {
          Labels then: a = b\n\
          Billed: by use, in Request Units (RUs) and GiB of storage; of an organization's first five instances each has 50 million RUs \
          and 5 GiB of rows and 5 GiB of columns a month free; never above the spending limit\n\
-         The organization's month to date: 86.45 in 2026-11, as TiDB Cloud's bill gives it (its API says US cents, and writes them as \
-         0.00)"
+         The organization's month to date: 86.45 in 2026-11. As TiDB Cloud's bill has them. Its API says US cents and writes them as \
+         0.00, which may as well be dollars: compare one with the console."
     );
     let new = json!({"displayName": "rich", "region": "regions/aws-us-east-1", "spendingLimitUsdCents": 5, "labels": {"a": "b"}});
     let (lines, _) = shown(&mut server, attended("tidbcloud_create_cluster", new));
