@@ -9,6 +9,7 @@
 //! port        what the platform gives, one small trait for each concern
 //! sql         what a statement is and does, decided without a server
 //! plan        TiDB's plan of a statement, read and weighed
+//! picture     figures as an SVG document
 //! mcp         the protocol, both eras
 //! tidbcloud   the client: a folder for each service, one transport, SQL over HTTP
 //! config      the settings, a row each
@@ -38,6 +39,7 @@ pub mod health;
 pub mod limits;
 pub mod mcp;
 pub mod oauth;
+pub mod picture;
 pub mod plan;
 pub mod port;
 pub mod sql;

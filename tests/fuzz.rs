@@ -127,7 +127,7 @@ fn sql_for_both_tools() {
 
 #[test]
 fn queries_of_the_endpoint() {
-    fuzz(text("((readonly|toolsets|cluster|branch)=[a-z0-9,%+]{0,9}&?){0,4}"), |query| {
+    fuzz(text("((readonly|toolsets|cluster|branch|pictures)=[a-z0-9,%+]{0,9}&?){0,4}"), |query| {
         if let Err(problem) = Narrowing::parse(Some(&query)) {
             prop_assert!(problem.0.is_ascii());
         }

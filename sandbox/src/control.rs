@@ -29,6 +29,7 @@ mod pages;
 mod regions;
 mod services;
 mod state;
+mod storage;
 
 pub(crate) use digest::hex;
 pub use digest::{NONCE_LIFETIME_MILLIS, REALM};
@@ -37,11 +38,19 @@ pub use limits::REQUESTS_PER_MINUTE;
 pub use logins::{OAUTH_CLIENT_ID, OAUTH_CLIENT_SECRET};
 pub use operations::branches::BRANCHES_MAX;
 pub use operations::clusters::{FREE_CLUSTERS_MAX, PORT};
+pub use operations::dedicated::{
+    ACCEPTING_MILLIS, WAREHOUSE_CLUSTER_ID, WAREHOUSE_CONNECTION_ID, WAREHOUSE_NODE_GROUP_ID,
+};
+pub use operations::exports::{RUNNING_MAX as EXPORTS_RUNNING_MAX, RUNNING_MILLIS as EXPORT_MILLIS};
+pub use operations::imports::{IMPORTING_MILLIS, PREPARING_MILLIS};
+pub use operations::{Covered, covered};
 pub(crate) use regions::public_hosts;
+pub(crate) use services::https_hosts;
 pub use services::{IAM_HOST, SERVERLESS_HOST};
 pub use state::{
     CREATING_MILLIS, KEYS, Key, RESTORING_MILLIS, SHOP_CLUSTER_ID, SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS,
 };
+pub use storage::STORAGE_HOST;
 
 use address::{Address, Place, locate, split_query};
 use answers::{Failure, json_response};
@@ -82,6 +91,8 @@ impl Sandbox {
     /// A fresh one, with the cluster `shop` in `world`.
     fn around(mut world: World) -> Self {
         world.add_sample();
+        world.add_warehouse();
+        world.add_datadog();
         Self {
             world,
             nonces: Nonces::default(),
@@ -106,6 +117,7 @@ impl Sandbox {
                 self.journal.note(&request.method, &host, &target, response.status);
                 Step::Answer(response, delivery)
             }
+            Place::Storage { target } => self.storage(now, &target, request),
             Place::Service(address) => match address.service.protocol {
                 Protocol::Digest => self.control_plane(now, &address, request),
                 Protocol::Sql => self.sql(now, &address, request),
@@ -180,7 +192,8 @@ impl Sandbox {
             Ok(credentials) => credentials,
             Err(reason) => return Err(self.challenge(now, false, reason)),
         };
-        let Some(key) = KEYS.iter().find(|key| key.public == credentials.username) else {
+        let exists = |key: &&Key| self.world.api_keys.iter().any(|known| known.public == key.public);
+        let Some(key) = KEYS.iter().filter(exists).find(|key| key.public == credentials.username) else {
             return Err(self.challenge(now, false, "the public key is unknown"));
         };
         match self.nonces.verify(now, &credentials, key.private, &request.method, &request.target) {
@@ -239,6 +252,22 @@ impl Sandbox {
         response.headers.push(("Server".to_owned(), "kong/2.8.1".to_owned()));
         let (response, status) = ending.apply(response);
         self.journal.note(method, host, target, status);
+        Step::Answer(response, delivery)
+    }
+
+    /// A request to the storage behind exports and imports.
+    fn storage(&mut self, now: u64, target: &str, request: &Request) -> Step {
+        // The query of an address is what opens it: neither the journal nor a rule of faults sees it.
+        let (method, path) = (request.method.as_str(), split_query(target).0);
+        // Faults of digest and of the control plane's limit pass it by.
+        let subject = Subject { method, host: STORAGE_HOST, target: path, challenge: false, digest: false };
+        let Plan { instead, delivery, ending } = Plan::new(self.faults.strike(subject));
+        let (response, status) = match instead {
+            Some(Instead::Answer(replacement)) => Ending::Replaced(replacement).apply(nothing()),
+            Some(_) => (nothing(), 0),
+            None => ending.apply(storage::serve(&mut self.world, now, target, request)),
+        };
+        self.journal.note(method, STORAGE_HOST, path, status);
         Step::Answer(response, delivery)
     }
 

@@ -4,6 +4,7 @@
 //! drive it with their own clock. Statements for a SQL server are handed out as a [`exchange::SqlTask`] and come back as a
 //! [`exchange::SqlOutcome`]; `sql::Servers` runs those on real server processes, and `serve` puts both behind HTTP.
 
+mod certificate;
 pub mod control;
 pub mod exchange;
 mod mysql;

@@ -12,10 +12,11 @@ use tokio::signal::unix::{SignalKind, signal};
 const USAGE: &str = "\
 TiDB Cloud on this machine: control plane, digest authentication and SQL over HTTP
 
-usage: tidbcloud-sandbox [--port PORT] [--mysql-port PORT] [--data DIR] [--seed N]
+usage: tidbcloud-sandbox [--port PORT] [--tls-port PORT] [--mysql-port PORT] [--data DIR] [--seed N]
        tidbcloud-sandbox --prepare [--data DIR]
 
   --port PORT        port of loopback to listen on (8788)
+  --tls-port PORT    port of loopback for HTTPS, 0 for any that is free (none)
   --mysql-port PORT  port of loopback for MySQL clients, 0 for any that is free (none)
   --data DIR         where data directories are kept ($XDG_CACHE_HOME or ~/.cache, tidbcloud-sandbox below it)
   --seed N           what everything random is made from (1)
@@ -23,6 +24,7 @@ usage: tidbcloud-sandbox [--port PORT] [--mysql-port PORT] [--data DIR] [--seed 
 
 struct Arguments {
     port: u16,
+    tls_port: Option<u16>,
     mysql_port: Option<u16>,
     data: PathBuf,
     seed: u64,
@@ -36,13 +38,15 @@ fn default_data() -> Option<PathBuf> {
 }
 
 fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let (mut port, mut mysql_port, mut data, mut seed, mut prepare) = (8788, None, None, 1, false);
+    let (mut port, mut tls_port, mut mysql_port) = (8788, None, None);
+    let (mut data, mut seed, mut prepare) = (None, 1, false);
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value\n\n{USAGE}"));
         let wrong = |text: &str| format!("{argument} takes no {text}\n\n{USAGE}");
         match argument.as_str() {
             "--port" => port = value().and_then(|text| text.parse().map_err(|_| wrong(&text)))?,
+            "--tls-port" => tls_port = Some(value().and_then(|text| text.parse().map_err(|_| wrong(&text)))?),
             "--mysql-port" => mysql_port = Some(value().and_then(|text| text.parse().map_err(|_| wrong(&text)))?),
             "--seed" => seed = value().and_then(|text| text.parse().map_err(|_| wrong(&text)))?,
             "--data" => data = Some(PathBuf::from(value()?)),
@@ -52,7 +56,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
         }
     }
     let data = data.or_else(default_data).ok_or("neither XDG_CACHE_HOME nor HOME is set: give --data DIR")?;
-    Ok(Arguments { port, mysql_port, data, seed, prepare })
+    Ok(Arguments { port, tls_port, mysql_port, data, seed, prepare })
 }
 
 async fn until_asked_to_stop() -> std::io::Result<()> {
@@ -76,17 +80,21 @@ fn run() -> Result<(), String> {
     let name = engine.to_string();
     let running = Running::start(arguments.port, arguments.seed, engine, &arguments.data);
     let mut running = running.map_err(|error| format!("port {}: {error}", arguments.port))?;
-    let listen =
-        |port| running.listen_for_mysql(port, &arguments.data).map_err(|error| format!("port {port}: {error}"));
-    let mysql = arguments.mysql_port.map(listen).transpose()?;
+    let failed = |port: u16| move |error: std::io::Error| format!("port {port}: {error}");
+    let https = arguments.tls_port.map(|port| running.listen_for_https(port, &arguments.data).map_err(failed(port)));
+    let https = https.transpose()?;
+    let mysql = arguments.mysql_port.map(|port| running.listen_for_mysql(port, &arguments.data).map_err(failed(port)));
+    let mysql = mysql.transpose()?;
     println!("sandbox http://{}", running.address);
     println!("  SQL server       {name}");
     for key in &KEYS {
         println!("  API key          {}  {}", key.public, key.private);
     }
     println!("  sample cluster   shop      {SHOP_CLUSTER_ID}");
-    if let Some(mysql) = mysql {
-        println!("  MySQL            {}  CA {}", mysql.address, mysql.authority.display());
+    for (name, secured) in [("HTTPS", https), ("MySQL", mysql)] {
+        if let Some(secured) = secured {
+            println!("  {name}            {}  CA {}", secured.address, secured.authority.display());
+        }
     }
     let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build();
     waiting.and_then(|waiting| waiting.block_on(until_asked_to_stop())).map_err(|error| error.to_string())?;

@@ -4,7 +4,6 @@
 //! After the login, bytes are carried to the engine of the cluster or branch and back. Nothing is translated or recorded, other
 //! than for SQL over HTTP.
 
-mod certificate;
 mod engine;
 mod handshake;
 mod packet;
@@ -24,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::server::TlsStream;
 
+use crate::certificate;
 use crate::control::{Sandbox, public_hosts};
 use crate::exchange::Admission;
 use crate::native_password;

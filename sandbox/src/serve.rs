@@ -15,8 +15,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
-use crate::control::{BODY_BYTES_MAX, Sandbox};
+use crate::certificate;
+use crate::control::{BODY_BYTES_MAX, Sandbox, https_hosts};
 use crate::exchange::{
     Admission, Course, Delivery, NotAdmitted, Request, Response, SqlEffect, SqlOutcome, SqlTask, Step,
 };
@@ -268,17 +270,43 @@ async fn serve<C: Core>(listener: TcpListener, state: Arc<State<C>>) {
     }
 }
 
+/// How long a client may take from connecting until it speaks TLS.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Serves HTTPS on `listener` until it is dropped: as [`serve`], but where an answer should go wrong on the wire the connection
+/// ends without one.
+async fn serve_tls<C: Core>(listener: TcpListener, tls: TlsAcceptor, state: Arc<State<C>>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let (tls, state) = (tls.clone(), Arc::clone(&state));
+        tokio::spawn(async move {
+            let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await else { return };
+            let odd: Odd<C> = Arc::default();
+            let service = service_fn(|request| Box::pin(exchange(Arc::clone(&state), request, Arc::clone(&odd))));
+            // Errors are the client's, or meant.
+            let _ = http1::Builder::new().half_close(false).serve_connection(TokioIo::new(stream), service).await;
+            if let Some((.., waiting)) = odd.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                waiting.ends();
+            }
+        });
+    }
+}
+
 /// A sandbox that runs in threads of its own, until it is dropped.
 pub struct Running {
     /// Where it listens: always on loopback.
     pub address: SocketAddr,
     runtime: Option<Runtime>,
     state: Arc<State<Sandbox>>,
-    authority: Option<PathBuf>,
+    authorities: Vec<PathBuf>,
 }
 
-/// Where a sandbox takes connections of the MySQL protocol.
-pub struct Mysql {
+/// Where a sandbox takes connections under TLS: of the MySQL protocol, or HTTPS.
+pub struct Secured {
     /// Always on loopback.
     pub address: SocketAddr,
     /// The certificate of the authority to trust, PEM. A new one with every start, removed when the sandbox ends.
@@ -302,7 +330,7 @@ impl Running {
         });
         let state = State::start(Sandbox::new(seed), servers, clock)?;
         runtime.spawn(serve(listener, Arc::clone(&state)));
-        Ok(Self { address, runtime: Some(runtime), state, authority: None })
+        Ok(Self { address, runtime: Some(runtime), state, authorities: Vec::new() })
     }
 
     /// Takes connections of the MySQL protocol too, on `port` of loopback (0 for any that is free). The file of the authority
@@ -310,15 +338,40 @@ impl Running {
     ///
     /// # Errors
     /// The port is taken, or `root` cannot be written.
-    pub fn listen_for_mysql(&mut self, port: u16, root: &Path) -> io::Result<Mysql> {
+    pub fn listen_for_mysql(&mut self, port: u16, root: &Path) -> io::Result<Secured> {
+        let (listener, secured) = self.bind(port, root, "mysql")?;
+        let front = Front::new(Arc::clone(&self.state), &secured.authority)?;
+        self.spawn(front.serve(listener));
+        Ok(secured)
+    }
+
+    /// Takes HTTPS too, on `port` of loopback (0 for any that is free), with a certificate for every host of TiDB Cloud that it
+    /// stands for. The file of the authority lies in `root` as above.
+    ///
+    /// # Errors
+    /// The port is taken, or `root` cannot be written.
+    pub fn listen_for_https(&mut self, port: u16, root: &Path) -> io::Result<Secured> {
+        let (listener, secured) = self.bind(port, root, "https")?;
+        let names = ["127.0.0.1", "localhost"].map(str::to_owned).into_iter().chain(https_hosts());
+        let tls = certificate::install(names.collect(), &secured.authority).map_err(io::Error::other)?;
+        self.spawn(serve_tls(listener, TlsAcceptor::from(Arc::new(tls)), Arc::clone(&self.state)));
+        Ok(secured)
+    }
+
+    /// A port, and where the certificate of its authority will be.
+    fn bind(&mut self, port: u16, root: &Path, what: &str) -> io::Result<(TcpListener, Secured)> {
         let runtime = self.runtime.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
         let address = listener.local_addr()?;
-        let authority = std::path::absolute(root.join(format!("mysql-{}-ca.pem", address.port())))?;
-        let front = Front::new(Arc::clone(&self.state), &authority)?;
-        self.authority = Some(authority.clone());
-        runtime.spawn(front.serve(listener));
-        Ok(Mysql { address, authority })
+        let authority = std::path::absolute(root.join(format!("{what}-{}-ca.pem", address.port())))?;
+        self.authorities.push(authority.clone());
+        Ok((listener, Secured { address, authority }))
+    }
+
+    fn spawn(&self, served: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(served);
+        }
     }
 
     /// The SQL servers behind it.
@@ -334,7 +387,7 @@ impl Drop for Running {
         }
         // Not left to the last of its users: a thread may outlive this, and the process not wait for it.
         self.state.servers().close();
-        if let Some(authority) = &self.authority {
+        for authority in &self.authorities {
             // Where it cannot be removed it is a certificate of nothing.
             let _ = std::fs::remove_file(authority);
         }
@@ -463,6 +516,49 @@ mod tests {
         assert!(answer.ends_with("\r\n\r\n42 PUT /a%20b/?q=%2F Some(\"yes\")"), "{answer}");
         let refused = ask(address, "POST / HTTP/1.1", &vec![b'x'; BODY_LIMIT + 1]);
         assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 413 "), "{refused}");
+    }
+
+    #[test]
+    fn https_is_for_the_hosts_of_tidb_cloud_under_an_authority_of_this_run() {
+        use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+        use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::ring};
+
+        let directory = tempfile::tempdir().unwrap();
+        let engine = Engine::MariaDb { binary: "/bin/echo".into(), found: "in this test", unpacked: None };
+        let mut running = Running::start(0, 1, engine, directory.path()).unwrap();
+        let secured = running.listen_for_https(0, directory.path()).unwrap();
+        let mut roots = RootCertStore::empty();
+        let pem = std::fs::read(&secured.authority).unwrap();
+        roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+        let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let client = Arc::new(client);
+        let get = |name: &str, host: &str| -> io::Result<String> {
+            let server = ServerName::try_from(name.to_owned()).unwrap();
+            let connection = ClientConnection::new(Arc::clone(&client), server).unwrap();
+            let mut stream = StreamOwned::new(connection, TcpStream::connect(secured.address)?);
+            write!(stream, "GET /v1beta1/clusters HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        for host in https_hosts() {
+            let answer = get(&host, &host).unwrap_or_else(|error| panic!("{host}: {error}"));
+            // The storage refuses what is not signed in its own words.
+            let is_served = !answer.starts_with("HTTP/1.1 403") || answer.contains("content-type: application/xml");
+            assert!(is_served, "{host} is served: {answer}");
+        }
+        let iam = get("iam.tidbapi.com", "iam.tidbapi.com").unwrap();
+        assert!(iam.starts_with("HTTP/1.1 401") && iam.contains("Digest realm"), "as without TLS: {iam}");
+        let foreign = get("localhost", "example.com").unwrap();
+        assert!(foreign.starts_with("HTTP/1.1 403"), "the Host is checked as without TLS: {foreign}");
+        assert!(get("example.com", "example.com").is_err(), "no other host has a certificate");
+        let authority = secured.authority.clone();
+        drop(running);
+        assert!(!authority.exists(), "the authority goes with the sandbox");
     }
 
     #[test]

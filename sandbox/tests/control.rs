@@ -15,9 +15,11 @@ use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 use tidbcloud_sandbox::{
     control::{
-        BRANCHES_MAX, CREATING_MILLIS, FREE_CLUSTERS_MAX, IAM_HOST as IAM, KEYS, NONCE_LIFETIME_MILLIS,
-        REQUESTS_PER_MINUTE, RESTORING_MILLIS, ROWS_MAX, SERVERLESS_HOST as SERVERLESS, SHOP_CLUSTER_ID as SHOP,
-        SHOP_HOST, SHOP_USER_PREFIX, SQL_USER_MILLIS, Sandbox, contract,
+        ACCEPTING_MILLIS, BRANCHES_MAX, CREATING_MILLIS, EXPORT_MILLIS, EXPORTS_RUNNING_MAX, FREE_CLUSTERS_MAX,
+        IAM_HOST as IAM, IMPORTING_MILLIS, KEYS, NONCE_LIFETIME_MILLIS, PREPARING_MILLIS, REQUESTS_PER_MINUTE,
+        RESTORING_MILLIS, ROWS_MAX, SERVERLESS_HOST as SERVERLESS, SHOP_CLUSTER_ID as SHOP, SHOP_HOST,
+        SHOP_USER_PREFIX, SQL_USER_MILLIS, STORAGE_HOST, Sandbox, WAREHOUSE_CLUSTER_ID as WAREHOUSE,
+        WAREHOUSE_CONNECTION_ID, WAREHOUSE_NODE_GROUP_ID, contract,
     },
     exchange::{
         Column, Course, Delivery, Instance, Request, Response, Role, SqlEffect, SqlOutcome, SqlTask, Step, Stop,
@@ -652,6 +654,223 @@ fn branches_copy_data_and_users() {
     assert_eq!(world.post(&orphan, Value::Null).status, 400, "its parent is gone");
 }
 
+/// `POST` below the cluster `shop`.
+fn post(world: &mut World, path: &str, body: Value) -> Answer {
+    world.call("POST", SERVERLESS, &format!("/v1beta1/clusters/{SHOP}/{path}"), body)
+}
+
+/// `GET` or `PUT` at an address that the sandbox gave.
+fn at_storage(world: &mut World, method: &str, address: &str, body: &[u8]) -> Response {
+    let target = address.strip_prefix("https://").unwrap();
+    match world.step(method, &format!("/{target}"), &[("Host", "127.0.0.1:8788")], body) {
+        Step::Answer(response, _) => response,
+        Step::Sql(..) => panic!("no SQL here"),
+    }
+}
+
+#[test]
+fn an_export_has_files_for_two_days() {
+    let mut world = World::new();
+    let body = json!({
+        "exportOptions": { "filter": { "table": { "patterns": ["shop.customers"] } } },
+        "target": { "type": "LOCAL" },
+    });
+    let export = post(&mut world, "exports", body).text("/exportId").to_owned();
+    let path = format!("/v1beta1/clusters/{SHOP}/exports/{export}");
+    assert_eq!(world.get(&path).text("/state"), "RUNNING");
+    assert_eq!(world.get(&format!("{path}/files")).status, 400, "there is nothing yet");
+    world.now += EXPORT_MILLIS;
+    let done = world.get(&path);
+    assert_eq!((done.text("/state"), done.text("/exportOptions/fileType")), ("SUCCEEDED", "CSV"));
+    let files = world.get(&format!("{path}/files"));
+    assert_eq!(files.text("/files/0/name"), "shop.customers.000000000.csv");
+    assert!(files.json["files"][0].get("url").is_none(), "a list of names opens nothing: {}", files.json);
+    let answer = post(
+        &mut world,
+        &format!("exports/{export}/files:download"),
+        json!({ "fileNames": ["shop.customers.000000000.csv"] }),
+    );
+    let address = answer.text("/files/0/url").to_owned();
+    assert!(address.starts_with(&format!("https://{STORAGE_HOST}/")), "{address}");
+    let content = at_storage(&mut world, "GET", &address, b"");
+    let text = String::from_utf8(content.body).unwrap();
+    assert!(text.contains("7,\"customer7@example.com\",\"Customer 7\",\"JP\""), "the rows of the sample data: {text}");
+    assert_eq!(text.len(), usize::try_from(files.json["files"][0]["size"].as_u64().unwrap()).unwrap());
+    for (method, address) in [
+        ("PUT", address.clone()),
+        ("GET", address.replace(".csv", ".sql")),
+        ("GET", address.split("X-Amz-Signature").next().unwrap().to_owned()),
+        ("GET", format!("{address}0")),
+    ] {
+        assert_eq!(at_storage(&mut world, method, &address, b"").status, 403, "{method} {address} is not signed");
+    }
+    assert_eq!(
+        post(&mut world, &format!("exports/{export}:download"), json!({})).json["downloads"].as_array().unwrap().len(),
+        2
+    );
+    let missing = post(&mut world, &format!("exports/{export}/files:download"), json!({ "fileNames": ["x"] }));
+    assert_eq!(missing.status, 404);
+    world.now += 60 * 60 * 1_000 + 1;
+    assert_eq!(at_storage(&mut world, "GET", &address, b"").status, 403, "an address ends");
+    world.now += 2 * 24 * 60 * 60 * 1_000;
+    assert_eq!(world.get(&path).text("/state"), "EXPIRED");
+    assert_eq!(world.get(&format!("{path}/files")).status, 400, "what expired is gone");
+    assert_eq!(world.delete(&path).text("/state"), "DELETED");
+    assert_eq!(world.get(&path).status, 404);
+    let Step::Answer(shown, _) = world.step("GET", "/_sandbox/requests", &[("Host", "127.0.0.1")], b"") else {
+        panic!("no SQL here")
+    };
+    let shown = String::from_utf8(shown.body).unwrap();
+    assert!(shown.contains(STORAGE_HOST) && !shown.contains("X-Amz-Signature"), "no secret is shown: {shown}");
+}
+
+#[test]
+fn the_storage_has_faults_and_goes_with_its_cluster() {
+    let mut world = World::new();
+    let export = post(&mut world, "exports", json!({})).text("/exportId").to_owned();
+    world.now += EXPORT_MILLIS;
+    let path = format!("exports/{export}");
+    let name = "all.000000059.csv";
+    let answer = post(&mut world, &format!("{path}/files:download"), json!({ "fileNames": [name] }));
+    let address = answer.text("/files/0/url").to_owned();
+    let fault = json!({ "faults": [{ "match": { "host": STORAGE_HOST }, "do": "status", "status": 503 }] });
+    let host = [("Host", "127.0.0.1:8788")];
+    world.step("POST", "/_sandbox/faults", &host, fault.to_string().as_bytes());
+    assert_eq!(at_storage(&mut world, "GET", &address, b"").status, 503, "a download can be broken");
+    assert_eq!(at_storage(&mut world, "GET", &address, b"").status, 200, "once");
+    let import = json!({ "source": { "type": "S3", "s3": { "uri": "s3://a/b", "authType": "ROLE_ARN", "roleArn": "arn:aws:iam::123456789012:role/a" } }, "importOptions": { "fileType": "CSV" } });
+    assert_eq!(post(&mut world, "imports", import).status, 200);
+    assert_eq!(world.delete(&format!("/v1beta1/clusters/{SHOP}")).status, 200);
+    assert_eq!(at_storage(&mut world, "GET", &address, b"").status, 403, "its files are gone");
+}
+
+#[test]
+fn exports_are_counted_checked_and_canceled() {
+    let mut world = World::new();
+    let to_s3 = |way: Value| {
+        let mut s3 = json!({ "uri": "s3://reports/denied" });
+        s3.as_object_mut().unwrap().extend(way.as_object().unwrap().clone());
+        json!({ "target": { "type": "S3", "s3": s3 } })
+    };
+    for body in [
+        json!({ "target": { "type": "S3" } }),
+        to_s3(json!({ "authType": "ROLE_ARN" })),
+        to_s3(json!({ "authType": "ACCESS_KEY" })),
+        to_s3(json!({ "authType": "SAS_TOKEN", "sasToken": "x" })),
+        json!({ "target": { "type": "FTP" } }),
+        json!({ "exportOptions": { "fileType": "XML" } }),
+    ] {
+        assert_eq!(post(&mut world, "exports", body.clone()).status, 400, "{body}");
+    }
+    let body = to_s3(json!({ "authType": "ACCESS_KEY", "accessKey": { "id": "AKIA", "secret": "canary-secret" } }));
+    let export = post(&mut world, "exports", body).text("/exportId").to_owned();
+    let path = format!("/v1beta1/clusters/{SHOP}/exports/{export}");
+    world.now += EXPORT_MILLIS;
+    let failed = world.get(&path);
+    assert_eq!((failed.text("/state"), failed.text("/reason")), ("FAILED", "AccessDenied: Access Denied"));
+    assert_eq!(failed.text("/target/s3/uri"), "s3://reports/denied");
+    for _ in 0..EXPORTS_RUNNING_MAX {
+        world.now += 1_000;
+        assert_eq!(post(&mut world, "exports", json!({})).status, 200);
+    }
+    let refused = post(&mut world, "exports", json!({}));
+    assert!(refused.status == 400 && refused.text("/message").contains("quota"), "{}", refused.json);
+    let list = world.get(&format!("/v1beta1/clusters/{SHOP}/exports?orderBy=createTime%20desc&pageSize=2"));
+    let newest = list.text("/exports/0/exportId").to_owned();
+    assert!(list.text("/exports/0/createTime") > list.text("/exports/1/createTime"), "{}", list.json);
+    let token = list.text("/nextPageToken").to_owned();
+    let next = format!("/v1beta1/clusters/{SHOP}/exports?orderBy=createTime%20desc&pageSize=100&pageToken={token}");
+    assert_eq!(world.get(&next).status, 400, "another page size is another list");
+    assert_eq!(world.get(&format!("/v1beta1/clusters/{SHOP}/exports?orderBy=state")).status, 400);
+    assert_eq!(post(&mut world, &format!("exports/{newest}:cancel"), Value::Null).text("/state"), "CANCELED");
+    assert_eq!(post(&mut world, &format!("exports/{newest}:cancel"), Value::Null).status, 400, "it does not run");
+    assert!(!world.heard.contains("canary-secret"), "secrets never come back");
+}
+
+#[test]
+fn an_import_goes_through_its_states() {
+    let mut world = World::new();
+    let body = json!({
+        "importOptions": { "fileType": "CSV" },
+        "source": { "type": "GCS", "gcs": { "uri": "gs://uploads/a", "authType": "SERVICE_ACCOUNT_KEY", "serviceAccountKey": "Y2FuYXJ5LXNlY3JldA==" } },
+    });
+    for source in [
+        json!({ "type": "GCS", "gcs": { "uri": "gs://uploads/a", "authType": "SERVICE_ACCOUNT_KEY", "serviceAccountKey": "{\"type\":1}" } }),
+        json!({ "type": "AZURE_BLOB", "azureBlob": { "uri": "azure://a.blob.core.windows.net/b", "authType": "SAS_TOKEN", "sasToken": "?sv=1" } }),
+    ] {
+        let body = json!({ "importOptions": { "fileType": "CSV" }, "source": source });
+        assert_eq!(post(&mut world, "imports", body).status, 400, "another form than the official client sends");
+    }
+    let import = post(&mut world, "imports", body.clone()).text("/importId").to_owned();
+    let path = format!("/v1beta1/clusters/{SHOP}/imports/{import}");
+    let mut seen = Vec::new();
+    for wait in [0, PREPARING_MILLIS, IMPORTING_MILLIS / 2, IMPORTING_MILLIS / 2] {
+        world.now += wait;
+        let import = world.get(&path);
+        seen.push((import.text("/state").to_owned(), import.json["completePercent"].as_u64().unwrap()));
+    }
+    let states: Vec<_> = seen.iter().map(|(state, percent)| (state.as_str(), *percent)).collect();
+    assert_eq!(states, [("PREPARING", 0), ("IMPORTING", 0), ("IMPORTING", 50), ("COMPLETED", 100)]);
+    let second = post(&mut world, "imports", body).text("/importId").to_owned();
+    assert_eq!(post(&mut world, &format!("imports/{second}:cancel"), Value::Null).json, json!({}));
+    let path = format!("/v1beta1/clusters/{SHOP}/imports/{second}");
+    assert_eq!(world.get(&path).text("/state"), "CANCELING");
+    world.now += 5_000;
+    assert_eq!(world.get(&path).text("/state"), "CANCELED");
+    world.now += PREPARING_MILLIS + IMPORTING_MILLIS;
+    assert_eq!(world.get(&path).json["completePercent"], 0, "what was stopped stays where it was");
+    assert_eq!(post(&mut world, &format!("imports/{second}:cancel"), Value::Null).status, 400);
+    assert_eq!(post(&mut world, "imports/imp-0:cancel", Value::Null).status, 404);
+    assert!(!world.heard.contains("Y2FuYXJ5LXNlY3JldA"), "secrets never come back");
+}
+
+/// As `ticloud serverless import start --local.file-path` does it.
+#[test]
+fn a_file_is_uploaded_in_parts_and_imported() {
+    let mut world = World::new();
+    let start = "imports:startUpload?fileName=a.csv&partNumber=2&targetDatabase=shop&targetTable=customers";
+    let upload = post(&mut world, start, Value::Null);
+    let id = upload.text("/uploadId").to_owned();
+    let addresses = [upload.text("/uploadUrl/0").to_owned(), upload.text("/uploadUrl/1").to_owned()];
+    let source = json!({
+        "importOptions": { "fileType": "CSV" },
+        "source": { "type": "LOCAL", "local": { "uploadId": id, "targetDatabase": "shop", "targetTable": "customers" } },
+    });
+    assert_eq!(post(&mut world, "imports", source.clone()).status, 400, "it is not complete");
+    let mut parts = Vec::new();
+    for (number, address) in (1..).zip(&addresses) {
+        let stored = at_storage(&mut world, "PUT", address, format!("part {number}").as_bytes());
+        assert_eq!(stored.status, 200);
+        let (_, etag) = stored.headers.iter().find(|(name, _)| name == "ETag").unwrap();
+        parts.push(json!({ "partNumber": number, "etag": etag }));
+    }
+    let complete = format!("imports:completeUpload?uploadId={id}");
+    let wrong = json!([{ "partNumber": 1, "etag": "x" }, parts[1]]);
+    assert_eq!(post(&mut world, &complete, wrong).status, 400, "a part that was changed on the way");
+    assert_eq!(post(&mut world, &complete, json!(parts)).status, 200);
+    let import = post(&mut world, "imports", source.clone());
+    assert_eq!((import.text("/totalSize"), import.text("/creationDetails/source/local/fileName")), ("12", "a.csv"));
+    assert_eq!(post(&mut world, "imports", source).status, 404, "an upload is imported once");
+    let single = post(&mut world, &start.replace("partNumber=2", "partNumber=1"), Value::Null);
+    let (id, address) = (single.text("/uploadId").to_owned(), single.text("/uploadUrl/0").to_owned());
+    assert_eq!(at_storage(&mut world, "PUT", &address, b"whole").status, 200);
+    let complete = format!("/v1beta1/clusters/{SHOP}/imports:completeUpload?uploadId={id}");
+    let (nonce, used) = world.nonce.take().unwrap();
+    let header = world.authorization("POST", &format!("/{SERVERLESS}{complete}"), &nonce, &format!("{:08x}", used + 1));
+    assert_eq!(
+        world.raw("POST", SERVERLESS, &complete, &header, b"null").status,
+        200,
+        "as the official client sends it"
+    );
+    let other = post(&mut world, start, Value::Null).text("/uploadId").to_owned();
+    assert_eq!(post(&mut world, &format!("imports:cancelUpload?uploadId={other}"), Value::Null).status, 200);
+    assert_eq!(post(&mut world, &format!("imports:completeUpload?uploadId={other}"), json!([])).status, 404);
+    for bad in ["partNumber=0", "partNumber=10001", "partNumber=x"] {
+        assert_eq!(post(&mut world, &start.replace("partNumber=2", bad), Value::Null).status, 400, "{bad}");
+    }
+    assert_eq!(post(&mut world, &start.replace("fileName=a.csv&", ""), Value::Null).status, 400);
+}
+
 #[test]
 fn sql_users_take_a_moment() {
     let mut world = World::new();
@@ -729,14 +948,417 @@ fn sql_users_take_a_moment() {
 }
 
 #[test]
+fn members_are_invited_changed_and_removed() {
+    let mut world = World::new();
+    let emails = |answer: &Answer| -> Vec<String> {
+        let users = answer.json["users"].as_array().unwrap();
+        users.iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = world.call("GET", IAM, "/v1beta1/members", Value::Null);
+    assert_eq!(emails(&all), ["analyst@example.com", "books@example.com", "owner@example.com"], "in their order");
+    assert_eq!(all.json["totalSize"], 3);
+    let one = world.call("GET", IAM, "/v1beta1/members?email=OWNER@example.com", Value::Null);
+    assert_eq!(emails(&one), ["owner@example.com"], "an address is compared without case");
+    let of_project = world.call("GET", IAM, "/v1beta1/members?projectId=1372813089454525346", Value::Null);
+    assert_eq!(emails(&of_project), ["analyst@example.com"]);
+    let first = world.call("GET", IAM, "/v1beta1/members?pageSize=2", Value::Null);
+    let next = first.text("/nextPageToken").to_owned();
+    let rest = world.call("GET", IAM, &format!("/v1beta1/members?pageSize=2&pageToken={next}"), Value::Null);
+    assert_eq!(emails(&rest), ["owner@example.com"]);
+
+    let body = |emails: Value, project: &str| {
+        let roles = json!([{ "rbacRole": "project:dev", "scopeId": project }]);
+        json!({ "emails": emails, "orgRole": { "rbacRole": "org:member" }, "projectRoles": roles })
+    };
+    let project = "1372813089454525346";
+    for (refused, status) in [
+        (body(json!([]), project), 400),
+        (body(json!(["nobody"]), project), 400),
+        (body(json!(["a@example.com"]), "1372813089454525401"), 400),
+        (body(json!(["a@example.com", "Owner@example.com"]), project), 409),
+        (body(json!(["a@example.com", "A@example.com"]), project), 400),
+        (json!({ "emails": ["a@example.com"] }), 400),
+        (json!({ "emails": ["a@example.com"], "orgRole": { "rbacRole": "org:king" } }), 400),
+    ] {
+        let answer = world.call("POST", IAM, "/v1beta1/members", refused.clone());
+        assert_eq!(answer.status, status, "{refused}: {}", answer.json);
+    }
+    assert_eq!(world.call("GET", IAM, "/v1beta1/members", Value::Null).json["totalSize"], 3, "nobody was invited");
+    let invited = world.call("POST", IAM, "/v1beta1/members", body(json!(["a@example.com"]), project));
+    assert_eq!((invited.status, &invited.json["success"]), (200, &json!(true)));
+    let id = invited.text("/users/0/userId").to_owned();
+    let again = format!("/v1beta1/members/{id}/resendInvitation");
+    assert_eq!(world.call("POST", IAM, &again, Value::Null).status, 200);
+    let accepted = world.call("POST", IAM, "/v1beta1/members/300001/resendInvitation", Value::Null);
+    assert_eq!(accepted.status, 400, "who has accepted is not invited again");
+
+    let change = json!({ "projectRoles": [] });
+    assert_eq!(world.call("PATCH", IAM, &format!("/v1beta1/members/{id}"), change).status, 200);
+    let now = world.call("GET", IAM, "/v1beta1/members?email=a@example.com", Value::Null);
+    assert_eq!(now.json["users"][0]["projectRoles"], json!([]), "roles of a kind are replaced together");
+    assert_eq!(now.text("/users/0/orgRole/rbacRole"), "org:member", "and those of other kinds stay");
+    let last = json!({ "orgRole": { "rbacRole": "org:member" } });
+    assert_eq!(world.call("PATCH", IAM, "/v1beta1/members/300001", last).status, 400, "the last owner stays one");
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/members/300001", Value::Null).status, 400);
+    assert_eq!(
+        world.call("DELETE", IAM, "/v1beta1/members/300101", Value::Null).status,
+        404,
+        "of another organization"
+    );
+    assert_eq!(world.call("DELETE", IAM, &format!("/v1beta1/members/{id}"), Value::Null).status, 200);
+    assert_eq!(world.call("DELETE", IAM, &format!("/v1beta1/members/{id}"), Value::Null).status, 404);
+
+    world.key = 1;
+    world.nonce = None;
+    assert_eq!(world.call("GET", IAM, "/v1beta1/members", Value::Null).status, 200, "every role sees members");
+    for (method, path) in [("POST", "/v1beta1/members"), ("DELETE", "/v1beta1/members/300002")] {
+        assert_eq!(world.call(method, IAM, path, json!({})).status, 403, "a viewer changes nothing: {method} {path}");
+    }
+}
+
+#[test]
+fn keys_are_listed_and_deleted() {
+    let mut world = World::new();
+    let keys = world.call("GET", IAM, "/v1beta1/apikeys", Value::Null);
+    let of = |answer: &Answer| -> Vec<String> {
+        let keys = answer.json["apiKeys"].as_array().unwrap();
+        keys.iter().map(|key| key["accessKey"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(of(&keys), ["SBXOWNER", "SBXVIEWR", "SBXPIPEL"]);
+    assert!(!keys.json.to_string().contains("secretKey"), "no private key is shown");
+    let of_project = world.call("GET", IAM, "/v1beta1/apikeys?projectId=1372813089454525346", Value::Null);
+    assert_eq!(of(&of_project), ["SBXVIEWR", "SBXPIPEL"]);
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/apikeys/SBXOTHER", Value::Null).status, 404);
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/apikeys/SBXVIEWR", Value::Null).status, 200);
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/apikeys/SBXVIEWR", Value::Null).status, 404);
+    world.key = 2;
+    world.nonce = None;
+    assert_eq!(of(&world.call("GET", IAM, "/v1beta1/apikeys", Value::Null)), ["SBXOTHER"]);
+}
+
+#[test]
+fn the_audit_log_has_what_keys_changed() {
+    let mut world = World::new();
+    let events = |world: &mut World, query: &str| -> Vec<String> {
+        let answer = world.call("GET", IAM, &format!("/v1beta1/auditLogs{query}"), Value::Null);
+        let text = |event: &Value, name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        let line = |event: &Value| format!("{} {}", text(event, "eventType"), text(event, "result"));
+        answer.json["auditLogs"].as_array().unwrap_or_else(|| panic!("{}", answer.json)).iter().map(line).collect()
+    };
+    assert!(events(&mut world, "").is_empty(), "reading is not logged");
+    let new = json!({ "displayName": "orders", "region": { "name": "regions/aws-us-east-1" } });
+    let id = world.call("POST", SERVERLESS, "/v1beta1/clusters", new).text("/clusterId").to_owned();
+    world.now += CREATING_MILLIS;
+    assert_eq!(world.call("DELETE", SERVERLESS, &format!("/v1beta1/clusters/{id}"), Value::Null).status, 200);
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/members/300001", Value::Null).status, 400);
+    let all = ["DeleteUserFromOrganization failure", "DeleteCluster success", "CreateCluster success"];
+    assert_eq!(events(&mut world, ""), all, "the newest first");
+    assert_eq!(events(&mut world, "?pageSize=1"), all[..1]);
+    assert_eq!(events(&mut world, "?keyword=orders"), all[1..], "by the name of the cluster, which is gone");
+    assert_eq!(events(&mut world, "?auditEventTypes=CreateCluster"), all[2..]);
+    assert_eq!(events(&mut world, "?endTime=2026-11-22T12:00:00Z"), all[2..]);
+    assert_eq!(events(&mut world, "?startTime=2026-11-22T12:00:10Z"), all[..2]);
+    let shop = format!("/v1beta1/clusters/{SHOP}");
+    let branch = world.call("POST", SERVERLESS, &format!("{shop}/branches"), json!({ "displayName": "try-it" }));
+    let path = format!("{shop}/branches/{}", branch.text("/branchId"));
+    world.now += CREATING_MILLIS;
+    assert_eq!(world.call("DELETE", SERVERLESS, &path, Value::Null).status, 200);
+    let limit = json!({ "cluster": { "spendingLimit": { "monthly": 100 } }, "updateMask": "spendingLimit" });
+    assert_eq!(world.call("PATCH", SERVERLESS, &shop, limit).status, 200);
+    let labels = json!({ "cluster": { "labels": {} }, "updateMask": "labels" });
+    assert_eq!(world.call("PATCH", SERVERLESS, &shop, labels).status, 200, "which has no event type");
+    assert_eq!(world.call("DELETE", IAM, "/v1beta1/members/300003", Value::Null).status, 200);
+    let integrations = format!("/v1beta1/clusters/{WAREHOUSE}/integrations");
+    let made =
+        world.call("POST", "dedicated.tidbapi.com", &integrations, json!({ "type": "PROMETHEUS", "prometheus": {} }));
+    let path = format!("{integrations}/{}", made.text("/id"));
+    assert_eq!(world.call("DELETE", "dedicated.tidbapi.com", &path, Value::Null).status, 200);
+    let newest = [
+        "DeletePrometheusIntegration success",
+        "CreatePrometheusIntegration success",
+        "DeleteInvitationToOrganization success",
+        "SetSpendLimit success",
+        "DeleteBranch success",
+        "CreateBranch success",
+    ];
+    assert_eq!(events(&mut world, "?pageSize=6"), newest);
+    let wrong = world.call("GET", IAM, "/v1beta1/auditLogs?startTime=yesterday", Value::Null);
+    assert_eq!(wrong.status, 400);
+    world.key = 2;
+    world.nonce = None;
+    assert!(events(&mut world, "").is_empty(), "another organization has its own");
+    world.key = 1;
+    world.nonce = None;
+    assert_eq!(world.call("GET", IAM, "/v1beta1/auditLogs", Value::Null).status, 403, "not every role sees it");
+}
+
+#[test]
+fn quotas_of_dedicated_nodes_are_the_documented_defaults() {
+    let mut world = World::new();
+    let quota = world.call("GET", "dedicated.tidbapi.com", "/v1beta1/clusters:showNodeQuota", Value::Null);
+    assert_eq!(quota.json["componentQuotas"][1], json!({ "componentType": "TIKV", "quota": 15 }));
+}
+
+#[test]
+fn bills_add_up_and_name_what_was_deleted() {
+    const BILLING: &str = "billing.tidbapi.com";
+    let mut world = World::new();
+    let hundredths = |amount: &Value| amount.as_str().unwrap().replace('.', "").parse::<i64>().unwrap();
+    let essential = with(cluster("big1"), "/autoScaling", json!({ "minRcu": 2000, "maxRcu": 4000 }));
+    let big = world.post("/v1beta1/clusters", essential).text("/clusterId").to_owned();
+    let month = world.call("GET", BILLING, "/v1beta1/bills/2026-11", Value::Null);
+    let overview = month.json["overview"].clone();
+    let amount = |name: &str| hundredths(&overview[name]);
+    assert!(amount("totalCost") > 0);
+    assert_eq!(amount("totalCost"), amount("runningTotal") - amount("discounts") - amount("credits"));
+    let sum = |list: &Value| list.as_array().unwrap().iter().map(|item| hundredths(&item["totalCost"])).sum::<i64>();
+    assert_eq!(sum(&month.json["summaryByProject"]["projects"]), amount("totalCost"));
+    assert_eq!(sum(&month.json["summaryByService"]), amount("totalCost"));
+    let service = month.json["summaryByService"][0].clone();
+    assert_eq!(service["serviceName"], "TiDB Cloud Essential");
+    assert_eq!(sum(&service["serviceCosts"]), hundredths(&service["totalCost"]), "levels add up");
+    let details = world.call("GET", BILLING, "/v1beta1/billsDetails/2026-11", Value::Null);
+    assert_eq!(sum(&details.json["details"]), amount("totalCost"));
+    let named = |details: &Value, name: &str| {
+        details["details"].as_array().unwrap().iter().filter(|row| row["clusterName"] == name).count()
+    };
+    assert!(named(&details.json, "big1") > 0 && named(&details.json, "reports") > 0);
+    assert_eq!(named(&details.json, "shop"), 0, "a free instance has no rows");
+    assert_eq!(world.delete(&format!("/v1beta1/clusters/{big}")).status, 200);
+    let details = world.call("GET", BILLING, "/v1beta1/billsDetails/2026-11", Value::Null);
+    assert!(named(&details.json, "big1") > 0, "what was deleted was used until then");
+
+    let terms = world.call("GET", BILLING, "/v1beta1/billsCostExplorer/args", Value::Null);
+    let clusters = terms.json["clusters"].as_array().unwrap();
+    let status = |name: &str| clusters.iter().find(|cluster| cluster["name"] == name).unwrap()["status"].clone();
+    assert_eq!((status("shop"), status("big1")), (json!("ACTIVE"), json!("DELETED")));
+    let reports = clusters.iter().find(|cluster| cluster["name"] == "reports").unwrap()["id"].clone();
+    let range = json!({ "startDate": "2026-10-01", "endDate": "2026-11-30" });
+    let query = json!({
+        "filter": { "timeRange": range, "clusters": [reports], "services": [{ "product": "TiDB Cloud Essential", "category": "Backup" }] },
+        "groups": { "timeGranularity": "month", "groupBy": ["cluster"] },
+    });
+    let costs = world.call("POST", BILLING, "/v1beta1/billsCostExplorer", query.clone());
+    let elements = costs.json["elements"].as_array().unwrap();
+    assert_eq!((elements.len(), &elements[0]["billedDate"]), (2, &json!("2026-10")));
+    assert_eq!(elements[1]["breakdown"][0]["detailKey"], reports);
+    assert_eq!(sum(&costs.json["elements"]), hundredths(&costs.json["totalCost"]));
+
+    for (month, words) in
+        [("2026-12", "has not begun"), ("2026-04", "more than 6 months"), ("2026-13", "YYYY-MM"), ("x", "YYYY-MM")]
+    {
+        let refused = world.call("GET", BILLING, &format!("/v1beta1/bills/{month}"), Value::Null);
+        assert_eq!(refused.status, 400);
+        assert!(refused.text("/error").contains(words), "{month}: {}", refused.json);
+    }
+    let backwards = with(query, "/filter/timeRange", json!({ "startDate": "2026-11-30", "endDate": "2026-10-01" }));
+    assert_eq!(world.call("POST", BILLING, "/v1beta1/billsCostExplorer", backwards).status, 400);
+    (world.key, world.nonce) = (1, None);
+    assert_eq!(
+        world.call("GET", BILLING, "/v1beta1/bills/2026-11", Value::Null).status,
+        403,
+        "a viewer reads no bills"
+    );
+    assert_eq!(world.call("GET", BILLING, "/v1beta1/billsCostExplorer/args", Value::Null).status, 403);
+}
+
+#[test]
+fn a_change_bills_nothing_of_the_past() {
+    const BILLING: &str = "billing.tidbapi.com";
+    let mut world = World::new();
+    let days = |world: &mut World| {
+        let details = world.call("GET", BILLING, "/v1beta1/billsDetails/2026-11", Value::Null);
+        let rows = details.json["details"].as_array().unwrap().clone();
+        let own = rows.into_iter().filter(|row| row["clusterName"] != "reports");
+        let costs = own.map(|row| json!([row["billedDate"], row["servicePathName"], row["totalCost"]]));
+        costs.collect::<Vec<_>>()
+    };
+    let essential = with(cluster("big1"), "/autoScaling", json!({ "minRcu": 2000, "maxRcu": 8000 }));
+    let big = format!("/v1beta1/clusters/{}", world.post("/v1beta1/clusters", essential).text("/clusterId"));
+    world.now += 2 * 86_400_000;
+    let before = days(&mut world);
+    for (mask, body) in [
+        ("displayName", json!({ "displayName": "big2" })),
+        ("labels", json!({ "labels": { "team": "one" } })),
+        ("autoScaling", json!({ "autoScaling": { "minRcu": 8000, "maxRcu": 8000 } })),
+    ] {
+        let changed = world.patch(&big, json!({ "updateMask": mask, "cluster": body }));
+        assert_eq!(changed.status, 200, "{}", changed.json);
+    }
+    let today = before.last().unwrap()[0].clone();
+    let past = |days: Vec<Value>| days.into_iter().filter(|day| day[0] != today).collect::<Vec<_>>();
+    let after = days(&mut world);
+    assert_ne!(after, before, "today is billed by the new capacity");
+    assert_eq!(past(after.clone()), past(before));
+    for path in [big.as_str(), &format!("/v1beta1/clusters/{SHOP}")] {
+        assert_eq!(world.delete(path).status, 200);
+    }
+    assert_eq!(days(&mut world), after, "what is deleted was used");
+    let month = world.call("GET", BILLING, "/v1beta1/bills/2026-10", Value::Null);
+    assert_ne!(month.json["overview"]["totalCost"], "0.00", "and what was before it");
+}
+
+#[test]
 fn other_plans_are_there_and_empty() {
     let mut world = World::new();
-    for (host, path, member) in
-        [("cloud.tidbapi.com", "/v1beta2/tidbs", "tidbs"), ("dedicated.tidbapi.com", "/v1beta1/clusters", "clusters")]
-    {
-        world.nonce = None;
-        let answer = world.call("GET", host, &format!("{path}?pageSize=1"), Value::Null);
-        assert_eq!((answer.status, &answer.json[member]), (200, &json!([])), "{host} lists what nobody has");
+    let answer = world.call("GET", "cloud.tidbapi.com", "/v1beta2/tidbs?pageSize=1", Value::Null);
+    assert_eq!((answer.status, &answer.json["tidbs"]), (200, &json!([])), "nobody has an instance of Premium");
+}
+
+#[test]
+fn a_dedicated_cluster_has_private_endpoints() {
+    let host = "dedicated.tidbapi.com";
+    let mut world = World::new();
+    let clusters = world.call("GET", host, "/v1beta1/clusters?pageSize=1", Value::Null);
+    assert_eq!((clusters.text("/clusters/0/displayName"), &clusters.json["totalSize"]), ("warehouse", &json!(1)));
+    let path = format!("/v1beta1/clusters/{WAREHOUSE}");
+    let warehouse = world.call("GET", host, &path, Value::Null);
+    assert_eq!(warehouse.text("/tidbNodeSetting/tidbNodeGroups/0/tidbNodeGroupId"), WAREHOUSE_NODE_GROUP_ID);
+    assert_eq!(world.get(&path).status, 404, "it is no cluster of Starter or Essential");
+
+    let group = format!("{path}/tidbNodeGroups/{WAREHOUSE_NODE_GROUP_ID}");
+    let service = world.call("GET", host, &format!("{group}/privateLinkService"), Value::Null);
+    assert!(service.text("/serviceName").starts_with("com.amazonaws.vpce."));
+    assert_eq!(
+        world.call("GET", host, &format!("{path}/tidbNodeGroups/7/privateLinkService"), Value::Null).status,
+        404
+    );
+
+    let connections = format!("{group}/privateEndpointConnections");
+    let body = json!({ "endpointId": "vpce-0a1b2c3d4e5f60718" });
+    let tried = world.call("POST", host, &format!("{connections}?validateOnly=true"), body.clone());
+    assert_eq!(tried.text("/endpointState"), "PENDING");
+    let listed = world.call("GET", host, &connections, Value::Null);
+    let (first, count) =
+        (listed.text("/privateEndpointConnections/0/privateEndpointConnectionId"), &listed.json["totalSize"]);
+    assert_eq!((first, count), (WAREHOUSE_CONNECTION_ID, &json!(1)), "what was only validated is not made");
+    let made = world.call("POST", host, &connections, body.clone());
+    let one = format!("{connections}/{}", made.text("/privateEndpointConnectionId"));
+    assert_eq!(world.call("POST", host, &connections, body).status, 409, "it is connected already");
+    let foreign = world.call("POST", host, &connections, json!({ "endpointId": "not-of-aws" }));
+    assert_eq!(world.call("POST", host, &connections, json!({})).status, 400);
+    world.now += ACCEPTING_MILLIS;
+    assert_eq!(world.call("GET", host, &one, Value::Null).text("/endpointState"), "ACTIVE");
+    let foreign = format!("{connections}/{}", foreign.text("/privateEndpointConnectionId"));
+    assert_eq!(world.call("GET", host, &foreign, Value::Null).text("/endpointState"), "FAILED");
+    let all = world.call("GET", host, &format!("{connections}?cloudProvider=aws&pageSize=1"), Value::Null);
+    assert_eq!((&all.json["totalSize"], all.text("/nextPageToken").is_empty()), (&json!(3), false));
+
+    assert_eq!(world.call("DELETE", host, &one, Value::Null).json, json!({}));
+    assert_eq!(world.call("GET", host, &one, Value::Null).text("/endpointState"), "DELETING");
+    world.now += ACCEPTING_MILLIS;
+    assert_eq!(world.call("DELETE", host, &one, Value::Null).status, 404);
+
+    world.key = 2;
+    world.nonce = None;
+    assert_eq!(world.call("GET", host, &path, Value::Null).status, 404, "another organization does not see it");
+    assert_eq!(world.call("GET", host, &connections, Value::Null).status, 404);
+}
+
+#[test]
+fn a_dedicated_cluster_has_integrations() {
+    let host = "dedicated.tidbapi.com";
+    let mut world = World::new();
+    let path = format!("/v1beta1/clusters/{WAREHOUSE}/integrations");
+    let all = world.call("GET", host, &path, Value::Null);
+    assert_eq!((all.text("/items/0/type"), all.text("/items/0/datadog/state")), ("DATADOG", "ACTIVE"));
+
+    let body = json!({ "type": "PROMETHEUS", "prometheus": {} });
+    let made = world.call("POST", host, &path, body);
+    let key = made.text("/prometheus/key").to_owned();
+    assert_eq!((key.len(), made.text("/prometheus/queryEndpoint").starts_with("https://")), (32, true));
+    let relic = json!({ "type": "NEWRELIC", "newrelic": { "apiKey": "canary-key-abcd", "site": "US_OTLP" } });
+    let relic = world.call("POST", host, &path, relic);
+    assert_eq!(relic.text("/newrelic/maskedApiKey"), "****abcd");
+    for refused in [json!({}), json!({ "type": "DATADOG" }), json!({ "type": "GRAFANA" })] {
+        assert_eq!(world.call("POST", host, &path, refused.clone()).status, 400, "{refused}");
+    }
+    let all = world.call("GET", host, &path, Value::Null);
+    assert_eq!(all.json["total"], 3);
+    assert!(!all.json.to_string().contains(&key), "the key is said once");
+
+    let one = format!("{path}/{}", made.text("/id"));
+    assert_eq!(world.call("DELETE", host, &one, Value::Null).json, json!({}));
+    assert_eq!(world.call("DELETE", host, &one, Value::Null).status, 404);
+    world.key = 2;
+    world.nonce = None;
+    assert_eq!(world.call("GET", host, &path, Value::Null).status, 404, "another organization does not see it");
+}
+
+#[test]
+fn backups_are_made_each_day_and_restored_into_a_new_cluster() {
+    let mut world = World::new();
+    let shop = format!("/v1beta1/clusters/{SHOP}");
+    let list = format!("/v1beta1/backups?clusterId={SHOP}");
+    let backups = world.get(&list);
+    let (first, time) = (backups.text("/backups/0/backupId").to_owned(), backups.text("/backups/0/createTime"));
+    assert_eq!((time, &backups.json["totalSize"]), ("2026-11-22T07:00:00Z", &json!(1)), "a free one is kept for a day");
+    assert_eq!(world.get("/v1beta1/backups").status, 400);
+    assert_eq!(world.get("/v1beta1/backups?clusterId=7").status, 404);
+    let one = format!("/v1beta1/backups/{first}");
+    assert_eq!(world.get(&one).text("/name"), format!("backups/{first}"));
+
+    let policy = |days: i64| {
+        let policy = json!({ "startTime": "13:30", "retentionDays": days });
+        json!({ "cluster": { "automatedBackupPolicy": policy }, "updateMask": "automatedBackupPolicy" })
+    };
+    let free = world.call("PATCH", SERVERLESS, &shop, policy(3));
+    assert_eq!((free.status, free.text("/message").contains("free")), (400, true), "{}", free.json);
+    let limit = json!({ "cluster": { "spendingLimit": { "monthly": 100 } }, "updateMask": "spendingLimit.monthly" });
+    let limited = world.call("PATCH", SERVERLESS, &shop, limit);
+    assert_eq!((limited.status, &limited.json["automatedBackupPolicy"]["retentionDays"]), (200, &json!(14)));
+    for (days, status) in [(0, 400), (31, 400), (30, 200), (3, 200)] {
+        assert_eq!(world.call("PATCH", SERVERLESS, &shop, policy(days)).status, status, "{days} days");
+    }
+    world.now += 3 * 24 * 3_600_000;
+    let later = world.get(&format!("{list}&pageSize=2"));
+    assert_eq!(later.text("/backups/0/createTime"), "2026-11-24T13:30:00Z", "the newest is first, by the new time");
+    assert_eq!((&later.json["totalSize"], world.get(&one).status), (&json!(3), 404), "three days are kept");
+    let next = world.get(&format!("{list}&pageSize=2&pageToken={}", later.text("/nextPageToken")));
+    assert_eq!((next.text("/backups/0/createTime"), next.json.get("nextPageToken")), ("2026-11-22T13:30:00Z", None));
+
+    let id = later.text("/backups/0/backupId").to_owned();
+    for (body, status) in [
+        (json!({}), 400),
+        (json!({ "snapshot": { "backupId": "1" } }), 404),
+        (json!({ "pointInTime": { "clusterId": SHOP, "backupTime": "2026-11-24T13:30:00Z" } }), 400),
+    ] {
+        assert_eq!(world.call("POST", SERVERLESS, "/v1beta1/clusters:restore", body.clone()).status, status, "{body}");
+    }
+    world.sandbox.take_effects();
+    let body = json!({ "snapshot": { "backupId": id } });
+    let restored = world.call("POST", SERVERLESS, "/v1beta1/clusters:restore", body).text("/clusterId").to_owned();
+    let (from, to) = (Instance(SHOP.to_owned()), Instance(restored.clone()));
+    assert_eq!(world.sandbox.take_effects(), [SqlEffect::Copy { from, to }]);
+    let restored = format!("/v1beta1/clusters/{restored}");
+    assert_eq!(world.get(&restored).text("/state"), "RESTORING");
+    assert_eq!(world.get(&restored).text("/annotations/tidb.cloud~1has-set-password"), "false", "root has no password");
+    world.now += RESTORING_MILLIS;
+    assert_eq!(world.get(&restored).text("/state"), "ACTIVE");
+
+    let gone = world.delete(&format!("/v1beta1/backups/{id}"));
+    assert_eq!((gone.text("/backupId"), world.get(&list).json["totalSize"].clone()), (&*id, json!(2)));
+    world.key = 2;
+    world.nonce = None;
+    assert_eq!(world.get(&list).status, 404, "another organization does not see them");
+}
+
+#[test]
+fn essential_is_restored_to_a_point_in_time() {
+    let mut world = World::new();
+    let body = json!({ "displayName": "orders", "region": { "name": "regions/aws-us-east-1" },
+        "autoScaling": { "minRcu": 2000, "maxRcu": 4000 } });
+    let orders = world.call("POST", SERVERLESS, "/v1beta1/clusters", body).text("/clusterId").to_owned();
+    world.now += 3_600_000;
+    for (time, status) in [
+        ("2026-11-22T12:30:00Z", 200),
+        ("2026-11-22T11:00:00Z", 400),
+        ("2026-11-22T12:59:30Z", 400),
+        ("yesterday", 400),
+    ] {
+        let body = json!({ "pointInTime": { "clusterId": orders, "backupTime": time } });
+        let answer = world.call("POST", SERVERLESS, "/v1beta1/clusters:restore", body);
+        assert_eq!(answer.status, status, "{time}: from the creation to a minute ago");
     }
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tidbcloud_sandbox::control::{
     CREATING_MILLIS, IAM_HOST, OAUTH_CLIENT_ID, SERVERLESS_HOST, SHOP_CLUSTER_ID, SHOP_USER_PREFIX, SQL_USER_MILLIS,
 };
-use tidbcloud_sandbox::serve::{Mysql, Running};
+use tidbcloud_sandbox::serve::{Running, Secured};
 use tidbcloud_sandbox::sql::Engine;
 
 /// Kept between runs, as in the tests of SQL.
@@ -28,7 +28,7 @@ const PASSWORD: &str = "canary-password-1";
 /// A sandbox with its owner's token.
 struct Cloud {
     running: Running,
-    mysql: Mysql,
+    mysql: Secured,
     token: String,
 }
 

@@ -4,7 +4,7 @@ use crate::mcp::code::{of_http, of_protocol, transport_codes};
 
 transport_codes! {
     QUERY_NOT_ALLOWED = of_protocol(400, -32_600),
-        "The URL has a parameter other than `readonly`, `toolsets`, `cluster` and `branch`, has one twice, has `branch` without `cluster`, or has a value that is not allowed; or its query has more than 512 bytes, or a character that must be percent-encoded.",
+        "The URL has a parameter other than `readonly`, `toolsets`, `cluster`, `branch` and `pictures`, has one twice, has `branch` without `cluster`, or has a value that is not allowed; or its query has more than 512 bytes, or a character that must be percent-encoded.",
         "Correct the URL; send credentials as headers, never in a URL.";
     TWO_KINDS_OF_CREDENTIALS = of_protocol(400, -32_600),
         "Key headers and `Authorization` together.",

@@ -3,6 +3,12 @@
 //! `serde_json` compiles what reads a struct once for text and once for values, each time also for an array in the
 //! struct's place, and a wrapper that finds the path to an error once more: together a sixth of the Worker. Everything
 //! here is read by way of [`Value`], with one deserializer that keeps the path itself and takes no array for a struct.
+//!
+//! A struct is read field by field, in the order of its fields, as serde reads a sequence into one: that takes half the code
+//! of a loop over members, which has to tell their names apart and to remember which it met. So `deny_unknown_fields` has no
+//! effect here; what callers send is checked against a schema before. A member that has several names is a field with all of
+//! them in its own, `|` between them, and the first that is there and says something counts, which `null` and the empty text do not:
+//! serde's `alias` would make places of its own.
 
 use std::fmt;
 
@@ -30,7 +36,7 @@ pub fn read<T: DeserializeOwned>(document: &[u8]) -> Result<T, Unread> {
 /// # Errors
 /// [`Unread::Shape`]: the value is not of this type.
 pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Unread> {
-    T::deserialize(Source(value))
+    T::deserialize(Source(Some(value)))
 }
 
 /// Why a document was not read.
@@ -38,6 +44,8 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Unread> {
 pub enum Unread {
     /// It is no JSON (RFC 8259).
     Syntax(serde_json::Error),
+    /// A member is not there, which what reads it finds out first: no whole document is read as this.
+    Absent,
     /// It is JSON of another shape.
     Shape {
         /// Where, such as `labels.env` or `sql[1]`; empty for the whole.
@@ -61,7 +69,7 @@ impl Unread {
             Self::Shape { path, place, problem } => {
                 Self::Shape { path: joined(outer, &path), place: joined(loggable, &place), problem }
             }
-            syntax => syntax,
+            other => other,
         }
     }
 }
@@ -75,6 +83,7 @@ impl fmt::Display for Unread {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax(error) => error.fmt(to),
+            Self::Absent => to.write_str("it is missing"),
             Self::Shape { path, problem, .. } => write!(to, "{path}: {problem}"),
         }
     }
@@ -125,13 +134,14 @@ impl fmt::Display for Found<'_> {
     }
 }
 
-/// A value that is being read.
-struct Source(Value);
+/// A value that is being read; `None` in place of a member that is not there.
+struct Source(Option<Value>);
 
 impl Source {
     /// Of another type than the visitor reads.
     fn other<'de, V: Visitor<'de>>(&self, visitor: &V) -> Unread {
-        let found = match &self.0 {
+        let Some(value) = &self.0 else { return Unread::Absent };
+        let found = match value {
             Value::Null => Unexpected::Other("null"),
             Value::Bool(value) => Unexpected::Bool(*value),
             Value::Number(number) => match (number.as_u64(), number.as_i64()) {
@@ -148,7 +158,7 @@ impl Source {
 
     fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
         match &self.0 {
-            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            Some(Value::Number(number)) => match (number.as_u64(), number.as_i64()) {
                 (Some(value), _) => visitor.visit_u64(value),
                 (None, Some(value)) => visitor.visit_i64(value),
                 // No type here holds a fraction: what reads and prints floating point would be 30 KiB of the Worker.
@@ -160,41 +170,49 @@ impl Source {
 
     fn scalar<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
         match self.0 {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(value) => visitor.visit_bool(value),
-            Value::Number(_) => self.number(visitor),
-            Value::String(text) => visitor.visit_string(text),
-            Value::Array(_) | Value::Object(_) => Err(self.other(&visitor)),
+            Some(Value::Null) => visitor.visit_unit(),
+            Some(Value::Bool(value)) => visitor.visit_bool(value),
+            Some(Value::Number(_)) => self.number(visitor),
+            Some(Value::String(text)) => visitor.visit_string(text),
+            Some(Value::Array(_) | Value::Object(_)) | None => Err(self.other(&visitor)),
         }
     }
 
     fn text<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
         match self.0 {
-            Value::String(text) => visitor.visit_string(text),
+            Some(Value::String(text)) => visitor.visit_string(text),
             _ => Err(self.other(&visitor)),
         }
     }
 
     fn elements<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
         match self.0 {
-            Value::Array(elements) => visitor.visit_seq(Elements { left: elements.into_iter(), read: 0 }),
+            Some(Value::Array(elements)) => visitor.visit_seq(Elements { left: elements.into_iter(), read: 0 }),
             _ => Err(self.other(&visitor)),
         }
     }
 
-    /// Reads a struct.
-    fn members<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
-        self.object(visitor, false)
+    /// Reads a struct with these fields.
+    fn fields<'de, V: Visitor<'de>>(self, names: &'static [&'static str], visitor: V) -> Result<V::Value, Unread> {
+        match self.0 {
+            Some(Value::Object(members)) => {
+                let mut fields = Fields { members, names: names.iter(), absent: None };
+                let read = visitor.visit_seq(&mut fields);
+                debug_assert!(read.is_err() || fields.names.len() == 0, "a field has an alias: see `base::json`");
+                match fields.absent {
+                    // What a field without a default makes of an end of the sequence.
+                    Some(name) => read.map_err(|_| Unread::custom(format_args!("missing field `{name}`"))),
+                    None => read,
+                }
+            }
+            _ => Err(self.other(&visitor)),
+        }
     }
 
     /// Reads a map.
     fn entries<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
-        self.object(visitor, true)
-    }
-
-    fn object<'de, V: Visitor<'de>>(self, visitor: V, is_map: bool) -> Result<V::Value, Unread> {
         match self.0 {
-            Value::Object(members) => visitor.visit_map(Members { left: members.into_iter(), value: None, is_map }),
+            Some(Value::Object(members)) => visitor.visit_map(Members { left: members.into_iter(), value: None }),
             _ => Err(self.other(&visitor)),
         }
     }
@@ -223,28 +241,31 @@ impl<'de> Deserializer<'de> for Source {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
         match self.0 {
             // What reads any value keeps all digits of a number, as `serde_json` passes them on (`arbitrary_precision`).
-            Value::Number(ref number) if !number.is_u64() && !number.is_i64() => {
+            Some(Value::Number(ref number)) if !number.is_u64() && !number.is_i64() => {
                 let digits = std::iter::once((NUMBER, number.as_str().to_owned()));
                 visitor.visit_map(MapDeserializer::new(digits))
             }
-            Value::Number(_) => self.number(visitor),
-            Value::Array(_) => self.elements(visitor),
-            Value::Object(_) => self.entries(visitor),
+            Some(Value::Number(_)) => self.number(visitor),
+            Some(Value::Array(_)) => self.elements(visitor),
+            Some(Value::Object(_)) => self.entries(visitor),
             _ => self.scalar(visitor),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        match self.0 {
+            None | Some(Value::Null) => visitor.visit_none(),
+            Some(_) => visitor.visit_some(self),
+        }
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Unread> {
-        self.members(visitor)
+        self.fields(names, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -254,11 +275,11 @@ impl<'de> Deserializer<'de> for Source {
         visitor: V,
     ) -> Result<V::Value, Unread> {
         let variant = match self.0 {
-            Value::String(name) => Variant { name, content: None },
-            Value::Object(ref members) if members.len() != 1 => return Err(self.other(&visitor)),
-            Value::Object(members) => match members.into_iter().next() {
+            Some(Value::String(name)) => Variant { name, content: None },
+            Some(Value::Object(ref members)) if members.len() != 1 => return Err(self.other(&visitor)),
+            Some(Value::Object(members)) => match members.into_iter().next() {
                 Some((name, content)) => Variant { name, content: Some(content) },
-                None => return Err(Self(Value::Null).other(&visitor)),
+                None => return Err(Self(Some(Value::Null)).other(&visitor)),
             },
             _ => return Err(self.other(&visitor)),
         };
@@ -287,7 +308,7 @@ impl<'de> Deserializer<'de> for Source {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
-        visitor.visit_unit()
+        self.0.map_or(Err(Unread::Absent), |_| visitor.visit_unit())
     }
 }
 
@@ -304,7 +325,7 @@ impl<'de> SeqAccess<'de> for Elements {
         let Some(element) = self.left.next() else { return Ok(None) };
         let at = self.read;
         self.read += 1;
-        seed.deserialize(Source(element)).map(Some).map_err(|error| error.within(&format!("[{at}]")))
+        seed.deserialize(Source(Some(element))).map(Some).map_err(|error| error.within(&format!("[{at}]")))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -312,12 +333,44 @@ impl<'de> SeqAccess<'de> for Elements {
     }
 }
 
-/// The remaining members of an object, and the one whose name was read.
+/// The members of a struct in the order of its fields.
+struct Fields {
+    members: Map<String, Value>,
+    /// The fields that are left.
+    names: std::slice::Iter<'static, &'static str>,
+    /// The last field, if it is not there and its type needs it.
+    absent: Option<&'static str>,
+}
+
+impl Fields {
+    /// The member with one of these names that says something; else the first that is there.
+    fn take(&mut self, names: &str) -> Option<Value> {
+        let found = names.split('|').filter_map(|name| self.members.remove(name));
+        found.min_by_key(|value| value.is_null() || value.as_str() == Some(""))
+    }
+}
+
+impl<'de> SeqAccess<'de> for &mut Fields {
+    type Error = Unread;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unread> {
+        let Some(name) = self.names.next() else { return Ok(None) };
+        self.absent = None;
+        match seed.deserialize(Source(self.take(name))) {
+            // The field has a default, or the struct is refused.
+            Err(Unread::Absent) => {
+                self.absent = Some(name);
+                Ok(None)
+            }
+            read => read.map(Some).map_err(|error| error.within(name.split('|').next().unwrap_or(name))),
+        }
+    }
+}
+
+/// The remaining members of a map, and the one whose name was read. Their names are data.
 struct Members {
     left: <Map<String, Value> as IntoIterator>::IntoIter,
     value: Option<(String, Value)>,
-    /// Whether their names are data.
-    is_map: bool,
 }
 
 impl<'de> MapAccess<'de> for Members {
@@ -332,8 +385,7 @@ impl<'de> MapAccess<'de> for Members {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unread> {
         let (name, value) = self.value.take().unwrap_or_default();
-        let loggable = if self.is_map { "*" } else { name.as_str() };
-        seed.deserialize(Source(value)).map_err(|error| error.within_named(&name, loggable))
+        seed.deserialize(Source(Some(value))).map_err(|error| error.within_named(&name, "*"))
     }
 }
 
@@ -381,7 +433,7 @@ struct Content {
 
 impl Content {
     fn read<T>(self, read: impl FnOnce(Source) -> Result<T, Unread>) -> Result<T, Unread> {
-        read(Source(self.value.unwrap_or_default())).map_err(|error| error.within(&self.name))
+        read(Source(Some(self.value.unwrap_or_default()))).map_err(|error| error.within(&self.name))
     }
 }
 
@@ -400,8 +452,8 @@ impl<'de> VariantAccess<'de> for Content {
         self.read(|source| source.elements(visitor))
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Unread> {
-        self.read(|source| source.members(visitor))
+    fn struct_variant<V: Visitor<'de>>(self, names: &'static [&'static str], visitor: V) -> Result<V::Value, Unread> {
+        self.read(|source| source.fields(names, visitor))
     }
 }
 
@@ -494,6 +546,64 @@ pub(crate) mod tests {
             "an array is no struct"
         );
         assert_eq!(read::<Whole>(b"{").unwrap_err().to_string(), "EOF while parsing an object at line 1 column 1");
+    }
+
+    /// A field that is not there is its default, `None`, or an error that names it, whatever reads it; members that are no fields
+    /// are passed over.
+    #[test]
+    fn a_field_may_be_missing() {
+        fn or_seven<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+            Ok(Option::deserialize(from)?.unwrap_or(7))
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Some {
+            needed: String,
+            maybe: Option<u8>,
+            #[serde(default)]
+            usual: Vec<u8>,
+            #[serde(default, deserialize_with = "or_seven")]
+            seven: u8,
+            #[serde(skip)]
+            never: bool,
+            #[serde(rename = "last|final")]
+            at_last: Kind,
+        }
+        let read = |document: Value| from_value::<Some>(document).map_err(|error| error.to_string());
+        let least = Some {
+            needed: "x".to_owned(),
+            maybe: None,
+            usual: Vec::new(),
+            seven: 7,
+            never: false,
+            at_last: Kind::Nothing,
+        };
+        let needed = json!({"last": "Nothing", "needed": "x"});
+        assert_eq!(read(needed).as_ref(), Ok(&least));
+        let more = json!({"needed": "x", "maybe": null, "seven": null, "never": true, "more": {}, "final": "Nothing"});
+        assert_eq!(read(more).as_ref(), Ok(&least));
+        for nothing in [json!(null), json!("")] {
+            let both = json!({"needed": "x", "last": nothing, "final": "Nothing"});
+            assert_eq!(read(both).as_ref(), Ok(&least), "a name without a value is passed over");
+        }
+        let first = json!({"needed": "x", "last": "Nothing", "final": {"One": 1}});
+        assert_eq!(read(first).as_ref(), Ok(&least), "the first of two counts");
+        for (document, problem) in [
+            (json!({"last": "Nothing"}), ": missing field `needed`"),
+            (json!({"needed": "x"}), ": missing field `last|final`"),
+            (json!({"needed": "x", "last": null, "final": null}), "last: invalid type: null, expected enum Kind"),
+            (
+                json!({"needed": "x", "final": "Other"}),
+                "last: unknown variant `Other`, expected one of `Nothing`, `One`, `Two`, `Named`",
+            ),
+            (
+                json!({"needed": "x", "usual": [1, "2"], "last": "Nothing"}),
+                "usual[1]: invalid type: string \"2\", expected u8",
+            ),
+            (json!({"needed": "x", "last": {"Named": {}}}), "last.Named: missing field `left`"),
+        ] {
+            assert_eq!(read(document.clone()).unwrap_err(), problem, "{document}");
+        }
     }
 
     /// Any JSON.

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod clock;
+pub(crate) mod decimal;
 pub mod expiring;
 pub mod future;
 pub mod hash;

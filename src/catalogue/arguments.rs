@@ -123,7 +123,7 @@ pub(super) fn read<T: DeserializeOwned>(schema: &Value, arguments: Map<String, V
     check(schema, &arguments)?;
     json::from_value(Value::Object(arguments)).map_err(|error| match error {
         Unread::Shape { path, problem, .. } => against_rule(schema, &path, &problem),
-        Unread::Syntax(error) => against_rule(schema, "", &error.to_string()),
+        error @ (Unread::Syntax(_) | Unread::Absent) => against_rule(schema, "", &error.to_string()),
     })
 }
 

@@ -116,7 +116,7 @@ fn list(output: &mut Value, bytes_max: usize, takes_page_size: bool) {
     if takes_page_size && shown > 0 {
         notice.push_str(&format!(" Call again with `pageSize` {shown} or less to get all of them page by page."));
     } else {
-        notice.push_str(" Call it alone, without other calls, to get more.");
+        notice.push_str(" If other calls ran beside it, call it alone to get more.");
     }
     members.remove("nextPageToken");
     // A page does not know the total, unless the output says it.

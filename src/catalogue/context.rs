@@ -1,9 +1,12 @@
 //! The context in which a tool runs.
 
+use std::cell::RefCell;
+
 use serde_json::{Map, Value};
 
 use super::{
     deployment::Deployment,
+    handed::Credentials,
     narrowing::Narrowing,
     resolve::Meant,
     stakes::{Bound, Person, Stakes},
@@ -44,6 +47,10 @@ pub struct Context<'a> {
     pub(super) rows_guard: u64,
     /// The tool that this call runs, and bytes of its result that are taken already.
     pub(super) running: (&'static str, usize),
+    /// What a person handed in for this call.
+    pub(super) handed_in: RefCell<Option<Credentials>>,
+    /// The same, as what no answer may repeat.
+    pub(super) hidden: RefCell<Vec<Secret>>,
 }
 
 impl<'a> Context<'a> {
@@ -120,6 +127,11 @@ impl<'a> Context<'a> {
         self.io.now()
     }
 
+    /// Whether the client's address wants results with pictures.
+    pub(super) fn shows_pictures(&self) -> bool {
+        self.view.asked.shows_pictures()
+    }
+
     /// Whether nobody is asked before this call.
     pub(super) fn goes_without_person(&self, tool: &'static str, opens: bool) -> bool {
         !opens && self.person.is_absent(tool)
@@ -142,7 +154,12 @@ impl<'a> Context<'a> {
         }
         let narrowing = self.narrowing().query();
         let requests = requests.saturating_add(self.allowance.requests_sent());
-        self.person.agrees(&Bound { tool, arguments, organization, narrowing, stakes, requests }).await
+        let own_key = (!stakes.credentials.is_empty()).then(|| self.cloud.hand_in_key(self.secret));
+        let bound = Bound { tool, arguments, organization, narrowing, stakes, requests, own_key };
+        let handed_in = self.person.agrees(&bound).await?;
+        handed_in.iter().for_each(|credentials| self.keeps(credentials));
+        self.handed_in.replace(handed_in);
+        Ok(())
     }
 
     /// Random bytes.

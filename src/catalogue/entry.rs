@@ -18,7 +18,7 @@ use super::{
 use crate::{
     base::{future::Pending, scope::Scope},
     mcp::{
-        outcome::ToolError,
+        outcome::{Output, ToolError},
         tools::{Annotations, Definition},
     },
     port::allowance,
@@ -103,6 +103,8 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     const OF_CALLER: &'static [&'static str] = &[];
     /// Arguments that rename the cluster. They are refused if the address fixes the cluster.
     const RENAMES: &'static [&'static str] = &[];
+    /// Whether it makes another cluster of the one that it is given: out of reach where the address or the grant fixes that one.
+    const MAKES_CLUSTER: bool = false;
     /// How long a call may take. Many clients give up after 60 s.
     const TIME_MAX: Duration = CONTROL_PLANE_TIME_MAX;
     /// Its part of the receipt. A tool that changes something and says nothing here does not compile, and neither does one that
@@ -128,7 +130,7 @@ pub trait Tool: DeserializeOwned + JsonSchema {
         Self::EFFECT == Effect::Destroy
     }
 
-    /// Whether it would let somebody in or data out: no standing consent covers that.
+    /// Whether it would let somebody in or data out, or needs credentials that a person hands in: no standing consent covers that.
     fn opens(&self) -> bool {
         false
     }
@@ -145,6 +147,13 @@ pub trait Tool: DeserializeOwned + JsonSchema {
     async fn weighs(&self, context: &Context<'_>) -> Result<Option<Stakes>, ToolError> {
         let _ = context;
         Ok(None)
+    }
+
+    /// The figures of a result as a picture, an SVG document of [`picture`](crate::picture): at most 8 KiB, and nothing that the
+    /// result does not say too. It is asked for only where the client's address wants pictures.
+    fn picture(output: &Self::Output) -> Option<String> {
+        let _ = output;
+        None
     }
 
     /// Does it.
@@ -173,7 +182,10 @@ pub struct Entry {
     pub(super) list: Option<&'static str>,
     pub(super) of_caller: &'static [&'static str],
     pub(super) renames: &'static [&'static str],
+    pub(super) makes_cluster: bool,
     pub(super) time_max: Duration,
+    /// Where a change whose outcome is unknown is looked for.
+    look: Option<&'static str>,
     requests_min: fn(&Map<String, Value>) -> u32,
     scope: fn(&Map<String, Value>) -> Scope,
     run: Run,
@@ -203,7 +215,9 @@ impl Entry {
             list: T::LIST,
             of_caller: T::OF_CALLER,
             renames: T::RENAMES,
+            makes_cluster: T::MAKES_CLUSTER,
             time_max: T::TIME_MAX,
+            look: T::RECEIPT.map(|receipt| receipt.look),
             requests_min: T::requests_min,
             scope: T::scope,
             run: run::<T>,
@@ -213,6 +227,11 @@ impl Entry {
     /// The output field that lists what all organizations have.
     pub fn list(&self) -> Option<&'static str> {
         self.list
+    }
+
+    /// The hint after a call whose outcome is unknown; `None` if it changes nothing.
+    pub fn look(&self) -> Option<&'static str> {
+        self.look
     }
 
     /// Whether it has the time of SQL.
@@ -240,19 +259,29 @@ impl Entry {
         (self.requests_min)(arguments)
     }
 
-    /// Runs it in one organization; the text is a JSON object that satisfies its output schema.
-    pub(super) async fn run(&self, context: Context<'_>, arguments: Map<String, Value>) -> Result<String, ToolError> {
+    /// Runs it in one organization.
+    pub(super) async fn run(&self, context: Context<'_>, arguments: Map<String, Value>) -> Result<Output, ToolError> {
         let changes = self.effect != Effect::Read;
         let caller = changes.then(|| context.fingerprint());
         let trail = Trail::new(context.log(), caller.as_deref().map(|caller| (self.name(), caller)));
         let context = &context.running(self.name(), &trail, if changes { receipt::BYTES } else { 0 });
         let closing = Closing { context, trail: &trail, caller: caller.as_deref().unwrap_or_default() };
         let Ran { tried, result } = (self.run)(context, &self.definition.input_schema, arguments).await;
-        match result {
-            Ok((text, Some(done))) => Ok(closing.done(text, done)),
-            Ok((text, None)) => Ok(text),
-            Err(error) => Err(closing.failed(error, tried)),
+        let mut answer = match result {
+            Ok((Output { structured, picture }, Some(done))) => {
+                Ok(Output { structured: closing.done(structured, done), picture })
+            }
+            Ok((output, None)) => Ok(output),
+            Err(error) => Err(closing.failed(error, tried, self.look)),
+        };
+        match &mut answer {
+            Ok(output) => {
+                context.hide(&mut output.structured);
+                output.picture.iter_mut().for_each(|picture| context.hide(picture));
+            }
+            Err(error) => context.hide_in(error),
         }
+        answer
     }
 }
 
@@ -261,7 +290,7 @@ struct Ran {
     /// What a change tries, once its arguments are read.
     tried: Option<String>,
     /// The output, and the tool's part of the receipt.
-    result: Result<(String, Option<Done>), ToolError>,
+    result: Result<(Output, Option<Done>), ToolError>,
 }
 
 fn run<'c, T: Tool>(
@@ -276,9 +305,10 @@ fn run<'c, T: Tool>(
         };
         let tried = T::RECEIPT.map(|receipt| (receipt.tries)(&tool));
         let result = ask_and_call(tool, context, &arguments).await.and_then(|output| {
-            let text = serde_json::to_string(&output)
+            let structured = serde_json::to_string(&output)
                 .map_err(|error| ToolError::fault(format!("the result is no JSON: {:?}", error.classify())))?;
-            Ok((text, T::RECEIPT.map(|receipt| (receipt.done)(&output))))
+            let picture = if context.shows_pictures() { T::picture(&output) } else { None };
+            Ok((Output { structured, picture }, T::RECEIPT.map(|receipt| (receipt.done)(&output))))
         });
         Ran { tried, result }
     })
@@ -299,6 +329,10 @@ async fn ask_and_call<T: Tool>(
         tool.stakes(context).await?
     };
     if let Some(stakes) = stakes {
+        if !stakes.credentials.is_empty() && !tool.opens() {
+            // Where nobody is asked it would run without them.
+            return Err(ToolError::fault(format!("{} asks for credentials, and does not say that it opens", T::NAME)));
+        }
         context.confirm(T::NAME, arguments, stakes, T::requests_min(arguments)).await?;
     }
     tool.call(context).await

@@ -14,6 +14,9 @@ impl ToolError {
     }
 }
 
+/// The hint after a change whose outcome is unknown, until the tool's own takes its place ([`Receipt::look`](super::Receipt)).
+pub(super) const LOOK_AROUND: &str = "Look at what there is before trying again.";
+
 /// Code, message, hint, and whether the same call can succeed later.
 type Words = (ErrorCode, &'static str, &'static str, bool);
 
@@ -131,7 +134,7 @@ fn words(error: &ApiError) -> Words {
         ApiError::OutcomeUnknown { .. } => (
             code::OUTCOME_UNKNOWN,
             "TiDB Cloud did not confirm the change: it may or may not have happened.",
-            "Look with tidbcloud_list_clusters or tidbcloud_list_branches before trying again.",
+            LOOK_AROUND,
             false,
         ),
     }
@@ -218,7 +221,7 @@ fn of_sql(failure: SqlFailure) -> ToolError {
             }
             SqlFailure::EndpointDisabled => {
                 ToolError::new(code::FAILED_PRECONDITION, "The public endpoint of this cluster or branch is switched off.")
-                    .hint("Ask the person to enable it in the TiDB Cloud console, under Networking.")
+                    .hint("tidbcloud_set_public_access switches it on for a cluster; for a branch, the person in the TiDB Cloud console, under Networking.")
             }
             SqlFailure::NoManagedUser { cause } => {
                 ToolError::new(code::PERMISSION_DENIED, format!("The server cannot make its SQL users here: {cause}"))
@@ -228,7 +231,7 @@ fn of_sql(failure: SqlFailure) -> ToolError {
                 code::FAILED_PRECONDITION,
                 "This branch was made before the server's SQL users existed on its parent, and none can be made on a branch.",
             )
-            .hint(format!("Ask the person to reset the branch from its parent in the TiDB Cloud console, or to {OWN_USER}.")),
+            .hint(format!("tidbcloud_reset_branch copies them from the parent, and discards what was changed on the branch; or ask the person to {OWN_USER}.")),
             SqlFailure::OwnLoginRefused => ToolError::new(
                 code::UNAUTHENTICATED_UPSTREAM,
                 "The database refused the SQL user of X-TiDB-SQL-User and X-TiDB-SQL-Secret.",

@@ -8,6 +8,7 @@ mod deployment;
 mod entry;
 mod failures;
 mod finder;
+mod handed;
 mod narrowing;
 mod organizations;
 mod pace;
@@ -31,7 +32,7 @@ pub(crate) use self::{
     finder::{Found, RELAY, Way},
     narrowing::CALLED,
     receipt::named,
-    resolve::{ALIAS_LABEL, BranchReference, ClusterReference, said},
+    resolve::{ALIAS_LABEL, AnyCluster, BranchReference, ClusterReference, one, refused_by_plan, said},
     types::{Moment, PageSize},
     wait::WaitSeconds,
 };
@@ -39,6 +40,7 @@ pub use self::{
     context::Context,
     deployment::{Advice, Deployment, LimitState},
     entry::{Effect, Entry, Group, Tool},
+    handed::{CREDENTIAL_BYTES_MAX, CredentialField, Credentials, HandOut, Item},
     narrowing::{Narrowing, NotNarrowed},
     organizations::{Homes, Organization},
     pace::Pace,

@@ -1,4 +1,4 @@
-//! How the query of an address narrows the tools. It never widens them.
+//! How the query of an address narrows the tools. It never widens them. It also says whether the client shows pictures.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::{
     mcp::outcome::ToolError,
 };
 
-/// 512 bytes: all four parameters with their longest values need some 250 unescaped.
+/// 512 bytes: all five parameters with their longest values need some 270 unescaped.
 const QUERY_BYTES_MAX: usize = 512;
 
 /// The tools and resources that are left. It can be written as a query.
@@ -29,6 +29,7 @@ pub struct Narrowing {
     toolsets: Named,
     cluster: Option<String>,
     branch: Option<String>,
+    pictures: bool,
 }
 
 /// Why the name and alias label of a fixed cluster cannot be changed: addresses find their cluster by these, and a call
@@ -79,11 +80,10 @@ impl Narrowing {
             }
             match name.as_ref() {
                 "readonly" => {
-                    narrowing.read_only = match value.as_ref() {
-                        "true" => true,
-                        "false" => false,
-                        _ => return Err(NotNarrowed("`readonly` must be true or false.")),
-                    };
+                    narrowing.read_only = yes_or_no(&value, "`readonly` must be true or false.")?;
+                }
+                "pictures" => {
+                    narrowing.pictures = yes_or_no(&value, "`pictures` must be true or false.")?;
                 }
                 "toolsets" => {
                     narrowing.toolsets = Named::parse(&value).ok_or_else(|| NotNarrowed(Named::rule()))?;
@@ -104,7 +104,7 @@ impl Narrowing {
                 }
                 _ => {
                     return Err(NotNarrowed(
-                        "This URL takes the parameters readonly, toolsets, cluster and branch. Credentials never belong in a URL: send them as headers.",
+                        "This URL takes the parameters readonly, toolsets, cluster, branch and pictures. Credentials never belong in a URL: send them as headers.",
                     ));
                 }
             }
@@ -128,6 +128,7 @@ impl Narrowing {
             toolsets,
             cluster: either(&self.cluster, &other.cluster),
             branch: either(&self.branch, &other.branch),
+            pictures: self.pictures || other.pictures,
         })
     }
 
@@ -147,6 +148,9 @@ impl Narrowing {
         self.each(&mut |name, value| {
             query.append_pair(name, value);
         });
+        if self.pictures {
+            query.append_pair("pictures", "true");
+        }
         // People read and copy addresses, and RFC 3986 section 3.4 lets a comma stand in a query.
         query.finish().replace("%2C", ",")
     }
@@ -183,7 +187,13 @@ impl Narrowing {
 
     /// Whether nothing is taken away.
     pub fn is_everything(&self) -> bool {
-        *self == Self::default()
+        *self == Self { pictures: self.pictures, ..Self::default() }
+    }
+
+    /// Whether results come with pictures. A client says so in its address, since no other way is left to it: the protocol has no
+    /// word for it, and some hosts end a conversation at an image of a type that their model does not take.
+    pub(super) fn shows_pictures(&self) -> bool {
+        self.pictures
     }
 
     /// Whether a tool is within reach. A tool that cannot be confined to the fixed cluster or branch is not; the finder
@@ -191,6 +201,7 @@ impl Narrowing {
     pub(super) fn reaches(&self, tool: &Entry) -> bool {
         (!self.read_only || tool.effect == Effect::Read)
             && self.toolsets.reach(tool.toolset)
+            && !(tool.makes_cluster && self.fixes_cluster())
             && (tool.toolset == Toolset::Finder || self.fixed().all(|(name, _)| tool.argument(name).is_some()))
     }
 
@@ -274,6 +285,14 @@ impl Narrowing {
     }
 }
 
+fn yes_or_no(value: &str, rule: &'static str) -> Result<bool, NotNarrowed> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(NotNarrowed(rule)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -284,11 +303,14 @@ mod tests {
     fn parameters_are_known_stand_once_and_have_sense() {
         assert!(Narrowing::parse(None).unwrap().is_everything() && Narrowing::parse(Some("")).unwrap().is_everything());
         assert!(Narrowing::parse(Some("readonly=false")).unwrap().is_everything());
+        let pictures = Narrowing::parse(Some("pictures=true")).unwrap();
+        assert!(pictures.shows_pictures() && pictures.is_everything(), "pictures take nothing away");
         assert!(Narrowing::parse(Some("readonly=true&toolsets=clusters,database&cluster=shop&branch=trial")).is_ok());
         assert!(Narrowing::parse(Some("toolsets=default,organization")).is_ok());
         for query in [
             "readonly",
             "readonly=1",
+            "pictures=svg",
             "readonly=true&readonly=true",
             "toolsets=",
             "toolsets=clusters,",
@@ -323,15 +345,17 @@ mod tests {
                 Named::parse(&names.join(",")).expect("toolsets")
             }),
         ];
-        (any::<bool>(), toolsets, names(), names()).prop_map(|(read_only, toolsets, cluster, branch)| {
-            let branch = branch.filter(|_| cluster.is_some());
-            Narrowing { read_only, toolsets, cluster, branch }
-        })
+        (any::<bool>(), toolsets, names(), names(), any::<bool>()).prop_map(
+            |(read_only, toolsets, cluster, branch, pictures)| {
+                let branch = branch.filter(|_| cluster.is_some());
+                Narrowing { read_only, toolsets, cluster, branch, pictures }
+            },
+        )
     }
 
     proptest! {
         #[test]
-        fn whatever_is_asked_is_read_without_a_panic(query in "\\PC{0,60}|((readonly|toolsets|cluster|branch)=[a-z0-9,%]{0,8}&?){0,4}") {
+        fn whatever_is_asked_is_read_without_a_panic(query in "\\PC{0,60}|((readonly|toolsets|cluster|branch|pictures)=[a-z0-9,%]{0,8}&?){0,4}") {
             if let Ok(narrowing) = Narrowing::parse(Some(&query)) {
                 prop_assert!(narrowing.branch.is_none() || narrowing.cluster.is_some());
             }

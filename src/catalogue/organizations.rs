@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     base::{clock::UnixMillis, expiring::ExpiringMap},
-    mcp::outcome::ToolError,
-    tidbcloud::{ApiError, Authenticator, Caller, ClusterId, SqlLogin},
+    mcp::outcome::{Output, ToolError},
+    tidbcloud::{ApiError, Authenticator, Caller, ClusterId, DedicatedCluster, SqlLogin},
 };
 
 /// Name of the argument.
@@ -86,17 +86,20 @@ impl Tools<'_> {
         tool: &'static Entry,
         mut arguments: Map<String, Value>,
         deadline: UnixMillis,
-    ) -> Result<String, ToolError> {
+    ) -> Result<Output, ToolError> {
         let chosen = match arguments.remove(ARGUMENT) {
             None => None,
             Some(name) => Some(self.organization(&name)?),
         };
         if let Some(organization) = chosen {
-            let output = self.run_in(tool, organization, arguments, deadline).await?;
-            return Ok(label(tool, output, organization));
+            let Output { structured, picture } = self.run_in(tool, organization, arguments, deadline).await?;
+            return Ok(Output { structured: label(tool, structured, organization), picture });
         }
-        if let Some(field) = tool.list {
-            return self.run_in_all(tool, field, arguments, deadline).await;
+        // A list that is narrowed to a cluster is of its organization.
+        let is_of_cluster = tool.argument("cluster").is_some() && arguments.contains_key("cluster");
+        if let Some(field) = tool.list.filter(|_| !is_of_cluster) {
+            // Without a picture: each organization has a scale of its own.
+            return self.run_in_all(tool, field, arguments, deadline).await.map(Output::from);
         }
         let given = tool.argument("cluster").and_then(|_| arguments.get("cluster"));
         let text = given.and_then(Value::as_str).unwrap_or_default();
@@ -158,6 +161,12 @@ impl Tools<'_> {
                 Err(error) => return Err(in_organization(error.into(), organization)),
             }
         }
+        if let Some((organization, id)) =
+            self.dedicated_homes(|cluster| cluster.cluster_id == id, deadline).await?.pop()
+        {
+            self.homes.remember(organization.authenticator.caller(), &id, now);
+            return Ok((organization, id));
+        }
         let message = format!("No connected organization has a cluster with the id `{id}`.");
         Err(ToolError::new(code::NOT_FOUND, message).hint(LOOK))
     }
@@ -178,6 +187,9 @@ impl Tools<'_> {
                 Err(error) => return Err(in_organization(error, organization)),
             }
         }
+        if found.is_empty() {
+            found = self.dedicated_homes(|cluster| cluster.display_name == name, deadline).await?;
+        }
         match (found.pop(), found.as_slice()) {
             (Some(only), []) => Ok(only),
             (Some(last), others) => {
@@ -193,6 +205,22 @@ impl Tools<'_> {
                 ToolError::new(code::NOT_FOUND, format!("No cluster is named `{name}`.")).hint(LOOK)
             })),
         }
+    }
+
+    /// The Dedicated clusters that are meant, with their organizations.
+    async fn dedicated_homes(
+        &self,
+        is_meant: impl Fn(&DedicatedCluster) -> bool,
+        deadline: UnixMillis,
+    ) -> Result<Vec<(&Organization<'_>, ClusterId)>, ToolError> {
+        let mut found = Vec::new();
+        for organization in self.view.organizations {
+            let clusters = self.context(organization, deadline).dedicated().await;
+            let clusters = clusters.map_err(|error| in_organization(error.into(), organization))?;
+            let meant = clusters.into_iter().filter(&is_meant);
+            found.extend(meant.map(|cluster| (organization, cluster.cluster_id)));
+        }
+        Ok(found)
     }
 
     /// The organization in which a page begins, and its own page token there.
@@ -230,7 +258,7 @@ impl Tools<'_> {
             let others = others.map(|(_, other)| *self.context(other, deadline).cloud()).collect();
             let context = Context { others, ..self.context(organization, deadline) };
             let output = tool.run(context, own).await;
-            let mut output = read(&output.map_err(|error| in_organization(error, organization))?);
+            let mut output = read(&output.map_err(|error| in_organization(error, organization))?.structured);
             if pages.is_empty() {
                 let member = |name: &&str| Some(((*name).to_owned(), output.get_mut(*name)?.take()));
                 merged.extend(tool.of_caller.iter().filter_map(member));
@@ -256,10 +284,11 @@ fn merge(pages: &[(&Organization<'_>, Vec<Value>)]) -> Vec<Value> {
     let mut items: Vec<Value> = Vec::new();
     for (at, (organization, page)) in pages.iter().enumerate() {
         for item in page {
-            // An item that every organization has, such as an alias from a setting, belongs to none.
+            // An alias from a setting, which every organization has, belongs to none. Anything else that is equal, such as an amount or
+            // a person, is of each.
             let elsewhere = |(other, (_, page)): (usize, &(_, Vec<Value>))| other != at && page.contains(item);
             let mut item = item.clone();
-            if pages.iter().enumerate().any(elsewhere) {
+            if item.get("alias").is_some() && pages.iter().enumerate().any(elsewhere) {
                 if !items.contains(&item) {
                     items.push(item);
                 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{budget::cut_text, code, context::Context, entry::Tool};
+use super::{budget::cut_text, code, context::Context, entry::Tool, failures::LOOK_AROUND};
 use crate::{
     mcp::outcome::ToolError,
     tidbcloud::{Timestamp, Trail},
@@ -23,6 +23,8 @@ pub(super) const BYTES: usize = 1_200;
 
 /// A tool's own part of its receipts.
 pub struct Receipt<T: Tool> {
+    /// The hint after a call whose outcome is unknown: the tool that shows it, in a sentence.
+    pub look: &'static str,
     /// What a call with these arguments tries, for one whose outcome is unknown: `create the cluster shop`.
     pub tries: fn(&T) -> String,
     /// What a call with this result did.
@@ -100,8 +102,11 @@ impl Closing<'_> {
     }
 
     /// The error of a call that tried to do something. If some of it took effect, the tool has said so in the error's receipt.
-    pub(super) fn failed(&self, mut error: ToolError, tried: Option<String>) -> ToolError {
+    pub(super) fn failed(&self, mut error: ToolError, tried: Option<String>, look: Option<&str>) -> ToolError {
         let unknown = error.code == code::OUTCOME_UNKNOWN;
+        if let Some(look) = look.filter(|_| unknown && error.hint == LOOK_AROUND) {
+            look.clone_into(&mut error.hint);
+        }
         self.trail.end(match (&error.receipt, &error.upstream) {
             _ if unknown => "unknown",
             (None, Some(_)) => "refused",

@@ -8,7 +8,9 @@ use super::{code, context::Context};
 use crate::base::schema::schema_of;
 use crate::{
     mcp::outcome::ToolError,
-    tidbcloud::{ApiError, BranchId, BranchName, Cluster, ClusterId, DisplayName, Target, alias::is_alias},
+    tidbcloud::{
+        ApiError, BranchId, BranchName, Cluster, ClusterId, DedicatedCluster, DisplayName, Target, alias::is_alias,
+    },
 };
 
 /// Names in an error: enough to spot a typing error, few enough to read.
@@ -89,6 +91,9 @@ schema_of! {
 pub(super) struct Meant {
     clusters: RefCell<Vec<(ClusterReference, ClusterId)>>,
     branches: RefCell<Vec<((ClusterId, BranchReference), BranchId)>>,
+    /// Of other kinds: the kind, what was written, and the id.
+    others: RefCell<Vec<((&'static str, String), String)>>,
+    dedicated: RefCell<Vec<(ClusterReference, DedicatedCluster)>>,
 }
 
 fn meant<R: PartialEq, I: Clone>(all: &RefCell<Vec<(R, I)>>, reference: &R) -> Option<I> {
@@ -115,6 +120,25 @@ impl Context<'_> {
         })?;
         self.meant.clusters.borrow_mut().push((reference.clone(), id.clone()));
         Ok(id)
+    }
+
+    /// Requires that what was written still means the same thing of this kind as before in this call.
+    ///
+    /// # Errors
+    /// It means another one by now, to which nobody agreed.
+    pub(crate) fn still_means(&self, kind: &'static str, written: &str, id: &str) -> Result<(), ToolError> {
+        let reference = (kind, written.to_owned());
+        match meant(&self.meant.others, &reference) {
+            Some(known) if known != id => {
+                let message = format!("`{written}` became the name of another {kind} meanwhile. Nothing was changed.");
+                Err(ToolError::new(code::CONFLICT, message).hint(format!("Give the {kind} by its id.")))
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.meant.others.borrow_mut().push((reference, id.to_owned()));
+                Ok(())
+            }
+        }
     }
 
     /// The cluster of an alias that a setting or the grant names.
@@ -241,6 +265,94 @@ impl Context<'_> {
         }
     }
 
+    /// The cluster that is meant, of any plan that some tool knows. A name that a cluster of Starter or Essential and one of Dedicated
+    /// have is ambiguous.
+    pub(crate) async fn any_cluster(&self, reference: &ClusterReference) -> Result<AnyCluster, ToolError> {
+        let found = self.first_cluster(reference).await?;
+        let ClusterReference::Name(name) = reference else { return Ok(found) };
+        if let AnyCluster::Serverless(cluster) = &found
+            && self.alias(name).is_none()
+            // Where Dedicated fails, clusters of other plans can still be reached.
+            && let Ok(others) = self.dedicated().await
+            && let Some(other) = others.iter().find(|other| other.display_name == *name)
+        {
+            return Err(self.several(name, [&cluster.cluster_id, &other.cluster_id]));
+        }
+        Ok(found)
+    }
+
+    /// The cluster of Starter or Essential that is meant, for a tool that serves no other; `hint` is for other plans.
+    pub(crate) async fn serverless_cluster(
+        &self,
+        reference: &ClusterReference,
+        hint: &str,
+    ) -> Result<Cluster, ToolError> {
+        match self.first_cluster(reference).await? {
+            AnyCluster::Serverless(cluster) => Ok(*cluster),
+            other @ AnyCluster::Dedicated(_) => Err(other.refused(NOT_SERVED, hint)),
+        }
+    }
+
+    /// The Dedicated cluster that is meant, for a tool that serves no other; `hint` is for other plans.
+    pub(crate) async fn dedicated_cluster(
+        &self,
+        reference: &ClusterReference,
+        hint: fn(&str) -> String,
+    ) -> Result<DedicatedCluster, ToolError> {
+        match self.any_cluster(reference).await? {
+            AnyCluster::Dedicated(cluster) => Ok(cluster),
+            other @ AnyCluster::Serverless(_) => Err(other.refused(NOT_SERVED, &hint(other.plan()))),
+        }
+    }
+
+    /// Clusters of Dedicated. Credentials that may not see any have none there.
+    pub(super) async fn dedicated(&self) -> Result<Vec<DedicatedCluster>, ApiError> {
+        match self.cloud().all_dedicated().await {
+            Err(
+                ApiError::Forbidden(_) | ApiError::NotFound(_) | ApiError::KeyRejected(_) | ApiError::TokenRejected(_),
+            ) => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
+    /// Starter and Essential first, then Dedicated: there by a name only if no other plan knows it.
+    async fn first_cluster(&self, reference: &ClusterReference) -> Result<AnyCluster, ToolError> {
+        if let Some(cluster) = meant(&self.meant.dedicated, reference) {
+            return Ok(AnyCluster::Dedicated(cluster));
+        }
+        let (id, missing) = match self.cluster_id(reference).await {
+            Ok(id) => match self.cloud().cluster(&id).await {
+                Ok(cluster) => return Ok(AnyCluster::Serverless(Box::new(cluster))),
+                Err(error) => (Some(id), error.into()),
+            },
+            Err(error) => (None, error),
+        };
+        if !matches!(missing.code, code::NOT_FOUND | code::PERMISSION_DENIED) {
+            return Err(missing);
+        }
+        let mut clusters = self.dedicated().await?;
+        clusters.retain(|cluster| match &id {
+            Some(id) => cluster.cluster_id == *id,
+            None => cluster.display_name == reference.as_str(),
+        });
+        let cluster = match clusters.as_slice() {
+            [] => return Err(missing),
+            [only] => only.clone(),
+            [one, other, ..] => return Err(self.several(reference.as_str(), [&one.cluster_id, &other.cluster_id])),
+        };
+        self.meant.dedicated.borrow_mut().push((reference.clone(), cluster.clone()));
+        Ok(AnyCluster::Dedicated(cluster))
+    }
+
+    fn several(&self, name: &str, ids: [&ClusterId; 2]) -> ToolError {
+        let all = ids.into_iter().map(|id| (name.to_owned(), id.clone()));
+        match one("cluster", name, all, "") {
+            Err(error) if self.narrowing().fixes_cluster() => at_fixed("cluster", name, error),
+            Err(error) => error,
+            Ok(_) => ToolError::fault("two clusters of a name are one"),
+        }
+    }
+
     /// Where SQL goes.
     pub(crate) async fn target(
         &self,
@@ -254,6 +366,41 @@ impl Context<'_> {
         };
         Ok(Target { cluster, branch })
     }
+}
+
+/// A cluster of any plan that some tool knows.
+pub(crate) enum AnyCluster {
+    /// Starter or Essential.
+    Serverless(Box<Cluster>),
+    /// Dedicated.
+    Dedicated(DedicatedCluster),
+}
+
+/// Why a tool refuses a cluster of another plan.
+const NOT_SERVED: &str = "which this tool does not serve";
+
+impl AnyCluster {
+    /// Its plan, as TiDB Cloud calls it.
+    pub(crate) fn plan(&self) -> &'static str {
+        match self {
+            Self::Serverless(cluster) => cluster.plan().name(),
+            Self::Dedicated(_) => "Dedicated",
+        }
+    }
+
+    fn refused(&self, why: &str, hint: &str) -> ToolError {
+        let (name, id) = match self {
+            Self::Serverless(cluster) => (&cluster.display_name, &cluster.cluster_id),
+            Self::Dedicated(cluster) => (&cluster.display_name, &cluster.cluster_id),
+        };
+        refused_by_plan(said(name, id.as_str()), self.plan(), why, hint)
+    }
+}
+
+/// A cluster's plan does not have what a call is about; nothing has been sent by then. `why` begins with "which".
+pub(crate) fn refused_by_plan(cluster: &str, plan: &str, why: &str, hint: &str) -> ToolError {
+    let message = format!("The cluster {cluster} is of the plan {plan}, {why}. Nothing was changed.");
+    ToolError::new(code::FAILED_PRECONDITION, message).hint(hint)
 }
 
 /// The label of a cluster that gives it a short name.
@@ -306,7 +453,7 @@ pub(crate) fn said<'n>(name: &'n str, id: &'n str) -> &'n str {
 }
 
 /// Names are compared exactly: acting on a look-alike is worse than asking again.
-fn one<T: std::fmt::Display>(
+pub(crate) fn one<T: std::fmt::Display>(
     what: &str,
     name: &str,
     all: impl Iterator<Item = (String, T)>,

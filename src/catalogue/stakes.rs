@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::code;
+use super::{
+    code,
+    handed::{CredentialField, Credentials, Item},
+};
 use crate::{
     base::{future::Pending, text::spelled_out},
     mcp::outcome::{Answered, ToolError},
@@ -18,6 +21,10 @@ pub struct Stakes {
     /// Names and values: what it is about, and its state now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<(String, String)>,
+    /// The same of what moves by itself, such as what the month has cost so far. It is shown, and no answer is bound to it: it would
+    /// be another one a minute later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moving: Vec<(String, String)>,
     /// SQL statements, those that destroy first, each with its place in the order in which they run, from 1: what a statement does
     /// depends on those before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -25,6 +32,9 @@ pub struct Stakes {
     /// The name to type, if something is destroyed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Credentials that the person hands in with the answer: name, label, and whether a value has several lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<(String, String, bool)>,
 }
 
 /// 16,384 bytes of text are shown at most. A person has ten minutes (`ASKED_MILLIS` of `store::confirmations`),
@@ -40,7 +50,14 @@ impl Stakes {
     /// A call that does this. Here and below hidden characters are spelled out, so that all texts are as a person reads them.
     pub(crate) fn of(what: impl AsRef<str>) -> Self {
         let what = spelled_out(what.as_ref()).into_owned();
-        Self { what, facts: Vec::new(), statements: Vec::new(), name: None }
+        Self {
+            what,
+            facts: Vec::new(),
+            moving: Vec::new(),
+            statements: Vec::new(),
+            name: None,
+            credentials: Vec::new(),
+        }
     }
 
     /// The same with a fact, if it is known.
@@ -48,6 +65,18 @@ impl Stakes {
     pub(crate) fn fact(mut self, name: &str, value: Option<impl ToString>) -> Self {
         self.facts.extend(value.map(|value| (name.to_owned(), spelled_out(&value.to_string()).into_owned())));
         self
+    }
+
+    /// The same with a fact that moves by itself: an answer holds whatever it is by then.
+    #[must_use]
+    pub(crate) fn moving_fact(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        self.moving.push((name.to_owned(), spelled_out(value.as_ref()).into_owned()));
+        self
+    }
+
+    /// All facts, in the order in which they are shown.
+    pub fn shown_facts(&self) -> impl Iterator<Item = &(String, String)> {
+        self.facts.iter().chain(&self.moving)
     }
 
     /// The same with SQL statements and their places.
@@ -68,6 +97,16 @@ impl Stakes {
         self
     }
 
+    /// The same with credentials that the person hands in: the question is then a page, in every client and also where nobody is
+    /// asked otherwise. The tool says [`opens`](super::entry::Tool::opens), and has them from
+    /// [`Context::handed_in`](super::context::Context::handed_in).
+    #[must_use]
+    pub fn asking_for(mut self, fields: &'static [CredentialField]) -> Self {
+        let owned = |field: &CredentialField| (field.name.to_owned(), field.label.to_owned(), field.long);
+        self.credentials.extend(fields.iter().map(owned));
+        self
+    }
+
     /// The same in an organization; one without a name is the only one.
     #[must_use]
     pub(crate) fn within(self, organization: &str) -> Self {
@@ -85,8 +124,13 @@ impl Stakes {
     /// # Errors
     /// It is longer than a person can read: the error of the call.
     pub(crate) fn must_be_readable(&self) -> Result<(), ToolError> {
-        let facts = self.facts.iter().flat_map(|(name, value)| [name, value]);
-        let texts = facts.chain(self.statements.iter().map(|(_, text)| text)).chain(&self.name).chain([&self.what]);
+        let facts = self.shown_facts().flat_map(|(name, value)| [name, value]);
+        let labels = self.credentials.iter().map(|(_, label, _)| label);
+        let texts = facts
+            .chain(self.statements.iter().map(|(_, text)| text))
+            .chain(&self.name)
+            .chain([&self.what])
+            .chain(labels);
         let bytes: usize = texts.map(String::len).sum();
         if bytes <= SHOWN_BYTES_MAX {
             return Ok(());
@@ -114,6 +158,8 @@ pub struct Bound<'c> {
     pub stakes: &'c Stakes,
     /// Requests to TiDB Cloud that the whole call would take if it began again.
     pub requests: u32,
+    /// The key of the caller's credential, under which it finds what a person hands in; `None` if nothing is asked for.
+    pub own_key: Option<[u8; 32]>,
 }
 
 impl Bound<'_> {
@@ -123,9 +169,10 @@ impl Bound<'_> {
         json!([self.tool, self.arguments, self.organization, self.narrowing]).to_string()
     }
 
-    /// The call and what it would do now.
+    /// The call and what it would do now, without what moves by itself.
     pub fn whole(&self) -> String {
-        json!([self.tool, self.arguments, self.organization, self.narrowing, self.stakes]).to_string()
+        let stakes = Stakes { moving: Vec::new(), ..self.stakes.clone() };
+        json!([self.tool, self.arguments, self.organization, self.narrowing, stakes]).to_string()
     }
 }
 
@@ -137,11 +184,24 @@ pub trait Person {
     /// Whether the caller goes without a person, who is then not asked before this tool runs. Notes it.
     fn is_absent(&self, tool: &'static str) -> bool;
 
-    /// Whether they agreed to this very call. An agreement is used up by this.
+    /// Whether they agreed to this very call, and the credentials that they handed in if it asks for some. An agreement is used up by
+    /// this.
     ///
     /// # Errors
     /// They did not, or not yet: the error, or the question, of the call.
-    fn agrees<'c>(&'c self, bound: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>>;
+    fn agrees<'c>(&'c self, bound: &'c Bound<'c>) -> Pending<'c, Result<Option<Credentials>, ToolError>>;
+
+    /// Keeps a place for secrets that come later in this call.
+    ///
+    /// # Errors
+    /// Storage did not answer, or too much lies there already: the error of the call.
+    fn keeps_place(&self) -> Pending<'_, Result<(), ToolError>>;
+
+    /// Lays secrets out for them, in the place that was kept if one was, and gives the link to the page on which they take these.
+    ///
+    /// # Errors
+    /// Storage did not answer, or too much lies there already: the error of the call.
+    fn hands_out<'c>(&'c self, about: &'c Stakes, items: &'c [Item]) -> Pending<'c, Result<String, ToolError>>;
 
     /// Waits for the answer to the question that ended a call with [`Instead::Wait`](crate::mcp::outcome::Instead). The call is
     /// then made again, and reads again what is at stake.
@@ -178,6 +238,7 @@ mod tests {
             narrowing: narrowing.to_owned(),
             stakes,
             requests: 1,
+            own_key: None,
         };
         let this = bound("delete", &arguments, "", "", &stakes);
         let calls = [
@@ -193,6 +254,11 @@ mod tests {
         let later = bound("delete", &arguments, "", "", &changed);
         assert_eq!(this.call(), later.call(), "it is the same call");
         assert_ne!(this.whole(), later.whole(), "of something that changed meanwhile");
+        let [then, now] = ["1.00", "2.00"].map(|cost| stakes.clone().moving_fact("Month to date", cost));
+        assert_ne!(then, now);
+        let [then, now] = [&then, &now].map(|stakes| bound("delete", &arguments, "", "", stakes).whole());
+        assert_eq!(then, now, "what moves by itself makes no other call of it");
+        assert_eq!(then, this.whole());
     }
 
     /// Whatever a text holds, a person sees it, and can type the name that is shown.
@@ -229,6 +295,7 @@ mod tests {
                 Stakes::of("Drop it.").running([(1, &*long(bytes))]),
                 Stakes::of("Drop it.").running([(1, &*long(half)), (2, &*long(bytes - half))]),
                 Stakes::of("Drop it.").fact(&long(half), Some(long(bytes - half))),
+                Stakes::of("Drop it.").moving_fact(&long(half), long(bytes - half)),
                 Stakes::of("Drop it.").typing(&long(bytes), "7"),
                 Stakes::of(format!("Drop it.{}", long(bytes))),
             ] {

@@ -1,6 +1,6 @@
 //! The tools of one caller, and the single path through which each is called.
 
-use std::sync::OnceLock;
+use std::{cell::RefCell, sync::OnceLock};
 
 use serde_json::{Map, Value, json};
 
@@ -21,7 +21,7 @@ use crate::{
     base::{clock::UnixMillis, hash::hex, scope::Scope, secret::Secret},
     mcp::{
         self,
-        outcome::{Answered, Instead, Outcome, ToolError},
+        outcome::{Answered, Instead, Outcome, Output, ToolError},
         tools::{Listing, Toolbox},
     },
     port::{self, Io, RequestLog, allowance::Allowance},
@@ -162,6 +162,8 @@ impl Tools<'_> {
             sql_tags: self.sql_tags,
             rows_guard: self.rows_guard,
             running: ("", 0),
+            handed_in: RefCell::default(),
+            hidden: RefCell::default(),
         }
     }
 
@@ -172,11 +174,11 @@ impl Tools<'_> {
         organization: &Organization<'_>,
         arguments: Map<String, Value>,
         deadline: UnixMillis,
-    ) -> Result<String, ToolError> {
+    ) -> Result<Output, ToolError> {
         tool.run(self.context(organization, deadline), arguments).await
     }
 
-    async fn answer(&self, called: Called, mut arguments: Map<String, Value>) -> Result<String, ToolError> {
+    async fn answer(&self, called: Called, mut arguments: Map<String, Value>) -> Result<Output, ToolError> {
         self.check(called, &arguments)?;
         let tool = called.tool;
         self.allowance.fulfil(tool.requests_min(&arguments));
@@ -197,17 +199,18 @@ impl Tools<'_> {
     }
 
     /// The end of every call: cuts the result to its budget and logs a failure.
-    fn finish(&self, tool: &Entry, answer: Result<String, ToolError>) -> Outcome {
+    fn finish(&self, tool: &Entry, answer: Result<Output, ToolError>) -> Outcome {
         let bytes_max = self.allowance.result_bytes();
         match answer {
-            Ok(output) => {
-                let whole = output.len();
-                let (output, bytes) = budget::output(output, bytes_max, tool.argument("pageSize").is_some());
-                if output.len() < whole {
+            Ok(Output { structured, picture }) => {
+                let whole = structured.len();
+                let (structured, bytes) = budget::output(structured, bytes_max, tool.argument("pageSize").is_some());
+                if structured.len() < whole {
                     self.log.noted.truncated.set(true);
                 }
                 self.allowance.answered(bytes);
-                Outcome::Complete(output)
+                let picture = picture.filter(|picture| self.allowance.take_picture(picture.len()));
+                Outcome::Complete(Output { structured, picture })
             }
             Err(mut error) => {
                 match error.instead.take().map(|instead| *instead) {

@@ -17,6 +17,16 @@ pub enum Toolset {
     Finder,
     /// Why a database is slow.
     Insight,
+    /// Imports and exports.
+    Transfer,
+    /// Backups and what is made of them.
+    Recovery,
+    /// What it costs.
+    Billing,
+    /// How a cluster does.
+    Metrics,
+    /// Who can reach a cluster.
+    Network,
 }
 
 /// What is said of a toolset.
@@ -31,7 +41,18 @@ struct Row {
 
 impl Toolset {
     /// Those that can be named, in the order in which they are listed.
-    pub const ALL: &[Self] = &[Self::Clusters, Self::Branches, Self::Database, Self::Insight, Self::Organization];
+    pub const ALL: &[Self] = &[
+        Self::Clusters,
+        Self::Branches,
+        Self::Database,
+        Self::Insight,
+        Self::Transfer,
+        Self::Recovery,
+        Self::Billing,
+        Self::Metrics,
+        Self::Organization,
+        Self::Network,
+    ];
 
     fn row(self) -> Row {
         let row = |name, title, topics| Row { name, title, topics };
@@ -40,7 +61,16 @@ impl Toolset {
             Self::Branches => row("branches", "Branches", None),
             Self::Database => row("database", "SQL and SQL users", None),
             Self::Insight => row("insight", "Plans and performance", None),
-            Self::Organization => row("organization", "Organization", Some("short names of clusters")),
+            Self::Transfer => row("transfer", "Imports and exports", Some("imports and exports")),
+            Self::Recovery => row("recovery", "Backups and restore", Some("backups and restore, branch reset")),
+            Self::Billing => row("billing", "Bills and costs", Some("billing")),
+            Self::Metrics => row("metrics", "Metrics", Some("metrics")),
+            Self::Organization => row(
+                "organization",
+                "Organization",
+                Some("organization members and keys, audit log, quotas, short names of clusters"),
+            ),
+            Self::Network => row("network", "Network access", Some("network access")),
             Self::Finder => row("finder", "Tools that are not listed", None),
         }
     }

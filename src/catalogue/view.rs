@@ -70,9 +70,11 @@ impl View<'_> {
         tools.filter(move |tool| narrowing.reaches(tool) && !(narrowing.lists(tool) && self.covers(tool)))
     }
 
-    /// Whether something is hidden that this one of the finder pair is for: the relay only runs what reads.
+    /// Whether something is hidden that this one of the finder pair is for: the relay only runs what reads. An address that fixes a
+    /// cluster is for that and no more, like one that names toolsets.
     fn needs(&self, finder: &Entry) -> bool {
-        self.hidden().any(|tool| finder.name() != RELAY || tool.effect == Effect::Read)
+        !self.narrowing.fixes_cluster()
+            && self.hidden().any(|tool| finder.name() != RELAY || tool.effect == Effect::Read)
     }
 
     /// Whether a tool may be called by its own name, or through the one that runs what is not listed.
@@ -89,11 +91,13 @@ impl View<'_> {
         if self.is_named(tool) {
             return Ok(());
         }
-        let finder = self.catalogue.relay().filter(|relay| self.is_named(relay) && self.narrowing.reaches(tool));
-        Err(match (finder, tool.effect) {
-            (None, _) => LEFT_OUT.to_owned(),
-            (Some(relay), Effect::Read) => format!("It is not listed here: {} runs it.", relay.name()),
-            (Some(_), _) => format!("It is not listed here, but at {}.", self.address_of(tool)),
+        if !self.narrowing.reaches(tool) {
+            return Err(LEFT_OUT.to_owned());
+        }
+        let relay = self.catalogue.relay().filter(|relay| tool.effect == Effect::Read && self.is_named(relay));
+        Err(match relay {
+            Some(relay) => format!("It is not listed here: {} runs it.", relay.name()),
+            None => format!("It is not listed here, but at {}.", self.address_of(tool)),
         })
     }
 
@@ -191,7 +195,7 @@ mod tests {
                 const EFFECT: Effect = Effect::$effect;
                 const RECEIPT: Option<Receipt<Self>> = match Self::EFFECT {
                     Effect::Read => None,
-                    _ => Some(Receipt { tries: |_| String::new(), done: |_| Done::of("Did it") }),
+                    _ => Some(Receipt { look: "", tries: |_| String::new(), done: |_| Done::of("Did it") }),
                 };
                 type Output = Nothing;
 
@@ -242,7 +246,8 @@ mod tests {
                 assert!(error.hint.contains(address) && error.hint.contains(allows), "?{query}: {}", error.hint);
             }
             let looked = at(query, None, |view| view.offers(called("look_aside"))).expect_err("it is not listed");
-            assert!(looked.contains(RELAY), "?{query}: what reads is run by the relay: {looked}");
+            let way = if query.is_empty() { RELAY } else { address };
+            assert!(looked.contains(way), "?{query}: what reads is run by the relay, if there is one: {looked}");
         }
         for query in ["toolsets=all", "toolsets=organization", "toolsets=default,organization&cluster=shop"] {
             assert_eq!(at(query, None, |view| view.offers(called("change_aside"))), Ok(()), "?{query} lists it");

@@ -35,20 +35,25 @@ impl AuthorizationStore {
         let before = self.load().await?;
         let (after, reply) = step(before.clone(), now(), command);
         if after != before {
-            self.changes.set(self.changes.get().wrapping_add(1));
-            let storage = self.state.storage();
-            match &after {
-                Some(stored) => {
-                    storage.put(STORED, serde_json::to_string(stored)?).await?;
-                    storage.set_alarm(now().until(stored.ends())).await?;
-                }
-                None => {
-                    storage.delete_alarm().await?;
-                    storage.delete_all().await?;
-                }
-            }
+            self.keep(after).await?;
         }
         Ok(reply)
+    }
+
+    /// Writes it down, and when to look at it again.
+    async fn keep(&self, stored: Option<Stored>) -> Result<()> {
+        self.changes.set(self.changes.get().wrapping_add(1));
+        let storage = self.state.storage();
+        match &stored {
+            Some(stored) => {
+                storage.put(STORED, serde_json::to_string(stored)?).await?;
+                storage.set_alarm(now().until(stored.due())).await
+            }
+            None => {
+                storage.delete_alarm().await?;
+                storage.delete_all().await
+            }
+        }
     }
 }
 
@@ -76,11 +81,8 @@ impl DurableObject for AuthorizationStore {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        let storage = self.state.storage();
-        match self.load().await? {
-            Some(stored) if stored.ends() > now() => storage.set_alarm(now().until(stored.ends())).await?,
-            _ => storage.delete_all().await?,
-        }
+        let left = self.load().await?.and_then(|stored| stored.at(now()));
+        self.keep(left).await?;
         Response::empty()
     }
 }

@@ -6,14 +6,29 @@ use serde_json::{Map, Value};
 /// How a tool call ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// With a result: a JSON object that satisfies the tool's output schema, serialized.
-    Complete(String),
+    /// With a result.
+    Complete(Output),
     /// With a question to the person, which the client answers with the same call (2026-07-28, "Multi Round-Trip Requests").
     InputRequired(Question),
     /// With an error.
     Failed(Box<ToolError>),
     /// Not at all: what the client sent back is not what it was given, says a sentence.
     Refused(String),
+}
+
+/// The result of a tool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// A JSON object that satisfies the tool's output schema, serialized.
+    pub structured: String,
+    /// Its figures as an SVG document, for people.
+    pub picture: Option<String>,
+}
+
+impl From<String> for Output {
+    fn from(structured: String) -> Self {
+        Self { structured, picture: None }
+    }
 }
 
 /// A question to the person behind a client.

@@ -12,7 +12,7 @@ use super::{
     Ids, Parsed, Rejection, Reply, Server, Summary,
     code::{TransportCode, of_http},
     dispatch,
-    outcome::{Answered, ErrorCode, Outcome, ToolError, UpstreamAnswer},
+    outcome::{Answered, ErrorCode, Outcome, Output, ToolError, UpstreamAnswer},
     parse, precheck,
     tools::{CacheScope, Listing, Tool, Toolbox},
 };
@@ -501,6 +501,27 @@ fn initialize_in_every_version() {
         assert_eq!(
             post.summary(),
             Summary { protocol_version: answered, method: "initialize", tool: None, client: Some("client".to_owned()) }
+        );
+    }
+}
+
+#[test]
+fn a_picture_comes_after_the_text_and_for_people() {
+    let call = json!({"name": "echo", "arguments": {"draw": 1}});
+    for post in [tool("echo", json!({"draw": 1})), legacy("2024-11-05", "tools/call", call)] {
+        let result = &post.send().json()["result"];
+        let blocks = result["content"].as_array().unwrap();
+        let kinds: Vec<_> = blocks.iter().map(|block| block["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["text", "text", "text", "image"]);
+        assert_eq!(result["structuredContent"], json!({"echo": {"draw": 1}}));
+        assert_eq!(
+            blocks[3],
+            json!({
+                "type": "image",
+                "data": "PHN2Zz7DqTwvc3ZnPg==",
+                "mimeType": "image/svg+xml",
+                "annotations": {"audience": ["user"]},
+            })
         );
     }
 }
@@ -1039,7 +1060,8 @@ impl Toolbox for Tools {
 
     async fn call(&self, Named(name): Named, arguments: Map<String, Value>, _: Answered) -> Outcome {
         if name == "echo" {
-            return Outcome::Complete(json!({"echo": arguments}).to_string());
+            let picture = arguments.contains_key("draw").then(|| "<svg>é</svg>".to_owned());
+            return Outcome::Complete(Output { structured: json!({"echo": arguments}).to_string(), picture });
         }
         let error = ToolError::new(ErrorCode("NOT_FOUND"), "Nothing has this name.");
         let mut error = error.hint("Call `list` and use a name from it.").retryable();

@@ -152,7 +152,7 @@ pub(super) async fn call<B: Toolbox>(
     let tool =
         offered.map_err(|instead| RpcError::invalid_params(format!("Unknown tool: {}. {instead}", clip(name))))?;
     Ok(match toolbox.call(tool, arguments, answered).await {
-        Outcome::Complete(structured) => Success::object(fence::result(&structured, &toolbox.boundary())),
+        Outcome::Complete(output) => Success::object(fence::result(&output, &toolbox.boundary())),
         Outcome::InputRequired(Question { requests, state }) => {
             Success::input_required(json!({"inputRequests": requests, "requestState": state}))
         }

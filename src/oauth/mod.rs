@@ -76,6 +76,8 @@ pub enum Route {
     RevokeGrant,
     /// The page on which a person agrees to a call.
     Confirm,
+    /// The page on which they take secrets.
+    Handed,
 }
 
 impl Route {
@@ -91,6 +93,9 @@ impl Route {
         }
         if path.starts_with(confirm::PATH) {
             return Some(Self::Confirm);
+        }
+        if path.starts_with(confirm::HANDED_PATH) {
+            return Some(Self::Handed);
         }
         Some(match path {
             "/authorize" => Self::Authorize,
@@ -119,6 +124,7 @@ impl Route {
             Self::Grants => "/grants",
             Self::RevokeGrant => "/grants/revoke",
             Self::Confirm => "/confirm",
+            Self::Handed => "/handed",
         }
     }
 
@@ -127,7 +133,7 @@ impl Route {
         match self {
             Self::ProtectedResource | Self::AuthorizationServer => matches!(method, Method::Get | Method::Head),
             Self::Authorize | Self::SignedIn => method == Method::Get,
-            Self::Grants | Self::Confirm => matches!(method, Method::Get | Method::Post),
+            Self::Grants | Self::Confirm | Self::Handed => matches!(method, Method::Get | Method::Post),
             Self::Consent | Self::Token | Self::Register | Self::Revoke | Self::RevokeGrant => method == Method::Post,
         }
     }
@@ -137,7 +143,7 @@ impl Route {
         match self {
             Self::ProtectedResource | Self::AuthorizationServer => "GET, HEAD, OPTIONS",
             Self::Authorize | Self::SignedIn => "GET",
-            Self::Grants | Self::Confirm => "GET, POST",
+            Self::Grants | Self::Confirm | Self::Handed => "GET, POST",
             Self::Token | Self::Register | Self::Revoke => "POST, OPTIONS",
             Self::Consent | Self::RevokeGrant => "POST",
         }
@@ -152,7 +158,13 @@ impl Route {
     pub fn is_page(self) -> bool {
         matches!(
             self,
-            Self::Authorize | Self::Consent | Self::SignedIn | Self::Grants | Self::RevokeGrant | Self::Confirm
+            Self::Authorize
+                | Self::Consent
+                | Self::SignedIn
+                | Self::Grants
+                | Self::RevokeGrant
+                | Self::Confirm
+                | Self::Handed
         )
     }
 
@@ -246,8 +258,8 @@ impl Server<'_> {
             (Route::Grants, Method::Get) => self.grants(head).await,
             (Route::Grants, _) => self.prove_key(head, body).await,
             (Route::RevokeGrant, _) => self.revoke_grant(head, body).await,
-            (Route::Confirm, Method::Get) => self.confirm(head).await,
-            (Route::Confirm, _) => self.answer_confirm(head, body).await,
+            (Route::Confirm | Route::Handed, Method::Get) => self.confirm(head).await,
+            (Route::Confirm | Route::Handed, _) => self.answer_confirm(head, body).await,
         }
     }
 

@@ -32,6 +32,9 @@ pub const TIME_MAX: Duration = Duration::from_secs(55);
 /// 18,000 bytes of minified JSON are some 6,000 tokens: identifiers and digits cost about three bytes each.
 const RESULT_BYTES_MAX: usize = 18_000;
 
+/// What a picture may have, beside the result, and all those of a batch together: as base64 some 11,000 bytes of the answer.
+const PICTURE_BYTES_MAX: usize = 8_192;
+
 /// 2 MiB beyond what is kept are read for the number of rows: the 10,000 rows that a query may have, at 200 bytes each.
 const SCANNED_BYTES_MAX: usize = 2 << 20;
 
@@ -47,6 +50,7 @@ pub struct Allowance {
     deadline: Cell<UnixMillis>,
     calls: Cell<usize>,
     result_bytes: Cell<usize>,
+    picture_bytes: Cell<usize>,
     scanned_bytes: Cell<usize>,
     promised: Cell<u32>,
     waited: Cell<bool>,
@@ -65,6 +69,7 @@ impl Allowance {
             deadline: Cell::new(now.after(TIME_MAX)),
             calls: Cell::new(1),
             result_bytes: Cell::new(RESULT_BYTES_MAX),
+            picture_bytes: Cell::new(PICTURE_BYTES_MAX),
             scanned_bytes: Cell::new(SCANNED_BYTES_MAX),
             promised: Cell::new(0),
             waited: Cell::new(false),
@@ -186,6 +191,13 @@ impl Allowance {
         self.calls.set(self.calls.get().saturating_sub(1));
     }
 
+    /// Takes the bytes of a picture. Returns whether they were left.
+    pub fn take_picture(&self, bytes: usize) -> bool {
+        let left = self.picture_bytes.get().checked_sub(bytes);
+        self.picture_bytes.set(left.unwrap_or(self.picture_bytes.get()));
+        left.is_some()
+    }
+
     /// Bytes of answers that may still be read without being kept.
     pub fn scanned_bytes(&self) -> usize {
         self.scanned_bytes.get()
@@ -303,6 +315,15 @@ mod tests {
             prop_assert!(within <= requests as usize);
             prop_assert!(within == 0 || later >= promised as usize);
             prop_assert_eq!(taken + within + later, REQUESTS_MAX as usize);
+        }
+
+        #[test]
+        fn pictures_of_a_batch_share_the_bytes_of_one(pictures in prop::collection::vec(0..10_000_usize, 1..20)) {
+            let allowance = Allowance::new(UnixMillis(0));
+            let first = pictures[0];
+            let taken: Vec<_> = pictures.into_iter().filter(|bytes| allowance.take_picture(*bytes)).collect();
+            prop_assert!(taken.iter().sum::<usize>() <= PICTURE_BYTES_MAX);
+            prop_assert_eq!(first <= PICTURE_BYTES_MAX, taken.first() == Some(&first));
         }
 
         #[test]

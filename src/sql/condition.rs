@@ -19,7 +19,7 @@
 
 use super::{
     functions,
-    lexer::Token,
+    lexer::{Token, tokens},
     walk::{after_name, between_commas, group, is_part_of_a_name, one_of, outside},
 };
 
@@ -135,6 +135,38 @@ pub(super) fn names_its_rows(change: &[Token]) -> bool {
         Tables::Joined => counts(condition, true),
         Tables::SideBySide => false,
     }
+}
+
+/// What ends a condition, or begins another query after it. A column of such a name has to stand in backticks.
+const AFTER_A_CONDITION: &[&str] = &[
+    "union",
+    "except",
+    "intersect",
+    "minus",
+    "where",
+    "group",
+    "having",
+    "window",
+    "order",
+    "limit",
+    "offset",
+    "fetch",
+    "for",
+    "lock",
+    "into",
+    "procedure",
+    "select",
+    "from",
+];
+
+/// Whether a text is one condition however it is put behind a `WHERE`: its parentheses match by themselves, and nothing outside of
+/// them ends it. What reads other tables then is a subquery inside parentheses, whose rows are compared and not given.
+pub fn is_one_condition(text: &str) -> bool {
+    [true, false].into_iter().all(|backslash| match tokens(text, backslash) {
+        Ok(tokens) => !outside(&tokens).any(|(_, token)| one_of(Some(token), AFTER_A_CONDITION)),
+        // A server that reads it like this refuses it.
+        Err(fault) => !backslash && fault.hopeless,
+    })
 }
 
 /// Whether more than one table is named.

@@ -27,6 +27,7 @@ mod walk;
 
 pub use bind::{Parameter, Placeholders, Unbound, bind};
 pub use change::change;
+pub use condition::is_one_condition;
 pub use dry_run::{NotHeld, advances_sequence, held_by_transaction, ignores_errors};
 pub use flashback::flashback;
 #[cfg(test)]

@@ -83,10 +83,15 @@ pub enum Reply {
 impl Record {
     const NEW: Self = Self { v: 1, connected: 0, asked: 0, copy: None };
 
-    /// When it is forgotten.
-    pub fn ends(&self) -> UnixMillis {
+    /// When it is forgotten, as a whole: the copy is public, and stands in for one that cannot be fetched.
+    pub fn due(&self) -> UnixMillis {
         let seen = self.copy.as_ref().map_or(self.asked.saturating_add(FETCHING_MILLIS), Fetched::ends);
         UnixMillis(self.connected.max(seen))
+    }
+
+    /// What is left of it at this time.
+    pub fn at(self, now: UnixMillis) -> Option<Self> {
+        (self.due() > now).then_some(self)
     }
 }
 
@@ -98,7 +103,7 @@ impl Fetched {
 
 /// Takes one command.
 pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Option<Record>, Reply) {
-    let stored = stored.filter(|record| record.ends() > now);
+    let stored = stored.and_then(|record| record.at(now));
     let now = now.0;
     match command {
         Command::Remember => {

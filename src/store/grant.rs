@@ -328,6 +328,19 @@ impl Record {
         })
     }
 
+    /// When the next part of it ends: a token, an answer that could be repeated, or all of it.
+    pub fn due(&self) -> UnixMillis {
+        let parts = self.access.iter().map(|access| access.ends);
+        let parts = parts.chain(self.replaced.as_ref().map(|replaced| replaced.ends));
+        UnixMillis(parts.fold(self.ends().0, u64::min))
+    }
+
+    /// What is left of it at this time.
+    pub fn at(mut self, now: UnixMillis) -> Option<Self> {
+        self.forget_ended(now.0);
+        (self.ends() > now).then_some(self)
+    }
+
     fn opened(&self, scope: StoredScope, view: &str, wrapped: &Sealed, challenge: &str) -> Reply {
         Reply::Opened(Box::new(Opened {
             client: self.client.clone(),
@@ -361,14 +374,13 @@ impl Record {
 
 /// Takes one command. `None` is a grant that is not there, before and after.
 pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Option<Record>, Reply) {
-    let Some(mut record) = stored.filter(|record| record.ends() > now) else {
+    let Some(mut record) = stored.and_then(|record| record.at(now)) else {
         return match command {
             Command::Create(record) => (Some(*record), Reply::Done),
             _ => (None, Reply::Unknown),
         };
     };
     let now = now.0;
-    record.forget_ended(now);
     match command {
         // Two random ids that are the same do not happen; what is there stays.
         Command::Create(_) => (Some(record), Reply::Unknown),

@@ -65,9 +65,15 @@ pub enum Reply {
 }
 
 impl Record {
-    /// When its last entry ends.
-    pub fn ends(&self) -> UnixMillis {
-        UnixMillis(self.entries.iter().map(|entry| entry.ends).max().unwrap_or(0))
+    /// When the next entry ends.
+    pub fn due(&self) -> UnixMillis {
+        UnixMillis(self.entries.iter().map(|entry| entry.ends).min().unwrap_or(0))
+    }
+
+    /// What is left of it at this time.
+    pub fn at(mut self, now: UnixMillis) -> Option<Self> {
+        self.entries.retain(|entry| entry.ends > now.0);
+        (!self.entries.is_empty()).then_some(self)
     }
 }
 

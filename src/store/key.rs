@@ -107,20 +107,27 @@ pub enum Reply {
 }
 
 impl Record {
-    /// When its last entry ends.
-    pub fn ends(&self) -> UnixMillis {
-        let tries = self.tries.iter().map(|tried| tried.at.saturating_add(MINUTE_MILLIS)).max().unwrap_or(0);
-        UnixMillis(tries.max(self.taken.as_ref().map_or(0, |taken| taken.until)))
+    /// When the next entry ends.
+    pub fn due(&self) -> UnixMillis {
+        let tries = self.tries.iter().map(|tried| tried.at.saturating_add(MINUTE_MILLIS));
+        UnixMillis(tries.chain(self.taken.as_ref().map(|taken| taken.until)).min().unwrap_or(0))
     }
 
-    /// Its entries that have not ended at this time.
-    fn at(stored: Option<&Self>, now: u64) -> Self {
-        let mut record = stored.cloned().unwrap_or(Self { v: 1, tries: Vec::new(), taken: None });
-        record.tries.retain(|tried| tried.at.saturating_add(MINUTE_MILLIS) > now);
+    /// What is left of it at this time.
+    pub fn at(mut self, now: UnixMillis) -> Option<Self> {
+        self.forget_ended(now.0);
+        self.unless_empty()
+    }
+
+    fn forget_ended(&mut self, now: u64) {
+        self.tries.retain(|tried| tried.at.saturating_add(MINUTE_MILLIS) > now);
         // A clock that was set back must not hold a key up for longer than a minute.
-        record.tries.iter_mut().for_each(|tried| tried.at = tried.at.min(now));
-        record.taken = record.taken.filter(|taken| taken.until > now);
-        record
+        self.tries.iter_mut().for_each(|tried| tried.at = tried.at.min(now));
+        self.taken = self.taken.take().filter(|taken| taken.until > now);
+    }
+
+    fn unless_empty(self) -> Option<Self> {
+        (!self.tries.is_empty() || self.taken.is_some()).then_some(self)
     }
 
     fn knows(&self, pair: &str) -> Option<&TakenPair> {
@@ -185,7 +192,8 @@ fn wait<'t>(tries: impl Iterator<Item = &'t Try>, most: u32, now: u64) -> u64 {
 /// Takes one command.
 pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Option<Record>, Reply) {
     let now = now.0;
-    let mut record = Record::at(stored.as_ref(), now);
+    let mut record = stored.clone().unwrap_or(Record { v: 1, tries: Vec::new(), taken: None });
+    record.forget_ended(now);
     let reply = match command {
         // Nothing is written for having looked.
         Command::Look(guess) => return (stored, record.judge(&guess, now)),
@@ -212,8 +220,7 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
             Reply::Done
         }
     };
-    let is_empty = record.tries.is_empty() && record.taken.is_none();
-    ((!is_empty).then_some(record), reply)
+    (record.unless_empty(), reply)
 }
 
 #[cfg(test)]
@@ -279,7 +286,7 @@ mod tests {
         assert_eq!(key.ask(START, look), Reply::Open(START));
         assert_eq!(key.0, None, "looking leaves nothing");
         key.attempt(START, "wrong", "one");
-        assert_eq!(key.0.as_ref().map(Record::ends), Some(UnixMillis(START + 60_000)));
+        assert_eq!(key.0.as_ref().map(Record::due), Some(UnixMillis(START + 60_000)));
     }
 
     #[test]

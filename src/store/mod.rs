@@ -3,6 +3,7 @@
 pub mod confirmations;
 pub mod document;
 pub mod grant;
+mod handed_out;
 pub mod index;
 pub mod key;
 pub mod object;

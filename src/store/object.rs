@@ -130,16 +130,28 @@ pub enum Stored {
 }
 
 impl Stored {
-    /// When it can be deleted.
-    pub fn ends(&self) -> UnixMillis {
+    /// When the next part of it has ended. What then is [`Self::at`] that time has a later one, or is nothing.
+    pub fn due(&self) -> UnixMillis {
         match self {
-            Self::Grant(record) => record.ends(),
-            Self::Transaction(record) => record.ends(),
-            Self::Index(record) => record.ends(),
-            Self::Document(record) => record.ends(),
-            Self::Key(record) => record.ends(),
-            Self::Confirmations(record) => record.ends(),
+            Self::Grant(record) => record.due(),
+            Self::Transaction(record) => record.due(),
+            Self::Index(record) => record.due(),
+            Self::Document(record) => record.due(),
+            Self::Key(record) => record.due(),
+            Self::Confirmations(record) => record.due(),
         }
+    }
+
+    /// What is left of it at this time, though no command comes: secrets that have ended go when they end, and not with the last of them.
+    pub fn at(self, now: UnixMillis) -> Option<Self> {
+        Some(match self {
+            Self::Grant(record) => Self::Grant(Box::new(record.at(now)?)),
+            Self::Transaction(record) => Self::Transaction(record.at(now)?),
+            Self::Index(record) => Self::Index(record.at(now)?),
+            Self::Document(record) => Self::Document(record.at(now)?),
+            Self::Key(record) => Self::Key(record.at(now)?),
+            Self::Confirmations(record) => Self::Confirmations(record.at(now)?),
+        })
     }
 }
 
@@ -195,5 +207,36 @@ pub fn step(stored: Option<Stored>, now: UnixMillis, command: Command) -> (Optio
             let (record, reply) = confirmations::step(record, now, command);
             (record.map(Stored::Confirmations), Reply::Confirmations(reply))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The moments after the first at which something of it ends, in seconds, until nothing is left.
+    fn ends(stored: &str) -> Vec<u64> {
+        let mut stored: Stored = serde_json::from_str(stored).expect("a stored object");
+        let mut ends = Vec::new();
+        loop {
+            let due = stored.due();
+            ends.push(due.0 / 1_000);
+            assert_eq!(stored.clone().at(UnixMillis(due.0 - 1)).as_ref(), Some(&stored), "nothing goes early");
+            let Some(left) = stored.at(due) else { return ends };
+            assert!(left.due() > due, "an alarm would ring for ever");
+            stored = left;
+        }
+    }
+
+    #[test]
+    fn each_part_of_an_object_goes_when_it_ends() {
+        let key = r#"{"key":{"v":1,"tries":[{"at":1000,"from":"a"},{"at":9000,"from":"b"}],"taken":{"pair":"p","until":200000}}}"#;
+        assert_eq!(ends(key), [61, 69, 200]);
+        let entry = |ends: u64| {
+            format!(r#"{{"grant":"g","client_name":"","client_host":"","organization":"","created":0,"ends":{ends}}}"#)
+        };
+        let index = format!(r#"{{"index":{{"v":1,"entries":[{},{}]}}}}"#, entry(9_000), entry(4_000));
+        assert_eq!(ends(&index), [4, 9]);
+        assert_eq!(ends(r#"{"transaction":{"v":1,"tries":1,"ended":false,"ends":5000}}"#), [5]);
     }
 }

@@ -178,6 +178,11 @@ impl DataKey {
         Self(random(bytes))
     }
 
+    /// One that was derived elsewhere.
+    pub fn of(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+
     /// One that stands in a link.
     pub fn from_text(text: &str) -> Option<Self> {
         Some(Self(from_base64url(text)?.try_into().ok()?))

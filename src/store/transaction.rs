@@ -55,8 +55,13 @@ pub enum Reply {
 
 impl Record {
     /// When it ends by itself.
-    pub fn ends(&self) -> UnixMillis {
+    pub fn due(&self) -> UnixMillis {
         UnixMillis(self.ends)
+    }
+
+    /// What is left of it at this time.
+    pub fn at(self, now: UnixMillis) -> Option<Self> {
+        (self.ends > now.0).then_some(self)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
+use url::Url;
 
 use super::{
     Authenticator, CheckFailure, Databases, Hosts, KeyWitness, Memory, SqlLogin, Trail,
@@ -51,6 +52,16 @@ impl<'a> Cloud<'a> {
     /// Whose credentials these are, for receipts and the log: see [`Authenticator::fingerprint`].
     pub fn fingerprint(&self, server_secret: &Secret) -> String {
         self.authenticator.fingerprint(server_secret)
+    }
+
+    /// The key of the caller's credential, for what a person hands in: see [`Authenticator::hand_in_key`].
+    pub fn hand_in_key(&self, server_secret: &Secret) -> [u8; 32] {
+        self.authenticator.hand_in_key(server_secret)
+    }
+
+    /// Whether an address leads into the sandbox that stands for TiDB Cloud and the storage around it.
+    pub(crate) fn is_in_sandbox(&self, address: &Url) -> bool {
+        self.sender.hosts.is_in_sandbox(address)
     }
 
     /// What is left of the requests that may be sent with the caller's key, if anybody counts them.

@@ -242,6 +242,7 @@ pub(crate) fn new_cluster() -> NewCluster {
         display_name: "shop".parse().unwrap(),
         region: "regions/aws-us-east-1".parse().unwrap(),
         spending_limit: Some(UsdCents::try_from(500).unwrap()),
+        auto_scaling: None,
         labels: BTreeMap::new(),
     }
 }

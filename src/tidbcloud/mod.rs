@@ -3,7 +3,7 @@
 //! ```text
 //! cloud                  one caller during one call
 //!   serverless premium   one folder a service, one file a resource: its types and its calls
-//!   dedicated iam
+//!   dedicated iam billing
 //!   database             SQL over HTTP: login, statement, transaction, rows
 //!   transport            a call becomes requests, an answer a result; the one place that sends
 //!   auth                 API keys by HTTP Digest, bearer tokens, and who watches over keys
@@ -19,6 +19,7 @@
 
 pub mod alias;
 mod auth;
+mod billing;
 mod cause;
 mod cloud;
 mod database;
@@ -43,6 +44,10 @@ pub use self::{
         key::{ApiKey, Caller},
         witness::{KeyTry, KeyVerdict, KeyWitness, NotTried, Unwatched},
     },
+    billing::{
+        bills::{Bill, ByProject, Charge},
+        costs::{CostCluster, CostService, CostTerms},
+    },
     cloud::Cloud,
     database::{
         Databases, Query, Replay,
@@ -53,19 +58,31 @@ pub use self::{
         rows::{Cell, ColumnType, Rows},
         transaction::{BESIDE_STATEMENTS, Outside, RolledBack, Transaction, TransactionFailure},
     },
+    dedicated::{
+        clusters::{DedicatedCluster, NodeGroup, NodeGroupEndpoint},
+        integrations::{Integration, PrometheusAccess, Receiver},
+        node_quota::NodeQuota,
+        private_endpoints::{PrivateEndpointConnection, PrivateLinkService},
+    },
     iam::{
-        api_keys::OwnKey,
+        api_keys::{KnownKey, OwnKey},
+        audit_logs::AuditEvent,
+        members::{Invitation, Member, MemberRoles, ScopedRole},
+        projects::Project,
         sql_users::{SqlRole, SqlUser},
     },
     oauth::{AuthorizationServer, DeviceAuthorization, OAuthError, TokenKind, Tokens, UserInfo},
     serverless::{
+        backups::{Backup, RestorePoint},
         branches::{Branch, BranchList, NewBranch},
         clusters::{
             AutoScaling, AutomatedBackupPolicy, Cluster, ClusterChange, ClusterList, EncryptionConfig,
-            IDEMPOTENCY_LABEL, NewCluster, SYSTEM_LABEL_PREFIX, SpendingLimit,
+            IDEMPOTENCY_LABEL, NewCluster, Plan, SYSTEM_LABEL_PREFIX, SpendingLimit,
         },
+        exports::{Address, ExportFile},
         instance::{AuthorizedNetwork, Endpoints, Instance, PrivateEndpoint, PrivateService, PublicEndpoint, State},
         regions::Region,
+        transfers::{Opened, Place, StorageKind, Transfer, TransferKind},
     },
     transport::{
         alive::{circuits, is_alive},
@@ -77,7 +94,8 @@ pub use self::{
         trail::Trail,
     },
     units::{
-        BranchId, BranchName, ClusterId, DisplayName, Malformed, PageToken, RegionName, SqlUserName, Target, Timestamp,
-        UsdCents,
+        AccessKey, BilledDay, BilledMonth, BranchId, BranchName, ClusterId, DisplayName, EmailAddress, Endpoint,
+        IntegrationId, Malformed, MemberId, OpaqueId, PageToken, ProjectId, Rcu, RegionName, RoleArn, SqlUserName,
+        Target, Timestamp, TransferId, UsdCents,
     },
 };

@@ -59,6 +59,14 @@ pub(crate) static DEDICATED: Service =
 pub(crate) static IAM: Service =
     Service { host: Host::fixed("iam.tidbapi.com"), version: "v1beta1", probe: "apikeys/{}", errors: PREFIXED };
 
+/// Bills. TiDB Cloud API, "Billing", `v1beta1`.
+pub(crate) static BILLING: Service = Service {
+    host: Host::fixed("billing.tidbapi.com"),
+    version: "v1beta1",
+    probe: "billsCostExplorer/args",
+    errors: PREFIXED,
+};
+
 /// The APIs that tools cannot do without. Each API has a circuit of its own.
 pub(crate) static CONTROL_PLANE: [&Service; 2] = [&SERVERLESS, &IAM];
 

@@ -4,12 +4,18 @@
 //! schema), the output struct (the output schema), and [`Tool`](crate::catalogue::Tool). Adding one means that file and its two
 //! lines in the `mod.rs` of its toolset; schemas, reference, README table and landing page follow.
 
+mod billing;
 mod branches;
 mod clusters;
 mod database;
 mod finder;
 mod insight;
+mod metrics;
+mod network;
 mod organization;
+mod preflight;
+mod recovery;
+mod transfer;
 mod views;
 
 use serde_json::{Map, Value};
@@ -23,7 +29,12 @@ pub static ALL: Catalogue = Catalogue::new(&[
     database::GROUP,
     insight::GROUP,
     finder::GROUP,
+    transfer::GROUP,
+    recovery::GROUP,
+    billing::GROUP,
+    metrics::GROUP,
     organization::GROUP,
+    network::GROUP,
 ]);
 
 /// The tool that a call means. Normalizes its arguments to the tool's schema.

@@ -5,6 +5,9 @@ use serde::Serialize;
 
 use crate::tidbcloud::{Endpoints, State};
 
+/// The notice of an answer for which an operation was called that only TiDB Cloud's own clients show.
+pub(super) const UNPUBLISHED: &str = "TiDB Cloud has not published this operation: it is called as TiDB Cloud's command line client calls it, and may change.";
+
 /// The state in the API's own word; a resource without one is being created.
 pub(super) fn state(state: Option<&State>) -> String {
     state.map_or("CREATING", State::as_str).to_owned()

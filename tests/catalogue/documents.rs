@@ -189,6 +189,14 @@ fn section(entry: &Entry, tool: &Value, example: &Example) -> String {
     } else {
         let _ = writeln!(section, "Answers with {}.\n", fields.join(", "));
     }
+    let unpublished = crate::operations::unpublished(entry.name());
+    if !unpublished.is_empty() {
+        let _ = writeln!(
+            section,
+            "TiDB Cloud has not published {}: called as its command line client does.\n",
+            unpublished.join(", ")
+        );
+    }
     for json in [&example.call, &example.answer] {
         let _ = writeln!(section, "```json\n{}\n```\n", examples::spread(json));
     }

@@ -20,6 +20,7 @@ mod documents;
 mod examples;
 mod finding;
 mod fixture;
+mod operations;
 mod rules;
 mod views;
 

@@ -250,7 +250,9 @@ fn the_finder_names_the_topics_of_all_that_is_not_listed() {
         let description = finder["description"].as_str().expect("a description");
         problems.unless(!description.contains(['{', '}']), || format!("the topics are not filled in: {description}"));
         let may_fix = |entry: &&mcp_server_tidbcloud::catalogue::Entry| {
-            !view.query.contains("cluster=") || entry.definition.input_schema["properties"].get("cluster").is_some()
+            let takes = |name: &str| entry.definition.input_schema["properties"].get(name).is_some();
+            // Where a branch is fixed, what has no branch is of the cluster.
+            ["cluster", "branch"].iter().all(|name| !view.query.contains(&format!("{name}=")) || takes(name))
         };
         for entry in tools::ALL.entries().iter().filter(may_fix) {
             let changes = entry.effect != Effect::Read;

@@ -24,6 +24,7 @@ mod faults;
 mod faults_log;
 mod field;
 mod guard;
+mod handed;
 mod health;
 mod json;
 mod judge;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use tidbcloud_sandbox::control::WAREHOUSE_CLUSTER_ID;
 
 use crate::{
     support::{
@@ -162,6 +163,42 @@ fn two_organizations(server: &mut Native) -> String {
     Tokens::of(&server.send(form("/token", &flow.redemption(&code)))).access
 }
 
+/// A bill is of an organization, and so is a cluster with its costs.
+#[test]
+fn bills_of_several_organizations_say_whose_they_are() {
+    let mut server = Native::new();
+    let token = two_organizations(&mut server);
+    let mut read = |name: &str, arguments: Value| {
+        let relayed = json!({"name": name, "arguments": arguments});
+        server.send(tool_with_token(&token, "tidbcloud_run_read_tool", relayed))
+    };
+    let charges = |bill: &Value, member: &str| -> Vec<String> {
+        let all = bill.pointer(member).and_then(Value::as_array).cloned().unwrap_or_default();
+        let line = |charge: &Value| format!("{} {} {}", charge["organization"], charge["name"], charge["totalCost"]);
+        all.iter().map(|charge| line(charge).replace('"', "")).collect()
+    };
+    let bill = result(&read("tidbcloud_get_bill", json!({"month": "2026-10", "by": "project"})));
+    assert_eq!(
+        charges(&bill, "/charges"),
+        ["shops Total 132.73", "shops sandbox 132.73", "shops Support 0.00", "labs Total 0.00", "labs Support 0.00"],
+        "{bill}"
+    );
+    assert_eq!((&bill["month"], &bill["by"]), (&json!("2026-10"), &json!("project")));
+
+    let range = json!({"from": "2026-10-01", "to": "2026-10-31", "granularity": "total"});
+    let all = result(&read("tidbcloud_explore_costs", range.clone()));
+    let totals = charges(&all, "/costs");
+    assert!(["shops Total 132.73", "labs Total 0.00"].iter().all(|total| totals.iter().any(|is| is == total)), "{all}");
+    let mut of_cluster = range;
+    of_cluster["cluster"] = json!("prod");
+    let one = result(&read("tidbcloud_explore_costs", of_cluster));
+    assert_eq!(
+        one["costs"].as_array().map(Vec::len),
+        Some(1),
+        "a cluster is of one organization, whose costs these are: {one}"
+    );
+}
+
 #[test]
 fn several_organizations_are_one_list_and_a_call_finds_its_own() {
     let mut server = Native::new();
@@ -226,6 +263,47 @@ fn several_organizations_are_one_list_and_a_call_finds_its_own() {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(short_names([beta.clone(), beta.clone()]), set(&["prod"]), "the grant's, and no label that two have");
     assert_eq!(short_names([beta, none]), set(&["beta", "prod"]), "a label that one has is its short name");
+}
+
+/// A Dedicated cluster is of an organization as any other is.
+#[test]
+fn a_dedicated_cluster_is_found_in_its_organization() {
+    let mut server = Native::new();
+    let token = two_organizations(&mut server);
+    let mut read = |cluster: &str| {
+        let relayed = json!({"name": "tidbcloud_get_network", "arguments": {"cluster": cluster}});
+        server.send(tool_with_token(&token, "tidbcloud_run_read_tool", relayed))
+    };
+    for cluster in ["warehouse", WAREHOUSE_CLUSTER_ID] {
+        let network = result(&read(cluster));
+        assert_eq!(
+            (&network["clusterId"], &network["plan"]),
+            (&json!(WAREHOUSE_CLUSTER_ID), &json!("Dedicated")),
+            "{network}"
+        );
+    }
+    assert_eq!(error(&read("nowhere")), "NOT_FOUND");
+}
+
+/// An alias means one cluster, and none if that one is gone: never another whose name it is.
+#[test]
+fn an_alias_is_not_taken_for_the_name_of_a_dedicated_cluster() {
+    let mut server = Native::new();
+    let (public, private) = keys("owner");
+    let mut read = |alias: &str| {
+        let typed = [
+            fields(&[("publicKey", public), ("privateKey", &private), ("name", "shops")]),
+            fields(&[("scope", "tidb:write"), ("aliases", alias)]),
+        ];
+        let flow = Flow::new(&mut server);
+        let code = flow.code(&mut server, typed.concat());
+        let token = Tokens::of(&server.send(form("/token", &flow.redemption(&code)))).access;
+        let relayed = json!({"name": "tidbcloud_get_network", "arguments": {"cluster": "warehouse"}});
+        server.send(tool_with_token(&token, "tidbcloud_run_read_tool", relayed))
+    };
+    assert_eq!(error(&read("warehouse = 999")), "NOT_FOUND");
+    assert_eq!(result(&read(&format!("warehouse = {SHOP}")))["clusterId"], SHOP);
+    assert_eq!(result(&read(&format!("lake = {SHOP}")))["clusterId"], WAREHOUSE_CLUSTER_ID);
 }
 
 #[test]

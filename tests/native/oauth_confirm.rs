@@ -564,8 +564,11 @@ impl<const OPENS: bool, const BYTES: usize> Tool for Staked<OPENS, BYTES> {
     };
     const TITLE: &'static str = "Staked";
     const EFFECT: Effect = Effect::Destroy;
-    const RECEIPT: Option<Receipt<Self>> =
-        Some(Receipt { tries: |_| "do it".to_owned(), done: |_| Done::of("Did it") });
+    const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        tries: |_| "do it".to_owned(),
+        look: "Look whether it was done.",
+        done: |_| Done::of("Did it"),
+    });
     type Output = Value;
 
     fn opens(&self) -> bool {

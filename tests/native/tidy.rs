@@ -15,13 +15,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("port", &["base", "circuit", "health", "store", "watch"]),
     ("sql", &["base"]),
     ("plan", &["base"]),
+    ("picture", &["base"]),
     ("mcp", &["base"]),
     ("tidbcloud", &["base", "circuit", "port", "sql"]),
     ("config", &["base", "port", "tidbcloud"]),
     ("limits", &["base", "config", "port", "store", "tidbcloud"]),
     ("catalogue", &["base", "mcp", "port", "tidbcloud"]),
     ("statements", &["base", "catalogue", "plan", "sql", "tidbcloud"]),
-    ("tools", &["base", "catalogue", "plan", "sql", "statements", "tidbcloud"]),
+    ("tools", &["base", "catalogue", "picture", "plan", "sql", "statements", "tidbcloud"]),
     ("oauth", &["base", "catalogue", "config", "limits", "port", "store", "tidbcloud"]),
     (
         "app",
@@ -128,6 +129,33 @@ fn the_arrows_run_one_way() {
         }
     }
     assert!(checked > 0, "the test saw no import in {}: it looks in the wrong place", root.display());
+}
+
+/// `base::json` reads a struct in the order of its fields. What it cannot see are the names that serde's `alias` adds, and a default
+/// that is in the function of a field and not in the field.
+#[test]
+fn what_json_is_read_into_has_one_place_for_each_field() {
+    let root = crate::support::checkout();
+    let mut seen = 0;
+    for (path, text) in sources(&root.join("src")) {
+        // A field of a tuple stands in one line with its attribute, and is always there.
+        for attribute in text.split("\n").zip(text.match_indices('\n').map(|(at, _)| at)).filter_map(|(line, end)| {
+            let line_starts = end - line.len();
+            line.trim_start().starts_with("#[serde(").then(|| &text[line_starts..])
+        }) {
+            let attribute = attribute.split_once(")]").map_or(attribute, |(inside, _)| inside);
+            let parts: Vec<_> = attribute.split(['(', ',', '\n']).map(str::trim).collect();
+            let has = |name: &str| parts.iter().any(|part| part.split([' ', '=']).next() == Some(name));
+            let place = path.display();
+            assert!(!has("alias"), "{place}: {attribute}: use `rename = \"one|other\"` (see `base::json`)");
+            assert!(
+                !has("deserialize_with") || has("default"),
+                "{place}: {attribute}: without `default` the field has to be there, whatever the function says"
+            );
+            seen += usize::from(has("deserialize_with"));
+        }
+    }
+    assert!(seen > 50, "the test saw {seen} fields: it looks in the wrong place");
 }
 
 #[test]

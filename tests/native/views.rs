@@ -96,10 +96,10 @@ fn the_finder_says_how_each_tool_is_called() {
     let nothing = result(&server.send(tool(FIND, json!({"query": "weather"}))));
     assert_eq!(nothing["tools"], json!([]));
     assert!(nothing["notice"].as_str().is_some_and(|notice| notice.contains("short names of clusters")), "{nothing}");
-    let listed = result(&server.send(tool(FIND, json!({"query": "make a backup"}))));
+    let listed = result(&server.send(tool(FIND, json!({"query": "show databases"}))));
     assert!(listed["tools"].as_array().is_some_and(|tools| !tools.is_empty()), "{listed}");
     let notice = listed["notice"].as_str().unwrap_or_default();
-    assert!(notice.contains("in its console"), "tools have the word in common, and none makes backups: {listed}");
+    assert!(notice.contains("in its console"), "tools fit that are listed, and others may be meant: {listed}");
     for query in ["", " ", "\u{1f600}", "名前", &"list ".repeat(10_000)] {
         let answer = result(&server.send(tool(FIND, json!({"query": query}))));
         assert!(
@@ -129,20 +129,27 @@ fn the_relay_runs_nothing_that_changes_something() {
 #[test]
 fn a_relayed_call_is_one_of_the_tool_it_names() {
     let mut server = Native::new();
+    let pair = BTreeSet::from([FIND.to_owned(), RELAY.to_owned()]);
     let at = |call: Call| call.to("/mcp?cluster=shop");
     assert!(
-        names(&listed(&mut server, at(list()))).is_disjoint(&BTreeSet::from([FIND.to_owned(), RELAY.to_owned()])),
-        "where a cluster is fixed nothing is hidden, so nothing needs to be found"
+        names(&listed(&mut server, at(list()))).is_disjoint(&pair),
+        "where a cluster is fixed, tools are listed or out of reach"
     );
-    refused(&server.send(at(relay("tidbcloud_get_cluster", &json!({})))));
+    refused(&server.send(at(relay("tidbcloud_get_metrics", &json!({})))));
+    let within = |call: Call| call.to("/mcp?cluster=shop&toolsets=metrics");
+    let fixed = result(&server.send(within(tool("tidbcloud_get_metrics", json!({})))));
+    assert_eq!(fixed["displayName"], "shop", "the address fills in the cluster: {fixed}");
+    let named = result(&server.send(within(tool("tidbcloud_get_metrics", json!({"cluster": "shop"})))));
+    assert_eq!(named["error"]["code"], "INVALID_ARGUMENT", "and nobody else does: {named}");
+    let alone = |call: Call| call.to("/mcp?toolsets=default&cluster=shop");
+    assert!(names(&listed(&mut server, alone(list()))).is_disjoint(&pair), "a boundary leaves nothing to find");
+    refused(&server.send(alone(relay("tidbcloud_get_cluster", &json!({})))));
     let token = Flow::new(&mut server).tokens(&mut server, "tidb:read").access;
-    let listed = names(&listed(&mut server, at(with_token(list(), &token))));
-    assert!(listed.contains(FIND) && !listed.contains(RELAY), "what is hidden there changes something: {listed:?}");
-    let fixed = |name: &str, arguments: Value| {
-        let call = tool_with_token(&token, RELAY, json!({"name": name, "arguments": arguments}));
-        call.to("/mcp?cluster=shop")
-    };
-    refused(&server.send(fixed("tidbcloud_get_cluster", json!({}))));
+    refused(&server.send(alone(tool_with_token(
+        &token,
+        RELAY,
+        json!({"name": "tidbcloud_get_cluster", "arguments": {}}),
+    ))));
     let read_only = |name: &str, arguments: Value| {
         tool_with_token(&token, RELAY, json!({"name": name, "arguments": arguments})).to("/mcp?readonly=true")
     };

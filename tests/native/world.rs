@@ -13,14 +13,14 @@ use std::{
 };
 
 use mcp_server_tidbcloud::{
-    app::{App, Isolate, watch},
+    app::{App, Isolate, Served, watch},
     base::{
         clock::UnixMillis,
         future::Pending,
         http::{Head, Headers, Method, Response},
         secret::Secret,
     },
-    catalogue::{Advice, Bound, Deployment, Entry, Pace, Person, code},
+    catalogue::{Advice, Bound, Credentials, Deployment, Entry, Item, Pace, Person, Stakes, code},
     circuit::{Circuit, Report, Verdict},
     config::Config,
     health::{self, Examinations},
@@ -626,8 +626,16 @@ impl Person for Nobody {
         self.goes_without
     }
 
-    fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<(), ToolError>> {
+    fn agrees<'c>(&'c self, _: &'c Bound<'c>) -> Pending<'c, Result<Option<Credentials>, ToolError>> {
         Box::pin(async { Err(ToolError::new(code::CONFIRMATION_REQUIRED, "Asked.").hint("Ask.")) })
+    }
+
+    fn keeps_place(&self) -> Pending<'_, Result<(), ToolError>> {
+        Box::pin(async { Err(ToolError::fault("there is nobody to keep it for")) })
+    }
+
+    fn hands_out<'c>(&'c self, _: &'c Stakes, _: &'c [Item]) -> Pending<'c, Result<String, ToolError>> {
+        Box::pin(async { Err(ToolError::fault("there is nobody to take it")) })
     }
 
     fn waits(&self) -> Pending<'_, Result<(), ToolError>> {
@@ -700,6 +708,8 @@ pub struct Native {
     /// Scheme and host of the requests.
     pub origin: String,
     address: Option<String>,
+    /// The tools.
+    pub tools: Served,
 }
 
 impl Native {
@@ -720,6 +730,7 @@ impl Native {
             body_read: Cell::new(false),
             origin: "http://127.0.0.1:8787".to_owned(),
             address: None,
+            tools: (&tools::ALL, tools::find),
         }
     }
 
@@ -763,7 +774,7 @@ impl Native {
     pub fn converse(&self, call: Call, meanwhile: &mut dyn FnMut(&str) -> Option<Call>) -> Answer {
         self.body_read.set(false);
         let head = self.head(&call);
-        let app = App::new(&self.config, &self.isolate, Port::of(&*self.world));
+        let app = App::new(&self.config, &self.isolate, Port::of(&*self.world)).with_tools(self.tools);
         let mut body = Body(call.body, &self.body_read);
         let mut answering = pin!(app.handle(head, &mut body));
         let mut stream = None;

@@ -401,7 +401,11 @@ pub fn arguments() -> Vec<(&'static str, Value, Value)> {
 fn each(argument: &str, value: &Value) -> Vec<Call> {
     let calls: Vec<Call> = arguments()
         .into_iter()
-        .filter(|(_, required, optional)| required.get(argument).is_some() || optional.get(argument).is_some())
+        .filter(|(_, required, optional)| {
+            // An optional argument that is blank is left out.
+            let is_blank = value.as_str().is_some_and(|text| text.trim().is_empty());
+            required.get(argument).is_some() || (!is_blank && optional.get(argument).is_some())
+        })
         .map(|(name, mut required, _)| {
             required[argument] = value.clone();
             tool(name, required)

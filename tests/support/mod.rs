@@ -146,10 +146,10 @@ pub fn key_headers(who: &str) -> Vec<(String, String)> {
 }
 
 /// The word between which and itself a result's text holds data, and the JSON document that stands there: three blocks, of
-/// which the first and the last are one line each.
+/// which the first and the last are one line each. A picture beside them is no text.
 pub fn fence(result: &Value) -> (&str, &str) {
-    let blocks = result["content"].as_array().expect("content");
-    let texts: Vec<_> = blocks.iter().map(|block| block["text"].as_str().expect("text")).collect();
+    let blocks = result["content"].as_array().expect("content").iter().filter(|block| block["type"] != "image");
+    let texts: Vec<_> = blocks.map(|block| block["text"].as_str().expect("text")).collect();
     let [open, document, close] = texts[..] else { panic!("{} blocks: {result}", texts.len()) };
     let word = close.strip_prefix("</data-").and_then(|rest| rest.strip_suffix('>')).expect("a closing line");
     assert!(open.starts_with(&format!("<data-{word}> ")) && !open.contains('\n'), "{open} and {close}");

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Driver, keys,
-    oauth::{Fields, Page, browser_form, fields, get, unescape},
+    oauth::{Fields, Page, attribute, browser_form, elements, fields, get, unescape},
 };
 
 /// Their browser.
@@ -15,12 +15,16 @@ pub struct Browser {
     /// Status and source of what it shows.
     status: u16,
     html: String,
+    /// Credentials that are typed into the form before the next button is pressed.
+    given: Fields,
 }
 
 impl Browser {
     /// Opens a link.
     pub fn open(&mut self, server: &mut impl Driver, path: &str) {
-        path.clone_into(&mut self.path);
+        let origin = server.origin();
+        path.strip_prefix(&origin).unwrap_or(path).clone_into(&mut self.path);
+        let path = self.path.as_str();
         let answer = server.send(get(path));
         self.show(&answer);
     }
@@ -33,14 +37,41 @@ impl Browser {
         self.show(&answer);
     }
 
+    /// Types a credential into its field.
+    pub fn give(&mut self, name: &str, value: &str) {
+        self.given.push((format!("given-{name}"), value.to_owned()));
+    }
+
     /// Presses a button of the form, with this name typed; empty is nothing.
     pub fn decide(&mut self, server: &mut impl Driver, decision: &str, name: &str) {
-        let form = self.form.as_ref().unwrap_or_else(|| panic!("no form with buttons was shown: {}", self.text()));
         let typed = fields(&[("decision", decision), ("name", name)]);
         let typed = typed.into_iter().filter(|(_, value)| !value.is_empty());
+        let typed = typed.chain(std::mem::take(&mut self.given)).collect();
+        self.press(server, typed);
+    }
+
+    /// Presses the button of the secret with this name, where some lie ready.
+    pub fn take(&mut self, server: &mut impl Driver, name: &str) {
+        let buttons = elements(&self.html, "button");
+        let of_it =
+            |tag: &&String| attribute(tag, "aria-label").is_some_and(|label| label.ends_with(&format!(" {name}")));
+        // Without a button: somebody goes back to the page on which it was.
+        let item = buttons.iter().find(of_it).and_then(|tag| attribute(tag, "value")).unwrap_or_else(|| "0".to_owned());
+        self.press(server, fields(&[("item", &item)]));
+    }
+
+    fn press(&mut self, server: &mut impl Driver, typed: Fields) {
+        let form = self.form.as_ref().unwrap_or_else(|| panic!("no form with buttons was shown: {}", self.text()));
         let all: Fields = form.hidden.iter().cloned().chain(typed).collect();
         let answer = server.send(browser_form(&server.origin(), &self.path, &form.cookie, &all));
         self.show(&answer);
+    }
+
+    /// Where the page leads.
+    pub fn leads(&self) -> Option<String> {
+        let links = elements(&self.html, "a");
+        let link = links.iter().find(|tag| attribute(tag, "id").as_deref() == Some("continue"));
+        link.and_then(|tag| attribute(tag, "href"))
     }
 
     fn show(&mut self, answer: &Answer) {

@@ -13,6 +13,7 @@
 //! ## fault {...}             a fault, as `POST /_sandbox/faults` takes it
 //! ## upstream 1              the last call sent this many requests to TiDB Cloud
 //! ## upstream POST host/path 200    and one of them was this
+//! ## picture words           the last result has a picture with these words; `## picture none`: it has none
 //! ## faults none             from here on TiDB Cloud has no trouble any more
 //! ```
 //!
@@ -33,7 +34,10 @@
 //! ## open $link              the person opens the page
 //! ## prove owner             they type these keys
 //! ## allow shop              they type this, if anything, and press "Allow it"
+//! ## give secret words       they type these words into the field for the credential `secret`, before they press "Allow it"
 //! ## decline                 they press "Decline"
+//! ## take orders.csv         they press the button of this secret, on a page where some lie ready
+//! ## page leads https://...  the page now leads to this address
 //! ## page 200 words          the page now has this status and these words
 //! ## page hides words        and not these, not even in its source
 //! ## at once 5               the next call is sent five times at the same time; exactly one has a result, which `>>` is about
@@ -62,6 +66,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use libtest_mimic::{Arguments, Trial};
 use serde_json::{Value, json};
 
@@ -93,7 +98,7 @@ impl Transcript {
     }
 
     /// The revisions that it runs in.
-    fn revisions(&self) -> Vec<&'static str> {
+    pub fn revisions(&self) -> Vec<&'static str> {
         let only = self.text.lines().find_map(|line| line.strip_prefix("## revision "));
         REVISIONS.into_iter().filter(|revision| only.is_none_or(|only| only == *revision)).collect()
     }
@@ -147,6 +152,16 @@ pub fn main(play: fn(&Transcript, &str, usize)) {
 pub trait Judge {
     /// Looks at one answer of `tools/call`; `place` is the line of the transcript.
     fn tool_result(&mut self, place: &str, tool: &str, result: &Value);
+
+    /// Whether [`Judge::requests`] is to hear of each call.
+    fn hears_requests(&self) -> bool {
+        false
+    }
+
+    /// Hears which requests TiDB Cloud got because of a call, as `GET /_sandbox/requests` lists them.
+    fn requests(&mut self, tool: &str, requests: &Value) {
+        let _ = (tool, requests);
+    }
 }
 
 /// Plays one transcript in one revision; panics where the answer differs.
@@ -297,6 +312,12 @@ impl<D: Streams, J: Judge> Player<'_, D, J> {
             1 => vec![self.driver.send(request)],
             count => self.driver.send_at_once(vec![request; count]),
         };
+        if self.judge.hears_requests() {
+            let relayed = self.json(arguments)["name"].as_str().map(str::to_owned);
+            let runs = relayed.filter(|_| tool == "tidbcloud_run_read_tool").unwrap_or_else(|| tool.to_owned());
+            let requests = self.driver.admin("GET", "/_sandbox/requests", None);
+            self.judge.requests(&runs, &requests["requests"]);
+        }
         let several = answers.len() > 1;
         let heard: Vec<Heard> = answers.iter().map(|answer| self.hear(tool, answer)).collect();
         let (mut succeeded, failed): (Vec<_>, Vec<_>) = heard.into_iter().partition(|heard| match heard {
@@ -576,6 +597,26 @@ impl<D: Streams, J: Judge> Player<'_, D, J> {
         }
     }
 
+    /// What the last result shows to people.
+    fn picture(&self, words: &str) {
+        let Some(Heard::Result(result)) = &self.last else { panic!("{}: no result has a picture", self.place) };
+        let blocks = result["content"].as_array().cloned().unwrap_or_default();
+        let picture = blocks.iter().find(|block| block["type"] == "image");
+        if words == "none" {
+            assert!(picture.is_none(), "{}: no picture is wanted here: {result}", self.place);
+            return;
+        }
+        let picture = picture.unwrap_or_else(|| panic!("{}: the result has no picture: {result}", self.place));
+        assert_eq!(picture, blocks.last().expect("a block"), "{}: a picture comes after the text", self.place);
+        assert_eq!(picture["mimeType"], "image/svg+xml", "{}: a picture is an SVG", self.place);
+        let data = STANDARD.decode(picture["data"].as_str().unwrap_or_default()).expect("base64");
+        let svg = String::from_utf8(data).expect("UTF-8");
+        assert!(svg.len() <= 8_192, "{}: a picture has 8 KiB at most, not {} bytes", self.place, svg.len());
+        // Its words only: texts of the document, with a space between them.
+        let text: String = svg.split('>').filter_map(|part| Some(format!("{} ", part.split_once('<')?.0))).collect();
+        self.says("the picture", &text, words);
+    }
+
     fn directive(&mut self, directive: &str) {
         let (verb, rest) = directive.split_once(' ').unwrap_or((directive, ""));
         match verb {
@@ -596,13 +637,14 @@ impl<D: Streams, J: Judge> Player<'_, D, J> {
                 self.driver.advance(seconds);
             }
             "fault" => {
-                let fault = self.json(rest);
+                let fault = self.json(&self.filled(rest));
                 self.driver.admin("POST", "/_sandbox/faults", Some(json!({"faults": [fault]})));
             }
             "faults" if rest == "none" => {
                 self.driver.admin("DELETE", "/_sandbox/faults", None);
             }
             "upstream" => self.upstream(rest),
+            "picture" => self.picture(rest),
             "at" => {
                 let count = rest.strip_prefix("once ").and_then(|count| count.parse().ok()).filter(|count| *count > 1);
                 self.at_once = count.unwrap_or_else(|| panic!("{}: write `## at once 2`", self.place));
@@ -671,12 +713,24 @@ impl<D: Streams, J: Judge> Player<'_, D, J> {
                 self.browser.open(self.driver, &path);
             }
             "prove" => self.browser.prove(self.driver, rest),
+            "give" => {
+                let (name, value) =
+                    rest.split_once(' ').unwrap_or_else(|| panic!("{}: write `## give name value`", self.place));
+                self.browser.give(name, value);
+            }
+            "take" => self.browser.take(self.driver, &self.filled(rest)),
             "allow" => self.browser.decide(self.driver, "confirm", rest),
             "decline" => self.browser.decide(self.driver, "decline", ""),
             "page" => {
                 if let Some(words) = rest.strip_prefix("hides ") {
                     let html = self.browser.html();
                     assert!(!html.contains(words), "{}: the page has {words:?}: {html}", self.place);
+                    return;
+                }
+                if let Some(address) = rest.strip_prefix("leads ") {
+                    let leads = self.browser.leads().unwrap_or_default();
+                    let is_there = has_gaps_as(&self.filled(address), &leads);
+                    assert!(is_there, "{}: the page leads to {leads:?}", self.place);
                     return;
                 }
                 let (status, words) = rest.split_once(' ').unwrap_or((rest, ""));

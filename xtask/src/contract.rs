@@ -25,7 +25,7 @@ struct Source {
     only: &'static [&'static str],
 }
 
-/// Published files, and two that come with the sources of PingCAP's command line client and hold operations that are not
+/// Published files, and those that come with the sources of PingCAP's command line client and hold operations that are not
 /// published. That of Premium is its published description in the client's copy, with shorter prose.
 const SOURCES: &[Source] = &[
     Source {
@@ -40,6 +40,30 @@ const SOURCES: &[Source] = &[
         contract: "iam-client.json",
         host: "iam.tidbapi.com",
         only: &["/v1beta1/clusters/{clusterId}/sqlUsers", "/v1beta1/projects"],
+    },
+    Source {
+        original: "published-v1beta1-billing.swagger.json",
+        contract: "billing.json",
+        host: "billing.tidbapi.com",
+        only: &[],
+    },
+    Source {
+        original: "cli-v1beta1-serverless-export.swagger.json",
+        contract: "serverless-export-client.json",
+        host: "serverless.tidbapi.com",
+        only: &[],
+    },
+    Source {
+        original: "cli-v1beta1-serverless-import.swagger.json",
+        contract: "serverless-import-client.json",
+        host: "serverless.tidbapi.com",
+        only: &[],
+    },
+    Source {
+        original: "cli-v1beta1-serverless-br.swagger.json",
+        contract: "serverless-backup-client.json",
+        host: "serverless.tidbapi.com",
+        only: &[],
     },
     Source {
         original: "cli-v1beta1-serverless-branch.swagger.json",

@@ -3,6 +3,7 @@
 use super::{
     documents,
     services::{self, Service},
+    storage::STORAGE_HOST,
 };
 use crate::exchange::Request;
 
@@ -25,6 +26,11 @@ pub(super) enum Place {
         /// The host.
         host: String,
         /// Path and query on that host.
+        target: String,
+    },
+    /// The storage behind exports and imports.
+    Storage {
+        /// Path and query there.
         target: String,
     },
     /// Nobody here.
@@ -68,6 +74,9 @@ pub(super) fn locate(request: &Request) -> Place {
     if let Some(service) = services::find(&host) {
         return Place::Service(Address { service, host, target: request.target.clone() });
     }
+    if host == STORAGE_HOST {
+        return Place::Storage { target: request.target.clone() };
+    }
     if !is_loopback(&host) {
         return refused(403, "the Host header is neither loopback nor a host of TiDB Cloud");
     }
@@ -82,6 +91,9 @@ pub(super) fn locate(request: &Request) -> Place {
     let (host, target) = (host.to_owned(), target.to_owned());
     if let Some(service) = services::find(&host) {
         return Place::Service(Address { service, host, target });
+    }
+    if host == STORAGE_HOST {
+        return Place::Storage { target };
     }
     if documents::is_host(&host) {
         return Place::Document { host, target };
@@ -112,7 +124,7 @@ pub(super) fn percent_decode(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Address, Place, locate, percent_decode};
+    use super::{Address, Place, STORAGE_HOST, locate, percent_decode};
     use crate::exchange::Request;
 
     fn place(host: &str, target: &str) -> String {
@@ -121,6 +133,7 @@ mod tests {
             Place::Admin(path) => format!("admin {path}"),
             Place::Service(Address { host, target, .. }) => format!("{host} {target}"),
             Place::Document { host, target } => format!("document {host} {target}"),
+            Place::Storage { target } => format!("storage {target}"),
             Place::Refused { status, .. } => status.to_string(),
         }
     }
@@ -136,6 +149,8 @@ mod tests {
         assert_eq!(place("IAM.tidbapi.com:443", "/v1beta1/projects"), "iam.tidbapi.com /v1beta1/projects");
         assert_eq!(place("serverless.tidbapi.com", "/_sandbox/state"), "serverless.tidbapi.com /_sandbox/state");
         assert_eq!(place("127.0.0.1", "/claude.ai/x"), "document claude.ai /x");
+        assert_eq!(place("127.0.0.1", &format!("/{STORAGE_HOST}/x?y")), "storage /x?y");
+        assert_eq!(place(STORAGE_HOST, "/x"), "storage /x");
         assert_eq!(place("claude.ai", "/x"), "403");
         assert_eq!(place("127.0.0.1", "/evil.example/x"), "404");
         assert_eq!(place("127.0.0.1.evil.example", "/_sandbox/state"), "403");

@@ -60,7 +60,7 @@ impl Sandbox {
         json_response(status, &body)
     }
 
-    /// The whole state, except passwords.
+    /// Clusters, branches and their SQL users, without passwords; the other resources show themselves through the API.
     fn state(&self, now: u64) -> Value {
         let users = |server: &Server| -> Vec<Value> {
             let user = |(name, user): (&String, &SqlUser)| {

@@ -47,6 +47,10 @@ pub(super) static OPEN_API: ErrorShape = ErrorShape {
     body: |Failure { status, message }, _| json!({ "code": status.to_string(), "error": message, "msgPrefix": "", "status": status }),
 };
 
+/// What the billing service has.
+pub(super) static BILLING: ErrorShape =
+    ErrorShape { definition: Some("billing_errors.BaseError"), body: OPEN_API.body };
+
 /// What the SQL gateway has where the failure is not a MySQL error.
 pub(super) static SQL: ErrorShape = ErrorShape {
     definition: Some("Failure"),

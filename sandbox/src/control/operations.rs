@@ -1,4 +1,4 @@
-//! The operations of the control plane: [`ROUTES`] says which there are, a file for each resource says what they do.
+//! The operations of the control plane: a file for each resource has its `ROUTES` and says what they do.
 
 use std::collections::BTreeMap;
 
@@ -8,54 +8,81 @@ use super::{
     BODY_BYTES_MAX,
     address::{Address, split_query},
     answers::{Failure, Outcome},
-    contract::{
-        self, Found, Known, Origin,
-        Origin::{Client, Published},
-    },
-    services::{DEDICATED, IAM, PREMIUM, SERVERLESS, Service},
+    contract::{self, Found, Known, Origin, Origin::Published},
+    services::Service,
     state::{Key, KeyRole, World},
 };
 use crate::exchange::Request;
 
+mod api_keys;
+mod audit_logs;
+pub(super) mod backups;
+mod billing;
 pub(super) mod branches;
 pub(super) mod clusters;
-mod dedicated;
+pub(super) mod dedicated;
+pub(super) mod exports;
 mod iam;
+pub(super) mod imports;
+pub(super) mod integrations;
+mod members;
+mod node_quota;
 mod premium;
 mod regions;
+mod transfers;
 
-/// What is simulated. A test holds this against the contract.
-static ROUTES: &[Route] = &[
-    Route::reads(&SERVERLESS, "GET", "/clusters", clusters::list),
-    Route::writes(&SERVERLESS, "POST", "/clusters", clusters::create),
-    Route::reads(&SERVERLESS, "GET", "/clusters/{clusterId}", clusters::get),
-    Route::writes(&SERVERLESS, "PATCH", "/clusters/{cluster.clusterId}", clusters::update)
-        .dropping_read_only("cluster", "tidb_cloud_open_apiserverlessv1beta1Cluster"),
-    Route::writes(&SERVERLESS, "DELETE", "/clusters/{clusterId}", clusters::delete),
-    Route::reads(&SERVERLESS, "GET", "/regions", regions::list),
-    Route::reads(&SERVERLESS, "GET", "/clusters/{clusterId}/branches", branches::list),
-    Route::writes(&SERVERLESS, "POST", "/clusters/{clusterId}/branches", branches::create)
-        .read_as(&[Published, Client]),
-    Route::reads(&SERVERLESS, "GET", "/clusters/{clusterId}/branches/{branchId}", branches::get),
-    Route::writes(&SERVERLESS, "DELETE", "/clusters/{clusterId}/branches/{branchId}", branches::delete),
-    Route::writes(&SERVERLESS, "POST", "/clusters/{clusterId}/branches/{branchId}:reset", branches::reset),
-    Route::writes(
-        &SERVERLESS,
-        "PATCH",
-        "/clusters/{clusterId}/branches/{branchId}/sqlUsers/{username}",
-        branches::update_sql_user,
-    )
-    .read_as(&[Client]),
-    Route::reads(&IAM, "GET", "/clusters/{clusterId}/sqlUsers", iam::list_sql_users).read_as(&[Client]),
-    Route::writes(&IAM, "POST", "/clusters/{clusterId}/sqlUsers", iam::create_sql_user).read_as(&[Client]),
-    Route::reads(&IAM, "GET", "/clusters/{clusterId}/sqlUsers/{userName}", iam::get_sql_user).read_as(&[Client]),
-    Route::writes(&IAM, "PATCH", "/clusters/{clusterId}/sqlUsers/{userName}", iam::update_sql_user).read_as(&[Client]),
-    Route::writes(&IAM, "DELETE", "/clusters/{clusterId}/sqlUsers/{userName}", iam::delete_sql_user).read_as(&[Client]),
-    Route::reads(&IAM, "GET", "/projects", iam::list_projects).read_as(&[Client]),
-    Route::reads(&IAM, "GET", "/apikeys/{accessKey}", iam::get_api_key),
-    Route::reads(&PREMIUM, "GET", "/tidbs", premium::list),
-    Route::reads(&DEDICATED, "GET", "/clusters", dedicated::list),
+/// What is simulated, a list for each file. A test holds this against the contract.
+static ROUTES: &[&[Route]] = &[
+    clusters::ROUTES,
+    branches::ROUTES,
+    backups::ROUTES,
+    regions::ROUTES,
+    iam::ROUTES,
+    premium::ROUTES,
+    dedicated::ROUTES,
+    exports::ROUTES,
+    imports::ROUTES,
+    billing::ROUTES,
+    members::ROUTES,
+    api_keys::ROUTES,
+    audit_logs::ROUTES,
+    node_quota::ROUTES,
+    integrations::ROUTES,
 ];
+
+/// All of them.
+fn routes() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().copied().flatten()
+}
+
+/// An operation of TiDB Cloud's API, as the sandbox knows it.
+pub struct Covered {
+    /// Its host.
+    pub host: &'static str,
+    /// Its verb.
+    pub method: &'static str,
+    /// Its whole path, with `{name}` for parameters.
+    pub path: &'static str,
+    /// Whether it is published; `None` where no file has its shapes.
+    pub is_published: Option<bool>,
+    /// Whether the sandbox has it.
+    pub is_simulated: bool,
+}
+
+/// Every operation of TiDB Cloud's API that is published or that an official client knows.
+pub fn covered() -> Vec<Covered> {
+    let is_route = |host: &str, method: &str, path: &str| {
+        routes().any(|route| route.service.host == host && route.is(route.service, method, path))
+    };
+    let covered = |(host, method, path, is_published)| Covered {
+        host,
+        method,
+        path,
+        is_published,
+        is_simulated: is_route(host, method, path),
+    };
+    contract::all().map(covered).collect()
+}
 
 /// An authenticated request for an operation.
 struct Call<'a> {
@@ -148,7 +175,7 @@ impl Route {
 /// The route of what a request was found to address, and the description that is its main one.
 fn routed<'a>(service: &Service, method: &str, found: &'a [Found]) -> Option<(&'static Route, &'a Found)> {
     found.iter().find_map(|found| {
-        let route = ROUTES.iter().find(|route| route.is(service, method, &found.operation.path))?;
+        let route = routes().find(|route| route.is(service, method, &found.operation.path))?;
         (route.origins.first() == Some(&found.origin())).then_some((route, found))
     })
 }
@@ -179,9 +206,17 @@ pub(super) fn run(world: &mut World, now: u64, key: &'static Key, address: &Addr
     let query = main.read_query(query).map_err(invalid)?;
     let body = route.read_body(main, &found, &request.body).map_err(invalid)?;
     let call = Call { now, key, parameters: &main.parameters, query, body };
+    world.keep_backups(now);
     match route.handler {
         Handler::Reads(reads) => reads(world, &call),
-        Handler::Writes(writes) => writes(world, &call),
+        Handler::Writes(writes) => {
+            let subject = audit_logs::subject(world, method, route.path, &call);
+            let outcome = writes(world, &call);
+            if let Some(subject) = subject {
+                audit_logs::log(world, now, key, subject, &outcome);
+            }
+            outcome
+        }
     }
 }
 
@@ -189,7 +224,7 @@ pub(super) fn run(world: &mut World, now: u64, key: &'static Key, address: &Addr
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Found, ROUTES, World, run};
+    use super::{Found, World, routes, run};
     use crate::{
         control::{
             KEYS,
@@ -203,7 +238,7 @@ mod tests {
     #[test]
     fn every_route_is_in_the_contract_as_it_says() {
         let mut seen = BTreeSet::new();
-        for route in ROUTES {
+        for route in routes() {
             let (host, method, path) =
                 (route.service.host, route.method, format!("{}{}", route.service.base, route.path));
             assert!(seen.insert((host, method, route.path)), "{method} {host}{path} is a route twice");
@@ -225,7 +260,7 @@ mod tests {
         let [owner, ..] = &KEYS;
         for service in SERVICES.iter().filter(|service| service.protocol == Protocol::Digest) {
             for (method, path) in contract::operations(service) {
-                let routed = ROUTES.iter().any(|route| route.is(service, method, path));
+                let routed = routes().any(|route| route.is(service, method, path));
                 let request = Request {
                     method: method.to_owned(),
                     target: path.replace(['{', '}'], ""),

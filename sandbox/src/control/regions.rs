@@ -50,9 +50,19 @@ impl Region {
         format!("gateway01.{}.prod.{}.tidbcloud.com", self.code, self.provider)
     }
 
-    /// Host of the private endpoint.
-    pub(super) fn private_host(&self) -> String {
-        format!("gateway01-privatelink.{}.prod.{}.tidbcloud.com", self.code, self.provider)
+    /// The private endpoint. Its fields are published; the form of the service's name is that of each provider, and the zones are
+    /// guesses.
+    pub(super) fn private(&self, port: u16) -> Value {
+        let Self { code, provider, .. } = self;
+        let service = match *provider {
+            "aws" => format!("com.amazonaws.vpce.{code}.vpce-svc-0f3c2b1a4d5e60718"),
+            _ => format!("com.aliyuncs.privatelink.{code}.epsrv-t4n0f3c2b1a4d5e6"),
+        };
+        json!({
+            "host": format!("gateway01-privatelink.{code}.prod.{provider}.tidbcloud.com"),
+            "port": port,
+            *provider: { "serviceName": service, "availabilityZone": [format!("{code}-az1"), format!("{code}-az2")] },
+        })
     }
 
     /// As the API shows it.

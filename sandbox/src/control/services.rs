@@ -1,16 +1,16 @@
 //! The services that one loopback address stands for: the differences between their hosts, as data.
 
 use super::{
-    answers::{ErrorShape, OAUTH, OPEN_API, RPC, SQL},
+    answers::{self, ErrorShape, OAUTH, OPEN_API, RPC, SQL},
     contract::{
         Origin,
         Origin::{ByHand, Client, Published},
     },
 };
 
-/// Starter and Essential: clusters, branches, regions.
+/// Starter and Essential: clusters, branches, regions, exports, imports, backups.
 pub const SERVERLESS_HOST: &str = "serverless.tidbapi.com";
-/// Identity: SQL users, projects, API keys.
+/// Identity: SQL users, projects, members, API keys, the console's audit log.
 pub const IAM_HOST: &str = "iam.tidbapi.com";
 
 /// How a service is spoken to.
@@ -54,6 +54,9 @@ pub(super) static SERVERLESS: Service = digest(
     &[
         (Published, include_str!("../../../contract/serverless.json")),
         (Client, include_str!("../../../contract/serverless-branch-client.json")),
+        (Client, include_str!("../../../contract/serverless-export-client.json")),
+        (Client, include_str!("../../../contract/serverless-import-client.json")),
+        (Client, include_str!("../../../contract/serverless-backup-client.json")),
     ],
 );
 
@@ -73,7 +76,13 @@ pub(super) static PREMIUM: Service =
 pub(super) static DEDICATED: Service =
     digest("dedicated.tidbapi.com", "/v1beta1", &RPC, &[(Published, include_str!("../../../contract/dedicated.json"))]);
 
-static BILLING: Service = digest("billing.tidbapi.com", "/v1beta1", &RPC, &[]);
+pub(super) static BILLING: Service = digest(
+    "billing.tidbapi.com",
+    "/v1beta1",
+    &answers::BILLING,
+    &[(Published, include_str!("../../../contract/billing.json"))],
+);
+
 static DATA_SERVICE: Service = digest("dataservice.tidbapi.com", "/v1beta1", &RPC, &[]);
 static LEGACY: Service = digest("api.tidbcloud.com", "/api/v1beta", &RPC, &[]);
 
@@ -107,9 +116,29 @@ pub(super) fn find(host: &str) -> Option<&'static Service> {
     SERVICES.iter().copied().find(|service| service.is_at(host))
 }
 
+/// Every host that is spoken to by HTTPS; of the SQL gateway those of the sandbox's regions.
+pub(crate) fn https_hosts() -> impl Iterator<Item = String> {
+    let fixed = SERVICES.iter().map(|service| service.host).filter(|host| !host.contains('*')).map(str::to_owned);
+    fixed
+        .chain(super::public_hosts().into_iter().map(|host| format!("http-{host}")))
+        .chain([super::STORAGE_HOST.to_owned()])
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{SERVICES, find};
+    use super::{SERVICES, find, https_hosts};
+
+    #[test]
+    fn each_host_that_is_spoken_to_by_https_is_one_of_a_service() {
+        let hosts: Vec<_> = https_hosts().collect();
+        for host in &hosts {
+            let is_storage = host == super::super::STORAGE_HOST;
+            assert!(find(host).is_some() || is_storage, "{host} belongs to a service, or is that of files");
+        }
+        for service in SERVICES {
+            assert!(hosts.iter().any(|host| service.is_at(host)), "{} is spoken to by HTTPS", service.host);
+        }
+    }
 
     #[test]
     fn a_host_belongs_to_one_service() {

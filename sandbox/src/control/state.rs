@@ -5,7 +5,18 @@ use std::collections::{BTreeMap, VecDeque};
 use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{digest::hex, regions::Region};
+use super::{
+    digest::hex,
+    operations::{
+        backups::Backups,
+        dedicated::Dedicated,
+        exports::Export,
+        imports::{Import, Upload},
+        integrations::Integration,
+    },
+    regions::Region,
+    storage::Signed,
+};
 use crate::exchange::{Instance, Role, SqlEffect};
 use crate::native_password;
 
@@ -103,6 +114,100 @@ pub(super) const PROJECTS: [Project; 3] = [
     Project { id: "1372813089454525401", organization: OTHER_ORGANIZATION, name: "tidbx_virtual" },
 ];
 
+/// A member of an organization, or somebody who is invited.
+pub(super) struct Member {
+    pub(super) id: String,
+    pub(super) organization: &'static str,
+    pub(super) email: String,
+    pub(super) first_name: String,
+    pub(super) last_name: String,
+    /// Whether the invitation was accepted.
+    pub(super) active: bool,
+    pub(super) org_role: String,
+    /// Roles, each with the id of its project.
+    pub(super) project_roles: Vec<(String, String)>,
+    /// Roles, each with the id of its cluster.
+    pub(super) instance_roles: Vec<(String, String)>,
+    pub(super) invited: u64,
+    pub(super) last_login: Option<u64>,
+}
+
+/// An API key as IAM shows it.
+pub(super) struct ApiKey {
+    pub(super) public: String,
+    pub(super) organization: &'static str,
+    pub(super) id: String,
+    pub(super) display_name: String,
+    pub(super) role: &'static str,
+    /// `0` for a role in the organization.
+    pub(super) project: &'static str,
+}
+
+/// An event of the console's audit log.
+pub(super) struct AuditEvent {
+    pub(super) id: String,
+    pub(super) organization: &'static str,
+    pub(super) event: &'static str,
+    pub(super) succeeded: bool,
+    /// Display name of the key.
+    pub(super) by: &'static str,
+    /// Id and name of its cluster; empty without one.
+    pub(super) cluster: (String, String),
+    /// JSON.
+    pub(super) details: String,
+    pub(super) time: u64,
+}
+
+/// 2026-01-01, when everything that is there from the start began.
+const BEGINNING: u64 = 1_767_225_600_000;
+
+/// Who is there from the start: an owner, an analyst, somebody who has not accepted the invitation, and the owner of the other
+/// organization.
+fn first_members() -> Vec<Member> {
+    let member = |id: &str, organization, email: &str, name: (&str, &str), active, org_role: &str| Member {
+        id: id.to_owned(),
+        organization,
+        email: email.to_owned(),
+        first_name: name.0.to_owned(),
+        last_name: name.1.to_owned(),
+        active,
+        org_role: org_role.to_owned(),
+        project_roles: Vec::new(),
+        instance_roles: Vec::new(),
+        invited: BEGINNING,
+        last_login: active.then_some(BEGINNING + 86_400_000),
+    };
+    let mut analyst = member("300002", ORGANIZATION, "analyst@example.com", ("Sandbox", "Analyst"), true, "org:member");
+    analyst.project_roles = vec![("project:readonly".to_owned(), PROJECTS[1].id.to_owned())];
+    vec![
+        member("300001", ORGANIZATION, "owner@example.com", ("Sandbox", "Owner"), true, "org:owner"),
+        analyst,
+        member("300003", ORGANIZATION, "books@example.com", ("", ""), false, "org:billing_viewer"),
+        member("300101", OTHER_ORGANIZATION, "owner@other.example", ("Other", "Owner"), true, "org:owner"),
+    ]
+}
+
+/// [`KEYS`], and one of a pipeline, whose private key nobody has.
+fn first_api_keys() -> Vec<ApiKey> {
+    let known = KEYS.iter().map(|key| ApiKey {
+        public: key.public.to_owned(),
+        organization: key.organization,
+        id: key.id.to_owned(),
+        display_name: key.display_name.to_owned(),
+        role: key.role.name(),
+        project: if key.role == KeyRole::Owner { "0" } else { PROJECTS[1].id },
+    });
+    let pipeline = ApiKey {
+        public: "SBXPIPEL".to_owned(),
+        organization: ORGANIZATION,
+        id: "1004".to_owned(),
+        display_name: "pipeline".to_owned(),
+        role: "project:dev",
+        project: PROJECTS[1].id,
+    };
+    known.chain([pipeline]).collect()
+}
+
 /// A password that can be compared and not read.
 #[derive(Clone)]
 pub(super) struct Password([u8; native_password::LENGTH]);
@@ -182,7 +287,8 @@ pub(super) struct Settings {
     pub(super) spending_limit: i64,
     /// `HH:mm` UTC.
     pub(super) backup_start: String,
-    pub(super) backup_days: i64,
+    /// `None`: the default.
+    pub(super) backup_days: Option<i64>,
     pub(super) public_disabled: bool,
     pub(super) authorized_networks: Vec<serde_json::Value>,
     /// Those that the user gave.
@@ -206,18 +312,24 @@ pub(super) struct Cluster {
     pub(super) created: u64,
     pub(super) updated: u64,
     pub(super) ready: u64,
+    /// Whether it was made of a backup.
+    pub(super) is_restored: bool,
     pub(super) server: Server,
 }
 
 impl Cluster {
-    /// `CREATING` or `ACTIVE`.
+    /// `CREATING`, `RESTORING` or `ACTIVE`.
     pub(super) fn state(&self, now: u64) -> &'static str {
-        if now < self.ready { "CREATING" } else { "ACTIVE" }
+        match (now < self.ready, self.is_restored) {
+            (true, true) => "RESTORING",
+            (true, false) => "CREATING",
+            (false, _) => "ACTIVE",
+        }
     }
 
     /// Whether it is one of the instances that cost nothing.
     pub(super) fn is_free(&self) -> bool {
-        self.settings.auto_scaling.is_none() && self.settings.spending_limit == 0
+        self.settings.is_free()
     }
 }
 
@@ -265,6 +377,23 @@ pub(super) struct World {
     drawn: BTreeMap<&'static str, u64>,
     pub(super) clusters: Vec<Cluster>,
     pub(super) branches: Vec<Branch>,
+    pub(super) exports: Vec<Export>,
+    pub(super) imports: Vec<Import>,
+    pub(super) uploads: Vec<Upload>,
+    /// What lies in the storage behind exports and imports, by key.
+    pub(super) objects: BTreeMap<String, Vec<u8>>,
+    /// What addresses of that storage are for, by their signature.
+    pub(super) signed: BTreeMap<String, Signed>,
+    /// Clusters that were deleted, and when: bills still name them.
+    pub(super) deleted: Vec<(Cluster, u64)>,
+    /// Clusters, and the settings that they were billed by until a time, in the order of these times.
+    pub(super) billed_before: Vec<(String, u64, Settings)>,
+    pub(super) dedicated: Vec<Dedicated>,
+    pub(super) members: Vec<Member>,
+    pub(super) api_keys: Vec<ApiKey>,
+    pub(super) audit: Vec<AuditEvent>,
+    pub(super) integrations: Vec<Integration>,
+    pub(super) backups: Backups,
     effects: Vec<SqlEffect>,
     /// The effects in words, oldest first.
     pub(super) effects_done: VecDeque<String>,
@@ -273,7 +402,7 @@ pub(super) struct World {
 impl World {
     /// One without clusters.
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, ..Self::default() }
+        Self { seed, members: first_members(), api_keys: first_api_keys(), ..Self::default() }
     }
 
     /// The next 32 bytes that follow from the seed for this purpose.

@@ -22,7 +22,6 @@ use crate::{
     mcp, oauth,
     store::grant::Presence,
     tidbcloud::{ApiKey, alias::Aliases},
-    tools,
 };
 
 /// A request with everything that its tools need.
@@ -72,6 +71,7 @@ impl Call<'_> {
             answered: RefCell::default(),
             asked: RefCell::default(),
             agreed: Cell::default(),
+            places: RefCell::default(),
         };
         let pace = Paced {
             port: request.port(),
@@ -83,7 +83,7 @@ impl Call<'_> {
         };
         let deployment = Deployed { app: request.app, caller: &caller, origin: &person.origin };
         let view = View {
-            catalogue: &tools::ALL,
+            catalogue: request.app.tools.0,
             narrowing: &caller.narrowing,
             asked: &caller.asked,
             scope: caller.session.as_ref().map(|session| session.scope),

@@ -102,4 +102,14 @@ impl Authenticator {
         };
         hmac_sha256(server_secret.expose().as_bytes(), text.as_bytes())
     }
+
+    /// The key under which a caller finds what a person handed in for its call: server secret and the caller's own secret. Neither
+    /// alone is enough. A token's derivation is in it, because the token may be renewed between the question and the call.
+    pub fn hand_in_key(&self, server_secret: &Secret) -> [u8; 32] {
+        let text = match self {
+            Self::Digest(key) => format!("hand-in key v1\n{}\n{}", key.public(), key.private().expose()),
+            Self::Bearer(token) => format!("hand-in key of a grant v1\n{}", token.grant()),
+        };
+        hmac_sha256(server_secret.expose().as_bytes(), text.as_bytes())
+    }
 }

@@ -236,3 +236,29 @@ async fn a_refused_token_is_sent_once_and_never_repeated() {
     assert!(matches!(cloud.check().await, Err(CheckFailure::Refused(answer)) if answer.status == 401));
     assert_eq!(scene.fake.lines().len(), 4);
 }
+
+/// What a person hands in is found by the same caller, also with a renewed token, and by nobody else.
+#[test]
+fn a_hand_in_key_takes_the_callers_own_secret_and_the_server_secret() {
+    let (one, two) = (Secret::new("canary-server-one"), Secret::new("canary-server-two"));
+    let derivation = "0".repeat(64);
+    let key = |public: &str, private: &str| Authenticator::from(ApiKey::new(public, private).expect("a key"));
+    let token = |token: &str, subject: &str, derivation: &str| {
+        Authenticator::from(BearerToken::new(token, subject, derivation).expect("a token"))
+    };
+    let of_key = key("CANARY01", "private").hand_in_key(&one);
+    let of_token = token("first", "user", &derivation).hand_in_key(&one);
+    assert_eq!(token("renewed", "user", &derivation).hand_in_key(&one), of_token);
+    let others = [
+        key("CANARY01", "private").hand_in_key(&two),
+        key("CANARY01", "other").hand_in_key(&one),
+        key("CANARY02", "private").hand_in_key(&one),
+        key("CANARY01", "private").sql_password_key(&one),
+        token("first", "user", &"1".repeat(64)).hand_in_key(&one),
+        token("first", "other", &derivation).hand_in_key(&one),
+        token("first", "user", &derivation).sql_password_key(&one),
+        of_token,
+    ];
+    assert!(!others.contains(&of_key));
+    assert!(!others[..others.len() - 1].contains(&of_token));
+}

@@ -103,6 +103,12 @@ impl Databases<'_> {
         self.cloud.memory.drop_keys(self.cloud.authenticator.caller(), target);
     }
 
+    /// Forgets how an instance is reached, and by which columns rows were found there: it is about to become another.
+    pub fn forget(&self, target: &Target) {
+        self.cloud.memory.drop_facts(self.cloud.authenticator.caller(), target);
+        self.drop_keys(target);
+    }
+
     /// Runs one statement on its own. `database` is the one that unqualified names are looked up in.
     pub async fn run(
         &self,

@@ -18,7 +18,7 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub struct SqlUser {
     /// Full name, with the prefix of its cluster.
-    #[serde(default, alias = "username", deserialize_with = "or_default")]
+    #[serde(default, rename = "userName|username", deserialize_with = "or_default")]
     pub user_name: String,
     /// For example `mysql_native_password`.
     #[serde(default)]

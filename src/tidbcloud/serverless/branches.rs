@@ -159,6 +159,19 @@ impl Cloud<'_> {
         Ok(self.remove(&call).await?.unwrap_or_else(|| Branch::gone(id, branch)))
     }
 
+    /// `POST /clusters/{clusterId}/branches/{branchId}:reset`: returns the branch. Sent once, because a second reset would lose what
+    /// was changed after the first; if no answer comes, a branch that is RESTORING was reset.
+    pub async fn reset_branch(&self, id: &ClusterId, branch: &BranchId) -> Result<Branch, ApiError> {
+        let call = SERVERLESS.call(Method::Post, "clusters/{}/branches/{}:reset", [id.as_str(), branch.as_str()]);
+        match self.write(&call).await {
+            Err(unknown @ ApiError::OutcomeUnknown { .. }) => match self.branch(id, branch).await {
+                Ok(found) if found.state == Some(State::Restoring) => Ok(found),
+                _ => Err(unknown),
+            },
+            reset => reset,
+        }
+    }
+
     /// `PATCH /clusters/{clusterId}/branches/{branchId}/sqlUsers/{username}`, by full name: another password.
     pub async fn set_branch_sql_password(
         &self,

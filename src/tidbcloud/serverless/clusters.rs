@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
 use super::{
-    instance::{Endpoints, State},
+    instance::{AuthorizedNetwork, Endpoints, PublicEndpoint, State},
     regions::Region,
 };
 use crate::{
     base::{hash::hex, http::Method},
     tidbcloud::{
-        ApiError, Cloud, ClusterId, DisplayName, PageToken, RegionName, UsdCents,
+        ApiError, Cloud, ClusterId, DisplayName, PageToken, Rcu, RegionName, UsdCents,
         service::SERVERLESS,
         tolerant::{integer, or_default},
         transport::{
@@ -81,26 +81,34 @@ pub struct SpendingLimit {
 }
 
 /// When backups are made and how long they are kept (schema `Cluster.AutomatedBackupPolicy`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AutomatedBackupPolicy {
     /// `HH:mm`, UTC.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<String>,
     /// Days.
-    #[serde(default, deserialize_with = "integer")]
+    #[serde(default, deserialize_with = "integer", skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<i64>,
 }
 
 /// Bounds of the request capacity of an Essential instance (schema `Cluster.AutoScaling`), in request capacity units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct AutoScaling {
-    #[serde(default, deserialize_with = "integer")]
+    #[serde(default, deserialize_with = "integer", skip_serializing_if = "Option::is_none")]
     pub min_rcu: Option<i64>,
-    #[serde(default, deserialize_with = "integer")]
+    #[serde(default, deserialize_with = "integer", skip_serializing_if = "Option::is_none")]
     pub max_rcu: Option<i64>,
+}
+
+impl AutoScaling {
+    /// At most `max`, and at least what it was, or the least that is offered; never above `max`, which lowers what it was.
+    pub fn up_to(max: Rcu, before: Option<Self>) -> Self {
+        let least = before.and_then(|before| before.min_rcu).unwrap_or(Rcu::MIN).min(max.units());
+        Self { min_rcu: Some(least), max_rcu: Some(max.units()) }
+    }
 }
 
 /// Encryption at rest (schema `Cluster.EncryptionConfig`).
@@ -131,6 +139,9 @@ pub struct NewCluster {
     /// Monthly spending limit; `None` leaves it to TiDB Cloud, which takes the free plan.
     #[serde(serialize_with = "as_limit", skip_serializing_if = "Option::is_none")]
     pub spending_limit: Option<UsdCents>,
+    /// Its capacity, which makes it Essential.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_scaling: Option<AutoScaling>,
     /// Labels; `tidb.cloud/project` chooses the project.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -143,8 +154,16 @@ pub enum ClusterChange {
     DisplayName(DisplayName),
     /// Another monthly spending limit.
     SpendingLimit(UsdCents),
+    /// Another capacity, whole: TiDB Cloud's command line client sends both ends.
+    Capacity(AutoScaling),
     /// Other labels in place of all that a person has set.
     Labels(BTreeMap<String, String>),
+    /// Another time and retention of backups; both are given.
+    BackupPolicy(AutomatedBackupPolicy),
+    /// The public endpoint off, or on.
+    PublicEndpointDisabled(bool),
+    /// Other addresses that may connect, in place of all.
+    AuthorizedNetworks(Vec<AuthorizedNetwork>),
 }
 
 fn as_region<S: Serializer>(name: &RegionName, to: S) -> Result<S::Ok, S::Error> {
@@ -178,6 +197,7 @@ impl ClusterChange {
                 let monthly = cluster.spending_limit.and_then(|limit| limit.monthly).unwrap_or(0);
                 monthly == i64::from(limit.cents())
             }
+            Self::Capacity(capacity) => cluster.auto_scaling == Some(*capacity),
             // TiDB Cloud keeps labels of its own beside these.
             Self::Labels(labels) => {
                 let of_callers = |(name, _): &(&String, &String)| {
@@ -185,11 +205,65 @@ impl ClusterChange {
                 };
                 cluster.labels.iter().filter(of_callers).eq(labels.iter().filter(of_callers))
             }
+            Self::BackupPolicy(policy) => cluster.automated_backup_policy.as_ref().is_some_and(|is| {
+                (policy.start_time.is_none() || policy.start_time == is.start_time)
+                    && (policy.retention_days.is_none() || policy.retention_days == is.retention_days)
+            }),
+            Self::PublicEndpointDisabled(disabled) => {
+                cluster.public_endpoint().is_some_and(|public| public.disabled == *disabled)
+            }
+            Self::AuthorizedNetworks(networks) => {
+                cluster.public_endpoint().is_some_and(|public| public.authorized_networks == *networks)
+            }
+        }
+    }
+}
+
+/// The plan of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Free, or by use up to a spending limit.
+    Starter,
+    /// By request capacity units.
+    Essential,
+}
+
+impl Plan {
+    /// As TiDB Cloud calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starter => "Starter",
+            Self::Essential => "Essential",
         }
     }
 }
 
 impl Cluster {
+    /// Its plan: `servicePlan`, and what makes an instance Essential where older instances have none.
+    pub fn plan(&self) -> Plan {
+        match self.service_plan.as_deref() {
+            Some("Starter") => Plan::Starter,
+            Some(_) => Plan::Essential,
+            None if self.auto_scaling.is_some() => Plan::Essential,
+            None => Plan::Starter,
+        }
+    }
+
+    /// Its address on the internet.
+    pub fn public_endpoint(&self) -> Option<&PublicEndpoint> {
+        self.endpoints.as_ref()?.public.as_ref()
+    }
+
+    /// The most that a Starter instance may cost a month, in US cents. proto3 JSON leaves zeros out.
+    pub fn limit_cents(&self) -> i64 {
+        self.spending_limit.and_then(|limit| limit.monthly).unwrap_or_default()
+    }
+
+    /// Whether it is one of the organization's free instances.
+    pub fn is_free(&self) -> bool {
+        self.plan() == Plan::Starter && self.limit_cents() == 0
+    }
+
     /// The description of a deleted cluster.
     fn gone(id: &ClusterId) -> Self {
         Self {
@@ -232,6 +306,11 @@ impl Cloud<'_> {
         Ok(clusters.items.into_iter().next())
     }
 
+    /// `GET /clusters`: the first hundred, sent once, for a question that can do without them.
+    pub async fn clusters_at_a_glance(&self) -> Result<ClusterList, ApiError> {
+        self.look(&SERVERLESS.get("clusters", []).with_query(&[("pageSize", "100")])).await
+    }
+
     /// `GET /clusters`: all pages.
     pub async fn all_clusters(&self) -> Result<Vec<Cluster>, ApiError> {
         self.all(SERVERLESS.get("clusters", [])).await
@@ -263,7 +342,18 @@ impl Cloud<'_> {
             ClusterChange::SpendingLimit(limit) => {
                 ("spendingLimit.monthly", json!({ "spendingLimit": { "monthly": limit } }))
             }
+            ClusterChange::Capacity(capacity) => ("autoScaling", json!({ "autoScaling": capacity })),
             ClusterChange::Labels(labels) => ("labels", json!({ "labels": labels })),
+            ClusterChange::BackupPolicy(policy) => {
+                ("automatedBackupPolicy", json!({ "automatedBackupPolicy": policy }))
+            }
+            ClusterChange::PublicEndpointDisabled(disabled) => {
+                ("endpoints.public.disabled", json!({ "endpoints": { "public": { "disabled": disabled } } }))
+            }
+            ClusterChange::AuthorizedNetworks(networks) => (
+                "endpoints.public.authorizedNetworks",
+                json!({ "endpoints": { "public": { "authorizedNetworks": networks } } }),
+            ),
         };
         let body = json!({ "cluster": cluster, "updateMask": mask });
         let look = async || self.cluster(id).await.ok().filter(|cluster| change.shows_in(cluster));

@@ -1,6 +1,6 @@
 //! Types that clusters and branches share.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::tidbcloud::{
     ApiError, Cloud, Target,
@@ -76,7 +76,7 @@ pub struct PublicEndpoint {
 }
 
 /// Addresses that may connect (schema `Cluster.Endpoints.Public.AuthorizedNetwork`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct AuthorizedNetwork {

@@ -12,13 +12,15 @@ use crate::{
     port::RequestLog,
 };
 
-/// Reads the JSON of a success; logs a response that cannot be read.
+/// Reads the JSON of a success, of which no body is `null`: some changes are published without the schema of an answer. Logs a
+/// response that cannot be read.
 pub(crate) fn read_answer<T: DeserializeOwned>(
     log: &RequestLog<'_>,
     operation: &str,
     response: &Response,
 ) -> Result<T, ApiError> {
-    json::read(&response.body).map_err(|error| {
+    let body = if response.body.is_empty() { b"null" } else { &*response.body };
+    json::read(body).map_err(|error| {
         log.noted.upstream.takes_back();
         unreadable(
             log,
@@ -27,6 +29,7 @@ pub(crate) fn read_answer<T: DeserializeOwned>(
             match error {
                 Unread::Syntax(error) => format!("no JSON at line {} column {}", error.line(), error.column()),
                 Unread::Shape { place, .. } => format!("another shape at `{place}`"),
+                Unread::Absent => "nothing".to_owned(),
             },
         )
     })

@@ -18,8 +18,8 @@ pub(crate) struct Call<'c> {
     pub(crate) arguments: Vec<&'c str>,
     pub(crate) query: &'c [(&'c str, &'c str)],
     pub(crate) body: Option<Vec<u8>>,
-    /// A secret in the body, which no error may repeat.
-    pub(crate) secret: Option<&'c Secret>,
+    /// What is secret in the body, in each form, which no error may repeat.
+    pub(crate) secrets: &'c [Secret],
 }
 
 impl Service {
@@ -30,7 +30,7 @@ impl Service {
         path: &'static str,
         arguments: [&'c str; N],
     ) -> Call<'c> {
-        Call { service: self, method, path, arguments: arguments.to_vec(), query: &[], body: None, secret: None }
+        Call { service: self, method, path, arguments: arguments.to_vec(), query: &[], body: None, secrets: &[] }
     }
 
     pub(crate) fn get<'c, const N: usize>(&'static self, path: &'static str, arguments: [&'c str; N]) -> Call<'c> {
@@ -55,7 +55,12 @@ impl<'c> Call<'c> {
 
     /// With a body that holds a secret.
     pub(crate) fn with_secret(self, body: &Value, secret: &'c Secret) -> Self {
-        Self { secret: Some(secret), ..self.with_body(body) }
+        self.with_secrets(body, std::slice::from_ref(secret))
+    }
+
+    /// With a body that holds several, or one in several forms.
+    pub(crate) fn with_secrets(self, body: &Value, secrets: &'c [Secret]) -> Self {
+        Self { secrets, ..self.with_body(body) }
     }
 
     /// Its description for the log, without ids.

@@ -263,7 +263,7 @@ impl Cloud<'_> {
 
     fn refusal(&self, call: &Call<'_>, response: &Response) -> ApiError {
         let mut secrets = vec![self.authenticator.secret().expose()];
-        secrets.extend(call.secret.map(Secret::expose));
+        secrets.extend(call.secrets.iter().map(Secret::expose));
         let error = ApiError::of_refusal(&call.service.errors, response, self.sender.io.now(), &secrets);
         match (error, self.authenticator) {
             (ApiError::KeyRejected(answer), Authenticator::Bearer(_)) => ApiError::TokenRejected(answer),

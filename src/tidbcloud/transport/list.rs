@@ -25,6 +25,8 @@ const PAGES_MAX: usize = 50;
 pub trait Listed: DeserializeOwned {
     /// The member of a page that holds them.
     const MEMBER: &'static str;
+    /// Its name in the other list that has such items, if there is one.
+    const OTHER: &'static str = Self::MEMBER;
 }
 
 /// A page of a list (schemas `List…Response`, which differ in the name of one member).
@@ -40,7 +42,7 @@ pub struct List<T> {
 
 impl<'de, T: Listed> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_struct("List", &[T::MEMBER, "nextPageToken", "totalSize"], Members(PhantomData))
+        from.deserialize_map(Members(PhantomData))
     }
 }
 
@@ -64,7 +66,9 @@ impl<'de, T: Listed> Visitor<'de> for Members<T> {
             match name.as_str() {
                 "nextPageToken" => list.next_page_token = map.next_value::<Token>()?.0,
                 "totalSize" => list.total_size = map.next_value::<Size>()?.0,
-                member if member == T::MEMBER => list.items = map.next_value::<Option<Vec<T>>>()?.unwrap_or_default(),
+                member if member == T::MEMBER || member == T::OTHER => {
+                    list.items = map.next_value::<Option<Vec<T>>>()?.unwrap_or_default()
+                }
                 _ => map.next_value::<IgnoredAny>().map(drop)?,
             }
         }

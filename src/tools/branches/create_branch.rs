@@ -28,6 +28,7 @@ impl Tool for CreateBranch {
     const TITLE: &'static str = "Create branch";
     const EFFECT: Effect = Effect::Create;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_branches before trying again.",
         tries: |call| {
             format!("create the branch {} of the cluster {}", call.display_name.as_str(), call.cluster.as_str())
         },
@@ -63,8 +64,8 @@ impl Tool for CreateBranch {
         branch.notice = users.err().map(|error| {
             format!(
                 "The SQL users of this server could not be made on the cluster first ({}), so SQL tools cannot log in to \
-                 this branch. Ask the person to reset the branch from its parent in the TiDB Cloud console once they work \
-                 on the cluster, or to send X-TiDB-SQL-User and X-TiDB-SQL-Secret.",
+                 this branch. Once they work on the cluster, tidbcloud_reset_branch copies them; or ask the person to send \
+                 X-TiDB-SQL-User and X-TiDB-SQL-Secret.",
                 ToolError::from(error).message.trim_end_matches('.')
             )
         });

@@ -30,6 +30,7 @@ impl Tool for DeleteBranch {
     const TITLE: &'static str = "Delete branch";
     const EFFECT: Effect = Effect::Destroy;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_branches before trying again.",
         tries: |call| format!("delete the branch {} of the cluster {}", call.branch.as_str(), call.cluster.as_str()),
         done: |deleted| {
             let DeletedBranch { cluster_id, branch_id, .. } = deleted;

@@ -31,6 +31,7 @@ impl Tool for DeleteCluster {
     // Backups are restored on the page of their cluster, which is gone with it.
     // <https://docs.pingcap.com/tidbcloud/backup-and-restore-serverless>
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with tidbcloud_list_clusters before trying again.",
         tries: |call| format!("delete the cluster {}", call.cluster.as_str()),
         done: |deleted| {
             Done::of(format!("Deleted the cluster {} and all its branches", deleted.cluster_id)).affecting(Some(1))

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::view::ClusterView;
 use crate::catalogue::{ClusterReference, Context, Effect, Tool, ToolError, WaitSeconds};
 
-/// Get one cluster: state, endpoints, spending limit (0: free quota only), labels.
+/// Get one cluster: state, endpoints, spending limit or capacity, backup policy, labels.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct GetCluster {

@@ -140,7 +140,7 @@ fn notices(instance: &Instance) -> Vec<String> {
     }
     if instance.public().is_some_and(|public| public.disabled) {
         notices.push(
-            "The public endpoint is switched off: the person can enable it in the TiDB Cloud console, under Networking."
+            "The public endpoint is switched off: tidbcloud_set_public_access switches it on for a cluster; for a branch, the person in the TiDB Cloud console, under Networking."
                 .to_owned(),
         );
     }

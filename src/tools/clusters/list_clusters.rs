@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::plan::PlanName;
 use crate::{
     catalogue::{Context, Effect, PageSize, Tool, ToolError},
-    tidbcloud::{Cluster, PageToken},
+    tidbcloud::{Cluster, PageToken, Plan},
     tools::views::{EndpointsView, state},
 };
 
@@ -17,6 +18,8 @@ pub(super) struct ListClusters {
     /// Last `nextPageToken`
     #[schemars(with = "Option<String>")]
     page_token: Option<PageToken>,
+    /// Only these; pages get shorter
+    plan: Option<PlanName>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -55,6 +58,9 @@ impl Tool for ListClusters {
         let page = context.cloud().clusters(self.page_size.map(PageSize::get), self.page_token.as_ref()).await?;
         let is_whole = self.page_token.is_none() && page.next_page_token.is_none();
         let short_names = context.short_names(&page.items, is_whole).await?;
+        // TiDB Cloud refuses a filter by plan.
+        let plan = self.plan.map(Plan::from);
+        let asked = |(cluster, _): &(Cluster, _)| plan.is_none_or(|plan| cluster.plan() == plan);
         let line = |(cluster, short_name): (Cluster, _)| ClusterLine {
             cluster_id: cluster.cluster_id.to_string(),
             display_name: cluster.display_name,
@@ -65,9 +71,9 @@ impl Tool for ListClusters {
             endpoints: cluster.endpoints.into(),
         };
         Ok(Clusters {
-            clusters: page.items.into_iter().zip(short_names).map(line).collect(),
+            clusters: page.items.into_iter().zip(short_names).filter(asked).map(line).collect(),
             next_page_token: page.next_page_token,
-            total_size: page.total_size,
+            total_size: page.total_size.filter(|_| plan.is_none()),
         })
     }
 }

@@ -7,6 +7,7 @@ mod get_connection;
 mod labels;
 mod list_clusters;
 mod list_regions;
+mod plan;
 mod update_cluster;
 mod view;
 

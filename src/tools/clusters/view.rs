@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{
     catalogue::{Done, named},
-    tidbcloud::{Cluster, IDEMPOTENCY_LABEL, SYSTEM_LABEL_PREFIX},
+    tidbcloud::{AutoScaling, AutomatedBackupPolicy, Cluster, IDEMPOTENCY_LABEL, SYSTEM_LABEL_PREFIX},
     tools::views::{EndpointsView, state},
 };
 
@@ -25,6 +26,13 @@ pub(super) struct ClusterView {
     version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) spending_limit_usd_cents: Option<i64>,
+    /// Of Essential.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Map<String, Value>>")]
+    capacity: Option<AutoScaling>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    backup_policy: Option<AutomatedBackupPolicy>,
     #[serde(skip_serializing_if = "EndpointsView::is_empty")]
     endpoints: EndpointsView,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,9 +43,17 @@ pub(super) struct ClusterView {
     system_labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     create_time: Option<String>,
-    /// The spending limit before a change of it.
+    // What a change replaced is in its receipt too: no schema has to name it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub(super) previous_spending_limit_usd_cents: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub(super) previous_max_rcu: Option<i64>,
+    /// Where a lower highest capacity lowered the least, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub(super) previous_min_rcu: Option<i64>,
     /// TiDB Cloud's answer was lost, and the cluster found. So rare that no schema has to name it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(skip)]
@@ -68,12 +84,16 @@ impl From<Cluster> for ClusterView {
             plan: cluster.service_plan,
             version: cluster.version,
             spending_limit_usd_cents: cluster.spending_limit.and_then(|limit| limit.monthly),
+            capacity: cluster.auto_scaling,
+            backup_policy: cluster.automated_backup_policy,
             endpoints: cluster.endpoints.into(),
             user_prefix: cluster.user_prefix,
             labels,
             system_labels,
             create_time: cluster.create_time,
             previous_spending_limit_usd_cents: None,
+            previous_max_rcu: None,
+            previous_min_rcu: None,
             reconciled: false,
             notice: None,
             change: None,

@@ -39,6 +39,7 @@ impl Tool for DbCreateUser {
     const TITLE: &'static str = "Create SQL user";
     const EFFECT: Effect = Effect::Create;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with db_list_users before trying again: for a user that is there the person sets a password in the console.",
         tries: |call| {
             format!("create the SQL user {} on the cluster {}", call.user_name.as_str(), call.cluster.as_str())
         },

@@ -54,6 +54,7 @@ impl Tool for DbExecute {
     const TITLE: &'static str = "Execute";
     const EFFECT: Effect = Effect::Execute;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with db_query before trying again.",
         tries: |call| {
             let of_cluster = format!("the cluster {}", call.cluster.as_str());
             let place = match &call.branch {

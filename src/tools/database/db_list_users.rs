@@ -88,7 +88,7 @@ mod tests {
     fn a_managed_user_is_told_from_those_of_others() {
         let own = ["mcp_ro_0123abcd".to_owned()];
         let line = |name: &str, role: &str| {
-            let user = serde_json::from_value(json!({"userName": name, "builtinRole": role})).expect("a user");
+            let user = crate::base::json::from_value(json!({"userName": name, "builtinRole": role})).expect("a user");
             serde_json::to_value(SqlUserLine::of(user, &own)).expect("JSON")
         };
         let mine = line("2aEp24QWEDLqRFs.mcp_ro_0123ABCD", "2aEp24QWEDLqRFs.role_readonly");

@@ -52,6 +52,7 @@ impl Tool for DbRemoveUser {
     const TITLE: &'static str = "Remove SQL user";
     const EFFECT: Effect = Effect::Destroy;
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
+        look: "Look with db_list_users before trying again.",
         tries: |call| {
             let whom = match &call.user_name {
                 Some(name) => format!("the SQL user {}", name.as_str()),

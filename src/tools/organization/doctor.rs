@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::roles::ROLES;
 use crate::{
     catalogue::{Advice, Context, Effect, LimitState, Tool, ToolError},
     tidbcloud::{ApiError, Cluster, OwnKey},
@@ -98,20 +99,6 @@ struct LimitView {
 /// Two for each of the four planes, the first of which asks for a nonce, and two for the SQL users of a cluster.
 const REQUESTS_MAX: u32 = 10;
 
-/// What a role may do, and whether it may make SQL users: `None` where that is not published.
-/// <https://docs.pingcap.com/tidbcloud/manage-user-access/#user-roles>; names as in IAM's schema `api.OpenApiCreateApiKeyReq`.
-const ROLES: [(&str, &str, Option<bool>); 9] = [
-    ("org:owner", "everything in the organization", Some(true)),
-    ("org:member", "see members and projects of the organization", Some(false)),
-    ("org:billing_admin", "see and pay bills", Some(false)),
-    ("org:billing_viewer", "see bills", Some(false)),
-    ("org:audit_admin", "manage the audit log of the console", Some(false)),
-    ("project:owner", "everything in the project", Some(true)),
-    ("project:dev", "see clusters of the project, read and change their data", None),
-    ("project:readonly", "see clusters of the project, read their data", None),
-    ("project:ctl_plane_viewer", "see clusters of the project, without their data", Some(false)),
-];
-
 const OWN_USER: &str =
     "The person sends a SQL user of the cluster in the headers X-TiDB-SQL-User and X-TiDB-SQL-Secret.";
 
@@ -178,7 +165,7 @@ async fn key(context: &Context<'_>) -> KeyView {
     KeyView {
         credential: context.fingerprint(),
         display_name,
-        may: known.map(|(_, may, _)| *may),
+        may: known.map(|(_, meaning, _)| meaning.split_once(": ").map_or(*meaning, |(_, may)| may)),
         role,
         note,
         planes,

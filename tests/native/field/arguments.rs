@@ -301,7 +301,7 @@ fn fld_009_what_a_workflow_product_adds_is_dropped() {
     let mut server = Native::new();
     let added =
         json!({"toolCallId": "call_1", "sessionId": 7, "chatInput": {"text": "hello"}, "action": "sendMessage"});
-    for (name, required, _) in arguments() {
+    for (name, required, optional) in arguments() {
         let mut with = required.clone();
         with.as_object_mut().expect("an object").extend(added.as_object().expect("an object").clone());
         assert_eq!(
@@ -313,6 +313,9 @@ fn fld_009_what_a_workflow_product_adds_is_dropped() {
         for near in
             ["toolcallid", "tool_call_id", "SessionId", "session", "chat_input", "actions", "brnch", "Cluster", "id"]
         {
+            if required.get(near).or(optional.get(near)).is_some() {
+                continue;
+            }
             for value in [json!("x"), json!(""), json!(null)] {
                 let mut arguments = with.clone();
                 arguments[near] = value;

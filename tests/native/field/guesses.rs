@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mcp_server_tidbcloud::{app::Isolate, config::Config, port::LimiterFailure};
+use mcp_server_tidbcloud::{app::Isolate, base::clock::UnixMillis, config::Config, port::LimiterFailure};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tidbcloud_sandbox::control::{SHOP_CLUSTER_ID, SHOP_USER_PREFIX};
@@ -362,7 +362,7 @@ fn sec_007_a_pair_that_is_known_costs_no_call_and_one_that_is_new_few() {
     let now = server.world.clock.get();
     for (name, stored) in server.world.objects.borrow().iter().filter(|(name, _)| !before.contains_key(*name)) {
         let stored: mcp_server_tidbcloud::store::object::Stored = serde_json::from_str(stored).expect("JSON");
-        assert!(stored.ends().0 <= now + 60_000, "{name}");
+        assert_eq!(stored.at(UnixMillis(now + 60_000)), None, "{name}");
     }
 }
 

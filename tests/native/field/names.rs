@@ -132,7 +132,7 @@ fn sec_001_whatever_an_argument_says_what_is_sent_means_what_was_checked() {
                 for (target, what) in sent {
                     prop_assert!(is_plain(&target), "{tool} {arguments}: a segment of {target} means more than itself. What goes into a path is a checked type of src/tidbcloud/units.rs, not a String");
                     // A database is selected as it was given, or not at all.
-                    let in_statement = ["show_tables", "db_describe"].contains(&tool);
+                    let in_statement = ["show_tables", "db_describe", "tidbcloud_get_metrics"].contains(&tool);
                     let meant = if in_statement { "" } else { arguments["database"].as_str().unwrap_or("") };
                     let selected = header(&what, "tidb-database").unwrap_or(meant);
                     prop_assert_eq!(

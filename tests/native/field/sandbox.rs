@@ -223,9 +223,6 @@ fn tdb_006_a_basic_view_says_how_to_connect() {
 fn tdb_007_a_route_that_is_not_simulated_says_which_it_is() {
     let mut server = Native::new();
     for (method, path, name) in [
-        ("GET", "/exports", "ExportService_ListExports"),
-        ("POST", "/exports/exp-1:download", "ExportService_DownloadExport"),
-        ("POST", "/imports:startUpload", "ImportService_StartUpload"),
         ("GET", "/auditLog/files", "DatabaseAuditLogService_ListAuditLogFiles"),
         ("GET", "/changefeeds", "ChangefeedService_ListChangefeeds"),
         ("GET", "/privateLinkConnections", "PrivateLinkConnectionService_ListPrivateLinkConnections"),

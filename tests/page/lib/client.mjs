@@ -54,17 +54,22 @@ export async function redeem(id, code) {
 
 export const keyHeaders = { 'X-TiDB-API-Public-Key': owner.publicKey, 'X-TiDB-API-Private-Key': owner.privateKey };
 
-// Calls a tool that a person has to allow, and gives the link that they are to open.
-export async function linkOf(name, args, credential) {
+// Calls a tool, and gives its structured result.
+export async function call(name, args, credential) {
   const headers = {
     'content-type': 'application/json',
     accept: 'application/json, text/event-stream',
     'MCP-Protocol-Version': '2025-06-18',
     ...credential,
   };
-  const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args } };
-  const { result } = await post('/mcp', headers, JSON.stringify(call));
-  const { code, hint } = result.structuredContent.error;
+  const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args } };
+  const { result } = await post('/mcp?toolsets=all', headers, JSON.stringify(message));
+  return result.structuredContent;
+}
+
+// Calls a tool that a person has to allow, and gives the link that they are to open.
+export async function linkOf(name, args, credential) {
+  const { code, hint } = (await call(name, args, credential)).error;
   assert.equal(code, 'CONFIRMATION_REQUIRED');
   const link = hint.match(/https?:\S+\/confirm\/[\w.-]+/)?.[0];
   assert.ok(link?.startsWith(`${origin}/confirm/`), hint);

@@ -8,15 +8,33 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Call, clusters};
+use super::{Call, Route, clusters};
 use crate::control::{
     answers::{Failure, Outcome},
+    contract::Origin::{Client, Published},
     pages::{Page, set_token},
+    services::SERVERLESS,
     state::{
         Branch, CREATING_MILLIS, Cluster, Password, RESTORING_MILLIS, Server, SqlUser, World, read_timestamp, timestamp,
     },
 };
 use crate::exchange::{Instance, Role, SqlEffect};
+
+/// The operations.
+pub(super) static ROUTES: &[Route] = &[
+    Route::reads(&SERVERLESS, "GET", "/clusters/{clusterId}/branches", list),
+    Route::writes(&SERVERLESS, "POST", "/clusters/{clusterId}/branches", create).read_as(&[Published, Client]),
+    Route::reads(&SERVERLESS, "GET", "/clusters/{clusterId}/branches/{branchId}", get),
+    Route::writes(&SERVERLESS, "DELETE", "/clusters/{clusterId}/branches/{branchId}", delete),
+    Route::writes(&SERVERLESS, "POST", "/clusters/{clusterId}/branches/{branchId}:reset", reset),
+    Route::writes(
+        &SERVERLESS,
+        "PATCH",
+        "/clusters/{clusterId}/branches/{branchId}/sqlUsers/{username}",
+        update_sql_user,
+    )
+    .read_as(&[Client]),
+];
 
 /// Branches that an organization may have.
 pub const BRANCHES_MAX: usize = 5;
@@ -52,7 +70,12 @@ fn show(branch: &Branch, cluster: &Cluster, now: u64) -> Value {
     if now >= branch.ready
         && let Some(fields) = shown.as_object_mut()
     {
-        fields.insert("endpoints".to_owned(), clusters::endpoints(cluster));
+        let mut endpoints = clusters::endpoints(cluster);
+        // The published schema of a branch has no such member.
+        if let Some(private) = endpoints.pointer_mut("/private").and_then(Value::as_object_mut) {
+            private.remove("alicloud");
+        }
+        fields.insert("endpoints".to_owned(), endpoints);
     }
     shown
 }

@@ -5,18 +5,29 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::LazyLock};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::Call;
+use super::{Call, Route, imports};
 use crate::control::{
     answers::{Failure, Outcome},
     filter::{Filter, is_project},
     pages::{Page, set_token},
     regions::{self, Region, SHOP_REGION},
+    services::SERVERLESS,
     state::{
         CREATING_MILLIS, Cluster, KEYS, PROJECTS, Password, SHOP_CLUSTER_ID, SHOP_USER_PREFIX, Server, Settings,
         SqlUser, World, timestamp,
     },
 };
 use crate::exchange::{Instance, Role, SqlEffect};
+
+/// The operations.
+pub(super) static ROUTES: &[Route] = &[
+    Route::reads(&SERVERLESS, "GET", "/clusters", list),
+    Route::writes(&SERVERLESS, "POST", "/clusters", create),
+    Route::reads(&SERVERLESS, "GET", "/clusters/{clusterId}", get),
+    Route::writes(&SERVERLESS, "PATCH", "/clusters/{cluster.clusterId}", update)
+        .dropping_read_only("cluster", "tidb_cloud_open_apiserverlessv1beta1Cluster"),
+    Route::writes(&SERVERLESS, "DELETE", "/clusters/{clusterId}", delete),
+];
 
 /// Starter instances without a spending limit that an organization may have. The cluster `shop` is one of them.
 pub const FREE_CLUSTERS_MAX: usize = 5;
@@ -53,6 +64,7 @@ fn shop() -> Cluster {
         created: SHOP_CREATED,
         updated: SHOP_CREATED,
         ready: 0,
+        is_restored: false,
         server: Server::new(Instance(SHOP_CLUSTER_ID.to_owned()), SHOP_USER_PREFIX.to_owned(), 0, None),
     }
 }
@@ -93,12 +105,12 @@ impl World {
 
 impl Settings {
     /// The defaults.
-    fn new(display_name: String, auto_scaling: Option<Capacity>) -> Self {
+    pub(super) fn new(display_name: String, auto_scaling: Option<Capacity>) -> Self {
         Self {
             display_name,
             spending_limit: 0,
             backup_start: "07:00".to_owned(),
-            backup_days: if auto_scaling.is_some() { 14 } else { 1 },
+            backup_days: None,
             public_disabled: false,
             authorized_networks: vec![json!({
                 "startIpAddress": "0.0.0.0",
@@ -110,6 +122,17 @@ impl Settings {
         }
     }
 
+    /// Neither a spending limit nor capacity.
+    pub(in crate::control) fn is_free(&self) -> bool {
+        self.auto_scaling.is_none() && self.spending_limit == 0
+    }
+
+    /// For how many days backups are kept: 1 where it is free, else 14, if nothing else was set
+    /// (<https://docs.pingcap.com/tidbcloud/backup-and-restore-serverless>). That a new spending limit makes 14 of 1 is a guess.
+    pub(super) fn kept_days(&self) -> i64 {
+        self.backup_days.unwrap_or(if self.is_free() { 1 } else { 14 })
+    }
+
     /// Takes over one path of an update mask from `fields`. A field that the mask names and the body lacks is cleared, as
     /// `google.protobuf.FieldMask` has it.
     fn update(&mut self, path: &str, fields: &Map<String, Value>) -> Result<(), Failure> {
@@ -119,6 +142,10 @@ impl Settings {
             "automatedBackupPolicy" => {
                 self.update("automatedBackupPolicy.startTime", fields)?;
                 self.update("automatedBackupPolicy.retentionDays", fields)?;
+            }
+            // A free instance has the policy that the service sets (the documentation of backups). That and how it refuses are a guess.
+            "automatedBackupPolicy.startTime" | "automatedBackupPolicy.retentionDays" if self.is_free() => {
+                return Err(Failure::new(400, "invalid automatedBackupPolicy: a free instance has a fixed one"));
             }
             "automatedBackupPolicy.startTime" => self.backup_start = backup_start(fields)?,
             "automatedBackupPolicy.retentionDays" => self.backup_days = backup_days(fields)?,
@@ -188,10 +215,11 @@ fn backup_start(fields: &Map<String, Value>) -> Result<String, Failure> {
     Ok(time.to_owned())
 }
 
-fn backup_days(fields: &Map<String, Value>) -> Result<i64, Failure> {
-    let days = at(fields, &["automatedBackupPolicy", "retentionDays"]).and_then(Value::as_i64).unwrap_or(1);
-    if days < 1 {
-        return Err(Failure::new(400, "invalid automatedBackupPolicy.retentionDays: less than 1"));
+/// At most 30 days (the documentation of backups); what is cleared is the default again, which is a guess.
+fn backup_days(fields: &Map<String, Value>) -> Result<Option<i64>, Failure> {
+    let days = at(fields, &["automatedBackupPolicy", "retentionDays"]).and_then(Value::as_i64);
+    if days.is_some_and(|days| !(1..=30).contains(&days)) {
+        return Err(Failure::new(400, "invalid automatedBackupPolicy.retentionDays: it is not from 1 to 30"));
     }
     Ok(days)
 }
@@ -251,7 +279,7 @@ pub(super) fn show(cluster: &Cluster, now: u64) -> Value {
         "clusterId": cluster.id,
         "displayName": settings.display_name,
         "region": cluster.region.show(),
-        "automatedBackupPolicy": { "startTime": settings.backup_start, "retentionDays": settings.backup_days },
+        "automatedBackupPolicy": { "startTime": settings.backup_start, "retentionDays": settings.kept_days() },
         "encryptionConfig": { "enhancedEncryptionEnabled": cluster.enhanced_encryption },
         "highAvailabilityType": cluster.high_availability,
         "version": "v8.5.3",
@@ -293,7 +321,7 @@ pub(super) fn endpoints(cluster: &Cluster) -> Value {
             "disabled": cluster.settings.public_disabled,
             "authorizedNetworks": cluster.settings.authorized_networks,
         },
-        "private": { "host": region.private_host(), "port": PORT },
+        "private": region.private(PORT),
     })
 }
 
@@ -394,6 +422,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
         created: call.now,
         updated: call.now,
         ready: call.now + CREATING_MILLIS,
+        is_restored: false,
     };
     let own = world.clusters.iter().filter(|cluster| cluster.organization == organization);
     if cluster.is_free() && own.filter(|cluster| cluster.is_free()).count() >= FREE_CLUSTERS_MAX {
@@ -406,7 +435,7 @@ pub(super) fn create(world: &mut World, call: &Call) -> Outcome {
 }
 
 /// 19 digits, above what a double can hold exactly.
-fn draw_id(world: &mut World) -> String {
+pub(super) fn draw_id(world: &mut World) -> String {
     let [a, b, c, d, e, f, g, h, ..] = world.draw("cluster");
     let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
     (1_000_000_000_000_000_000 + number % 9_000_000_000_000_000_000).to_string()
@@ -429,9 +458,11 @@ pub(super) fn update(world: &mut World, call: &Call) -> Outcome {
     let id = cluster.id.clone();
     let cluster =
         world.cluster_mut(call.key.organization, &id).ok_or_else(|| Failure::new(404, "cluster not found"))?;
-    cluster.settings = settings;
+    let before = std::mem::replace(&mut cluster.settings, settings);
     cluster.updated = call.now;
-    Ok(show(cluster, call.now))
+    let shown = show(cluster, call.now);
+    world.billed_before.push((id, call.now, before));
+    Ok(shown)
 }
 
 /// `DELETE /v1beta1/clusters/{clusterId}`: the branches go with it.
@@ -449,7 +480,11 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Outcome {
     for branch in gone {
         world.effect(SqlEffect::Drop(branch.server.instance));
     }
-    world.clusters.retain(|cluster| cluster.id != id);
+    let (deleted, kept): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut world.clusters).into_iter().partition(|cluster| cluster.id == id);
+    world.clusters = kept;
+    imports::forget(world, &id);
+    world.deleted.extend(deleted.into_iter().map(|cluster| (cluster, call.now)));
     world.effect(SqlEffect::Drop(Instance(id)));
     Ok(shown)
 }

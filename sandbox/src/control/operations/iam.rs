@@ -1,16 +1,28 @@
-//! `iam.tidbapi.com`: SQL users of clusters, projects, and one's own API key.
+//! `iam.tidbapi.com`: SQL users of clusters, and projects.
 //!
-//! Only `GET /apikeys/{accessKey}` is published of these; the rest is as PingCAP's command line client has it.
+//! Nothing of these is published; they are as PingCAP's command line client has them.
 
 use serde_json::{Value, json};
 
-use super::{Call, clusters};
+use super::{Call, Route, clusters};
 use crate::control::{
     answers::{Failure, Outcome},
+    contract::Origin::Client,
     pages::{PAGE_SIZE_MAX, Page, set_token},
-    state::{Cluster, KEYS, Key, KeyRole, PROJECTS, Password, SqlUser, World, read_role, role_name},
+    services::IAM,
+    state::{Cluster, Member, PROJECTS, Password, Project, SqlUser, World, read_role, role_name},
 };
 use crate::exchange::Role;
+
+/// The operations.
+pub(super) static ROUTES: &[Route] = &[
+    Route::reads(&IAM, "GET", "/clusters/{clusterId}/sqlUsers", list_sql_users).read_as(&[Client]),
+    Route::writes(&IAM, "POST", "/clusters/{clusterId}/sqlUsers", create_sql_user).read_as(&[Client]),
+    Route::reads(&IAM, "GET", "/clusters/{clusterId}/sqlUsers/{userName}", get_sql_user).read_as(&[Client]),
+    Route::writes(&IAM, "PATCH", "/clusters/{clusterId}/sqlUsers/{userName}", update_sql_user).read_as(&[Client]),
+    Route::writes(&IAM, "DELETE", "/clusters/{clusterId}/sqlUsers/{userName}", delete_sql_user).read_as(&[Client]),
+    Route::reads(&IAM, "GET", "/projects", list_projects).read_as(&[Client]),
+];
 
 /// A MySQL user name has 32 characters at most; the prefix takes 15 and a dot.
 const SQL_USER_NAME_MAX: usize = 32 - clusters::PREFIX_LENGTH - 1;
@@ -165,6 +177,15 @@ pub(super) fn delete_sql_user(world: &mut World, call: &Call) -> Outcome {
     Ok(json!({ "code": 200, "message": "success" }))
 }
 
+/// Those with a role for the project, and owners of the organization: a guess.
+fn user_count(world: &World, project: &Project) -> usize {
+    let has_role = |member: &&Member| {
+        member.organization == project.organization
+            && (member.org_role == "org:owner" || member.project_roles.iter().any(|(_, scope)| scope == project.id))
+    };
+    world.members.iter().filter(has_role).count()
+}
+
 /// `GET /v1beta1/projects`; names inside are in snake case.
 pub(super) fn list_projects(world: &World, call: &Call) -> Outcome {
     let page = Page::read(&call.query, &format!("projects {}", call.key.organization), PAGE_SIZE_MAX)?;
@@ -176,7 +197,7 @@ pub(super) fn list_projects(world: &World, call: &Call) -> Outcome {
             "org_id": project.organization,
             "name": project.name,
             "cluster_count": clusters.count(),
-            "user_count": 1,
+            "user_count": user_count(world, project),
             "create_timestamp": "1767225600",
             "aws_cmek_enabled": false,
         });
@@ -185,23 +206,4 @@ pub(super) fn list_projects(world: &World, call: &Call) -> Outcome {
     let mut body = json!({ "projects": projects });
     set_token(&mut body, token);
     Ok(body)
-}
-
-/// `GET /v1beta1/apikeys/{accessKey}`: one's own key, and for an owner those of the organization.
-pub(super) fn get_api_key(_: &World, call: &Call) -> Outcome {
-    let access_key = call.parameter("accessKey").unwrap_or_default();
-    let visible = |key: &&Key| {
-        let own = key.public == call.key.public;
-        key.public == access_key
-            && (own || (call.key.role == KeyRole::Owner && key.organization == call.key.organization))
-    };
-    match KEYS.iter().find(visible) {
-        Some(key) => Ok(json!({
-            "name": format!("orgs/{}/apiKeys/{}", key.organization, key.id),
-            "accessKey": key.public,
-            "displayName": key.display_name,
-            "role": key.role.name(),
-        })),
-        None => Err(Failure::new(404, format!("api key {access_key} not found"))),
-    }
 }

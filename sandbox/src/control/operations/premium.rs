@@ -2,8 +2,11 @@
 
 use serde_json::json;
 
-use super::Call;
-use crate::control::{answers::Outcome, state::World};
+use super::{Call, Route};
+use crate::control::{answers::Outcome, services::PREMIUM, state::World};
+
+/// The operations.
+pub(super) static ROUTES: &[Route] = &[Route::reads(&PREMIUM, "GET", "/tidbs", list)];
 
 /// `GET /v1beta2/tidbs`
 pub(super) fn list(_: &World, _: &Call) -> Outcome {

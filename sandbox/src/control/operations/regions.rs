@@ -2,12 +2,16 @@
 
 use serde_json::json;
 
-use super::Call;
+use super::{Call, Route};
 use crate::control::{
     answers::Outcome,
     regions::{REGIONS, Region},
+    services::SERVERLESS,
     state::World,
 };
+
+/// The operations.
+pub(super) static ROUTES: &[Route] = &[Route::reads(&SERVERLESS, "GET", "/regions", list)];
 
 /// `GET /v1beta1/regions`, which has no pages.
 pub(super) fn list(_: &World, _: &Call) -> Outcome {

@@ -82,7 +82,7 @@ impl Connected<'_> {
         };
         let id = fingerprint(id.as_bytes());
         if self.ask(Command::Wait { id: id.clone(), call: session.call(&request) }).await? != Reply::Done {
-            return Err(self.page(&stakes, whole).await?);
+            return Err(self.page(&stakes, whole, None).await?);
         }
         live.begin(form.to_event(&sealed));
         let named = stakes.name.as_ref().map(|name| fingerprint(name.as_bytes()));
@@ -98,7 +98,7 @@ impl Connected<'_> {
                 Reply::Heard(Said::Cancelled) => return Err(required(&stakes)),
                 Reply::Heard(Said::No) => return Err(self.declined(&stakes, whole).await?),
                 // Another name, or nothing in time.
-                _ => return Err(self.page(&stakes, whole).await?),
+                _ => return Err(self.page(&stakes, whole, None).await?),
             }
         }
     }

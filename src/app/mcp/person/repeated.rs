@@ -69,7 +69,9 @@ impl Connected<'_> {
             "`requestState` is not one that this server gave to this caller for this call, or has expired.";
         let sealed = state.as_str().and_then(|text| self.keyring.open_text(PURPOSE, text));
         let known = sealed.and_then(|text| json::read::<State>(text.as_bytes()).ok()).filter(|state| {
-            state.ends > self.port.io.now().0
+            // Nobody was given one about a call that asks for credentials: that question is a page.
+            bound.own_key.is_none()
+                && state.ends > self.port.io.now().0
                 && same(&state.principal, self.principal.as_str())
                 && same(&state.call, &fingerprint(bound.call().as_bytes()))
         });

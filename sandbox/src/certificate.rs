@@ -49,7 +49,7 @@ fn issue(names: Vec<String>) -> Result<(String, ServerConfig), Box<dyn std::erro
 ///
 /// # Errors
 /// The file cannot be written; the text says why.
-pub(super) fn install(names: Vec<String>, path: &Path) -> Result<ServerConfig, String> {
+pub(crate) fn install(names: Vec<String>, path: &Path) -> Result<ServerConfig, String> {
     let (pem, tls) = issue(names).map_err(|error| format!("no certificate can be made: {error}"))?;
     std::fs::write(path, pem).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(tls)

@@ -1,0 +1,4 @@
+//! Billing: what was charged.
+
+pub(super) mod bills;
+pub(super) mod costs;
