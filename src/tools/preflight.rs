@@ -3,7 +3,7 @@
 
 use crate::{
     catalogue::{Context, Stakes},
-    tidbcloud::{ApiError, BilledMonth, Plan},
+    tidbcloud::{ApiError, BilledMonth, Cluster, Plan},
 };
 
 /// What may cost, on which plan.
@@ -20,6 +20,37 @@ pub(super) enum MayCost {
 /// Instances without cost that an organization may have.
 /// <https://docs.pingcap.com/tidbcloud/select-cluster-tier/#usage-quota>
 pub(super) const FREE_INSTANCES: u64 = 5;
+
+/// Branches that an organization may have by default. <https://docs.pingcap.com/tidbcloud/branch-overview/>
+pub(super) const BRANCHES_MAX: u64 = 5;
+
+/// Clusters whose branches are counted, a request each: with those for the rest, half of what an HTTP request may send.
+const COUNTED_MAX: usize = 20;
+
+/// Why branches were not counted.
+pub(super) enum NotCounted {
+    /// In words.
+    Said(String),
+    /// TiDB Cloud did not answer for a cluster.
+    Failed(Box<ApiError>),
+}
+
+/// Branches of all Starter clusters, counted cluster by cluster.
+pub(super) async fn branches_used(context: &Context<'_>, clusters: &[Cluster]) -> Result<u64, NotCounted> {
+    let starter: Vec<_> = clusters.iter().filter(|cluster| cluster.plan() == Plan::Starter).collect();
+    if starter.len() > COUNTED_MAX {
+        return Err(NotCounted::Said(format!("there are more than {COUNTED_MAX} Starter clusters.")));
+    }
+    let mut used = 0;
+    for cluster in starter {
+        let page = context.cloud().branches(&cluster.cluster_id, Some(1), None).await;
+        let page = page.map_err(|error| NotCounted::Failed(Box::new(error)))?;
+        used += page.total_size.or(page.items.is_empty().then_some(0)).ok_or_else(|| {
+            NotCounted::Said(format!("TiDB Cloud does not say how many `{}` has.", cluster.display_name))
+        })?;
+    }
+    Ok(used)
+}
 
 /// Units and the free quota: <https://docs.pingcap.com/tidbcloud/select-cluster-tier/>. Backups and egress are billed on Essential
 /// since 2026-09-01.
@@ -43,7 +74,7 @@ fn billed(costs: MayCost) -> &'static str {
 }
 
 /// The stakes with what is known of money. It fails for nothing: what could not be read is said to be not known. It takes one
-/// request, and one more for a new Starter instance, each sent once.
+/// request; for a new Starter instance one more, and one for each of 20 Starter instances at most.
 pub(super) async fn preflight(context: &Context<'_>, stakes: Stakes, costs: MayCost) -> Stakes {
     let stakes = stakes.fact("Billed", Some(billed(costs)));
     let month = BilledMonth::of(context.now());
@@ -60,11 +91,20 @@ pub(super) async fn preflight(context: &Context<'_>, stakes: Stakes, costs: MayC
         Ok(page) => {
             let free = page.items.iter().filter(|cluster| cluster.is_free()).count();
             let least = if page.next_page_token.is_some() { "at least " } else { "" };
-            format!("{least}{free} of {FREE_INSTANCES}")
+            let branches = match branches_used(context, &page.items).await {
+                Ok(branches) => format!("{least}{branches} of {BRANCHES_MAX}"),
+                Err(NotCounted::Said(why)) => format!("not known: {why}"),
+                Err(NotCounted::Failed(error)) => unknown(&error, "this key may not list branches"),
+            };
+            (format!("{least}{free} of {FREE_INSTANCES}"), branches)
         }
-        Err(error) => unknown(&error, "this key may not list clusters"),
+        Err(error) => {
+            let why = unknown(&error, "this key may not list clusters");
+            (why.clone(), why)
+        }
     };
-    stakes.moving_fact("Free instances used", used)
+    let (free, branches) = used;
+    stakes.moving_fact("Free instances used", free).moving_fact("Branches used", branches)
 }
 
 /// What is said of amounts. The Billing API describes each as "expressed in cents (100ths of one US Dollar)", with the example `0.00`.

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     catalogue::{Context, Effect, Tool, ToolError},
-    tidbcloud::{ApiError, Cluster, Plan},
-    tools::preflight::FREE_INSTANCES,
+    tidbcloud::{ApiError, Cluster},
+    tools::preflight::{BRANCHES_MAX, FREE_INSTANCES, NotCounted, branches_used},
 };
 
 /// Quotas and what is used: how many clusters, branches and nodes there are and can be.
@@ -31,11 +31,6 @@ struct QuotaLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
 }
-
-/// Branches that an organization may have, by default. <https://docs.pingcap.com/tidbcloud/branch-overview/>
-const BRANCHES_MAX: u64 = 5;
-/// Clusters whose branches are counted, a request each: with those for the rest, half of what an HTTP request may send.
-const COUNTED_MAX: usize = 20;
 
 impl Tool for GetQuota {
     const NAME: &'static str = "tidbcloud_get_quota";
@@ -88,28 +83,12 @@ fn free(clusters: &[Cluster]) -> QuotaLine {
     }
 }
 
-/// Counts branches, cluster by cluster.
+/// Branches, all clusters together.
 async fn branches(context: &Context<'_>, clusters: &[Cluster]) -> QuotaLine {
-    let of = "branches";
-    let starter: Vec<_> = clusters.iter().filter(|cluster| matches!(cluster.plan(), Plan::Starter)).collect();
-    let limit = Some(BRANCHES_MAX);
-    if starter.len() > COUNTED_MAX {
-        let note = format!("Not counted: there are more than {COUNTED_MAX} Starter clusters.");
-        return QuotaLine { of: of.to_owned(), limit, note: Some(note), used: None };
+    let line = |used, note| QuotaLine { of: "branches".to_owned(), used, limit: Some(BRANCHES_MAX), note: Some(note) };
+    match branches_used(context, clusters).await {
+        Ok(used) => line(Some(used), "The limit is the documented default.".to_owned()),
+        Err(NotCounted::Said(why)) => line(None, format!("Not counted: {why}")),
+        Err(NotCounted::Failed(error)) => QuotaLine { limit: Some(BRANCHES_MAX), ..missing("branches", *error) },
     }
-    let mut used = 0;
-    for cluster in starter {
-        match context.cloud().branches(&cluster.cluster_id, Some(1), None).await {
-            Ok(page) => {
-                let Some(counted) = page.total_size.or((page.items.is_empty()).then_some(0)) else {
-                    let note = format!("Not counted: TiDB Cloud does not say how many `{}` has.", cluster.display_name);
-                    return QuotaLine { of: of.to_owned(), limit, note: Some(note), used: None };
-                };
-                used += counted;
-            }
-            Err(error) => return QuotaLine { limit, ..missing(of, error) },
-        }
-    }
-    let note = Some("The limit is the documented default.".to_owned());
-    QuotaLine { of: of.to_owned(), used: Some(used), limit, note }
 }
