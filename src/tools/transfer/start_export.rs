@@ -9,7 +9,7 @@ use super::{
     view::{TransferView, cluster_with_transfers},
 };
 use crate::{
-    catalogue::{ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, advised, code, said},
+    catalogue::{ClusterReference, Context, Effect, Receipt, Stakes, Tool, ToolError, advised, code, said},
     sql::{self, Answer},
     statements::judged::must_read,
     tidbcloud::{ApiError, Cluster, DatabaseName, Opened, Place, Plan, RoleArn, TransferKind},
@@ -190,16 +190,7 @@ impl Tool for StartExport {
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
         look: "Look with tidbcloud_list_transfers before trying again.",
         tries: |call| format!("export {} of the cluster {}", call.what(), call.cluster.as_str()),
-        done: |started| {
-            let cluster = started.cluster_id.as_deref().unwrap_or_default();
-            Done::of(format!("Started the export {} of the cluster {cluster}", started.id)).affecting(Some(1)).undone_by(
-                format!(
-                    "tidbcloud_cancel_transfer {{\"cluster\":\"{cluster}\",\"kind\":\"export\",\"id\":\"{}\"}} stops it; files \
-                     that are written by then stay.",
-                    started.id
-                ),
-            )
-        },
+        done: |started| started.begun(TransferKind::Export),
     });
     type Output = TransferView;
 
@@ -273,8 +264,7 @@ impl Tool for StartExport {
                     "Newer Essential clusters keep no files for a download: give `target`.",
                 );
             }
-            let unknown = |error: &ApiError| matches!(error, ApiError::OutcomeUnknown { .. });
-            advised(error, unknown, "Look with tidbcloud_list_transfers before trying again.")
+            ToolError::from(error)
         })?;
         let next_step = match to {
             None => {

@@ -9,9 +9,9 @@ use super::{
     view::{TransferView, cluster_with_transfers},
 };
 use crate::{
-    catalogue::{ClusterReference, Context, Done, Effect, Receipt, Stakes, Tool, ToolError, advised, code, said},
+    catalogue::{ClusterReference, Context, Effect, Receipt, Stakes, Tool, ToolError, code, said},
     sql,
-    tidbcloud::{ApiError, Endpoint, Opened, Place, RoleArn, StorageKind, TransferKind},
+    tidbcloud::{Endpoint, Opened, Place, RoleArn, StorageKind, TransferKind},
     tools::preflight::{MayCost, preflight},
 };
 
@@ -117,16 +117,7 @@ impl Tool for StartImport {
     const RECEIPT: Option<Receipt<Self>> = Some(Receipt {
         look: "Look with tidbcloud_list_transfers before trying again.",
         tries: |call| format!("import {} into the cluster {}", call.source.as_str(), call.cluster.as_str()),
-        done: |started| {
-            let cluster = started.cluster_id.as_deref().unwrap_or_default();
-            Done::of(format!("Started the import {} into the cluster {cluster}", started.id)).affecting(Some(1)).undone_by(
-                format!(
-                    "tidbcloud_cancel_transfer {{\"cluster\":\"{cluster}\",\"kind\":\"import\",\"id\":\"{}\"}} stops it; rows \
-                     that are loaded by then stay.",
-                    started.id
-                ),
-            )
-        },
+        done: |started| started.begun(TransferKind::Import),
     });
     type Output = TransferView;
 
@@ -185,11 +176,7 @@ impl Tool for StartImport {
         let role = self.role_arn.as_ref().map_or("", RoleArn::as_str);
         let opened = keys.as_ref().map_or(Opened::Role(role), Keys::open);
         let endpoint = self.endpoint.as_ref().map(Endpoint::as_str);
-        let started = context.cloud().start_import(&cluster, &self.options(), &self.source, opened, endpoint).await;
-        let started = started.map_err(|error| {
-            let unknown = |error: &ApiError| matches!(error, ApiError::OutcomeUnknown { .. });
-            advised(error, unknown, "Look with tidbcloud_list_transfers before trying again.")
-        })?;
+        let started = context.cloud().start_import(&cluster, &self.options(), &self.source, opened, endpoint).await?;
         Ok(TransferView::started(
             TransferKind::Import,
             &cluster,

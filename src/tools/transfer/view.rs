@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::explain::explain;
 use crate::{
-    catalogue::{ClusterReference, Context, ToolError, code},
+    catalogue::{ClusterReference, Context, Done, ToolError, code},
     tidbcloud::{Cluster, ClusterId, Transfer, TransferId, TransferKind},
 };
 
@@ -65,6 +65,19 @@ impl TransferView {
             expire_time: transfer.expire_time,
             next_step: None,
         }
+    }
+
+    /// The receipt of one that was just started.
+    pub(super) fn begun(&self, kind: TransferKind) -> Done {
+        let (id, cluster) = (&self.id, self.cluster_id.as_deref().unwrap_or_default());
+        let (of, stays) = match kind {
+            TransferKind::Import => ("into", "rows that are loaded by then"),
+            TransferKind::Export => ("of", "files that are written by then"),
+        };
+        let kind = kind.word();
+        Done::of(format!("Started the {kind} {id} {of} the cluster {cluster}")).affecting(Some(1)).undone_by(format!(
+            "tidbcloud_cancel_transfer {{\"cluster\":\"{cluster}\",\"kind\":\"{kind}\",\"id\":\"{id}\"}} stops it; {stays} stay."
+        ))
     }
 
     /// One that was just started.
