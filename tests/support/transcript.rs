@@ -103,6 +103,13 @@ impl Transcript {
         REVISIONS.into_iter().filter(|revision| only.is_none_or(|only| only == *revision)).collect()
     }
 
+    /// Whether it has questions or pages for a person.
+    pub fn has_a_person(&self) -> bool {
+        let directives = self.text.lines().filter_map(|line| line.strip_prefix("## "));
+        let mut directives = directives.map(|line| line.split(' ').next().unwrap_or_default());
+        directives.any(|directive| matches!(directive, "client" | "open")) || self.text.contains("CONFIRMATION_")
+    }
+
     /// Where it lies in the checkout.
     pub fn path(&self) -> String {
         format!("tests/transcripts/{}.txt", self.name)
