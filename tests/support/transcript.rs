@@ -103,11 +103,13 @@ impl Transcript {
         REVISIONS.into_iter().filter(|revision| only.is_none_or(|only| only == *revision)).collect()
     }
 
-    /// Whether it has questions or pages for a person.
-    pub fn has_a_person(&self) -> bool {
+    /// Whether the server remembers something of it that its end does not end: questions and pages for a person, which count for
+    /// minutes, and circuits that opened.
+    pub fn leaves_something(&self) -> bool {
         let directives = self.text.lines().filter_map(|line| line.strip_prefix("## "));
         let mut directives = directives.map(|line| line.split(' ').next().unwrap_or_default());
-        directives.any(|directive| matches!(directive, "client" | "open")) || self.text.contains("CONFIRMATION_")
+        directives.any(|directive| matches!(directive, "client" | "open"))
+            || ["CONFIRMATION_", "CIRCUIT_OPEN"].iter().any(|code| self.text.contains(code))
     }
 
     /// Where it lies in the checkout.

@@ -31,8 +31,7 @@ impl Judge for Nothing {
 fn main() {
     transcript::main(|transcript, revision, number| {
         let address = format!("198.51.{}.{}", number / 250, number % 250 + 1);
-        // What a person was asked and did not answer counts for minutes, so these conversations share no Worker.
-        if transcript.has_a_person() {
+        if transcript.leaves_something() {
             transcript::run(transcript, revision, &mut Own::start_for(&address), &mut Nothing);
         } else {
             let mut driver = Workerd { origin: Worker::shared(), address };
