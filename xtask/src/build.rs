@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    process,
+    order, process,
     setup::{self, Tools},
 };
 
@@ -60,33 +60,35 @@ const FEATURES: [&str; 8] = [
 /// constants, and optimizes for size again. No function is inlined into its only caller: the code would be no shorter, and
 /// similar functions would differ in their locals, so that gzip could not match them (68 KiB of 583). The list of tools
 /// that made the module is left out.
-const PASSES: [&str; 7] = [
+const PASSES: [&str; 6] = [
     "-Oz",
     "--gufa-optimizing",
     "--monomorphize",
     "-Oz",
     "--one-caller-inline-max-function-size=0",
     "--strip-producers",
-    "--debuginfo",
 ];
 
-/// Functions of one name stand together, because gzip looks back 32 KiB only (13 KiB of 596); then names go.
+/// Functions that are alike stand together, which [`order`] says by their names (46 KiB of 993); then names go.
 const ORDER: [&str; 2] = ["--reorder-functions-by-name", "--strip-debug"];
 
 /// worker-build's own run of wasm-opt is switched off in `Cargo.toml`: it is for speed, and what it inlines stays.
 fn shrink(root: &Path, tools: &Tools) -> Result<(), String> {
     for path in modules(&root.join(FOLDER))? {
         if path.extension().is_some_and(|extension| extension == "wasm") {
-            for passes in [&PASSES[..], &ORDER] {
-                let mut command = tools.wasm_opt();
-                command.args(passes).args(FEATURES).arg(&path).arg("-o").arg(&path);
-                if !process::shown("wasm-opt", &mut command)?.success {
-                    return Err("wasm-opt failed".to_owned());
-                }
-            }
+            optimize(tools, &PASSES, &path)?;
+            let module = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            fs::write(&path, order::named(&module)?).map_err(|error| format!("{}: {error}", path.display()))?;
+            optimize(tools, &ORDER, &path)?;
         }
     }
     Ok(())
+}
+
+fn optimize(tools: &Tools, passes: &[&str], path: &Path) -> Result<(), String> {
+    let mut command = tools.wasm_opt();
+    command.args(passes).args(FEATURES).arg(path).arg("-o").arg(path);
+    if process::shown("wasm-opt", &mut command)?.success { Ok(()) } else { Err("wasm-opt failed".to_owned()) }
 }
 
 fn sizes(root: &Path) -> Result<String, String> {

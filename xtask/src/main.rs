@@ -13,6 +13,7 @@ mod contract;
 mod dev;
 mod http;
 mod measure;
+mod order;
 mod process;
 mod services;
 mod setup;
