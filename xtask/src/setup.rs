@@ -97,6 +97,8 @@ impl Tools {
     pub(crate) fn worker_build(&self) -> Command {
         let mut command = self.command(&self.worker_build);
         command
+            // It shows a backtrace of its own where code does not compile.
+            .env("RUST_LIB_BACKTRACE", "0")
             .env("WASM_BINDGEN_BIN", &self.wasm_bindgen)
             .env("ESBUILD_BIN", self.npm_program("esbuild"))
             .env("WASM_OPT_BIN", self.npm_program("wasm-opt"));
