@@ -338,13 +338,18 @@ pub(crate) fn step(name: &str, what: &str, command: &mut Command, log: &Path) ->
     let (process, outputs) =
         Process::spawn(name, with_progress(command).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let mut tail: VecDeque<String> = VecDeque::new();
-    let (mut told, mut far) = (Instant::now(), None);
+    let (mut told, mut far, mut fetched) = (Instant::now(), None, 0_usize);
     each_line(&process, outputs, |line| {
         let reached = line.as_deref().map(plain).and_then(|line| progress(&line));
         if reached.is_some() {
             far = reached;
         } else if let Some(line) = line.filter(|line| !plain(line).trim().is_empty()) {
             let _ = writeln!(file, "{line}");
+            // Which address npm asked last tells nobody how far it is.
+            if line.starts_with("npm http fetch") {
+                fetched += 1;
+                far = Some(format!("{fetched} answers of the registry"));
+            }
             if tail.len() == 30 {
                 tail.pop_front();
             }

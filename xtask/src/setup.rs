@@ -220,7 +220,8 @@ fn rust_tools(root: &Path, cache: &Cache) -> Result<(), String> {
     // has compiled.
     let _held = cache.lock("cargo-install")?;
     let target = cache.scratch("cargo-install");
-    for (item, package, program) in items {
+    let all = items.len();
+    for (number, (item, package, program)) in (1..).zip(items) {
         let version = item.trim_start_matches("tools/").trim_start_matches(package).trim_start_matches('-').to_owned();
         cache.item(&item, |work| {
             let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -235,7 +236,7 @@ fn rust_tools(root: &Path, cache: &Cache) -> Result<(), String> {
                 .env("CARGO_PROFILE_RELEASE_LTO", "off")
                 .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
                 .env_remove("CARGO_BUILD_TARGET");
-            let what = format!("building {version} (takes minutes, once per user)");
+            let what = format!("building {version}, tool {number} of {all} (takes minutes, once per user)");
             step(package, &what, &mut command, &cache.log(package))
         })?;
     }
