@@ -165,12 +165,26 @@ fn against_rule(schema: &Value, path: &str, problem: &str) -> ToolError {
     invalid(format!("`{path}`: {problem}")).hint(format!("Give another `{name}`{what}"))
 }
 
+/// Tools that list what an argument can be.
+const LISTED_BY: [(&str, &str); 6] = [
+    ("cluster", "tidbcloud_list_clusters"),
+    ("branch", "tidbcloud_list_branches"),
+    ("database", "show_databases"),
+    ("backup", "tidbcloud_list_backups"),
+    ("member", "tidbcloud_list_members"),
+    ("key", "tidbcloud_list_api_keys"),
+];
+
 /// How to give an argument, from its schema.
 fn advice(name: &str, schema: Option<&Value>) -> String {
     let Some(schema) = schema else { return format!("Change `{name}`.") };
     let description = schema.get("description").and_then(Value::as_str).unwrap_or_default();
     let colon = if description.is_empty() { "" } else { ": " };
-    format!("Give `{name}` as {}{colon}{description}", wanted(schema))
+    let mut advice = format!("Give `{name}` as {}{colon}{description}", wanted(schema));
+    if let Some((_, tool)) = LISTED_BY.iter().find(|(argument, _)| *argument == name) {
+        advice.push_str(&format!(". {tool} lists them."));
+    }
+    advice
 }
 
 /// A schema's type, in words.

@@ -17,6 +17,9 @@ impl ToolError {
 /// The hint after a change whose outcome is unknown, until the tool's own takes its place ([`Receipt::look`](super::Receipt)).
 pub(super) const LOOK_AROUND: &str = "Look at what there is before trying again.";
 
+/// What to do about keys that a sandbox refuses, in place of a hint that leads to the console.
+pub(super) const IN_A_SANDBOX: &str = "A sandbox stands here for TiDB Cloud. Ask the person to use its keys, which `cargo xtask dev` prints; others do not open it.";
+
 /// Code, message, hint, and whether the same call can succeed later.
 type Words = (ErrorCode, &'static str, &'static str, bool);
 
@@ -26,7 +29,7 @@ fn words(error: &ApiError) -> Words {
         ApiError::KeyRejected(_) => (
             code::UNAUTHENTICATED_UPSTREAM,
             "TiDB Cloud does not accept this API key.",
-            "Ask the person to check the key pair in the TiDB Cloud console; it may be mistyped or deleted.",
+            "Ask the person to check the key pair: both keys whole, not swapped, and still in the TiDB Cloud console (Organization Settings, API Keys).",
             false,
         ),
         ApiError::TokenRejected(_) => (
@@ -261,5 +264,21 @@ fn of_sql(failure: SqlFailure) -> ToolError {
                 error.upstream = ToolError::from(*cause).upstream;
                 error
             }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidbcloud::Answer;
+
+    /// Wrong keys list tools like right ones: the first call is where a person learns of them.
+    #[test]
+    fn a_refused_key_pair_is_looked_for_in_the_console() {
+        let answer = Answer { status: 401, code: None, message: String::new() };
+        let error = ToolError::from(ApiError::KeyRejected(answer));
+        for part in ["the key pair", "not swapped", "Organization Settings, API Keys"] {
+            assert!(error.hint.contains(part), "{part} is missing in: {}", error.hint);
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     context::Context,
     deployment::Deployment,
     entry::{Effect, Entry, Group},
+    failures::IN_A_SANDBOX,
     narrowing::Narrowing,
     organizations::{Homes, Organization},
     pace::{Pace, Run, change},
@@ -195,7 +196,13 @@ impl Tools<'_> {
             [first, ..] if tool.toolset == Toolset::Finder => self.run_in(tool, first, arguments, deadline).await,
             _ => self.run_in_one_or_all(tool, arguments, deadline).await,
         };
-        answer.map_err(|error| about(error, &named))
+        answer.map_err(|error| {
+            let mut error = about(error, &named);
+            if self.hosts.is_sandbox() && error.hint.contains("the key pair") {
+                IN_A_SANDBOX.clone_into(&mut error.hint);
+            }
+            error
+        })
     }
 
     /// The end of every call: cuts the result to its budget and logs a failure.

@@ -30,9 +30,11 @@ pub(crate) fn command(root: &Path) -> Result<(), String> {
 
 /// Builds the Worker for release, prints the sizes, and fails above the budget.
 pub(crate) fn run(root: &Path, tools: &Tools) -> Result<(), String> {
-    if !process::shown("worker-build", tools.worker_build().args(["--release", "--out-dir", FOLDER]))?.success {
-        return Err("worker-build failed".to_owned());
-    }
+    println!("compiling the Worker for release");
+    let mut command = tools.worker_build();
+    command.args(["--release", "--out-dir", FOLDER]);
+    process::Build::run("compiling the Worker", &mut command)?.ok_or("the Worker does not build")?;
+    println!("making it small");
     shrink(root, tools)?;
     sizes(root).map(|line| println!("{line}"))
 }

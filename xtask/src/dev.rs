@@ -1,11 +1,12 @@
-//! `cargo xtask dev`: the Worker on this machine, in front of a sandbox, with lines to paste into real clients.
+//! `cargo xtask dev`: the Worker on this machine, in front of a sandbox, with what to paste into clients.
 
 mod builds;
+mod clients;
 mod sources;
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom},
     os::unix::fs::symlink,
     path::Path,
     thread,
@@ -46,6 +47,7 @@ pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
     let recipe = Box::new(|folder: &Path| build::fast(&tools, folder));
     let mut builds = Builds::new(directory.join("worker"), recipe)?;
     let sources = Sources::new(root);
+    println!("compiling the Worker and the sandbox: seconds, or a few minutes the first time");
     builds.start()?;
     // Both at once: they are independent, and each has steps that use only one processor.
     let (sandbox, built) = thread::scope(|scope| {
@@ -53,20 +55,30 @@ pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
         let built = first(&mut builds);
         (sandbox.join().unwrap_or_else(|_| Err("the thread of the sandbox ended early".to_owned())), built)
     });
-    let mut sandbox = Program::new(sandbox?)?;
+    let sandbox = Program::new(sandbox?, flags.logs)?;
     built?;
     secrets_beside(root, directory)?;
     let (entry, origin) = (builds.entry(), sandbox.service.origin());
     let configure = || services::write_configuration(root, directory, &entry, "");
     let serve = || {
-        let mut worker = Program::new(services::serve(&tools, &configure()?, flags.port, &origin, directory, &[])?)?;
+        let worker = services::serve(&tools, &configure()?, flags.port, &origin, directory, &[])?;
+        let mut worker = Program::new(worker, flags.logs)?;
         // wrangler's greeting tells of keys that are not there to be pressed.
         worker.log.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
         Ok(worker)
     };
     let worker = serve()?;
-    sandbox.pass_on();
-    print!("{}", lines(&worker.service.origin(), &origin, &services::sample_cluster(&sandbox.service)?));
+    let (address, clients) = (worker.service.origin(), directory.join("clients.txt"));
+    fs::write(&clients, clients::text(&address)).map_err(|error| format!("{}: {error}", clients.display()))?;
+    let mysql = match flags.mysql_port {
+        Some(port) => {
+            let authority = services::mysql_authority(&sandbox.service)?;
+            format!("mysql 127.0.0.1:{port} with the CA {}\n", authority.display())
+        }
+        None => String::new(),
+    };
+    let here = clients.strip_prefix(root).unwrap_or(&clients).display().to_string();
+    print!("{}", greeting(&address, &mysql, &here));
     attend(sandbox, worker, builds, sources, &|| configure().map(drop), &serve)
 }
 
@@ -147,20 +159,28 @@ fn verdict(outcome: &Outcome, took: Duration) -> String {
 struct Program {
     service: Service,
     log: File,
+    /// Whether all of it is shown, or failures only.
+    in_full: bool,
+    /// A line whose end is not written yet.
+    begun: Vec<u8>,
 }
 
 impl Program {
-    fn new(service: Service) -> Result<Self, String> {
+    fn new(service: Service, in_full: bool) -> Result<Self, String> {
         let log = File::open(&service.log).map_err(|error| format!("{}: {error}", service.log.display()))?;
-        Ok(Self { service, log })
+        Ok(Self { service, log, in_full, begun: Vec::new() })
     }
 
-    /// Shows what was added to the log since the last time.
+    /// Shows what was added to the log since the last time, in whole lines.
     fn pass_on(&mut self) {
-        let mut added = Vec::new();
-        if self.log.read_to_end(&mut added).is_ok() && !added.is_empty() {
-            let mut out = io::stdout();
-            let _ = out.write_all(&added).and_then(|()| out.flush());
+        if self.log.read_to_end(&mut self.begun).is_err() {
+            return;
+        }
+        let Some(end) = self.begun.iter().rposition(|byte| *byte == b'\n') else { return };
+        let rest = self.begun.split_off(end + 1);
+        let lines = std::mem::replace(&mut self.begun, rest);
+        for line in String::from_utf8_lossy(&lines).lines().filter(|line| self.in_full || is_trouble(line)) {
+            println!("{line}");
         }
     }
 
@@ -172,49 +192,83 @@ impl Program {
     }
 }
 
-/// The lines to paste into clients.
-fn lines(worker: &str, sandbox: &str, shop: &str) -> String {
-    let url = format!("{worker}/mcp");
-    let headers = format!(
-        "\"headers\": {{ \"X-TiDB-API-Public-Key\": \"{PUBLIC_KEY}\", \"X-TiDB-API-Private-Key\": \"{PRIVATE_KEY}\" }}"
-    );
-    let header_flags =
-        format!("--header \"X-TiDB-API-Public-Key: {PUBLIC_KEY}\" --header \"X-TiDB-API-Private-Key: {PRIVATE_KEY}\"");
-    let inspector = format!("npx mcp-inspector --cli {url} --transport http {header_flags} --method");
+/// What a person needs first: the address, the keys, the page, and where the rest is. `mysql` is the sandbox's own line about its
+/// port for MySQL clients.
+fn greeting(origin: &str, mysql: &str, clients: &str) -> String {
     format!(
-        r#"
-ready {url}
-
-The page for people is {worker}/ and the sandbox of TiDB Cloud {sandbox}/_sandbox/state
-Its keys open nothing else. A cluster with sample data is there: shop, id {shop}
-
-Any client with OAuth takes the address alone:
-  {url}
-      and opens a page. Type there: public key {PUBLIC_KEY}, private key {PRIVATE_KEY}
-
-Claude Code, with the keys in headers:
-  claude mcp add --transport http tidbcloud {url} {header_flags}
-
-Cursor, the same, in ~/.cursor/mcp.json:
-  {{ "mcpServers": {{ "tidbcloud": {{ "url": "{url}", {headers} }} }} }}
-
-VS Code, the same, in .vscode/mcp.json:
-  {{ "servers": {{ "tidbcloud": {{ "type": "http", "url": "{url}", {headers} }} }} }}
-
-MCP Inspector, one line after the other in a second terminal, in this directory:
-  {inspector} tools/list
-  {inspector} tools/call --tool-name db_query --tool-args-json '{{"cluster":"shop","sql":"SELECT country, COUNT(*) AS customers FROM shop.customers GROUP BY country"}}'
-  {inspector} tools/call --tool-name tidbcloud_create_cluster --tool-args-json '{{"displayName":"first","region":"{REGION}"}}'
-  {inspector} tools/call --tool-name tidbcloud_get_cluster --tool-args-json '{{"cluster":"first"}}'
-      (CREATING for 10 seconds, then ACTIVE)
-  {inspector} tools/call --tool-name tidbcloud_create_branch --tool-args-json '{{"cluster":"shop","displayName":"trial"}}'
-      (wait 10 seconds here too)
-  {inspector} tools/call --tool-name db_query --tool-args-json '{{"cluster":"shop","branch":"trial","sql":"SELECT id, name FROM shop.customers ORDER BY id LIMIT 3"}}'
-
-Ctrl-C ends everything.
-"#
+        "
+ready {origin}/mcp
+keys  {PUBLIC_KEY} / {PRIVATE_KEY} (public / private, for this sandbox only)
+page  {origin}/ shows how to connect each client
+{mysql}
+Lines to paste for Claude, Cursor, VS Code, curl and MCP Inspector, with these keys:
+  cat {clients}
+Logs are beside it; --logs shows them here. Ctrl-C ends everything.
+"
     )
 }
 
-/// A region that the sandbox offers.
-const REGION: &str = "regions/aws-us-east-1";
+/// Whether a line of a log is about a failure, which is shown even where logs are not.
+fn is_trouble(line: &str) -> bool {
+    line.contains("[ERROR]") || line.starts_with("error") || line.contains("panicked at")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::{clients, greeting, is_trouble};
+
+    const ORIGIN: &str = "http://127.0.0.1:8787";
+
+    #[test]
+    fn the_greeting_is_short_and_its_lines_fit_into_a_terminal() {
+        let text = greeting(ORIGIN, "", ".wrangler/dev/8787/clients.txt");
+        let lines: Vec<&str> = text.trim().lines().collect();
+        assert_eq!(lines.first(), Some(&"ready http://127.0.0.1:8787/mcp"), "tests and people look for it");
+        assert!(lines.len() <= 7, "{text}");
+        for line in lines.into_iter().chain(clients::text(ORIGIN).lines()) {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_clients_read_as_json_is_json_and_names_the_address_and_both_keys() {
+        let text = clients::text(ORIGIN);
+        let blocks: Vec<&str> = text.split("\n\n").filter(|block| block.starts_with('{')).collect();
+        assert_eq!(blocks.len(), 3, "Claude Desktop, Cursor, VS Code");
+        for block in blocks {
+            let read: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{error} in {block}"));
+            let written = read.to_string();
+            for part in ["http://127.0.0.1:8787/mcp", super::PUBLIC_KEY, super::PRIVATE_KEY] {
+                assert!(written.contains(part), "{part} is missing in {block}");
+            }
+        }
+        for line in text.lines().filter(|line| line.starts_with("call ")) {
+            let arguments = line.split('\'').nth(1).unwrap_or_default();
+            assert!(serde_json::from_str::<Value>(arguments).is_ok_and(|value| value.is_object()), "{line}");
+        }
+    }
+
+    #[test]
+    fn mcp_remote_is_the_version_that_is_tested() {
+        let package = std::path::PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo"));
+        let package = std::fs::read_to_string(package.join("../package.json")).expect("package.json");
+        let package: Value = serde_json::from_str(&package).expect("JSON");
+        let version = package["devDependencies"]["mcp-remote"].as_str().expect("a version");
+        let pinned = format!("\"mcp-remote@{version}\"");
+        assert!(clients::text(ORIGIN).contains(&pinned), "the file for clients does not say {pinned}");
+    }
+
+    #[test]
+    fn failures_are_shown_and_requests_are_not() {
+        for line in
+            ["✘ [ERROR] Uncaught TypeError: x", "error: no SQL server", "thread 'main' panicked at src/a.rs:1:1"]
+        {
+            assert!(is_trouble(line), "{line}");
+        }
+        for line in ["[wrangler:info] GET /livez 200 OK (846ms)", "{\"event\":\"request\",\"error\":null}", ""] {
+            assert!(!is_trouble(line), "{line}");
+        }
+    }
+}

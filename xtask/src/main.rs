@@ -22,9 +22,10 @@ mod test;
 
 const USAGE: &str = "\
 cargo xtask setup                                     fetch and build every tool that is missing
-cargo xtask dev [--port 8787] [--sandbox-port 8788] [--mysql-port PORT]
+cargo xtask dev [--port 8787] [--sandbox-port 8788] [--mysql-port PORT] [--logs]
                                                       run the Worker against a sandbox of TiDB Cloud on this machine, which
-                                                      takes MySQL clients too where it is given a port for them
+                                                      takes MySQL clients too where it is given a port for them; with --logs
+                                                      the logs of both are shown, not only their failures
 cargo xtask test [SUITE[/PART]...]                    run every test, or only these suites, and of a suite only what has
                                                       PART in its name, as transcripts/branches (tests/README.md)
 cargo xtask build                                     build the Worker for release and print its sizes
@@ -87,7 +88,7 @@ fn root(package: Option<PathBuf>, here: Option<PathBuf>) -> Result<PathBuf, Stri
     root.map(Path::to_path_buf).ok_or_else(|| "this is no checkout: run `cargo xtask` inside one".to_owned())
 }
 
-/// `--name value` pairs of `dev` and `worker`.
+/// `--name value` pairs of `dev` and `worker`, and `--logs`.
 struct Flags {
     /// `--port`: where the Worker listens.
     port: u16,
@@ -95,6 +96,8 @@ struct Flags {
     sandbox_port: u16,
     /// `--mysql-port`: where the sandbox takes MySQL clients, if anywhere.
     mysql_port: Option<u16>,
+    /// `--logs`: whether the logs of the two programs are shown.
+    logs: bool,
     /// `--sandbox`: address of a sandbox that runs already.
     sandbox: Option<String>,
     /// `--persist`: where the Worker keeps its state.
@@ -111,6 +114,7 @@ impl Flags {
             port: 8787,
             sandbox_port: 8788,
             mysql_port: None,
+            logs: false,
             sandbox: None,
             persist: None,
             vars: None,
@@ -121,6 +125,10 @@ impl Flags {
         };
         let mut rest = words.iter();
         while let Some(name) = rest.next() {
+            if *name == "--logs" {
+                flags.logs = true;
+                continue;
+            }
             let value = rest.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"))?;
             match *name {
                 "--port" => flags.port = port(name, value)?,
@@ -154,6 +162,13 @@ mod tests {
         let given = Flags::parse(&["--mysql-port", "4000"]);
         assert!(given.is_ok_and(|flags| flags.mysql_port == Some(4000)), "the one that was asked for");
         assert!(Flags::parse(&["--mysql-port", "8788"]).is_err(), "two programs cannot have one port");
+    }
+
+    #[test]
+    fn logs_are_shown_on_request_and_take_no_value() {
+        assert!(Flags::parse(&["--port", "9000"]).is_ok_and(|flags| !flags.logs));
+        let given = Flags::parse(&["--logs", "--port", "9000"]);
+        assert!(given.is_ok_and(|flags| flags.logs && flags.port == 9000), "what follows is not its value");
     }
 
     #[test]

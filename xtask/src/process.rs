@@ -3,12 +3,12 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fs::{self, File},
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufReader, IsTerminal, Read, Write},
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
@@ -103,11 +103,6 @@ impl Process {
         Ok(Self::spawn(name, command.stdout(file).stderr(copy))?.0)
     }
 
-    /// Starts a command whose output goes where ours goes.
-    pub(crate) fn in_view(name: &str, command: &mut Command) -> Result<Self, String> {
-        Self::spawn(name, command).map(|(process, _)| process)
-    }
-
     fn spawn(name: &str, command: &mut Command) -> Result<(Self, Vec<Box<dyn Read + Send>>), String> {
         // The lock is held while the child starts: a signal that comes now finds it in the list.
         let mut running = running();
@@ -164,17 +159,7 @@ fn each_line(process: &Process, outputs: Vec<Box<dyn Read + Send>>, mut handle: 
     let (send, receive) = mpsc::channel();
     for output in outputs {
         let send = send.clone();
-        thread::spawn(move || {
-            let mut reader = BufReader::new(output);
-            let mut line = Vec::new();
-            while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                let text = String::from_utf8_lossy(&line);
-                if send.send(text.trim_end_matches(['\n', '\r']).to_owned()).is_err() {
-                    return;
-                }
-                line.clear();
-            }
-        });
+        thread::spawn(move || pieces(output, |line| send.send(line).is_ok()));
     }
     drop(send);
     loop {
@@ -186,25 +171,193 @@ fn each_line(process: &Process, outputs: Vec<Box<dyn Read + Send>>, mut handle: 
     }
 }
 
+/// Hands on what a program writes, line by line, until `handle` wants no more. A carriage return ends a line too: progress is
+/// written over itself.
+fn pieces(output: impl Read, mut handle: impl FnMut(String) -> bool) {
+    let mut line = Vec::new();
+    for byte in BufReader::new(output).bytes().map_while(Result::ok) {
+        match byte {
+            b'\r' if line.is_empty() => {}
+            b'\r' | b'\n' => {
+                if !handle(String::from_utf8_lossy(&line).into_owned()) {
+                    return;
+                }
+                line.clear();
+            }
+            byte => line.push(byte),
+        }
+    }
+    if !line.is_empty() {
+        handle(String::from_utf8_lossy(&line).into_owned());
+    }
+}
+
+/// Makes Cargo say how far it is, as [`progress`] reads it, though nobody looks at it through a terminal.
+fn with_progress(command: &mut Command) -> &mut Command {
+    command.env("CARGO_TERM_PROGRESS_WHEN", "always").env("CARGO_TERM_PROGRESS_WIDTH", "100")
+}
+
+/// How far Cargo is, if it says that here: `12 of 213` of `Building [==>      ] 12/213: syn`.
+/// <https://doc.rust-lang.org/cargo/reference/config.html#termprogresswhen>
+fn progress(line: &str) -> Option<String> {
+    let (_, rest) = line.trim_start().strip_prefix("Building [")?.split_once("] ")?;
+    let (done, all) = rest.split(':').next()?.trim().split_once('/')?;
+    let numbers = [done, all].map(|number| number.parse::<u32>().ok());
+    matches!(numbers, [Some(_), Some(_)]).then(|| format!("{done} of {all}"))
+}
+
+/// Text without the colours of a terminal.
+fn plain(text: &str) -> String {
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    let rest = parts.map(|part| part.split_once(|end: char| end.is_ascii_alphabetic()).map_or("", |(_, text)| text));
+    first + &rest.collect::<String>()
+}
+
+/// Whether a build says this every time: what is compiled, and that it is done.
+fn is_usual(line: &str) -> bool {
+    const WORDS: [&str; 13] = [
+        "Adding",
+        "Blocking",
+        "Building",
+        "Checking",
+        "Compiling",
+        "Downloaded",
+        "Downloading",
+        "Finished",
+        "Fetching",
+        "Fresh",
+        "Locking",
+        "Updating",
+        "[INFO]:",
+    ];
+    let (line, first) = (line.trim(), line.split_whitespace().next().unwrap_or_default());
+    // The last two are esbuild's.
+    WORDS.contains(&first) || first == "⚡" || first == "index.js" && line.ends_with("kb")
+}
+
+/// A build that runs: of its output, only what is not the same every time is shown, and every ten seconds how far it is.
+pub(crate) struct Build {
+    process: Process,
+    said: Arc<Mutex<Said>>,
+    readers: Vec<thread::JoinHandle<()>>,
+    started: Instant,
+    told: Instant,
+}
+
+/// What a build has said until now.
+#[derive(Default)]
+struct Said {
+    far: String,
+    /// Messages for programs, a JSON object each.
+    messages: Vec<String>,
+    /// Whether the last line was shown: an empty one belongs to it.
+    is_shown: bool,
+}
+
+impl Said {
+    /// Takes a line, and returns whether it is to be shown.
+    fn takes(&mut self, line: &str) -> bool {
+        let text = plain(line);
+        if let Some(far) = progress(&text) {
+            self.far = format!(": {far}");
+            return false;
+        }
+        if text.starts_with('{') {
+            self.messages.push(text);
+            self.is_shown = false;
+            return false;
+        }
+        self.is_shown =
+            if text.trim().is_empty() { self.is_shown && !line.contains('\u{1b}') } else { !is_usual(&text) };
+        self.is_shown
+    }
+}
+
+impl Build {
+    /// Starts it.
+    pub(crate) fn start(name: &str, command: &mut Command) -> Result<Self, String> {
+        with_progress(command).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if std::io::stdout().is_terminal() {
+            command.env("CARGO_TERM_COLOR", "always");
+        }
+        let (process, outputs) = Process::spawn(name, command)?;
+        let said = Arc::new(Mutex::new(Said::default()));
+        let read = |output: Box<dyn Read + Send>| {
+            let said = Arc::clone(&said);
+            thread::spawn(move || {
+                pieces(output, |line| {
+                    if said.lock().unwrap_or_else(PoisonError::into_inner).takes(&line) {
+                        println!("{line}");
+                    }
+                    true
+                });
+            })
+        };
+        let readers = outputs.into_iter().map(read).collect();
+        Ok(Self { process, said, readers, started: Instant::now(), told: Instant::now() })
+    }
+
+    /// How it ended; `None` while it runs.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, String> {
+        let Some(status) = self.process.ended()? else {
+            if self.told.elapsed() >= SILENCE {
+                let (name, seconds) = (self.process.name(), self.started.elapsed().as_secs());
+                let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+                println!("  {name}, {seconds} s{}", said.far);
+                self.told = Instant::now();
+            }
+            return Ok(None);
+        };
+        // What it left behind may hold the pipes open.
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while !self.readers.iter().all(thread::JoinHandle::is_finished) && Instant::now() < deadline {
+            thread::sleep(POLL);
+        }
+        Ok(Some(status))
+    }
+
+    /// Runs a build to its end: its messages for programs, or `None` if it failed.
+    pub(crate) fn run(name: &str, command: &mut Command) -> Result<Option<Vec<String>>, String> {
+        let mut build = Self::start(name, command)?;
+        loop {
+            if let Some(status) = build.ended()? {
+                let messages = std::mem::take(&mut build.said.lock().unwrap_or_else(PoisonError::into_inner).messages);
+                return Ok(status.success().then_some(messages));
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
 /// Runs a step of the set-up: its output goes to `log`, and every ten seconds a line says how far it is.
 pub(crate) fn step(name: &str, what: &str, command: &mut Command, log: &Path) -> Result<(), String> {
     println!("  {name}: {what}");
     let started = Instant::now();
     let mut file = File::create(log).map_err(|error| format!("cannot write {}: {error}", log.display()))?;
-    let (process, outputs) = Process::spawn(name, command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    let (process, outputs) =
+        Process::spawn(name, with_progress(command).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let mut tail: VecDeque<String> = VecDeque::new();
-    let mut told = Instant::now();
+    let (mut told, mut far, mut fetched) = (Instant::now(), None, 0_usize);
     each_line(&process, outputs, |line| {
-        if let Some(line) = line {
+        let reached = line.as_deref().map(plain).and_then(|line| progress(&line));
+        if reached.is_some() {
+            far = reached;
+        } else if let Some(line) = line.filter(|line| !plain(line).trim().is_empty()) {
             let _ = writeln!(file, "{line}");
+            // Which address npm asked last tells nobody how far it is.
+            if line.starts_with("npm http fetch") {
+                fetched += 1;
+                far = Some(format!("{fetched} answers of the registry"));
+            }
             if tail.len() == 30 {
                 tail.pop_front();
             }
             tail.push_back(line);
         }
         if told.elapsed() >= SILENCE {
-            let last = tail.back().map_or("no output yet", |line| line.trim());
-            println!("  {name}: {what}, {} s: {last}", started.elapsed().as_secs());
+            let last = || tail.back().map_or("no output yet", |line| line.trim()).chars().take(70).collect();
+            println!("  {name}: {what}, {} s: {}", started.elapsed().as_secs(), far.clone().unwrap_or_else(last));
             told = Instant::now();
         }
     });
@@ -267,4 +420,53 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
 pub(crate) fn on_path(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).is_file()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_build_only_what_is_not_the_same_every_time_is_shown() {
+        let output = "\u{1b}[1m\u{1b}[92m   Compiling\u{1b}[0m syn v3.0.10\n\
+            \u{1b}[1m\u{1b}[96m    Building\u{1b}[0m [==>      ] 12/213: syn, quote    \r\u{1b}[K\
+            \u{1b}[1m\u{1b}[91merror[E0425]\u{1b}[0m: cannot find value `x`\n --> src/lib.rs:1:1\n\nmore of it\n\
+            {\"reason\":\"build-finished\"}\n\n[INFO]: done\n  index.js  35.6kb\n\u{26a1} Done in 11ms\n\
+            error: could not compile\n    Building [===>     ] 13/213: last";
+        let (mut said, mut shown) = (Said::default(), Vec::new());
+        pieces(output.as_bytes(), |line| {
+            if said.takes(&line) {
+                shown.push(plain(&line));
+            }
+            true
+        });
+        let expected = [
+            "error[E0425]: cannot find value `x`",
+            " --> src/lib.rs:1:1",
+            "",
+            "more of it",
+            "error: could not compile",
+        ];
+        assert_eq!(shown, expected, "an error in full, in colour or not, and nothing else");
+        assert_eq!(said.far, ": 13 of 213", "the last that was said");
+        assert_eq!(said.messages, ["{\"reason\":\"build-finished\"}"], "messages for programs are kept");
+    }
+
+    #[test]
+    fn progress_is_read_from_what_cargo_says_and_from_nothing_else() {
+        assert_eq!(
+            progress("    Building [=====>                 ] 45/213: syn, serde(build.rs)"),
+            Some("45 of 213".to_owned())
+        );
+        for other in ["   Compiling syn v3.0.10", "Building [=] now", "    Building [==> ] 3/x: syn", ""] {
+            assert_eq!(progress(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_build_that_fails_is_told_from_one_that_succeeds() {
+        let run = |script: &str| Build::run("a script", Command::new("sh").args(["-c", script])).expect("it runs");
+        assert_eq!(run("echo '{\"a\":1}'; exit 0"), Some(vec!["{\"a\":1}".to_owned()]));
+        assert_eq!(run("exit 1"), None);
+    }
 }

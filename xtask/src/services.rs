@@ -4,7 +4,6 @@ use std::{
     fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     Flags, build, http,
-    process::{self, Process},
+    process::{self, Build, Process},
     setup::{self, Tools},
 };
 
@@ -35,18 +34,11 @@ pub(crate) fn check_free(port: u16, flag: &str) -> Result<(), String> {
 
 /// Compiles the sandbox, prepares its data, and says where its program is.
 pub(crate) fn build_sandbox(tools: &Tools) -> Result<PathBuf, String> {
-    println!("compiling the sandbox");
     let mut command = tools.cargo();
-    command
-        .args(["build", "--quiet", "--package", "tidbcloud-sandbox", "--bins"])
-        .arg("--message-format=json-render-diagnostics")
-        .stderr(Stdio::inherit());
-    let output = command.output().map_err(|error| format!("cannot run cargo: {error}"))?;
-    if !output.status.success() {
-        return Err("the sandbox does not compile".to_owned());
-    }
-    let program = String::from_utf8_lossy(&output.stdout)
-        .lines()
+    command.args(["build", "--package", "tidbcloud-sandbox", "--bins"]).arg("--message-format=json-render-diagnostics");
+    let messages = Build::run("compiling the sandbox", &mut command)?.ok_or("the sandbox does not compile")?;
+    let program = messages
+        .iter()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
         .ok_or("the sandbox has no program")?;

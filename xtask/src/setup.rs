@@ -97,6 +97,8 @@ impl Tools {
     pub(crate) fn worker_build(&self) -> Command {
         let mut command = self.command(&self.worker_build);
         command
+            // It shows a backtrace of its own where code does not compile.
+            .env("RUST_LIB_BACKTRACE", "0")
             .env("WASM_BINDGEN_BIN", &self.wasm_bindgen)
             .env("ESBUILD_BIN", self.npm_program("esbuild"))
             .env("WASM_OPT_BIN", self.npm_program("wasm-opt"));
@@ -218,7 +220,8 @@ fn rust_tools(root: &Path, cache: &Cache) -> Result<(), String> {
     // has compiled.
     let _held = cache.lock("cargo-install")?;
     let target = cache.scratch("cargo-install");
-    for (item, package, program) in items {
+    let all = items.len();
+    for (number, (item, package, program)) in (1..).zip(items) {
         let version = item.trim_start_matches("tools/").trim_start_matches(package).trim_start_matches('-').to_owned();
         cache.item(&item, |work| {
             let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -233,7 +236,7 @@ fn rust_tools(root: &Path, cache: &Cache) -> Result<(), String> {
                 .env("CARGO_PROFILE_RELEASE_LTO", "off")
                 .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
                 .env_remove("CARGO_BUILD_TARGET");
-            let what = format!("building {version} (takes minutes, once per user)");
+            let what = format!("building {version}, tool {number} of {all} (takes minutes, once per user)");
             step(package, &what, &mut command, &cache.log(package))
         })?;
     }

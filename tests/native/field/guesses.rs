@@ -69,6 +69,17 @@ fn address(number: usize) -> String {
 const REFUSED: &str = "UNAUTHENTICATED_UPSTREAM";
 const HELD: &str = "429";
 
+/// Here a sandbox stands for TiDB Cloud, whose console knows nothing of its keys.
+#[test]
+fn keys_that_a_sandbox_refuses_send_nobody_to_the_console() {
+    let mut server = Native::new();
+    let answer = server.send(regions(&wrong(1))).json();
+    let error = &answer["result"]["structuredContent"]["error"];
+    assert_eq!(error["code"], REFUSED);
+    let hint = error["hint"].as_str().expect("a hint");
+    assert!(hint.contains("cargo xtask dev") && !hint.contains("console"), "{hint}");
+}
+
 #[test]
 fn sec_005_each_refused_exchange_counts_for_the_key_whatever_else_is_in_the_batch() {
     let mut server = Native::new();

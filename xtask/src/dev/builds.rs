@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::process::Process;
+use crate::process::Build;
 
 /// How long a Worker may take to show that it starts: the platform gives it one second, wrangler takes up to three on a busy
 /// machine.
@@ -31,7 +31,7 @@ pub(super) struct Builds<'a> {
 }
 
 struct Running {
-    process: Process,
+    build: Build,
     folder: PathBuf,
     since: Instant,
 }
@@ -75,24 +75,24 @@ impl<'a> Builds<'a> {
         self.abandon();
         self.started += 1;
         let folder = self.directory.join(self.started.to_string());
-        let process = Process::in_view("the build", &mut (self.recipe)(&folder))?;
-        self.running = Some(Running { process, folder, since: Instant::now() });
+        let build = Build::start("compiling the Worker", &mut (self.recipe)(&folder))?;
+        self.running = Some(Running { build, folder, since: Instant::now() });
         Ok(())
     }
 
     fn abandon(&mut self) {
-        if let Some(Running { process, folder, .. }) = self.running.take() {
-            drop(process);
+        if let Some(Running { build, folder, .. }) = self.running.take() {
+            drop(build);
             let _ = fs::remove_dir_all(folder);
         }
     }
 
     /// The end of the build that runs, once it has ended, and how long it took.
     pub(super) fn ended(&mut self) -> Result<Option<(Outcome, Duration)>, String> {
-        let Some(running) = &self.running else { return Ok(None) };
-        let Some(status) = running.process.ended()? else { return Ok(None) };
-        let took = running.since.elapsed();
-        let outcome = if status.success() { self.serve(&running.folder.clone())? } else { Outcome::Failed };
+        let Some(running) = &mut self.running else { return Ok(None) };
+        let Some(status) = running.build.ended()? else { return Ok(None) };
+        let (took, folder) = (running.since.elapsed(), running.folder.clone());
+        let outcome = if status.success() { self.serve(&folder)? } else { Outcome::Failed };
         if outcome == Outcome::Served {
             self.running = None;
         } else {
