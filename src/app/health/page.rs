@@ -19,8 +19,8 @@ fn words(check: &str) -> Words {
             works: "The variables and secrets of this deployment fit together.",
             fails: "These settings are wrong or missing:",
             advice: "Nothing is served until they are right. Secrets: in the Cloudflare dashboard, Workers &amp; Pages, this Worker, \
-                     Settings, Variables and Secrets, add or edit them all, then Deploy once. Or from a checkout, as below. Variables: in \
-                     the same place, or in <code>wrangler.toml</code>, then <code>npx wrangler deploy</code>.",
+                     Settings, Variables and Secrets, add or edit them all, then Deploy once; or with wrangler in a checkout. Variables: \
+                     in <code>wrangler.toml</code>, then <code>npx wrangler deploy</code>.",
         },
         "limiter" => Words {
             title: "Limits",
