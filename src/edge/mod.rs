@@ -125,7 +125,7 @@ async fn answer(
     let workers = Workers::new(env, client, started);
     let state = state(env);
     match &state.config {
-        Err(problems) => (app::misconfigured(problems, &head, Port::of(&workers)), None),
+        Err(problems) => (app::misconfigured(problems, &head, Port::of(&workers)).await, None),
         Ok(config) => {
             let declared = head.headers.get("content-length").and_then(|length| length.parse().ok());
             let app = App::new(config, &state.isolate, Port::of(&workers));

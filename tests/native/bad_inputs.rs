@@ -15,7 +15,7 @@ use crate::{
         bad_inputs::{ACCESS_KEY, REQUESTS, Row, WIRE, assert_alive, check, list, row, rows, run},
         bad_oauth, keys,
     },
-    world::{Native, SANDBOX},
+    world::{Native, SANDBOX, block_on},
 };
 
 /// Rows that need other settings than the defaults, or a limiter in trouble.
@@ -161,7 +161,7 @@ fn not_ready(row: &Row) {
     let server = Native::new();
     let misconfigured = |target: &str| {
         let call = Call { method: "GET".to_owned(), target: target.to_owned(), ..Call::default() };
-        let response = app::misconfigured(&problems, &server.head(&call), Port::of(&*server.world));
+        let response = block_on(app::misconfigured(&problems, &server.head(&call), Port::of(&*server.world)));
         (call, Answer::from(response))
     };
     let (call, answer) = misconfigured("/readyz");

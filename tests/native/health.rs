@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     support::{Answer, Call, Driver, keys, request},
-    world::{Native, SANDBOX, SERVER_SECRET},
+    world::{Native, SANDBOX, SERVER_SECRET, block_on},
 };
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -333,7 +333,7 @@ fn misconfigured(settings: &[(&str, &str)], call: &Call) -> Answer {
     let read = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     let problems = Config::read(&read).err().expect("settings that are wrong");
     let server = Native::new();
-    let answer = app::misconfigured(&problems, &server.head(call), Port::of(&*server.world)).into();
+    let answer = block_on(app::misconfigured(&problems, &server.head(call), Port::of(&*server.world))).into();
     assert!(server.world.subrequests.borrow().is_empty(), "a server with wrong settings asks nobody");
     answer
 }
@@ -372,6 +372,58 @@ fn wrong_settings_are_named_without_rule_and_value() {
     );
     assert!(misconfigured(&wrong, &get("/mcp")).json()["settings"][0]["problem"].is_string(), "others say the rules");
     assert_eq!(misconfigured(&wrong, &Call { method: "POST".to_owned(), ..get("/readyz") }).status, 405);
+}
+
+#[test]
+fn with_wrong_settings_a_browser_is_shown_what_to_do_at_every_address() {
+    let wrong = [("TIDB_CLOUD_PUBLIC_KEY", "CANARYPUB"), ("RATE_LIMIT_PER_MINUTE", "canary-0")];
+    for target in ["/", "/mcp", "/authorize", "/nothing", "/health"] {
+        let page = misconfigured(&wrong, &get(target).set("Accept", BROWSER));
+        let text = String::from_utf8(page.body.clone()).expect("text");
+        assert_eq!((page.status, page.header("Content-Type")), (503, Some("text/html; charset=utf-8")), "{target}");
+        assert_eq!((page.header("Vary"), page.header("Retry-After")), (Some("Accept"), Some("60")), "{target}");
+        for said in [
+            "<code>TIDB_CLOUD_PRIVATE_KEY</code> is missing: set",
+            "<code>MCP_ACCESS_KEY</code> is missing: set",
+            "<code>RATE_LIMIT_PER_MINUTE</code> must be",
+            "npx wrangler secret bulk secrets.json",
+            "Variables and Secrets",
+        ] {
+            assert!(text.contains(said), "{target} does not say {said}: {text}");
+        }
+        assert!(!text.contains("<code>TIDB_CLOUD_PUBLIC_KEY</code>"), "what is set is not named as missing: {text}");
+        assert!(!text.to_lowercase().contains("canary"), "no value shows: {text}");
+    }
+    let others = misconfigured(&[("LOG_PERCENT", "x")], &get("/").set("Accept", BROWSER));
+    let text = String::from_utf8(others.body).expect("text");
+    assert!(text.contains("<code>LOG_PERCENT</code>") && !text.contains("secret bulk"), "only what helps: {text}");
+    for call in [get("/"), Call { method: "POST".to_owned(), ..get("/mcp").set("Accept", BROWSER) }] {
+        let answer = misconfigured(&wrong, &call);
+        assert_eq!((answer.status, &answer.json()["status"]), (503, &json!("misconfigured")), "programs read JSON");
+    }
+    let style = misconfigured(&wrong, &get("/style.css"));
+    assert_eq!(style.status, 200, "the page has its looks");
+    assert_eq!(misconfigured(&wrong, &get("/index.html")).status, 503, "and nothing else is served");
+}
+
+#[test]
+fn the_page_says_for_whom_the_server_is_set_up() {
+    let page = |settings: &[(&str, &str)]| {
+        let mut settings = settings.to_vec();
+        settings.push(("TIDB_CLOUD_SANDBOX", SANDBOX));
+        let answer = Native::with(&settings).send(get("/health").set("Accept", BROWSER));
+        assert_eq!(answer.status, 200);
+        String::from_utf8(answer.body).expect("text")
+    };
+    let people = page(&[]);
+    assert!(people.contains("for several people") && people.contains("secret bulk secrets.json"), "{people}");
+    let (public, private) = keys("owner");
+    let owner = page(&[
+        ("TIDB_CLOUD_PUBLIC_KEY", &public),
+        ("TIDB_CLOUD_PRIVATE_KEY", &private),
+        ("MCP_ACCESS_KEY", "an-access-key-of-the-owner-0123456789"),
+    ]);
+    assert!(owner.contains("for its owner") && !owner.contains("secret bulk"), "{owner}");
 }
 
 #[test]

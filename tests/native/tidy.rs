@@ -290,3 +290,223 @@ fn anchor(heading: &str) -> String {
     let kept = text.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
     kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
 }
+
+/// The source without the breaks in its texts.
+fn texts_of_the_source() -> String {
+    let sources = sources(&crate::support::checkout().join("src"));
+    let all: String = sources.into_iter().map(|(_, text)| text).collect();
+    all.split("\\\n").map(str::trim_start).collect()
+}
+
+/// Whether `source` has `example`, a text in which `…` and words in code marks or capitals stand for what differs.
+fn is_said(source: &str, example: &str) -> bool {
+    let pieces = example.split('…').flat_map(|part| part.split('`')).enumerate();
+    let fixed: Vec<_> = pieces.filter(|(at, _)| at % 2 == 0).map(|(_, piece)| piece.trim()).collect();
+    let whole = example.trim_matches(['…', ' ']);
+    source.contains(whole) || fixed.iter().all(|piece| piece.is_empty() || source.contains(piece))
+}
+
+#[test]
+fn every_error_code_has_words_for_a_person_and_an_example_that_is_said() {
+    let text = fs::read_to_string(crate::support::checkout().join("docs/errors.md")).expect("the document");
+    let section = text.split_once("### What a person does").expect("the section").1;
+    let section = section.split_once("\n## ").expect("an end").0;
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let named: Vec<&str> = rows.iter().map(|row| row[1].trim_matches('`')).collect();
+    let codes: Vec<&str> = mcp_server_tidbcloud::catalogue::code::ALL.iter().map(|(code, _)| code.0).collect();
+    assert_eq!(named, codes, "docs/errors.md has a row for each code, in the order of src/catalogue/code.rs");
+    let source = texts_of_the_source();
+    for row in rows {
+        let example = row[2].replace("2 clusters", "`2` `clusters`").replace("CREATING", "`CREATING`");
+        assert!(row[3].ends_with('.'), "{}: what a person does is a sentence", row[1]);
+        assert!(is_said(&source, &example), "{}: nothing in src says {}", row[1], row[2]);
+    }
+}
+
+/// A block of code in a document.
+struct Snippet {
+    place: String,
+    kind: String,
+    text: String,
+}
+
+/// The documents for users, and their blocks of code.
+fn snippets() -> Vec<Snippet> {
+    let root = crate::support::checkout();
+    let folder = fs::read_dir(root.join("docs")).expect("docs");
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
+    files.extend(["README.md", "tests/README.md", "static/llms.txt"].map(|name| root.join(name)));
+    files.sort();
+    let mut found: Vec<Snippet> = Vec::new();
+    for file in files.iter().filter(|file| file.is_file()) {
+        let name = file.strip_prefix(&root).expect("below the checkout").display().to_string();
+        let text = fs::read_to_string(file).expect("text");
+        let mut open = false;
+        for (number, line) in text.lines().enumerate() {
+            // A block in a list is indented.
+            let line = line.trim_end();
+            match line.trim_start().strip_prefix("```") {
+                Some(kind) if !open => {
+                    let place = format!("{name}:{}", number + 1);
+                    found.push(Snippet { place, kind: kind.to_owned(), text: String::new() });
+                    open = true;
+                }
+                Some(_) => open = false,
+                None if open => {
+                    let snippet = found.last_mut().expect("one that began");
+                    snippet.text.push_str(line);
+                    snippet.text.push('\n');
+                }
+                None => {}
+            }
+        }
+        assert!(!open, "{name}: a block of code does not end");
+    }
+    found
+}
+
+/// The commands of a block: in `console` what follows a `$`, with the lines that go on with it; in `sh` and `bash` all of it.
+fn commands(snippet: &Snippet) -> Vec<String> {
+    if matches!(snippet.kind.as_str(), "sh" | "bash") {
+        return vec![snippet.text.clone()];
+    }
+    let mut found: Vec<String> = Vec::new();
+    let mut goes_on = false;
+    for line in snippet.text.lines().map(str::trim_start).filter(|_| snippet.kind == "console") {
+        if goes_on {
+            let command = found.last_mut().expect("one that began");
+            command.push('\n');
+            command.push_str(line);
+        } else if let Some(command) = line.strip_prefix("$ ") {
+            found.push(command.to_owned());
+        } else {
+            continue;
+        }
+        goes_on = line.ends_with('\\') || found.last().is_some_and(|command| command.matches('\'').count() % 2 == 1);
+    }
+    found
+}
+
+#[test]
+fn json_and_toml_of_the_documents_can_be_read() {
+    let mut seen = [0; 2];
+    for Snippet { place, kind, text } in snippets() {
+        match kind.as_str() {
+            "json" => {
+                // One value, several one after another, or members of an object.
+                let is_member = text.trim_start().starts_with('"') && text.trim_end().ends_with('}');
+                let text = if is_member { format!("{{{text}}}") } else { text };
+                for value in serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>() {
+                    if let Err(error) = value {
+                        panic!("{place}: this is not JSON: {error}\n{text}");
+                    }
+                }
+                seen[0] += 1;
+            }
+            "toml" => {
+                for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+                    let is_table = line.starts_with('[') && line.trim_end_matches(']').len() < line.len();
+                    let is_pair = line.split_once(" = ").is_some_and(|(key, value)| {
+                        let balanced = |one, other| value.matches(one).count() == value.matches(other).count();
+                        let is_key = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.');
+                        !value.is_empty()
+                            && key.chars().all(is_key)
+                            && value.matches('"').count() % 2 == 0
+                            && balanced('[', ']')
+                            && balanced('{', '}')
+                    });
+                    assert!(is_table || is_pair, "{place}: this is no line of TOML: {line}");
+                }
+                seen[1] += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(seen[0] > 50 && seen[1] > 0, "the test saw {seen:?} blocks: it looks in the wrong place");
+}
+
+#[test]
+fn commands_of_the_documents_are_commands() {
+    use std::process::Command;
+
+    let root = crate::support::checkout();
+    let usage = fs::read_to_string(root.join("xtask/src/main.rs")).expect("xtask");
+    let usage = usage.split_once("const USAGE").expect("the usage").1.split_once("\";").expect("its end").0;
+    let package: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(root.join("package.json")).expect("package.json")).expect("JSON");
+    let pinned = package["devDependencies"].as_object().expect("dependencies");
+    let mut wrong = Vec::new();
+    let mut seen = [0; 3];
+    for snippet in snippets() {
+        for command in commands(&snippet) {
+            let place = &snippet.place;
+            let shell = Command::new("bash").args(["-n", "-c", &command]).output().expect("bash");
+            if !shell.status.success() {
+                wrong
+                    .push(format!("{place}: bash cannot read `{command}`: {}", String::from_utf8_lossy(&shell.stderr)));
+            }
+            seen[0] += 1;
+            let words: Vec<&str> = command.split_whitespace().take_while(|word| *word != "#").collect();
+            for (at, _) in words.windows(2).enumerate().filter(|(_, pair)| *pair == ["cargo", "xtask"]) {
+                let name = words.get(at + 2).copied().unwrap_or_default();
+                let known: Vec<&str> = usage.split(&format!("cargo xtask {name} ")).skip(1).collect();
+                let about = known.first().map(|about| about.split("cargo xtask ").next().unwrap_or_default());
+                let flags = words.iter().skip(at + 3).filter(|word| word.starts_with("--"));
+                for flag in flags.filter(|flag| !about.is_some_and(|about| about.contains(**flag))) {
+                    wrong.push(format!("{place}: `cargo xtask {name}` has no {flag}"));
+                }
+                if name.is_empty() || about.is_none() {
+                    wrong.push(format!("{place}: there is no `cargo xtask {name}`"));
+                }
+                seen[1] += 1;
+            }
+            for at in words.iter().enumerate().filter(|(_, word)| **word == "npx").map(|(at, _)| at) {
+                let program =
+                    words.iter().skip(at + 1).find(|word| !word.starts_with('-')).copied().unwrap_or_default();
+                let (name, version) = match program.rsplit_once('@') {
+                    Some((name, version)) if !name.is_empty() => (name, Some(version)),
+                    _ => (program, None),
+                };
+                let is_bin = root.join("node_modules/.bin").join(name).exists();
+                match (pinned.get(name), version) {
+                    (Some(ours), Some(version)) if ours == version => {}
+                    (Some(ours), Some(version)) => {
+                        wrong.push(format!("{place}: {name}@{version} is not {ours} of package.json"));
+                    }
+                    (Some(_), None) => {}
+                    (None, None) if is_bin || name == "mcp-inspector" => {}
+                    (None, _) => wrong.push(format!("{place}: {program} is not in package.json")),
+                }
+                seen[2] += 1;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "commands of the documents can be run:\n- {}", wrong.join("\n- "));
+    assert!(seen.iter().all(|count| *count > 3), "the test saw {seen:?} commands: it looks in the wrong place");
+}
+
+/// Words that look like settings, and are names of something else.
+const NO_SETTINGS: &[&str] = &["ALERT_WEBHOK_URL"];
+
+#[test]
+fn documents_name_settings_that_there_are() {
+    let root = crate::support::checkout();
+    let settings: Vec<&str> = mcp_server_tidbcloud::config::SETTINGS.iter().map(|setting| setting.name).collect();
+    let prefixes = ["TIDB_CLOUD_", "MCP_", "ALERT_", "RATE_LIMIT_", "ALLOWED_", "CREDENTIAL_LIMIT_", "LOG_", "PUBLIC_"];
+    let mut seen = 0;
+    for file in ["README.md", "docs/operations.md", "docs/settings.md", "docs/security.md", "docs/clients.md"] {
+        let text = fs::read_to_string(root.join(file)).expect("the document");
+        for word in text.split(|letter: char| !letter.is_ascii_uppercase() && letter != '_') {
+            let is_setting = prefixes.iter().any(|prefix| word.starts_with(prefix) && word.len() > prefix.len());
+            if is_setting && !NO_SETTINGS.contains(&word) {
+                assert!(settings.contains(&word), "{file}: there is no setting {word}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 30, "the test saw {seen} settings: it looks in the wrong place");
+}

@@ -572,7 +572,7 @@ impl Store for World {
 impl Assets for World {
     fn asset<'a>(&'a self, path: &'a str) -> Pending<'a, Option<Response>> {
         let page = Response::empty(200).with("content-type", "text/html; charset=utf-8");
-        Box::pin(async move { (path == "/index.html").then_some(page) })
+        Box::pin(async move { matches!(path, "/index.html" | "/style.css").then_some(page) })
     }
 }
 

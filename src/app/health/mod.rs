@@ -42,7 +42,8 @@ pub(super) async fn answer(app: &App<'_>, head: &Head, line: &mut log::Line) -> 
     }
     match limited(app, head, line).await {
         Some(refusal) => refusal,
-        None => Document::new(verdict(app).await, &[]).response(head),
+        None => Document { owned: Some(app.config.owner.is_some()), ..Document::new(verdict(app).await, &[]) }
+            .response(head),
     }
 }
 
@@ -73,37 +74,53 @@ async fn limited(app: &App<'_>, head: &Head, line: &mut log::Line) -> Option<Res
     Some(refusal.with("retry-after", seconds.to_string()))
 }
 
-/// The answer of a server with wrong settings: 503 that names each of them, but no value. `/livez` still reports that the
-/// process is alive.
-pub fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) -> Response {
+/// The answer of a server with wrong settings: 503 that names each of them, but no value; to a browser a page that says what to do.
+/// `/livez` still reports that the process is alive, and what the page looks like is served.
+pub async fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) -> Response {
     let log = RequestLog::new(port.log, port.io, 100);
     log::begins(&log, head);
     let mut line = log::Line::new(head, port.io.now());
-    let response = match route(head.url.path()) {
-        Some(_) if !matches!(head.method, Method::Get | Method::Head) => method_not_allowed("GET, HEAD"),
+    let path = head.url.path();
+    let look = match path {
+        "/style.css" | "/pages.css" | "/favicon.svg" => port.assets.asset(path).await,
+        _ => None,
+    };
+    let reads = matches!(head.method, Method::Get | Method::Head);
+    let response = match route(path) {
+        Some(_) if !reads => method_not_allowed("GET, HEAD"),
         Some("/livez") => alive(),
         Some(_) => Document::new(Checks::unknown(State::Failing), problems).response(head),
+        None if reads && let Some(look) = look => look,
+        None if reads && prefers_html(&head.headers) => {
+            Document::new(Checks::unknown(State::Failing), problems).shown(503)
+        }
         None => {
             let settings: Vec<_> = problems
                 .iter()
                 .map(|problem| serde_json::json!({"setting": problem.setting, "problem": problem.rule}))
                 .collect();
             let body = serde_json::json!({"status": "misconfigured", "settings": settings});
-            Response::json(503, body.to_string()).with("retry-after", RETRY_SETTINGS_SECONDS)
+            Response::json(503, body.to_string()).with("vary", "Accept").with("retry-after", RETRY_SETTINGS_SECONDS)
         }
     };
     line.finish(port, &log, &response);
     finish(response, head, &log.request_id)
 }
 
-/// What strangers are told: names and states, and nothing that was set or said by others.
+/// What strangers are told: names, rules and states, and nothing that was set or said by others.
 #[derive(Serialize)]
-struct Document {
+struct Document<'p> {
     status: &'static str,
     checks: Checks,
     /// Those that are wrong or missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     settings: Vec<Named>,
+    /// The rules that they break: for people.
+    #[serde(skip)]
+    problems: &'p [Problem],
+    /// Whether the owner's three secrets are set, which the challenge of `/mcp` says too. Not known while a setting is wrong.
+    #[serde(skip)]
+    owned: Option<bool>,
 }
 
 /// A setting, named as in the answer of every other path.
@@ -112,33 +129,39 @@ struct Named {
     setting: &'static str,
 }
 
-impl Document {
-    fn new(checks: Checks, problems: &[Problem]) -> Self {
+impl<'p> Document<'p> {
+    fn new(checks: Checks, problems: &'p [Problem]) -> Self {
         let status = if checks.are_ok() { "ready" } else { "not_ready" };
         let mut settings: Vec<_> = problems.iter().map(|problem| Named { setting: problem.setting }).collect();
         settings.dedup_by_key(|named| named.setting);
-        Self { status, checks, settings }
+        Self { status, checks, settings, problems, owned: None }
     }
 
     /// For `/readyz`, and for `/health` as a page if that is what the client would rather have.
     fn response(&self, head: &Head) -> Response {
         let status = if self.checks.are_ok() { 200 } else { 503 };
         let for_people = head.url.path() == "/health";
-        let mut response = if for_people && prefers_html(&head.headers) {
-            let mut page = Response::empty(status).with("content-type", "text/html; charset=utf-8");
-            page.body = self.page().into_bytes();
-            page
-        } else {
-            Response::json(status, serde_json::to_string(self).unwrap_or_default())
-        };
-        if for_people {
-            response.headers.append("vary", "Accept");
+        if for_people && prefers_html(&head.headers) {
+            return self.shown(status);
         }
-        if status == 503 {
-            let seconds = if self.settings.is_empty() { RETRY_SECONDS } else { RETRY_SETTINGS_SECONDS };
-            response.headers.append("retry-after", seconds);
+        let response = self.timed(Response::json(status, serde_json::to_string(self).unwrap_or_default()));
+        if for_people { response.with("vary", "Accept") } else { response }
+    }
+
+    /// The page as an answer.
+    fn shown(&self, status: u16) -> Response {
+        let mut page = Response::empty(status).with("content-type", "text/html; charset=utf-8").with("vary", "Accept");
+        page.body = self.page().into_bytes();
+        self.timed(page)
+    }
+
+    /// Says when to ask again, if not everything works.
+    fn timed(&self, response: Response) -> Response {
+        match response.status {
+            503 if self.settings.is_empty() => response.with("retry-after", RETRY_SECONDS),
+            503 => response.with("retry-after", RETRY_SETTINGS_SECONDS),
+            _ => response,
         }
-        response
     }
 }
 

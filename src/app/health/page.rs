@@ -18,8 +18,9 @@ fn words(check: &str) -> Words {
             title: "Settings",
             works: "The variables and secrets of this deployment fit together.",
             fails: "These settings are wrong or missing:",
-            advice: "Correct them and deploy again. Every other address of this server says what each of them must be, and \
-                     answers nothing else until then.",
+            advice: "Nothing is served until they are right. Secrets: in the Cloudflare dashboard, Workers &amp; Pages, this Worker, \
+                     Settings, Variables and Secrets, add or edit them all, then Deploy once; or with wrangler in a checkout. Variables: \
+                     in <code>wrangler.toml</code>, then <code>npx wrangler deploy</code>.",
         },
         "limiter" => Words {
             title: "Limits",
@@ -55,6 +56,17 @@ fn words(check: &str) -> Words {
     }
 }
 
+/// The owner's secrets.
+const OWNERS: [&str; 3] = ["TIDB_CLOUD_PUBLIC_KEY", "TIDB_CLOUD_PRIVATE_KEY", "MCP_ACCESS_KEY"];
+/// How to set the owner's secrets at once: with one or two of them the server answers 503.
+const BULK: &str = "<div class=\"statements\"><pre>openssl rand -base64 32     # makes an access key
+cat &gt;secrets.json
+{\"TIDB_CLOUD_PUBLIC_KEY\": \"…\",
+ \"TIDB_CLOUD_PRIVATE_KEY\": \"…\",
+ \"MCP_ACCESS_KEY\": \"…\"}
+npx wrangler secret bulk secrets.json
+rm secrets.json</pre></div>";
+
 /// A state in a word that needs no colour.
 fn word(state: State) -> &'static str {
     match state {
@@ -64,16 +76,18 @@ fn word(state: State) -> &'static str {
     }
 }
 
-impl Document {
+impl Document<'_> {
     /// The page.
     pub(super) fn page(&self) -> String {
         let (title, lead) = if self.checks.are_ok() {
             ("Everything works", "This server is ready to take calls.")
+        } else if !self.settings.is_empty() {
+            ("Settings are wrong", "This server answers nothing else until they are corrected.")
         } else {
             ("Not everything works", "Calls may fail. What is wrong is below, with what to do about it.")
         };
         let mut html = String::with_capacity(6 << 10);
-        let mut add = |parts: &[&'static str]| parts.iter().for_each(|part| html.push_str(part));
+        let mut add = |parts: &[&str]| parts.iter().for_each(|part| html.push_str(part));
         add(&[
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">",
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">",
@@ -93,15 +107,36 @@ impl Document {
             let class = if state == State::Ok { "" } else { " class=\"warning\"" };
             add(&["<section", class, "><h2>", title, " <span class=\"state\">", word(state), "</span></h2><p>"]);
             match state {
-                State::Ok => add(&[works, "</p>"]),
+                State::Ok => {
+                    add(&[works, "</p>"]);
+                    match self.owned {
+                        Some(false) if name == "settings" => add(&[
+                            "<p>It is set up for several people: everybody brings keys of TiDB Cloud, and nothing has to be set.</p>",
+                            "<details><summary>Make it yours alone</summary><p>Set three secrets at once:</p>",
+                            BULK,
+                            "</details>",
+                        ]),
+                        Some(true) if name == "settings" => add(&[
+                            "<p>It is set up for its owner: <code>TIDB_CLOUD_PUBLIC_KEY</code>, <code>TIDB_CLOUD_PRIVATE_KEY</code> and ",
+                            "<code>MCP_ACCESS_KEY</code> are set. What else may be missing says <code>tidbcloud_doctor</code>, to whom ",
+                            "has the access key.</p>",
+                        ]),
+                        _ => {}
+                    }
+                }
                 State::Failing => {
                     add(&[fails, "</p>"]);
                     if name == "settings" {
                         add(&["<ul>"]);
-                        self.settings.iter().for_each(|named| add(&["<li><code>", named.setting, "</code></li>"]));
+                        self.problems
+                            .iter()
+                            .for_each(|wrong| add(&["<li><code>", wrong.setting, "</code> ", wrong.rule, "</li>"]));
                         add(&["</ul>"]);
                     }
                     add(&["<p>", advice, "</p>"]);
+                    if self.problems.iter().any(|wrong| OWNERS.contains(&wrong.setting)) {
+                        add(&[BULK]);
+                    }
                 }
                 State::Unknown if self.settings.is_empty() => {
                     add(&["Nobody could find out. Load this page again in 15 seconds.</p>"]);
