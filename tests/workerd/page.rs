@@ -16,6 +16,7 @@ fn the_landing_page_comes_through_the_worker() {
         ("/style.css", "text/css"),
         ("/favicon.svg", "image/svg+xml"),
         ("/robots.txt", "text/plain"),
+        ("/llms.txt", "text/plain"),
     ] {
         let answer = get(path);
         assert_eq!(answer.status, 200, "{path}");
