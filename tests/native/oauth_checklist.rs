@@ -728,7 +728,8 @@ fn c26_a_person_lists_and_ends_grants() {
     // Nobody else's grant, and not without the page's token.
     let other_grant = others.access.split('.').nth(1).expect("a grant").to_owned();
     let revoke = |csrf: &str, grant: &str| {
-        browser_form(ORIGIN, "/grants/revoke", &page.cookie, &fields(&[("csrf", csrf), ("grant", grant)]))
+        let all = fields(&[("csrf", csrf), ("grant", grant), ("then", "end")]);
+        browser_form(ORIGIN, "/grants/revoke", &page.cookie, &all)
     };
     assert_eq!(server.send(revoke("canary", &grant)).status, 403);
     assert_eq!(server.send(revoke(page.value("csrf"), &other_grant)).status, 404);
