@@ -92,10 +92,13 @@ impl Server<'_> {
     /// The client with this id.
     pub(super) async fn client(&self, id: &str) -> Result<Client, NoClient> {
         if !DocumentAddress::looks_like_one(id) {
-            let (client, issued) =
-                Client::registered(id, self.keyring).ok_or(NoClient::Invalid("This client is not known here."))?;
+            let (client, issued) = Client::registered(id, self.keyring).ok_or(NoClient::Invalid(
+                "This server does not know this client. In the client, remove the connector and add it again.",
+            ))?;
             return if Client::has_expired(issued, self.now()) {
-                Err(NoClient::Invalid("This client's registration has expired: it has to register again."))
+                Err(NoClient::Invalid(
+                    "This client's registration has expired. In the client, remove the connector and add it again.",
+                ))
             } else {
                 Ok(client)
             };

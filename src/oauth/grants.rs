@@ -6,7 +6,7 @@ use super::{
     Server,
     check::Checked,
     form::{Fields, is_form},
-    page::{self, GrantRow, Grants, GrantsSignIn, Problem},
+    page::{self, GrantRow, Grants, GrantsSignIn, Problem, Step},
     short,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     },
     port::StorageFailure,
     store::{
-        grant::{self, Presence},
+        grant::{self, IDLE_MILLIS, LIFE_MILLIS, Presence},
         index::{self, ENTRIES_MAX, Entry},
         seal::{base64url, from_base64url, random, same},
         token::GrantId,
@@ -31,6 +31,7 @@ const PROVED_SECONDS: u64 = 300;
 const BEING_MADE_MILLIS: u64 = 120_000;
 const COOKIE: &str = "mcp_grants";
 const PURPOSE: &str = "grants page v1";
+const NO_SUCH: &str = "This connection has ended already.";
 
 /// Whose grants may be seen: sealed into a cookie.
 #[derive(Serialize, Deserialize)]
@@ -56,7 +57,7 @@ impl Server<'_> {
         }
         match self.proved(head) {
             Some(proved) => self.list(200, &proved, None).await,
-            None => self.sign_in(200, &[]),
+            None => self.sign_in(200, &[], false),
         }
     }
 
@@ -73,22 +74,25 @@ impl Server<'_> {
         if !is_owner && let Err(guarded) = self.guard_try(key.as_ref().as_slice()).await {
             return self.guarded_page(guarded);
         }
-        let wrong = |field, message| self.sign_in(400, &[Problem { field, set: 0, message }]);
+        let wrong = |status, message| self.sign_in(status, &[self.problem(message)], false);
         let indexes: Vec<[u8; 32]> = if self.config.owner.is_some() {
             if !is_owner {
-                return wrong("accessKey", "This is not the access key of this deployment.");
+                return wrong(
+                    400,
+                    "This is not the access key of this server: the value of its secret MCP_ACCESS_KEY.",
+                );
             }
             self.keyring.macs("index of the owner v1", &[]).collect()
         } else {
-            const REFUSED: &str = "TiDB Cloud does not accept these keys.";
-            let Some(key) = key else { return wrong("publicKey", REFUSED) };
+            const REFUSED: &str =
+                "TiDB Cloud does not accept these keys. Both must be of one API key, as you gave them to the client.";
+            let Some(key) = key else { return wrong(400, REFUSED) };
             match self.check(&key.clone().into()).await {
                 Checked::Accepted => {}
-                Checked::Refused => return wrong("publicKey", REFUSED),
+                Checked::Refused => return wrong(400, REFUSED),
                 Checked::Guarded(guarded) => return self.guarded_page(guarded),
                 Checked::Unknown => {
-                    let problem = "TiDB Cloud did not say whether it accepts these keys. Try again in a moment.";
-                    return self.sign_in(503, &[Problem { field: "publicKey", set: 0, message: problem }]);
+                    return wrong(503, "TiDB Cloud did not say whether it accepts these keys. Try again in a moment.");
                 }
             }
             self.keyring.macs("index of a key v1", &[key.public().as_bytes()]).collect()
@@ -105,7 +109,7 @@ impl Server<'_> {
         self.list(200, &proved, None).await.with("set-cookie", self.cookie(COOKIE, &sealed, PROVED_SECONDS))
     }
 
-    /// `POST /grants/revoke`: ends one grant.
+    /// `POST /grants/revoke`: ends grants once the person has seen which, or signs out.
     pub(super) async fn revoke_grant(&self, head: &Head, body: &[u8]) -> Response {
         let fields = match Fields::parse(body) {
             Some(fields) if is_form(&head.headers) => fields,
@@ -116,32 +120,54 @@ impl Server<'_> {
         }
         let one = |name| fields.one(name).ok().flatten().unwrap_or_default();
         let Some(proved) = self.proved(head).filter(|proved| same(&proved.csrf, one("csrf"))) else {
-            return self.refusal(403, "forbidden", "Five minutes are over. Open /grants again.");
+            let message = "Your five minutes are over: sign in again.";
+            return self.sign_in(403, &[self.problem(message)], false);
         };
-        match self.end_listed(&proved, one("grant")).await {
-            Ok(true) => self.list(200, &proved, Some("Revoked. The client's tokens no longer work.")).await,
-            Ok(false) => self.list(404, &proved, Some("There is no such grant.")).await,
-            Err(StorageFailure) => self.unavailable_page(),
+        let grants: Vec<&str> = fields.all("grant").take(ENTRIES_MAX).collect();
+        let ended = match one("then") {
+            "sign-out" => return self.sign_in(200, &[], true).with("set-cookie", self.cookie(COOKIE, "", 0)),
+            "end" => match self.end_listed(&proved, &grants).await {
+                Ok(ended) => ended,
+                Err(StorageFailure) => return self.unavailable_page(),
+            },
+            _ => return self.confirm_end(&proved, &grants).await,
+        };
+        match ended {
+            0 => self.list(404, &proved, Some(NO_SUCH)).await,
+            1 => self.list(200, &proved, Some("Ended: the client's tokens no longer work.")).await,
+            _ => self.show_grants(200, &proved, &[], Some("Ended: the clients' tokens no longer work."), Step::Ended),
         }
     }
 
-    /// Ends a grant if it is listed for the key that was proved.
-    async fn end_listed(&self, proved: &Proved, grant: &str) -> Result<bool, StorageFailure> {
-        let Some(id) = GrantId::parse(grant, self.keyring) else { return Ok(false) };
-        let mut found = false;
+    /// Asks whether these grants shall end.
+    async fn confirm_end(&self, proved: &Proved, grants: &[&str]) -> Response {
+        let Ok((mut found, _)) = self.living(proved).await else { return self.unavailable_page() };
+        found.retain(|(entry, _)| grants.contains(&entry.grant.as_str()));
+        if found.is_empty() {
+            return self.list(404, proved, Some(NO_SUCH)).await;
+        }
+        self.show_grants(200, proved, &found, None, Step::Confirm)
+    }
+
+    /// Ends those of some grants that are listed for the key that was proved, and counts them.
+    async fn end_listed(&self, proved: &Proved, grants: &[&str]) -> Result<usize, StorageFailure> {
+        let mut ended = 0;
         for name in &proved.indexes {
             let Some(name) = from_base64url(name) else { continue };
-            let listed = self.entries(&name).await?.iter().any(|entry| entry.grant == grant);
-            if listed {
-                found = true;
+            let mut listed = self.entries(&name).await?;
+            listed.retain(|entry| grants.contains(&entry.grant.as_str()));
+            let ids = listed.iter().filter_map(|entry| GrantId::parse(&entry.grant, self.keyring));
+            for id in ids {
                 self.ask_grant(&id, grant::Command::End).await?;
-                self.ask_index(&name, index::Command::Remove { grants: vec![grant.to_owned()] }).await?;
+                self.audit("revocation", &[("grant", short(&id)), ("by", "person")]);
+                ended += 1;
+            }
+            if !listed.is_empty() {
+                let grants = listed.into_iter().map(|entry| entry.grant).collect();
+                self.ask_index(&name, index::Command::Remove { grants }).await?;
             }
         }
-        if found {
-            self.audit("revocation", &[("grant", short(&id)), ("by", "person")]);
-        }
-        Ok(found)
+        Ok(ended)
     }
 
     async fn entries(&self, name: &[u8]) -> Result<Vec<Entry>, StorageFailure> {
@@ -157,9 +183,14 @@ impl Server<'_> {
         (proved.ends > self.now().0).then_some(proved)
     }
 
-    fn sign_in(&self, status: u16, problems: &[Problem<'_>]) -> Response {
+    /// A problem with what this deployment takes.
+    fn problem<'a>(&self, message: &'a str) -> Problem<'a> {
+        Problem { field: if self.config.owner.is_some() { "accessKey" } else { "publicKey" }, set: 0, message }
+    }
+
+    fn sign_in(&self, status: u16, problems: &[Problem<'_>], signed_out: bool) -> Response {
         let nonce = self.nonce();
-        let page = GrantsSignIn { owner: self.config.owner.is_some(), problems, nonce: &nonce };
+        let page = GrantsSignIn { owner: self.config.owner.is_some(), signed_out, problems, nonce: &nonce };
         self.page(status, &nonce, page::grants_sign_in(&page))
     }
 
@@ -167,12 +198,30 @@ impl Server<'_> {
         let Ok((found, all)) = self.living(proved).await else { return self.unavailable_page() };
         let notice =
             notice.or((!all).then_some("Only the newest are listed. Reload the page when some of these have ended."));
+        self.show_grants(status, proved, &found, notice, Step::List)
+    }
+
+    fn show_grants(
+        &self,
+        status: u16,
+        proved: &Proved,
+        found: &[(Entry, Living)],
+        notice: Option<&str>,
+        step: Step,
+    ) -> Response {
         let nonce = self.nonce();
-        let texts: Vec<_> = found.iter().map(|(entry, living)| (date(entry.created), date(living.used))).collect();
+        let texts: Vec<_> = found
+            .iter()
+            .map(|(entry, living)| {
+                let ends = entry.created.saturating_add(LIFE_MILLIS);
+                let idle = ends.min(living.used.saturating_add(IDLE_MILLIS));
+                [date(entry.created), date(living.used), day(idle), day(ends)]
+            })
+            .collect();
         let rows: Vec<_> = found
             .iter()
             .zip(&texts)
-            .map(|((entry, living), (created, used))| GrantRow {
+            .map(|((entry, living), [created, last_used, ends_idle, ends])| GrantRow {
                 id: &entry.grant,
                 client_name: &entry.client_name,
                 client_host: &entry.client_host,
@@ -180,10 +229,12 @@ impl Server<'_> {
                 scope: living.scope,
                 presence: living.presence,
                 created,
-                last_used: used,
+                last_used,
+                ends_idle,
+                ends,
             })
             .collect();
-        let page = Grants { csrf: &proved.csrf, grants: &rows, nonce: &nonce, notice };
+        let page = Grants { csrf: &proved.csrf, grants: &rows, nonce: &nonce, notice, step };
         self.page(status, &nonce, page::grants(&page))
     }
 
@@ -217,6 +268,13 @@ impl Server<'_> {
         }
         Ok((living, all))
     }
+}
+
+/// A day in UTC.
+fn day(millis: u64) -> String {
+    let mut date = date(millis);
+    date.truncate("2026-01-01".len());
+    date
 }
 
 /// A day and a minute in UTC.

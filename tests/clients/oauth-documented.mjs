@@ -59,7 +59,7 @@ await test('Claude registers anew on each connect, with both callbacks', async (
     assert.equal(registered.token_endpoint_auth_method, 'none');
     assert.deepEqual(registered.redirect_uris, redirects);
     const shown = await connects(client);
-    assert.match(shown.text, /nowhere: it registered itself/);
+    assert.match(shown.text, /its own registration here/);
     assert.doesNotMatch(shown.text, /does not know that address/);
   }
 });

@@ -728,11 +728,20 @@ fn c26_a_person_lists_and_ends_grants() {
     // Nobody else's grant, and not without the page's token.
     let other_grant = others.access.split('.').nth(1).expect("a grant").to_owned();
     let revoke = |csrf: &str, grant: &str| {
-        browser_form(ORIGIN, "/grants/revoke", &page.cookie, &fields(&[("csrf", csrf), ("grant", grant)]))
+        let all = fields(&[("csrf", csrf), ("grant", grant), ("then", "end")]);
+        browser_form(ORIGIN, "/grants/revoke", &page.cookie, &all)
     };
     assert_eq!(server.send(revoke("canary", &grant)).status, 403);
     assert_eq!(server.send(revoke(page.value("csrf"), &other_grant)).status, 404);
     assert!(works(&mut server, &others.access) && works(&mut server, &tokens.access));
+
+    // Asked first: until the person says so, nothing ends.
+    let asked = fields(&[("csrf", page.value("csrf")), ("grant", &grant), ("grant", &other_grant)]);
+    let asked = server.send(browser_form(ORIGIN, "/grants/revoke", &page.cookie, &asked));
+    let listed = Page::of(&asked);
+    let ids: Vec<_> = listed.hidden.iter().filter(|(name, _)| name == "grant").map(|(_, id)| id.clone()).collect();
+    assert_eq!((asked.status, ids), (200, vec![grant.clone()]), "{}", listed.html);
+    assert!(listed.html.contains("End now") && works(&mut server, &tokens.access));
 
     let kept = server.world.objects.borrow().len();
     assert_eq!(server.send(revoke(page.value("csrf"), &grant)).status, 200);
@@ -744,6 +753,52 @@ fn c26_a_person_lists_and_ends_grants() {
     server.advance(300);
     let answer = server.send(again);
     assert!(!text(&answer).contains("Test client") && text(&answer).contains("publicKey"), "five minutes are over");
+}
+
+#[test]
+fn c26_a_person_ends_all_grants_of_a_key_at_once_and_signs_out() {
+    let mut server = Native::new();
+    let (flow, mut all) = (Flow::new(&mut server), Vec::new());
+    for key in ["owner", "owner", "other"] {
+        let code = flow.code(&mut server, Flow::typed(key, "tidb:read"));
+        all.push(Tokens::of(&server.send(form("/token", &flow.redemption(&code)))));
+    }
+    let (public, private) = keys("owner");
+    let proof = fields(&[("publicKey", public), ("privateKey", &private)]);
+    let page = Page::of(&server.send(browser_form(ORIGIN, "/grants", "", &proof)));
+    // 90 days after it was allowed, or 30 days after its last use.
+    let day = |days: u64| {
+        let millis = server.world.clock.get() + days * 24 * 60 * 60 * 1_000;
+        let moment = time::OffsetDateTime::from_unix_timestamp(i64::try_from(millis / 1_000).expect("a time"));
+        moment.expect("a time").date().to_string()
+    };
+    let ends = format!("<dt>Ends</dt><dd>{}; unused, about {}</dd>", day(90), day(30));
+    assert_eq!(page.html.matches(&ends).count(), 2, "{ends}: {}", page.html);
+
+    let send = |server: &mut Native, csrf: &str, then: &str| {
+        let grants = all.iter().map(|tokens| tokens.access.split('.').nth(1).expect("a grant"));
+        let grants: Vec<_> = grants.map(|grant| ("grant", grant)).chain([("csrf", csrf), ("then", then)]).collect();
+        server.send(browser_form(ORIGIN, "/grants/revoke", &page.cookie, &fields(&grants)))
+    };
+    let out = send(&mut server, page.value("csrf"), "sign-out");
+    assert!(
+        out.header("Set-Cookie").is_some_and(|cookie| cookie.contains("mcp_grants=;") && cookie.contains("Max-Age=0"))
+    );
+    assert!(text(&out).contains("privateKey") && !text(&out).contains("Test client"), "{}", text(&out));
+    for csrf in ["", "canary"] {
+        let refused = send(&mut server, csrf, "end");
+        assert!(refused.status == 403 && text(&refused).contains("sign in again"), "{}", text(&refused));
+    }
+    assert!(all.iter().all(|tokens| works(&mut server, &tokens.access)), "nothing has ended yet");
+
+    let ended = send(&mut server, page.value("csrf"), "end");
+    assert!(ended.status == 200 && text(&ended).contains("href=\"/grants\""), "{}", text(&ended));
+    let works: Vec<_> = all.iter().map(|tokens| works(&mut server, &tokens.access)).collect();
+    assert_eq!(works, [false, false, true], "nobody else's");
+    assert_eq!(audit(&server, "revocation").len(), 2);
+    let mut again = get("/grants");
+    again.headers.push(("Cookie".to_owned(), page.cookie.clone()));
+    assert!(text(&server.send(again)).contains("No client is connected"));
 }
 
 #[test]

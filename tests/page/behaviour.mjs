@@ -150,8 +150,9 @@ await test('a page that has ended says so when its form is sent again', async ()
 await test('a second organization is unfolded, filled in, and becomes an argument of tools', async () => {
   await atConsent(async ({ tab, asking }) => {
     await fill(tab, owner);
-    await tab.getByLabel('Name of the organization').first().fill('one');
+    await tab.getByText('More options').click();
     await tab.getByText('More organizations').click();
+    await tab.getByLabel('Name of the organization').first().fill('one');
     await tab.getByLabel('Public key').nth(1).fill('SBXOTHER');
     await tab.getByLabel('Private key').nth(1).fill('5b000000-0000-4000-8000-0000000000cc');
     await tab.getByLabel('Name of the organization').nth(1).fill('two');
@@ -246,7 +247,9 @@ await test('a grant that a person ends in the browser is over for its client', a
     await person.type(owner.privateKey);
     await tab.keyboard.press('Enter');
     // The newest is the first.
-    await person.tabTo(tab.getByRole('button', { name: /End this grant/ }).first());
+    await person.tabTo(tab.getByRole('button', { name: /End this connection/ }).first());
+    await tab.keyboard.press('Enter');
+    await person.tabTo(tab.getByRole('button', { name: 'End now' }));
     await tab.keyboard.press('Enter');
     await tab.getByRole('status').waitFor();
     const kept = await context.cookies();

@@ -1,4 +1,4 @@
-// The pages with forms in a real browser: consent and grants, light and dark, on a phone and on a desktop.
+// The consent page in a real browser: light and dark, on a phone and on a desktop.
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
@@ -26,6 +26,11 @@ for (const [size, device] of Object.entries(sizes)) {
       await picture('consent');
       assert.deepEqual(complaints, []);
       await fits(tab);
+      const folds = tab.locator('summary:visible');
+      assert.deepEqual(await folds.allInnerTexts(), ['More options'], 'what is optional is behind one fold');
+      assert.equal(await tab.locator('.warning').count(), 0, 'a program on this computer is no danger');
+      await folds.click();
+      await picture('consent-options');
       await accessible(tab);
       await fits(tab);
       assert.ok((await tab.textContent('main')).includes('A client <b>with</b> "marks"'), 'a name is text');
@@ -39,6 +44,7 @@ for (const [size, device] of Object.entries(sizes)) {
       await tab.waitForLoadState();
       await picture('consent-problem');
       const field = tab.getByLabel('Private key').first();
+      assert.equal(await tab.locator('main > form > details[open]').count(), 0, 'nothing in the fold is wrong');
       assert.equal(await field.getAttribute('aria-invalid'), 'true');
       assert.equal(await field.inputValue(), '');
       assert.equal(await tab.getByLabel('Public key').first().inputValue(), owner.publicKey);
@@ -57,26 +63,6 @@ for (const [size, device] of Object.entries(sizes)) {
       const answer = new URL(tab.url()).searchParams;
       assert.ok(answer.get('code')?.startsWith('tdb_ac_v1.'));
       assert.deepEqual([answer.get('state'), answer.get('iss')], ['state', origin]);
-      assert.deepEqual(complaints, []);
-    });
-
-    await test(`grants ${label}: lists what was allowed, and ends it`, async () => {
-      await tab.goto(`${origin}/grants`);
-      await picture('grants-sign-in');
-      await accessible(tab);
-      await tab.getByLabel('Public key').fill(owner.publicKey);
-      await tab.getByLabel('Private key').fill(owner.privateKey);
-      await tab.getByRole('button', { name: 'Show' }).click();
-      const grants = tab.getByRole('button', { name: /End this grant: A client/ });
-      await grants.first().waitFor();
-      await tab.waitForLoadState();
-      await picture('grants');
-      await fits(tab);
-      await accessible(tab);
-      const before = await grants.count();
-      await grants.first().click();
-      await tab.getByRole('status').waitFor();
-      assert.equal(await grants.count(), before - 1);
       assert.deepEqual(complaints, []);
     });
 

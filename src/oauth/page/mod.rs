@@ -7,6 +7,9 @@ use crate::{base::scope::Scope, catalogue::Toolset, store::grant::Presence};
 /// Where an API key is made.
 const CONSOLE: &str = "https://tidbcloud.com/org-settings/api-keys";
 
+/// Title of the page that lists grants.
+const WHO: &str = "Who is connected";
+
 /// At a box that is never pre-ticked, when the page comes back.
 const TICKED_BEFORE: &str = " <em>You ticked this: tick it again if you mean it.</em>";
 
@@ -145,6 +148,8 @@ pub struct Device<'a> {
 pub struct GrantsSignIn<'a> {
     /// Whether the access key is asked for in place of keys.
     pub owner: bool,
+    /// Whether the person has just signed out.
+    pub signed_out: bool,
     /// What was wrong the last time.
     pub problems: &'a [Problem<'a>],
     /// Of the style sheets.
@@ -152,6 +157,7 @@ pub struct GrantsSignIn<'a> {
 }
 
 /// The list of grants.
+#[derive(Clone, Copy)]
 pub struct Grants<'a> {
     /// What the cookie holds as well.
     pub csrf: &'a str,
@@ -161,9 +167,23 @@ pub struct Grants<'a> {
     pub nonce: &'a str,
     /// What has just happened.
     pub notice: Option<&'a str>,
+    /// What the page is for.
+    pub step: Step,
+}
+
+/// A step on the way to ending grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// All grants are listed, each with a button.
+    List,
+    /// Those that are to be ended are listed, with a button that ends them.
+    Confirm,
+    /// Several were ended, and what is left is behind a link: listing it as well would be too much for one request.
+    Ended,
 }
 
 /// One grant.
+#[derive(Clone, Copy)]
 pub struct GrantRow<'a> {
     /// Its id.
     pub id: &'a str,
@@ -181,6 +201,10 @@ pub struct GrantRow<'a> {
     pub created: &'a str,
     /// When it was last used.
     pub last_used: &'a str,
+    /// When it ends if nobody uses it any more, within an hour: what counts is when its tokens were last renewed.
+    pub ends_idle: &'a str,
+    /// When it ends in any case.
+    pub ends: &'a str,
 }
 
 /// What a scope allows, in words.
@@ -323,17 +347,35 @@ fn key_fields(html: &mut Html, set: usize, kept: KeptSet<'_>, problems: &[Proble
     field(html, &Field { name: "privateKey", set, label: "Private key", hint: "", value: None }, problems);
 }
 
-/// One organization.
-fn key_set(html: &mut Html, set: usize, kept: KeptSet<'_>, problems: &[Problem<'_>]) {
-    key_fields(html, set, kept, problems);
-    let hint = "You choose it. With several organizations, the client uses it to say which one it means.";
-    let name = Field { name: "name", set, label: "Name of the organization (optional)", hint, value: Some(kept.name) };
-    field(html, &name, problems);
+/// The key of an owner's deployment.
+fn access_key(html: &mut Html, problems: &[Problem<'_>]) {
+    let hint = "The value of MCP_ACCESS_KEY.";
+    field(html, &Field { name: "accessKey", set: 0, label: "Access key", hint, value: None }, problems);
+}
+
+/// A fold; gives back whether it is open.
+fn fold(html: &mut Html, open: bool, summary: &'static str) -> bool {
+    html.raw(if open { "<details class=\"set\" open><summary>" } else { "<details class=\"set\"><summary>" })
+        .raw(summary)
+        .raw("</summary>");
+    open
+}
+
+fn name_field(html: &mut Html, set: usize, kept: KeptSet<'_>, problems: &[Problem<'_>]) {
+    let hint = "You choose it. The client uses it to say which organization it means.";
+    field(
+        html,
+        &Field { name: "name", set, label: "Name of the organization (optional)", hint, value: Some(kept.name) },
+        problems,
+    );
+}
+
+/// A SQL user of the person's own; gives back whether the fold is open.
+fn sql_user(html: &mut Html, set: usize, kept: KeptSet<'_>, problems: &[Problem<'_>]) -> bool {
     let typed = !kept.sql_user.is_empty() || !kept.sql_cluster.is_empty();
     let wrong = problems.iter().any(|problem| problem.set == set && problem.field.starts_with("sql"));
-    html.raw(if typed || wrong { "<details open>" } else { "<details>" })
-        .raw("<summary>A SQL user of your own (optional)</summary>")
-        .raw("<p class=\"hint\">Needed only if this key cannot manage SQL users. It is used on the cluster whose prefix is in its name.</p>");
+    let open = fold(html, typed || wrong, "A SQL user of your own");
+    html.raw("<p class=\"hint\">Needed only if this key cannot manage SQL users. It is used on the cluster whose prefix is in its name.</p>");
     let hint = "The full name with its prefix, as in 2aEp24QWEDLqRFs.reports.";
     field(html, &Field { name: "sqlUser", set, label: "SQL user", hint, value: Some(kept.sql_user) }, problems);
     field(html, &Field { name: "sqlPassword", set, label: "Its password", hint: "", value: None }, problems);
@@ -342,6 +384,7 @@ fn key_set(html: &mut Html, set: usize, kept: KeptSet<'_>, problems: &[Problem<'
         Field { name: "sqlCluster", set, label: "Id of its cluster (optional)", hint, value: Some(kept.sql_cluster) };
     field(html, &cluster, problems);
     html.raw("</details>");
+    open
 }
 
 fn hidden(html: &mut Html, name: &'static str, value: &str) {
@@ -358,19 +401,20 @@ pub fn consent(page: &Consent<'_>) -> String {
     hidden(&mut html, "transaction", page.transaction);
     hidden(&mut html, "csrf", page.csrf);
     scopes(&mut html, page);
-    presence(&mut html, page);
-    toolsets(&mut html, page);
     if page.owner {
         html.raw("<fieldset><legend>Your access key</legend>")
             .raw("<p>This server belongs to one owner. Its keys for TiDB Cloud are set already; they never reach the client.</p>");
-        let hint = "The value of MCP_ACCESS_KEY.";
-        let access = Field { name: "accessKey", set: 0, label: "Access key", hint, value: None };
-        field(&mut html, &access, page.problems);
+        access_key(&mut html, page.problems);
         html.raw("</fieldset>");
     } else {
-        organizations(&mut html, page);
+        keys(&mut html, page);
     }
-    aliases(&mut html, page);
+    let mut more = Html(String::new());
+    let open = options(&mut more, page);
+    html.raw(if open { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
+        .raw("<summary>More options</summary>");
+    html.0.push_str(&more.0);
+    html.raw("</details>");
     html.raw("<div class=\"decision\"><button type=\"submit\" name=\"decision\" value=\"allow\">Connect</button>");
     if page.tidbcloud_login {
         html.raw("<button type=\"submit\" class=\"second\" name=\"decision\" value=\"tidbcloud\" formnovalidate>Sign in at TiDB Cloud instead</button>");
@@ -386,28 +430,24 @@ fn who_asks(html: &mut Html, page: &Consent<'_>) {
     html.raw("<dt>The client says it is</dt><dd><strong>");
     html.text(if page.client_name.is_empty() { "(no name)" } else { page.client_name });
     html.raw("</strong><span class=\"hint\"> self-reported: any client can say this</span></dd>");
-    html.raw("<dt>Described at</dt><dd>");
+    html.raw("<dt>Known from</dt><dd>");
     match page.client_id_host {
         Some(host) => html.element("<code>", host, "</code>"),
-        None => html.raw("nowhere: it registered itself"),
+        None => html.raw("its own registration here, as is usual"),
     };
     html.element(
         "</dd><dt>Your answer goes to</dt><dd><code class=\"place\">",
         page.redirect_host,
         "</code></dd></dl>",
     );
+    // A scheme of an application's own belongs to whichever application claims it (RFC 8252 section 8.6); any program can listen
+    // on loopback (section 8.3).
     if page.redirect_is_loopback {
-        html.raw("<p class=\"warning\"><strong>The answer goes to a program on this computer.</strong> ")
-            .raw("Continue only if you have just started connecting from a program that runs here.</p>");
+        html.raw("<p class=\"hint\">That is a program on this computer, as with Claude Code, VS Code and mcp-remote. Go on only if you have just started this there.</p>");
+    } else if page.redirect_is_app && !page.redirect_is_known {
+        html.raw("<p class=\"hint\">That is an app on this device; any app can claim such an address. Go on only if you have just started this in one that you trust.</p>");
     } else if !page.redirect_is_known && page.client_id_host != Some(page.redirect_host) {
-        // A scheme of an application's own belongs to whichever application claims it (RFC 8252 section 8.6).
-        html.raw(if page.redirect_is_app {
-            "<p class=\"warning\"><strong>The answer goes to an app on this device.</strong> Any app can claim such an address. \
-             Continue only if you have just started connecting from one that you trust.</p>"
-        } else {
-            "<p class=\"warning\"><strong>This server does not know that address.</strong> Its owner gets the access \
-            that you tick below. Continue only if you know who that is.</p>"
-        });
+        html.raw("<p class=\"warning\"><strong>This server does not know that address.</strong> Its owner gets the access that you tick below. Continue only if you know who that is.</p>");
     }
     html.raw("</section>");
 }
@@ -453,7 +493,9 @@ fn scopes(html: &mut Html, page: &Consent<'_>) {
 }
 
 /// A choice of who is asked, where something can be changed.
-fn presence(html: &mut Html, page: &Consent<'_>) {
+///
+/// Gives back whether the fold is open.
+fn presence(html: &mut Html, page: &Consent<'_>) -> bool {
     const CHOICES: [(&str, &str, &str); 2] = [
         (
             "absent",
@@ -468,12 +510,11 @@ fn presence(html: &mut Html, page: &Consent<'_>) {
         ),
     ];
     if !page.can_change {
-        return;
+        return false;
     }
     let problem = problem_at(page.problems, "presence", 0);
-    let open = problem.is_some() || !page.kept_presence.is_empty();
-    html.raw(if open { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
-        .raw("<summary>How you are asked (optional)</summary><fieldset");
+    let open = fold(html, problem.is_some() || !page.kept_presence.is_empty(), "How you are asked");
+    html.raw("<fieldset");
     described(html, "presence", true, problem);
     html.raw("><legend>Before something is destroyed or costs more</legend>");
     message(html, "presence", problem);
@@ -496,17 +537,17 @@ fn presence(html: &mut Html, page: &Consent<'_>) {
             .raw("</label></div>");
     }
     html.raw("<p class=\"hint\" id=\"presence-hint\">With neither ticked, you are asked each time: by the client if it can, else on a page of this server. Tick one at most. Neither does anything if the client may only read.</p></fieldset></details>");
+    open
 }
 
-/// A choice of toolsets, where there is one.
-fn toolsets(html: &mut Html, page: &Consent<'_>) {
+/// A choice of toolsets, where there is one; gives back whether the fold is open.
+fn toolsets(html: &mut Html, page: &Consent<'_>) -> bool {
     let problem = problem_at(page.problems, "toolsets", 0);
     if page.toolsets.len() < 2 && problem.is_none() {
-        return;
+        return false;
     }
-    let open = problem.is_some() || !page.kept_toolsets.is_empty();
-    html.raw(if open { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
-        .raw("<summary>Only some tools (optional)</summary><fieldset");
+    let open = fold(html, problem.is_some() || !page.kept_toolsets.is_empty(), "Only some tools");
+    html.raw("<fieldset");
     described(html, "toolsets", true, problem);
     html.raw("><legend>Tools that the client gets</legend>");
     message(html, "toolsets", problem);
@@ -524,6 +565,7 @@ fn toolsets(html: &mut Html, page: &Consent<'_>) {
         "With none ticked, the client gets the tools of its address, and can look for others that only read."
     });
     html.raw(" With some ticked, it gets these and no others.</p></fieldset></details>");
+    open
 }
 
 fn toolset_box(html: &mut Html, page: &Consent<'_>, position: usize, text: (&str, &'static str, &'static str)) {
@@ -543,40 +585,60 @@ fn toolset_box(html: &mut Html, page: &Consent<'_>, position: usize, text: (&str
         .raw("</label></div>");
 }
 
-fn organizations(html: &mut Html, page: &Consent<'_>) {
-    let kept = |set| page.kept.get(set).copied().unwrap_or_default();
-    html.raw("<fieldset><legend>Your organization at TiDB Cloud</legend>")
-        .raw("<p>An API key has the power of its role in the organization. For less, make one with a smaller role ")
-        .raw("(a Project Viewer can look but change nothing) in the <a rel=\"noreferrer noopener\" target=\"_blank\"")
+fn kept<'a>(page: &Consent<'a>, set: usize) -> KeptSet<'a> {
+    page.kept.get(set).copied().unwrap_or_default()
+}
+
+fn keys(html: &mut Html, page: &Consent<'_>) {
+    html.raw("<fieldset><legend>Your API key for TiDB Cloud</legend><p>Make one on the <a rel=\"noreferrer noopener\" target=\"_blank\"")
         .attribute("href", CONSOLE)
-        .raw(">TiDB Cloud console (new tab)</a>, under Organization Settings, API Keys.</p>")
-        .raw("<p>The keys are sealed on this server and used with TiDB Cloud alone. The client never gets them.</p>");
+        .raw(">API Keys page of the console (new tab)</a>. It has the power of its role: a Project Viewer looks and changes nothing.</p>")
+        .raw("<p>The client never gets it. <a target=\"_blank\" href=\"/#privacy\">How keys are sealed (new tab)</a>.</p>")
+        .raw("<p>Keep both parts in a password manager: you type them again when a client wants more or connects anew.</p>");
     if page.tidbcloud_login {
-        html.raw("<p>Or leave the keys out and sign in at TiDB Cloud, with the button at the end.</p>");
+        html.raw("<p>Or leave them out and sign in at TiDB Cloud, with the button at the end.</p>");
     }
-    key_set(html, 0, kept(0), page.problems);
+    key_fields(html, 0, kept(page, 0), page.problems);
     html.raw("</fieldset>");
+}
+
+/// What few need; gives back whether a part of it was used or is wrong.
+fn options(html: &mut Html, page: &Consent<'_>) -> bool {
+    let mut open = toolsets(html, page);
+    open |= presence(html, page);
+    if !page.owner {
+        open |= organizations(html, page);
+        open |= sql_user(html, 0, kept(page, 0), page.problems);
+    }
+    open | aliases(html, page)
+}
+
+/// Up to four more organizations; gives back whether the fold is open.
+fn organizations(html: &mut Html, page: &Consent<'_>) -> bool {
     let in_use = |set: usize| {
-        !kept(set).public_key.is_empty()
-            || !kept(set).name.is_empty()
-            || page.problems.iter().any(|problem| problem.set == set)
+        !kept(page, set).name.is_empty()
+            || (set > 0 && !kept(page, set).public_key.is_empty())
+            || page.problems.iter().any(|problem| problem.set == set && (set > 0 || problem.field == "name"))
     };
-    let more = 1..super::contents::SETS_MAX;
-    html.raw(if more.clone().any(in_use) { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
-        .raw("<summary>More organizations (optional, up to four)</summary>");
-    for set in more {
+    let open = fold(html, (0..super::contents::SETS_MAX).any(in_use), "More organizations (up to four)");
+    html.raw("<fieldset><legend>Organization 1, of the key above</legend>");
+    name_field(html, 0, kept(page, 0), page.problems);
+    html.raw("</fieldset>");
+    for set in 1..super::contents::SETS_MAX {
         html.element("<fieldset><legend>Organization ", &(set + 1).to_string(), "</legend>");
-        key_set(html, set, kept(set), page.problems);
+        key_fields(html, set, kept(page, set), page.problems);
+        name_field(html, set, kept(page, set), page.problems);
+        sql_user(html, set, kept(page, set), page.problems);
         html.raw("</fieldset>");
     }
     html.raw("</details>");
+    open
 }
 
-fn aliases(html: &mut Html, page: &Consent<'_>) {
+fn aliases(html: &mut Html, page: &Consent<'_>) -> bool {
     let problem = problem_at(page.problems, "aliases", 0);
-    let open = problem.is_some() || !page.kept_aliases.is_empty();
-    html.raw(if open { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
-        .raw("<summary>Short names for clusters (optional)</summary><div class=\"field\"><label for=\"aliases\">Aliases</label>")
+    let open = fold(html, problem.is_some() || !page.kept_aliases.is_empty(), "Short names for clusters");
+    html.raw("<div class=\"field\"><label for=\"aliases\">Aliases</label>")
         .raw("<p class=\"hint\" id=\"aliases-hint\">One a line: alias = cluster id.</p>");
     message(html, "aliases", problem);
     html.raw("<textarea id=\"aliases\" name=\"aliases\" rows=\"3\" autocapitalize=\"none\" spellcheck=\"false\" autocomplete=\"off\"");
@@ -584,6 +646,7 @@ fn aliases(html: &mut Html, page: &Consent<'_>) {
     html.raw(if problem.is_some() { " aria-invalid=\"true\">" } else { ">" });
     // A line feed right after the start tag is not part of the value (HTML, section 13.1.2.5).
     html.raw("\n").text(page.kept_aliases).raw("</textarea></div></details>");
+    open
 }
 
 /// The page that leads back to the client: automatically, and by a link in case that fails.
@@ -643,34 +706,50 @@ pub fn device(page: &Device<'_>) -> String {
 /// The form that asks whose grants shall be listed.
 pub fn grants_sign_in(page: &GrantsSignIn<'_>) -> String {
     let GrantsSignIn { nonce, problems, .. } = *page;
-    let mut html = begin(&Top { title: "Who is connected", nonce, problems, takes_secrets: true, ..Top::default() });
-    html.raw("<form method=\"post\" action=\"/grants\" autocomplete=\"off\"><fieldset><legend>Show the grants that hold a key</legend>");
+    let mut html = begin(&Top { title: WHO, nonce, problems, takes_secrets: true, ..Top::default() });
+    if page.signed_out {
+        html.raw("<p class=\"notice\" role=\"status\">You are signed out. The clients stay connected.</p>");
+    }
+    html.raw("<form method=\"post\" action=\"/grants\" autocomplete=\"off\"><fieldset><legend>");
     if page.owner {
-        let access = Field { name: "accessKey", set: 0, label: "Access key", hint: "", value: None };
-        field(&mut html, &access, page.problems);
+        html.raw("Show the clients of this server</legend>");
+        access_key(&mut html, page.problems);
     } else {
-        html.raw("<p>The key is checked with TiDB Cloud and not kept. You stay signed in for five minutes.</p>");
+        html.raw("Show the clients that use an API key</legend><p>TiDB Cloud checks the key; it is not kept.</p>");
         key_fields(&mut html, 0, KeptSet::default(), page.problems);
     }
-    html.raw("</fieldset><div class=\"decision\"><button type=\"submit\">Show</button></div></form>");
+    html.raw("<p class=\"hint\">You stay signed in for five minutes.</p></fieldset><div class=\"decision\"><button type=\"submit\">Show</button></div></form>");
     end(html)
 }
 
-/// The list of grants.
+/// The list of grants, and its other steps.
 pub fn grants(page: &Grants<'_>) -> String {
-    let mut html = begin(&Top { title: "Who is connected", nonce: page.nonce, ..Top::default() });
+    let confirms = page.step == Step::Confirm;
+    let title = if confirms { "End what is listed here?" } else { WHO };
+    let mut html = begin(&Top { title, nonce: page.nonce, ..Top::default() });
     if let Some(notice) = page.notice {
         html.element("<p class=\"notice\" role=\"status\">", notice, "</p>");
     }
-    if page.grants.is_empty() {
-        html.raw("<p>No client is connected with this key.</p>");
-    } else {
-        html.raw("<p>The names are what the clients call themselves. Ending a grant takes effect at once, for all its tokens.</p><ul class=\"grants\">");
+    if page.step == Step::Ended {
+        html.raw("<p><a class=\"button second\" href=\"/grants\">Show what is left</a></p>");
+        return end(html);
     }
+    html.raw(if confirms {
+        "<p>It stops working at once. To use a client again, you connect it anew and type the keys again.</p>"
+    } else if page.grants.is_empty() {
+        "<p>No client is connected.</p>"
+    } else {
+        "<p>The names are what the clients call themselves.</p>"
+    });
+    let ends = |html: &mut Html| {
+        html.raw("<form method=\"post\" action=\"/grants/revoke\">");
+        hidden(html, "csrf", page.csrf);
+    };
+    html.raw(if page.grants.is_empty() { "" } else { "<ul class=\"grants\">" });
     for grant in page.grants {
         let name = if grant.client_name.is_empty() { "(no name)" } else { grant.client_name };
         html.element("<li><h2>", name, "</h2><dl>");
-        html.element("<dt>At</dt><dd><code class=\"place\">", grant.client_host, "</code></dd>");
+        html.element("<dt>Answers go to</dt><dd><code class=\"place\">", grant.client_host, "</code></dd>");
         if !grant.organization.is_empty() {
             html.element("<dt>Organization</dt><dd>", grant.organization, "</dd>");
         }
@@ -679,24 +758,45 @@ pub fn grants(page: &Grants<'_>) -> String {
             html.raw(if scope == Scope::Read { "" } else { ", " }).raw(in_words(scope).0);
         }
         if grant.scope > Scope::Read {
-            html.raw("</dd><dt>Asks you</dt><dd>").raw(match grant.presence {
+            html.raw("</dd><dt>Asks you first</dt><dd>").raw(match grant.presence {
                 Presence::Any => "In the client, or on a page of this server",
                 Presence::Page => "Always on a page of this server",
                 Presence::Absent => "<strong>No: it destroys and spends without asking</strong>",
             });
         }
-        html.element("</dd><dt>Since</dt><dd>", grant.created, "</dd>");
-        html.element("<dt>Last used</dt><dd>", grant.last_used, "</dd></dl>");
-        html.raw("<form method=\"post\" action=\"/grants/revoke\">");
-        hidden(&mut html, "csrf", page.csrf);
-        hidden(&mut html, "grant", grant.id);
-        html.raw("<button type=\"submit\" class=\"second\"")
-            .attribute("aria-label", &format!("End this grant: {name}"));
-        html.raw(">End this grant</button></form></li>");
+        html.element("</dd><dt>Connected</dt><dd>", grant.created, "</dd>");
+        html.element("<dt>Last used</dt><dd>", grant.last_used, "</dd>");
+        html.element("<dt>Ends</dt><dd>", grant.ends, "");
+        if grant.ends_idle != grant.ends {
+            html.element("; unused, about ", grant.ends_idle, "");
+        }
+        html.raw("</dd></dl>");
+        if !confirms {
+            ends(&mut html);
+            hidden(&mut html, "grant", grant.id);
+            html.raw("<button type=\"submit\" class=\"second\"")
+                .attribute("aria-label", &format!("End this connection: {name}"))
+                .raw(">End this connection</button></form>");
+        }
+        html.raw("</li>");
     }
-    if !page.grants.is_empty() {
-        html.raw("</ul>");
+    html.raw(if page.grants.is_empty() { "" } else { "</ul>" });
+    ends(&mut html);
+    if confirms || page.grants.len() > 1 {
+        for grant in page.grants {
+            hidden(&mut html, "grant", grant.id);
+        }
     }
+    html.raw("<div class=\"decision\">");
+    if confirms {
+        html.raw("<button type=\"submit\" name=\"then\" value=\"end\">End now</button><a class=\"button second\" href=\"/grants\">Keep</a>");
+    } else {
+        if page.grants.len() > 1 {
+            html.raw("<button type=\"submit\" class=\"second\">End all of them</button>");
+        }
+        html.raw("<button type=\"submit\" class=\"second\" name=\"then\" value=\"sign-out\">Sign out</button>");
+    }
+    html.raw("</div></form>");
     end(html)
 }
 
@@ -762,7 +862,11 @@ mod tests {
             presence: Presence::Absent,
             created: text,
             last_used: text,
+            ends_idle: "2026-01-01",
+            ends: text,
         };
+        let rows = [row, row];
+        let list = Grants { csrf: text, grants: &rows, nonce: text, notice: Some(text), step: Step::List };
         vec![
             continue_page(text, text, text, false),
             continue_page(text, text, text, true),
@@ -777,9 +881,12 @@ mod tests {
                 nonce: text,
                 again: true,
             }),
-            grants_sign_in(&GrantsSignIn { owner: false, problems: &of_keys, nonce: text }),
-            grants_sign_in(&GrantsSignIn { owner: true, problems: &access_key, nonce: text }),
-            grants(&Grants { csrf: text, grants: &[row], nonce: text, notice: Some(text) }),
+            grants_sign_in(&GrantsSignIn { owner: false, signed_out: true, problems: &of_keys, nonce: text }),
+            grants_sign_in(&GrantsSignIn { owner: true, signed_out: false, problems: &access_key, nonce: text }),
+            grants(&list),
+            grants(&Grants { grants: &[], notice: None, ..list }),
+            grants(&Grants { step: Step::Confirm, ..list }),
+            grants(&Grants { step: Step::Ended, ..list }),
         ]
     }
 
@@ -929,9 +1036,9 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_says_where_the_answer_goes_unless_that_is_known() {
-        const LOOPBACK: &str = "to a program on this computer";
-        const APP: &str = "to an app on this device";
+    fn where_the_answer_goes_is_said_unless_that_is_known_and_a_stranger_is_a_warning() {
+        const LOOPBACK: &str = "a program on this computer";
+        const APP: &str = "an app on this device";
         const UNKNOWN: &str = "does not know that address";
         let document = Some("claude.ai");
         for (client_id_host, redirect_host, redirect_is_known, warning) in [
@@ -956,7 +1063,55 @@ mod tests {
             });
             let said: Vec<_> = [LOOPBACK, APP, UNKNOWN].into_iter().filter(|text| html.contains(text)).collect();
             assert_eq!(said, Vec::from_iter(warning), "{client_id_host:?} {redirect_host}");
-            assert_eq!(html.matches("class=\"warning\"").count(), said.len());
+            let warnings = html.matches("class=\"warning\"").count();
+            assert_eq!(warnings, usize::from(warning == Some(UNKNOWN)), "an ordinary client is no danger");
+        }
+    }
+
+    #[test]
+    fn one_fold_holds_what_few_need_and_is_open_when_some_of_it_was_used() {
+        let fold = |page: &Consent<'_>| -> (bool, String) {
+            let html = consent(page);
+            let (before, rest) = html.split_once("<summary>More options").expect("the fold");
+            let (tags, _) = parse(before);
+            assert!(tags.iter().filter(|(tag, _)| tag == "details").count() == 1, "nothing else is folded");
+            let shown = tags.iter().flat_map(|(_, attributes)| attributes).filter(|(name, _)| name == "name");
+            let shown: BTreeSet<_> = shown.map(|(_, value)| value.clone()).collect();
+            for needed in ["scope", if page.owner { "accessKey" } else { "privateKey" }] {
+                assert!(shown.contains(needed), "{needed} among {shown:?}");
+            }
+            for few in ["name", "sqlUser", "aliases", "toolsets", "presence"] {
+                assert!(!shown.contains(few), "{few} among {shown:?}");
+            }
+            (before.ends_with(" open>"), rest.to_owned())
+        };
+        let page = Consent { can_change: true, toolsets: Toolset::ALL, ..Consent::default() };
+        let typed = |set: KeptSet<'static>| [set];
+        let none = KeptSet::default();
+        assert!(!fold(&page).0 && !fold(&Consent { owner: true, ..page }).0);
+        let only_keys = typed(KeptSet { public_key: "x", ..none });
+        let wrong = [Problem { field: "privateKey", set: 0, message: "x" }];
+        assert!(!fold(&Consent { kept: &only_keys, problems: &wrong, ..page }).0, "the keys are not in it");
+        for set in
+            [KeptSet { name: "x", ..none }, KeptSet { sql_user: "x", ..none }, KeptSet { sql_cluster: "x", ..none }]
+        {
+            assert!(fold(&Consent { kept: &typed(set), ..page }).0);
+        }
+        assert!(fold(&Consent { kept: &[none, KeptSet { public_key: "x", ..none }], ..page }).0);
+        assert!(fold(&Consent { kept_aliases: "x", ..page }).0);
+        assert!(fold(&Consent { kept_toolsets: &["database"], ..page }).0);
+        assert!(fold(&Consent { kept_presence: &["page"], ..page }).0);
+        for (field, set) in
+            [("name", 0), ("sqlUser", 0), ("publicKey", 1), ("aliases", 0), ("toolsets", 0), ("presence", 0)]
+        {
+            let problems = [Problem { field, set, message: "x" }];
+            let (open, inside) = fold(&Consent { problems: &problems, ..page });
+            let at = inside.find(&format!("id=\"{}-problem\"", id(field, set))).expect("the problem");
+            let folds = inside[..at].rmatch_indices("<details").next().expect("its own fold").0;
+            assert!(
+                open && inside[folds..].starts_with("<details class=\"set\" open>"),
+                "{field} of {set} is in sight"
+            );
         }
     }
 }

@@ -117,6 +117,8 @@ export async function approve(browser, request, { publicKey, privateKey, name, s
     await person.tabTo(page.getByLabel('Private key').first());
     await person.type(privateKey);
     if (name) {
+      await person.click(page.getByText('More options'));
+      await person.click(page.getByText('More organizations'));
       await person.tabTo(page.getByLabel('Name of the organization').first());
       await person.type(name);
     }

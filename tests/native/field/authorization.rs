@@ -186,7 +186,7 @@ fn sec_017_however_a_grant_ends_all_of_it_ends() {
             let (public, private) = keys("owner");
             let proof = fields(&[("publicKey", public), ("privateKey", &private)]);
             let page = Page::of(&server.send(browser_form(&server.origin(), "/grants", "", &proof)));
-            let all = fields(&[("csrf", page.value("csrf")), ("grant", page.value("grant"))]);
+            let all = fields(&[("csrf", page.value("csrf")), ("grant", page.value("grant")), ("then", "end")]);
             let ended = server.send(browser_form(&server.origin(), "/grants/revoke", &page.cookie, &all));
             assert_eq!(ended.status, 200);
         }),

@@ -948,7 +948,10 @@ fn fld_022_a_scheme_with_a_dot_registers_and_consent_warns() {
         let answer = flow.open(&mut server, &flow.request());
         let html = text(&answer);
         assert_eq!(answer.status, 200, "{redirect}: {html}");
-        assert!(html.contains("The answer goes to an app on this device."), "{redirect}: {html}");
+        assert!(
+            html.contains("That is an app on this device; any app can claim such an address."),
+            "{redirect}: {html}"
+        );
         let scheme = redirect.split(':').next().expect("a scheme").to_lowercase();
         assert!(html.contains(&format!("<code class=\"place\">{scheme}:")), "{redirect}: {html}");
         // Nobody vouches for it: before a person has decided, nothing is sent there.
