@@ -393,6 +393,7 @@ fn with_wrong_settings_a_browser_is_shown_what_to_do_at_every_address() {
         }
         assert!(!text.contains("<code>TIDB_CLOUD_PUBLIC_KEY</code>"), "what is set is not named as missing: {text}");
         assert!(!text.to_lowercase().contains("canary"), "no value shows: {text}");
+        assert_eq!(text.matches("<section").count(), 1, "{target}: what is not asked is not listed: {text}");
     }
     let others = misconfigured(&[("LOG_PERCENT", "x")], &get("/").set("Accept", BROWSER));
     let text = String::from_utf8(others.body).expect("text");

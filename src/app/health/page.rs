@@ -60,10 +60,11 @@ fn words(check: &str) -> Words {
 const OWNERS: [&str; 3] = ["TIDB_CLOUD_PUBLIC_KEY", "TIDB_CLOUD_PRIVATE_KEY", "MCP_ACCESS_KEY"];
 /// How to set the owner's secrets at once: with one or two of them the server answers 503.
 const BULK: &str = "<div class=\"statements\"><pre>openssl rand -base64 32     # makes an access key
-cat &gt;secrets.json
+cat &gt;secrets.json &lt;&lt;END
 {\"TIDB_CLOUD_PUBLIC_KEY\": \"…\",
  \"TIDB_CLOUD_PRIVATE_KEY\": \"…\",
  \"MCP_ACCESS_KEY\": \"…\"}
+END
 npx wrangler secret bulk secrets.json
 rm secrets.json</pre></div>";
 
@@ -103,6 +104,10 @@ impl Document<'_> {
             "</p>",
         ]);
         for (name, state) in self.checks.each() {
+            if state == State::Unknown && !self.settings.is_empty() {
+                // Nothing else is asked while a setting is wrong.
+                continue;
+            }
             let Words { title, works, fails, advice } = words(name);
             let class = if state == State::Ok { "" } else { " class=\"warning\"" };
             add(&["<section", class, "><h2>", title, " <span class=\"state\">", word(state), "</span></h2><p>"]);
@@ -138,10 +143,7 @@ impl Document<'_> {
                         add(&[BULK]);
                     }
                 }
-                State::Unknown if self.settings.is_empty() => {
-                    add(&["Nobody could find out. Load this page again in 15 seconds.</p>"]);
-                }
-                State::Unknown => add(&["This is not asked while a setting is wrong.</p>"]),
+                State::Unknown => add(&["Nobody could find out. Load this page again in 15 seconds.</p>"]),
             }
             add(&["</section>"]);
         }
