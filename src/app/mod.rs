@@ -5,6 +5,7 @@ pub mod analytics;
 mod authorization;
 pub mod codes;
 mod health;
+mod landing;
 mod log;
 mod mcp;
 mod panics;
@@ -117,7 +118,10 @@ impl<'a> App<'a> {
 
     async fn route(&self, head: &Head, body: &mut dyn IncomingBody, line: &mut log::Line) -> Response {
         match head.url.path() {
-            path if oauth::is_endpoint(path) => self.answer_mcp(head, body, line).await,
+            path if oauth::is_endpoint(path) => {
+                let answer = self.answer_mcp(head, body, line).await;
+                self.explain_endpoint(head, answer).await
+            }
             _ if !doors::host::is_served(head, self.config) => {
                 response::plain_error(403, "forbidden", "This host is not served here.")
             }
@@ -130,15 +134,31 @@ impl<'a> App<'a> {
             {
                 authorization::allow_every_origin(route, self.answer_authorization(route, head, body, line).await)
             }
-            path => self.answer_with_asset(path, head.method).await,
+            path => self.answer_with_asset(path, head).await,
         }
     }
 
-    async fn answer_with_asset(&self, path: &str, method: Method) -> Response {
-        match self.port().assets.asset(if path == "/" { "/index.html" } else { path }).await {
-            Some(page) if matches!(method, Method::Get | Method::Head) => page,
+    async fn answer_with_asset(&self, path: &str, head: &Head) -> Response {
+        match self.port().assets.asset(landing::file(path)).await {
+            Some(file) if matches!(head.method, Method::Get | Method::Head) => {
+                landing::fill(file, head, self.config).unwrap_or_else(response::not_found)
+            }
             Some(_) => response::method_not_allowed("GET, HEAD"),
             None => response::not_found(),
+        }
+    }
+
+    /// What a person sees who opened the address of the endpoint in a browser: a page in place of the refusal's JSON.
+    async fn explain_endpoint(&self, head: &Head, refusal: Response) -> Response {
+        if !landing::is_for_person(head, self.config, &refusal) {
+            return refusal;
+        }
+        let file = self.port().assets.asset("/endpoint.html").await;
+        match file.and_then(|file| landing::fill(file, head, self.config)) {
+            Some(page) => {
+                Response { status: refusal.status, ..page }.with("allow", doors::verb::ALLOW).with("vary", "Accept")
+            }
+            None => refusal,
         }
     }
 

@@ -113,7 +113,9 @@ fn the_readme_lists_the_tools() {
 #[test]
 fn the_landing_page_lists_the_tools() {
     let mut groups = String::new();
-    for (toolset, tools) in toolsets() {
+    for (toolset, mut tools) in toolsets() {
+        // By effect within a toolset: what reads, what writes, what destroys.
+        tools.sort_by_key(|(entry, _)| entry.effect.scope());
         let _ = writeln!(
             groups,
             "<tbody>\n<tr><th scope=\"rowgroup\" colspan=\"3\">{} <small>{}</small></th></tr>",
@@ -123,9 +125,10 @@ fn the_landing_page_lists_the_tools() {
         for (Entry { effect, .. }, tool) in tools {
             let _ = writeln!(
                 groups,
-                "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td>{}</td></tr>",
+                "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td><span class=\"{}\">{}</span></td></tr>",
                 text(&tool["name"]),
                 code(summary(tool)),
+                effect.word().split(',').next().unwrap_or_default(),
                 effect.word(),
             );
         }

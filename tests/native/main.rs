@@ -28,6 +28,7 @@ mod handed;
 mod health;
 mod json;
 mod judge;
+mod landing;
 mod ledger;
 mod limits;
 mod log;

@@ -571,8 +571,13 @@ impl Store for World {
 
 impl Assets for World {
     fn asset<'a>(&'a self, path: &'a str) -> Pending<'a, Option<Response>> {
-        let page = Response::empty(200).with("content-type", "text/html; charset=utf-8");
-        Box::pin(async move { matches!(path, "/index.html" | "/style.css").then_some(page) })
+        // The files themselves: the pages among them are filled in by the Worker.
+        let file = crate::support::checkout().join("static").join(path.trim_start_matches('/'));
+        let kind = if path.ends_with(".html") { "text/html; charset=utf-8" } else { "application/octet-stream" };
+        Box::pin(async move {
+            let body = std::fs::read(file).ok()?;
+            Some(Response { body, ..Response::empty(200).with("content-type", kind) })
+        })
     }
 }
 

@@ -166,7 +166,7 @@ impl<'p> Document<'p> {
 }
 
 /// Whether a client would rather have HTML than JSON (RFC 9110 section 12.5.1). Browsers say so, other programs do not.
-fn prefers_html(headers: &Headers) -> bool {
+pub(super) fn prefers_html(headers: &Headers) -> bool {
     let accept = headers.get("accept").unwrap_or_default();
     weight(&accept, ["text/html", "text/*", "*/*"]) > weight(&accept, ["application/json", "application/*", "*/*"])
 }
