@@ -772,7 +772,7 @@ fn c26_a_person_ends_all_grants_of_a_key_at_once_and_signs_out() {
         let moment = time::OffsetDateTime::from_unix_timestamp(i64::try_from(millis / 1_000).expect("a time"));
         moment.expect("a time").date().to_string()
     };
-    let ends = format!("<dt>Ends</dt><dd>{}; unused, about {}</dd>", day(90), day(30));
+    let ends = format!("<dt>Ends</dt><dd>{}, or about {} if unused</dd>", day(90), day(30));
     assert_eq!(page.html.matches(&ends).count(), 2, "{ends}: {}", page.html);
 
     let send = |server: &mut Native, csrf: &str, then: &str| {

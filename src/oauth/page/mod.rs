@@ -411,8 +411,7 @@ pub fn consent(page: &Consent<'_>) -> String {
     }
     let mut more = Html(String::new());
     let open = options(&mut more, page);
-    html.raw(if open { "<details class=\"set\" open>" } else { "<details class=\"set\">" })
-        .raw("<summary>More options</summary>");
+    fold(&mut html, open, "More options");
     html.0.push_str(&more.0);
     html.raw("</details>");
     html.raw("<div class=\"decision\"><button type=\"submit\" name=\"decision\" value=\"allow\">Connect</button>");
@@ -735,7 +734,7 @@ pub fn grants(page: &Grants<'_>) -> String {
         return end(html);
     }
     html.raw(if confirms {
-        "<p>It stops working at once. To use a client again, you connect it anew and type the keys again.</p>"
+        "<p>It stops working at once. To use a client again, you connect it anew.</p>"
     } else if page.grants.is_empty() {
         "<p>No client is connected.</p>"
     } else {
@@ -768,7 +767,7 @@ pub fn grants(page: &Grants<'_>) -> String {
         html.element("<dt>Last used</dt><dd>", grant.last_used, "</dd>");
         html.element("<dt>Ends</dt><dd>", grant.ends, "");
         if grant.ends_idle != grant.ends {
-            html.element("; unused, about ", grant.ends_idle, "");
+            html.element(", or about ", grant.ends_idle, " if unused");
         }
         html.raw("</dd></dl>");
         if !confirms {
