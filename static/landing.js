@@ -56,19 +56,22 @@ for (const snippet of all('pre')) {
   snippet.replaceWith(box);
   const button = document.createElement('button');
   button.type = 'button';
-  button.textContent = 'Copy';
-  button.setAttribute('aria-label', `Copy: ${snippet.getAttribute('aria-label')}`);
+  const say = word => {
+    button.textContent = word;
+    button.setAttribute('aria-label', `${word}: ${snippet.getAttribute('aria-label')}`);
+  };
+  say('Copy');
   button.addEventListener('click', async () => {
     try {
       await navigator.clipboard.writeText(snippet.innerText);
-      button.textContent = 'Copied';
+      say('Copied');
     } catch {
       // Not allowed here: what is selected can be copied by hand.
       getSelection().selectAllChildren(snippet);
-      button.textContent = 'Selected';
+      say('Selected');
     }
     said.textContent = `${button.textContent}.`;
-    setTimeout(() => { button.textContent = 'Copy'; said.textContent = ''; }, 2000);
+    setTimeout(() => { say('Copy'); said.textContent = ''; }, 2000);
   });
   box.append(snippet, button);
 }

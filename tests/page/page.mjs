@@ -13,9 +13,14 @@ const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.
 
 // What a person copies for each client.
 const snippets = {
+  Claude: /mcp-remote/,
   'Claude Code': /claude mcp add --transport http/,
   Cursor: /"mcpServers"/,
   'VS Code': /"servers"/,
+  ChatGPT: /OAuth/,
+  Codex: /codex mcp add/,
+  'Gemini CLI': /"httpUrl"/,
+  Other: /"serverUrl"[^]*"context_servers"/,
 };
 
 const sizes = {
@@ -34,6 +39,7 @@ for (const [size, device] of Object.entries(sizes)) {
       colorScheme,
       extraHTTPHeaders: { 'CF-Connecting-IP': '203.0.113.250' },
     });
+    await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: new URL(page).origin });
     const tab = await context.newPage();
     const complaints = [];
     tab.on('console', message => {
@@ -76,27 +82,92 @@ for (const [size, device] of Object.entries(sizes)) {
       assert.ok(colorScheme === 'light' ? lightness > 0.7 : lightness < 0.3, `lightness ${lightness.toFixed(2)}`);
     });
 
-    await test(`${label}: shows every tool and how to connect each client`, async () => {
-      // Panels that are folded are content as well.
-      await tab.evaluate(() => document.querySelectorAll('details').forEach(panel => { panel.open = true; }));
+    await test(`${label}: shows every tool, the address of the server and its state`, async () => {
       const text = await tab.evaluate(() => document.body.innerText);
       const missing = toolNames.filter(name => !text.includes(name));
       assert.deepEqual(missing, [], `the page lists every tool; write it with UPDATE_EXPECT=1 cargo xtask test catalogue: ${missing}`);
-      for (const [client, snippet] of Object.entries(snippets)) {
-        assert.ok(text.includes(client), `the page says how to connect ${client}`);
-        assert.match(text, snippet, `the page has what a person copies for ${client}`);
-      }
+      assert.equal((await tab.locator('header pre').innerText()).trim(), new URL('/mcp', page).href);
+      await tab.locator('#state.works').waitFor();
     });
 
-    await test(`${label}: is accessible`, async () => {
+    await test(`${label}: the keyboard goes from client to client`, async () => {
+      await tab.getByRole('tab').first().focus();
+      for (const [client, snippet] of Object.entries(snippets)) {
+        assert.equal(await tab.evaluate(() => document.activeElement.textContent), client);
+        const panel = tab.getByRole('tabpanel');
+        assert.equal(await panel.count(), 1, 'one client is shown at a time');
+        for (const fold of await panel.locator('summary').all()) await fold.click();
+        assert.match(await panel.innerText(), snippet, `the page has what a person copies for ${client}`);
+        const { found, cut } = await panel.evaluate(element => ({
+          found: element.querySelectorAll('pre').length,
+          cut: [...element.querySelectorAll('pre')].filter(pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.innerText),
+        }));
+        assert.ok(found > 0);
+        assert.deepEqual(cut, [], 'no snippet is cut');
+        await tab.getByRole('tab', { name: client, exact: true }).focus();
+        await tab.keyboard.press('ArrowRight');
+      }
+      assert.equal(await tab.evaluate(() => document.activeElement.textContent), 'Claude', 'the last is followed by the first');
+      await tab.keyboard.press('End');
+      assert.equal(new URL(tab.url()).hash, '#other');
+      await tab.keyboard.press('Home');
+      assert.equal(new URL(tab.url()).hash, '#claude');
+    });
+
+    await test(`${label}: a button copies what stands beside it`, async () => {
+      await tab.getByRole('button', { name: 'Copy: Server address' }).click();
+      await tab.getByText('Copied.', { exact: true }).waitFor({ state: 'attached' });
+      assert.equal((await tab.evaluate(() => navigator.clipboard.readText())).trim(), new URL('/mcp', page).href);
+    });
+
+    await test(`${label}: the search leaves what has every word`, async () => {
+      const search = tab.getByRole('searchbox');
+      const rows = tab.locator('tbody tr:has(td):visible');
+      await search.fill('backup destroys');
+      assert.ok((await rows.allInnerTexts()).some(row => row.includes('tidbcloud_delete_backup')));
+      assert.ok((await rows.count()) < 5);
+      await search.fill('nothing has this');
+      assert.equal(await rows.count(), 0);
+      assert.equal(await tab.locator('#found').innerText(), '0 tools');
+      await search.fill('');
+      assert.equal(await rows.count(), toolNames.length);
+    });
+
+    await test(`${label}: is accessible, with text of contrast AAA`, async () => {
       await tab.evaluate(axe);
-      const { violations } = await tab.evaluate(() => globalThis.axe.run());
-      const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.target.join(' ')).join(', ')}`);
-      assert.deepEqual(found, [], `axe finds nothing to complain about: ${found}`);
+      for (const client of Object.keys(snippets)) {
+        await tab.getByRole('tab', { name: client, exact: true }).click();
+        const { violations } = await tab.evaluate(() =>
+          globalThis.axe.run({ rules: { 'color-contrast-enhanced': { enabled: true } } }));
+        const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(node => node.target.join(' ')).join(', ')}`);
+        assert.deepEqual(found, [], `axe finds nothing to complain about: ${found}`);
+      }
     });
 
     await context.close();
   }
 }
+
+await test('page: without a script everything stands on it', async () => {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const tab = await context.newPage();
+  await tab.goto(page);
+  for (const client of Object.keys(snippets)) {
+    assert.ok(await tab.getByRole('heading', { name: client, exact: true }).isVisible(), client);
+  }
+  assert.equal(await tab.getByRole('searchbox').count(), 0, 'nothing is offered that does not work');
+  assert.ok(await tab.getByText('tidbcloud_delete_cluster').isVisible());
+  await context.close();
+});
+
+await test('page: the address of the endpoint says in a browser what it is', async () => {
+  const tab = await browser.newPage();
+  const response = await tab.goto(new URL('/mcp', page).href);
+  assert.deepEqual([response.status(), response.headers().allow], [405, 'POST, DELETE, OPTIONS']);
+  await tab.screenshot({ path: join(SCREENSHOTS_DIR, 'endpoint-desktop-light.png') });
+  await tab.getByRole('link', { name: 'How to connect each client' }).click();
+  await tab.getByRole('heading', { name: 'Connect', exact: true }).waitFor();
+  await tab.close();
+});
 
 await browser.close();

@@ -14,7 +14,10 @@ fn the_landing_page_comes_through_the_worker() {
     for (path, kind) in [
         ("/", "text/html"),
         ("/style.css", "text/css"),
+        ("/favicon.ico", "image/"),
         ("/favicon.svg", "image/svg+xml"),
+        ("/landing.css", "text/css"),
+        ("/landing.js", "text/javascript"),
         ("/robots.txt", "text/plain"),
         ("/llms.txt", "text/plain"),
     ] {
