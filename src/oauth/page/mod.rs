@@ -796,7 +796,7 @@ mod tests {
 
     /// All pages. Those that confirm a call spell out what does not show.
     fn all_pages(text: &str) -> Vec<String> {
-        [consents(text), pages(text), confirm::tests::pages(text)].concat()
+        [consents(text), pages(text), step_up::tests::pages(text), confirm::tests::pages(text)].concat()
     }
 
     /// A tag: its name, and its attributes with their values.

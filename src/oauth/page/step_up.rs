@@ -69,3 +69,29 @@ pub fn step_up(page: &StepUp<'_>) -> String {
         .raw("<p class=\"hint\">See and end the connections of a key at <a href=\"/grants\">/grants</a>.</p>");
     end(html)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The page, with `text` wherever a stranger has a say.
+    pub(in crate::oauth::page) fn pages(text: &str) -> Vec<String> {
+        let wrong = [Problem { field: "scope", set: 0, message: text }];
+        let narrowed = [("the cluster", text.to_owned())];
+        let page = |problems, wants| {
+            let (has, narrowed) = (Scope::Read, &narrowed[..]);
+            step_up(&StepUp {
+                client_name: text,
+                redirect_host: text,
+                has,
+                wants,
+                narrowed,
+                transaction: text,
+                csrf: text,
+                problems,
+                nonce: text,
+            })
+        };
+        vec![page(&[], Scope::Write), page(&wrong, Scope::Destroy)]
+    }
+}
