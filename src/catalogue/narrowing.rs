@@ -132,6 +132,14 @@ impl Narrowing {
         })
     }
 
+    /// What is left of a grant's narrowing for an address. `None` if the address names a toolset, a cluster or a branch that the
+    /// grant lacks; one that names none gets the grant's.
+    pub fn out_of(&self, granted: &Self) -> Option<Self> {
+        let both = granted.and(self)?;
+        let lacks = self.names_toolsets() && self.toolsets != both.toolsets;
+        (!lacks && (granted.read_only == both.read_only || self.read_only)).then_some(both)
+    }
+
     /// Whether it names toolsets.
     pub fn names_toolsets(&self) -> bool {
         self.toolsets != Named::Nothing

@@ -5,9 +5,9 @@ use crate::{
     base::scope::Scope,
     catalogue::Narrowing,
     store::{
-        grant::{Command, Reply},
+        grant::{Command, NOTED_MILLIS, Reply},
         seal::{Keyring, base64url, same},
-        token::{Kind, Token},
+        token::{GrantId, Kind, Token},
     },
 };
 
@@ -23,6 +23,8 @@ pub struct Session {
     pub is_owner: bool,
     /// How the addresses that the token was asked for narrow the tools.
     pub view: Narrowing,
+    /// When a call of the grant last asked for more than its token may, in milliseconds since 1970; 0 if none did.
+    pub lacks: u64,
 }
 
 /// Why a token opens nothing.
@@ -71,15 +73,21 @@ impl Server<'_> {
             scope: opened.scope.0,
             view: view.ok_or(AccessRefused::Invalid)?,
             contents,
+            lacks: opened.lacks,
             grant: token.grant.as_str().to_owned(),
             is_owner: opened.owner.is_some(),
         })
     }
 
-    /// A token asked for more than it may: a person will be asked.
-    pub fn audit_step_up(&self, grant: &str, scope: Scope) {
-        let start = grant.get(..8).unwrap_or_default();
+    /// A token asked for more than it may: a person will be asked. The grant notes it, so that the browser that it was allowed in
+    /// can widen it for ten minutes; if that fails, they type the keys.
+    pub async fn lacks(&self, session: &Session, scope: Scope) {
+        let start = session.grant.get(..8).unwrap_or_default();
         self.audit("step_up", &[("grant", start), ("scope", scope.as_str())]);
+        let is_noted = self.now().0.saturating_sub(session.lacks) < NOTED_MILLIS;
+        if let Some(id) = GrantId::parse(&session.grant, self.keyring).filter(|_| !is_noted) {
+            let _ = self.ask_grant(&id, Command::Lacks).await;
+        }
     }
 
     /// Whether a grant is a person's own, or was allowed with the access key that this deployment has now. Where the key was

@@ -11,6 +11,7 @@ use super::{
     is_endpoint,
     page::{self, Consent},
     redirect::RedirectUri,
+    step_up::StepUp,
 };
 use crate::{
     base::{
@@ -53,6 +54,9 @@ pub(super) struct Asked {
     /// Who is asked before something is destroyed or costs more: what the person ticked, once they did.
     #[serde(default, skip_serializing_if = "Presence::is_any")]
     pub(super) presence: Presence,
+    /// Id of the grant that is widened without the keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) widens: Option<String>,
     /// SHA-256 of the token that form and cookie carry.
     pub(super) csrf: String,
     /// Milliseconds since 1970.
@@ -126,7 +130,7 @@ impl Server<'_> {
             Err(told) => return self.tell(told, &client, &redirect, state),
         };
         let csrf = base64url(&random::<32>(&|bytes| self.random(bytes)));
-        let asked = Asked {
+        let mut asked = Asked {
             id: base64url(&random::<16>(&|bytes| self.random(bytes))),
             origin: self.origin.as_str().to_owned(),
             client_id: client.id,
@@ -138,11 +142,23 @@ impl Server<'_> {
             scope: scope.as_str().to_owned(),
             view,
             presence: Presence::Any,
+            widens: None,
             csrf: fingerprint(csrf.as_bytes()),
             ends: self.now().0.saturating_add(LIFE_MILLIS),
         };
         let cookie = self.cookie(&cookie_name(&asked.id), &csrf, LIFE_MILLIS / 1_000);
-        self.consent_page(200, &asked, &csrf, &Consent::default()).with("set-cookie", cookie)
+        let page = match self.held_wider(head, &asked, &redirect).await {
+            StepUp::Of(grant) => {
+                asked.view = grant.view;
+                asked.presence = grant.contents.presence;
+                asked.widens = Some(grant.id);
+                self.step_up_page(200, &asked, &csrf, grant.scope, &[])
+            }
+            StepUp::Not(keys_again) => {
+                self.consent_page(200, &asked, &csrf, &Consent { keys_again, ..Consent::default() })
+            }
+        };
+        page.with("set-cookie", cookie)
     }
 
     /// Tells the client what is wrong with its request (RFC 6749 section 4.1.2.1), or the person if the client's address is not

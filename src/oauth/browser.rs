@@ -4,20 +4,22 @@
 //! grant: that is who has to agree to what the grant does, and a client that has the link and even the grant's tokens has no such
 //! cookie. It does not prove who the person is, or that they still hold the keys behind the grant.
 //!
-//! It is no key to anything else. No tool and no token endpoint reads it, and the secret in it is not one that a grant's contents
-//! are sealed under: what the page shows is opened by the key in the link. It counts for as long as the grant, because the grant's
-//! object is asked each time.
+//! No tool and no token endpoint reads it, and what that page shows is opened by the key in the link. It counts for as long as the
+//! grant, because the grant's object is asked each time.
+//!
+//! It also widens a grant without the keys (see [`super::step_up`]): where that is possible, the grant's data key is wrapped under
+//! the secret, as a kind of token of its own.
 
 use serde::{Deserialize, Serialize};
 
-use super::Server;
+use super::{Server, redirect::RedirectUri};
 use crate::{
     base::{http::Head, json},
     limits::keys::CredentialHash,
     port::StorageFailure,
     store::{
         grant::{self, LIFE_MILLIS},
-        seal::{Random, base64url, fingerprint, random, same},
+        seal::{Random, WrappingToken, base64url, fingerprint, random, same},
         token::GrantId,
     },
 };
@@ -26,8 +28,8 @@ const COOKIE: &str = "mcp_browser";
 /// What it is sealed for.
 const PURPOSE: &str = "grants of a browser v1";
 /// Grants that one browser proves, the newest: one more takes the place of the oldest, whose question then takes the keys. Each has
-/// an id of 22 characters and a secret of 43, and 16 of JSON beside them: ten make 810 bytes, and the sealed cookie 1.1 KB of the
-/// 4 KB that browsers keep (RFC 6265bis section 5.6).
+/// an id of 22 characters, a secret of 43 and a mark of 8, and 22 of JSON beside them: ten make 950 bytes, and the sealed cookie
+/// 1.3 KB of the 4 KB that browsers keep (RFC 6265bis section 5.6).
 pub const GRANTS_MAX: usize = 10;
 
 /// A grant that a browser proves.
@@ -39,12 +41,37 @@ pub(super) struct Held {
     /// 256 random bits, of which the grant knows the hash.
     #[serde(rename = "s")]
     secret: String,
+    /// Which client it is for; empty in older cookies.
+    #[serde(rename = "c", default, skip_serializing_if = "String::is_empty")]
+    mark: String,
+}
+
+/// A client and where its answers go, in eight characters: only the grants with the same are asked whether they can be widened.
+pub(super) fn mark(client_id: &str, redirect: &RedirectUri) -> String {
+    let mut mark = fingerprint(format!("{client_id} {}", redirect.comparable()).as_bytes());
+    mark.truncate(8);
+    mark
 }
 
 impl Held {
     /// A new secret for a grant.
-    pub(super) fn new(grant: &GrantId, bytes: Random<'_>) -> Self {
-        Self { grant: grant.as_str().to_owned(), secret: base64url(&random::<32>(bytes)) }
+    pub(super) fn new(grant: &GrantId, mark: String, bytes: Random<'_>) -> Self {
+        Self { grant: grant.as_str().to_owned(), secret: base64url(&random::<32>(bytes)), mark }
+    }
+
+    /// Whose it is.
+    pub(super) fn id(&self) -> &str {
+        &self.grant
+    }
+
+    /// Whether it may be for this client.
+    pub(super) fn is_marked(&self, mark: &str) -> bool {
+        self.mark == mark
+    }
+
+    /// As a key that wraps its grant's data key.
+    pub(super) fn wrapping(&self) -> WrappingToken<'_> {
+        WrappingToken { grant: &self.grant, kind: "step-up", secret: self.secret.as_bytes() }
     }
 
     /// As the grant knows it.
@@ -65,7 +92,7 @@ impl Server<'_> {
     }
 
     /// The grants that this browser proves, the oldest first.
-    fn held(&self, head: &Head) -> Vec<Held> {
+    pub(super) fn held(&self, head: &Head) -> Vec<Held> {
         let sealed = self.sent_cookie(head, COOKIE);
         let text = sealed.and_then(|sealed| self.keyring.open_text(PURPOSE, &sealed));
         text.and_then(|text| json::read(text.as_bytes()).ok()).unwrap_or_default()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Contents, Credential, Organization, Server,
     authorize::{Asked, PURPOSE, cookie_name},
-    browser::Held,
+    browser::{Held, mark},
     check::Checked,
     client_kind,
     contents::SETS_MAX,
@@ -44,10 +44,10 @@ struct Filled {
 }
 
 /// A submitted form and its page.
-struct Sent {
-    asked: Asked,
-    csrf: String,
-    fields: Fields,
+pub(super) struct Sent {
+    pub(super) asked: Asked,
+    pub(super) csrf: String,
+    pub(super) fields: Fields,
 }
 
 impl Sent {
@@ -81,15 +81,16 @@ impl Sent {
     }
 }
 
-const NO_SCOPE: &str = "Choose what the client may do, or cancel.";
+pub(super) const NO_SCOPE: &str = "Choose what the client may do, or cancel.";
 
-fn problem(field: &'static str, set: usize, message: &'static str) -> Problem<'static> {
+pub(super) fn problem(field: &'static str, set: usize, message: &'static str) -> Problem<'static> {
     Problem { field, set, message }
 }
 
 impl Server<'_> {
     pub(super) async fn consent(&self, head: &Head, body: &[u8]) -> Response {
         match self.read_consent(head, body).await {
+            Ok(sent) if sent.asked.widens.is_some() => self.answer_step_up(head, &sent).await,
             Ok(sent) => self.answer_consent(head, &sent).await,
             Err(refused) => refused,
         }
@@ -147,7 +148,7 @@ impl Server<'_> {
         }
     }
 
-    async fn deny(&self, asked: &Asked) -> Response {
+    pub(super) async fn deny(&self, asked: &Asked) -> Response {
         if let Err(refused) = self.ask_open(asked, transaction::Command::End { ends: asked.ends }).await {
             return refused;
         }
@@ -179,7 +180,8 @@ impl Server<'_> {
             return refused;
         }
         let id = GrantId::new(self.keyring, &|bytes| self.random(bytes));
-        let browser = Held::new(&id, &|bytes| self.random(bytes));
+        let mark = RedirectUri::parse(&asked.redirect_uri).map(|uri| mark(&asked.client_id, &uri));
+        let browser = Held::new(&id, mark.unwrap_or_default(), &|bytes| self.random(bytes));
         match self.make_grant(asked, scope, contents, &id, &browser).await {
             Ok(code) => {
                 let mut answer = vec![("code", code.as_str())];
@@ -324,6 +326,11 @@ impl Server<'_> {
         let bound_to = bound_to(id.as_str(), &subject, &asked.client_id, &resource);
         let sealed = data_key.seal(&bound_to, &contents.write(&asked.view, asked.presence)?, &random)?;
         let wrapped = self.keyring.wrap(&code.wrapping(), &data_key, &random)?;
+        let step_up = if can_be_widened(asked, contents) {
+            Some(self.keyring.wrap(&browser.wrapping(), &data_key, &random)?)
+        } else {
+            None
+        };
         Some(Record {
             v: 1,
             client: grant::Client {
@@ -338,6 +345,9 @@ impl Server<'_> {
             used: now.0,
             owner: self.config.owner.as_ref().map(|owner| self.owner_hash(owner.access_key.expose())),
             browser: Some(browser.fingerprint()),
+            step_up,
+            lacks: 0,
+            replaces: asked.widens.clone(),
             presence: asked.presence,
             contents: sealed,
             code: Code {
@@ -364,21 +374,12 @@ impl Server<'_> {
             created: now.0,
             ends: now.0.saturating_add(LIFE_MILLIS),
         };
-        let entries: Vec<_> = if self.config.owner.is_some() {
-            vec![(self.owner_index(), entry(""))]
-        } else {
-            let listed = |organization: &Organization| match &organization.credential {
-                Credential::Key(key) => (self.key_index(key), entry(&organization.name)),
-                Credential::SignIn(sign_in) => (self.person_index(&sign_in.subject), entry(&organization.name)),
-            };
-            contents.organizations.iter().map(listed).collect()
-        };
         // That list only proves grants on the page that confirms a call, and a name in it can be anybody's: a grant that falls off
         // goes on. People see and end it at TiDB Cloud, under "Authorized OAuth Apps" of the account.
         let is_sign_in =
             contents.organizations.iter().any(|organization| matches!(organization.credential, Credential::SignIn(_)));
-        for (name, entry) in entries {
-            match self.ask_index(&name, index::Command::Add(entry)).await {
+        for (name, organization) in self.indexes(contents) {
+            match self.ask_index(&name, index::Command::Add(entry(organization))).await {
                 Ok(index::Reply::Evicted { grant }) if !is_sign_in => {
                     if let Some(oldest) = GrantId::parse(&grant, self.keyring) {
                         let ended = self.ask_grant(&oldest, grant::Command::End).await;
@@ -391,6 +392,18 @@ impl Server<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The indexes that list a grant with these contents, and what each calls the organization.
+    pub(super) fn indexes<'c>(&self, contents: &'c Contents) -> Vec<([u8; 32], &'c str)> {
+        if self.config.owner.is_some() {
+            return vec![(self.owner_index(), "")];
+        }
+        let listed = |organization: &'c Organization| match &organization.credential {
+            Credential::Key(key) => (self.key_index(key), organization.name.as_str()),
+            Credential::SignIn(sign_in) => (self.person_index(&sign_in.subject), organization.name.as_str()),
+        };
+        contents.organizations.iter().map(listed).collect()
     }
 
     /// Name of the index of the grants that hold a key.
@@ -430,8 +443,18 @@ impl Server<'_> {
     }
 }
 
+/// Whether a grant can be widened in its browser without the keys. The answer has to go to another machine by https, which no
+/// program here can take the place of; somebody has to be there; and a sign-in at TiDB Cloud has a refresh token that counts once,
+/// so two grants cannot have it.
+fn can_be_widened(asked: &Asked, contents: &Contents) -> bool {
+    let has_sign_in =
+        contents.organizations.iter().any(|organization| matches!(organization.credential, Credential::SignIn(_)));
+    let is_remote = RedirectUri::parse(&asked.redirect_uri).is_ok_and(|redirect| redirect.is_remote());
+    is_remote && !has_sign_in && asked.presence != Presence::Absent
+}
+
 /// The strongest scope that was ticked.
-fn chosen_scope(fields: &Fields) -> Option<Scope> {
+pub(super) fn chosen_scope(fields: &Fields) -> Option<Scope> {
     fields.all("scope").flat_map(|text| text.split(' ')).filter_map(Scope::parse).max()
 }
 

@@ -22,6 +22,7 @@ pub mod redirect;
 mod register;
 mod revoke;
 mod sign_in;
+mod step_up;
 mod token;
 
 pub use self::{

@@ -112,6 +112,11 @@ impl RedirectUri {
         self.url.host_str().filter(|_| self.url.scheme() == "https" && self.url.port().is_none())
     }
 
+    /// Whether it leads to another machine, and by https: no program on this one can take the answer's place.
+    pub fn is_remote(&self) -> bool {
+        self.url.scheme() == "https" && !is_this_machine(&self.url)
+    }
+
     /// Whether it leads to an application that claims the scheme.
     pub fn is_app(&self) -> bool {
         !matches!(self.url.scheme(), "http" | "https")

@@ -19,8 +19,9 @@ use crate::{
     limits::lease::Guarded,
     store::{
         grant::{ACCESS_DESTROY_SECONDS, ACCESS_SECONDS, Access, Command, Pair, Refresh, Reply, StoredScope},
-        seal::{DataKey, base64url},
-        token::{Kind, Token},
+        index,
+        seal::{DataKey, base64url, same},
+        token::{GrantId, Kind, Token},
     },
     tidbcloud::OAuthError,
 };
@@ -175,6 +176,10 @@ impl Server<'_> {
         contents.view.and(&view).ok_or(OTHER_TARGET)?;
         let may = May { scope: opened.scope.0, view };
         let (pair, answer) = self.next_pair(&code, refresh, &data_key, &may, &contents)?;
+        let fits = opened.client.redirect_uri == redirect_uri && same(&opened.challenge, &challenge(verifier));
+        if let Some(replaced) = opened.replaces.as_deref().filter(|_| fits) {
+            self.end_replaced(replaced, &contents).await?;
+        }
         let redeem = Command::Redeem {
             hash,
             client_id: client_id.clone(),
@@ -190,6 +195,21 @@ impl Server<'_> {
             Reply::Reused => Err(self.reused("code_reuse", &code, &client_id)),
             _ => Err(INVALID_GRANT),
         }
+    }
+
+    /// Ends the grant that a wider one replaces, before there are tokens of that: if it cannot be ended, the code stays as it was and
+    /// the client tries again. The lists forget it by themselves if they do not answer now.
+    async fn end_replaced(&self, replaced: &str, contents: &Contents) -> Result<(), NoTokens> {
+        let Some(id) = GrantId::parse(replaced, self.keyring) else { return Ok(()) };
+        if self.ask_grant(&id, Command::End).await.is_err() {
+            self.audit("step_up_waits", &[("grant", short(&id))]);
+            return Err(NoTokens::Unavailable);
+        }
+        self.audit("revocation", &[("grant", short(&id)), ("by", "step-up")]);
+        for (name, _) in self.indexes(contents) {
+            let _ = self.ask_index(&name, index::Command::Remove { grants: vec![replaced.to_owned()] }).await;
+        }
+        Ok(())
     }
 
     async fn refresh(&self, fields: &Fields, view: Narrowing, client_id: &str) -> Result<String, NoTokens> {

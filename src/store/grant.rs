@@ -21,6 +21,12 @@ pub const IDLE_MILLIS: u64 = 30 * DAY_MILLIS;
 pub const LIFE_MILLIS: u64 = 90 * DAY_MILLIS;
 /// For half a minute the answer to a refresh is given again: it may have been lost, and clients refresh in parallel.
 pub const REPLAY_MILLIS: u64 = 30_000;
+/// How long after a call that it did not cover a grant can be widened: as long as the page lives on which a person decides that. A
+/// client opens the page at once, and a link that somebody kept leads to nothing but the ordinary page.
+pub const LACKS_MILLIS: u64 = 600_000;
+/// A refused call is noted at most this often, so that many of them cost a write a minute, and of the ten minutes at least nine
+/// are left after the last.
+pub const NOTED_MILLIS: u64 = 60_000;
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 /// Access tokens that are valid beside each other: refreshing early leaves the older one to those who have it.
 const ACCESS_MAX: usize = 4;
@@ -50,6 +56,15 @@ pub struct Record {
     /// SHA-256 of the secret in the cookie of the browser that it was allowed in.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub browser: Option<String>,
+    /// The data key, wrapped under that secret, if the grant can be widened without the keys.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub step_up: Option<Sealed>,
+    /// When a call last asked for more than its token may; 0 if none did.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub lacks: u64,
+    /// Id of the grant that ends when the code of this one is redeemed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub replaces: Option<String>,
     /// Who is asked, for the page that lists grants. What counts is sealed in the contents.
     #[serde(skip_serializing_if = "Presence::is_any", default)]
     pub presence: Presence,
@@ -63,6 +78,11 @@ pub struct Record {
     pub refresh: Option<Refresh>,
     /// The refresh token that was replaced last, while its answer can be repeated.
     pub replaced: Option<Replaced>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A client as a grant remembers it.
@@ -251,6 +271,17 @@ pub enum Command {
         /// The secret.
         hash: String,
     },
+    /// A call asked for more than its token may.
+    Lacks,
+    /// What is needed to widen it, for the browser that it was allowed in.
+    StepUp {
+        /// The secret.
+        hash: String,
+        /// Who asks.
+        client_id: String,
+        /// Where the answer would be sent.
+        redirect_uri: String,
+    },
 }
 
 /// What it answers.
@@ -280,6 +311,15 @@ pub enum Reply {
         /// Keyed hash of the access key, on an owner's deployment.
         owner: Option<String>,
     },
+    /// It was allowed in that browser for that client, and takes the keys again.
+    NotWidened {
+        /// What is allowed.
+        scope: StoredScope,
+        /// Who is asked.
+        presence: Presence,
+        /// Whether it could be widened if a call had been refused lately.
+        is_late: bool,
+    },
 }
 
 /// The session of a token.
@@ -304,6 +344,12 @@ pub struct Opened {
     pub contents: Sealed,
     /// The challenge of a code; empty for other tokens.
     pub challenge: String,
+    /// When a call last asked for more than its token may; 0 if none did.
+    #[serde(default)]
+    pub lacks: u64,
+    /// Id of the grant that ends when a code is redeemed.
+    #[serde(default)]
+    pub replaces: Option<String>,
 }
 
 impl Opened {
@@ -352,7 +398,24 @@ impl Record {
             wrapped: wrapped.clone(),
             contents: self.contents.clone(),
             challenge: challenge.to_owned(),
+            lacks: self.lacks,
+            replaces: self.replaces.clone(),
         }))
+    }
+
+    /// What opens it for the browser that it was allowed in, within ten minutes of a call that was refused.
+    fn widened(&self, now: u64, hash: &str, client_id: &str, redirect_uri: &str) -> Reply {
+        let is_proved = self.browser.as_ref().is_some_and(|browser| same(browser, hash));
+        // Before its code is redeemed, nothing was allowed that could be widened.
+        if !is_proved || self.client.id != client_id || self.refresh.is_none() {
+            return Reply::Unknown;
+        }
+        let is_late = now.saturating_sub(self.lacks) >= LACKS_MILLIS;
+        match &self.step_up {
+            Some(_) if self.client.redirect_uri != redirect_uri => Reply::Unknown,
+            Some(wrapped) if !is_late => self.opened(self.scope, "", wrapped, ""),
+            kept => Reply::NotWidened { scope: self.scope, presence: self.presence, is_late: kept.is_some() },
+        }
     }
 
     /// Forgets ended tokens, so that an expired token opens nothing, even for somebody with the storage and the server secret.
@@ -428,6 +491,16 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
         Command::Prove { hash } => {
             let is_proved = record.browser.as_ref().is_some_and(|browser| same(browser, &hash));
             let reply = if is_proved { Reply::Proved { owner: record.owner.clone() } } else { Reply::Unknown };
+            (Some(record), reply)
+        }
+        Command::Lacks => {
+            if now.saturating_sub(record.lacks) >= NOTED_MILLIS {
+                record.lacks = now;
+            }
+            (Some(record), Reply::Done)
+        }
+        Command::StepUp { hash, client_id, redirect_uri } => {
+            let reply = record.widened(now, &hash, &client_id, &redirect_uri);
             (Some(record), reply)
         }
     }

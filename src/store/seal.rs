@@ -151,7 +151,7 @@ impl Keyring {
 pub struct WrappingToken<'t> {
     /// Id of its grant.
     pub grant: &'t str,
-    /// `code`, `access`, `refresh` or `replay`: a token's key opens nothing that was sealed for another use.
+    /// `code`, `access`, `refresh`, `replay` or `step-up`: a token's key opens nothing that was sealed for another use.
     pub kind: &'static str,
     /// The random part of the token.
     pub secret: &'t [u8],

@@ -46,6 +46,7 @@ mod secrets;
 mod session;
 mod simulation;
 mod stakes;
+mod step_up;
 mod tidb_cloud_oauth;
 mod tidy;
 mod views;

@@ -108,7 +108,7 @@ impl Call<'_> {
             rows_guard: request.config().rows_guard,
         };
         doors::requests::check(&message, &tools)?;
-        doors::scope::check(request, &caller, &message, &tools)?;
+        doors::scope::check(request, &caller, &message, &tools).await?;
         let server = mcp::Server {
             name: NAME,
             title: TITLE,

@@ -1,7 +1,9 @@
 //! The pages that a person sees, without any script. Foreign text enters only through `Html::text`.
 
 pub mod confirm;
+mod step_up;
 
+pub use self::step_up::{StepUp, step_up};
 use crate::{base::scope::Scope, catalogue::Toolset, store::grant::Presence};
 
 /// Where an API key is made.
@@ -122,6 +124,8 @@ pub struct Consent<'a> {
     pub tries_left: Option<u32>,
     /// Whether a person can sign in at TiDB Cloud instead.
     pub tidbcloud_login: bool,
+    /// Why the keys are asked for again, if this browser connected the client before and it asks for more now.
+    pub keys_again: &'a str,
     /// Host of this server.
     pub server_host: &'a str,
 }
@@ -226,7 +230,7 @@ fn in_words(scope: Scope) -> (&'static str, &'static str) {
 /// The part above a page's own content.
 #[derive(Clone, Copy, Default)]
 struct Top<'a> {
-    title: &'static str,
+    title: &'a str,
     nonce: &'a str,
     /// Where the browser goes by itself.
     refresh: Option<&'a str>,
@@ -245,14 +249,14 @@ fn begin(top: &Top<'_>) -> Html {
         html.raw("<meta http-equiv=\"refresh\" content=\"0;url=").text(target).raw("\">");
     }
     // A screen reader says the title first.
-    html.raw(if top.problems.is_empty() { "<title>" } else { "<title>Problem: " }).raw(top.title);
+    html.raw(if top.problems.is_empty() { "<title>" } else { "<title>Problem: " }).text(top.title);
     html.raw("</title><link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">");
     for sheet in ["/style.css", "/pages.css"] {
         html.raw("<link rel=\"stylesheet\"").attribute("nonce", top.nonce).raw(" href=\"").raw(sheet).raw("\">");
     }
     html.raw("</head><body class=\"page\"><header><img src=\"/favicon.svg\" alt=\"\" width=\"28\" height=\"28\">")
         .raw("TiDB Cloud MCP Server</header><main><h1>")
-        .raw(top.title)
+        .text(top.title)
         .raw("</h1>");
     problems(&mut html, top);
     html
@@ -397,6 +401,13 @@ pub fn consent(page: &Consent<'_>) -> String {
     let title = "Connect a client to TiDB Cloud";
     let mut html = begin(&Top { title, nonce, problems, takes_secrets: true, tries_left, ..Top::default() });
     who_asks(&mut html, page);
+    if !page.keys_again.is_empty() {
+        html.element(
+            "<div class=\"notice\"><p>You connected this client before. It takes your keys again to allow it more, because ",
+            page.keys_again,
+            ". Keep them in your password manager.</p></div>",
+        );
+    }
     html.raw("<form method=\"post\" action=\"/consent\" autocomplete=\"off\">");
     hidden(&mut html, "transaction", page.transaction);
     hidden(&mut html, "csrf", page.csrf);
@@ -891,7 +902,7 @@ mod tests {
 
     /// All pages. Those that confirm a call spell out what does not show.
     fn all_pages(text: &str) -> Vec<String> {
-        [consents(text), pages(text), confirm::tests::pages(text)].concat()
+        [consents(text), pages(text), step_up::tests::pages(text), confirm::tests::pages(text)].concat()
     }
 
     /// A tag: its name, and its attributes with their values.

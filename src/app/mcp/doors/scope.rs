@@ -8,7 +8,7 @@ use crate::{
     oauth,
 };
 
-pub(in crate::app::mcp) fn check(
+pub(in crate::app::mcp) async fn check(
     request: Request<'_>,
     caller: &Caller,
     message: &Message,
@@ -20,7 +20,7 @@ pub(in crate::app::mcp) fn check(
     let Some(scope) = needed.filter(|scope| *scope > session.scope) else { return Ok(()) };
     let origin = oauth::origin(request.head, request.config());
     let server = request.app.authorization_server(&caller.keyring, &caller.visitor, &origin);
-    server.audit_step_up(&session.grant, scope);
+    server.lacks(session, scope).await;
     let message = "This call needs more than the person allowed. Connect again to ask for it.";
     Err(insufficient(request, scope, message))
 }

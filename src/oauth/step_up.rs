@@ -1,0 +1,164 @@
+//! Widening a grant without typing the keys again, as a client asks after a 403 `insufficient_scope`.
+//!
+//! The cookie of the browser that the grant was allowed in proves it ([`super::browser`]), and opens its data key. Nothing else of the
+//! grant can become more: the wider one has the same keys, organizations and tools, and its code goes to the same address.
+
+use super::{
+    Contents, Server,
+    authorize::Asked,
+    browser::mark,
+    consent::{NO_SCOPE, Sent, chosen_scope, problem},
+    page::{self, Problem},
+    redirect::RedirectUri,
+};
+use crate::{
+    base::{
+        http::{Head, Response},
+        scope::Scope,
+    },
+    catalogue::Narrowing,
+    store::{
+        grant::{Command, Presence, Reply},
+        token::GrantId,
+    },
+};
+
+/// Whether a request widens a grant.
+pub(super) enum StepUp {
+    /// It does.
+    Of(Box<Wider>),
+    /// It takes the keys; why, if the client was connected in this browser before. Else empty.
+    Not(&'static str),
+}
+
+/// A grant that can be widened.
+pub(super) struct Wider {
+    /// Its id.
+    pub(super) id: String,
+    /// What it may do already.
+    pub(super) scope: Scope,
+    /// How the wider one narrows the tools: as this one does, or more.
+    pub(super) view: Narrowing,
+    /// Its contents.
+    pub(super) contents: Contents,
+}
+
+impl Server<'_> {
+    /// The grant of this browser that a request widens. It costs nothing where only reading is asked for.
+    pub(super) async fn held_wider(&self, head: &Head, asked: &Asked, redirect: &RedirectUri) -> StepUp {
+        let mut not = StepUp::Not("");
+        if Scope::parse(&asked.scope).unwrap_or_default() == Scope::Read || asked.view.is_read_only() {
+            return not;
+        }
+        let mark = mark(&asked.client_id, redirect);
+        // The newest first.
+        for held in self.held(head).iter().rev().filter(|held| held.is_marked(&mark)) {
+            match self.widened_by(held, asked, redirect).await {
+                StepUp::Not("") => {}
+                StepUp::Not(why) => not = StepUp::Not(why),
+                of => return of,
+            }
+        }
+        not
+    }
+
+    async fn widened_by(&self, held: &super::browser::Held, asked: &Asked, redirect: &RedirectUri) -> StepUp {
+        const NOTHING: StepUp = StepUp::Not("");
+        let Some(id) = GrantId::parse(held.id(), self.keyring) else { return NOTHING };
+        let command = Command::StepUp {
+            hash: held.fingerprint(),
+            client_id: asked.client_id.clone(),
+            redirect_uri: asked.redirect_uri.clone(),
+        };
+        let wants = Scope::parse(&asked.scope).unwrap_or_default();
+        let opened = match self.ask_grant(&id, command).await {
+            Ok(Reply::Opened(opened)) if wants > opened.scope.0 => opened,
+            Ok(Reply::NotWidened { scope, presence, is_late }) if wants > scope.0 => {
+                return StepUp::Not(match presence {
+                    _ if !redirect.is_remote() => {
+                        "its answer goes to a program on this device, and another could take its place"
+                    }
+                    Presence::Absent => "it works without asking you",
+                    _ if is_late => "that works without keys only within ten minutes of a call of it that was refused",
+                    _ => "it was connected by a sign-in at TiDB Cloud, or before this server could do without",
+                });
+            }
+            _ => return NOTHING,
+        };
+        let is_owned = opened.owner.is_some() == self.config.owner.is_some();
+        if !is_owned || !self.is_of_this_owner(opened.owner.as_deref()) {
+            return NOTHING;
+        }
+        let contents = self
+            .keyring
+            .unwrap(&held.wrapping(), &opened.wrapped)
+            .and_then(|data_key| data_key.open(&opened.bound_to(id.as_str()), &opened.contents))
+            .and_then(|text| Contents::read(&text));
+        let Some(contents) = contents else { return NOTHING };
+        match asked.view.out_of(&contents.view) {
+            Some(view) if view.is_read_only() => NOTHING,
+            Some(view) => {
+                StepUp::Of(Box::new(Wider { id: held.id().to_owned(), scope: opened.scope.0, view, contents }))
+            }
+            None => StepUp::Not("its address names tools, a cluster or a branch that you did not allow it"),
+        }
+    }
+
+    /// The page with what the client asks for beyond what it has.
+    pub(super) fn step_up_page(
+        &self,
+        status: u16,
+        asked: &Asked,
+        csrf: &str,
+        has: Scope,
+        problems: &[Problem<'_>],
+    ) -> Response {
+        let (sealed, nonce) = (self.sealed(asked), self.nonce());
+        let place = RedirectUri::parse(&asked.redirect_uri).map(|uri| uri.place()).unwrap_or_default();
+        let page = page::StepUp {
+            client_name: &asked.client_name,
+            redirect_host: &place,
+            has,
+            wants: Scope::parse(&asked.scope).unwrap_or_default(),
+            narrowed: &asked.view.in_words(),
+            transaction: &sealed,
+            csrf,
+            problems,
+            nonce: &nonce,
+        };
+        self.page(status, &nonce, page::step_up(&page))
+    }
+
+    /// The person's decision on it. The grant is asked again: it may have ended, and ten minutes may be over.
+    pub(super) async fn answer_step_up(&self, head: &Head, sent: &Sent) -> Response {
+        let Sent { asked, csrf, fields } = sent;
+        match fields.one("decision") {
+            Ok(Some("deny")) => return self.deny(asked).await,
+            Ok(Some("allow")) => {}
+            _ => {
+                return self.refusal(400, "invalid_request", "The form does not say whether you allow or decline.");
+            }
+        }
+        let held = self.held(head).into_iter().find(|held| Some(held.id()) == asked.widens.as_deref());
+        let grant = match (held, RedirectUri::parse(&asked.redirect_uri)) {
+            (Some(held), Ok(redirect)) => match self.widened_by(&held, asked, &redirect).await {
+                StepUp::Of(grant) => Some(grant),
+                StepUp::Not(_) => None,
+            },
+            _ => None,
+        };
+        let Some(grant) = grant else { return self.ended() };
+        let chosen = chosen_scope(fields).filter(|scope| *scope > grant.scope);
+        let wants = Scope::parse(&asked.scope).unwrap_or_default();
+        let Some(scope) = chosen.filter(|scope| *scope <= wants) else {
+            return self.step_up_page(400, asked, csrf, grant.scope, &[problem("scope", 0, NO_SCOPE)]);
+        };
+        // Its page, itself and its client's document, and for each organization an index and the grant that has to make room there.
+        let objects = grant.contents.organizations.iter().map(|_| 2).sum::<u32>() + 5;
+        if !self.port.io.may_send(objects) {
+            return self.unavailable_page();
+        }
+        let asked = Asked { view: grant.view, presence: grant.contents.presence, ..asked.clone() };
+        self.grant(head, &asked, scope, &grant.contents).await
+    }
+}
