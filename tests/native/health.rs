@@ -420,7 +420,7 @@ fn the_page_says_for_whom_the_server_is_set_up() {
     assert!(people.contains("for several people") && people.contains("secret bulk secrets.json"), "{people}");
     let (public, private) = keys("owner");
     let owner = page(&[
-        ("TIDB_CLOUD_PUBLIC_KEY", &public),
+        ("TIDB_CLOUD_PUBLIC_KEY", public),
         ("TIDB_CLOUD_PRIVATE_KEY", &private),
         ("MCP_ACCESS_KEY", "an-access-key-of-the-owner-0123456789"),
     ]);
