@@ -952,6 +952,7 @@ mod tests {
             let groups = [
                 (&*text, consents(&text), consents(PLACEHOLDER)),
                 (&*text, pages(&text), pages(PLACEHOLDER)),
+                (&*text, step_up::tests::pages(&text), step_up::tests::pages(PLACEHOLDER)),
                 (&*spelled, confirm::tests::pages(&spelled), confirm::tests::pages(PLACEHOLDER)),
             ];
             for (text, odd, plain) in groups.iter().flat_map(|(text, odd, plain)| {
