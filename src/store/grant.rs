@@ -80,7 +80,7 @@ pub struct Record {
     pub replaced: Option<Replaced>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so; only where a pointer has 64 bits")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
