@@ -85,6 +85,7 @@ for (const [size, device] of Object.entries(sizes)) {
       complaints.length = 0;
       const { id, address } = await asking();
       await tab.goto(address);
+      await tab.getByText('More options').click();
       await tab.getByText('How you are asked').click();
       await looksRight('consent-asked');
       await tab.locator('input[value="tidb:destroy"]').check();
