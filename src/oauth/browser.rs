@@ -117,3 +117,30 @@ impl Server<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        base::secret::Secret,
+        store::seal::{DataKey, Keyring},
+    };
+
+    #[test]
+    fn only_the_cookie_opens_what_is_wrapped_under_it() {
+        let keyring = Keyring::new(Secret::new("canary"), []);
+        let bytes = |bytes: &mut [u8]| bytes.fill(7);
+        let held = Held::new(&GrantId::new(&keyring, &bytes), String::new(), &bytes);
+        let data_key = DataKey::new(&bytes);
+        let wrapped = keyring.wrap(&held.wrapping(), &data_key, &bytes).unwrap();
+        let opens = |token: &WrappingToken<'_>| keyring.unwrap(token, &wrapped).is_some();
+        assert!(opens(&held.wrapping()));
+        let hash = held.fingerprint();
+        assert!(!opens(&WrappingToken { secret: hash.as_bytes(), ..held.wrapping() }), "what is stored opens nothing");
+        for kind in ["code", "access", "refresh", "replay"] {
+            assert!(!opens(&WrappingToken { kind, ..held.wrapping() }), "it is no {kind}");
+        }
+        let other = GrantId::new(&keyring, &|bytes| bytes.fill(8));
+        assert!(!opens(&WrappingToken { grant: other.as_str(), ..held.wrapping() }));
+    }
+}
