@@ -151,9 +151,13 @@ fn sec_001_whatever_an_argument_says_what_is_sent_means_what_was_checked() {
     found.unwrap_or_else(|found| panic!("{found}"));
 }
 
+/// What TiDB Cloud does to the resource of a path, which the last segment ends with.
+const VERBS: [&str; 5] = [":cancel", ":download", ":reset", ":restore", ":showNodeQuota"];
+
 /// Whether each segment of a path means itself to whoever reads it, decoded or not.
 fn is_plain(target: &str) -> bool {
     let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let path = VERBS.iter().find_map(|verb| path.strip_suffix(verb)).unwrap_or(path);
     path.trim_start_matches('/').split('/').all(|segment| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         !segment.is_empty() && segment.bytes().all(plain) && !segment.starts_with('.')
