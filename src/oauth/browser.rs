@@ -7,7 +7,7 @@
 //! No tool and no token endpoint reads it, and what that page shows is opened by the key in the link. It counts for as long as the
 //! grant, because the grant's object is asked each time.
 //!
-//! It also widens a grant without the keys (see [`super::step_up`]): where that is possible, the grant's data key is wrapped under
+//! It also widens a grant without the keys (`step_up`): where that is possible, the grant's data key is wrapped under
 //! the secret, as a kind of token of its own.
 
 use serde::{Deserialize, Serialize};
