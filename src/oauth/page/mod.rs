@@ -604,7 +604,7 @@ fn keys(html: &mut Html, page: &Consent<'_>) {
         .attribute("href", CONSOLE)
         .raw(">API Keys page of the console (new tab)</a>. It has the power of its role: a Project Viewer looks and changes nothing.</p>")
         .raw("<p>The client never gets it. <a target=\"_blank\" href=\"/#privacy\">How keys are sealed (new tab)</a>.</p>")
-        .raw("<p>Keep both parts in a password manager: you type them again when a client wants more or connects anew.</p>");
+        .raw("<p>Keep both parts in a password manager: they may be asked for again when a client wants more or connects anew.</p>");
     if page.tidbcloud_login {
         html.raw("<p>Or leave them out and sign in at TiDB Cloud, with the button at the end.</p>");
     }
