@@ -137,7 +137,7 @@ impl Narrowing {
     pub fn out_of(&self, granted: &Self) -> Option<Self> {
         let both = granted.and(self)?;
         let lacks = self.names_toolsets() && self.toolsets != both.toolsets;
-        (!lacks && (granted.read_only == both.read_only || self.read_only)).then_some(both)
+        (!lacks).then_some(both)
     }
 
     /// Whether it names toolsets.

@@ -151,6 +151,7 @@ impl Server<'_> {
             StepUp::Of(grant) => {
                 asked.view = grant.view;
                 asked.presence = grant.contents.presence;
+                asked.client_name = grant.client_name;
                 asked.widens = Some(grant.id);
                 self.step_up_page(200, &asked, &csrf, grant.scope, &[])
             }

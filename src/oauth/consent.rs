@@ -77,7 +77,9 @@ impl Sent {
             (Some("absent"), None) => Presence::Absent,
             _ => return Err(problem("presence", 0, "Tick one of the two about being asked, or neither.")),
         };
-        Ok(if chosen_scope(&self.fields) > Some(Scope::Read) { presence } else { Presence::Any })
+        // A grant that only reads can be widened later: how its person is asked stays, and that nobody is asked does not.
+        let only_reads = chosen_scope(&self.fields) <= Some(Scope::Read);
+        Ok(if only_reads && presence == Presence::Absent { Presence::Any } else { presence })
     }
 }
 

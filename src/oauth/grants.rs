@@ -158,9 +158,10 @@ impl Server<'_> {
             listed.retain(|entry| grants.contains(&entry.grant.as_str()));
             let ids = listed.iter().filter_map(|entry| GrantId::parse(&entry.grant, self.keyring));
             for id in ids {
-                self.ask_grant(&id, grant::Command::End).await?;
-                self.audit("revocation", &[("grant", short(&id)), ("by", "person")]);
-                ended += 1;
+                if self.ask_grant(&id, grant::Command::End).await? == grant::Reply::Done {
+                    self.audit("revocation", &[("grant", short(&id)), ("by", "person")]);
+                    ended += 1;
+                }
             }
             if !listed.is_empty() {
                 let grants = listed.into_iter().map(|entry| entry.grant).collect();

@@ -35,6 +35,8 @@ pub(super) enum StepUp {
 pub(super) struct Wider {
     /// Its id.
     pub(super) id: String,
+    /// What the client called itself when it was allowed.
+    pub(super) client_name: String,
     /// What it may do already.
     pub(super) scope: Scope,
     /// How the wider one narrows the tools: as this one does, or more.
@@ -46,20 +48,24 @@ pub(super) struct Wider {
 impl Server<'_> {
     /// The grant of this browser that a request widens. It costs nothing where only reading is asked for.
     pub(super) async fn held_wider(&self, head: &Head, asked: &Asked, redirect: &RedirectUri) -> StepUp {
-        let mut not = StepUp::Not("");
+        let mut found = StepUp::Not("");
         if Scope::parse(&asked.scope).unwrap_or_default() == Scope::Read || asked.view.is_read_only() {
-            return not;
+            return found;
         }
         let mark = mark(&asked.client_id, redirect);
-        // The newest first.
-        for held in self.held(head).iter().rev().filter(|held| held.is_marked(&mark)) {
-            match self.widened_by(held, asked, redirect).await {
-                StepUp::Not("") => {}
-                StepUp::Not(why) => not = StepUp::Not(why),
-                of => return of,
-            }
+        for held in self.held(head).iter().filter(|held| held.is_marked(&mark)) {
+            found = match (found, self.widened_by(held, asked, redirect).await) {
+                (found, StepUp::Not("")) => found,
+                (StepUp::Not(""), one) => one,
+                // Two accounts at one client look alike here: what one asks for is not the other's.
+                _ => {
+                    return StepUp::Not(
+                        "it has several connections from this browser, and this server cannot see which of them asks",
+                    );
+                }
+            };
         }
-        not
+        found
     }
 
     async fn widened_by(&self, held: &super::browser::Held, asked: &Asked, redirect: &RedirectUri) -> StepUp {
@@ -98,7 +104,8 @@ impl Server<'_> {
         match asked.view.out_of(&contents.view) {
             Some(view) if view.is_read_only() => NOTHING,
             Some(view) => {
-                StepUp::Of(Box::new(Wider { id: held.id().to_owned(), scope: opened.scope.0, view, contents }))
+                let (id, client_name) = (held.id().to_owned(), opened.client.name);
+                StepUp::Of(Box::new(Wider { id, client_name, scope: opened.scope.0, view, contents }))
             }
             None => StepUp::Not("its address names tools, a cluster or a branch that you did not allow it"),
         }

@@ -178,7 +178,7 @@ impl Server<'_> {
         let (pair, answer) = self.next_pair(&code, refresh, &data_key, &may, &contents)?;
         let fits = opened.client.redirect_uri == redirect_uri && same(&opened.challenge, &challenge(verifier));
         if let Some(replaced) = opened.replaces.as_deref().filter(|_| fits) {
-            self.end_replaced(replaced, &contents).await?;
+            self.end_replaced(replaced).await?;
         }
         let redeem = Command::Redeem {
             hash,
@@ -190,6 +190,9 @@ impl Server<'_> {
         match self.ask_grant(&code.grant, redeem).await? {
             Reply::Done => {
                 self.audit_grant("code_exchange", &code, &client_id);
+                if let Some(replaced) = opened.replaces {
+                    self.forget_replaced(&replaced, &contents).await;
+                }
                 Ok(answer)
             }
             Reply::Reused => Err(self.reused("code_reuse", &code, &client_id)),
@@ -198,18 +201,22 @@ impl Server<'_> {
     }
 
     /// Ends the grant that a wider one replaces, before there are tokens of that: if it cannot be ended, the code stays as it was and
-    /// the client tries again. The lists forget it by themselves if they do not answer now.
-    async fn end_replaced(&self, replaced: &str, contents: &Contents) -> Result<(), NoTokens> {
+    /// the client tries again.
+    async fn end_replaced(&self, replaced: &str) -> Result<(), NoTokens> {
         let Some(id) = GrantId::parse(replaced, self.keyring) else { return Ok(()) };
         if self.ask_grant(&id, Command::End).await.is_err() {
             self.audit("step_up_waits", &[("grant", short(&id))]);
             return Err(NoTokens::Unavailable);
         }
         self.audit("revocation", &[("grant", short(&id)), ("by", "step-up")]);
+        Ok(())
+    }
+
+    /// Takes a grant that was replaced out of the lists. They forget it by themselves if they do not answer now.
+    async fn forget_replaced(&self, replaced: &str, contents: &Contents) {
         for (name, _) in self.indexes(contents) {
             let _ = self.ask_index(&name, index::Command::Remove { grants: vec![replaced.to_owned()] }).await;
         }
-        Ok(())
     }
 
     async fn refresh(&self, fields: &Fields, view: Narrowing, client_id: &str) -> Result<String, NoTokens> {

@@ -31,7 +31,7 @@ async function connects(client) {
 // A client with a document is named with its host; of programs on this machine the page warns.
 function assertShown({ text }, name, host, { local }) {
   assert.match(text, new RegExp(`The client says it is\\s+${name}`));
-  assert.match(text, new RegExp(`Described at\\s+${host.replaceAll('.', '\\.')}`));
+  assert.match(text, new RegExp(`Known from\\s+${host.replaceAll('.', '\\.')}`));
   assert.equal(/program on this computer/.test(text), local);
 }
 

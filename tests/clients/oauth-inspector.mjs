@@ -80,7 +80,7 @@ await test('inspector 2.12 with a client metadata document: connects', async () 
     },
   ]);
   assertClusters(answer);
-  assert.match(met[0].text, /Described at\s+clients\.example/);
+  assert.match(met[0].text, /Known from\s+clients\.example/);
   await opener.close();
 });
 

@@ -251,6 +251,19 @@ fn what_takes_the_keys_again_is_said() {
     assert!(!stored(&all).contains("step_up"), "nothing is kept for it");
 }
 
+#[test]
+fn of_several_connections_none_is_widened() {
+    let mut all = Connected::new();
+    let again = all.flow.request();
+    let page = all.open(&again);
+    let typed = [typed(&[]), fields(&[("decision", "allow")])].concat();
+    let answer = all.browser.decide(&mut all.server, &page, typed);
+    Tokens::of(&all.redeem(&answer));
+    all.refused();
+    let request = all.wants(CHANGE);
+    all.takes_keys(&request, Some("several connections"));
+}
+
 fn stored(all: &Connected) -> String {
     all.server.world.objects.borrow().values().cloned().collect()
 }
@@ -267,7 +280,8 @@ impl Connected {
 
 #[test]
 fn a_grant_keeps_its_tools_and_how_it_asks() {
-    let mut all = Connected::of(Native::new(), HTTPS, "", typed(&[("toolsets", "clusters"), ("toolsets", "database")]));
+    let chosen = typed(&[("toolsets", "clusters"), ("toolsets", "database"), ("presence", "page")]);
+    let mut all = Connected::of(Native::new(), HTTPS, "", chosen);
     all.refused();
     let request = all.wants(CHANGE);
     let page = all.open(&request);
@@ -278,6 +292,10 @@ fn a_grant_keeps_its_tools_and_how_it_asks() {
     let refused = text(&all.server.send(call));
     assert!(!refused.contains("\"isError\":false"), "a tool that was not ticked stays out: {refused}");
     assert_eq!(all.create(&tokens.access).status, 200);
+    assert!(
+        stored(&all).contains("\"presence\":\"page\""),
+        "a person who is asked on a page goes on being asked there"
+    );
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn step_up(page: &StepUp<'_>) -> String {
     let what = if wants == Scope::Destroy { "destroy" } else { "change" };
     let title = format!("{name} wants to {what} things");
     let mut html = begin(&Top { title: &title, nonce, problems, ..Top::default() });
-    html.raw("<p>You connected this client in this browser, so your keys are not asked for again. Allow more only if you have just asked it for something that takes this.</p><dl><dt>It may already</dt><dd>");
+    html.raw("<p>You connected this client in this browser, so your keys are not asked for again. Its name is what it called itself. Allow more only if you have just asked it for something that takes this.</p><dl><dt>It may already</dt><dd>");
     for scope in Scope::ALL.into_iter().filter(|scope| *scope <= has) {
         let (word, meaning) = in_words(scope);
         html.raw("<p><strong>").raw(word).raw("</strong> ").raw(meaning).raw("</p>");
@@ -63,7 +63,7 @@ pub fn step_up(page: &StepUp<'_>) -> String {
         html.raw("<p>Only ").raw(what);
         html.element(" <code><bdi>", value, "</bdi></code></p>");
     }
-    html.raw("<p class=\"hint\" id=\"scope-hint\">It reaches the same organizations and tools as before, and you are asked as before when it destroys something or makes it cost more. The connection that it has now ends when it has the new one.</p></fieldset>")
+    html.raw("<p class=\"hint\" id=\"scope-hint\">It reaches the same organizations and tools as before. Before it destroys something or makes it cost more, you are asked: in the client, or always on a page if you chose that. The connection that it has now ends when it has the new one.</p></fieldset>")
         .raw("<div class=\"decision\"><button type=\"submit\" name=\"decision\" value=\"allow\">Allow</button>")
         .raw("<button type=\"submit\" class=\"second\" name=\"decision\" value=\"deny\" formnovalidate>Cancel</button></div></form>")
         .raw("<p class=\"hint\">See and end the connections of a key at <a href=\"/grants\">/grants</a>.</p>");
