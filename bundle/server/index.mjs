@@ -243,13 +243,11 @@ async function close() {
   isClosing = true;
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), SHUTDOWN_MILLIS);
-  const running = [...inFlight.entries()];
-  const cancelled = running.filter(([, { isModern: modern }]) => !modern).map(([key]) => {
+  const cancelled = [...inFlight.entries()].filter(([, { isModern: modern }]) => !modern).map(([key]) => {
     const notification = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: JSON.parse(key), reason: 'the host has ended' } };
     return post(JSON.stringify(notification), headersOf(notification), controller.signal);
   });
   await Promise.allSettled(cancelled);
-  for (const [, { controller: one }] of running) one.abort();
   if (session) {
     const headers = headersOf(undefined);
     await fetch(settings.url, { method: 'DELETE', headers, signal: controller.signal, redirect: 'manual' }).catch(() => {});

@@ -257,12 +257,15 @@ await test('bundle: waits once where it is asked to, and passes on a second refu
 
 await test('bundle: passes messages on as they are, whatever ends their lines', async () => {
   const big = '{"jsonrpc":"2.0","id":1,"result":{"n":12345678901234567890123,"t":"a\\nb"}}';
-  const answer = (request, response, text) => {
+  const answer = async (request, response, text) => {
     if (text.includes('"one"')) return response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' }).end(big.replaceAll(',', ',\r\n  '));
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    // In pieces, with each line ending that there is, a comment, an event without data, and one of two lines.
-    for (const piece of [': hello\r', '\n\r\nid: 1\ndata:\n\n', 'data: {"jsonrpc":"2.0","method":"notifications/progress",\rdata: "params":{"t":"ü', '"}}\r\rdata: ', `${big.replace('"id":1', '"id":2')}\n`, '\n']) {
+    // In pieces that part a line ending and a letter, with each ending that there is, a comment, an event without data, and one of two lines.
+    const [head, tail] = [Buffer.from('\ndata: "params":{"t":"ü'), Buffer.from('"}}\r\rdata: ')];
+    const pieces = [': hello\r\n\r\nid: 1\ndata:\n\n', 'data: {"jsonrpc":"2.0","method":"notifications/progress",\r', head.subarray(0, -1), Buffer.concat([head.subarray(-1), tail]), `${big.replace('"id":1', '"id":2')}\n`, '\n'];
+    for (const piece of pieces) {
       response.write(piece);
+      await pause(50);
     }
     return response.end();
   };
