@@ -86,6 +86,16 @@ fn server_json_is_what_the_registry_takes() {
     );
     assert!(server.get("packages").is_none(), "a release adds the bundle, whose hash it knows");
     assert!(server["remotes"].as_array().is_some_and(|remotes| !remotes.is_empty()));
+
+    let mut released = server;
+    released["repository"] = json!({ "url": "https://github.com/a/b", "source": "github" });
+    released["packages"] = json!([{
+        "registryType": "mcpb",
+        "identifier": format!("https://github.com/a/b/releases/download/v{VERSION}/mcp-server-tidbcloud-{VERSION}.mcpb"),
+        "fileSha256": "0".repeat(64),
+        "transport": { "type": "stdio" },
+    }]);
+    assert_eq!(refused(&released), Vec::<String>::new(), "the form that a release gives it");
 }
 
 #[test]
