@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask setup | build | dev | test | bench | soak | contract`.
+//! The project's commands: `cargo xtask setup | build | bundle | dev | test | bench | soak | contract`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person at a terminal")]
 
 use std::{
@@ -8,6 +8,7 @@ use std::{
 
 mod bench;
 mod build;
+mod bundle;
 mod cache;
 mod contract;
 mod dev;
@@ -29,6 +30,9 @@ cargo xtask dev [--port 8787] [--sandbox-port 8788] [--mysql-port PORT] [--logs]
 cargo xtask test [SUITE[/PART]...]                    run every test, or only these suites, and of a suite only what has
                                                       PART in its name, as transcripts/branches (tests/README.md)
 cargo xtask build                                     build the Worker for release and print its sizes
+cargo xtask bundle [--out DIR] [--repository URL]     pack the bridge for hosts without remote connectors into a .mcpb in
+                                                      target/bundle or DIR, and with the address of the repository that
+                                                      releases it also server.json for the MCP registry (docs/directories.md)
 cargo xtask bench                                     measure CPU, load and upstream requests
 cargo xtask soak [MINUTES]                            use the Worker steadily for an hour, or for so many minutes, while
                                                       somebody sends too much; memory and errors are checked
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["setup"] => setup::run(&root, setup::Part::ALL).map(|_| true),
         ["build"] => build::command(&root).map(|()| true),
+        ["bundle", flags @ ..] => bundle::command(&root, flags).map(|()| true),
         ["dev", flags @ ..] => Flags::parse(flags).and_then(|flags| dev::run(&root, &flags)).map(|()| true),
         ["worker", flags @ ..] => {
             Flags::parse(flags).and_then(|flags| services::worker_command(&root, &flags)).map(|()| true)
