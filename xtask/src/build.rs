@@ -120,6 +120,12 @@ fn sizes(root: &Path) -> Result<String, String> {
     if packed > BUDGET_KIB * 1024 { Err(format!("too large: {line}")) } else { Ok(line) }
 }
 
+/// The names of the files of the upload, which are in [`ENTRY`]'s folder.
+pub(crate) fn names(root: &Path) -> Result<Vec<String>, String> {
+    let paths = modules(&root.join(FOLDER))?;
+    Ok(paths.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned()).collect())
+}
+
 /// The upload: the entry module and the WebAssembly module it imports.
 fn modules(build: &Path) -> Result<Vec<PathBuf>, String> {
     let entries = fs::read_dir(build).map_err(|error| format!("{}: {error}", build.display()))?;
