@@ -39,12 +39,27 @@ pub(crate) fn check_free(port: u16, flag: &str) -> Result<(), String> {
 
 /// Compiles the sandbox, prepares its data, and says where its program is.
 pub(crate) fn build_sandbox(tools: &Tools) -> Result<PathBuf, String> {
+    sandbox_of(tools, &["--package", SANDBOX, "--bins"])
+}
+
+/// The same among all packages and their tests, where Cargo gives what they depend on other features: a run of all tests compiles
+/// that once only. The test is there because without one Cargo leaves out the features that tests ask for.
+/// <https://doc.rust-lang.org/cargo/reference/resolver.html#features-resolver-version-2>
+pub(crate) fn build_sandbox_with_tests(tools: &Tools) -> Result<PathBuf, String> {
+    sandbox_of(tools, &["--workspace", "--bin", SANDBOX, "--test", "control"])
+}
+
+/// The sandbox's package, and its program.
+const SANDBOX: &str = "tidbcloud-sandbox";
+
+fn sandbox_of(tools: &Tools, what: &[&str]) -> Result<PathBuf, String> {
     let mut command = tools.cargo();
-    command.args(["build", "--package", "tidbcloud-sandbox", "--bins"]).arg("--message-format=json-render-diagnostics");
+    command.arg("build").args(what).arg("--message-format=json-render-diagnostics");
     let messages = Build::run("compiling the sandbox", &mut command)?.ok_or("the sandbox does not compile")?;
     let program = messages
         .iter()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message.pointer("/target/name").is_some_and(|name| name == SANDBOX))
         .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
         .ok_or("the sandbox has no program")?;
     if process::shown("the sandbox", tools.sandbox(&program).arg("--prepare"))?.success {
@@ -211,7 +226,7 @@ pub(crate) fn start_workerd(
 
 /// Starts the release build of the Worker without wrangler, with its state in `directory`, and with these lines of a `[vars]`
 /// table besides [`MANY_CLIENTS`].
-fn start_own(
+pub(crate) fn start_own(
     tools: &Tools,
     port: u16,
     sandbox: &str,
