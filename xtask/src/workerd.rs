@@ -20,6 +20,7 @@ struct Wrangler {
     assets: Assets,
     durable_objects: DurableObjects,
     migrations: Vec<Migration>,
+    version_metadata: Option<VersionMetadata>,
     #[serde(default)]
     vars: BTreeMap<String, Value>,
     // The rest is for a deployment, or for wrangler itself.
@@ -67,6 +68,17 @@ struct Bound {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct VersionMetadata {
+    binding: String,
+}
+
+/// What the version of a Worker that was never uploaded is called: miniflare makes up another one at each start.
+/// <https://developers.cloudflare.com/workers/runtime-apis/bindings/version-metadata/>
+const VERSION: &str =
+    r#"{"id":"00000000-0000-4000-8000-000000000000","tag":"","timestamp":"2026-01-01T00:00:00.000Z"}"#;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Migration {
     #[serde(rename = "tag")]
     _tag: IgnoredAny,
@@ -103,6 +115,9 @@ pub(crate) fn configuration(
     for bound in &wrangler.durable_objects.bindings {
         let (name, class) = (text(&bound.name), text(&bound.class_name));
         bindings.push(format!("(name = {name}, durableObjectNamespace = {class})"));
+    }
+    if let Some(VersionMetadata { binding }) = &wrangler.version_metadata {
+        bindings.push(format!("(name = {}, json = {})", text(binding), text(VERSION)));
     }
     for (name, value) in &vars {
         let (kind, value) = match value {
@@ -201,9 +216,14 @@ mod tests {
     #[test]
     fn everything_that_wrangler_binds_is_bound() {
         let own = own();
+        let own = if own.contains("[version_metadata]") {
+            own
+        } else {
+            format!("{own}\n[version_metadata]\nbinding = \"VERSION\"\n")
+        };
         let made = made(&own, &[]).expect("a configuration");
         let table: Value = toml::from_str(&own).expect("TOML");
-        let mut names = vec![table["assets"]["binding"].clone()];
+        let mut names = vec![table["assets"]["binding"].clone(), table["version_metadata"]["binding"].clone()];
         names.extend(
             table["durable_objects"]["bindings"].as_array().expect("a list").iter().map(|one| one["name"].clone()),
         );
