@@ -137,7 +137,7 @@ fn from_healthy_to_an_alert_to_the_all_clear() {
         "ALERT_WEBHOOK_URL = \"http://{}/canary-webhook-path?key=canary-webhook-key\"\nALERT_FORMAT = \"json\"",
         receiver.address
     );
-    let worker = Worker::beside(state.path(), &sandbox_origin, &variables);
+    let worker = Worker::by_wrangler(state.path(), &sandbox_origin, &variables);
     let mut deployment = Deployment { worker, sandbox: sandbox_origin, calls: 0 };
 
     // 51 requests: fifty are reported at once.

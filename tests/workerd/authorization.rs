@@ -21,7 +21,7 @@ use crate::{
             registration, with,
         },
     },
-    worker::{Own, Worker, Workerd},
+    worker::{Own, Runtime, Worker, Workerd},
 };
 
 const SQL_PASSWORD: &str = "canary-Sql-password-1!";
@@ -181,7 +181,7 @@ struct Restarted {
 
 impl Restarted {
     fn new(address: &str) -> Self {
-        Self { own: Own::start_for(address), answers: Vec::new(), logs: String::new() }
+        Self { own: Own::start_for(Runtime::Workerd, address), answers: Vec::new(), logs: String::new() }
     }
 
     fn stop(&mut self) {

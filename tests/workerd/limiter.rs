@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     support::request,
-    worker::{Worker, send},
+    worker::{Worker, sandbox, send},
 };
 
 fn call(address: &str) -> crate::support::Call {
@@ -91,7 +91,7 @@ fn the_servers_own_secret_outlives_a_restart() {
     };
     let users = || {
         let answer = send(
-            &crate::worker::sandbox(),
+            &sandbox(),
             crate::support::Call {
                 method: "GET".to_owned(),
                 target: "/_sandbox/state".to_owned(),
@@ -112,12 +112,12 @@ fn the_servers_own_secret_outlives_a_restart() {
         names
     };
     let before = {
-        let worker = Worker::start(state.path());
+        let worker = Worker::by_wrangler(state.path(), &sandbox(), "");
         assert_eq!(send(&worker.origin, query()).status, 200);
         users()
     };
     assert!(!before.is_empty());
-    let worker = Worker::start(state.path());
+    let worker = Worker::by_wrangler(state.path(), &sandbox(), "");
     assert_eq!(send(&worker.origin, query()).status, 200);
     assert_eq!(users(), before, "the name of a managed user follows from the secret");
 }

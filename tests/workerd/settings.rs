@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     support::{Call, bad_inputs::ACCESS_KEY, keys, oauth::tool_with_token, request},
-    worker::{Worker, send},
+    worker::{Worker, sandbox, send},
 };
 
 fn list(address: &str) -> Call {
@@ -16,8 +16,9 @@ fn list(address: &str) -> Call {
 #[test]
 fn a_variable_may_be_a_number_or_a_table_and_what_is_no_setting_stops_the_server() {
     let state = tempfile::tempdir().expect("a directory");
-    let worker = Worker::with_variables(
+    let worker = Worker::by_wrangler(
         state.path(),
+        &sandbox(),
         "RATE_LIMIT_PER_MINUTE = 7\nCLUSTER_ALIASES = { prod = \"1379661944646413143\" }",
     );
     let answer = send(&worker.origin, list("192.0.2.1"));

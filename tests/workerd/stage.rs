@@ -87,7 +87,7 @@ impl Stage {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let sandbox = own_sandbox();
-        let worker = Worker::bare(directory.path(), &format!("http://{}", sandbox.address));
+        let worker = Worker::with_sandbox(directory.path(), &format!("http://{}", sandbox.address));
         Self { sandbox, worker, directory }
     }
 
@@ -166,7 +166,7 @@ impl Stage {
     /// The log line of the call of this name, as soon as it is written.
     pub fn line(&self, name: &str) -> Value {
         until(&format!("the log line of {name}"), || {
-            let log = fs::read_to_string(self.directory.path().join("ours.log")).expect("a log");
+            let log = fs::read_to_string(self.directory.path().join("worker.log")).expect("a log");
             let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             lines.filter(|line| line["event"] == "request").find(|line| line["client_request_id"] == name)
         })

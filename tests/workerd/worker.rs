@@ -43,6 +43,15 @@ pub struct Worker {
     pub origin: String,
 }
 
+/// What is around a Worker.
+#[derive(Clone, Copy)]
+pub enum Runtime {
+    /// workerd by itself, as configured from `wrangler.toml`: it starts at once, and nothing is between a client and the Worker.
+    Workerd,
+    /// `wrangler dev`, as a person runs it: schedules, static files as Cloudflare serves them, and variables are wrangler's.
+    Wrangler,
+}
+
 impl Worker {
     /// Starts a Worker whose Durable Objects are kept in `state`, and waits until it answers.
     pub fn start(state: &Path) -> Self {
@@ -51,37 +60,32 @@ impl Worker {
 
     /// The same at a port: a Worker's address is part of what it authorizes.
     pub fn start_at(state: &Path, port: u16) -> Self {
-        Self::start_with(state, port, &[])
+        Self::start_for(Runtime::Workerd, state, port, &sandbox(), "")
     }
 
     /// The same with these variables, as `wrangler.toml` takes them.
     pub fn with_variables(state: &Path, variables: &str) -> Self {
-        Self::start_with(state, free_port(), &["--vars", variables])
+        Self::start_for(Runtime::Workerd, state, free_port(), &sandbox(), variables)
     }
 
     /// The same with another sandbox.
-    pub fn beside(state: &Path, sandbox: &str, variables: &str) -> Self {
-        Self::start_for(state, free_port(), sandbox, &["--vars", variables])
+    pub fn with_sandbox(state: &Path, sandbox: &str) -> Self {
+        Self::start_for(Runtime::Workerd, state, free_port(), sandbox, "")
     }
 
-    /// workerd by itself, with another sandbox. The proxy of `wrangler dev` hides that a client went away.
-    pub fn bare(state: &Path, sandbox: &str) -> Self {
-        Self::start_for(state, free_port(), sandbox, &["--workerd", "ours"])
+    /// One under `wrangler dev`, with this sandbox and these variables.
+    pub fn by_wrangler(state: &Path, sandbox: &str, variables: &str) -> Self {
+        Self::start_for(Runtime::Wrangler, state, free_port(), sandbox, variables)
     }
 
-    fn start_with(state: &Path, port: u16, flags: &[&str]) -> Self {
-        Self::start_for(state, port, &sandbox(), flags)
-    }
-
-    fn start_for(state: &Path, port: u16, sandbox: &str, flags: &[&str]) -> Self {
-        let child = Command::new(setting("XTASK"))
-            .args(["worker", "--port", &port.to_string(), "--sandbox", sandbox, "--persist"])
-            .arg(state)
-            .args(flags)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("a Worker");
+    fn start_for(runtime: Runtime, state: &Path, port: u16, sandbox: &str, variables: &str) -> Self {
+        let mut command = Command::new(setting("XTASK"));
+        command.args(["worker", "--port", &port.to_string(), "--sandbox", sandbox, "--vars", variables, "--persist"]);
+        command.arg(state);
+        if matches!(runtime, Runtime::Workerd) {
+            command.arg("--workerd");
+        }
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("a Worker");
         let mut worker = Self { child, origin: format!("http://127.0.0.1:{port}") };
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(90) {
@@ -89,16 +93,16 @@ impl Worker {
                 return worker;
             }
             assert!(worker.child.try_wait().expect("a process").is_none(), "the Worker ended by itself");
-            thread::sleep(Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(20));
         }
         panic!("the Worker did not answer within 90 s");
     }
 
-    /// The one that tests share which do not need their own.
+    /// The one that tests share which do not need their own: under `wrangler dev`, as people meet the Worker.
     pub fn shared() -> String {
         static SHARED: LazyLock<(tempfile::TempDir, Mutex<Worker>)> = LazyLock::new(|| {
             let state = tempfile::tempdir().expect("a directory");
-            let worker = Worker::start(state.path());
+            let worker = Worker::by_wrangler(state.path(), &sandbox(), "");
             (state, Mutex::new(worker))
         });
         SHARED.1.lock().expect("no test panicked while it held the Worker").origin.clone()
@@ -247,6 +251,7 @@ impl Streams for Workerd {
 /// A Worker of a test's own, which can be stopped and started under the same address with all of its state kept.
 pub struct Own {
     pub state: tempfile::TempDir,
+    runtime: Runtime,
     port: u16,
     worker: Option<Worker>,
     address: String,
@@ -254,9 +259,9 @@ pub struct Own {
 
 impl Own {
     /// Starts one; its clients come from `address`.
-    pub fn start_for(address: &str) -> Self {
+    pub fn start_for(runtime: Runtime, address: &str) -> Self {
         let state = tempfile::tempdir().expect("a directory");
-        let mut own = Self { state, port: free_port(), worker: None, address: address.to_owned() };
+        let mut own = Self { state, runtime, port: free_port(), worker: None, address: address.to_owned() };
         own.start();
         own
     }
@@ -267,7 +272,7 @@ impl Own {
     }
 
     pub fn start(&mut self) {
-        self.worker = Some(Worker::start_at(self.state.path(), self.port));
+        self.worker = Some(Worker::start_for(self.runtime, self.state.path(), self.port, &sandbox(), ""));
     }
 
     fn driver(&self) -> Workerd {

@@ -76,21 +76,72 @@ const ORDER: [&str; 2] = ["--reorder-functions-by-name", "--strip-debug"];
 
 /// worker-build's own run of wasm-opt is switched off in `Cargo.toml`: it is for speed, and what it inlines stays.
 fn shrink(root: &Path, tools: &Tools) -> Result<(), String> {
+    let version = process::output(tools.wasm_opt().arg("--version"))?;
     for path in modules(&root.join(FOLDER))? {
         if path.extension().is_some_and(|extension| extension == "wasm") {
-            optimize(tools, &PASSES, &path)?;
-            let module = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            fs::write(&path, order::named(&module)?).map_err(|error| format!("{}: {error}", path.display()))?;
-            optimize(tools, &ORDER, &path)?;
+            optimize(root, tools, &version, "shrink", &PASSES, &path)?;
+            let module = read(&path)?;
+            write(&path, &order::named(&module)?)?;
+            optimize(root, tools, &version, "order", &ORDER, &path)?;
         }
     }
     Ok(())
 }
 
-fn optimize(tools: &Tools, passes: &[&str], path: &Path) -> Result<(), String> {
+/// Runs these passes over a module. It takes minutes, and the result follows from the module, the passes and the version of
+/// wasm-opt: the last one of each step is kept.
+fn optimize(root: &Path, tools: &Tools, version: &str, step: &str, passes: &[&str], path: &Path) -> Result<(), String> {
+    let kept = Kept::in_directory(root.join("target/wasm-opt").join(step));
+    let how = format!("{version}\n{}\n{}", passes.join(" "), FEATURES.join(" "));
+    let before = read(path)?;
+    if let Some(after) = kept.result(&how, &before) {
+        println!("wasm-opt: {step} has been done with just this");
+        return write(path, &after);
+    }
     let mut command = tools.wasm_opt();
     command.args(passes).args(FEATURES).arg(path).arg("-o").arg(path);
-    if process::shown("wasm-opt", &mut command)?.success { Ok(()) } else { Err("wasm-opt failed".to_owned()) }
+    if !process::shown("wasm-opt", &mut command)?.success {
+        return Err("wasm-opt failed".to_owned());
+    }
+    kept.keep(&how, &before, &read(path)?)
+}
+
+/// The last result of a step, with all that it follows from.
+struct Kept {
+    directory: PathBuf,
+    how: PathBuf,
+    before: PathBuf,
+    after: PathBuf,
+}
+
+impl Kept {
+    fn in_directory(directory: PathBuf) -> Self {
+        let file = |name| directory.join(name);
+        Self { how: file("how"), before: file("before.wasm"), after: file("after.wasm"), directory }
+    }
+
+    /// The result, if it is one of just this.
+    fn result(&self, how: &str, before: &[u8]) -> Option<Vec<u8>> {
+        let is_same = fs::read(&self.how).ok()? == how.as_bytes() && fs::read(&self.before).ok()? == before;
+        if is_same { fs::read(&self.after).ok() } else { None }
+    }
+
+    /// Takes the place of an earlier one. What says how comes last: without it there is no result.
+    fn keep(&self, how: &str, before: &[u8], after: &[u8]) -> Result<(), String> {
+        fs::create_dir_all(&self.directory).map_err(|error| format!("{}: {error}", self.directory.display()))?;
+        let _ = fs::remove_file(&self.how);
+        write(&self.before, before)?;
+        write(&self.after, after)?;
+        write(&self.how, how.as_bytes())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<(), String> {
+    fs::write(path, content).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn sizes(root: &Path) -> Result<String, String> {
@@ -120,6 +171,12 @@ fn sizes(root: &Path) -> Result<String, String> {
     if packed > BUDGET_KIB * 1024 { Err(format!("too large: {line}")) } else { Ok(line) }
 }
 
+/// The names of the files of the upload, which are in [`ENTRY`]'s folder.
+pub(crate) fn names(root: &Path) -> Result<Vec<String>, String> {
+    let paths = modules(&root.join(FOLDER))?;
+    Ok(paths.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned()).collect())
+}
+
 /// The upload: the entry module and the WebAssembly module it imports.
 fn modules(build: &Path) -> Result<Vec<PathBuf>, String> {
     let entries = fs::read_dir(build).map_err(|error| format!("{}: {error}", build.display()))?;
@@ -129,4 +186,26 @@ fn modules(build: &Path) -> Result<Vec<PathBuf>, String> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "js" || extension == "wasm"))
         .collect();
     if modules.is_empty() { Err(format!("{} holds no modules", build.display())) } else { Ok(modules) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_kept_for_just_what_it_follows_from() {
+        let package = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo"));
+        let directory = package.join(format!("../target/tmp/kept-{}", std::process::id()));
+        let kept = Kept::in_directory(directory.clone());
+        assert_eq!(kept.result("-Oz", b"module"), None, "there is none at first");
+        kept.keep("-Oz", b"module", b"small").expect("kept");
+        assert_eq!(kept.result("-Oz", b"module").as_deref(), Some(&b"small"[..]));
+        assert_eq!(kept.result("-O3", b"module"), None, "other passes");
+        assert_eq!(kept.result("-Oz", b"modulf"), None, "another module");
+        kept.keep("-Oz", b"modulf", b"other").expect("kept");
+        assert_eq!(kept.result("-Oz", b"module"), None, "the last one only");
+        fs::remove_file(&kept.how).expect("removed");
+        assert_eq!(kept.result("-Oz", b"modulf"), None, "an attempt that was interrupted");
+        fs::remove_dir_all(directory).expect("removed");
+    }
 }

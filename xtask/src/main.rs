@@ -20,6 +20,7 @@ mod services;
 mod setup;
 mod soak;
 mod test;
+mod workerd;
 
 const USAGE: &str = "\
 cargo xtask setup                                     fetch and build every tool that is missing
@@ -37,10 +38,10 @@ cargo xtask bench                                     measure CPU, load and upst
 cargo xtask soak [MINUTES]                            use the Worker steadily for an hour, or for so many minutes, while
                                                       somebody sends too much; memory and errors are checked
 cargo xtask contract DIR                              rewrite contract/ from the published API files in DIR
-cargo xtask worker --port P --sandbox URL --persist DIR [--vars TOML] [--workerd NAME]
+cargo xtask worker --port P --sandbox URL --persist DIR [--vars TOML] [--workerd]
                                                       run the Worker as built, with its state in DIR and these further
-                                                      variables, until its input ends; with NAME of bench/workerd.capnp
-                                                      without wrangler, whose proxy hides that a client went away
+                                                      variables, until its input ends; with --workerd without wrangler,
+                                                      which starts slowly and hides that a client went away
 ";
 
 fn main() -> ExitCode {
@@ -93,7 +94,7 @@ fn root(package: Option<PathBuf>, here: Option<PathBuf>) -> Result<PathBuf, Stri
     root.map(Path::to_path_buf).ok_or_else(|| "this is no checkout: run `cargo xtask` inside one".to_owned())
 }
 
-/// `--name value` pairs of `dev` and `worker`, and `--logs`.
+/// `--name value` pairs of `dev` and `worker`, `--logs` and `--workerd`.
 struct Flags {
     /// `--port`: where the Worker listens.
     port: u16,
@@ -109,8 +110,8 @@ struct Flags {
     persist: Option<PathBuf>,
     /// `--vars`: lines of a `[vars]` table of `wrangler.toml`.
     vars: Option<String>,
-    /// `--workerd`: a configuration of `bench/workerd.capnp` that workerd runs by itself.
-    workerd: Option<String>,
+    /// `--workerd`: whether workerd runs by itself.
+    workerd: bool,
 }
 
 impl Flags {
@@ -123,25 +124,26 @@ impl Flags {
             sandbox: None,
             persist: None,
             vars: None,
-            workerd: None,
+            workerd: false,
         };
         let port = |name: &str, value: &str| {
             value.parse().map_err(|_| format!("{name} takes a port number (1 to 65535), not {value:?}"))
         };
-        let mut rest = words.iter();
+        let (mut pairs, mut rest) = (Vec::new(), words.iter());
         while let Some(name) = rest.next() {
-            if *name == "--logs" {
-                flags.logs = true;
-                continue;
-            }
-            let value = rest.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"))?;
             match *name {
+                "--logs" => flags.logs = true,
+                "--workerd" => flags.workerd = true,
+                _ => pairs.push((*name, *rest.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"))?)),
+            }
+        }
+        for (name, value) in pairs {
+            match name {
                 "--port" => flags.port = port(name, value)?,
                 "--sandbox-port" => flags.sandbox_port = port(name, value)?,
                 "--mysql-port" => flags.mysql_port = Some(port(name, value)?),
-                "--sandbox" => flags.sandbox = Some((*value).to_owned()),
-                "--vars" => flags.vars = Some((*value).to_owned()),
-                "--workerd" => flags.workerd = Some((*value).to_owned()),
+                "--sandbox" => flags.sandbox = Some(value.to_owned()),
+                "--vars" => flags.vars = Some(value.to_owned()),
                 "--persist" => flags.persist = Some(PathBuf::from(value)),
                 _ => return Err(format!("unknown flag {name}\n{USAGE}")),
             }

@@ -384,13 +384,18 @@ pub(crate) struct Ran {
 
 /// Runs a command, shows what it prints, and keeps it.
 pub(crate) fn shown(name: &str, command: &mut Command) -> Result<Ran, String> {
+    shown_after("", name, command)
+}
+
+/// The same for one of several that run at a time: `mark` stands before each line.
+pub(crate) fn shown_after(mark: &str, name: &str, command: &mut Command) -> Result<Ran, String> {
     let started = Instant::now();
     let (process, outputs) = Process::spawn(name, command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let mut lines = Vec::new();
     let mut told = Instant::now();
     each_line(&process, outputs, |line| {
         if let Some(line) = line {
-            println!("{line}");
+            println!("{mark}{line}");
             lines.push(line);
             told = Instant::now();
         } else if told.elapsed() >= SILENCE {

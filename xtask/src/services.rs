@@ -4,6 +4,7 @@ use std::{
     fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +15,11 @@ use crate::{
     Flags, build, http,
     process::{self, Build, Process},
     setup::{self, Tools},
+    workerd,
 };
+
+/// The name of what the Worker leaves in its directory: its log, and its state where wrangler does not keep that.
+const WORKER: &str = "worker";
 
 /// A port that is free at this moment.
 pub(crate) fn free_port() -> Result<u16, String> {
@@ -34,12 +39,27 @@ pub(crate) fn check_free(port: u16, flag: &str) -> Result<(), String> {
 
 /// Compiles the sandbox, prepares its data, and says where its program is.
 pub(crate) fn build_sandbox(tools: &Tools) -> Result<PathBuf, String> {
+    sandbox_of(tools, &["--package", SANDBOX, "--bins"])
+}
+
+/// The same among all packages and their tests, where Cargo gives what they depend on other features: a run of all tests compiles
+/// that once only. The test is there because without one Cargo leaves out the features that tests ask for.
+/// <https://doc.rust-lang.org/cargo/reference/resolver.html#features-resolver-version-2>
+pub(crate) fn build_sandbox_with_tests(tools: &Tools) -> Result<PathBuf, String> {
+    sandbox_of(tools, &["--workspace", "--bin", SANDBOX, "--test", "control"])
+}
+
+/// The sandbox's package, and its program.
+const SANDBOX: &str = "tidbcloud-sandbox";
+
+fn sandbox_of(tools: &Tools, what: &[&str]) -> Result<PathBuf, String> {
     let mut command = tools.cargo();
-    command.args(["build", "--package", "tidbcloud-sandbox", "--bins"]).arg("--message-format=json-render-diagnostics");
+    command.arg("build").args(what).arg("--message-format=json-render-diagnostics");
     let messages = Build::run("compiling the sandbox", &mut command)?.ok_or("the sandbox does not compile")?;
     let program = messages
         .iter()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message.pointer("/target/name").is_some_and(|name| name == SANDBOX))
         .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
         .ok_or("the sandbox has no program")?;
     if process::shown("the sandbox", tools.sandbox(&program).arg("--prepare"))?.success {
@@ -164,7 +184,7 @@ pub(crate) fn serve(
     directory: &Path,
     variables: &[&str],
 ) -> Result<Service, String> {
-    let log = directory.join("worker.log");
+    let log = directory.join(format!("{WORKER}.log"));
     let state = directory.join("state");
     fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
     let mut command = tools.wrangler();
@@ -185,7 +205,7 @@ pub(crate) fn serve(
     Service { process, port, log }.wait("/livez", Duration::from_secs(120))
 }
 
-/// Starts one of the Workers of `bench/workerd.capnp`, without wrangler; with an inspector at a port where one is given.
+/// Starts a Worker without wrangler: [`workerd::NAME`] is the one that is built, the others are those of `bench/workerd.capnp`.
 pub(crate) fn start_workerd(
     tools: &Tools,
     port: u16,
@@ -195,14 +215,55 @@ pub(crate) fn start_workerd(
     directory: &Path,
     inspector: Option<u16>,
 ) -> Result<Service, String> {
-    let log = directory.join(format!("{config}.log"));
-    let storage = directory.join(format!("{config}-storage"));
-    fs::create_dir_all(&storage).map_err(|error| format!("{}: {error}", storage.display()))?;
+    if config == workerd::NAME {
+        // One credential asks as often as the machine can: what a limit costs is measured, not what it refuses.
+        return start_own(tools, port, sandbox, directory, "", inspector);
+    }
     let mut command = tools.workerd();
-    command
-        .args(["serve", "bench/workerd.capnp", config, "--socket-addr", &format!("http=127.0.0.1:{port}")])
-        .env("TIDB_CLOUD_SANDBOX", sandbox);
-    if config != "bare" {
+    command.args(["serve", "bench/workerd.capnp", config]);
+    serve_workerd(command, port, config, ready, directory, inspector)
+}
+
+/// Starts the release build of the Worker without wrangler, with its state in `directory`, and with these lines of a `[vars]`
+/// table besides [`MANY_CLIENTS`].
+pub(crate) fn start_own(
+    tools: &Tools,
+    port: u16,
+    sandbox: &str,
+    directory: &Path,
+    vars: &str,
+    inspector: Option<u16>,
+) -> Result<Service, String> {
+    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let root = tools.root();
+    let wrangler = root.join("wrangler.toml");
+    let wrangler = fs::read_to_string(&wrangler).map_err(|error| format!("{}: {error}", wrangler.display()))?;
+    let text = |name: &str, value: &str| (name.to_owned(), Value::from(value));
+    let (limit, many) = MANY_CLIENTS.split_once(':').unwrap_or_default();
+    let mut given = vec![text("TIDB_CLOUD_SANDBOX", sandbox), text(limit, many)];
+    given.extend(workerd::vars(vars)?);
+    let configuration = workerd::configuration(&wrangler, &build::names(root)?, root, &given)?;
+    let path = directory.join("workerd.capnp");
+    fs::write(&path, configuration).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut command = tools.workerd();
+    // What it embeds is named from the root of the checkout.
+    command.arg("serve").arg(&path).arg(workerd::NAME).arg("--import-path").arg(root);
+    serve_workerd(command, port, WORKER, "/livez", directory, inspector)
+}
+
+fn serve_workerd(
+    mut command: Command,
+    port: u16,
+    name: &str,
+    ready: &str,
+    directory: &Path,
+    inspector: Option<u16>,
+) -> Result<Service, String> {
+    let log = directory.join(format!("{name}.log"));
+    command.args(["--socket-addr", &format!("http=127.0.0.1:{port}")]);
+    if name != "bare" {
+        let storage = directory.join(format!("{name}-storage"));
+        fs::create_dir_all(&storage).map_err(|error| format!("{}: {error}", storage.display()))?;
         command.args(["--directory-path", &format!("storage={}", storage.display())]);
     }
     if let Some(inspector) = inspector {
@@ -261,9 +322,10 @@ pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
     check_free(flags.port, "--port")?;
     let tools = setup::run(root, setup::Part::BUILD)?;
     let vars = flags.vars.as_deref();
-    let worker = match &flags.workerd {
-        Some(config) => start_workerd(&tools, flags.port, config, "/livez", sandbox, directory, None)?,
-        None => start_worker(&tools, flags.port, sandbox, directory, &[MANY_CLIENTS], vars)?,
+    let worker = if flags.workerd {
+        start_own(&tools, flags.port, sandbox, directory, vars.unwrap_or_default(), None)?
+    } else {
+        start_worker(&tools, flags.port, sandbox, directory, &[MANY_CLIENTS], vars)?
     };
     println!("ready http://127.0.0.1:{}/mcp", worker.port);
     let input = thread::spawn(|| io::copy(&mut io::stdin(), &mut io::sink()));
@@ -271,7 +333,7 @@ pub(crate) fn worker_command(root: &Path, flags: &Flags) -> Result<(), String> {
         if input.is_finished() {
             return Ok(());
         }
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(20));
     }
     Err(format!("the Worker ended; its output is in {}", worker.log.display()))
 }

@@ -4,7 +4,11 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -90,9 +94,6 @@ const SUITES: [Suite; 10] = [
     Suite { name: "soak", what: "three minutes of use, two of them under a flood", needs: Part::DEV, run: soak },
 ];
 
-/// The package whose test programs are suites.
-const SERVER: &str = "mcp-server-tidbcloud";
-
 /// How long the suite `fuzz` feeds each parser, unless the environment says it.
 const FUZZ_SECONDS: &str = "20";
 
@@ -174,7 +175,9 @@ fn checks(context: &Context, filter: Filter) -> Result<Tally, String> {
             &["clippy", "--package", "mcp-server-tidbcloud", "--lib", "--target", "wasm32-unknown-unknown"],
             &strict,
         ),
-        ("documentation", &["doc", "--no-deps", "--workspace"], &[]),
+        // There are no examples: with them asked for, packages have the features that they have in the lints of all targets, and
+        // are not looked at once more.
+        ("documentation", &["doc", "--no-deps", "--workspace", "--lib", "--bins", "--examples"], &[]),
     ];
     for (name, arguments, more) in commands.into_iter().filter(|(name, ..)| filter.takes(name)) {
         let mut command = context.tools.cargo();
@@ -204,16 +207,17 @@ fn cargo_tally(ran: &Ran) -> Tally {
     tally.with_status(ran.success)
 }
 
-/// `cargo test` of these packages and programs.
+/// `cargo test` of these programs, always among all packages: for fewer Cargo turns other features of what they depend on on, and
+/// compiles all of that again.
 fn cargo_test(context: &Context, what: &[&str], filter: Filter) -> Command {
     let mut command = context.tools.cargo();
-    command.args(["test", "--no-fail-fast"]).args(what).arg("--").args(filter.0);
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(what).arg("--").args(filter.0);
     command
 }
 
 /// One test program of the server's that is a suite.
 fn program(context: &Context, name: &str, filter: Filter) -> Result<Tally, String> {
-    let mut command = cargo_test(context, &["--package", SERVER, "--test", name], filter);
+    let mut command = cargo_test(context, &["--test", name], filter);
     if env::var_os("FUZZ_SECONDS").is_none() {
         command.env("FUZZ_SECONDS", FUZZ_SECONDS);
     }
@@ -222,7 +226,7 @@ fn program(context: &Context, name: &str, filter: Filter) -> Result<Tally, Strin
 
 /// The programs of plain `cargo test`: those that are not their own suite.
 fn native(context: &Context, filter: Filter) -> Result<Tally, String> {
-    let mut command = cargo_test(context, &["--workspace"], filter);
+    let mut command = cargo_test(context, &[], filter);
     process::shown("cargo test", &mut command).map(|ran| cargo_tally(&ran))
 }
 
@@ -265,7 +269,7 @@ impl Drop for Directory {
 
 /// A sandbox on a port that was free, with a port for MySQL clients where one is given.
 pub(crate) fn sandbox_in(tools: &Tools, directory: &Directory, mysql_port: Option<u16>) -> Result<Service, String> {
-    let program = services::build_sandbox(tools)?;
+    let program = services::build_sandbox_with_tests(tools)?;
     services::start_sandbox(tools, &program, services::free_port()?, mysql_port, &directory.0)
 }
 
@@ -279,13 +283,17 @@ struct World {
 }
 
 impl World {
-    fn start(tools: &Tools) -> Result<Self, String> {
+    /// The Worker is under `wrangler dev` where a browser shows its pages: workerd by itself has static files without their types.
+    fn start(tools: &Tools, sandbox: &Path, for_browser: bool) -> Result<Self, String> {
         let directory = Directory::temporary();
         let mysql_port = services::free_port()?;
-        let sandbox = sandbox_in(tools, &directory, Some(mysql_port))?;
-        let port = services::free_port()?;
-        let worker =
-            services::start_worker(tools, port, &sandbox.origin(), &directory.0, &[services::MANY_CLIENTS], None)?;
+        let sandbox = services::start_sandbox(tools, sandbox, services::free_port()?, Some(mysql_port), &directory.0)?;
+        let (port, origin) = (services::free_port()?, sandbox.origin());
+        let worker = if for_browser {
+            services::start_worker(tools, port, &origin, &directory.0, &[services::MANY_CLIENTS], None)?
+        } else {
+            services::start_own(tools, port, &origin, &directory.0, "", None)?
+        };
         Ok(Self { worker, sandbox, mysql_port, _directory: directory })
     }
 }
@@ -298,9 +306,10 @@ fn show_log(service: &Service) {
 /// The tests start Workers themselves, through this program, and stop them with their state kept.
 fn workerd(context: &Context, filter: Filter) -> Result<Tally, String> {
     let directory = Directory::temporary();
-    let sandbox = sandbox_in(&context.tools, &directory, None)?;
+    let program = services::build_sandbox_with_tests(&context.tools)?;
+    let sandbox = services::start_sandbox(&context.tools, &program, services::free_port()?, None, &directory.0)?;
     let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
-    let programs = ["--package", SERVER, "--test", "workerd", "--test", "workerd-transcripts"];
+    let programs = ["--test", "workerd", "--test", "workerd-transcripts"];
     let mut command = cargo_test(context, &programs, filter);
     command
         .arg("--test-threads=1")
@@ -317,7 +326,6 @@ fn workerd(context: &Context, filter: Filter) -> Result<Tally, String> {
 /// Runs a script that prints `ok NAME` or `not ok NAME: WHY` for each of its tests.
 fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    println!("-- {name}");
     let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let mut command = context.tools.node();
     command
@@ -330,7 +338,7 @@ fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String
         .env("SQL_CLIENT_DIR", context.tools.sql_client())
         .env("BROWSER_DIR", context.tools.browser())
         .env("SCREENSHOTS_DIR", context.root.join("target/screenshots"));
-    let ran = process::shown(&name, &mut command)?;
+    let ran = process::shown_after(&format!("{name}: "), &name, &mut command)?;
     let count = |prefix: &str| ran.lines.iter().filter(|line| line.starts_with(prefix)).count();
     let mut tally = Tally { passed: count("ok "), failed: count("not ok ") }.with_status(ran.success);
     if tally.passed + tally.failed == 0 {
@@ -339,6 +347,9 @@ fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String
     }
     Ok(tally)
 }
+
+/// How many scripts run at a time: each waits for its client, its Worker and TiDB Cloud in turn.
+const SCRIPTS_AT_A_TIME: usize = 2;
 
 /// Each script has a sandbox and a Worker of its own: they call with the same API keys, and TiDB Cloud takes 100
 /// requests a minute for a key.
@@ -352,15 +363,33 @@ fn scripts(context: &Context, directory: &str, filter: Filter) -> Result<Tally, 
         .filter(|path| filter.takes(&path.file_stem().unwrap_or_default().to_string_lossy()))
         .collect();
     paths.sort();
-    let mut tally = Tally::default();
-    for path in paths {
-        let world = World::start(&context.tools)?;
-        let of_script = script(context, &world, &path)?;
-        if of_script.failed > 0 {
-            show_log(&world.sandbox);
-            show_log(&world.worker);
+    let sandbox = services::build_sandbox_with_tests(&context.tools)?;
+    let paths = Mutex::new(paths.into_iter());
+    let next = || paths.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let tally = Mutex::new(Tally::default());
+    thread::scope(|scope| {
+        for _ in 0..SCRIPTS_AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(path) = next() {
+                    let of_script = in_a_world(context, &sandbox, &path).unwrap_or_else(|error| {
+                        println!("not ok {}: {error}", path.display());
+                        Tally::one(false)
+                    });
+                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(of_script);
+                }
+            });
         }
-        tally.add(of_script);
+    });
+    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn in_a_world(context: &Context, sandbox: &Path, path: &Path) -> Result<Tally, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let world = World::start(&context.tools, sandbox, text.contains("lib/browser.mjs'"))?;
+    let tally = script(context, &world, path)?;
+    if tally.failed > 0 {
+        show_log(&world.sandbox);
+        show_log(&world.worker);
     }
     Ok(tally)
 }
