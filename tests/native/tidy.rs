@@ -200,7 +200,7 @@ fn no_place_of_a_checkout_is_compiled_in() {
 }
 
 /// What stands between two marks of a document.
-fn marked<'t>(text: &'t str, name: &str) -> &'t str {
+pub(super) fn marked<'t>(text: &'t str, name: &str) -> &'t str {
     let after = text.split_once(&format!("<!-- {name}:begin -->\n")).map(|(_, after)| after);
     let inside = after.and_then(|after| after.split_once(&format!("<!-- {name}:end -->")));
     inside.unwrap_or_else(|| panic!("the document has lost its marks {name}:begin and {name}:end")).0
@@ -253,12 +253,12 @@ fn declares(code: &str, name: &str) -> bool {
 }
 
 /// Every document: `docs`, and the Markdown files beside it that GitHub and people look for by name.
-fn documents() -> Vec<PathBuf> {
+pub(super) fn documents() -> Vec<PathBuf> {
     let root = crate::support::checkout();
     let of =
         |folder: &str| fs::read_dir(root.join(folder)).expect("a folder").map(|entry| entry.expect("an entry").path());
     let is_document = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
-    let mut found: Vec<PathBuf> = [".", "tests"].into_iter().flat_map(of).filter(is_document).collect();
+    let mut found: Vec<PathBuf> = [".", ".github", "tests"].into_iter().flat_map(of).filter(is_document).collect();
     found.extend(of("docs").filter(|path| path.is_file()));
     found.sort();
     assert!(found.iter().any(|path| path.ends_with("CONTRIBUTING.md")), "the documents of the checkout: {found:?}");

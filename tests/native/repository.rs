@@ -1,0 +1,326 @@
+//! What a repository owes its users: where to report what, and what a report asks for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::support::checkout;
+
+fn text(file: &str) -> String {
+    fs::read_to_string(checkout().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The files of a folder that end in `extension`, by name.
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(checkout().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let found = entries.map(|entry| entry.expect("an entry").path());
+    let mut found: Vec<_> = found.filter(|path| path.extension().is_some_and(|found| found == extension)).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn what_people_look_for_is_there_and_the_readme_leads_to_it() {
+    let readme = text("README.md");
+    for file in ["LICENSE", "SECURITY.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "CHANGELOG.md"] {
+        assert!(text(file).lines().count() > 10, "{file} says something");
+        assert!(readme.contains(&format!("]({file})")), "README.md links to {file}");
+    }
+    assert!(text("LICENSE").contains("Apache License"), "the licence is the one that Cargo.toml names");
+    for manifest in ["Cargo.toml", "package.json"] {
+        assert!(text(manifest).contains("\"Apache-2.0\""), "{manifest} names the licence");
+    }
+    let conduct = text("CODE_OF_CONDUCT.md");
+    for owed in ["version 2.1", "https://www.contributor-covenant.org", "CC BY 4.0"] {
+        assert!(conduct.contains(owed), "who copies the Contributor Covenant says so: {owed}");
+    }
+}
+
+/// What stands where only the maintainers know what to write.
+const TO_FILL_IN: &str = "[fill in:";
+
+/// The lines with the addresses of the maintainers.
+const CONTACTS: [&str; 2] = ["SECURITY.md", "CODE_OF_CONDUCT.md"];
+
+#[test]
+fn the_maintainers_fill_in_two_addresses_and_nothing_else() {
+    for file in CONTACTS {
+        let text = text(file);
+        let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("By mail: ")).collect();
+        let [contact] = lines.as_slice() else { panic!("{file} has one line \"By mail: …\", not {lines:?}") };
+        let is_open = contact.contains(TO_FILL_IN);
+        assert_eq!(
+            text.matches(TO_FILL_IN).count(),
+            usize::from(is_open),
+            "{file}: what is to be filled in is that line"
+        );
+        assert!(is_open || contact.contains('@'), "{file}: {contact} is an address, or says that it is missing");
+        assert!(!contact.contains("example."), "{file}: nobody reads {contact}");
+    }
+    let mut others = super::tidy::documents();
+    others.retain(|path| !CONTACTS.iter().any(|file| path.ends_with(file)));
+    for (folder, extension) in [(".github/ISSUE_TEMPLATE", "yml"), ("static", "html"), ("static", "txt"), (".", "toml")]
+    {
+        others.extend(files(folder, extension));
+    }
+    for path in others {
+        let text = fs::read_to_string(&path).expect("text");
+        assert!(!text.contains(TO_FILL_IN), "{}: only {CONTACTS:?} wait for the maintainers", path.display());
+    }
+}
+
+/// A form for an issue, by
+/// <https://docs.github.com/en/communities/using-templates-to-encourage-useful-issues-and-pull-requests/syntax-for-issue-forms>.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    name: String,
+    description: String,
+    #[serde(default)]
+    labels: Vec<String>,
+    body: Vec<Element>,
+}
+
+/// An element, by
+/// <https://docs.github.com/en/communities/using-templates-to-encourage-useful-issues-and-pull-requests/syntax-for-githubs-form-schema>.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+enum Element {
+    Markdown {
+        attributes: Markdown,
+    },
+    Input {
+        id: String,
+        attributes: Field,
+        #[serde(default)]
+        validations: Validations,
+    },
+    Textarea {
+        id: String,
+        attributes: Field,
+        #[serde(default)]
+        validations: Validations,
+    },
+    Dropdown {
+        id: String,
+        attributes: Choice,
+        #[serde(default)]
+        validations: Validations,
+    },
+    Checkboxes {
+        id: String,
+        attributes: Boxes,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Markdown {
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Field {
+    label: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    placeholder: String,
+    #[serde(default)]
+    render: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    label: String,
+    options: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Boxes {
+    label: String,
+    options: Vec<Checkbox>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Checkbox {
+    label: String,
+    #[serde(default)]
+    required: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Validations {
+    required: bool,
+}
+
+fn yaml<T: DeserializeOwned>(path: &Path) -> T {
+    let text = fs::read_to_string(path).expect("text");
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn forms() -> BTreeMap<String, Form> {
+    let paths = files(".github/ISSUE_TEMPLATE", "yml").into_iter();
+    let name = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    let found: BTreeMap<_, _> =
+        paths.filter(|path| !path.ends_with("config.yml")).map(|path| (name(&path), yaml(&path))).collect();
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["bug", "feature"], "the forms for issues");
+    found
+}
+
+/// What somebody types into: the id, what it is called and shows, and whether it must be filled.
+fn asked(form: &Form) -> BTreeMap<&str, (Vec<&str>, bool)> {
+    let mut found = BTreeMap::new();
+    for element in &form.body {
+        let (id, shown, required) = match element {
+            Element::Markdown { .. } | Element::Checkboxes { .. } => continue,
+            Element::Input { id, attributes, validations } | Element::Textarea { id, attributes, validations } => {
+                (id, vec![attributes.label.as_str(), &attributes.placeholder], validations.required)
+            }
+            Element::Dropdown { id, attributes, validations } => {
+                let options = attributes.options.iter().map(String::as_str);
+                (id, options.chain([attributes.label.as_str()]).collect(), validations.required)
+            }
+        };
+        assert!(found.insert(id.as_str(), (shown, required)).is_none(), "{}: {id} is there twice", form.name);
+    }
+    found
+}
+
+#[test]
+fn forms_for_issues_are_what_github_takes() {
+    for (file, form) in forms() {
+        assert!(form.name.len() > 3 && form.description.len() > 3, "{file}: both are shown where somebody chooses");
+        assert!(form.labels.iter().all(|label| !label.is_empty()), "{file}: a label has a name");
+        let mut labels = BTreeSet::new();
+        let fields = asked(&form);
+        assert!(!fields.is_empty(), "{file}: GitHub takes no form without a field");
+        for (id, (shown, _)) in &fields {
+            let is_id = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+            assert!(!id.is_empty() && id.chars().all(is_id), "{file}: {id:?} is no id");
+            assert!(shown.iter().any(|shown| !shown.is_empty()), "{file}: {id} has a label");
+        }
+        for element in &form.body {
+            let label = match element {
+                Element::Markdown { attributes } => {
+                    assert!(!attributes.value.trim().is_empty(), "{file}: GitHub refuses an empty text");
+                    continue;
+                }
+                Element::Input { attributes, .. } => {
+                    assert!(attributes.render.is_none(), "{file}: only a text area is rendered as code");
+                    &attributes.label
+                }
+                Element::Textarea { attributes, .. } => &attributes.label,
+                Element::Dropdown { attributes, .. } => {
+                    let different: BTreeSet<_> = attributes.options.iter().collect();
+                    assert_eq!(different.len(), attributes.options.len(), "{file}: options differ");
+                    assert!(!attributes.options.is_empty(), "{file}: a choice has options");
+                    &attributes.label
+                }
+                Element::Checkboxes { id, attributes } => {
+                    assert!(!id.is_empty() && !attributes.options.is_empty(), "{file}: there is a box to tick");
+                    &attributes.label
+                }
+            };
+            assert!(labels.insert(label.as_str()), "{file}: GitHub refuses two labels {label:?}");
+        }
+    }
+}
+
+#[test]
+fn an_issue_asks_for_the_request_id_and_never_for_keys() {
+    const SECRETS: [&str; 7] = ["key", "token", "password", "secret", "credential", "connection string", "cookie"];
+    let forms = forms();
+    for (file, form) in &forms {
+        let Some(Element::Markdown { attributes }) = form.body.first() else { panic!("{file} begins with a warning") };
+        for secret in ["Paste no key", "token", "password", "connection string"] {
+            assert!(attributes.value.contains(secret), "{file}: the warning on top names {secret:?}");
+        }
+        let fields = asked(form);
+        assert!(fields.contains_key("request-id"), "{file} asks for the request id, by which the log is found");
+        for (id, (shown, _)) in &fields {
+            for text in shown.iter().chain([id]) {
+                let text = text.to_lowercase();
+                let secret = SECRETS.iter().find(|secret| text.contains(**secret));
+                assert!(secret.is_none(), "{file}: {id} asks for a secret: {text}");
+            }
+        }
+    }
+    let bug = forms.get("bug").expect("the form for bugs");
+    for (id, words) in [("request-id", "Request id"), ("version", "commit"), ("client", "Client")] {
+        let fields = asked(bug);
+        let (shown, required) = fields.get(id).unwrap_or_else(|| panic!("a bug has a {id}"));
+        assert!(*required && shown.iter().any(|shown| shown.contains(words)), "a bug has to say its {id}");
+    }
+    let reread = bug.body.iter().any(|element| match element {
+        Element::Checkboxes { attributes, .. } => {
+            attributes.options.iter().any(|option| option.required && option.label.contains("no key"))
+        }
+        _ => false,
+    });
+    assert!(reread, "who reports a bug has to say that it holds no key");
+}
+
+/// `.github/ISSUE_TEMPLATE/config.yml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chooser {
+    blank_issues_enabled: bool,
+    contact_links: Vec<ContactLink>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ContactLink {
+    name: String,
+    url: String,
+    about: String,
+}
+
+#[test]
+fn an_issue_cannot_be_opened_without_the_warning() {
+    let chooser: Chooser = yaml(&checkout().join(".github/ISSUE_TEMPLATE/config.yml"));
+    assert!(!chooser.blank_issues_enabled, "a blank issue warns of nothing");
+    assert!(!chooser.contact_links.is_empty(), "who has a question about TiDB Cloud is sent to its makers");
+    for ContactLink { name, url, about } in chooser.contact_links {
+        assert!(url.starts_with("https://") && !name.is_empty() && !about.is_empty(), "{name}: {url} is an address");
+    }
+}
+
+/// A link in what GitHub copies into an issue or a pull request would lead nowhere, so files are named there by their paths.
+#[test]
+fn templates_name_files_that_there_are() {
+    let mut templates = files(".github/ISSUE_TEMPLATE", "yml");
+    templates.extend(files(".github", "md"));
+    let mut seen = 0;
+    for template in templates {
+        let text = fs::read_to_string(&template).expect("text");
+        let is_part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '/' | '.');
+        for name in text.split(|letter| !is_part(letter)).filter(|name| name.ends_with(".md")) {
+            assert!(checkout().join(name).is_file(), "{}: there is no {name}", template.display());
+            seen += 1;
+        }
+        assert!(!text.contains("]("), "{}: a link here would lead nowhere", template.display());
+    }
+    assert!(seen > 2, "the test saw {seen} files named: it looks in the wrong place");
+}
+
+#[test]
+fn a_pull_request_asks_for_what_contributing_asks_for() {
+    let template = text(".github/PULL_REQUEST_TEMPLATE.md");
+    let contributing = text("CONTRIBUTING.md");
+    let asked: Vec<&str> = template.lines().filter_map(|line| line.strip_prefix("- [ ] ")).collect();
+    let done: Vec<&str> =
+        super::tidy::marked(&contributing, "done").lines().filter_map(|line| line.strip_prefix("- ")).collect();
+    assert_eq!(asked, done, "the boxes of the template are the list under \"Before a commit\"");
+    assert_eq!(asked.len(), 4, "four checks, which somebody reads");
+}
