@@ -1,4 +1,4 @@
-//! What a repository owes its users: where to report what, and what a report asks for.
+//! What a repository owes its users: where to report what, what a report asks for, and the form of the changelog.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -323,4 +323,124 @@ fn a_pull_request_asks_for_what_contributing_asks_for() {
         super::tidy::marked(&contributing, "done").lines().filter_map(|line| line.strip_prefix("- ")).collect();
     assert_eq!(asked, done, "the boxes of the template are the list under \"Before a commit\"");
     assert_eq!(asked.len(), 4, "four checks, which somebody reads");
+}
+
+/// Whether it is a day as `2026-02-28`.
+fn is_day(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts.as_slice() else { return false };
+    let number = |part: &str, digits: usize| {
+        let is_number = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { part.parse::<u32>().ok() } else { None }
+    };
+    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
+        return false;
+    };
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    year >= 2025 && (1..=12).contains(&month) && (1..=days).contains(&day)
+}
+
+/// What is wrong with the form of a changelog whose newest version is at most `version`.
+/// <https://keepachangelog.com/en/1.1.0/>
+fn problems_of_changelog(text: &str, version: &str) -> Vec<String> {
+    const KINDS: [&str; 6] = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"];
+    let mut problems = Vec::new();
+    let parse = |version: &str| -> Option<[u64; 3]> {
+        let parts: Option<Vec<u64>> = version.split('.').map(|part| part.parse().ok()).collect();
+        parts?.try_into().ok()
+    };
+    let mut sections: Vec<(&str, Vec<&str>)> = Vec::new();
+    let (mut newer, mut newer_day): (Option<[u64; 3]>, Option<&str>) = (None, None);
+    let mut in_kind = false;
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            in_kind = false;
+            sections.push((heading, Vec::new()));
+            if heading == "[Unreleased]" {
+                if sections.len() != 1 {
+                    problems.push("[Unreleased] stands on top, once".to_owned());
+                }
+                continue;
+            }
+            let parsed = heading.strip_prefix('[').and_then(|rest| rest.split_once("] - "));
+            let Some((number, day)) = parsed.and_then(|(name, day)| Some((parse(name)?, day))) else {
+                problems.push(format!("{heading:?} is not like \"[1.2.3] - 2026-02-28\""));
+                continue;
+            };
+            if !is_day(day) {
+                problems.push(format!("{heading:?}: {day} is no day"));
+            }
+            if newer.is_some_and(|newer| number >= newer) || newer_day.is_some_and(|newer| day > newer) {
+                problems.push(format!("{heading:?} is newer than what stands above it"));
+            }
+            (newer, newer_day) = (Some(number), Some(day));
+        } else if let Some(kind) = line.strip_prefix("### ") {
+            in_kind = true;
+            match sections.last_mut() {
+                Some((heading, kinds)) => {
+                    if kinds.contains(&kind) || !KINDS.contains(&kind) {
+                        problems.push(format!("{heading}: {kind} is one of {KINDS:?}, once"));
+                    }
+                    kinds.push(kind);
+                }
+                None => problems.push(format!("{kind} belongs to no version")),
+            }
+        } else if line.starts_with("- ") && !in_kind {
+            problems.push(format!("an entry without a kind: {line}"));
+        }
+    }
+    if sections.first().is_none_or(|(heading, _)| *heading != "[Unreleased]") {
+        problems.push("the first section is [Unreleased]".to_owned());
+    }
+    // A version that was released has a section, and the next one stands in Cargo.toml before it is.
+    if newer.zip(parse(version)).is_some_and(|(newest, own)| newest > own) {
+        problems.push(format!("there is a section of a version after {version}, which Cargo.toml has"));
+    }
+    let own = sections.iter().any(|(heading, _)| heading.starts_with(&format!("[{version}]")));
+    let waits = sections.first().is_some_and(|(_, kinds)| !kinds.is_empty());
+    if !own && !waits {
+        problems.push(format!("{version} of Cargo.toml has neither a section nor anything unreleased"));
+    }
+    problems
+}
+
+#[test]
+fn the_changelog_keeps_its_form() {
+    let manifest = text("Cargo.toml");
+    let version =
+        manifest.lines().find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"')).expect("a version");
+    let problems = problems_of_changelog(&text("CHANGELOG.md"), version);
+    assert!(problems.is_empty(), "CHANGELOG.md:\n- {}", problems.join("\n- "));
+}
+
+#[test]
+fn a_changelog_without_its_form_is_seen() {
+    let good = "# Changelog\n\n## [Unreleased]\n\n## [0.2.0] - 2026-03-01\n\n### Added\n\n- A.\n\n## [0.1.0] - 2026-02-28\n\n### Fixed\n\n- B.\n";
+    assert_eq!(problems_of_changelog(good, "0.2.0"), [""; 0], "this one is good");
+    assert_eq!(
+        problems_of_changelog(&good.replace("[Unreleased]\n", "[Unreleased]\n\n### Added\n\n- C.\n"), "0.3.0"),
+        [""; 0]
+    );
+    for (from, to, why) in [
+        ("## [Unreleased]\n\n", "", "it has no place for what comes next"),
+        ("## [0.2.0] - 2026-03-01", "## [0.2.0]", "a version has a date"),
+        ("## [0.2.0] - 2026-03-01", "## 0.2.0 - 2026-03-01", "a version stands in brackets"),
+        ("2026-02-28", "2026-02-29", "that day is none"),
+        ("2026-02-28", "2026-04-01", "an older version is not younger"),
+        ("[0.1.0]", "[0.2.1]", "versions descend"),
+        ("### Fixed", "### Bugs", "a kind is one of six"),
+        ("### Fixed\n\n", "", "an entry has a kind"),
+        ("## [0.2.0]", "## [0.3.0]", "Cargo.toml is behind"),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good, "{from} is there");
+        assert!(!problems_of_changelog(&bad, "0.2.0").is_empty(), "{why}");
+    }
+    assert!(!problems_of_changelog(good, "0.3.0").is_empty(), "nothing of 0.3.0 is written down");
 }
