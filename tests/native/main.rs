@@ -43,6 +43,7 @@ mod own_sql_user;
 mod params;
 mod properties;
 mod receipts;
+mod repository;
 mod secrets;
 mod session;
 mod simulation;

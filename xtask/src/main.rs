@@ -6,6 +6,9 @@ use std::{
     process::ExitCode,
 };
 
+#[cfg(not(unix))]
+compile_error!("cargo xtask runs on Linux and macOS: on Windows work in WSL 2, or in the container of .devcontainer");
+
 mod bench;
 mod build;
 mod bundle;

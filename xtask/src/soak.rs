@@ -17,7 +17,7 @@ use crate::{
     build,
     dev::{PRIVATE_KEY, PUBLIC_KEY},
     http::Connection,
-    measure::{Call, percentiles, processor_micros, resident_kib, workerd_of},
+    measure::{Call, check_measurable, percentiles, processor_micros, resident_kib, workerd_of},
     process,
     services::{self, Service},
     setup::{self, Part, Tools},
@@ -82,9 +82,7 @@ pub(crate) fn command(root: &Path, minutes: u64) -> Result<bool, String> {
 
 /// Runs for this long against the Worker as built.
 pub(crate) fn run(tools: &Tools, time: Duration) -> Result<Vec<Check>, String> {
-    if !Path::new("/proc/self/schedstat").exists() {
-        return Err("soak reads processor time and memory from /proc, which this system does not have".to_owned());
-    }
+    check_measurable("soak")?;
     let directory = Directory::temporary();
     let sandbox = sandbox_in(tools, &directory, None)?;
     let start = |config, ready, inspector| {
