@@ -9,6 +9,7 @@ use std::{
 mod bench;
 mod build;
 mod cache;
+mod commit;
 mod contract;
 mod dev;
 mod http;
