@@ -399,7 +399,11 @@ fn wrong_settings_are_named_without_rule_and_value() {
         let document = answer.json();
         assert_eq!((answer.status, &document["status"]), (503, &json!("not_ready")), "{target}");
         assert_eq!(document["checks"], states(&unknown), "{target}");
-        assert_eq!(answer.header("X-Worker-Version"), Some(UPLOAD), "{target}: who deployed it has to know which it is");
+        assert_eq!(
+            answer.header("X-Worker-Version"),
+            Some(UPLOAD),
+            "{target}: who deployed it has to know which it is"
+        );
         assert_eq!(document["version"].as_str(), (target == "/health").then_some(VERSION), "{target}");
         let settings = document["settings"].as_array().expect("a list");
         let found: BTreeSet<&str> = settings.iter().filter_map(|setting| setting["setting"].as_str()).collect();

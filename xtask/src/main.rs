@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask setup | build | dev | test | bench | soak | contract`.
+//! The project's commands: `cargo xtask setup | build | dev | test | smoke | bench | soak | contract`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person at a terminal")]
 
 use std::{
@@ -18,6 +18,7 @@ mod order;
 mod process;
 mod services;
 mod setup;
+mod smoke;
 mod soak;
 mod test;
 
@@ -30,6 +31,11 @@ cargo xtask dev [--port 8787] [--sandbox-port 8788] [--mysql-port PORT] [--logs]
 cargo xtask test [SUITE[/PART]...]                    run every test, or only these suites, and of a suite only what has
                                                       PART in its name, as transcripts/branches (tests/README.md)
 cargo xtask build                                     build the Worker for release and print its sizes
+cargo xtask smoke URL [--version X] [--commit SHA] [--worker-version ID] [--tools FOLDER]
+                  [--wait SECONDS] [--timeout SECONDS]
+                                                      look whether the server at this address works, and is this version;
+                                                      keys for it are in SMOKE_ACCESS_KEY, or in SMOKE_PUBLIC_KEY and
+                                                      SMOKE_PRIVATE_KEY (docs/operations.md)
 cargo xtask bench                                     measure CPU, load and upstream requests
 cargo xtask soak [MINUTES]                            use the Worker steadily for an hour, or for so many minutes, while
                                                       somebody sends too much; memory and errors are checked
@@ -51,6 +57,13 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     let outcome = match words.as_slice() {
+        ["smoke", words @ ..] => match smoke::Options::parse(words) {
+            Ok(options) => smoke::command(&root, &options),
+            Err(error) => {
+                eprint!("error: {error}\n\n{USAGE}");
+                return ExitCode::from(2);
+            }
+        },
         ["setup"] => setup::run(&root, setup::Part::ALL).map(|_| true),
         ["build"] => build::command(&root).map(|()| true),
         ["dev", flags @ ..] => Flags::parse(flags).and_then(|flags| dev::run(&root, &flags)).map(|()| true),
