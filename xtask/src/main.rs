@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask setup | build | dev | test | bench | soak | contract`.
+//! The project's commands: `cargo xtask setup | build | dev | test | bench | soak | contract | deploy | publish | newest`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person at a terminal")]
 
 use std::{
@@ -10,9 +10,11 @@ mod bench;
 mod build;
 mod cache;
 mod contract;
+mod deploy;
 mod dev;
 mod http;
 mod measure;
+mod newest;
 mod order;
 mod process;
 mod services;
@@ -33,6 +35,17 @@ cargo xtask bench                                     measure CPU, load and upst
 cargo xtask soak [MINUTES]                            use the Worker steadily for an hour, or for so many minutes, while
                                                       somebody sends too much; memory and errors are checked
 cargo xtask contract DIR                              rewrite contract/ from the published API files in DIR
+cargo xtask newest                                    raise the MCP clients in package.json to their newest versions
+cargo xtask deploy plan                               say whether this checkout can be deployed in two steps
+cargo xtask deploy canary | whole [--url URL] [--artifact DIR] [--commit SHA] [--smoke PROGRAM]
+                                                      deploy it: a tenth of the traffic first, or all at once
+                                                      (docs/releasing.md)
+cargo xtask deploy roll-back                          give all traffic to the old version, if a canary was left half done
+cargo xtask deploy preview --number N --artifact DIR [--smoke PROGRAM]
+                                                      deploy what is built in DIR as the preview of a pull request
+cargo xtask deploy remove --number N                  delete that preview
+cargo xtask deploy pull-request [--smoke PROGRAM]     the same, for the event of a workflow
+cargo xtask publish --tag TAG [--dir DIR]             make a release on GitHub of what `cargo xtask release` wrote
 cargo xtask worker --port P --sandbox URL --persist DIR [--vars TOML] [--workerd NAME]
                                                       run the Worker as built, with its state in DIR and these further
                                                       variables, until its input ends; with NAME of bench/workerd.capnp
@@ -60,6 +73,9 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(&root).map(|()| true),
         ["soak"] => soak::command(&root, 60),
         ["soak", minutes] => soak::minutes(minutes).and_then(|minutes| soak::command(&root, minutes)),
+        ["newest"] => newest::run(&root).map(|()| true),
+        ["deploy", words @ ..] => deploy::command(&root, words).map(|()| true),
+        ["publish", words @ ..] => deploy::publish(&root, words).map(|()| true),
         ["contract", dir] => contract::run(Path::new(dir), &root.join("contract")).map(|()| true),
         _ => {
             eprint!("{USAGE}");
