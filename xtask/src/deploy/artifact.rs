@@ -13,8 +13,8 @@ use toml_edit::{DocumentMut, Item, value};
 /// What is built: the entry module and the WebAssembly module that it imports.
 const MODULES: [&str; 2] = ["index.js", "index_bg.wasm"];
 
-/// The tools that the Worker has, for its smoke tests. It need not be there.
-const CATALOGUE: &str = "tests/snapshots/catalogue.tsv";
+/// A file for each tool that the Worker has, for its smoke tests, which read the names of the files alone. None need be there.
+const TOOLS: &str = "tests/snapshots/tools";
 
 /// What the files of `static/` may end with. None of them configures a deployment, as `_headers` and `_redirects` would.
 const ENDINGS: [&str; 9] = [".html", ".css", ".js", ".svg", ".txt", ".png", ".ico", ".json", ".webmanifest"];
@@ -36,7 +36,7 @@ impl Artifact {
             let is_known = match name.split_once('/') {
                 Some(("build", file)) => MODULES.contains(&file),
                 Some(("static", file)) => is_page(file),
-                _ => name == CATALOGUE,
+                _ => name.strip_prefix(TOOLS).and_then(|file| file.strip_prefix('/')).is_some_and(is_tool),
             };
             if !is_known {
                 return Err(format!("the artifact has {name:?}, which is not deployed: it was not made by build.yml"));
@@ -88,9 +88,9 @@ impl Artifact {
         Ok(path)
     }
 
-    /// The list of tools, if the artifact brought one.
-    pub(super) fn catalogue(&self) -> Option<PathBuf> {
-        Some(self.directory.join(CATALOGUE)).filter(|path| path.is_file())
+    /// The folder that names the tools, if the artifact brought one.
+    pub(super) fn tools(&self) -> Option<PathBuf> {
+        Some(self.directory.join(TOOLS)).filter(|path| path.is_dir())
     }
 }
 
@@ -117,6 +117,11 @@ fn names(from: &Path, folder: &str) -> Result<Vec<String>, String> {
     }
     found.sort();
     Ok(found)
+}
+
+fn is_tool(file: &str) -> bool {
+    let is_plain = |character: char| matches!(character, 'a'..='z' | '0'..='9' | '_');
+    file.strip_suffix(".json").is_some_and(|name| !name.is_empty() && name.chars().all(is_plain))
 }
 
 fn is_page(file: &str) -> bool {
@@ -197,7 +202,7 @@ mod tests {
     fn an_artifact_has_files_of_known_names_and_no_others() {
         let usual = ["build/index.js", "build/index_bg.wasm", "static/index.html"];
         assert_eq!(take(&[]).expect("a usual one"), usual);
-        assert!(take(&[("static/style.css", 1), ("tests/snapshots/catalogue.tsv", 1)]).is_ok());
+        assert!(take(&[("static/style.css", 1), ("tests/snapshots/tools/db_query.json", 1)]).is_ok());
         let wrong = [
             "wrangler.toml",
             "build/wrangler.toml",
@@ -208,6 +213,10 @@ mod tests {
             "static/.assetsignore",
             "static/deep/index.html",
             "static/run.sh",
+            "tests/snapshots/catalogue.tsv",
+            "tests/snapshots/tools/run.sh",
+            "tests/snapshots/tools/deep/db_query.json",
+            "tests/snapshots/tools/.json",
             ".env",
             ".dev.vars",
             "node_modules/x/index.js",

@@ -137,6 +137,8 @@ impl Deployer {
     /// <https://github.com/cloudflare/workers-sdk/blob/main/packages/wrangler/src/output.ts>
     fn wrangler_entry(&self, arguments: &[&str], place: &Path, entry: &str) -> Result<Value, String> {
         let output = place.join(format!("{entry}.ndjson"));
+        // wrangler adds to it.
+        let _ = fs::remove_file(&output);
         let mut command = self.wrangler(arguments);
         command.env("WRANGLER_OUTPUT_FILE_PATH", &output);
         succeeded(arguments, &process::shown("wrangler", &mut command)?)?;
@@ -185,13 +187,10 @@ impl Deployer {
 
 fn succeeded(arguments: &[&str], ran: &Ran) -> Result<(), String> {
     if ran.success {
-        Ok(())
-    } else {
-        Err(format!(
-            "wrangler {} failed: what it says is above",
-            arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ")
-        ))
+        return Ok(());
     }
+    let what: Vec<&str> = arguments.iter().copied().take_while(|word| !word.starts_with('-')).collect();
+    Err(format!("wrangler {} failed: what it says is above", what.join(" ")))
 }
 
 /// The id of a version, as Cloudflare writes it: it becomes an argument and a header.

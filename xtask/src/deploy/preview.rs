@@ -69,10 +69,10 @@ pub(super) fn deploy(deployer: &Deployer, number: u32, from: &Path, keys: &Keys)
     drop(secrets);
     let url = address(&entry, &name)?;
     println!("\nthe preview of pull request {number} is at {url}");
-    let catalogue = artifact.catalogue().map(|path| path.display().to_string());
+    let tools = artifact.tools().map(|path| path.display().to_string());
     let mut arguments = vec![url.as_str(), "--wait", "120"];
-    if let Some(catalogue) = &catalogue {
-        arguments.extend(["--tools", catalogue]);
+    if let Some(tools) = &tools {
+        arguments.extend(["--tools", tools]);
     }
     let passed = deployer.smoke(&arguments, Some(&keys.access))?;
     Ok((url, passed))
