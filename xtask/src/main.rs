@@ -15,6 +15,7 @@ mod http;
 mod measure;
 mod order;
 mod process;
+mod programs;
 mod services;
 mod setup;
 mod soak;
