@@ -6,6 +6,7 @@ use std::{
     process::ExitCode,
 };
 
+mod audit;
 mod bench;
 mod build;
 mod cache;
@@ -17,6 +18,8 @@ mod measure;
 mod newest;
 mod order;
 mod process;
+mod programs;
+mod release;
 mod services;
 mod setup;
 mod soak;
@@ -31,6 +34,12 @@ cargo xtask dev [--port 8787] [--sandbox-port 8788] [--mysql-port PORT] [--logs]
 cargo xtask test [SUITE[/PART]...]                    run every test, or only these suites, and of a suite only what has
                                                       PART in its name, as transcripts/branches (tests/README.md)
 cargo xtask build                                     build the Worker for release and print its sizes
+cargo xtask audit [--offline]                         check licences, sources and known faults of all that this depends on;
+                                                      with --offline without the known faults, whose databases are elsewhere
+cargo xtask release [--out DIR] [--tag vVERSION] [--repository URL]
+                                                      write what a release consists of to target/release-bundle, or to DIR: the
+                                                      Worker as built, with its bill of materials, notes and hashes; with --tag
+                                                      only if this is the version of that tag
 cargo xtask bench                                     measure CPU, load and upstream requests
 cargo xtask soak [MINUTES]                            use the Worker steadily for an hour, or for so many minutes, while
                                                       somebody sends too much; memory and errors are checked
@@ -70,6 +79,8 @@ fn main() -> ExitCode {
             Flags::parse(flags).and_then(|flags| services::worker_command(&root, &flags)).map(|()| true)
         }
         ["test", suites @ ..] => test::run(&root, suites),
+        ["audit", flags @ ..] => audit::run(&root, flags),
+        ["release", flags @ ..] => release::command(&root, flags).map(|()| true),
         ["bench"] => bench::run(&root).map(|()| true),
         ["soak"] => soak::command(&root, 60),
         ["soak", minutes] => soak::minutes(minutes).and_then(|minutes| soak::command(&root, minutes)),
