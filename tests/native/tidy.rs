@@ -461,9 +461,10 @@ fn commands_of_the_documents_are_commands() {
             for (at, _) in words.windows(2).enumerate().filter(|(_, pair)| *pair == ["cargo", "xtask"]) {
                 let name = words.get(at + 2).copied().unwrap_or_default();
                 let known: Vec<&str> = usage.split(&format!("cargo xtask {name} ")).skip(1).collect();
-                let about = known.first().map(|about| about.split("cargo xtask ").next().unwrap_or_default());
+                let about = known.iter().map(|about| about.split("cargo xtask ").next().unwrap_or_default());
+                let about = (!known.is_empty()).then(|| about.collect::<String>());
                 let flags = words.iter().skip(at + 3).filter(|word| word.starts_with("--"));
-                for flag in flags.filter(|flag| !about.is_some_and(|about| about.contains(**flag))) {
+                for flag in flags.filter(|flag| !about.as_ref().is_some_and(|about| about.contains(**flag))) {
                     wrong.push(format!("{place}: `cargo xtask {name}` has no {flag}"));
                 }
                 if name.is_empty() || about.is_none() {

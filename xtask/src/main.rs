@@ -1,4 +1,5 @@
-//! The project's commands: `cargo xtask setup | build | bundle | dev | test | smoke | bench | soak | contract`.
+//! The project's commands: `cargo xtask setup | build | dev | test | smoke | bench | soak | contract | audit | bundle | release | publish |
+//! deploy | newest`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person at a terminal")]
 
 use std::{
@@ -9,17 +10,22 @@ use std::{
 #[cfg(not(unix))]
 compile_error!("cargo xtask runs on Linux and macOS: on Windows work in WSL 2, or in the container of .devcontainer");
 
+mod audit;
 mod bench;
 mod build;
 mod bundle;
 mod cache;
 mod commit;
 mod contract;
+mod deploy;
 mod dev;
 mod http;
 mod measure;
+mod newest;
 mod order;
 mod process;
+mod programs;
+mod release;
 mod services;
 mod setup;
 mod smoke;
@@ -44,10 +50,27 @@ cargo xtask smoke URL [--version X] [--commit SHA] [--worker-version ID] [--tool
                                                       look whether the server at this address works, and is this version;
                                                       keys for it are in SMOKE_ACCESS_KEY, or in SMOKE_PUBLIC_KEY and
                                                       SMOKE_PRIVATE_KEY (docs/operations.md)
+cargo xtask audit [--offline]                         check licences, sources and known faults of all that this depends on;
+                                                      with --offline without the known faults, whose databases are elsewhere
+cargo xtask release [--out DIR] [--tag vVERSION] [--repository URL]
+                                                      write what a release consists of to target/release-bundle, or to DIR: the
+                                                      Worker as built, with its bill of materials, notes and hashes; with --tag
+                                                      only if this is the version of that tag
 cargo xtask bench                                     measure CPU, load and upstream requests
 cargo xtask soak [MINUTES]                            use the Worker steadily for an hour, or for so many minutes, while
                                                       somebody sends too much; memory and errors are checked
 cargo xtask contract DIR                              rewrite contract/ from the published API files in DIR
+cargo xtask newest                                    raise the MCP clients in package.json to their newest versions
+cargo xtask deploy plan                               say whether this checkout can be deployed in two steps
+cargo xtask deploy canary | whole [--url URL] [--artifact DIR] [--commit SHA] [--smoke PROGRAM]
+                                                      deploy it: a tenth of the traffic first, or all at once
+                                                      (docs/releasing.md)
+cargo xtask deploy roll-back                          give all traffic to the old version, if a canary was left half done
+cargo xtask deploy preview --number N --artifact DIR [--smoke PROGRAM]
+                                                      deploy what is built in DIR as the preview of a pull request
+cargo xtask deploy remove --number N                  delete that preview
+cargo xtask deploy pull-request [--smoke PROGRAM]     the same, for the event of a workflow
+cargo xtask publish --tag TAG [--dir DIR]             make a release on GitHub of what `cargo xtask release` wrote
 cargo xtask worker --port P --sandbox URL --persist DIR [--vars TOML] [--workerd]
                                                       run the Worker as built, with its state in DIR and these further
                                                       variables, until its input ends; with --workerd without wrangler,
@@ -80,9 +103,14 @@ fn main() -> ExitCode {
             Flags::parse(flags).and_then(|flags| services::worker_command(&root, &flags)).map(|()| true)
         }
         ["test", suites @ ..] => test::run(&root, suites),
+        ["audit", flags @ ..] => audit::run(&root, flags),
+        ["release", flags @ ..] => release::command(&root, flags).map(|()| true),
         ["bench"] => bench::run(&root).map(|()| true),
         ["soak"] => soak::command(&root, 60),
         ["soak", minutes] => soak::minutes(minutes).and_then(|minutes| soak::command(&root, minutes)),
+        ["newest"] => newest::run(&root).map(|()| true),
+        ["deploy", words @ ..] => deploy::command(&root, words).map(|()| true),
+        ["publish", words @ ..] => deploy::publish(&root, words).map(|()| true),
         ["contract", dir] => contract::run(Path::new(dir), &root.join("contract")).map(|()| true),
         _ => {
             eprint!("{USAGE}");

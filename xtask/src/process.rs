@@ -32,22 +32,39 @@ fn running() -> MutexGuard<'static, BTreeMap<u32, Child>> {
 /// Set once a signal has come: later failures are caused by it.
 static STOPPING: AtomicBool = AtomicBool::new(false);
 
+/// What a signal has to put in order before this program ends.
+static AT_SIGNAL: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+
+/// Says what to do after a signal, once everything has ended and before this program does; `None`: nothing any more.
+pub(crate) fn at_signal(work: Option<Box<dyn FnOnce() + Send>>) {
+    *AT_SIGNAL.lock().unwrap_or_else(PoisonError::into_inner) = work;
+}
+
 /// Ends everything on SIGINT, SIGTERM and SIGHUP, and exits with 130.
 pub(crate) fn stop_everything_on_signals() -> Result<(), String> {
     ctrlc::set_handler(|| {
         STOPPING.store(true, Ordering::SeqCst);
         eprintln!("\nstopping");
         stop_all();
+        let work = AT_SIGNAL.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(work) = work {
+            work();
+        }
         std::process::exit(130);
     })
     .map_err(|error| format!("cannot handle signals: {error}"))
 }
 
-/// Ends every process group that is still there. While a signal is being handled it does not return.
-pub(crate) fn stop_at_end() {
+/// Does not return while a signal is being handled: a failure that comes then was caused by it.
+pub(crate) fn hold_while_stopping() {
     while STOPPING.load(Ordering::SeqCst) {
         thread::sleep(POLL);
     }
+}
+
+/// Ends every process group that is still there. While a signal is being handled it does not return.
+pub(crate) fn stop_at_end() {
+    hold_while_stopping();
     stop_all();
 }
 

@@ -14,6 +14,7 @@ use std::{
 use crate::{
     cache::{Cache, lock_file},
     process::{on_path, output, step},
+    programs::{self, Program},
 };
 
 /// The parts of the set-up that a command needs.
@@ -148,8 +149,8 @@ pub(crate) fn run(root: &Path, parts: &[Part]) -> Result<Tools, String> {
     let wants = |part| parts.contains(&part);
     let tools = Tools {
         root: root.to_path_buf(),
-        worker_build: cache.place(&worker_build_item(root)?).join("bin/worker-build"),
-        wasm_bindgen: cache.place(&wasm_bindgen_item(root)?).join("bin/wasm-bindgen"),
+        worker_build: Program::worker_build(root)?.path(&cache),
+        wasm_bindgen: Program::wasm_bindgen(root)?.path(&cache),
         mariadb: cache.place(&system_item("mariadb")),
         sql_client: cache.place(&system_item(SQL_CLIENT)).join("bin"),
         sandbox_data: cache.place("sandbox"),
@@ -189,64 +190,9 @@ fn needs(program: &str, why: &str, install: &str) -> Result<(), String> {
     if on_path(program) { Ok(()) } else { Err(format!("{program} is missing: {why}. Install it: {install}")) }
 }
 
-/// The version of a package in `Cargo.lock`.
-fn locked_version(root: &Path, package: &str) -> Result<String, String> {
-    let path = root.join("Cargo.lock");
-    let lock = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let name = format!("name = \"{package}\"");
-    let mut lines = lock.lines().skip_while(|line| *line != name).skip(1);
-    lines
-        .next()
-        .and_then(|line| line.strip_prefix("version = \"")?.strip_suffix('"'))
-        .map(str::to_owned)
-        .ok_or_else(|| format!("{} has no package {package}", path.display()))
-}
-
-/// `worker-build` is released together with `worker`, under the same number.
-fn worker_build_item(root: &Path) -> Result<String, String> {
-    Ok(format!("tools/worker-build-{}", locked_version(root, "worker")?))
-}
-
-/// The program and the library must be of the same version: they share a private format.
-fn wasm_bindgen_item(root: &Path) -> Result<String, String> {
-    Ok(format!("tools/wasm-bindgen-cli-{}", locked_version(root, "wasm-bindgen")?))
-}
-
 fn rust_tools(root: &Path, cache: &Cache) -> Result<(), String> {
     wasm_target(root, cache)?;
-    let items = [
-        (worker_build_item(root)?, "worker-build", "worker-build"),
-        (wasm_bindgen_item(root)?, "wasm-bindgen-cli", "wasm-bindgen"),
-    ];
-    if items.iter().all(|(item, ..)| cache.place(item).exists()) {
-        return Ok(());
-    }
-    // One lock and one target directory for both: they share dependencies, and the next build reuses what an interrupted one
-    // has compiled.
-    let _held = cache.lock("cargo-install")?;
-    let target = cache.scratch("cargo-install");
-    let all = items.len();
-    for (number, (item, package, program)) in (1..).zip(items) {
-        let version = item.trim_start_matches("tools/").trim_start_matches(package).trim_start_matches('-').to_owned();
-        cache.item(&item, |work| {
-            let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            // No `--locked`: the lock file that wasm-bindgen-cli ships names yanked packages.
-            command
-                .current_dir(root)
-                .args(["install", package, "--version", &format!("={version}"), "--bin", program, "--root"])
-                .arg(work)
-                .env("CARGO_TARGET_DIR", &target)
-                // They run for a second at a time: the shorter build is worth more than the faster program.
-                .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
-                .env("CARGO_PROFILE_RELEASE_LTO", "off")
-                .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
-                .env_remove("CARGO_BUILD_TARGET");
-            let what = format!("building {version}, tool {number} of {all} (takes minutes, once per user)");
-            step(package, &what, &mut command, &cache.log(package))
-        })?;
-    }
-    let _ = fs::remove_dir_all(&target);
-    Ok(())
+    programs::install(root, cache, &[&Program::worker_build(root)?, &Program::wasm_bindgen(root)?], "tool")
 }
 
 fn wasm_target(root: &Path, cache: &Cache) -> Result<(), String> {

