@@ -18,6 +18,7 @@ mod circuit;
 mod confirm;
 mod credentials;
 mod describe;
+mod directories;
 mod doctor;
 mod dry_run;
 mod faults;

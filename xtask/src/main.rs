@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask setup | build | dev | test | bench | soak | contract`.
+//! The project's commands: `cargo xtask setup | build | bundle | dev | test | bench | soak | contract`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person at a terminal")]
 
 use std::{
@@ -9,6 +9,7 @@ use std::{
 mod audit;
 mod bench;
 mod build;
+mod bundle;
 mod cache;
 mod contract;
 mod dev;
@@ -38,6 +39,9 @@ cargo xtask release [--out DIR] [--tag vVERSION] [--repository URL]
                                                       write what a release consists of to target/release-bundle, or to DIR: the
                                                       Worker as built, with its bill of materials, notes and hashes; with --tag
                                                       only if this is the version of that tag
+cargo xtask bundle [--out DIR] [--repository URL]     pack the bridge for hosts without remote connectors into a .mcpb in
+                                                      target/bundle or DIR, and with the address of the repository that
+                                                      releases it also server.json for the MCP registry (docs/directories.md)
 cargo xtask bench                                     measure CPU, load and upstream requests
 cargo xtask soak [MINUTES]                            use the Worker steadily for an hour, or for so many minutes, while
                                                       somebody sends too much; memory and errors are checked
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["setup"] => setup::run(&root, setup::Part::ALL).map(|_| true),
         ["build"] => build::command(&root).map(|()| true),
+        ["bundle", flags @ ..] => bundle::command(&root, flags).map(|()| true),
         ["dev", flags @ ..] => Flags::parse(flags).and_then(|flags| dev::run(&root, &flags)).map(|()| true),
         ["worker", flags @ ..] => {
             Flags::parse(flags).and_then(|flags| services::worker_command(&root, &flags)).map(|()| true)

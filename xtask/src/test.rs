@@ -11,6 +11,7 @@ use std::{
 use crate::{
     build,
     process::{self, Ran},
+    release,
     services::{self, Service},
     setup::{self, Part, Tools},
     soak,
@@ -75,9 +76,9 @@ const SUITES: [Suite; 10] = [
     },
     Suite {
         name: "build",
-        what: "the release build, its size, and a dry deployment",
+        what: "the release build, its size, and dry deployments of it and of a release",
         needs: Part::BUILD,
-        run: release,
+        run: built,
     },
     Suite { name: "workerd", what: "the Worker in workerd over HTTP", needs: Part::ALL, run: workerd },
     Suite {
@@ -226,7 +227,7 @@ fn native(context: &Context, filter: Filter) -> Result<Tally, String> {
     process::shown("cargo test", &mut command).map(|ran| cargo_tally(&ran))
 }
 
-fn release(context: &Context, filter: Filter) -> Result<Tally, String> {
+fn built(context: &Context, filter: Filter) -> Result<Tally, String> {
     let mut tally = Tally::default();
     if filter.takes("build") {
         let built = build::run(&context.root, &context.tools);
@@ -241,6 +242,9 @@ fn release(context: &Context, filter: Filter) -> Result<Tally, String> {
         let outdir = context.root.join("target/dry-run");
         command.args(["deploy", "--dry-run", "--outdir"]).arg(outdir);
         tally.add(Tally::one(process::shown("wrangler deploy --dry-run", &mut command)?.success));
+    }
+    if filter.takes("release") {
+        tally.add(Tally::one(release::rehearsal(&context.tools)?));
     }
     Ok(tally)
 }
@@ -318,9 +322,11 @@ fn workerd(context: &Context, filter: Filter) -> Result<Tally, String> {
 fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     println!("-- {name}");
+    let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let mut command = context.tools.node();
     command
         .arg(path)
+        .env("XTASK", own)
         .env("MCP_URL", format!("{}/mcp", world.worker.origin()))
         .env("SANDBOX_URL", world.sandbox.origin())
         .env("SANDBOX_MYSQL_PORT", world.mysql_port.to_string())
