@@ -4,12 +4,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use toml_edit::DocumentMut;
 
 use crate::{
-    build,
+    build, bundle, process,
     programs::{cargo_home, sha256},
     setup::{self, Part, Tools},
 };
@@ -96,7 +97,7 @@ pub(crate) fn write(
     put(&format!("{folder}.tar.gz"), &archive)?;
     put(&format!("{folder}.cdx.json"), bill.json.as_bytes())?;
     put("notes.md", notes.as_bytes())?;
-    let _ = repository;
+    bundle::build(root, out, repository)?;
     let mut sums = Vec::new();
     for entry in fs::read_dir(out).map_err(told)?.flatten() {
         let bytes = fs::read(entry.path()).map_err(told)?;
@@ -106,6 +107,45 @@ pub(crate) fn write(
     let lines: String = sums.iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
     put(SUMS, lines.as_bytes())?;
     Ok(sums)
+}
+
+/// Writes a release of what is built twice, and deploys the archive as far as it goes without an account. Whether both are the same, and
+/// the deployment takes the Worker that is in it.
+pub(crate) fn rehearsal(tools: &Tools) -> Result<bool, String> {
+    let root = tools.root();
+    let version = version(root)?;
+    let out = root.join("target/release-rehearsal");
+    let notes = notes::of(&read(&root.join("CHANGELOG.md"))?, &version, None)?;
+    let once = write(tools, &version, &notes, None, &out)?;
+    let again = write(tools, &version, &notes, None, &out)?;
+    if once != again {
+        println!("not the same twice: {once:?} and {again:?}");
+        return Ok(false);
+    }
+    let unpacked = root.join("target/release-unpacked");
+    let told = |error: std::io::Error| format!("{}: {error}", unpacked.display());
+    if unpacked.exists() {
+        fs::remove_dir_all(&unpacked).map_err(told)?;
+    }
+    fs::create_dir_all(&unpacked).map_err(told)?;
+    let folder = format!("{NAME}-{version}");
+    let archive = out.join(format!("{folder}.tar.gz"));
+    process::output(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&unpacked))?;
+    let mut command = tools.wrangler();
+    command.current_dir(unpacked.join(&folder)).args(["deploy", "--dry-run", "--outdir", "../uploaded"]);
+    if !process::shown("wrangler deploy --dry-run of the archive", &mut command)?.success {
+        return Ok(false);
+    }
+    // wrangler puts a hash before the names of modules.
+    let uploaded = fs::read_dir(unpacked.join("uploaded")).map_err(told)?.flatten().map(|entry| entry.path());
+    let module = fs::read(root.join("build/index_bg.wasm")).map_err(told)?;
+    let is_it = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes == module);
+    let there =
+        uploaded.filter(|path| path.extension().is_some_and(|extension| extension == "wasm")).any(|path| is_it(&path));
+    if !there {
+        println!("the deployment would not upload build/index_bg.wasm");
+    }
+    Ok(there)
 }
 
 /// Refuses to replace a folder that an earlier release did not make.

@@ -15,6 +15,7 @@ use std::{
 use crate::{
     build,
     process::{self, Ran},
+    release,
     services::{self, Service},
     setup::{self, Part, Tools},
     smoke, soak,
@@ -79,9 +80,9 @@ const SUITES: [Suite; 11] = [
     },
     Suite {
         name: "build",
-        what: "the release build, its size, and a dry deployment",
+        what: "the release build, its size, and dry deployments of it and of a release",
         needs: Part::BUILD,
-        run: release,
+        run: built,
     },
     Suite { name: "workerd", what: "the Worker in workerd over HTTP", needs: Part::ALL, run: workerd },
     Suite {
@@ -251,7 +252,7 @@ fn native(context: &Context, filter: Filter) -> Result<Tally, String> {
     process::shown("cargo test", &mut command).map(|ran| cargo_tally(&ran))
 }
 
-fn release(context: &Context, filter: Filter) -> Result<Tally, String> {
+fn built(context: &Context, filter: Filter) -> Result<Tally, String> {
     let mut tally = Tally::default();
     if filter.takes("build") {
         let built = build::run(&context.root, &context.tools);
@@ -266,6 +267,9 @@ fn release(context: &Context, filter: Filter) -> Result<Tally, String> {
         let outdir = context.root.join("target/dry-run");
         command.args(["deploy", "--dry-run", "--outdir"]).arg(outdir);
         tally.add(Tally::one(process::shown("wrangler deploy --dry-run", &mut command)?.success));
+    }
+    if filter.takes("release") {
+        tally.add(Tally::one(release::rehearsal(&context.tools)?));
     }
     Ok(tally)
 }
