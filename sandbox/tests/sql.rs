@@ -668,9 +668,16 @@ fn server_process(caller: &Caller<'_>) -> u32 {
     std::fs::read_to_string(file).unwrap().trim().parse().unwrap()
 }
 
+/// One that has ended is not running, even if nobody has waited for it. A small Debian has no `ps`, and macOS no `/proc`.
 fn is_running(process: u32) -> bool {
-    let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    !state.is_empty() && !state.contains(") Z ")
+    let state = if Path::new("/proc/self/stat").exists() {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned()).unwrap_or_default()
+    } else {
+        let ps = Command::new("ps").args(["-o", "stat=", "-p", &process.to_string()]).output().unwrap();
+        String::from_utf8_lossy(&ps.stdout).trim().to_owned()
+    };
+    !state.is_empty() && !state.starts_with('Z')
 }
 
 fn kill(process: u32) {
@@ -736,7 +743,6 @@ fn a_server_that_died_is_started_again_with_its_data() {
     let again = server_process(&root);
     servers.apply(&SqlEffect::DropAll);
     wait_until_gone(again);
-    assert!(!Path::new(&format!("/proc/{again}")).exists() || !is_running(again));
 }
 
 #[test]

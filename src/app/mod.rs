@@ -41,8 +41,14 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const NAME: &str = "mcp-server-tidbcloud";
 /// Name for people.
 pub const TITLE: &str = "TiDB Cloud";
-/// Version of the package.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Version of the package. `cargo xtask build` adds the commit as build metadata, `0.1.0+abc1234`
+/// (<https://semver.org/#spec-item-10>); without it, as in native tests, there is none.
+pub const VERSION: &str = match option_env!("MCP_SERVER_TIDBCLOUD_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+/// The commit that this was built from; it ends in `.dirty` if the sources were not those of the commit.
+pub const COMMIT: Option<&str> = option_env!("MCP_SERVER_TIDBCLOUD_COMMIT");
 /// Instructions that the model reads before the tools. They name no tool, because a connection may lack it, and say what no
 /// tool does.
 const INSTRUCTIONS: &str = "TiDB Cloud Starter and Essential: clusters, branches and SQL on them; imports, exports, backups, bills, \
@@ -112,7 +118,7 @@ impl<'a> App<'a> {
         let response = self.route(&head, body, &mut open.line).await;
         self.count(&head, response.status, open.line.error());
         open.finish(&response);
-        let response = response::finish(response, &head, &self.log.request_id);
+        let response = response::finish(response, &head, &self.log.request_id, self.config.worker_version.as_deref());
         response::allow_origin(response, &head, self.config)
     }
 

@@ -12,9 +12,12 @@ const PREFLIGHT_HEADERS: &str = "Authorization, Content-Type, Accept, MCP-Protoc
     X-TiDB-SQL-User, X-TiDB-SQL-Secret";
 
 /// Adds the headers of every response.
-pub(super) fn finish(mut response: Response, head: &Head, request_id: &str) -> Response {
+pub(super) fn finish(mut response: Response, head: &Head, request_id: &str, worker_version: Option<&str>) -> Response {
     let headers = &mut response.headers;
     headers.set("x-request-id", request_id);
+    if let Some(version) = worker_version {
+        headers.set("x-worker-version", version);
+    }
     headers.set("x-content-type-options", "nosniff");
     headers.set("x-frame-options", "DENY");
     for (name, value) in [

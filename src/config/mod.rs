@@ -125,6 +125,8 @@ pub struct Config {
     pub names: Vec<String>,
     /// Who is told of trouble, if anybody is.
     pub alerts: Option<Alerts>,
+    /// Id of this upload of the Worker, on Cloudflare.
+    pub worker_version: Option<String>,
 }
 
 impl Config {
@@ -151,6 +153,7 @@ impl Config {
             tidb_cloud_oauth: None,
             names: Vec::new(),
             alerts: None,
+            worker_version: None,
         }
     }
 
@@ -184,6 +187,15 @@ impl Config {
         problems.sort_by_key(place);
         (config, problems)
     }
+}
+
+/// The id in the value of the binding `CF_VERSION_METADATA`
+/// (<https://developers.cloudflare.com/workers/runtime-apis/bindings/version-metadata/>), which is no setting: Cloudflare sets it.
+pub fn worker_version(metadata: &str) -> Option<String> {
+    let metadata: serde_json::Value = serde_json::from_str(metadata).ok()?;
+    let id = metadata.get("id")?.as_str()?;
+    let is_id = (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_id.then(|| id.to_owned())
 }
 
 /// Reads a comma-separated list; one bad item spoils it.

@@ -28,13 +28,14 @@ use self::{body::Body, client::Client, port::Workers, stream::Started};
 use crate::{
     app::{self, App, Isolate, watch},
     base::http::{Head, Method, Response},
-    config::{Config, Problem},
+    config::{self, Config, Problem},
     port::Port,
 };
 
 /// Settings are constant for as long as an isolate lives.
 struct State {
     config: std::result::Result<Config, Vec<Problem>>,
+    worker_version: Option<String>,
     isolate: Isolate,
 }
 
@@ -46,10 +47,15 @@ fn state(env: &Env) -> &'static State {
     STATE.with(|cell| {
         *cell.get_or_init(|| {
             let config = Config::read(&|name| glue::setting(env, name));
-            let config = config.map(|config| Config { names: glue::names(env), ..config });
+            let worker_version = glue::setting(env, "CF_VERSION_METADATA").as_deref().and_then(config::worker_version);
+            let config = config.map(|config| Config {
+                names: glue::names(env),
+                worker_version: worker_version.clone(),
+                ..config
+            });
             MESSAGES.store(config.as_ref().is_ok_and(|config| config.hosts.is_sandbox()), Ordering::Relaxed);
             // One per isolate, for as long as it lives.
-            Box::leak(Box::new(State { config, isolate: Isolate::new() }))
+            Box::leak(Box::new(State { config, worker_version, isolate: Isolate::new() }))
         })
     })
 }
@@ -125,7 +131,10 @@ async fn answer(
     let workers = Workers::new(env, client, started);
     let state = state(env);
     match &state.config {
-        Err(problems) => (app::misconfigured(problems, &head, Port::of(&workers)).await, None),
+        Err(problems) => {
+            let worker_version = state.worker_version.as_deref();
+            (app::misconfigured(problems, worker_version, &head, Port::of(&workers)).await, None)
+        }
         Ok(config) => {
             let declared = head.headers.get("content-length").and_then(|length| length.parse().ok());
             let app = App::new(config, &state.isolate, Port::of(&workers));

@@ -161,7 +161,7 @@ fn not_ready(row: &Row) {
     let server = Native::new();
     let misconfigured = |target: &str| {
         let call = Call { method: "GET".to_owned(), target: target.to_owned(), ..Call::default() };
-        let response = block_on(app::misconfigured(&problems, &server.head(&call), Port::of(&*server.world)));
+        let response = block_on(app::misconfigured(&problems, None, &server.head(&call), Port::of(&*server.world)));
         (call, Answer::from(response))
     };
     let (call, answer) = misconfigured("/readyz");

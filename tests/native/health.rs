@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use mcp_server_tidbcloud::{
-    app::{self, Isolate},
-    config::Config,
+    app::{self, Isolate, VERSION},
+    config::{self, Config},
     port::{LimiterFailure, Port},
 };
 use serde_json::{Value, json};
@@ -302,7 +302,11 @@ fn only_get_and_head_are_allowed() {
 fn a_browser_is_shown_a_page_and_a_program_the_document() {
     let mut server = Native::new();
     let program = server.send(get("/health"));
-    assert_eq!(program.json(), server.send(get("/readyz")).json(), "the document is the same at both");
+    let mut document = program.json();
+    let version = document.as_object_mut().and_then(|fields| fields.remove("version"));
+    assert_eq!(version, Some(json!(VERSION)), "people may know what runs here");
+    document.as_object_mut().map(|fields| fields.remove("commit"));
+    assert_eq!(document, server.send(get("/readyz")).json(), "else the document is the same at both");
     assert_eq!(program.header("Vary"), Some("Accept"));
     let page = |server: &mut Native| {
         let answer = server.send(get("/health").set("Accept", BROWSER));
@@ -319,6 +323,7 @@ fn a_browser_is_shown_a_page_and_a_program_the_document() {
         text.matches("<span class=\"state\">Works</span>").count(),
         states(&[]).as_object().expect("checks").len()
     );
+    assert!(text.contains(&format!("Version {VERSION}.")), "the page says what runs here: {text}");
     assert_eq!(server.send(get("/readyz").set("Accept", BROWSER)).json()["status"], "ready", "monitors read JSON");
     fault(&mut server, json!({"do": "drop", "when": "before"}));
     server.advance(15);
@@ -328,12 +333,51 @@ fn a_browser_is_shown_a_page_and_a_program_the_document() {
     assert!(text.contains("https://status.tidbcloud.com/"), "the page says where to look: {text}");
 }
 
+/// Id of an upload, in the form that Cloudflare gives it.
+const UPLOAD: &str = "dc8dcd28-271b-4367-9840-6c244f84cb40";
+
+#[test]
+fn on_cloudflare_every_answer_names_the_upload_that_gave_it() {
+    let mut server = Native::new();
+    let named = |server: &mut Native, call: Call| {
+        let answer = server.send(call);
+        (answer.status, answer.header("X-Worker-Version").map(str::to_owned))
+    };
+    assert_eq!(named(&mut server, get("/health")), (200, None), "elsewhere there are no uploads");
+    let metadata = json!({"id": UPLOAD, "tag": "", "timestamp": "2026-11-27T00:00:00.000Z"});
+    let config = Config::read(&|name| (name == "TIDB_CLOUD_SANDBOX").then(|| SANDBOX.to_owned())).ok();
+    let worker_version = config::worker_version(&metadata.to_string());
+    server.config = Rc::new(Config { worker_version, ..config.expect("settings") });
+    let list = request("2026-07-28", "owner", "tools/list", json!({}));
+    let nobody = Call { method: "POST".to_owned(), ..get("/mcp") };
+    for (call, status) in [
+        (get("/livez"), 200),
+        (get("/readyz"), 200),
+        (get("/health"), 200),
+        (get("/"), 200),
+        (get("/nope"), 404),
+        (get("/mcp"), 405),
+        (nobody, 401),
+        (list, 200),
+    ] {
+        let what = format!("{} {}", call.method, call.target);
+        assert_eq!(named(&mut server, call), (status, Some(UPLOAD.to_owned())), "{what}");
+    }
+    let document = server.send(get("/health")).json();
+    assert_eq!(document["worker_version"], UPLOAD);
+    assert_eq!(server.send(get("/readyz")).json().get("worker_version"), None, "monitors need it not");
+    for wrong in ["", "{}", "[]", "{\"id\":7}", "{\"id\":\"\"}", "{\"id\":\"a\\r\\nb: c\"}", "{\"id\":\"a b\"}"] {
+        assert_eq!(config::worker_version(wrong), None, "{wrong} has no id that could stand in a header");
+    }
+}
+
 /// The answer of a server with these settings to a request.
 fn misconfigured(settings: &[(&str, &str)], call: &Call) -> Answer {
     let read = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     let problems = Config::read(&read).err().expect("settings that are wrong");
     let server = Native::new();
-    let answer = block_on(app::misconfigured(&problems, &server.head(call), Port::of(&*server.world))).into();
+    let port = Port::of(&*server.world);
+    let answer = block_on(app::misconfigured(&problems, Some(UPLOAD), &server.head(call), port)).into();
     assert!(server.world.subrequests.borrow().is_empty(), "a server with wrong settings asks nobody");
     answer
 }
@@ -355,6 +399,12 @@ fn wrong_settings_are_named_without_rule_and_value() {
         let document = answer.json();
         assert_eq!((answer.status, &document["status"]), (503, &json!("not_ready")), "{target}");
         assert_eq!(document["checks"], states(&unknown), "{target}");
+        assert_eq!(
+            answer.header("X-Worker-Version"),
+            Some(UPLOAD),
+            "{target}: who deployed it has to know which it is"
+        );
+        assert_eq!(document["version"].as_str(), (target == "/health").then_some(VERSION), "{target}");
         let settings = document["settings"].as_array().expect("a list");
         let found: BTreeSet<&str> = settings.iter().filter_map(|setting| setting["setting"].as_str()).collect();
         assert_eq!(found, named, "{target} names every wrong setting once");
@@ -450,8 +500,11 @@ fn no_secret_host_or_value_shows() {
             server.advance(15);
         }
         for call in [get("/livez"), get("/readyz"), get("/health"), get("/health").set("Accept", BROWSER)] {
+            let target = call.target.clone();
             let answer = server.send(call.set("Authorization", &format!("Bearer {access}")));
-            seen.push(format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body)));
+            let seen_here = format!("{:?} {}", answer.headers, String::from_utf8_lossy(&answer.body));
+            // The version is told at /health alone.
+            seen.push(if target == "/health" { seen_here.replace(VERSION, "") } else { seen_here });
         }
     }
     let hidden = [

@@ -200,7 +200,7 @@ fn no_place_of_a_checkout_is_compiled_in() {
 }
 
 /// What stands between two marks of a document.
-fn marked<'t>(text: &'t str, name: &str) -> &'t str {
+pub(super) fn marked<'t>(text: &'t str, name: &str) -> &'t str {
     let after = text.split_once(&format!("<!-- {name}:begin -->\n")).map(|(_, after)| after);
     let inside = after.and_then(|after| after.split_once(&format!("<!-- {name}:end -->")));
     inside.unwrap_or_else(|| panic!("the document has lost its marks {name}:begin and {name}:end")).0
@@ -252,14 +252,23 @@ fn declares(code: &str, name: &str) -> bool {
         .any(|kind| code.split(&format!("{kind} {name}")).skip(1).any(whole))
 }
 
+/// Every document: `docs`, and the Markdown files beside it that GitHub and people look for by name.
+pub(super) fn documents() -> Vec<PathBuf> {
+    let root = crate::support::checkout();
+    let of =
+        |folder: &str| fs::read_dir(root.join(folder)).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let is_document = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
+    let mut found: Vec<PathBuf> = [".", ".github", "tests"].into_iter().flat_map(of).filter(is_document).collect();
+    found.extend(of("docs").filter(|path| path.is_file()));
+    found.sort();
+    assert!(found.iter().any(|path| path.ends_with("CONTRIBUTING.md")), "the documents of the checkout: {found:?}");
+    found
+}
+
 #[test]
 fn documents_link_to_what_is_there() {
-    let root = crate::support::checkout();
-    let folder = fs::read_dir(root.join("docs")).expect("docs");
-    let mut documents: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
-    documents.extend(["README.md", "CHANGELOG.md", "tests/README.md"].map(|name| root.join(name)));
     let mut missing = Vec::new();
-    for document in &documents {
+    for document in &documents() {
         let text = fs::read_to_string(document).expect("text");
         for (words, target) in links(&text).into_iter().filter(|(_, target)| !target.contains("://")) {
             let (file, place) = target.split_once('#').unwrap_or((target, ""));
@@ -337,10 +346,8 @@ struct Snippet {
 /// The documents for users, and their blocks of code.
 fn snippets() -> Vec<Snippet> {
     let root = crate::support::checkout();
-    let folder = fs::read_dir(root.join("docs")).expect("docs");
-    let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
-    files.extend(["README.md", "tests/README.md", "static/llms.txt"].map(|name| root.join(name)));
-    files.sort();
+    let mut files = documents();
+    files.push(root.join("static/llms.txt"));
     let mut found: Vec<Snippet> = Vec::new();
     for file in files.iter().filter(|file| file.is_file()) {
         let name = file.strip_prefix(&root).expect("below the checkout").display().to_string();

@@ -12,7 +12,7 @@ use crate::{
     build,
     dev::{PRIVATE_KEY, PUBLIC_KEY},
     http::{self, Connection},
-    measure::{Call, percentiles, processor_micros, workerd_of},
+    measure::{Call, check_measurable, percentiles, processor_micros, workerd_of},
     services::{self, Service},
     setup::{self, Part},
     test::{Directory, sandbox_in},
@@ -36,9 +36,7 @@ const KEYS: (&str, &str) = (PUBLIC_KEY, PRIVATE_KEY);
 
 /// Prints three tables.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
-    if !Path::new("/proc/self/stat").exists() {
-        return Err("bench reads the processor time of workerd from /proc, which this system does not have".to_owned());
-    }
+    check_measurable("bench")?;
     let tools = setup::run(root, Part::DEV)?;
     build::run(root, &tools)?;
     let directory = Directory::temporary();

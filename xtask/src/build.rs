@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    commit::Commit,
     order, process,
     setup::{self, Tools},
 };
@@ -18,6 +19,9 @@ use crate::{
 /// limits, the guard, dry runs, and two tools that describe tables and plans. Workers on the free plan allow 3 MiB; start-up time allows
 /// this.
 const BUDGET_KIB: usize = 1_000;
+
+/// Of the workspace, and so of the server.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The release build's folder in the checkout, and its entry module.
 const FOLDER: &str = "build";
@@ -30,9 +34,18 @@ pub(crate) fn command(root: &Path) -> Result<(), String> {
 
 /// Builds the Worker for release, prints the sizes, and fails above the budget.
 pub(crate) fn run(root: &Path, tools: &Tools) -> Result<(), String> {
-    println!("compiling the Worker for release");
+    let commit = Commit::of(root).unwrap_or_else(|error| {
+        println!("the build will not say its commit: {error}");
+        None
+    });
+    let version = commit.as_ref().map_or_else(|| VERSION.to_owned(), |commit| commit.version(VERSION));
+    println!("compiling the Worker for release, version {version}");
     let mut command = tools.worker_build();
-    command.args(["--release", "--out-dir", FOLDER]);
+    command.args(["--release", "--out-dir", FOLDER]).env("MCP_SERVER_TIDBCLOUD_VERSION", version);
+    match commit {
+        Some(commit) => command.env("MCP_SERVER_TIDBCLOUD_COMMIT", commit.name()),
+        None => command.env_remove("MCP_SERVER_TIDBCLOUD_COMMIT"),
+    };
     process::Build::run("compiling the Worker", &mut command)?.ok_or("the Worker does not build")?;
     println!("making it small");
     shrink(root, tools)?;
@@ -43,6 +56,8 @@ pub(crate) fn run(root: &Path, tools: &Tools) -> Result<(), String> {
 pub(crate) fn fast(tools: &Tools, folder: &Path) -> Command {
     let mut command = tools.worker_build();
     command.args(["--profile", "worker-dev", "--no-opt", "--out-dir"]).arg(folder);
+    // It follows the files as they are, of no commit.
+    command.env_remove("MCP_SERVER_TIDBCLOUD_VERSION").env_remove("MCP_SERVER_TIDBCLOUD_COMMIT");
     command
 }
 

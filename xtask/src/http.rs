@@ -16,6 +16,8 @@ pub(crate) struct Connection {
 pub(crate) struct Answer {
     /// Status code.
     pub(crate) status: u16,
+    /// Header fields, with names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
     /// The whole body.
     pub(crate) body: Vec<u8>,
 }
@@ -30,7 +32,7 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream), port })
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer. `headers` may name another host.
     pub(crate) fn send(
         &mut self,
         method: &str,
@@ -39,8 +41,10 @@ impl Connection {
         body: &str,
     ) -> Result<Answer, String> {
         let port = self.port;
-        let mut head =
-            format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: {}\r\n", body.len());
+        let mut head = format!("{method} {path} HTTP/1.1\r\ncontent-length: {}\r\n", body.len());
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            head.push_str(&format!("host: 127.0.0.1:{port}\r\n"));
+        }
         for (name, value) in headers {
             head.push_str(name);
             head.push_str(": ");
@@ -70,20 +74,22 @@ impl Connection {
             .nth(1)
             .and_then(|status| status.parse().ok())
             .ok_or_else(|| format!("not a status line: {first}"))?;
-        let (mut length, mut chunked) = (0, false);
+        let (mut headers, mut length, mut chunked) = (Vec::new(), 0, false);
         loop {
             let line = self.line()?;
             let Some((name, value)) = line.split_once(':') else { break };
-            match (name.to_ascii_lowercase().as_str(), value.trim()) {
+            let (name, value) = (name.to_ascii_lowercase(), value.trim());
+            match (name.as_str(), value) {
                 ("content-length", value) => length = value.parse().map_err(|_| format!("bad length {value}"))?,
                 ("transfer-encoding", "chunked") => chunked = true,
                 _ => {}
             }
+            headers.push((name, value.to_owned()));
         }
         let mut body = Vec::new();
         if !chunked {
             self.take(length, &mut body)?;
-            return Ok(Answer { status, body });
+            return Ok(Answer { status, headers, body });
         }
         loop {
             let size = self.line()?;
@@ -91,7 +97,7 @@ impl Connection {
             self.take(size, &mut body)?;
             self.line()?;
             if size == 0 {
-                return Ok(Answer { status, body });
+                return Ok(Answer { status, headers, body });
             }
         }
     }

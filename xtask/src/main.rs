@@ -1,4 +1,4 @@
-//! The project's commands: `cargo xtask setup | build | dev | test | bench | soak | contract`.
+//! The project's commands: `cargo xtask setup | build | bundle | dev | test | smoke | bench | soak | contract`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person at a terminal")]
 
 use std::{
@@ -6,9 +6,14 @@ use std::{
     process::ExitCode,
 };
 
+#[cfg(not(unix))]
+compile_error!("cargo xtask runs on Linux and macOS: on Windows work in WSL 2, or in the container of .devcontainer");
+
 mod bench;
 mod build;
+mod bundle;
 mod cache;
+mod commit;
 mod contract;
 mod dev;
 mod http;
@@ -17,6 +22,7 @@ mod order;
 mod process;
 mod services;
 mod setup;
+mod smoke;
 mod soak;
 mod test;
 mod workerd;
@@ -30,6 +36,14 @@ cargo xtask dev [--port 8787] [--sandbox-port 8788] [--mysql-port PORT] [--logs]
 cargo xtask test [SUITE[/PART]...]                    run every test, or only these suites, and of a suite only what has
                                                       PART in its name, as transcripts/branches (tests/README.md)
 cargo xtask build                                     build the Worker for release and print its sizes
+cargo xtask bundle [--out DIR] [--repository URL]     pack the bridge for hosts without remote connectors into a .mcpb in
+                                                      target/bundle or DIR, and with the address of the repository that
+                                                      releases it also server.json for the MCP registry (docs/directories.md)
+cargo xtask smoke URL [--version X] [--commit SHA] [--worker-version ID] [--tools FOLDER]
+                  [--wait SECONDS] [--timeout SECONDS]
+                                                      look whether the server at this address works, and is this version;
+                                                      keys for it are in SMOKE_ACCESS_KEY, or in SMOKE_PUBLIC_KEY and
+                                                      SMOKE_PRIVATE_KEY (docs/operations.md)
 cargo xtask bench                                     measure CPU, load and upstream requests
 cargo xtask soak [MINUTES]                            use the Worker steadily for an hour, or for so many minutes, while
                                                       somebody sends too much; memory and errors are checked
@@ -51,8 +65,16 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     let outcome = match words.as_slice() {
+        ["smoke", words @ ..] => match smoke::Options::parse(words) {
+            Ok(options) => smoke::command(&root, &options),
+            Err(error) => {
+                eprint!("error: {error}\n\n{USAGE}");
+                return ExitCode::from(2);
+            }
+        },
         ["setup"] => setup::run(&root, setup::Part::ALL).map(|_| true),
         ["build"] => build::command(&root).map(|()| true),
+        ["bundle", flags @ ..] => bundle::command(&root, flags).map(|()| true),
         ["dev", flags @ ..] => Flags::parse(flags).and_then(|flags| dev::run(&root, &flags)).map(|()| true),
         ["worker", flags @ ..] => {
             Flags::parse(flags).and_then(|flags| services::worker_command(&root, &flags)).map(|()| true)

@@ -1,6 +1,6 @@
 //! What a Worker costs: calls to send, and the processor time and memory of its workerd process.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
@@ -63,6 +63,17 @@ impl Call {
         }
         Ok(())
     }
+}
+
+/// Refuses what measures a process where the kernel does not say what one used.
+pub(crate) fn check_measurable(command: &str) -> Result<(), String> {
+    if Path::new("/proc/self/schedstat").exists() {
+        return Ok(());
+    }
+    Err(format!(
+        "{command} reads processor time and memory from /proc, where this system has no schedstat. Run it on Linux; on other \
+         systems in the container of .devcontainer (CONTRIBUTING.md, \"Other machines\")"
+    ))
 }
 
 /// The workerd process of a group: npm's program for it is a script that starts the real one.

@@ -49,6 +49,7 @@ pub(crate) struct Tools {
     sql_client: PathBuf,
     sandbox_data: PathBuf,
     browser: PathBuf,
+    installed_browser: Option<PathBuf>,
 }
 
 impl Tools {
@@ -61,6 +62,9 @@ impl Tools {
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root).env("PATH", self.path()).env("WRANGLER_SEND_METRICS", "false");
+        if let Some(browser) = &self.installed_browser {
+            command.env("CHROMIUM", browser);
+        }
         command
     }
 
@@ -150,6 +154,7 @@ pub(crate) fn run(root: &Path, parts: &[Part]) -> Result<Tools, String> {
         sql_client: cache.place(&system_item(SQL_CLIENT)).join("bin"),
         sandbox_data: cache.place("sandbox"),
         browser: cache.place(&browser_item(root)?),
+        installed_browser: installed_browser(),
     };
     // The three chains are independent; the first is bound by the processor, the others by the network.
     let results = thread::scope(|scope| {
@@ -281,7 +286,7 @@ fn node_modules(root: &Path, cache: &Cache) -> Result<(), String> {
     needs(
         "npm",
         "wrangler and the test clients are npm packages",
-        "sudo apt-get install npm (or see https://nodejs.org)",
+        "sudo apt-get install npm, or brew install node, or see https://nodejs.org",
     )?;
     let made = cache.item(&item, |work| {
         for input in INPUTS {
@@ -326,18 +331,43 @@ fn is_installed_as_locked(root: &Path) -> bool {
     let (Some(locked), Some(present)) = (read("package-lock.json"), read("node_modules/.package-lock.json")) else {
         return false;
     };
-    let Some(packages) = locked.get("packages").and_then(serde_json::Value::as_object) else { return false };
-    let is_optional = |package: &serde_json::Value| {
-        ["optional", "devOptional"].iter().any(|flag| package.get(flag).is_some_and(|flag| flag == true))
+    root.join("node_modules/.bin/node").exists() && has_what_is_locked(&locked, &present, npm_platform())
+}
+
+/// What npm calls this system and this processor: `os` and `cpu` of a package name those that it is for.
+fn npm_platform() -> (&'static str, &'static str) {
+    let system = if cfg!(target_os = "macos") { "darwin" } else { env::consts::OS };
+    let processor = match env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
     };
-    root.join("node_modules/.bin/node").exists()
-        && packages.iter().filter(|(path, _)| !path.is_empty()).all(|(path, package)| {
-            match present.get("packages").and_then(|packages| packages.get(path)) {
-                Some(found) => found.get("version") == package.get("version"),
-                // Packages for other platforms.
-                None => is_optional(package),
-            }
-        })
+    (system, processor)
+}
+
+/// Whether each locked package is present in its version, but for optional ones of other platforms. A checkout that two machines
+/// share, as one with a container, has the programs of the one that installed last.
+fn has_what_is_locked(locked: &serde_json::Value, present: &serde_json::Value, platform: (&str, &str)) -> bool {
+    let Some(packages) = locked.get("packages").and_then(serde_json::Value::as_object) else { return false };
+    let may_be_missing = |package: &serde_json::Value| {
+        let is_optional =
+            ["optional", "devOptional"].iter().any(|flag| package.get(flag).is_some_and(|flag| flag == true));
+        // `os` and `cpu` are a text or a list of texts.
+        let names = |member: &str, name: &str| match package.get(member) {
+            Some(serde_json::Value::Array(names)) => names.iter().any(|found| found == name),
+            Some(found) => found == name,
+            None => false,
+        };
+        // Which of two packages with a `libc` is wanted here, npm knows.
+        let is_for_here = names("os", platform.0) && names("cpu", platform.1) && package.get("libc").is_none();
+        is_optional && !is_for_here
+    };
+    packages.iter().filter(|(path, _)| !path.is_empty()).all(|(path, package)| {
+        match present.get("packages").and_then(|packages| packages.get(path)) {
+            Some(found) => found.get("version") == package.get("version"),
+            None => may_be_missing(package),
+        }
+    })
 }
 
 /// The item with a package of the system, which comes in the version of the system's own release.
@@ -349,6 +379,38 @@ fn system_item(name: &str) -> String {
     format!("{name}-{}{}-{}", field("ID"), field("VERSION_ID"), env::consts::ARCH)
 }
 
+/// Whether the sandbox finds a SQL server in a place where it looks (docs/sandbox.md has them in their order).
+fn has_sql_server(setting: &dyn Fn(&str) -> Option<OsString>) -> bool {
+    let set = |name: &str| setting(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let path = setting("PATH").unwrap_or_default();
+    let on_path = |name: &str| env::split_paths(&path).any(|directory| directory.join(name).is_file());
+    let tiup = set("TIUP_HOME").or_else(|| set("HOME").map(|home| home.join(".tiup")));
+    let releases =
+        tiup.and_then(|home| fs::read_dir(home.join("components/tidb")).ok()).into_iter().flatten().flatten();
+    set("SANDBOX_TIDB").is_some()
+        || ["tidb-server", "mariadbd"].into_iter().any(on_path)
+        || releases.map(|release| release.path().join("tidb-server")).any(|server| server.is_file())
+        || ["/usr/sbin/mariadbd", "/usr/libexec/mariadbd"].into_iter().any(|server| Path::new(server).is_file())
+}
+
+/// Whether Docker answers and has TiDB's image.
+fn has_tidb_image() -> bool {
+    output(Command::new("docker").args(["image", "ls", "--quiet", "pingcap/tidb"]))
+        .is_ok_and(|ids| !ids.trim().is_empty())
+}
+
+/// What to do on a system from which no SQL server can be fetched.
+fn sql_server_to_install(system: &str) -> String {
+    let mariadb = match system {
+        "macos" => "brew install mariadb",
+        _ => "sudo dnf install mariadb-server, or sudo pacman -S mariadb, or what your system calls it",
+    };
+    format!(
+        "no SQL server for the sandbox, and without apt-get none can be fetched. Install one and start again: {mariadb}; or TiDB \
+         itself: tiup install tidb (https://tiup.io)"
+    )
+}
+
 /// Unpacks the system's MariaDB server without installing it.
 fn sql_server(cache: &Cache) -> Result<(), String> {
     let item = system_item("mariadb");
@@ -356,12 +418,8 @@ fn sql_server(cache: &Cache) -> Result<(), String> {
         return Ok(());
     }
     if !on_path("apt-get") {
-        if ["tidb-server", "mariadbd"].into_iter().any(on_path) || env::var_os("SANDBOX_TIDB").is_some() {
-            return Ok(());
-        }
-        return Err("no SQL server for the sandbox: neither tidb-server nor mariadbd is on PATH, and without apt-get \
-                    none can be fetched. Install it: brew install mariadb (or: tiup install tidb)"
-            .to_owned());
+        let found = has_sql_server(&|name| env::var_os(name)) || has_tidb_image();
+        return if found { Ok(()) } else { Err(sql_server_to_install(env::consts::OS)) };
     }
     let made = cache.item(&item, |work| {
         unpack("mariadb-server-core", work, cache)?;
@@ -374,18 +432,27 @@ fn sql_server(cache: &Cache) -> Result<(), String> {
     made.map(|_| ())
 }
 
+/// What to do about a client that is missing.
+const MYSQL_MISSING: &str = "It comes with MariaDB: brew install mariadb, or sudo dnf install mariadb";
+
 /// The name of the item with the command line client.
 const SQL_CLIENT: &str = "mysql-client";
 
-/// Unpacks the system's MySQL client, which on Debian and Ubuntu is MariaDB's, if there is none. Systems without apt-get bring
-/// their own; the suite that needs it says so.
+/// Unpacks the system's MySQL client, which on Debian and Ubuntu is MariaDB's, if there is none.
 fn sql_client(cache: &Cache) -> Result<(), String> {
     const MYSQL: &str = r#"#!/bin/sh
 here=$(dirname "$(dirname "$(readlink -f "$0")")")
 LD_LIBRARY_PATH=$(printf '%s:' "$here"/usr/lib/*/) exec "$here/usr/bin/mariadb" "$@"
 "#;
     let item = system_item(SQL_CLIENT);
-    if cache.place(&item).exists() || on_path("mysql") || !on_path("apt-get") {
+    if cache.place(&item).exists() || on_path("mysql") {
+        return Ok(());
+    }
+    if !on_path("apt-get") {
+        // One test of many needs it, so everything else goes on.
+        println!(
+            "  mysql: no program of this name is on PATH, so `cargo xtask test clients/application` will fail. {MYSQL_MISSING}"
+        );
         return Ok(());
     }
     let made = cache.item(&item, |work| {
@@ -496,6 +563,43 @@ fn browser_item(root: &Path) -> Result<String, String> {
     Ok(format!("chromium-{version}-{}", env::consts::ARCH))
 }
 
+/// The npm package has a browser for this platform only.
+const IS_BROWSER_PACKAGED: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"));
+
+/// Browsers that do as well: programs on `PATH`, and the places of applications on macOS.
+const BROWSERS: [&str; 6] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+];
+
+/// The browser of this machine, if the npm package has none for it and `CHROMIUM` names none.
+fn installed_browser() -> Option<PathBuf> {
+    if IS_BROWSER_PACKAGED || env::var_os("CHROMIUM").is_some() {
+        return None;
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    // An absolute name is itself in every directory.
+    let in_all =
+        |name: &&str| env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file());
+    BROWSERS.iter().find_map(in_all)
+}
+
+/// What to do on a platform for which the npm package has no browser.
+fn browser_to_install(system: &str) -> String {
+    let how = match system {
+        "macos" => "brew install --cask google-chrome",
+        _ => "sudo apt-get install chromium, or what your system calls it",
+    };
+    format!(
+        "no browser for the page test: the npm package has one for Linux on x86-64 only. Install one and start again: {how}; or \
+         set CHROMIUM to the executable of a Chrome or Chromium. `cargo xtask dev` needs none"
+    )
+}
+
 /// Unpacks the browser that the npm package carries, with the libraries and fonts that a bare system lacks.
 fn browser(tools: &Tools, cache: &Cache) -> Result<(), String> {
     const UNPACK: &str = "
@@ -514,13 +618,15 @@ fn browser(tools: &Tools, cache: &Cache) -> Result<(), String> {
   <cachedir>${join(PLACE, 'fonts-cache')}</cachedir>
 </fontconfig>
 `);";
-    if cfg!(not(all(target_os = "linux", target_arch = "x86_64"))) {
-        if env::var_os("CHROMIUM").is_some() {
-            return Ok(());
-        }
-        return Err("no browser for the page test: the npm package has one for Linux on x86-64 only. \
-                    Set CHROMIUM to the executable of an installed Chrome or Chromium"
-            .to_owned());
+    if !IS_BROWSER_PACKAGED {
+        return match env::var_os("CHROMIUM").map(PathBuf::from) {
+            Some(file) if file.is_file() => Ok(()),
+            Some(file) => {
+                Err(format!("CHROMIUM={} is no file; it must be the executable of Chrome or Chromium", file.display()))
+            }
+            None if tools.installed_browser.is_some() => Ok(()),
+            None => Err(browser_to_install(env::consts::OS)),
+        };
     }
     let item = tools.browser.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     cache
@@ -533,4 +639,83 @@ fn browser(tools: &Tools, cache: &Cache) -> Result<(), String> {
             step("chromium", "unpacking the browser", &mut command, &cache.log("chromium"))
         })
         .map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn node_modules_of_another_platform_are_not_taken_for_this_ones() {
+        let package = |os: serde_json::Value, cpu: serde_json::Value| json!({ "version": "1.0.0", "optional": true, "os": os, "cpu": cpu });
+        let mut packages = json!({
+            "": { "name": "us" },
+            "node_modules/everywhere": { "version": "1.0.0" },
+            // npm's own packages have lists, Node's have texts.
+            "node_modules/workerd-linux": package(json!(["linux"]), json!(["x64"])),
+            "node_modules/workerd-darwin": package(json!(["darwin"]), json!(["arm64"])),
+            "node_modules/node-linux": package(json!("linux"), json!("x64")),
+            "node_modules/node-darwin": package(json!("darwin"), json!("arm64")),
+        });
+        packages["node_modules/addon-musl"] =
+            json!({ "version": "1.0.0", "optional": true, "os": ["linux"], "cpu": ["x64"], "libc": ["musl"] });
+        let locked = json!({ "packages": packages });
+        let installed = |names: &[&str]| {
+            let named = |name: &&str| (format!("node_modules/{name}"), json!({ "version": "1.0.0" }));
+            json!({ "packages": names.iter().map(named).collect::<serde_json::Map<_, _>>() })
+        };
+        let (linux, mac) = (("linux", "x64"), ("darwin", "arm64"));
+        let of_linux = installed(&["everywhere", "workerd-linux", "node-linux"]);
+        assert!(has_what_is_locked(&locked, &of_linux, linux), "packages of others and of another libc may be missing");
+        assert!(!has_what_is_locked(&locked, &of_linux, mac), "Linux's programs do not run on macOS");
+        for missing in ["everywhere", "workerd-linux", "node-linux"] {
+            let names = ["everywhere", "workerd-linux", "node-linux"];
+            let rest: Vec<_> = names.into_iter().filter(|name| *name != missing).collect();
+            assert!(!has_what_is_locked(&locked, &installed(&rest), linux), "{missing} is needed here");
+        }
+        let mut old = of_linux;
+        old["packages"]["node_modules/everywhere"]["version"] = json!("0.9.0");
+        assert!(!has_what_is_locked(&locked, &old, linux), "another version is not what is locked");
+    }
+
+    #[test]
+    fn what_cannot_be_fetched_is_named_with_the_command_that_installs_it() {
+        for (system, command) in [("macos", "brew install"), ("linux", "sudo ")] {
+            for told in [sql_server_to_install(system), browser_to_install(system)] {
+                assert!(told.contains(command) && told.contains("start again"), "on {system}: {told}");
+            }
+        }
+        assert!(browser_to_install("linux").contains("CHROMIUM"), "a browser elsewhere can be named");
+    }
+
+    #[test]
+    fn the_servers_that_the_sandbox_finds_are_found_before_it_is_compiled() {
+        let scratch = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo"))
+            .join(format!("../target/tmp/servers-{}", std::process::id()));
+        for file in ["path/tidb-server", "home/.tiup/components/tidb/v8.5.3/tidb-server", "other/mariadbd"] {
+            fs::create_dir_all(scratch.join(file).parent().expect("a folder")).expect("made");
+            fs::write(scratch.join(file), "").expect("written");
+        }
+        let found = |settings: &[(&str, &str)]| {
+            has_sql_server(&|name| {
+                let (_, value) = settings.iter().find(|(found, _)| *found == name)?;
+                Some(scratch.join(value).into_os_string())
+            })
+        };
+        let without = found(&[("PATH", "nothing"), ("HOME", "nothing")]);
+        for settings in [
+            [("PATH", "path"), ("HOME", "nothing")],
+            [("PATH", "other"), ("HOME", "nothing")],
+            [("PATH", "nothing"), ("HOME", "home")],
+            [("PATH", "nothing"), ("TIUP_HOME", "home/.tiup")],
+            [("PATH", "nothing"), ("SANDBOX_TIDB", "anything")],
+        ] {
+            assert!(found(&settings), "{settings:?} leads to a server");
+        }
+        fs::remove_dir_all(&scratch).expect("removed");
+        let installed = ["/usr/sbin/mariadbd", "/usr/libexec/mariadbd"].iter().any(|file| Path::new(file).is_file());
+        assert_eq!(without, installed, "without any there is only what the system has installed");
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
     process::{self, Ran},
     services::{self, Service},
     setup::{self, Part, Tools},
-    soak,
+    smoke, soak,
 };
 
 /// How many checks of a suite passed and failed.
@@ -56,7 +56,7 @@ struct Suite {
 }
 
 /// The ones that tell first what is wrong with a new tool come first.
-const SUITES: [Suite; 10] = [
+const SUITES: [Suite; 11] = [
     Suite {
         name: "catalogue",
         what: "the rules that every tool keeps, and the files generated from the tools",
@@ -90,6 +90,12 @@ const SUITES: [Suite; 10] = [
         needs: Part::ALL,
         run: clients,
     },
+    Suite {
+        name: "smoke",
+        what: "the smoke tests of a deployment, which pass here, and fail where something is broken",
+        needs: Part::DEV,
+        run: smoke_tests,
+    },
     Suite { name: "page", what: "the landing page in a browser", needs: Part::ALL, run: page },
     Suite { name: "soak", what: "three minutes of use, two of them under a flood", needs: Part::DEV, run: soak },
 ];
@@ -101,7 +107,7 @@ const FUZZ_SECONDS: &str = "20";
 const SOAK: Duration = Duration::from_secs(180);
 
 /// Suites against the Worker as built.
-const ON_THE_BUILD: [&str; 4] = ["workerd", "clients", "page", "soak"];
+const ON_THE_BUILD: [&str; 5] = ["workerd", "clients", "smoke", "page", "soak"];
 
 /// A part of the test names to run: `branches` in `cargo xtask test transcripts/branches`.
 #[derive(Clone, Copy)]
@@ -326,9 +332,11 @@ fn workerd(context: &Context, filter: Filter) -> Result<Tally, String> {
 /// Runs a script that prints `ok NAME` or `not ok NAME: WHY` for each of its tests.
 fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let mut command = context.tools.node();
     command
         .arg(path)
+        .env("XTASK", own)
         .env("MCP_URL", format!("{}/mcp", world.worker.origin()))
         .env("SANDBOX_URL", world.sandbox.origin())
         .env("SANDBOX_MYSQL_PORT", world.mysql_port.to_string())
@@ -398,6 +406,25 @@ fn clients(context: &Context, filter: Filter) -> Result<Tally, String> {
 
 fn page(context: &Context, filter: Filter) -> Result<Tally, String> {
     scripts(context, "tests/page", filter)
+}
+
+fn smoke_tests(context: &Context, filter: Filter) -> Result<Tally, String> {
+    let sandbox = services::build_sandbox_with_tests(&context.tools)?;
+    let world = World::start(&context.tools, &sandbox, true)?;
+    let directory = Directory::temporary();
+    let owners = smoke::owners(&context.tools, &world.sandbox.origin(), &directory.0)?;
+    let mut tally = Tally::default();
+    for (name, problem) in smoke::suite(&context.root, world.worker.port, owners.port, &|name| filter.takes(name))? {
+        match &problem {
+            None => println!("ok {name}"),
+            Some(problem) => println!("not ok {name}: {problem}"),
+        }
+        tally.add(Tally::one(problem.is_none()));
+    }
+    if tally.failed > 0 {
+        show_log(&world.worker);
+    }
+    Ok(tally)
 }
 
 fn soak(context: &Context, _: Filter) -> Result<Tally, String> {

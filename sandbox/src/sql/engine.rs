@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 /// The image that runs where a Docker engine answers and already holds it.
 const IMAGE: &str = "pingcap/tidb";
 
+/// Where systems install `mariadbd` outside `PATH`.
+const INSTALLED: [&str; 2] = ["/usr/sbin/mariadbd", "/usr/libexec/mariadbd"];
+
 /// A kind of SQL server that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -81,7 +84,7 @@ fn docker_image() -> Option<String> {
 
 impl Engine {
     /// Looks in this order: `SANDBOX_TIDB`, `tidb-server` on `PATH`, TiUP's newest, the image `pingcap/tidb` where a Docker
-    /// engine answers and has it, `mariadbd` on `PATH`, `SANDBOX_MARIADB` (a directory that the Debian packages were unpacked
+    /// engine answers and has it, `mariadbd` on `PATH` or where systems install it, `SANDBOX_MARIADB` (a directory that the Debian packages were unpacked
     /// into).
     ///
     /// # Errors
@@ -123,10 +126,9 @@ impl Engine {
         if let Some(binary) = on_path("mariadbd") {
             return Ok(Self::MariaDb { binary, found: "on PATH", unpacked: None });
         }
-        // Debian installs it where only root's PATH looks.
-        let installed = PathBuf::from("/usr/sbin/mariadbd");
-        if installed.is_file() {
-            return Ok(Self::MariaDb { binary: installed, found: "installed", unpacked: None });
+        // Debian and Fedora install it where only root's PATH looks, or none.
+        if let Some(binary) = INSTALLED.iter().map(PathBuf::from).find(|file| file.is_file()) {
+            return Ok(Self::MariaDb { binary, found: "installed", unpacked: None });
         }
         match set("SANDBOX_MARIADB") {
             Some(root) if root.join("usr/sbin/mariadbd").is_file() => Ok(Self::MariaDb {

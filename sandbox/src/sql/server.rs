@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -109,7 +109,7 @@ pub(crate) struct Home {
     run: PathBuf,
     // Held while this run lasts, so that another can tell which directories were left behind.
     _run_lock: File,
-    // A unix socket's path holds 107 bytes, so sockets lie in a short directory of their own.
+    // A unix socket's path holds 107 bytes on Linux and 103 on macOS, so sockets lie in a short directory of their own.
     sockets: TempDir,
     next: AtomicU64,
 }
@@ -375,8 +375,8 @@ impl Home {
         command
             .arg(format!("--sql-mode={SQL_MODE}"))
             .arg(format!("--max-statement-time={}", super::STATEMENT_LIMIT.as_secs()));
-        let root = fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0);
-        if root {
+        // What this process has made belongs to who runs it; macOS has no /proc that would say so.
+        if fs::metadata(self.sockets.path()).is_ok_and(|made| made.uid() == 0) {
             // MariaDB refuses to run as root unless told so.
             command.arg("--user=root");
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use self::examination::verdict;
 use super::{
-    App, doors, log,
+    App, COMMIT, VERSION, doors, log,
     response::{finish, method_not_allowed, plain_error},
 };
 use crate::{
@@ -42,8 +42,11 @@ pub(super) async fn answer(app: &App<'_>, head: &Head, line: &mut log::Line) -> 
     }
     match limited(app, head, line).await {
         Some(refusal) => refusal,
-        None => Document { owned: Some(app.config.owner.is_some()), ..Document::new(verdict(app).await, &[]) }
-            .response(head),
+        None => {
+            let owned = Some(app.config.owner.is_some());
+            let worker_version = app.config.worker_version.as_deref();
+            Document { owned, ..Document::new(verdict(app).await, &[]) }.response(head, worker_version)
+        }
     }
 }
 
@@ -76,7 +79,12 @@ async fn limited(app: &App<'_>, head: &Head, line: &mut log::Line) -> Option<Res
 
 /// The answer of a server with wrong settings: 503 that names each of them, but no value; to a browser a page that says what to do.
 /// `/livez` still reports that the process is alive, and what the page looks like is served.
-pub async fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) -> Response {
+pub async fn misconfigured(
+    problems: &[Problem],
+    worker_version: Option<&str>,
+    head: &Head,
+    port: Port<'_>,
+) -> Response {
     let log = RequestLog::new(port.log, port.io, 100);
     log::begins(&log, head);
     let mut line = log::Line::new(head, port.io.now());
@@ -89,7 +97,7 @@ pub async fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) ->
     let response = match route(path) {
         Some(_) if !reads => method_not_allowed("GET, HEAD"),
         Some("/livez") => alive(),
-        Some(_) => Document::new(Checks::unknown(State::Failing), problems).response(head),
+        Some(_) => Document::new(Checks::unknown(State::Failing), problems).response(head, worker_version),
         None if reads && let Some(look) = look => look,
         None if reads && prefers_html(&head.headers) => {
             Document::new(Checks::unknown(State::Failing), problems).shown(503)
@@ -104,7 +112,7 @@ pub async fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) ->
         }
     };
     line.finish(port, &log, &response);
-    finish(response, head, &log.request_id)
+    finish(response, head, &log.request_id, worker_version)
 }
 
 /// What strangers are told: names, rules and states, and nothing that was set or said by others.
@@ -112,6 +120,15 @@ pub async fn misconfigured(problems: &[Problem], head: &Head, port: Port<'_>) ->
 struct Document<'p> {
     status: &'static str,
     checks: Checks,
+    /// What runs here, at `/health` only: the version,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'static str>,
+    /// its commit, if the build was told,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'static str>,
+    /// and the id of the upload, on Cloudflare.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker_version: Option<&'p str>,
     /// Those that are wrong or missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     settings: Vec<Named>,
@@ -134,17 +151,20 @@ impl<'p> Document<'p> {
         let status = if checks.are_ok() { "ready" } else { "not_ready" };
         let mut settings: Vec<_> = problems.iter().map(|problem| Named { setting: problem.setting }).collect();
         settings.dedup_by_key(|named| named.setting);
-        Self { status, checks, settings, problems, owned: None }
+        Self { status, checks, version: None, commit: None, worker_version: None, settings, problems, owned: None }
     }
 
     /// For `/readyz`, and for `/health` as a page if that is what the client would rather have.
-    fn response(&self, head: &Head) -> Response {
+    fn response(mut self, head: &Head, worker_version: Option<&'p str>) -> Response {
         let status = if self.checks.are_ok() { 200 } else { 503 };
         let for_people = head.url.path() == "/health";
         if for_people && prefers_html(&head.headers) {
             return self.shown(status);
         }
-        let response = self.timed(Response::json(status, serde_json::to_string(self).unwrap_or_default()));
+        if for_people {
+            (self.version, self.commit, self.worker_version) = (Some(VERSION), COMMIT, worker_version);
+        }
+        let response = self.timed(Response::json(status, serde_json::to_string(&self).unwrap_or_default()));
         if for_people { response.with("vary", "Accept") } else { response }
     }
 

@@ -1,6 +1,6 @@
 //! `/health` in a browser: what works, what does not, and what to do about it. Every word is a constant, so that nothing has to be escaped.
 
-use super::Document;
+use super::{Document, VERSION};
 use crate::health::State;
 
 /// What is said of a check that works, of one that fails, and what to do then.
@@ -148,8 +148,9 @@ impl Document<'_> {
             add(&["</section>"]);
         }
         add(&[
-            "<p class=\"hint\">This is less than a minute old. Monitors read the same at <a href=\"/readyz\">/readyz</a>.</p>",
-            "</main></body></html>",
+            "<p class=\"hint\">This is less than a minute old. Monitors read the same at <a href=\"/readyz\">/readyz</a>. Version ",
+            VERSION,
+            ".</p></main></body></html>",
         ]);
         html
     }

@@ -134,7 +134,8 @@ impl<'r> Request<'r> {
     /// The response to this request as a stream of events, with the header fields of every response.
     fn stream(self, passage: &Passage<'_>) -> Live<'r> {
         let head = passage.describe_limits(mcp::stream_response(String::new()));
-        let head = response::finish(head, self.head, &self.app.log.request_id);
+        let worker_version = self.config().worker_version.as_deref();
+        let head = response::finish(head, self.head, &self.app.log.request_id, worker_version);
         let head = response::allow_origin(head, self.head, self.config());
         Live { stream: self.port().stream, head, has_begun: Cell::new(false) }
     }
