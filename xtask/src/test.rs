@@ -318,9 +318,11 @@ fn workerd(context: &Context, filter: Filter) -> Result<Tally, String> {
 fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     println!("-- {name}");
+    let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let mut command = context.tools.node();
     command
         .arg(path)
+        .env("XTASK", own)
         .env("MCP_URL", format!("{}/mcp", world.worker.origin()))
         .env("SANDBOX_URL", world.sandbox.origin())
         .env("SANDBOX_MYSQL_PORT", world.mysql_port.to_string())
