@@ -222,9 +222,17 @@ mod tests {
 
     #[test]
     fn an_answer_that_stays_on_this_machine_is_seen_however_it_is_written() {
-        for host in
-            ["localhost", "localhost.", "x.localhost", "127.0.0.1", "127.8.8.8", "0.0.0.0", "[::]", "[::1]", "[::ffff:127.0.0.1]"]
-        {
+        for host in [
+            "localhost",
+            "localhost.",
+            "x.localhost",
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "[::]",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+        ] {
             let uri = RedirectUri::parse(&format!("https://{host}/cb")).unwrap();
             assert!(uri.is_here() && !uri.is_remote(), "{host}");
         }

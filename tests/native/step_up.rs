@@ -375,7 +375,11 @@ fn an_owners_grant_ends_with_its_access_key() {
     redeploy(&mut all.server, &settings(ACCESS_KEY));
     let page = all.open(&request);
     assert!(page.html.contains("It takes the access key again"), "{}", page.html);
-    assert!(page.html.contains("Keep it in your password manager") && !page.html.contains("your keys"), "{}", page.html);
+    assert!(
+        page.html.contains("Keep it in your password manager") && !page.html.contains("your keys"),
+        "{}",
+        page.html
+    );
     all.refused();
     let page = all.open(&request);
     assert!(page.html.contains(TITLE) && !page.html.contains("accessKey"));
