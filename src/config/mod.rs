@@ -15,7 +15,7 @@ use self::draft::Draft;
 pub use self::{
     advice::{Finding, Level, advice},
     alerts::{AlertFormat, Alerts},
-    origin::{Origin, is_loopback},
+    origin::{Origin, is_loopback, may_be_here},
     settings::{SETTINGS, Setting, Unset},
 };
 use crate::{

@@ -57,6 +57,12 @@ pub(super) struct Asked {
     /// Id of the grant that is widened without the keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) widens: Option<String>,
+    /// When the keys of that grant were given, once the person has allowed it: milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) proved: Option<u64>,
+    /// Why the keys are asked for again.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) keys_again: String,
     /// SHA-256 of the token that form and cookie carry.
     pub(super) csrf: String,
     /// Milliseconds since 1970.
@@ -143,6 +149,8 @@ impl Server<'_> {
             view,
             presence: Presence::Any,
             widens: None,
+            proved: None,
+            keys_again: String::new(),
             csrf: fingerprint(csrf.as_bytes()),
             ends: self.now().0.saturating_add(LIFE_MILLIS),
         };
@@ -156,7 +164,8 @@ impl Server<'_> {
                 self.step_up_page(200, &asked, &csrf, grant.scope, &[])
             }
             StepUp::Not(keys_again) => {
-                self.consent_page(200, &asked, &csrf, &Consent { keys_again, ..Consent::default() })
+                asked.keys_again = keys_again.to_owned();
+                self.consent_page(200, &asked, &csrf, &Consent::default())
             }
         };
         page.with("set-cookie", cookie)
@@ -246,7 +255,7 @@ impl Server<'_> {
             client_name: &asked.client_name,
             client_id_host: asked.document_host.as_deref(),
             redirect_host: &place,
-            redirect_is_loopback: redirect.is_loopback(),
+            redirect_is_loopback: redirect.is_here(),
             redirect_is_known: redirect.is_known(),
             redirect_is_app: redirect.is_app(),
             requested: Scope::parse(&asked.scope).unwrap_or(Scope::Read),
@@ -259,6 +268,7 @@ impl Server<'_> {
             nonce: &nonce,
             owner: self.config.owner.is_some(),
             tidbcloud_login: self.config.tidb_cloud_oauth.is_some() && self.config.owner.is_none(),
+            keys_again: &asked.keys_again,
             server_host: host.as_deref().unwrap_or_default(),
             ..*more
         };

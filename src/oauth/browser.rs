@@ -27,7 +27,8 @@ use crate::{
 const COOKIE: &str = "mcp_browser";
 /// What it is sealed for.
 const PURPOSE: &str = "grants of a browser v1";
-/// Grants that one browser proves, the newest: one more takes the place of the oldest, whose question then takes the keys. Each has
+/// Grants that one browser proves, the newest: one more takes the place of one that was replaced, or of the oldest, whose question
+/// then takes the keys. Each has
 /// an id of 22 characters, a secret of 43 and a mark of 8, and 22 of JSON beside them: ten make 950 bytes, and the sealed cookie
 /// 1.3 KB of the 4 KB that browsers keep (RFC 6265bis section 5.6).
 pub const GRANTS_MAX: usize = 10;
@@ -81,9 +82,11 @@ impl Held {
 }
 
 impl Server<'_> {
-    /// The cookie with one more grant.
-    pub(super) fn hold(&self, head: &Head, new: Held) -> String {
+    /// The cookie with one more grant. The one that it replaces makes room first: it ends soon, unless the client never redeems
+    /// the new one's code.
+    pub(super) fn hold(&self, head: &Head, new: Held, replaced: Option<&str>) -> String {
         let mut all = self.held(head);
+        all.sort_by_key(|held| Some(held.id()) != replaced);
         all.drain(..(all.len() + 1).saturating_sub(GRANTS_MAX));
         all.push(new);
         let text = serde_json::to_string(&all).ok();

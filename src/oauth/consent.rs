@@ -188,7 +188,8 @@ impl Server<'_> {
             Ok(code) => {
                 let mut answer = vec![("code", code.as_str())];
                 answer.extend(asked.state.as_deref().map(|state| ("state", state)));
-                self.leave(asked, &answer, false).with("set-cookie", self.hold(head, browser))
+                let cookie = self.hold(head, browser, asked.widens.as_deref());
+                self.leave(asked, &answer, false).with("set-cookie", cookie)
             }
             Err(response) => response,
         }
@@ -298,11 +299,22 @@ impl Server<'_> {
             // A grant does not depend on it: if it fails, the document stays known for a day.
             let _ = self.ask_document(&asked.client_id, document::Command::Remember).await;
         }
-        self.audit(
-            "consent",
-            &[("grant", short(id)), ("client", &client_kind(&asked.client_id)), ("scope", scope.as_str())],
-        );
+        let client = client_kind(&asked.client_id);
+        let mut line = vec![("grant", short(id)), ("client", &*client), ("scope", scope.as_str())];
+        let wider = asked.widens.as_deref().and_then(|wider| GrantId::parse(wider, self.keyring));
+        line.push(("by", if wider.is_some() { "step-up" } else { self.proof(contents) }));
+        line.extend(wider.as_ref().map(|wider| ("widens", short(wider))));
+        self.audit("consent", &line);
         Ok(code.expose())
+    }
+
+    /// What a person gave for a grant with these contents, for the log.
+    fn proof(&self, contents: &Contents) -> &'static str {
+        match contents.organizations.first().map(|organization| &organization.credential) {
+            _ if self.config.owner.is_some() => "access key",
+            Some(Credential::SignIn(_)) => "sign-in",
+            _ => "keys",
+        }
     }
 
     /// The stored record of a new grant. It cannot be opened without the code.
@@ -343,7 +355,7 @@ impl Server<'_> {
             resource,
             scope: StoredScope(scope),
             subject,
-            created: now.0,
+            created: asked.proved.unwrap_or(now.0),
             used: now.0,
             owner: self.config.owner.as_ref().map(|owner| self.owner_hash(owner.access_key.expose())),
             browser: Some(browser.fingerprint()),
@@ -374,7 +386,8 @@ impl Server<'_> {
             client_host: asked.document_host.clone().unwrap_or_else(|| place.clone()),
             organization: organization.to_owned(),
             created: now.0,
-            ends: now.0.saturating_add(LIFE_MILLIS),
+            ends: asked.proved.unwrap_or(now.0).saturating_add(LIFE_MILLIS),
+            replaces: asked.widens.clone(),
         };
         // That list only proves grants on the page that confirms a call, and a name in it can be anybody's: a grant that falls off
         // goes on. People see and end it at TiDB Cloud, under "Authorized OAuth Apps" of the account.

@@ -17,7 +17,7 @@ use crate::{
     },
     port::StorageFailure,
     store::{
-        grant::{self, IDLE_MILLIS, LIFE_MILLIS, Presence},
+        grant::{self, IDLE_MILLIS, Presence},
         index::{self, ENTRIES_MAX, Entry},
         seal::{base64url, from_base64url, random, same},
         token::GrantId,
@@ -214,9 +214,8 @@ impl Server<'_> {
         let texts: Vec<_> = found
             .iter()
             .map(|(entry, living)| {
-                let ends = entry.created.saturating_add(LIFE_MILLIS);
-                let idle = ends.min(living.used.saturating_add(IDLE_MILLIS));
-                [date(entry.created), date(living.used), day(idle), day(ends)]
+                let idle = entry.ends.min(living.used.saturating_add(IDLE_MILLIS));
+                [date(entry.created), date(living.used), day(idle), day(entry.ends)]
             })
             .collect();
         let rows: Vec<_> = found

@@ -1,6 +1,8 @@
 //! Where an authorization answer may be sent: an allow-list, never a deny-list.
 
-use url::{Host, Url};
+use url::Url;
+
+use crate::config::{is_loopback, may_be_here};
 
 /// 512 bytes: the longest known client's is below 100.
 const BYTES_MAX: usize = 512;
@@ -51,7 +53,7 @@ impl RedirectUri {
         }
         let allowed = match url.scheme() {
             "https" => url.host().is_some(),
-            "http" => is_this_machine(&url),
+            "http" => is_loopback(&url),
             // A name in reverse, and no host that a person knows.
             scheme if scheme.contains('.') => {
                 let is_host =
@@ -84,9 +86,14 @@ impl RedirectUri {
         url.into()
     }
 
-    /// Whether it leads to this machine.
-    pub fn is_loopback(&self) -> bool {
+    /// Whether it leads to this machine by http, which is all that http is taken for.
+    fn is_loopback(&self) -> bool {
         self.url.scheme() == "http"
+    }
+
+    /// Whether it may lead to a program on this machine that listens there.
+    pub fn is_here(&self) -> bool {
+        !self.is_app() && may_be_here(&self.url)
     }
 
     /// Whether a known client's answers go there. A private scheme says nothing about who opens it.
@@ -100,7 +107,7 @@ impl RedirectUri {
     /// section 8.6), and its path and query may be another command of the right application, such as one that installs an
     /// extension.
     pub fn is_vouched_for(&self, document_host: Option<&str>) -> bool {
-        let is_here = matches!(self.url.scheme(), "http" | "https") && is_this_machine(&self.url);
+        let is_here = !self.is_app() && is_loopback(&self.url);
         let host = self.https_host();
         // No known client registers a query, and it can be a command too: `https://vscode.dev/redirect?url=...` leads on.
         let is_known = self.is_known() && self.url.query().is_none();
@@ -114,7 +121,7 @@ impl RedirectUri {
 
     /// Whether it leads to another machine, and by https: no program on this one can take the answer's place.
     pub fn is_remote(&self) -> bool {
-        self.url.scheme() == "https" && !is_this_machine(&self.url)
+        self.url.scheme() == "https" && !may_be_here(&self.url)
     }
 
     /// Whether it leads to an application that claims the scheme.
@@ -144,16 +151,6 @@ impl RedirectUri {
 /// Whether this is a host of a well-known client.
 pub fn is_known_host(host: &str) -> bool {
     KNOWN_HOSTS.contains(&host)
-}
-
-/// `localhost`, `127.0.0.1` and `[::1]`, written so (RFC 8252 section 7.3, section 8.3).
-fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]
@@ -221,6 +218,37 @@ mod tests {
             RedirectUri::parse(&format!("https://example.com/{}", "a".repeat(500))).err(),
             Some(Refused::Dangerous)
         );
+    }
+
+    #[test]
+    fn an_answer_that_stays_on_this_machine_is_seen_however_it_is_written() {
+        for host in [
+            "localhost",
+            "localhost.",
+            "x.localhost",
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "[::]",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+        ] {
+            let uri = RedirectUri::parse(&format!("https://{host}/cb")).unwrap();
+            assert!(uri.is_here() && !uri.is_remote(), "{host}");
+        }
+        for text in ["http://localhost:3000/cb", "http://127.0.0.1/cb"] {
+            let uri = RedirectUri::parse(text).unwrap();
+            assert!(uri.is_here() && !uri.is_remote(), "{text}");
+        }
+        let hosted = RedirectUri::parse("https://claude.ai/cb").unwrap();
+        assert!(hosted.is_remote() && !hosted.is_here());
+        let app = RedirectUri::parse("cursor://localhost/cb").unwrap();
+        assert!(!app.is_remote() && !app.is_here(), "an application claims the scheme");
+        // What stays here for certain is what http is taken for, and what errors are sent to.
+        for host in ["x.localhost", "localhost.", "0.0.0.0", "[::]", "[::ffff:127.0.0.1]"] {
+            assert_eq!(RedirectUri::parse(&format!("http://{host}/cb")).err(), Some(Refused::Dangerous), "{host}");
+            assert!(!RedirectUri::parse(&format!("https://{host}/cb")).unwrap().is_vouched_for(None), "{host}");
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) struct Wider {
     pub(super) client_name: String,
     /// What it may do already.
     pub(super) scope: Scope,
+    /// When its keys were given.
+    proved: u64,
     /// How the wider one narrows the tools: as this one does, or more.
     pub(super) view: Narrowing,
     /// Its contents.
@@ -77,24 +79,33 @@ impl Server<'_> {
             redirect_uri: asked.redirect_uri.clone(),
         };
         let wants = Scope::parse(&asked.scope).unwrap_or_default();
-        let opened = match self.ask_grant(&id, command).await {
-            Ok(Reply::Opened(opened)) if wants > opened.scope.0 => opened,
-            Ok(Reply::NotWidened { scope, presence, is_late }) if wants > scope.0 => {
-                return StepUp::Not(match presence {
-                    _ if !redirect.is_remote() => {
-                        "its answer goes to a program on this device, and another could take its place"
-                    }
-                    Presence::Absent => "it works without asking you",
-                    _ if is_late => "that works without keys only within ten minutes of a call of it that was refused",
-                    _ => "it was connected by a sign-in at TiDB Cloud, or before this server could do without",
-                });
-            }
+        let Ok(reply) = self.ask_grant(&id, command).await else { return NOTHING };
+        let (has, owner) = match &reply {
+            Reply::Opened(opened) => (opened.scope.0, &opened.owner),
+            Reply::NotWidened { scope, owner, .. } => (scope.0, owner),
             _ => return NOTHING,
         };
-        let is_owned = opened.owner.is_some() == self.config.owner.is_some();
-        if !is_owned || !self.is_of_this_owner(opened.owner.as_deref()) {
+        // Whoever holds a cookie of an access key before this one learns nothing of the grant.
+        let is_owned = owner.is_some() == self.config.owner.is_some() && self.is_of_this_owner(owner.as_deref());
+        if wants <= has || !is_owned {
             return NOTHING;
         }
+        let opened = match reply {
+            Reply::Opened(opened) if redirect.is_remote() => opened,
+            Reply::NotWidened { presence, is_late, .. } if redirect.is_remote() => {
+                return StepUp::Not(match presence {
+                    Presence::Absent => "it works without asking you",
+                    _ if is_late => "no call of it was refused in the last ten minutes, or you cancelled since",
+                    _ if self.config.tidb_cloud_oauth.is_some() => {
+                        "it was connected by a sign-in at TiDB Cloud, or before this server could do without"
+                    }
+                    _ => "it was connected before this server could do without",
+                });
+            }
+            _ => {
+                return StepUp::Not("its answer goes to a program on this device, and another could take its place");
+            }
+        };
         let contents = self
             .keyring
             .unwrap(&held.wrapping(), &opened.wrapped)
@@ -105,7 +116,7 @@ impl Server<'_> {
             Some(view) if view.is_read_only() => NOTHING,
             Some(view) => {
                 let (id, client_name) = (held.id().to_owned(), opened.client.name);
-                StepUp::Of(Box::new(Wider { id, client_name, scope: opened.scope.0, view, contents }))
+                StepUp::Of(Box::new(Wider { id, client_name, scope: has, proved: opened.created, view, contents }))
             }
             None => StepUp::Not("its address names tools, a cluster or a branch that you did not allow it"),
         }
@@ -140,7 +151,7 @@ impl Server<'_> {
     pub(super) async fn answer_step_up(&self, head: &Head, sent: &Sent) -> Response {
         let Sent { asked, csrf, fields } = sent;
         match fields.one("decision") {
-            Ok(Some("deny")) => return self.deny(asked).await,
+            Ok(Some("deny")) => return self.decline_wider(asked).await,
             Ok(Some("allow")) => {}
             _ => {
                 return self.refusal(400, "invalid_request", "The form does not say whether you allow or decline.");
@@ -165,7 +176,19 @@ impl Server<'_> {
         if !self.port.io.may_send(objects) {
             return self.unavailable_page();
         }
-        let asked = Asked { view: grant.view, presence: grant.contents.presence, ..asked.clone() };
+        let (proved, presence) = (Some(grant.proved), grant.contents.presence);
+        let asked = Asked { view: grant.view, presence, proved, ..asked.clone() };
         self.grant(head, &asked, scope, &grant.contents).await
+    }
+
+    /// A person who declines is not asked again for the calls that were refused so far.
+    async fn decline_wider(&self, asked: &Asked) -> Response {
+        let grant = asked.widens.as_deref().and_then(|id| GrantId::parse(id, self.keyring));
+        if let Some(grant) = grant
+            && self.ask_grant(&grant, Command::Declined).await.is_err()
+        {
+            return self.unavailable_page();
+        }
+        self.deny(asked).await
     }
 }

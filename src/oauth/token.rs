@@ -177,8 +177,12 @@ impl Server<'_> {
         let may = May { scope: opened.scope.0, view };
         let (pair, answer) = self.next_pair(&code, refresh, &data_key, &may, &contents)?;
         let fits = opened.client.redirect_uri == redirect_uri && same(&opened.challenge, &challenge(verifier));
-        if let Some(replaced) = opened.replaces.as_deref().filter(|_| fits) {
-            self.end_replaced(replaced).await?;
+        if let Some(replaced) = opened.replaces.as_deref().filter(|_| fits)
+            && !self.end_replaced(replaced).await?
+        {
+            self.ask_grant(&code.grant, Command::End).await?;
+            self.audit("revocation", &[("grant", short(&code.grant)), ("by", "end of what it widens")]);
+            return Err(INVALID_GRANT);
         }
         let redeem = Command::Redeem {
             hash,
@@ -201,15 +205,19 @@ impl Server<'_> {
     }
 
     /// Ends the grant that a wider one replaces, before there are tokens of that: if it cannot be ended, the code stays as it was and
-    /// the client tries again.
-    async fn end_replaced(&self, replaced: &str) -> Result<(), NoTokens> {
-        let Some(id) = GrantId::parse(replaced, self.keyring) else { return Ok(()) };
-        if self.ask_grant(&id, Command::End).await.is_err() {
-            self.audit("step_up_waits", &[("grant", short(&id))]);
-            return Err(NoTokens::Unavailable);
+    /// the client tries again. False if it had ended: whoever ended it, the person or the client, meant what was to come of it, too.
+    async fn end_replaced(&self, replaced: &str) -> Result<bool, NoTokens> {
+        let Some(id) = GrantId::parse(replaced, self.keyring) else { return Ok(false) };
+        match self.ask_grant(&id, Command::End).await {
+            Ok(Reply::Done) => {}
+            Ok(_) => return Ok(false),
+            Err(_) => {
+                self.audit("step_up_waits", &[("grant", short(&id))]);
+                return Err(NoTokens::Unavailable);
+            }
         }
         self.audit("revocation", &[("grant", short(&id)), ("by", "step-up")]);
-        Ok(())
+        Ok(true)
     }
 
     /// Takes a grant that was replaced out of the lists. They forget it by themselves if they do not answer now.

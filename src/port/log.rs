@@ -67,7 +67,8 @@ fields! {
     "rpc_method": "the protocol's method, `batch` or `unknown`";
     "tool": "the tool, or `unknown`";
     "client": "the name that the client gives itself; in lines about grants the host of its document, or `registered`";
-    "by": "who ended a grant";
+    "by": "who ended a grant; of a `consent`, what allowed it: `keys`, `access key`, `sign-in` or `step-up`";
+    "widens": "eight characters of the id of the grant that a new one is wider than";
     "rpc_error_code": "number of the protocol error";
     "error_code": "code of the error: a tool's, or the protocol's";
     "code": "code of the failed call";

@@ -46,7 +46,7 @@ pub struct Record {
     pub scope: StoredScope,
     /// Keyed hash of the person who allowed it.
     pub subject: String,
-    /// When.
+    /// When; of a wider grant, when the keys were given that it has, so that it ends no later than the one that it replaces.
     pub created: u64,
     /// When it was last used, within a minute.
     pub used: u64,
@@ -273,6 +273,8 @@ pub enum Command {
     },
     /// A call asked for more than its token may.
     Lacks,
+    /// The person does not allow more: the calls that asked for it count no longer.
+    Declined,
     /// What is needed to widen it, for the browser that it was allowed in.
     StepUp {
         /// The secret.
@@ -317,6 +319,9 @@ pub enum Reply {
         scope: StoredScope,
         /// Who is asked.
         presence: Presence,
+        /// Keyed hash of the access key, on an owner's deployment.
+        #[serde(default)]
+        owner: Option<String>,
         /// Whether it could be widened if a call had been refused lately.
         is_late: bool,
     },
@@ -344,6 +349,9 @@ pub struct Opened {
     pub contents: Sealed,
     /// The challenge of a code; empty for other tokens.
     pub challenge: String,
+    /// When the keys were given.
+    #[serde(default)]
+    pub created: u64,
     /// When a call last asked for more than its token may; 0 if none did.
     #[serde(default)]
     pub lacks: u64,
@@ -398,6 +406,7 @@ impl Record {
             wrapped: wrapped.clone(),
             contents: self.contents.clone(),
             challenge: challenge.to_owned(),
+            created: self.created,
             lacks: self.lacks,
             replaces: self.replaces.clone(),
         }))
@@ -414,7 +423,12 @@ impl Record {
         match &self.step_up {
             Some(_) if self.client.redirect_uri != redirect_uri => Reply::Unknown,
             Some(wrapped) if !is_late => self.opened(self.scope, "", wrapped, ""),
-            kept => Reply::NotWidened { scope: self.scope, presence: self.presence, is_late: kept.is_some() },
+            kept => Reply::NotWidened {
+                scope: self.scope,
+                presence: self.presence,
+                owner: self.owner.clone(),
+                is_late: kept.is_some(),
+            },
         }
     }
 
@@ -497,6 +511,10 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
             if now.saturating_sub(record.lacks) >= NOTED_MILLIS {
                 record.lacks = now;
             }
+            (Some(record), Reply::Done)
+        }
+        Command::Declined => {
+            record.lacks = 0;
             (Some(record), Reply::Done)
         }
         Command::StepUp { hash, client_id, redirect_uri } => {

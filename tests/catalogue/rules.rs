@@ -408,6 +408,35 @@ fn a_narrowed_tool_costs_no_more_than_the_whole_one() {
     problems.none();
 }
 
+/// An argument that takes an id and no name is filled by guessing, unless its description says which tool shows the id.
+#[test]
+fn an_id_that_has_to_be_given_says_where_it_comes_from() {
+    // The cloud provider's own.
+    const ELSEWHERE: [(&str, &str); 1] = [("tidbcloud_create_private_endpoint", "endpointId")];
+    let (mut problems, mut seen) = (Problems::default(), 0);
+    for tool in definitions() {
+        let schema = &tool["inputSchema"];
+        let required = |argument: &str| {
+            schema["required"].as_array().is_some_and(|names| names.iter().any(|name| name.as_str() == Some(argument)))
+        };
+        for (argument, value) in schema["properties"].as_object().into_iter().flatten() {
+            let is_id = argument == "id" || argument == "backup" || argument.ends_with("Id");
+            let needs = required(argument) || argument == "backup";
+            if !is_id || !needs || ELSEWHERE.contains(&(name(tool), argument.as_str())) {
+                continue;
+            }
+            seen += 1;
+            let said = value["description"].as_str().unwrap_or_default();
+            let names_a_tool = definitions().iter().any(|other| said.contains(name(other)));
+            problems.unless(names_a_tool, || {
+                format!("`{argument}` of `{}` is described as {said:?}: name the tool that shows it", name(tool))
+            });
+        }
+    }
+    assert!(seen >= 6, "{seen} arguments were looked at");
+    problems.none();
+}
+
 /// Other tests call every tool, by these arguments.
 #[test]
 fn every_argument_of_every_tool_has_an_example() {

@@ -94,6 +94,11 @@ fn a_page_asks_for_what_the_deployment_takes() {
             .map(|part| page.contains(part));
         assert_eq!(found, wanted, "{settings:?}");
         assert_eq!(page.contains("one owner"), settings.len() >= OWNER.len());
+        // Where no grant can be made, no page lists or ends one, and none is sealed.
+        for part in ["/grants", "are sealed, and open", "Keys stay sealed", "the sealed keys"] {
+            assert_eq!(page.contains(part), wanted[2], "{part}: {settings:?}");
+        }
+        assert!(page.contains("stored nowhere") && page.contains("id=\"sealed\""), "{settings:?}");
     };
     has(&[("TIDB_CLOUD_SANDBOX", SANDBOX)], [true, false, true, false]);
     has(&OWNER, [false, true, true, false]);

@@ -123,7 +123,7 @@ impl Connected {
     fn takes_keys(&mut self, request: &Fields, why: Option<&str>) {
         let page = self.open(request);
         assert!(page.html.contains("name=\"privateKey\"") && !page.html.contains(TITLE), "{}", page.html);
-        let said = page.html.contains("It takes your keys again");
+        let said = page.html.contains("You connected this client before.");
         assert_eq!(said, why.is_some(), "{}", page.html);
         assert!(page.html.contains(why.unwrap_or_default()), "{why:?}: {}", page.html);
     }
@@ -186,7 +186,7 @@ fn more_is_allowed_without_the_keys_and_one_grant_is_left() {
 
 #[test]
 fn it_takes_a_refused_call_of_the_last_ten_minutes() {
-    const LATE: Option<&str> = Some("only within ten minutes");
+    const LATE: Option<&str> = Some("no call of it was refused in the last ten minutes");
     let mut all = Connected::new();
     let request = all.wants(CHANGE);
     all.takes_keys(&request, LATE);
@@ -235,14 +235,26 @@ fn what_takes_the_keys_again_is_said() {
     for (redirect, query, typed, asked, why) in [
         ("http://127.0.0.1:3000/callback", "", typed(&[]), "", "a program on this device"),
         ("cursor://anysphere.cursor-mcp/oauth/callback", "", typed(&[]), "", "a program on this device"),
+        ("https://app.localhost:8443/callback", "", typed(&[]), "", "a program on this device"),
+        ("https://0.0.0.0/callback", "", typed(&[]), "", "a program on this device"),
+        ("https://[::ffff:127.0.0.1]/callback", "", typed(&[]), "", "a program on this device"),
         (HTTPS, "?toolsets=clusters", typed(&[]), "?toolsets=clusters,database", "its address names tools"),
         (HTTPS, "?cluster=shop", typed(&[]), "?cluster=other", "its address names tools"),
     ] {
         let mut all = Connected::of(Native::new(), redirect, query, typed);
         all.refused_somehow();
+        if why.contains("device") {
+            assert!(!stored(&all).contains("step_up"), "{redirect}: nothing is kept for it");
+        }
         let resource = format!("{}/mcp{asked}", all.flow.origin);
         let request = with(all.wants(CHANGE), "resource", &resource);
         all.takes_keys(&request, Some(why));
+        // Keys that are refused do not make the reason go away.
+        let page = all.open(&request);
+        let wrong = with(Flow::typed("owner", "tidb:read"), "privateKey", "5b000000-0000-4000-8000-0000000000ff");
+        let again = text(&all.browser.decide(&mut all.server, &page, wrong));
+        assert!(again.contains("does not accept these keys") && again.contains(why), "{again}");
+        assert!(again.contains("It takes your keys again") && again.contains("Keep them in"), "{again}");
     }
     let absent = with(typed(&[("presence", "absent")]), "scope", CHANGE);
     let mut all = Connected::of(Native::new(), HTTPS, "", absent);
@@ -262,6 +274,10 @@ fn of_several_connections_none_is_widened() {
     all.refused();
     let request = all.wants(CHANGE);
     all.takes_keys(&request, Some("several connections"));
+}
+
+fn log(all: &Connected) -> String {
+    all.server.world.log.borrow().join("\n")
 }
 
 fn stored(all: &Connected) -> String {
@@ -319,6 +335,8 @@ fn declining_and_never_redeeming_leave_the_grant_as_it_was() {
     let page = all.open(&request);
     let declined = all.decide(&page, &[("decision", "deny")]);
     assert_eq!(parameter(&link(&declined), "error").as_deref(), Some("access_denied"));
+    all.takes_keys(&request, Some("or you cancelled since"));
+    all.refused();
     let page = all.open(&request);
     assert_eq!(all.allow(&page).status, 200);
     all.server.advance(61);
@@ -348,9 +366,21 @@ fn an_owners_grant_ends_with_its_access_key() {
     all.refused();
     let request = all.wants(CHANGE);
     redeploy(&mut all.server, &settings("canary-access-key-two-0123456789abcdef"));
-    let page = all.open(&request);
-    assert!(page.html.contains("name=\"accessKey\"") && !page.html.contains(TITLE), "{}", page.html);
+    for minutes in [0, 10] {
+        all.server.advance(minutes * 60);
+        let page = all.open(&request);
+        assert!(page.html.contains("name=\"accessKey\"") && !page.html.contains(TITLE), "{}", page.html);
+        assert!(!page.html.contains("You connected this client"), "nothing is said of the grant: {}", page.html);
+    }
     redeploy(&mut all.server, &settings(ACCESS_KEY));
+    let page = all.open(&request);
+    assert!(page.html.contains("It takes the access key again"), "{}", page.html);
+    assert!(
+        page.html.contains("Keep it in your password manager") && !page.html.contains("your keys"),
+        "{}",
+        page.html
+    );
+    all.refused();
     let page = all.open(&request);
     assert!(page.html.contains(TITLE) && !page.html.contains("accessKey"));
     let answer = all.allow(&page);
@@ -431,7 +461,170 @@ fn a_sign_in_at_tidb_cloud_is_made_again() {
     all.tokens = Tokens::of(&all.redeem(&done));
     all.refused();
     let request = all.wants(CHANGE);
-    all.takes_keys(&request, Some("a sign-in at TiDB Cloud"));
+    all.takes_keys(&request, Some("a sign-in at TiDB Cloud, or before"));
+    all.takes_keys(&request, Some("It takes your keys, or a sign-in at TiDB Cloud, again"));
+    assert!(log(&all).contains("\"by\":\"sign-in\""));
+}
+
+/// Ends the connection that the client has, and looks for what was to come of it.
+fn ended_while_the_code_waits(end: impl Fn(&mut Connected)) {
+    let mut all = Connected::new();
+    all.refused();
+    let request = all.wants(CHANGE);
+    let page = all.open(&request);
+    let answer = all.allow(&page);
+    end(&mut all);
+    assert_eq!(error(&all.redeem(&answer)), (400, "invalid_grant".to_owned()));
+    let token = all.tokens.access.clone();
+    assert!(!all.works(&token));
+    let left = all.server.world.objects.borrow().keys().filter(|name| name.starts_with("grant:")).count();
+    assert_eq!(left, 0, "nothing of either is left");
+}
+
+#[test]
+fn what_was_allowed_ends_with_the_grant_that_it_widens() {
+    ended_while_the_code_waits(|all| {
+        let revoke = fields(&[("token", &all.tokens.refresh), ("client_id", &all.flow.client_id)]);
+        assert_eq!(all.server.send(form("/revoke", &revoke)).status, 200);
+    });
+    // The person ends the one that has tokens, of the two that the page lists.
+    ended_while_the_code_waits(|all| {
+        let (public, private) = keys("owner");
+        let origin = all.server.origin();
+        let proof = browser_form(&origin, "/grants", "", &fields(&[("publicKey", public), ("privateKey", &private)]));
+        let list = Page::of(&all.browser.send(&mut all.server, proof));
+        let grants: Vec<_> = list.hidden.iter().filter(|(name, _)| name == "grant").cloned().collect();
+        let csrf = list.hidden.iter().find(|(name, _)| name == "csrf").expect("a token").clone();
+        let mut ids: Vec<_> = grants.iter().map(|(_, id)| id.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 2, "{}", list.html);
+        let waiting = |id: &str| -> bool {
+            all.server.world.objects.borrow().get(&format!("grant:{id}")).is_some_and(|text| text.contains("replaces"))
+        };
+        let used = ids.into_iter().find(|id| !waiting(id)).expect("the first one");
+        let end = vec![csrf, ("grant".to_owned(), used), ("then".to_owned(), "end".to_owned())];
+        let ended = all.browser.send(&mut all.server, browser_form(&origin, "/grants/revoke", "", &end));
+        assert!(text(&ended).contains("Ended"), "{}", text(&ended));
+    });
+    // Or it ends by itself.
+    ended_while_the_code_waits(|all| {
+        for text in all.server.world.objects.borrow_mut().values_mut() {
+            let mut stored: Value = serde_json::from_str(text).expect("JSON");
+            if let Some(grant) = stored.get_mut("grant").filter(|grant| !grant["refresh"].is_null()) {
+                grant["created"] = json!(0);
+            }
+            *text = stored.to_string();
+        }
+    });
+}
+
+/// A list that is full makes room for the wider grant without ending the one that it replaces, which is the oldest.
+#[test]
+fn a_full_list_ends_another_grant_than_the_one_that_is_widened() {
+    let mut all = Connected::new();
+    let other = Flow::registering(&mut all.server, &[HTTPS]);
+    let mut second = String::new();
+    for at in 1..mcp_server_tidbcloud::store::index::ENTRIES_MAX {
+        all.server.advance(61);
+        let tokens = other.tokens(&mut all.server, "tidb:read");
+        second = if at == 1 { tokens.access } else { second };
+    }
+    all.refused();
+    let request = all.wants(CHANGE);
+    let page = all.open(&request);
+    let answer = all.allow(&page);
+    assert!(!all.works(&second), "the oldest of the others has ended");
+    let tokens = Tokens::of(&all.redeem(&answer));
+    assert_eq!(all.create(&tokens.access).status, 200);
+}
+
+/// A browser proves ten grants. One that was replaced takes the place of no other.
+#[test]
+fn a_grant_that_was_replaced_makes_room_first() {
+    let mut all = Connected::new();
+    let mut others = Vec::new();
+    let connect = |all: &mut Connected, others: &mut Vec<Another>| {
+        let flow = Flow::registering(&mut all.server, &[HTTPS]);
+        let page = all.open(&flow.request());
+        let answer = all.browser.decide(&mut all.server, &page, typed(&[("decision", "allow")]));
+        let code = parameter(&link(&answer), "code").expect("a code");
+        let tokens = Tokens::of(&all.server.send(form("/token", &flow.redemption(&code))));
+        others.push(Another { flow, tokens });
+        all.server.advance(61);
+    };
+    // The oldest of the others is older than the one that is widened.
+    all.browser.cookies.clear();
+    connect(&mut all, &mut others);
+    let page = all.open(&all.flow.request());
+    let answer = all.browser.decide(&mut all.server, &page, typed(&[("decision", "allow")]));
+    all.tokens = Tokens::of(&all.redeem(&answer));
+    for _ in 2..mcp_server_tidbcloud::oauth::browser::GRANTS_MAX {
+        connect(&mut all, &mut others);
+    }
+    all.refused();
+    let request = all.wants(CHANGE);
+    let page = all.open(&request);
+    let answer = all.allow(&page);
+    Tokens::of(&all.redeem(&answer));
+    let Another { flow, tokens } = others.swap_remove(0);
+    all.tokens = tokens;
+    all.flow = flow;
+    all.refused();
+    let request = all.wants(CHANGE);
+    assert!(all.open(&request).html.contains(TITLE), "this browser still proves the oldest of the others");
+}
+
+/// Another client in the same browser.
+struct Another {
+    flow: Flow,
+    tokens: Tokens,
+}
+
+/// A client that is widened again and again shows the keys after 90 days as any other.
+#[test]
+fn a_wider_grant_ends_when_the_first_would_have() {
+    const DAY: u64 = 24 * 60 * 60;
+    let mut all = Connected::new();
+    let widen = |all: &mut Connected, scope: &str, tick: &str, days: u64| {
+        for _ in 0..days / 20 {
+            all.server.advance(20 * DAY);
+            let refreshing = all.flow.refreshing(&all.tokens.refresh);
+            all.tokens = Tokens::of(&all.server.send(form("/token", &refreshing)));
+        }
+        let delete = tool_with_token(&all.tokens.access, "tidbcloud_delete_cluster", json!({"cluster": "shop"}));
+        assert_eq!(all.server.send(delete).status, 403);
+        let request = all.wants(scope);
+        let page = all.open(&request);
+        let answer = all.decide(&page, &[("decision", "allow"), ("scope", tick)]);
+        all.tokens = Tokens::of(&all.redeem(&answer));
+    };
+    widen(&mut all, CHANGE, "tidb:write", 40);
+    widen(&mut all, "tidb:read tidb:write tidb:destroy", "tidb:destroy", 40);
+    let (public, private) = keys("owner");
+    let proof = fields(&[("publicKey", public), ("privateKey", &private)]);
+    let grants = text(&all.server.send(browser_form(&all.server.origin(), "/grants", "", &proof)));
+    let ends = grants.split("Ends</dt>").nth(1).expect("when it ends");
+    all.server.advance(10 * DAY - 1);
+    let refreshing = all.flow.refreshing(&all.tokens.refresh);
+    let last = Tokens::of(&all.server.send(form("/token", &refreshing)));
+    assert!(all.works(&last.access));
+    all.server.advance(1);
+    assert!(!all.works(&last.access), "{ends}");
+    assert_eq!(all.server.send(form("/token", &all.flow.refreshing(&last.refresh))).status, 400);
+}
+
+#[test]
+fn the_log_tells_a_step_up_from_typed_keys() {
+    let mut all = Connected::new();
+    let of = |all: &Connected, by: &str| log(all).matches(&format!("\"by\":\"{by}\"")).count();
+    assert_eq!((of(&all, "keys"), of(&all, "step-up")), (1, 0));
+    all.refused();
+    let request = all.wants(CHANGE);
+    let page = all.open(&request);
+    all.allow(&page);
+    assert_eq!((of(&all, "keys"), of(&all, "step-up")), (1, 1), "{}", log(&all));
+    assert!(log(&all).contains("\"widens\":\""), "{}", log(&all));
 }
 
 #[test]

@@ -17,17 +17,8 @@ await mkdir(SCREENSHOTS_DIR, { recursive: true });
 const browser = await launch();
 
 // The status of a call that changes something, and the scope that it lacks.
-async function change(client, { access_token: token }) {
-  const answer = await client.fetch('/mcp', {
-    method: 'POST',
-    headers: {
-      authorization: `Bearer ${token}`,
-      accept: 'application/json, text/event-stream',
-      'content-type': 'application/json',
-      'mcp-protocol-version': '2025-11-25',
-    },
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: rename }),
-  });
+async function change(client, tokens) {
+  const answer = await client.call(tokens, 'tools/call', rename);
   return { status: answer.status, lacks: answer.headers.get('www-authenticate')?.match(/scope="([^"]+)"/)?.[1] };
 }
 

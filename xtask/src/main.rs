@@ -172,7 +172,8 @@ impl Flags {
             workerd: false,
         };
         let port = |name: &str, value: &str| {
-            value.parse().map_err(|_| format!("{name} takes a port number (1 to 65535), not {value:?}"))
+            let port = value.parse().ok().filter(|port| *port != 0);
+            port.ok_or_else(|| format!("{name} takes a port number (1 to 65535), not {value:?}"))
         };
         let (mut pairs, mut rest) = (Vec::new(), words.iter());
         while let Some(name) = rest.next() {
@@ -214,6 +215,13 @@ mod tests {
         let given = Flags::parse(&["--mysql-port", "4000"]);
         assert!(given.is_ok_and(|flags| flags.mysql_port == Some(4000)), "the one that was asked for");
         assert!(Flags::parse(&["--mysql-port", "8788"]).is_err(), "two programs cannot have one port");
+        for name in ["--port", "--sandbox-port", "--mysql-port"] {
+            let refused = |value| Flags::parse(&[name, value]).err().unwrap_or_default();
+            for value in ["0", "65536", "-1", "http"] {
+                let error = refused(value);
+                assert!(error.contains(name) && error.contains("1 to 65535"), "{value}: {error:?}");
+            }
+        }
     }
 
     #[test]

@@ -402,11 +402,14 @@ pub fn consent(page: &Consent<'_>) -> String {
     let mut html = begin(&Top { title, nonce, problems, takes_secrets: true, tries_left, ..Top::default() });
     who_asks(&mut html, page);
     if !page.keys_again.is_empty() {
-        html.element(
-            "<div class=\"notice\"><p>You connected this client before. It takes your keys again to allow it more, because ",
-            page.keys_again,
-            ". Keep them in your password manager.</p></div>",
-        );
+        let (what, keep) = match *page {
+            Consent { owner: true, .. } => ("the access key", "it"),
+            Consent { tidbcloud_login: true, .. } => ("your keys, or a sign-in at TiDB Cloud,", "keys"),
+            _ => ("your keys", "them"),
+        };
+        html.raw("<div class=\"notice\"><p>You connected this client before. It takes ").raw(what);
+        html.element(" again to allow it more, because ", page.keys_again, ". Keep ").raw(keep);
+        html.raw(" in your password manager.</p></div>");
     }
     html.raw("<form method=\"post\" action=\"/consent\" autocomplete=\"off\">");
     hidden(&mut html, "transaction", page.transaction);

@@ -16,7 +16,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct DeleteBackup {
     cluster: ClusterReference,
-    /// `backupId`
+    /// `backupId` from tidbcloud_list_backups
     #[schemars(with = "String")]
     backup: OpaqueId,
 }

@@ -17,7 +17,7 @@ pub(super) struct CancelTransfer {
     cluster: ClusterReference,
     /// Data in, or data out
     kind: TransferKind,
-    /// Its id
+    /// From tidbcloud_list_transfers
     #[schemars(with = "String")]
     id: TransferId,
 }

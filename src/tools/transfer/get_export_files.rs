@@ -16,7 +16,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct GetExportFiles {
     cluster: ClusterReference,
-    /// Its id
+    /// From tidbcloud_list_transfers
     #[schemars(with = "String")]
     id: TransferId,
     /// To go on: last `nextAfter`

@@ -18,7 +18,7 @@ pub(super) struct ListTransfers {
     cluster: ClusterReference,
     /// Data in, or data out
     kind: TransferKind,
-    /// Only this one
+    /// Only this one, by `id`
     #[schemars(with = "Option<String>")]
     id: Option<TransferId>,
     page_size: Option<PageSize>,

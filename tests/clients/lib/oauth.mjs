@@ -79,9 +79,9 @@ export class OauthClient {
     return this.token({ grant_type: 'refresh_token', refresh_token: tokens.refresh_token });
   }
 
-  // The result of a method of MCP, called with a token.
-  async ask({ access_token: token }, method, params = {}) {
-    const answer = await this.fetch('/mcp', {
+  // The answer to a method of MCP, called with a token, whatever its status.
+  call({ access_token: token }, method, params = {}) {
+    return this.fetch('/mcp', {
       method: 'POST',
       headers: {
         authorization: `Bearer ${token}`,
@@ -91,6 +91,11 @@ export class OauthClient {
       },
       body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
     });
+  }
+
+  // Its result.
+  async ask(tokens, method, params = {}) {
+    const answer = await this.call(tokens, method, params);
     const body = await answer.text();
     assert.equal(answer.status, 200, `${answer.status}: ${body}`);
     return JSON.parse(body).result;
