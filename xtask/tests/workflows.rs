@@ -137,10 +137,8 @@ fn problems(text: &str, known: &BTreeSet<String>) -> Vec<String> {
                     }
                 }
             }
-            if let Some(run) = step["run"].as_str() {
-                if let Some(problem) = command(run, known) {
-                    wrong(format!("{name}: {problem}"));
-                }
+            if let Some(problem) = step["run"].as_str().and_then(|run| command(run, known)) {
+                wrong(format!("{name}: {problem}"));
             }
         }
     }
