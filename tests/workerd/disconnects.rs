@@ -19,16 +19,19 @@ enum Fate {
     Finished,
 }
 
+/// Whether a request is one of those that are meant.
+type OfRequest = fn(&Value) -> bool;
+
 /// A step of a call.
 struct Moment {
     name: &'static str,
     call: Call,
     fault: Option<Value>,
     /// The client goes away once so many requests like this one were seen.
-    leaves_at: (usize, fn(&Value) -> bool),
+    leaves_at: (usize, OfRequest),
     fate: Fate,
     /// Of all requests for this call, those that matter here, and how many of them there are in the end.
-    counts: Vec<(usize, fn(&Value) -> bool)>,
+    counts: Vec<(usize, OfRequest)>,
     /// What its transaction writes into both rows.
     writes: Option<usize>,
 }
@@ -66,7 +69,7 @@ fn held(mut fault: Value) -> Option<Value> {
 /// A change of two rows in one transaction, whose `index`-th request has a late answer: BEGIN, two statements, each with its warnings,
 /// COMMIT. Rows that are written as they are need no plan.
 fn transaction(name: &'static str, index: usize, value: usize) -> Moment {
-    let leaves: fn(&Value) -> bool = is_sql;
+    let leaves: OfRequest = is_sql;
     Moment {
         name,
         call: Stage::tool(name, "owner", "db_execute", &json!({ "cluster": "shop", "sql": both_rows(value) })),

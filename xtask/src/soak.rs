@@ -243,14 +243,16 @@ fn grows_little(memory: &[(Duration, Result<Memory, String>)]) -> Result<Check, 
     Ok((check, after <= before + GROWTH_KIB_MAX))
 }
 
+/// The address that a request of this number comes from.
+type AddressOf<'a> = &'a dyn Fn(usize) -> String;
+
 /// The processor time of a refusal beside that of the cheapest answer that it saves, in turns: the median of the rounds. What a
 /// Worker that does nothing takes is printed and not judged: it depends on the machine more than what either of ours does.
 fn refusals_are_cheap(bare: &Service, ours: &Service) -> Result<Check, String> {
     let list = Call::new("tools/list", json!({}));
     let flooder = |_| FLOODER.to_owned();
     let admitted = |number: usize| format!("203.0.{CLIENTS}.{}", number % ADMITTED_ADDRESSES);
-    let kinds: [(&Service, u16, &dyn Fn(usize) -> String); 3] =
-        [(bare, 200, &flooder), (ours, 200, &admitted), (ours, 429, &flooder)];
+    let kinds: [(&Service, u16, AddressOf); 3] = [(bare, 200, &flooder), (ours, 200, &admitted), (ours, 429, &flooder)];
     let mut sides = Vec::new();
     for (service, expected, address) in kinds {
         let (process, mut connection) = (workerd_of(service.process.group())?, Connection::open(service.port)?);

@@ -67,7 +67,7 @@ pub(crate) fn command(root: &Path, options: &Options) -> Result<bool, String> {
 fn tools(folder: &Path) -> Result<Vec<String>, String> {
     let told = |error: std::io::Error| format!("{}: {error}", folder.display());
     let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(told)? {
+    for entry in fs::read_dir(folder).map_err(told)? {
         let name = entry.map_err(told)?.file_name().to_string_lossy().into_owned();
         let tool = name.strip_suffix(".json").unwrap_or_default();
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
