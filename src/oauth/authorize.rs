@@ -58,7 +58,7 @@ pub(super) struct Asked {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) widens: Option<String>,
     /// When the keys of that grant were given, once the person has allowed it: milliseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub(super) proved: Option<u64>,
     /// Why the keys are asked for again.
     #[serde(default, skip_serializing_if = "String::is_empty")]

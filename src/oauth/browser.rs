@@ -86,7 +86,10 @@ impl Server<'_> {
     /// the new one's code.
     pub(super) fn hold(&self, head: &Head, new: Held, replaced: Option<&str>) -> String {
         let mut all = self.held(head);
-        all.sort_by_key(|held| Some(held.id()) != replaced);
+        if let Some(at) = all.iter().position(|held| Some(held.id()) == replaced) {
+            let replaced = all.remove(at);
+            all.insert(0, replaced);
+        }
         all.drain(..(all.len() + 1).saturating_sub(GRANTS_MAX));
         all.push(new);
         let text = serde_json::to_string(&all).ok();

@@ -380,21 +380,28 @@ impl Server<'_> {
     async fn list_grant(&self, asked: &Asked, contents: &Contents, id: &GrantId) -> Result<(), Response> {
         let now = self.now();
         let place = RedirectUri::parse(&asked.redirect_uri).map(|uri| uri.place()).unwrap_or_default();
-        let entry = |organization: &str| Entry {
-            grant: id.as_str().to_owned(),
+        let entry = |grant: &str, organization: &str| Entry {
+            grant: grant.to_owned(),
             client_name: asked.client_name.clone(),
             client_host: asked.document_host.clone().unwrap_or_else(|| place.clone()),
             organization: organization.to_owned(),
             created: now.0,
             ends: asked.proved.unwrap_or(now.0).saturating_add(LIFE_MILLIS),
-            replaces: asked.widens.clone(),
         };
         // That list only proves grants on the page that confirms a call, and a name in it can be anybody's: a grant that falls off
         // goes on. People see and end it at TiDB Cloud, under "Authorized OAuth Apps" of the account.
         let is_sign_in =
             contents.organizations.iter().any(|organization| matches!(organization.credential, Credential::SignIn(_)));
         for (name, organization) in self.indexes(contents) {
-            match self.ask_index(&name, index::Command::Add(entry(organization))).await {
+            let add = |grant: &str| index::Command::Add(entry(grant, organization));
+            let mut added = self.ask_index(&name, add(id.as_str())).await;
+            // The one that it replaces goes on until the code is redeemed, and is listed as long as it does.
+            if let (Ok(index::Reply::Evicted { grant }), Some(widens)) = (&added, &asked.widens)
+                && grant == widens
+            {
+                added = self.ask_index(&name, add(widens)).await;
+            }
+            match added {
                 Ok(index::Reply::Evicted { grant }) if !is_sign_in => {
                     if let Some(oldest) = GrantId::parse(&grant, self.keyring) {
                         let ended = self.ask_grant(&oldest, grant::Command::End).await;

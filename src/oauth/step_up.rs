@@ -72,6 +72,8 @@ impl Server<'_> {
 
     async fn widened_by(&self, held: &super::browser::Held, asked: &Asked, redirect: &RedirectUri) -> StepUp {
         const NOTHING: StepUp = StepUp::Not("");
+        const ON_THIS_DEVICE: StepUp =
+            StepUp::Not("its answer goes to a program on this device, and another could take its place");
         let Some(id) = GrantId::parse(held.id(), self.keyring) else { return NOTHING };
         let command = Command::StepUp {
             hash: held.fingerprint(),
@@ -79,21 +81,24 @@ impl Server<'_> {
             redirect_uri: asked.redirect_uri.clone(),
         };
         let wants = Scope::parse(&asked.scope).unwrap_or_default();
-        let Ok(reply) = self.ask_grant(&id, command).await else { return NOTHING };
-        let (has, owner) = match &reply {
-            Reply::Opened(opened) => (opened.scope.0, &opened.owner),
-            Reply::NotWidened { scope, owner, .. } => (scope.0, owner),
-            _ => return NOTHING,
-        };
-        // Whoever holds a cookie of an access key before this one learns nothing of the grant.
-        let is_owned = owner.is_some() == self.config.owner.is_some() && self.is_of_this_owner(owner.as_deref());
-        if wants <= has || !is_owned {
-            return NOTHING;
-        }
-        let opened = match reply {
-            Reply::Opened(opened) if redirect.is_remote() => opened,
-            Reply::NotWidened { presence, is_late, .. } if redirect.is_remote() => {
+        let opened = match self.ask_grant(&id, command).await {
+            Ok(Reply::Opened(opened)) if wants > opened.scope.0 => {
+                let is_owned = opened.owner.is_some() == self.config.owner.is_some();
+                if !is_owned || !self.is_of_this_owner(opened.owner.as_deref()) {
+                    return NOTHING;
+                }
+                if !redirect.is_remote() {
+                    return ON_THIS_DEVICE;
+                }
+                opened
+            }
+            Ok(Reply::NotWidened { scope, presence, is_late }) if wants > scope.0 => {
+                // A browser that has nothing but a cookie of an earlier access key learns nothing of the grant.
+                if !self.still_counts(held).await.unwrap_or_default() {
+                    return NOTHING;
+                }
                 return StepUp::Not(match presence {
+                    _ if !redirect.is_remote() => return ON_THIS_DEVICE,
                     Presence::Absent => "it works without asking you",
                     _ if is_late => "no call of it was refused in the last ten minutes, or you cancelled since",
                     _ if self.config.tidb_cloud_oauth.is_some() => {
@@ -102,9 +107,7 @@ impl Server<'_> {
                     _ => "it was connected before this server could do without",
                 });
             }
-            _ => {
-                return StepUp::Not("its answer goes to a program on this device, and another could take its place");
-            }
+            _ => return NOTHING,
         };
         let contents = self
             .keyring
@@ -116,7 +119,14 @@ impl Server<'_> {
             Some(view) if view.is_read_only() => NOTHING,
             Some(view) => {
                 let (id, client_name) = (held.id().to_owned(), opened.client.name);
-                StepUp::Of(Box::new(Wider { id, client_name, scope: has, proved: opened.created, view, contents }))
+                StepUp::Of(Box::new(Wider {
+                    id,
+                    client_name,
+                    scope: opened.scope.0,
+                    proved: opened.created,
+                    view,
+                    contents,
+                }))
             }
             None => StepUp::Not("its address names tools, a cluster or a branch that you did not allow it"),
         }
@@ -171,8 +181,9 @@ impl Server<'_> {
         let Some(scope) = chosen.filter(|scope| *scope <= wants) else {
             return self.step_up_page(400, asked, csrf, grant.scope, &[problem("scope", 0, NO_SCOPE)]);
         };
-        // Its page, itself and its client's document, and for each organization an index and the grant that has to make room there.
-        let objects = grant.contents.organizations.iter().map(|_| 2).sum::<u32>() + 5;
+        // Its page, itself and its client's document, and for each organization an index, twice if the grant that it widens is the
+        // oldest there, and the grant that has to make room.
+        let objects = grant.contents.organizations.iter().map(|_| 3).sum::<u32>() + 5;
         if !self.port.io.may_send(objects) {
             return self.unavailable_page();
         }

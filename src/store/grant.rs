@@ -319,9 +319,6 @@ pub enum Reply {
         scope: StoredScope,
         /// Who is asked.
         presence: Presence,
-        /// Keyed hash of the access key, on an owner's deployment.
-        #[serde(default)]
-        owner: Option<String>,
         /// Whether it could be widened if a call had been refused lately.
         is_late: bool,
     },
@@ -423,12 +420,7 @@ impl Record {
         match &self.step_up {
             Some(_) if self.client.redirect_uri != redirect_uri => Reply::Unknown,
             Some(wrapped) if !is_late => self.opened(self.scope, "", wrapped, ""),
-            kept => Reply::NotWidened {
-                scope: self.scope,
-                presence: self.presence,
-                owner: self.owner.clone(),
-                is_late: kept.is_some(),
-            },
+            kept => Reply::NotWidened { scope: self.scope, presence: self.presence, is_late: kept.is_some() },
         }
     }
 

@@ -25,9 +25,6 @@ pub struct Entry {
     pub created: u64,
     /// When the grant ends at the latest.
     pub ends: u64,
-    /// Id of the grant that it is wider than, which goes on until its code is redeemed.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub replaces: Option<String>,
 }
 
 /// The stored record of a key.
@@ -58,7 +55,7 @@ pub enum Command {
 pub enum Reply {
     /// It was done.
     Done,
-    /// It was done, and this grant, the oldest that the new one does not replace, was removed to make room: it is to be ended.
+    /// It was done, and this grant, the oldest, was removed to make room: it is to be ended.
     Evicted {
         /// Its id.
         grant: String,
@@ -86,9 +83,7 @@ pub fn step(stored: Option<Record>, now: UnixMillis, command: Command) -> (Optio
     record.entries.retain(|entry| entry.ends > now.0);
     let reply = match command {
         Command::Add(entry) => {
-            let is_full = record.entries.len() >= ENTRIES_MAX;
-            let oldest = record.entries.iter().position(|held| Some(&held.grant) != entry.replaces.as_ref());
-            let evicted = oldest.filter(|_| is_full).map(|at| record.entries.remove(at).grant);
+            let evicted = (record.entries.len() >= ENTRIES_MAX).then(|| record.entries.remove(0).grant);
             record.entries.push(entry);
             evicted.map_or(Reply::Done, |grant| Reply::Evicted { grant })
         }
