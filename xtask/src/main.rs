@@ -80,7 +80,7 @@ cargo xtask worker --port P --sandbox URL --persist DIR [--vars TOML] [--workerd
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let Err(error) = process::stop_everything_on_signals() {
+    if let Err(error) = process::own().and_then(|_| process::stop_everything_on_signals()) {
         return fail(&error);
     }
     let root = match root(std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from), std::env::current_dir().ok()) {

@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    env,
     fs::{self, File},
     io::{BufReader, IsTerminal, Read, Write},
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
@@ -31,6 +32,16 @@ fn running() -> MutexGuard<'static, BTreeMap<u32, Child>> {
 
 /// Set once a signal has come: later failures are caused by it.
 static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Where this program is, as it was when it began: `cargo test` of the workspace writes the same file anew, and Linux calls the one
+/// that runs "xtask (deleted)" from then on (proc(5), `/proc/pid/exe`).
+static OWN: LazyLock<Result<PathBuf, String>> =
+    LazyLock::new(|| env::current_exe().map_err(|error| format!("where am I: {error}")));
+
+/// The path of this program, to run it again; `main` asks first of all.
+pub(crate) fn own() -> Result<&'static Path, String> {
+    OWN.as_deref().map_err(Clone::clone)
+}
 
 /// What a signal has to put in order before this program ends.
 static AT_SIGNAL: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);

@@ -333,7 +333,7 @@ fn workerd(context: &Context, filter: Filter) -> Result<Tally, String> {
     let directory = Directory::temporary();
     let program = services::build_sandbox_with_tests(&context.tools)?;
     let sandbox = services::start_sandbox(&context.tools, &program, services::free_port()?, None, &directory.0)?;
-    let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+    let own = process::own()?;
     let programs = ["--test", "workerd", "--test", "workerd-transcripts"];
     let mut command = cargo_test(context, &programs, filter);
     command
@@ -351,7 +351,7 @@ fn workerd(context: &Context, filter: Filter) -> Result<Tally, String> {
 /// Runs a script in front of a Worker of its own.
 fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+    let own = process::own()?;
     let mut command = context.tools.node();
     command
         .arg(path)

@@ -216,7 +216,7 @@ fn split(deployer: &Deployer, versions: &[(&str, u32)], why: &str) -> Result<(),
 
 /// After a signal, a process of its own rolls back: the one that was deploying has been ended.
 fn roll_back_at_signal(deployer: &Deployer) -> Result<(), String> {
-    let own = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+    let own = process::own()?;
     let root = deployer.root().to_path_buf();
     process::at_signal(Some(Box::new(move || {
         let mut command = Command::new(own);

@@ -167,7 +167,7 @@ impl Deployer {
         let mut command = match &self.smoke {
             Some(program) => self.tools.command(program),
             None => {
-                let own = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+                let own = process::own()?;
                 self.tools.command(own)
             }
         };

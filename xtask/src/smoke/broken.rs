@@ -22,6 +22,7 @@ use crate::{
     commit::Commit,
     dev,
     http::{self, Answer},
+    process,
     services::{self, Service},
     setup::Tools,
 };
@@ -274,7 +275,7 @@ impl Scenario {
 
 /// The command, as a person runs it; what is wrong with what it did.
 fn run(root: &Path, scenario: &Scenario, origin: &str, came: Option<&Came>) -> Result<(), String> {
-    let program = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+    let program = process::own()?;
     let mut command = Command::new(program);
     command.current_dir(root).args(["smoke", origin]).args(&scenario.words);
     for name in ["SMOKE_ACCESS_KEY", "SMOKE_PUBLIC_KEY", "SMOKE_PRIVATE_KEY"] {
@@ -366,10 +367,10 @@ pub(crate) fn suite(
 }
 
 fn wrong_words(root: &Path) -> Result<(), String> {
-    let program = env::current_exe().map_err(|error| format!("where am I: {error}"))?;
+    let program = process::own()?;
     for words in [&["smoke"][..], &["smoke", "http://mcp.example.com"], &["smoke", "https://mcp.example.com", "--wat"]]
     {
-        let ran = Command::new(&program).current_dir(root).args(words).output();
+        let ran = Command::new(program).current_dir(root).args(words).output();
         let code = ran.map_err(|error| format!("cannot run smoke: {error}"))?.status.code();
         if code != Some(2) {
             return Err(format!("{words:?} ends with {code:?}, not 2"));
