@@ -33,7 +33,7 @@ pub fn step_up(page: &StepUp<'_>) -> String {
     let what = if wants == Scope::Destroy { "destroy" } else { "change" };
     let title = format!("{name} wants to {what} things");
     let mut html = begin(&Top { title: &title, nonce, problems, ..Top::default() });
-    html.raw("<p>You connected this client in this browser, so your keys are not asked for again. Its name is what it called itself. Allow more only if you have just asked it for something that takes this.</p><dl><dt>It may already</dt><dd>");
+    html.raw("<p>You connected this client in this browser, so you need not type a key again. Its name is what it called itself. Allow more only if you have just asked it for something that takes this.</p><dl><dt>It may already</dt><dd>");
     for scope in Scope::ALL.into_iter().filter(|scope| *scope <= has) {
         let (word, meaning) = in_words(scope);
         html.raw("<p><strong>").raw(word).raw("</strong> ").raw(meaning).raw("</p>");
