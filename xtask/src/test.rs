@@ -57,7 +57,7 @@ struct Suite {
 }
 
 /// The ones that tell first what is wrong with a new tool come first.
-const SUITES: [Suite; 11] = [
+const SUITES: [Suite; 12] = [
     Suite {
         name: "catalogue",
         what: "the rules that every tool keeps, and the files generated from the tools",
@@ -83,6 +83,12 @@ const SUITES: [Suite; 11] = [
         what: "the release build, its size, and dry deployments of it and of a release",
         needs: Part::BUILD,
         run: built,
+    },
+    Suite {
+        name: "instructions",
+        what: "what requests cost, in instructions of WebAssembly",
+        needs: &[],
+        run: instructions,
     },
     Suite { name: "workerd", what: "the Worker in workerd over HTTP", needs: Part::ALL, run: workerd },
     Suite {
@@ -272,6 +278,20 @@ fn built(context: &Context, filter: Filter) -> Result<Tally, String> {
         tally.add(Tally::one(release::rehearsal(&context.tools)?));
     }
     Ok(tally)
+}
+
+/// Requests to the core, compiled as the Worker is and run by an interpreter that counts.
+fn instructions(context: &Context, filter: Filter) -> Result<Tally, String> {
+    let (package, profile, target) = ("instructions", "instructions", "wasm32-unknown-unknown");
+    let mut command = context.tools.cargo();
+    command.args(["build", "--package", package, "--profile", profile, "--target", target]);
+    if !process::shown("the requests that are counted", &mut command)?.success {
+        return Ok(Tally::one(false));
+    }
+    let module = context.root.join("target").join(target).join(profile).join(format!("{package}.wasm"));
+    let mut command = cargo_test(context, &["--test", "instructions"], filter);
+    command.args(["--nocapture"]).env("INSTRUCTIONS_WASM", module);
+    process::shown("cargo test --test instructions", &mut command).map(|ran| cargo_tally(&ran))
 }
 
 /// A directory for the state of what a suite starts.
