@@ -54,9 +54,14 @@ pub(super) fn fill(mut file: Response, head: &Head, config: &Config) -> Option<R
         }
     }
     let cursor = base64url(["{\"url\":\"", origin, "/mcp\"}"].concat().as_bytes());
-    for (name, value) in
-        [("{{origin}}", origin), ("{{cursor}}", &cursor), ("{{version}}", VERSION), ("{{repository}}", repository)]
-    {
+    for (name, value) in [
+        ("{{origin}}", origin),
+        ("{{cursor}}", &cursor),
+        ("{{version}}", VERSION),
+        ("{{repository}}", repository),
+        // What is the only way is not folded away.
+        ("{{open}}", if allowed.oauth { "" } else { " open" }),
+    ] {
         page = page.replace(name, value);
     }
     file.body = page.into_bytes();

@@ -93,6 +93,11 @@ fn a_page_asks_for_what_the_deployment_takes() {
         let found = ["X-TiDB-API-Public-Key", "YOUR_ACCESS_KEY", "codex mcp login", "in headers only"]
             .map(|part| page.contains(part));
         assert_eq!(found, wanted, "{settings:?}");
+        assert_eq!(
+            [page.contains("<details>"), page.contains("<details open>")],
+            [wanted[2], !wanted[2]],
+            "{settings:?}"
+        );
         assert_eq!(page.contains("one owner"), settings.len() >= OWNER.len());
         // Where no grant can be made, no page lists or ends one, and none is sealed.
         for part in ["/grants", "are sealed, and open", "Keys stay sealed", "the sealed keys"] {
