@@ -274,6 +274,8 @@ mod tests {
         };
         let (server, sandbox, xtask) = (toml("Cargo.toml"), toml("sandbox/Cargo.toml"), toml("xtask/Cargo.toml"));
         let of_wasm = server["target"].get("cfg(target_arch = \"wasm32\")").and_then(|table| table.get("dependencies"));
+        let counted = toml("tests/instructions/Cargo.toml");
+        let of_tests = [server.get("dev-dependencies"), counted.get("dev-dependencies")].map(names).concat();
         let of_npm = json("package.json");
         let of_npm = ["devDependencies", "optionalDependencies", "dependencies"].iter().flat_map(|kind| {
             let packages = of_npm[*kind].as_object().into_iter().flatten();
@@ -282,7 +284,7 @@ mod tests {
         let sections = [
             ("In the Worker", names(server.get("dependencies")), vec![]),
             ("In the Worker, for wasm32 only", names(of_wasm), vec![]),
-            ("For tests", names(server.get("dev-dependencies")), vec![]),
+            ("For tests", of_tests, vec![]),
             ("Sandbox", names(sandbox.get("dependencies")), names(sandbox.get("dev-dependencies"))),
             ("Commands (`xtask`)", names(xtask.get("dependencies")), names(xtask.get("dev-dependencies"))),
             ("npm, for development only", of_npm.collect(), vec![]),
