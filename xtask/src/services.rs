@@ -187,22 +187,32 @@ pub(crate) fn serve(
     let log = directory.join(format!("{WORKER}.log"));
     let state = directory.join("state");
     fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
-    let mut command = tools.wrangler();
-    command
-        .arg("dev")
-        .arg("--config")
-        .arg(configuration)
-        .args(["--local", "--ip", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--inspector-port", &free_port()?.to_string(), "--show-interactive-dev-session=false"])
-        .args(["--var", &format!("TIDB_CLOUD_SANDBOX:{sandbox}")])
-        .args(variables.iter().flat_map(|variable| ["--var", variable]))
-        .arg("--persist-to")
-        .arg(&state)
-        // Workers of several checkouts do not look for each other.
-        .env("WRANGLER_REGISTRY_PATH", directory.join("registry"))
-        .env("WRANGLER_LOG_PATH", directory.join("wrangler-logs"));
-    let process = Process::start("the Worker", &mut command, &log)?;
-    Service { process, port, log }.wait("/livez", Duration::from_secs(120))
+    let start = || {
+        let mut command = tools.wrangler();
+        command
+            .arg("dev")
+            .arg("--config")
+            .arg(configuration)
+            .args(["--local", "--ip", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--inspector-port", &free_port()?.to_string(), "--show-interactive-dev-session=false"])
+            .args(["--var", &format!("TIDB_CLOUD_SANDBOX:{sandbox}")])
+            .args(variables.iter().flat_map(|variable| ["--var", variable]))
+            .arg("--persist-to")
+            .arg(&state)
+            // Workers of several checkouts do not look for each other.
+            .env("WRANGLER_REGISTRY_PATH", directory.join("registry"))
+            .env("WRANGLER_LOG_PATH", directory.join("wrangler-logs"));
+        let process = Process::start("the Worker", &mut command, &log)?;
+        Service { process, port, log: log.clone() }.wait("/livez", Duration::from_secs(120))
+    };
+    // wrangler looks for ports of its own, and another program may take one before it does.
+    let mut tries_left = 2;
+    loop {
+        match start() {
+            Err(error) if tries_left > 0 && error.contains("Address already in use") => tries_left -= 1,
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Starts a Worker without wrangler: [`workerd::NAME`] is the one that is built, the others are those of `bench/workerd.capnp`.
