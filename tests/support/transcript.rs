@@ -62,7 +62,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -139,14 +139,19 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Transcript>) {
 }
 
 /// A test program that plays each transcript in each revision, as a test of its own. `play` gets a transcript, a revision,
-/// and a number that no other pair has.
+/// and a number that no other pair has. With `TRANSCRIPTS_PART` only every second of them, as `0/2` and `1/2`, or every third, ...
 pub fn main(play: fn(&Transcript, &str, usize)) {
+    let part: Option<(usize, usize)> = env::var("TRANSCRIPTS_PART").ok().map(|part| {
+        let read = part.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+        read.unwrap_or_else(|| panic!("TRANSCRIPTS_PART is {part}, and not a number from 0, a slash, and of how many"))
+    });
     let pairs = Transcript::all().into_iter().flat_map(|transcript| {
         let revisions = transcript.revisions();
         assert!(!revisions.is_empty(), "{} names a revision that there is not", transcript.path());
         revisions.into_iter().map(move |revision| (transcript.clone(), revision))
     });
-    let trials = pairs.enumerate().map(|(number, (transcript, revision))| {
+    let trials = pairs.enumerate().filter(|(number, _)| part.is_none_or(|(part, of)| *number % of == part));
+    let trials = trials.map(|(number, (transcript, revision))| {
         let name = format!("transcripts/{}", transcript.name);
         Trial::test(name, move || {
             play(&transcript, revision, number);

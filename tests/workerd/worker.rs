@@ -27,6 +27,8 @@ pub fn sandbox() -> String {
 static CLIENT: LazyLock<reqwest::blocking::Client> = LazyLock::new(|| {
     reqwest::blocking::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
+        // workerd may end a connection that waits just when the next request takes it.
+        .pool_max_idle_per_host(0)
         .timeout(Duration::from_secs(70))
         .build()
         .expect("a client")

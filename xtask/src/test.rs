@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every suite in turn, and one closing line that counts them all.
 
 use std::{
-    env, fs,
+    env, fmt, fs,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -348,34 +348,69 @@ fn show_log(service: &Service) {
     println!("---- the last lines of {} ----\n{}\n----", service.process.name(), service.last_lines());
 }
 
-/// The tests start Workers themselves, through this program, and stop them with their state kept.
+/// Runs what `run` makes of each of these, so many at a time: each waits for its client, its Worker and TiDB Cloud in turn.
+fn side_by_side<T: Send + fmt::Debug>(
+    at_a_time: usize,
+    each: Vec<T>,
+    run: impl Fn(&T) -> Result<Tally, String> + Sync,
+) -> Tally {
+    let each = Mutex::new(each.into_iter());
+    let next = || each.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let tally = Mutex::new(Tally::default());
+    thread::scope(|scope| {
+        for _ in 0..at_a_time {
+            scope.spawn(|| {
+                while let Some(one) = next() {
+                    let of_one = run(&one).unwrap_or_else(|error| {
+                        println!("not ok {one:?}: {error}");
+                        Tally::one(false)
+                    });
+                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(of_one);
+                }
+            });
+        }
+    });
+    tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The tests start Workers themselves, through this program, and stop them with their state kept. Those of one program share a sandbox
+/// and its clock.
 fn workerd(context: &Context, filter: Filter) -> Result<Tally, String> {
-    let directory = Directory::temporary();
-    let program = services::build_sandbox_with_tests(&context.tools)?;
-    let sandbox = services::start_sandbox(&context.tools, &program, services::free_port()?, None, &directory.0)?;
-    let own = process::own()?;
-    let programs = ["--test", "workerd", "--test", "workerd-transcripts"];
-    let mut command = cargo_test(context, &programs, filter);
-    command
-        .arg("--test-threads=1")
-        .env("XTASK", own)
-        .env("SANDBOX_URL", sandbox.origin())
-        .env("BROWSER_DIR", context.tools.browser());
-    let tally = cargo_tally(&process::shown("the tests in workerd", &mut command)?);
-    if tally.failed > 0 {
-        show_log(&sandbox);
+    let programs = [("workerd", ""), ("workerd-transcripts", "0/2"), ("workerd-transcripts", "1/2")];
+    let sandbox = services::build_sandbox_with_tests(&context.tools)?;
+    let mut command =
+        cargo_test(context, &["--no-run", "--test", "workerd", "--test", "workerd-transcripts"], Filter(None));
+    if !process::shown("compiling the tests in workerd", &mut command)?.success {
+        return Ok(Tally::one(false));
     }
-    Ok(tally)
+    Ok(side_by_side(programs.len(), programs.to_vec(), |(name, part)| {
+        let directory = Directory::temporary();
+        let sandbox = services::start_sandbox(&context.tools, &sandbox, services::free_port()?, None, &directory.0)?;
+        let mut command = cargo_test(context, &["--test", name], filter);
+        command
+            .arg("--test-threads=1")
+            .env("XTASK", process::own()?)
+            .env("SANDBOX_URL", sandbox.origin())
+            .env("BROWSER_DIR", context.tools.browser());
+        if !part.is_empty() {
+            command.env("TRANSCRIPTS_PART", part);
+        }
+        let name = format!("{name} {part}");
+        let tally = cargo_tally(&process::shown_after(&format!("{}: ", name.trim_end()), &name, &mut command)?);
+        if tally.failed > 0 {
+            show_log(&sandbox);
+        }
+        Ok(tally)
+    }))
 }
 
 /// Runs a script in front of a Worker of its own.
 fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let own = process::own()?;
     let mut command = context.tools.node();
     command
         .arg(path)
-        .env("XTASK", own)
+        .env("XTASK", process::own()?)
         .env("MCP_URL", format!("{}/mcp", world.worker.origin()))
         .env("SANDBOX_URL", world.sandbox.origin())
         .env("SANDBOX_MYSQL_PORT", world.mysql_port.to_string())
@@ -387,11 +422,6 @@ fn script(context: &Context, world: &World, path: &Path) -> Result<Tally, String
     Ok(script_tally(&name, &ran))
 }
 
-/// How many scripts run at a time: each waits for its client, its Worker and TiDB Cloud in turn.
-const SCRIPTS_AT_A_TIME: usize = 2;
-
-/// Each script has a sandbox and a Worker of its own: they call with the same API keys, and TiDB Cloud takes 100
-/// requests a minute for a key.
 fn scripts(context: &Context, directory: &str, filter: Filter) -> Result<Tally, String> {
     let directory = context.root.join(directory);
     let entries = fs::read_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
@@ -403,23 +433,7 @@ fn scripts(context: &Context, directory: &str, filter: Filter) -> Result<Tally, 
         .collect();
     paths.sort();
     let sandbox = services::build_sandbox_with_tests(&context.tools)?;
-    let paths = Mutex::new(paths.into_iter());
-    let next = || paths.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let tally = Mutex::new(Tally::default());
-    thread::scope(|scope| {
-        for _ in 0..SCRIPTS_AT_A_TIME {
-            scope.spawn(|| {
-                while let Some(path) = next() {
-                    let of_script = in_a_world(context, &sandbox, &path).unwrap_or_else(|error| {
-                        println!("not ok {}: {error}", path.display());
-                        Tally::one(false)
-                    });
-                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(of_script);
-                }
-            });
-        }
-    });
-    Ok(tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(side_by_side(2, paths, |path| in_a_world(context, &sandbox, path)))
 }
 
 fn in_a_world(context: &Context, sandbox: &Path, path: &Path) -> Result<Tally, String> {
