@@ -43,7 +43,9 @@ list.addEventListener('keydown', event => {
 });
 const named = () => tabs.find(tab => tab.hash === location.hash);
 window.addEventListener('hashchange', () => { if (named()) choose(named()); });
-choose(named() ?? tabs[0]);
+// A hosted client cannot reach a server on this machine.
+const onThisMachine = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
+choose(named() ?? tabs.find(tab => tab.hash === (onThisMachine ? '#claude-code' : '#claude')) ?? tabs[0]);
 
 // A button to copy beside each snippet.
 const said = document.createElement('p');

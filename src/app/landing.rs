@@ -47,6 +47,7 @@ pub(super) fn fill(mut file: Response, head: &Head, config: &Config) -> Option<R
         ("access-key", allowed.access_key),
         ("owner", config.owner.is_some()),
         ("no-owner", config.owner.is_none()),
+        ("sandbox", config.hosts.is_sandbox() && config.owner.is_none()),
         ("source", !repository.is_empty()),
     ] {
         if !stays {

@@ -267,6 +267,7 @@ impl Server<'_> {
             csrf,
             nonce: &nonce,
             owner: self.config.owner.is_some(),
+            sandbox: self.config.hosts.is_sandbox(),
             tidbcloud_login: self.config.tidb_cloud_oauth.is_some() && self.config.owner.is_none(),
             keys_again: &asked.keys_again,
             server_host: host.as_deref().unwrap_or_default(),

@@ -91,7 +91,9 @@ for (const [size, device] of Object.entries(sizes)) {
     });
 
     await test(`${label}: the keyboard goes from client to client`, async () => {
-      await tab.getByRole('tab').first().focus();
+      const chosen = tab.locator('[role="tab"][aria-selected="true"]');
+      assert.equal(await chosen.innerText(), 'Claude Code', 'the first that reaches a server on this machine');
+      await tab.getByRole('tab').first().click();
       for (const [client, snippet] of Object.entries(snippets)) {
         assert.equal(await tab.evaluate(() => document.activeElement.textContent), client);
         const panel = tab.getByRole('tabpanel');

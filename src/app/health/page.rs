@@ -123,8 +123,8 @@ impl Document<'_> {
                         ]),
                         Some(true) if name == "settings" => add(&[
                             "<p>It is set up for its owner: <code>TIDB_CLOUD_PUBLIC_KEY</code>, <code>TIDB_CLOUD_PRIVATE_KEY</code> and ",
-                            "<code>MCP_ACCESS_KEY</code> are set. What else may be missing says <code>tidbcloud_doctor</code>, to whom ",
-                            "has the access key.</p>",
+                            "<code>MCP_ACCESS_KEY</code> are set. <code>tidbcloud_doctor</code> tells the holder of ",
+                            "the access key what else may be missing.</p>",
                         ]),
                         _ => {}
                     }

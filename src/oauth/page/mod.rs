@@ -106,6 +106,8 @@ pub struct Consent<'a> {
     pub nonce: &'a str,
     /// Whether the access key is asked for in place of keys.
     pub owner: bool,
+    /// Whether a sandbox stands in for TiDB Cloud.
+    pub sandbox: bool,
     /// What was wrong the last time.
     pub problems: &'a [Problem<'a>],
     /// Whether something can be changed within the address.
@@ -603,6 +605,9 @@ fn kept<'a>(page: &Consent<'a>, set: usize) -> KeptSet<'a> {
 }
 
 fn keys(html: &mut Html, page: &Consent<'_>) {
+    if page.sandbox {
+        html.raw("<div class=\"notice\"><p>A sandbox stands in for TiDB Cloud here. It takes the keys that <code>cargo xtask dev</code> shows, and no others.</p></div>");
+    }
     html.raw("<fieldset><legend>Your API key for TiDB Cloud</legend><p>Make one on the <a rel=\"noreferrer noopener\" target=\"_blank\"")
         .attribute("href", CONSOLE)
         .raw(">API Keys page of the console (new tab)</a>. It has the power of its role: a Project Viewer looks and changes nothing.</p>")
