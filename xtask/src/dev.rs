@@ -31,6 +31,11 @@ pub(crate) const PUBLIC_KEY: &str = "SBXOWNER";
 /// The other half.
 pub(crate) const PRIVATE_KEY: &str = "5b000000-0000-4000-8000-0000000000aa";
 
+const KEYS: &str = "SBXOWNER / 5b000000-0000-4000-8000-0000000000aa (public / private, for this sandbox only)";
+
+/// Settings of one's own for this machine.
+const DEV_VARS: &str = ".dev.vars";
+
 /// Runs until Ctrl-C, or until one of the two programs ends. A change of the sources is built beside the Worker that runs,
 /// which answers until the new one takes its place.
 pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
@@ -47,7 +52,9 @@ pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
     let recipe = Box::new(|folder: &Path| build::fast(&tools, folder));
     let mut builds = Builds::new(directory.join("worker"), recipe)?;
     let sources = Sources::new(root);
-    println!("compiling the Worker and the sandbox: seconds, or a few minutes the first time");
+    println!(
+        "compiling the Worker and the sandbox: seconds, or a few minutes the first time, half a minute of it for the last crate"
+    );
     builds.start()?;
     // Both at once: they are independent, and each has steps that use only one processor.
     let (sandbox, built) = thread::scope(|scope| {
@@ -78,7 +85,8 @@ pub(crate) fn run(root: &Path, flags: &Flags) -> Result<(), String> {
         None => String::new(),
     };
     let here = clients.strip_prefix(root).unwrap_or(&clients).display().to_string();
-    print!("{}", greeting(&address, &mysql, &here));
+    let own = fs::read_to_string(root.join(DEV_VARS)).unwrap_or_default();
+    print!("{}", greeting(&address, keys(&own), &mysql, &here));
     attend(sandbox, worker, builds, sources, &|| configure().map(drop), &serve)
 }
 
@@ -121,9 +129,8 @@ fn attend(
 
 /// Settings of one's own: wrangler reads them beside its configuration, and they stand in the checkout.
 fn secrets_beside(root: &Path, directory: &Path) -> Result<(), String> {
-    const NAME: &str = ".dev.vars";
-    let link = directory.join(NAME);
-    match symlink(root.join(NAME), &link) {
+    let link = directory.join(DEV_VARS);
+    match symlink(root.join(DEV_VARS), &link) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(format!("{}: {error}", link.display())),
         _ => Ok(()),
     }
@@ -194,12 +201,18 @@ impl Program {
 
 /// What a person needs first: the address, the keys, the page, and where the rest is. `mysql` is the sandbox's own line about its
 /// port for MySQL clients.
-fn greeting(origin: &str, mysql: &str, clients: &str) -> String {
+/// What the server takes, with these settings of one's own.
+fn keys(settings: &str) -> &'static str {
+    let is_owners = settings.lines().any(|line| line.trim_start().starts_with("MCP_ACCESS_KEY"));
+    if is_owners { "MCP_ACCESS_KEY of .dev.vars, as Authorization: Bearer, and not those below" } else { KEYS }
+}
+
+fn greeting(origin: &str, keys: &str, mysql: &str, clients: &str) -> String {
     format!(
         "
 ready {origin}/mcp
-keys  {PUBLIC_KEY} / {PRIVATE_KEY} (public / private, for this sandbox only)
-page  {origin}/ shows how to connect each client
+keys  {keys}
+page  {origin}/ shows how to connect each client, with these keys
 {mysql}
 Lines to paste for Claude, Cursor, VS Code, curl and MCP Inspector, with these keys:
   cat {clients}
@@ -217,13 +230,16 @@ fn is_trouble(line: &str) -> bool {
 mod tests {
     use serde_json::Value;
 
-    use super::{clients, greeting, is_trouble};
+    use super::{KEYS, PRIVATE_KEY, PUBLIC_KEY, clients, greeting, is_trouble, keys};
 
     const ORIGIN: &str = "http://127.0.0.1:8787";
 
     #[test]
     fn the_greeting_is_short_and_its_lines_fit_into_a_terminal() {
-        let text = greeting(ORIGIN, "", ".wrangler/dev/8787/clients.txt");
+        assert!(KEYS.contains(PUBLIC_KEY) && KEYS.contains(PRIVATE_KEY));
+        let owners = greeting(ORIGIN, keys("A=1\nMCP_ACCESS_KEY=x"), "", ".wrangler/dev/8787/clients.txt");
+        assert!(!owners.contains(PUBLIC_KEY) && owners.contains("Bearer"), "{owners}");
+        let text = greeting(ORIGIN, keys("MCP_SECRET=x"), "", ".wrangler/dev/8787/clients.txt");
         let lines: Vec<&str> = text.trim().lines().collect();
         assert_eq!(lines.first(), Some(&"ready http://127.0.0.1:8787/mcp"), "tests and people look for it");
         assert!(lines.len() <= 7, "{text}");

@@ -87,6 +87,10 @@ fn main() -> ExitCode {
         Ok(root) => root,
         Err(error) => return fail(&error),
     };
+    if words.iter().any(|word| ["--help", "-h"].contains(word)) || words.as_slice() == ["help"] {
+        print!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let outcome = match words.as_slice() {
         ["smoke", words @ ..] => match smoke::Options::parse(words) {
             Ok(options) => smoke::command(&root, &options),
