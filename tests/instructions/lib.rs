@@ -1,5 +1,5 @@
 //! Requests whose instructions are counted: compiled to WebAssembly as the Worker is, without its edge in use, and run by
-//! `cargo xtask test instructions` in an interpreter, so that the same code costs the same in every run, and nearly the same on every machine.
+//! `cargo xtask test instructions` in an interpreter, so that the same code costs the same in every run.
 #![allow(clippy::expect_used, clippy::panic, reason = "a measurement that meets what it does not expect ends")]
 #![allow(unsafe_code, reason = "the interpreter calls these functions by their names")]
 

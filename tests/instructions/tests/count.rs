@@ -17,8 +17,8 @@ use wasmi::{
     Caller, Engine, Error, ExternType, Instance, Linker, Module, Store, TypedFunc, Val, WasmParams, WasmResults,
 };
 
-/// How far a count may be from the recorded one, in thousandths. One build gives one count. Another folder moves it by less than
-/// two, because its name is hashed into symbols and their order decides what is inlined; what costs time moves it by more than this.
+/// How far a count may be from the recorded one, in thousandths. The same source gives the same count. Code
+/// elsewhere that is inlined otherwise moves it by less than two, and what costs time by more than this.
 const TOLERANCE_THOUSANDTHS: u64 = 20;
 
 /// What is measured is the difference between so many requests to one isolate and one: what an isolate does once is in both.
